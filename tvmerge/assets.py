@@ -1,0 +1,85 @@
+"""Where judges, benchmarks and prompts are found: the three folders of data a user extends without code.
+
+Searched in this order: the name as an explicit path; the `--assets` folder; the working directory; what
+is bundled with tvmerge (inside the wheel, or the checkout that holds this file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from tvmerge.errors import AssetError
+
+AssetKind = Literal["judges", "benchmarks", "prompts"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def bundled_root() -> Path:
+    """Folder that holds the bundled `judges/`, `benchmarks/` and `prompts/`."""
+    data = _PACKAGE / "_data"
+    return data if data.is_dir() else _PACKAGE.parent
+
+
+def bundled_demo_models() -> Path:
+    """Folder that holds the demo models `base`, `tuned` and `target`."""
+    data = _PACKAGE / "_data"
+    return data / "demo" if data.is_dir() else _PACKAGE.parent / "examples" / "demo" / "models"
+
+
+def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
+    """Path of the judge file, benchmark folder or prompt file called `name`.
+
+    Args:
+        kind: Which of the three folders to look in.
+        name: A name (`rules`, `demo`), with or without the file's suffix, or a path.
+        assets: A folder of the user's with `judges/`, `benchmarks/`, `prompts/` inside.
+
+    Raises:
+        AssetError: Nothing has that name; lists the places searched and the names known.
+    """
+    explicit = Path(name)
+    if _is_asset(kind, explicit):
+        return explicit
+    for root in _roots(assets):
+        candidate = root / kind / f"{name}{_SUFFIX[kind]}"
+        if _is_asset(kind, candidate):
+            return candidate
+        if _is_asset(kind, root / kind / name):
+            return root / kind / name
+    places = ", ".join(str(root / kind) for root in _roots(assets))
+    known = ", ".join(sorted(names(kind, assets))) or "none"
+    singular = kind.removesuffix("s")
+    raise AssetError(f"unknown {singular} '{name}': not a path, and not in {places}; known: {known}")
+
+
+def names(kind: AssetKind, assets: Path | None = None) -> dict[str, Path]:
+    """All assets of a kind by name; where a name occurs twice, the place searched first wins."""
+    found: dict[str, Path] = {}
+    for root in _roots(assets):
+        folder = root / kind
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if _is_asset(kind, path):
+                found.setdefault(path.name.removesuffix(_SUFFIX[kind]), path)
+    return found
+
+
+_SUFFIX: dict[AssetKind, str] = {"judges": ".toml", "benchmarks": "", "prompts": ".jsonl"}
+
+
+def _is_asset(kind: AssetKind, path: Path) -> bool:
+    # Files are tested, not folders: an uninstall can leave an empty folder behind.
+    if kind == "benchmarks":
+        return (path / "question.jsonl").is_file()
+    return path.suffix == _SUFFIX[kind] and path.is_file()
+
+
+def _roots(assets: Path | None) -> Iterator[Path]:
+    if assets is not None:
+        yield assets
+    here = Path.cwd()
+    yield here
+    if bundled_root() != here:
+        yield bundled_root()

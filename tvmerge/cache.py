@@ -1,0 +1,103 @@
+"""A store for dear results, addressed by the content that produced them.
+
+Built on diskcache (SQLite in WAL mode, shared by concurrent processes, safe under kill -9) with three of
+its defaults turned off: values are JSON text and a pickled row is refused (a cache file from elsewhere
+must not run code), nothing is ever evicted, and the folder is the user's alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import diskcache
+from diskcache.core import MODE_PICKLE, UNKNOWN
+
+from tvmerge.errors import UserError
+
+SCHEMA = 1
+"""Part of every stored row: a row of another schema is not read."""
+
+
+class _JsonDisk(diskcache.Disk):
+    """Keys and values are text; a row that would be unpickled is an error instead."""
+
+    def get(self, key: Any, raw: bool) -> Any:
+        if not raw:
+            raise UserError("the cache holds a pickled key and is refused; delete the cache folder")
+        return super().get(key, raw)
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
+        if mode == MODE_PICKLE:
+            raise UserError("the cache holds a pickled value and is refused; delete the cache folder")
+        return super().fetch(mode, filename, value, read)
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
+        if not isinstance(value, str):
+            raise TypeError("cache values are JSON text")
+        return super().store(value, read, key=key)
+
+
+class ContentCache:
+    """Maps SHA-256 keys to JSON values; a damaged row counts as a miss.
+
+    Args:
+        folder: Where it lives; made if missing, readable by the user alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._cache = diskcache.Cache(
+                str(folder), disk=_JsonDisk, eviction_policy="none", cull_limit=0, statistics=0, timeout=60
+            )
+        except Exception as error:
+            raise UserError(f"the cache folder {folder} cannot be opened: {error}") from error
+
+    def get(self, key: str) -> Any | None:
+        """The value stored under `key`, or None."""
+        row = self._cache.get(key, retry=True)
+        return None if row is None else _unpack(cast("str", row))
+
+    def put(self, key: str, value: object) -> None:
+        """Store one value."""
+        self.put_many({key: value})
+
+    def put_many(self, values: Mapping[str, object]) -> None:
+        """Store several values in one transaction: all of them, or after a crash none."""
+        with self._cache.transact(retry=True):
+            for key, value in values.items():
+                self._cache.set(key, _pack(value), retry=True)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._cache
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cache)
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._cache.close()
+
+
+def _pack(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return f"{SCHEMA}:{_checksum(text)}:{text}"
+
+
+def _unpack(row: str) -> Any | None:
+    schema, _, rest = row.partition(":")
+    checksum, _, text = rest.partition(":")
+    if schema != str(SCHEMA) or checksum != _checksum(text):
+        return None
+    return json.loads(text)
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

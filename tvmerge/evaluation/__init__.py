@@ -1,0 +1,1 @@
+"""Evaluation: benchmarks, their file formats and the statistics of scores."""

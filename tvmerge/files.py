@@ -1,0 +1,68 @@
+"""Reading and writing files so that a crash leaves the old content or the new, never a half."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tvmerge.errors import AssetError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the content of `path` atomically, as UTF-8 with Unix line ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def write_json(path: Path, data: object) -> None:
+    """Replace `path` atomically with `data` as indented JSON."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Replace `path` atomically with one JSON object a line."""
+    write_text(path, "".join(jsonl_line(row) for row in rows))
+
+
+def jsonl_line(row: Mapping[str, object]) -> str:
+    """One line of a JSON-lines file, its line end included."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) for each line that is not blank.
+
+    Raises:
+        AssetError: The file cannot be read, or a line is not a JSON object; names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssetError(f"{path}: cannot be read: {error}") from error
+    # Only \n ends a line: str.splitlines would also split at separators that JSON strings may hold.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise AssetError(f"{path}:{number}: not a JSON line: {error}") from error
+        if not isinstance(row, dict):
+            raise AssetError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+        yield number, row

@@ -1,0 +1,1 @@
+"""Generation: a live model answers the questions."""

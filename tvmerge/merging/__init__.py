@@ -1,0 +1,1 @@
+"""Merging: source checkpoints and a recipe become tensors."""

@@ -1,0 +1,167 @@
+"""What the stages hand each other: frozen, named, free of behaviour and of heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+QuestionId = str | int
+Split = Literal["search", "holdout"]
+Finish = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a benchmark, in FastChat's terms.
+
+    Attributes:
+        question_id: Unique in its benchmark; a string or a number, as the file has it.
+        category: What kind of question it is; decides the temperature and the judge's prompt.
+        turns: The user's messages, one or more.
+        reference: Reference answers, one a turn; may be shorter than `turns`.
+        needs_reference: The judge compares with the reference (FastChat's math, reasoning and coding).
+        split: The half it was put in by its file, or None where the file does not say.
+    """
+
+    question_id: QuestionId
+    category: str
+    turns: tuple[str, ...]
+    reference: tuple[str, ...] = ()
+    needs_reference: bool = False
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer to a question.
+
+    Attributes:
+        question_id: The question answered.
+        turns: The assistant's messages, one for each turn answered.
+        finish: Why each turn ended: `stop` at its own end, `length` cut off at the token limit.
+        sample: Which of several sampled answers this is, from 0.
+    """
+
+    question_id: QuestionId
+    turns: tuple[str, ...]
+    finish: tuple[Finish, ...] = ()
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to make a candidate: a weight for every group of tensors.
+
+    Attributes:
+        weights: Group name (`embeddings`, `layers.3`, `norm`, ...) to the weight of its task vector.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A recipe is a value: nobody may change the mapping it was made from behind its back.
+        object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How answers are drawn.
+
+    Attributes:
+        max_new_tokens: The most tokens a turn may have.
+        temperatures: Category to temperature; 0 is greedy.
+        default_temperature: For categories that `temperatures` does not name.
+        seed: Root of the seed of each (question, turn, sample): common random numbers for all candidates.
+        samples: Answers drawn for each question.
+    """
+
+    max_new_tokens: int = 512
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    default_temperature: float = 0.7
+    seed: int = 0
+    samples: int = 1
+
+    def temperature(self, category: str) -> float:
+        """Temperature for a question of `category`."""
+        return self.temperatures.get(category, self.default_temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judge's rating of one turn of an answer.
+
+    Attributes:
+        question_id: The question.
+        turn: The turn judged, from 1.
+        score: The rating, on the prompt's scale (1 to 10 for the shipped ones).
+        judge: The judge model's name.
+        prompt: The name of the judge prompt, or of the rule set.
+        user_prompt: What the judge was shown.
+        reply: What the judge said, whole.
+        sample: Which sample of the judge's opinion this is, from 0.
+        note: Why no judge was asked (`empty answer`, `refused by the provider`), or an empty string.
+    """
+
+    question_id: QuestionId
+    turn: int
+    score: float
+    judge: str
+    prompt: str
+    user_prompt: str = ""
+    reply: str = ""
+    sample: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A judgment that gave no rating: a type of its own, so that no mean can take it for a number.
+
+    Attributes:
+        reason: Why there is no rating, in a few words.
+    """
+
+    question_id: QuestionId
+    turn: int
+    judge: str
+    prompt: str
+    reason: str
+    user_prompt: str = ""
+    reply: str = ""
+    sample: int = 0
+
+
+Judgment = Verdict | Unscored
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its uncertainty.
+
+    Attributes:
+        mean: Mean over all judgments, pooled as FastChat pools them.
+        se: Standard error of the mean with questions as the clusters, since a question's turns are not
+            independent; nan with fewer than two questions.
+        n: Number of questions.
+    """
+
+    mean: float
+    se: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One candidate's answers to a set of questions and what the judge said of them, in question order.
+
+    Attributes:
+        recipe: The candidate.
+        answers: Its answers.
+        judgments: The judgments of them.
+    """
+
+    recipe: Recipe
+    answers: tuple[Answer, ...]
+    judgments: tuple[Judgment, ...]

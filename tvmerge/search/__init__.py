@@ -1,0 +1,1 @@
+"""The search: which weights to try next, and what is known of those tried."""
