@@ -1,0 +1,168 @@
+"""The study: the window, the journal, the guard."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tvmerge.errors import ConfigError, StudyError
+from tvmerge.records import Recipe
+from tvmerge.search.samplers import make_sampler
+from tvmerge.search.space import Space, uniform_weight
+from tvmerge.search.storage import enter_study, open_storage, read_study
+from tvmerge.search.study import SearchStudy, distributions
+
+SPACE = Space(("embeddings", "layers.0", "layers.1", "norm"), 0.0, 2.0)
+
+
+def score(recipe: Recipe) -> float | None:
+    """A smooth objective with its top at 0.5, 1, 1.5, ...; one corner of it fails."""
+    weights = list(recipe.weights.values())
+    if weights[0] > 1.9:
+        return None
+    return 10 - sum((w - 0.5 * (i + 1)) ** 2 for i, w in enumerate(weights))
+
+
+def open_study(folder: Path, sampler: str, window: int, *, seed: int = 7) -> SearchStudy:
+    storage = open_storage(f"sqlite:///{folder / 'deep' / 'study.db'}")
+    study_id = enter_study(storage, "s", {"seed": seed}, {"mode": "layer"})
+    make = make_sampler(sampler, distributions(SPACE), seed)
+    fixed = (SPACE.uniform(0), SPACE.uniform(1))
+    return SearchStudy(storage, study_id, SPACE, make, fixed=fixed, window=window)
+
+
+Table = list[tuple[int, dict[str, float], float | None, str]]
+
+
+def run(
+    open_it: Callable[[], SearchStudy], n_trials: int, *, die_after: list[int] | None = None
+) -> Table:
+    """Drive a study to its end; every entry of `die_after` is a number of steps after which it is dropped."""
+    deaths = list(die_after or [])
+    study, steps = open_it(), 0
+    while study.told < n_trials:
+        if deaths and steps >= deaths[0]:
+            deaths.pop(0)
+            study, steps = open_it(), 0
+        if study.may_ask and study.asked < n_trials:
+            study.ask()
+        else:
+            oldest = study.running()[0]
+            value = score(oldest.recipe)
+            study.tell(oldest.number, value, {"n": 3})
+        steps += 1
+    return [(t.number, dict(t.recipe.weights), t.value, t.state) for t in study.trials]
+
+
+@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize("sampler", ["TPE", "CMA-ES"])
+def test_a_study_dropped_at_random_steps_ends_with_the_table_of_an_undisturbed_one(
+    tmp_path: Path, sampler: str, window: int
+) -> None:
+    whole = run(lambda: open_study(tmp_path / "whole", sampler, window), 40)
+    steps = random.Random(window)
+    for round_ in range(3):
+        folder = tmp_path / f"cut{round_}"
+        cut = run(
+            lambda folder=folder: open_study(folder, sampler, window),  # type: ignore[misc]
+            40,
+            die_after=[steps.randrange(1, 30) for _ in range(3)],
+        )
+        assert cut == whole
+
+
+def test_the_table_in_the_database_is_the_table_in_memory(tmp_path: Path) -> None:
+    table = run(lambda: open_study(tmp_path, "TPE", 2), 12)
+    stored = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s")
+    assert [(r.number, dict(r.params), r.values[0] if r.values else None, r.state.name) for r in stored.rows] == table
+    assert stored.run == {"mode": "layer"}
+    assert stored.rows[3].user_attrs["n"] == 3
+
+
+def test_fixed_recipes_come_first_and_the_sampler_improves_on_them(tmp_path: Path) -> None:
+    for sampler in ("TPE", "CMA-ES"):
+        table = run(lambda sampler=sampler: open_study(tmp_path / sampler, sampler, 1), 80)  # type: ignore[misc]
+        assert [set(row[1].values()) for row in table[:2]] == [{0.0}, {1.0}]
+        fixed = max(row[2] for row in table[:2] if row[2] is not None)
+        assert max(row[2] for row in table if row[2] is not None) > fixed + 0.5
+
+
+def test_other_seeds_give_other_trials(tmp_path: Path) -> None:
+    tables = [run(lambda s=s: open_study(tmp_path / str(s), "TPE", 1, seed=s), 4) for s in (1, 2)]  # type: ignore[misc]
+    assert tables[0][3] != tables[1][3]
+
+
+def test_trials_are_told_in_order(tmp_path: Path) -> None:
+    study = open_study(tmp_path, "TPE", 2)
+    study.ask()
+    study.ask()
+    assert not study.may_ask
+    with pytest.raises(StudyError, match="trial 1 cannot be told before trial 0"):
+        study.tell(1, 5.0, {})
+
+
+def test_a_failed_trial_is_never_the_best(tmp_path: Path) -> None:
+    study = open_study(tmp_path, "TPE", 1)
+    study.ask()
+    study.tell(0, None, {"coverage": 0.2})
+    assert study.best() is None
+    study.ask()
+    study.tell(1, -3.0, {})
+    best = study.best()
+    assert best is not None
+    assert best.number == 1
+
+
+def test_a_changed_setting_is_refused_by_name(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    enter_study(storage, "s", {"judge": "rules", "seed": 1}, {})
+    enter_study(storage, "s", {"judge": "rules", "seed": 1}, {})
+    with pytest.raises(StudyError, match="judge was rules, is gpt-4;"):
+        enter_study(storage, "s", {"judge": "gpt-4", "seed": 1}, {})
+
+
+def test_a_study_made_elsewhere_is_not_taken_over(tmp_path: Path) -> None:
+    import optuna
+
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    storage = open_storage(url)
+    other = optuna.create_study(storage=storage, study_name="theirs")
+    other.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(StudyError, match="was not made by tvmerge"):
+        enter_study(storage, "theirs", {}, {})
+    with pytest.raises(StudyError, match="it holds: theirs"):
+        read_study(url, "ours")
+
+
+def test_a_storage_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StudyError, match="not a database"):
+        open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    with pytest.raises(StudyError, match="there is no study database"):
+        read_study(f"sqlite:///{tmp_path / 'none.db'}", "s")
+
+
+def test_ranges_are_checked() -> None:
+    with pytest.raises(ConfigError, match="weight_min 2 is larger than weight_max 1"):
+        Space(("norm",), 2, 1)
+    with pytest.raises(ConfigError, match="finite"):
+        Space(("norm",), float("nan"), 1)
+    with pytest.raises(ConfigError, match="at least two weights"):
+        make_sampler("CMA-ES", distributions(Space(("norm",), 0, 1)), 1)
+
+
+def test_a_range_of_one_point_gives_that_point(tmp_path: Path) -> None:
+    space = Space(("a", "b"), 0.5, 0.5)
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    study = SearchStudy(
+        storage, enter_study(storage, "s", {}, {}), space, make_sampler("TPE", distributions(space), 1)
+    )
+    assert uniform_weight(study.ask().recipe) == 0.5
+
+
+def test_uniform_weight_sees_only_equal_weights() -> None:
+    assert uniform_weight(SPACE.uniform(0.3)) == 0.3
+    assert uniform_weight(Recipe({"a": 0.3, "b": 0.4})) is None
