@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tvmerge.records import Answer, Judgment, Question, Recipe, Sampling
+from tvmerge.records import Answer, Judgment, Question, Recipe, Sampling, Trial
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +38,10 @@ class Engine(Protocol):
     async def apply(self, recipe: Recipe) -> None:
         """Become the merged model of `recipe`. Not while `generate` runs."""
 
-    def generate(self, questions: Sequence[Question], sampling: Sampling) -> AsyncIterator[Answer]:
-        """Answer every question, all its turns, each answer as soon as it is complete.
+    def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncIterator[tuple[Answer, ...]]:
+        """Answer every question, all its turns; yield each micro-batch of answers as soon as it is complete.
 
         Answers come in any order. The same recipe, question and sampling give the same answer, whatever
         else is in the batch (in float32; 16-bit arithmetic can flip a token with the batch's composition).
@@ -69,3 +71,32 @@ class Judge(Protocol):
 
     async def close(self) -> None:
         """Free connections."""
+
+
+class Study(Protocol):
+    """A search that is asked for candidates and told their scores, each in order of trial number."""
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials so far, in order of number."""
+
+    @property
+    def asked(self) -> int:
+        """How many trials have been asked."""
+
+    @property
+    def told(self) -> int:
+        """How many trials have been told; they are the first ones."""
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the window has room for one more trial in flight."""
+
+    def running(self) -> Sequence[Trial]:
+        """Trials asked and not told, whether by this run or by one that was interrupted."""
+
+    def ask(self) -> Trial:
+        """The next candidate, stored before this returns."""
+
+    def tell(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> None:
+        """Record a trial's score; None: it failed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 QuestionId = str | int
 Split = Literal["search", "holdout"]
@@ -153,6 +153,23 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference of two means over the same questions, with its confidence interval.
+
+    Attributes:
+        difference: Mean of the first minus mean of the second; nan without a common question.
+        low: Lower bound; nan with fewer than two questions.
+        high: Upper bound; nan with fewer than two questions.
+        n: Number of questions with a verdict on both sides.
+    """
+
+    difference: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One candidate's answers to a set of questions and what the judge said of them, in question order.
 
@@ -165,3 +182,35 @@ class Evaluation:
     recipe: Recipe
     answers: tuple[Answer, ...]
     judgments: tuple[Judgment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate of a study.
+
+    Attributes:
+        number: Its place in the study, from 0.
+        recipe: Its weights.
+        value: Its score, or None while it runs and where it failed.
+        state: Optuna's name of its state: RUNNING, COMPLETE or FAIL.
+        attrs: What was recorded with the score (`se`, `n`, `coverage`, ...), as plain JSON data.
+    """
+
+    number: int
+    recipe: Recipe
+    value: float | None = None
+    state: str = "RUNNING"
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a study is told of a candidate.
+
+    Attributes:
+        value: The score, or None where too few judgments gave one: the trial fails.
+        attrs: What to record with it, as plain JSON data.
+    """
+
+    value: float | None
+    attrs: Mapping[str, Any] = field(default_factory=dict)

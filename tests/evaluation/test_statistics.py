@@ -120,7 +120,7 @@ def test_a_constant_difference_is_certain_however_hard_the_questions_vary() -> N
     base = [[float(score), float(score)] for score in range(1, 9)]
     better = [[score + 1.5 for score in cluster] for cluster in base]
     found = paired_interval(verdicts(better), verdicts(base))
-    assert found == pytest.approx((1.5, 1.5, 1.5, 8))
+    assert (found.difference, found.low, found.high, found.n) == pytest.approx((1.5, 1.5, 1.5, 8))
 
 
 @given(CLUSTERS)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tvmerge.records import Estimate, Judgment, Question, QuestionId, Verdict
+from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,22 +20,6 @@ if TYPE_CHECKING:
 
 _Key = TypeVar("_Key", int, str)
 _CHUNK = 1 << 21  # question draws held in memory at once: 16 MiB
-
-
-class Difference(NamedTuple):
-    """A difference of two means over the same questions, with its confidence interval.
-
-    Attributes:
-        difference: Mean of the first minus mean of the second; nan without a common question.
-        low: Lower bound; nan with fewer than two questions.
-        high: Upper bound; nan with fewer than two questions.
-        n: Number of questions with a verdict on both sides.
-    """
-
-    difference: float
-    low: float
-    high: float
-    n: int
 
 
 def estimate(judgments: Iterable[Judgment]) -> Estimate:

@@ -30,9 +30,7 @@ class Space:
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise ConfigError(f"weight_min and weight_max must be finite, got {self.low:g} and {self.high:g}")
         if self.low > self.high:
-            raise ConfigError(
-                f"weight_min {self.low:g} is larger than weight_max {self.high:g}; swap them"
-            )
+            raise ConfigError(f"weight_min {self.low:g} is larger than weight_max {self.high:g}; swap them")
 
     def uniform(self, weight: float) -> Recipe:
         """The recipe that gives every group the same `weight`."""

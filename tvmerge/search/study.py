@@ -12,11 +12,10 @@ depends on the seed and on the scores, never on which score came first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
-from tvmerge.records import Recipe
+from tvmerge.records import Recipe, Trial
 from tvmerge.search.space import Space
 from tvmerge.search.storage import translated
 
@@ -28,25 +27,6 @@ if TYPE_CHECKING:
 
 FIXED = "fixed"
 """Trial attribute of trials whose weights were given, not drawn by the sampler."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One candidate of the search.
-
-    Attributes:
-        number: Its place in the study, from 0.
-        recipe: Its weights.
-        value: Its score, or None while it runs and where it failed.
-        state: Optuna's name of its state: RUNNING, COMPLETE or FAIL.
-        attrs: What was recorded with the score (`se`, `n`, `coverage`, ...).
-    """
-
-    number: int
-    recipe: Recipe
-    value: float | None
-    state: str
-    attrs: Mapping[str, Any]
 
 
 class SearchStudy:

@@ -1,0 +1,140 @@
+"""The loop of a run: candidates go out, answers stream to the judge, scores come back in order.
+
+It knows the seams only. While one candidate's answers are judged, the next is merged and answers: the
+engine is held for merging and generation alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from tvmerge.protocols import Engine, Judge, Study
+from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
+
+Verdicts = tuple[Answer, Sequence[Judgment]]
+
+
+class Evaluator:
+    """Merges a candidate, has it answer, has the answers judged.
+
+    Judgments in flight may be paid for, so a cancelled evaluation leaves them running; `drain` waits for
+    them, and what they bring is in the judge's cache.
+
+    Args:
+        engine: The live model; used by one candidate at a time, in the order they came.
+        judge: Rates each answer as soon as it is there.
+        sampling: How answers are drawn.
+        backlog: The most answers waiting for the judge before generation pauses.
+    """
+
+    def __init__(self, engine: Engine, judge: Judge, sampling: Sampling, *, backlog: int = 256) -> None:
+        self._engine = engine
+        self._judge = judge
+        self._sampling = sampling
+        self._backlog = backlog
+        self._engine_free = asyncio.Lock()
+        self._judging: set[asyncio.Task[Verdicts]] = set()
+
+    async def evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
+        """Answers and judgments of `recipe` on `questions`, in the order of the questions."""
+        place = {question.question_id: index for index, question in enumerate(questions)}
+        tasks: list[asyncio.Task[Verdicts]] = []
+        async with self._engine_free:
+            await self._engine.apply(recipe)
+            async for answers in self._engine.generate(questions, self._sampling):
+                tasks += [self._start(questions[place[a.question_id]], a) for a in answers]
+                await self._breathe(tasks)
+        await _all_done(tasks)
+        results = sorted(
+            (task.result() for task in tasks), key=lambda r: (place[r[0].question_id], r[0].sample)
+        )
+        return Evaluation(
+            recipe=recipe,
+            answers=tuple(answer for answer, _ in results),
+            judgments=tuple(judgment for _, judgments in results for judgment in judgments),
+        )
+
+    async def drain(self, grace: float) -> None:
+        """Wait up to `grace` seconds for the judgments in flight, then give the rest up."""
+        if self._judging:
+            _, late = await asyncio.wait(self._judging, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _start(self, question: Question, answer: Answer) -> asyncio.Task[Verdicts]:
+        task = asyncio.create_task(self._rate(question, answer))
+        self._judging.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Verdicts]) -> None:
+        self._judging.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, so that a second failure is not reported as unhandled
+
+    async def _rate(self, question: Question, answer: Answer) -> Verdicts:
+        return answer, await self._judge.judge(question, answer)
+
+    async def _breathe(self, tasks: Sequence[asyncio.Task[Verdicts]]) -> None:
+        """Let the judge work, and wait while too much waits for it; its failure ends the candidate."""
+        await asyncio.sleep(0)
+        while len(self._judging) >= self._backlog:
+            await asyncio.wait(self._judging, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+
+
+async def search(
+    study: Study,
+    n_trials: int,
+    evaluate: Callable[[Recipe], Coroutine[Any, Any, Evaluation]],
+    judge_outcome: Callable[[Trial, Evaluation], Outcome],
+    on_told: Callable[[Trial], None],
+) -> None:
+    """Run `study` until `n_trials` trials are told; go on with those an earlier run left in flight.
+
+    Args:
+        study: What is asked and told.
+        n_trials: Total number of trials, earlier runs included.
+        evaluate: Starts a candidate's evaluation.
+        judge_outcome: Turns an evaluation into what the study is told; keeps the evidence. Called in order
+            of trial numbers, in a thread.
+        on_told: Called with each trial after it was told.
+    """
+    flights = {t.number: asyncio.create_task(evaluate(t.recipe)) for t in study.running()}
+    try:
+        while study.told < n_trials:
+            while study.may_ask and study.asked < n_trials:
+                trial = await asyncio.to_thread(study.ask)
+                flights[trial.number] = asyncio.create_task(evaluate(trial.recipe))
+            trial = study.running()[0]
+            evaluation = await _first(flights, trial.number)
+            outcome = await asyncio.to_thread(judge_outcome, trial, evaluation)
+            await asyncio.to_thread(study.tell, trial.number, outcome.value, outcome.attrs)
+            on_told(study.trials[trial.number])
+    finally:
+        for flight in flights.values():
+            flight.cancel()
+        await asyncio.gather(*flights.values(), return_exceptions=True)
+
+
+async def _first(flights: dict[int, asyncio.Task[Evaluation]], number: int) -> Evaluation:
+    """The evaluation of trial `number`; the failure of any flight is raised as soon as it happens."""
+    while not flights[number].done():
+        pending = [flight for flight in flights.values() if not flight.done()]
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for flight in flights.values():
+            if flight.done() and flight.exception() is not None:
+                flight.result()
+    return flights.pop(number).result()
+
+
+async def _all_done(tasks: Sequence[asyncio.Task[Verdicts]]) -> None:
+    if tasks:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()

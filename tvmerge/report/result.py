@@ -1,0 +1,129 @@
+"""What a run found, as data: the one source of `result.json`, the page and the screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tvmerge import __version__
+from tvmerge.records import Answer, Difference, Estimate, Judgment, Question, Trial
+
+ContenderKey = Literal["best", "weight_0", "weight_1", "uniform"]
+
+LABELS: dict[ContenderKey, str] = {
+    "best": "best of the search",
+    "weight_0": "weight 0 (the untouched target)",
+    "weight_1": "weight 1 (the plain task vector)",
+    "uniform": "best uniform weight",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A held-out question with one contender's answer and what the judge said of it."""
+
+    question: Question
+    answer: Answer
+    judgments: tuple[Judgment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One of the candidates that are compared at the end.
+
+    Attributes:
+        key: Which one it is.
+        trial: Its trial in the study, or None where it was scored outside of it.
+        weights: Its weights.
+        search: Its score on the questions of the search; biased upwards for the best, which was chosen on it.
+        holdout: Its score on the held-out questions, or None where there are none.
+        gain: How much better the best is on the held-out questions; None for the best itself.
+        samples: Its held-out (else search) answers with their judgments, in question order.
+    """
+
+    key: ContenderKey
+    trial: int | None
+    weights: Mapping[str, float]
+    search: Estimate
+    holdout: Estimate | None
+    gain: Difference | None
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        study: The study's name.
+        benchmark: The benchmark's name.
+        judge: The judge's name.
+        models: What `target`, `base` and `tuned` resolved to, for people.
+        weight_range: Bounds of the search.
+        contenders: The best first, then the two baselines, then the best uniform weight if there is one.
+        trials: All trials of the study.
+        settings: The run's settings, for the record.
+        output: Where the merged model was written, for people.
+        seconds: Wall time of the search part of this run.
+    """
+
+    study: str
+    benchmark: str
+    judge: str
+    models: Mapping[str, str]
+    weight_range: tuple[float, float]
+    contenders: tuple[Contender, ...]
+    trials: tuple[Trial, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""
+    seconds: float = 0.0
+
+    def contender(self, key: ContenderKey) -> Contender | None:
+        """The contender called `key`."""
+        return next((c for c in self.contenders if c.key == key), None)
+
+
+def as_json(result: RunResult) -> dict[str, Any]:
+    """The content of `result.json`; an uncertainty that is not defined is null."""
+    best = result.contenders[0]
+    return {
+        "tvmerge": __version__,
+        "study": result.study,
+        "benchmark": result.benchmark,
+        "judge": result.judge,
+        "models": dict(result.models),
+        "best_trial": best.trial,
+        "weights": dict(best.weights),
+        "search": {c.key: _contender(c, c.search) for c in result.contenders},
+        "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
+        "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
+        "trials": {
+            "complete": sum(t.state == "COMPLETE" for t in result.trials),
+            "failed": sum(t.state == "FAIL" for t in result.trials),
+        },
+        "output": result.output,
+        "seconds": round(result.seconds, 3),
+        "settings": dict(result.settings),
+    }
+
+
+def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
+    row: dict[str, Any] = {"mean": _number(estimate.mean), "se": _number(estimate.se), "n": estimate.n}
+    if contender.key == "uniform":
+        row["weight"] = next(iter(contender.weights.values()))
+    return row
+
+
+def _difference(gain: Difference) -> dict[str, Any]:
+    return {
+        "difference": _number(gain.difference),
+        "low": _number(gain.low),
+        "high": _number(gain.high),
+        "n": gain.n,
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
