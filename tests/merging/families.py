@@ -1,0 +1,92 @@
+"""Tiny models of real architectures, with random weights, written by transformers itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+
+_SIZES: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+_GPT2: dict[str, Any] = {
+    "vocab_size": 64,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 64,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def config_of(family: str, **changes: Any) -> PreTrainedConfig:
+    """The configuration of a tiny model of `family`."""
+    import transformers
+
+    makers: dict[str, Callable[[], PreTrainedConfig]] = {
+        "mistral": lambda: transformers.MistralConfig(**_SIZES),
+        "llama": lambda: transformers.LlamaConfig(**_SIZES),
+        "qwen2": lambda: transformers.Qwen2Config(**_SIZES),
+        "qwen3": lambda: transformers.Qwen3Config(**_SIZES, head_dim=8),
+        "gemma2": lambda: transformers.Gemma2Config(**_SIZES, head_dim=8),
+        "gemma3_text": lambda: transformers.Gemma3TextConfig(**_SIZES, head_dim=8),
+        "gpt_neox": lambda: transformers.GPTNeoXConfig(
+            **{key: value for key, value in _SIZES.items() if key != "num_key_value_heads"}
+        ),
+        "gpt2": lambda: transformers.GPT2Config(**_GPT2),
+        "phi3": lambda: transformers.Phi3Config(**_SIZES),
+        "cohere": lambda: transformers.CohereConfig(**_SIZES),
+        "mixtral": lambda: transformers.MixtralConfig(**_SIZES, num_local_experts=3),
+    }
+    config = makers[family]()
+    for key, value in changes.items():
+        setattr(config, key, value)
+    return config
+
+
+FAMILIES = (
+    "mistral",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "gpt_neox",
+    "gpt2",
+    "phi3",
+    "cohere",
+    "mixtral",
+)
+
+
+def random_model(
+    family: str, *, seed: int = 0, dtype: torch.dtype = torch.bfloat16, **changes: Any
+) -> PreTrainedModel:
+    """A tiny model of `family` whose every parameter is random, norms and biases included."""
+    factory: Any = AutoModelForCausalLM
+    model: PreTrainedModel = factory.from_config(config_of(family, **changes), dtype=dtype)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return model.eval()
+
+
+def saved_model(folder: Path, family: str, **options: Any) -> Path:
+    """Write a `random_model` to `folder`, and say where it is."""
+    save = options.pop("save", {})
+    random_model(family, **options).save_pretrained(folder, **save)
+    return folder

@@ -1,0 +1,173 @@
+"""A model folder: configuration and lazily read weights, in one file or several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging import layout
+from tvmerge.merging.digests import DigestCache, files_digest
+from tvmerge.merging.dtypes import BYTES
+from tvmerge.merging.shards import PickleShard, SafetensorsShard, Shard, TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from tvmerge.merging.structure import Structure
+
+
+class Checkpoint:
+    """A causal language model on disk, read through memory maps, a tensor at a time.
+
+    Args:
+        folder: A local folder in transformers' layout.
+        name: What messages and reports call it; the folder's name unless given.
+        allow_pickle: Also read `pytorch_model.bin`, tensors only.
+        trust_remote_code: Let transformers run the folder's own modelling code to learn its structure.
+        digest_cache: Where digests of files are remembered.
+
+    Raises:
+        CheckpointError: A file is missing, unreadable or damaged, or the weights are quantised.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+        digest_cache: DigestCache | None = None,
+    ) -> None:
+        self.folder = folder
+        self.name = name or folder.resolve().name
+        self.trust_remote_code = trust_remote_code
+        self.config = _read_json(folder / layout.CONFIG)
+        self._digest_cache = digest_cache
+        self._refuse_quantised_config()
+        self._shards = _open_shards(folder, allow_pickle=allow_pickle)
+        self._home = self._locate()
+        self._refuse_odd_formats()
+
+    @cached_property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Shape and format of every tensor, by name, in the files' order."""
+        return {name: shard.specs[name] for name, shard in self._home.items()}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor `name`, in the file's own dtype. It may share memory with the file: do not write to it.
+
+        Raises:
+            CheckpointError: There is no such tensor, or the file became unreadable.
+        """
+        if name not in self._home:
+            raise CheckpointError(f"{self.name} has no tensor '{name}'")
+        return self._home[name].tensor(name)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over weights, configuration, tokenizer and chat templates."""
+        weights = [shard.path for shard in self._shards]
+        return files_digest(self.folder, weights + layout.companions(self.folder), self._digest_cache)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The model its configuration describes, and where in it each tensor belongs."""
+        from tvmerge.merging.structure import read_structure
+
+        return read_structure(self.folder, self.name, trust_remote_code=self.trust_remote_code)
+
+    def _locate(self) -> dict[str, Shard]:
+        home: dict[str, Shard] = {}
+        for shard in self._shards:
+            for name in shard.specs:
+                if name in home:
+                    raise CheckpointError(
+                        f"{self.name}: tensor '{name}' is in {home[name].path.name} and {shard.path.name}"
+                    )
+                home[name] = shard
+        return home
+
+    def _refuse_quantised_config(self) -> None:
+        settings = self.config.get("quantization_config")
+        if settings is not None:
+            method = settings.get("quant_method", "unknown") if isinstance(settings, dict) else settings
+            raise CheckpointError(
+                f"{self.name}: its weights are quantised ({method}); task vectors need the float weights "
+                "it was quantised from"
+            )
+
+    def _refuse_odd_formats(self) -> None:
+        odd = [f"{name} ({spec.dtype})" for name, spec in self.specs.items() if spec.dtype not in BYTES]
+        if odd:
+            raise CheckpointError(
+                f"{self.name}: quantised or unknown number formats: {', '.join(odd[:3])}"
+                f"{f' and {len(odd) - 3} more' if len(odd) > 3 else ''}; use its 16 or 32 bit weights"
+            )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path.parent} has no {path.name}; is it a model folder as transformers writes them?"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return data
+
+
+def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:
+    # The order is transformers': a single file is preferred to an index.
+    if (folder / layout.SAFETENSORS).exists():
+        return [SafetensorsShard(folder / layout.SAFETENSORS)]
+    if (folder / layout.SAFETENSORS_INDEX).exists():
+        return _open_indexed(folder / layout.SAFETENSORS_INDEX, SafetensorsShard)
+    pickled = (folder / layout.PICKLE).exists() or (folder / layout.PICKLE_INDEX).exists()
+    if not pickled:
+        raise CheckpointError(
+            f"{folder} has no {layout.SAFETENSORS} and no {layout.SAFETENSORS_INDEX}{_hint(folder)}"
+        )
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{folder} has only pickled weights ({layout.PICKLE}), which can hold code; convert it to "
+            "safetensors, or pass --allow-pickle"
+        )
+    if (folder / layout.PICKLE).exists():
+        return [PickleShard(folder / layout.PICKLE)]
+    return _open_indexed(folder / layout.PICKLE_INDEX, PickleShard)
+
+
+def _hint(folder: Path) -> str:
+    if (folder / "adapter_config.json").exists():
+        return "; it is an adapter (LoRA): merge it into its base model first"
+    return ""
+
+
+def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard]) -> list[Shard]:
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index}: has no 'weight_map'")
+    files = sorted({str(file) for file in weight_map.values()})
+    outside = [file for file in files if Path(file).name != file]
+    if outside:
+        raise CheckpointError(f"{index}: names a file outside its folder: {outside[0]}")
+    missing = [file for file in files if not (index.parent / file).is_file()]
+    if missing:
+        raise CheckpointError(f"{index.parent}: missing {', '.join(missing)}; download it again")
+    shards: dict[str, Shard] = {file: kind(index.parent / file) for file in files}
+    lost = [name for name, file in weight_map.items() if name not in shards[file].specs]
+    if lost:
+        raise CheckpointError(
+            f"{index}: promises '{lost[0]}' in {weight_map[lost[0]]}, which does not hold it"
+        )
+    return list(shards.values())

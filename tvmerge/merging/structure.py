@@ -1,0 +1,268 @@
+"""What kind of model a configuration describes, and where in it each tensor belongs.
+
+Nothing here knows an architecture by name. transformers builds the model without memory (on torch's
+`meta` device); its decoder blocks are the longest `ModuleList` as long as the configuration says, and what
+stands before and after them is found by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+)
+
+from tvmerge.errors import CheckpointError
+
+Section = Literal["embeddings", "layers", "norm", "head"]
+_RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the model a tensor belongs.
+
+    Attributes:
+        section: Before the decoder layers, in them, after them, or the output head.
+        layer: Index of its layer; None outside the layers.
+        shape: The shape the configuration asks for.
+        is_float: Whether the model holds it as a floating-point number.
+    """
+
+    section: Section
+    layer: int | None
+    shape: tuple[int, ...]
+    is_float: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """A checkpoint's names, sorted into its model.
+
+    Attributes:
+        names: The model's own name of each tensor -> the checkpoint's name of it, in model order. A tied
+            head is no tensor of its own and does not appear.
+        tied: The model's own name of each further name of a tied tensor -> the checkpoint's name of it.
+        missing: What the model needs and the checkpoint lacks.
+        extra: What the checkpoint holds and the model does not use (rotary tables, attention masks, ...).
+        duplicates: Checkpoint's name of a second copy of a tied tensor -> its name of the first.
+    """
+
+    names: Mapping[str, str]
+    tied: Mapping[str, str]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    duplicates: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A model's tensors and their places.
+
+    Attributes:
+        architecture: Name of the model class.
+        model_type: transformers' name of the family.
+        layers: Number of decoder layers.
+        prefix: The name of the part below the head, which checkpoints may leave out (`model`).
+        layouts: The ways checkpoints of this family name its tensors, each in model order.
+        aliases: A further name of a tied tensor -> its first name.
+    """
+
+    architecture: str
+    model_type: str
+    layers: int
+    prefix: str
+    layouts: tuple[Mapping[str, Place], ...]
+    aliases: Mapping[str, str]
+
+    def place(self, name: str) -> Place:
+        """The place of a tensor, by the model's own name of it."""
+        return next(layout[name] for layout in self.layouts if name in layout)
+
+    def arrange(self, names: Iterable[str]) -> Arrangement:
+        """Sort a checkpoint's names into the model, by the layout which fits them best."""
+        names = list(names)
+        return min((self._arrange(layout, names) for layout in self.layouts), key=lambda a: len(a.missing))
+
+    def _arrange(self, layout: Mapping[str, Place], names: list[str]) -> Arrangement:
+        found: dict[str, str] = {}
+        for name in names:
+            own = self._own_name(layout, name)
+            if own is not None:
+                found.setdefault(own, name)
+        tied, duplicates = {}, {}
+        for alias, first in self.aliases.items():
+            if alias in found:
+                # Some checkpoints keep a tied tensor under its second name only.
+                kept = found.setdefault(first, found[alias])
+                if found[alias] != kept:
+                    duplicates[found[alias]] = kept
+            if first in found:
+                tied[alias] = found[first]
+        ordered = {own: found[own] for own in layout if own in found}
+        used = {*ordered.values(), *duplicates}
+        return Arrangement(
+            names=ordered,
+            tied=tied,
+            missing=tuple(own for own in layout if own not in found),
+            extra=tuple(name for name in names if name not in used),
+            duplicates=duplicates,
+        )
+
+    def _own_name(self, layout: Mapping[str, Place], name: str) -> str | None:
+        candidates = (name, f"{self.prefix}.{name}", name.removeprefix(f"{self.prefix}."))
+        return next((own for own in candidates if own in layout or own in self.aliases), None)
+
+
+def read_structure(folder: Path, name: str, *, trust_remote_code: bool = False) -> Structure:
+    """Learn a model's structure from its configuration alone; reads no weights.
+
+    Args:
+        folder: The model's folder.
+        name: What to call it in messages.
+        trust_remote_code: Let transformers run modelling code that lies in the folder.
+
+    Raises:
+        CheckpointError: The configuration is unusable, or not that of a decoder-only language model.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{name}: its config.json is not usable: {_first_line(error)}") from error
+    return structure_of(config, name, trust_remote_code=trust_remote_code)
+
+
+def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool = False) -> Structure:
+    """The structure of the model that `config` describes; see `read_structure`."""
+    _refuse_other_kinds(config, name)
+    model = _build_on_meta(config, name, trust_remote_code=trust_remote_code)
+    blocks_name, n_layers = _find_blocks(model, name)
+    untyped: Any = model  # transformers leaves these two methods unannotated
+    head, embeddings = untyped.get_output_embeddings(), untyped.get_input_embeddings()
+    state = model.state_dict()
+    aliases = _aliases(state)
+    modules = {id(module): path for path, module in model.named_modules()}
+    sections = _Sections(blocks_name, modules.get(id(embeddings)), modules.get(id(head)), list(state))
+    own = {key: value for key, value in state.items() if key not in aliases}
+    converted = revert_weight_conversion(model, own)
+    layouts = [_places(own, sections, own, name)]
+    if converted.keys() != own.keys():
+        layouts.append(_places(converted, sections, own, name))
+    return Structure(
+        architecture=type(model).__name__,
+        model_type=config.model_type,
+        layers=n_layers,
+        prefix=model.base_model_prefix,
+        layouts=tuple(layouts),
+        aliases=aliases,
+    )
+
+
+def _refuse_other_kinds(config: PreTrainedConfig, name: str) -> None:
+    declared = ", ".join(config.architectures or ()) or config.model_type
+    refusal = f"{name}: {declared} is not a decoder-only language model"
+    if config.is_encoder_decoder:
+        raise CheckpointError(f"{refusal}: it has an encoder; only decoder-only models can be merged")
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        raise CheckpointError(
+            f"{refusal}: it fills masks (BERT-like); only decoder-only models can be merged"
+        )
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise CheckpointError(f"{refusal}: it also reads images; only text models can be merged")
+    has_code = "AutoModelForCausalLM" in getattr(config, "auto_map", {})
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING and not has_code:
+        raise CheckpointError(
+            f"{refusal}: transformers has no causal language model for '{config.model_type}'"
+        )
+
+
+def _build_on_meta(config: PreTrainedConfig, name: str, *, trust_remote_code: bool) -> PreTrainedModel:
+    factory: Any = AutoModelForCausalLM  # its from_config is unannotated
+    try:
+        with torch.device("meta"):
+            model = factory.from_config(config, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+        raise CheckpointError(f"{name}: transformers cannot build it: {_first_line(error)}") from error
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def _find_blocks(model: PreTrainedModel, name: str) -> tuple[str, int]:
+    expected = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    lists = {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == expected
+    }
+    outermost = [path for path in lists if not any(path.startswith(f"{other}.") for other in lists)]
+    if not outermost:
+        raise CheckpointError(f"{name}: no list of {expected} decoder layers in {type(model).__name__}")
+    path = max(outermost, key=lambda path: sum(p.numel() for p in lists[path].parameters()))
+    return path, len(lists[path])
+
+
+def _aliases(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    first: dict[int, str] = {}
+    aliases = {}
+    for key, tensor in state.items():
+        owner = first.setdefault(_storage(tensor), key)
+        if owner != key:
+            aliases[key] = owner
+    return aliases
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    # On the meta device every data pointer is 0; the storage object itself tells tensors apart.
+    return int(tensor.untyped_storage()._cdata)
+
+
+class _Sections:
+    """Says to which section a parameter of the live model belongs."""
+
+    def __init__(self, blocks: str, embeddings: str | None, head: str | None, keys: list[str]) -> None:
+        self._blocks, self._embeddings, self._head = f"{blocks}.", f"{embeddings}.", f"{head}."
+        first = next(index for index, key in enumerate(keys) if key.startswith(self._blocks))
+        self._before = set(keys[:first])
+
+    def layer(self, key: str) -> int | None:
+        """Index of the layer a name belongs to, or None."""
+        return int(key.removeprefix(self._blocks).split(".")[0]) if key.startswith(self._blocks) else None
+
+    def section(self, key: str) -> Section:
+        """The section of a parameter that is in no layer."""
+        if key.startswith(self._head):
+            return "head"
+        return "embeddings" if key in self._before or key.startswith(self._embeddings) else "norm"
+
+
+def _places(
+    tensors: Mapping[str, torch.Tensor], sections: _Sections, own: Mapping[str, torch.Tensor], name: str
+) -> dict[str, Place]:
+    origins = {_storage(tensor): key for key, tensor in own.items()}
+    order = {key: index for index, key in enumerate(own)}
+    ranked: list[tuple[tuple[int, ...], str, Place]] = []
+    for key, tensor in tensors.items():
+        origin = origins.get(_storage(tensor), key)
+        layer = sections.layer(key)
+        if layer is None and origin not in own:
+            raise CheckpointError(f"{name}: cannot tell where in the model its tensor '{key}' belongs")
+        section: Section = "layers" if layer is not None else sections.section(origin)
+        place = Place(section, layer, tuple(tensor.shape), tensor.is_floating_point())
+        # A tensor that transformers cut out of a fused one keeps its turn in the conversion's own order.
+        rank = (_RANK[section], layer or 0, order.get(origin, len(order)))
+        ranked.append((rank, key, place))
+    return {key: place for _, key, place in sorted(ranked, key=lambda item: item[0])}
+
+
+def _first_line(error: BaseException) -> str:
+    message: Any = str(error).strip().partition("\n")[0]
+    return message or type(error).__name__
