@@ -1,8 +1,8 @@
-"""Whether three checkpoints fit together, told from their headers before any weight is read."""
+"""Whether three models fit together: from their configurations, then from their files' headers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,7 @@ from tvmerge.merging.shards import TensorSpec
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoint import Checkpoint
-    from tvmerge.merging.structure import Arrangement
-
-_OUTER = {"embeddings", "head"}
+    from tvmerge.merging.structure import Arrangement, Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,116 +38,103 @@ class Alignment:
 
     Attributes:
         rows: The tensors that take a task vector, in model order.
-        unchanged: Names of the target's tensors that are copied: integers, booleans, and what the model
-            does not use.
-        arrangement: The target's names, sorted into its model.
+        unchanged: Names of the target's tensors that are copied: integers, booleans, and `extra`.
+        extra: Names of the target's tensors that the model does not use.
     """
 
     rows: tuple[Row, ...]
     unchanged: tuple[str, ...]
-    arrangement: Arrangement
+    extra: tuple[str, ...]
 
 
 def check_compatible(target: Checkpoint, base: Checkpoint, tuned: Checkpoint) -> Alignment:
-    """Lay three checkpoints side by side.
+    """Lay three checkpoints side by side, from their headers alone.
+
+    Raises:
+        CheckpointError: They do not fit together, or a file is not what its configuration says; names
+            every tensor concerned.
+    """
+    check_structures(target.structure, base.structure, tuned.structure)
+    own, theirs, learnt = (_complete(checkpoint) for checkpoint in (target, base, tuned))
+    in_base = {**theirs.tied, **theirs.names}
+    in_tuned = {**learnt.tied, **learnt.names}
+    odd = [f"{base.name} {name}" for name in own.names if name not in in_base]
+    odd += [f"{tuned.name} {name}" for name in own.names if name not in in_tuned]
+    if odd:
+        raise CheckpointError(f"stored in another layout than in {target.name}: {', '.join(odd)}")
+    floats = {name for name in own.names if (place := target.structure.place(name)) and place.is_float}
+    rows = tuple(
+        Row(name, in_base[canonical], in_tuned[canonical], target.specs[name])
+        for canonical, name in own.names.items()
+        if canonical in floats
+    )
+    whole_numbers = [name for canonical, name in own.names.items() if canonical not in floats]
+    return Alignment(rows, (*whole_numbers, *own.extra), own.extra)
+
+
+def check_structures(target: Structure, base: Structure, tuned: Structure) -> None:
+    """Check what the configurations alone can tell, before any weight is at hand.
 
     Raises:
         CheckpointError: Families or numbers of layers differ, or tensors are missing or of another shape;
             names every one of them.
     """
-    _check_families(target, base, tuned)
-    arrangements = {checkpoint: _complete(checkpoint) for checkpoint in (target, base, tuned)}
-    own = arrangements[target]
-    problems: list[str] = []
-    for checkpoint in (base, tuned):
-        problems += _differences(target, own, checkpoint, arrangements[checkpoint])
-    problems = list(dict.fromkeys(problems))
+    for other in (base, tuned):
+        _check_family(target, other)
+    problems = dict.fromkeys([*_differences(target, base), *_differences(target, tuned)])
     if problems:
         raise CheckpointError(
             f"{base.name} and {tuned.name} do not fit {target.name}{_vocabulary_hint(target, base, tuned)}: "
             + "; ".join(problems)
         )
-    return _side_by_side(target, own, _all_names(arrangements[base]), _all_names(arrangements[tuned]))
 
 
-def _check_families(target: Checkpoint, *others: Checkpoint) -> None:
-    expected = target.structure
-    for other in others:
-        found = other.structure
-        if found.model_type != expected.model_type:
-            raise CheckpointError(
-                f"{other.name} is a {found.architecture} ({found.model_type}), {target.name} a "
-                f"{expected.architecture} ({expected.model_type}); all models must be of one family"
-            )
-        if found.layers != expected.layers:
-            raise CheckpointError(
-                f"{other.name} has {found.layers} layers, {target.name} has {expected.layers}; "
-                "all models must have as many"
-            )
+def _check_family(target: Structure, other: Structure) -> None:
+    if other.model_type != target.model_type:
+        raise CheckpointError(
+            f"{other.name} is a {other.architecture} ({other.model_type}), {target.name} a "
+            f"{target.architecture} ({target.model_type}); all models must be of one family"
+        )
+    if other.layers != target.layers:
+        raise CheckpointError(
+            f"{other.name} has {other.layers} layers, {target.name} has {target.layers}; "
+            "all models must have as many"
+        )
+
+
+def _differences(target: Structure, other: Structure) -> Iterator[str]:
+    for name, place in target.layouts[0].items():
+        found = other.place(name)
+        if found is None:
+            yield f"{other.name} has no {name}"
+        elif found.shape != place.shape:
+            yield f"{name} is {list(found.shape)} in {other.name} and {list(place.shape)} in {target.name}"
+    for name in other.layouts[0]:
+        if name not in target.layouts[0]:
+            tied = f", which {target.name} ties to {target.aliases[name]}" if name in target.aliases else ""
+            yield f"{other.name} has {name} of its own{tied or f', {target.name} has none'}"
 
 
 def _complete(checkpoint: Checkpoint) -> Arrangement:
+    """The checkpoint's names, once they and their shapes are known to be what its configuration asks for."""
     structure, specs = checkpoint.structure, checkpoint.specs
     arrangement = structure.arrange(specs)
-    if arrangement.missing:
-        raise CheckpointError(
-            f"{checkpoint.name} lacks tensors its config.json asks for: {', '.join(arrangement.missing)}"
-        )
-    odd = []
+    odd = [f"has no {name}" for name in arrangement.missing]
     for own, name in arrangement.names.items():
         place, spec = structure.place(own), specs[name]
+        assert place is not None
         if spec.shape != place.shape:
-            odd.append(f"{name} is {_shape(spec.shape)}, its config.json asks for {_shape(place.shape)}")
+            odd.append(f"{name} is {list(spec.shape)} and should be {list(place.shape)}")
         elif place.is_float and spec.dtype not in FLOATS:
-            odd.append(f"{name} is {spec.dtype}, not a float")
+            odd.append(f"{name} is {spec.dtype} and should be a float")
     if odd:
-        raise CheckpointError(f"{checkpoint.name}: {'; '.join(odd)}")
+        raise CheckpointError(f"{checkpoint.name} does not hold what its config.json says: {'; '.join(odd)}")
     return arrangement
 
 
-def _differences(
-    target: Checkpoint, own: Arrangement, other: Checkpoint, arrangement: Arrangement
-) -> Iterable[str]:
-    theirs = _all_names(arrangement)
-    for canonical, name in own.names.items():
-        if canonical not in theirs:
-            yield f"{other.name} lacks {name}"
-        elif (found := other.specs[theirs[canonical]].shape) != (asked := target.specs[name].shape):
-            yield f"{name} is {_shape(found)} in {other.name} and {_shape(asked)} in {target.name}"
-    for canonical, name in arrangement.names.items():
-        if canonical not in own.names:
-            yield f"{other.name} has {name}, {target.name} does not"
-
-
-def _all_names(arrangement: Arrangement) -> dict[str, str]:
-    return {**arrangement.tied, **arrangement.names}
-
-
-def _side_by_side(
-    target: Checkpoint, own: Arrangement, base: Mapping[str, str], tuned: Mapping[str, str]
-) -> Alignment:
-    specs, structure = target.specs, target.structure
-    moving = [
-        (canonical, name) for canonical, name in own.names.items() if structure.place(canonical).is_float
-    ]
-    still = [name for canonical, name in own.names.items() if not structure.place(canonical).is_float]
-    rows = tuple(Row(name, base[canonical], tuned[canonical], specs[name]) for canonical, name in moving)
-    return Alignment(rows, (*still, *own.extra), own)
-
-
-def _vocabulary_hint(*checkpoints: Checkpoint) -> str:
-    sizes = {
-        checkpoint.name: place.shape[0]
-        for checkpoint in checkpoints
-        for layout in checkpoint.structure.layouts[:1]
-        for place in layout.values()
-        if place.section in _OUTER and len(place.shape) == 2
-    }
-    if len(set(sizes.values())) < 2:
+def _vocabulary_hint(*structures: Structure) -> str:
+    sizes: Mapping[str, int] = {s.name: s.vocabulary for s in structures}
+    if len(set(sizes.values())) == 1:
         return ""
     listing = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    return f" (their vocabularies differ: {listing}; choose models with the same tokenizer)"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, shape))}]"
+    return f" (vocabularies differ: {listing}; choose models with the same tokenizer)"

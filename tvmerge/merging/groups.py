@@ -26,8 +26,11 @@ def group_tensors(structure: Structure, arrangement: Arrangement, mode: Mode) ->
         arrangement: The checkpoint's names, as `structure.arrange` sorted them.
         mode: How fine the groups are.
     """
-    places = {name: structure.place(own) for own, name in arrangement.names.items()}
-    places = {name: place for name, place in places.items() if place.is_float}
+    places = {
+        name: place
+        for own, name in arrangement.names.items()
+        if (place := structure.place(own)) is not None and place.is_float
+    }
     if mode == "all":
         return {name: name for name in places}
     if mode == "layer":

@@ -86,7 +86,7 @@ class TaskVectorMerger:
     @property
     def extra(self) -> Sequence[str]:
         """Names of streamed tensors which the live model has no place for, copied from the target's files."""
-        return self._alignment.arrangement.extra
+        return self._alignment.extra
 
     @cached_property
     def specs(self) -> Mapping[str, TensorSpec]:

@@ -36,16 +36,12 @@ class Source:
         return self.name if self.commit is None else f"{self.name}@{self.commit}"
 
 
-def resolve(reference: str, *, cache_dir: Path | None = None, allow_pickle: bool = False) -> Source:
-    """Find a model, downloading it from the hub if it is no folder here.
-
-    Metadata comes first, so that a wrong model is known before its weights are downloaded. Hub files
-    are limited to weights, configuration, tokenizer, chat templates and the model's own code.
+def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
+    """Find a model; of one on the hub download all but the weights, so that they can be checked first.
 
     Args:
         reference: A folder, or a hub id with or without `@revision`.
         cache_dir: The hub's cache; its usual place unless given.
-        allow_pickle: Also download pickled weights, where the model has no others.
 
     Raises:
         CheckpointError: It is neither a folder nor a model the hub can give.
@@ -60,18 +56,30 @@ def resolve(reference: str, *, cache_dir: Path | None = None, allow_pickle: bool
         raise CheckpointError(
             f"'{reference}' is not a folder here, and no hub id (owner/name or owner/name@revision)"
         )
-    return _from_hub(match["id"], match["revision"], cache_dir, allow_pickle=allow_pickle)
-
-
-def _from_hub(name: str, revision: str | None, cache_dir: Path | None, *, allow_pickle: bool) -> Source:
-    folder = _snapshot(name, revision, cache_dir, layout.METADATA_PATTERNS)
+    folder = _snapshot(match["id"], match["revision"], cache_dir, layout.METADATA_PATTERNS)
     if not (folder / layout.CONFIG).exists():
-        raise CheckpointError(f"the hub's '{name}' has no {layout.CONFIG}: not a model transformers can read")
-    commit = folder.name  # the hub's cache names a snapshot's folder by its commit
-    folder = _snapshot(name, commit, cache_dir, ("model*.safetensors",))
-    if allow_pickle and not any(folder.glob("model*.safetensors")):
-        folder = _snapshot(name, commit, cache_dir, ("pytorch_model*.bin", layout.PICKLE_INDEX))
-    return Source(folder, name, commit)
+        raise CheckpointError(
+            f"the hub's '{reference}' has no {layout.CONFIG}: no model transformers can read"
+        )
+    return Source(folder, match["id"], commit=folder.name)  # the hub's cache names snapshots by commit
+
+
+def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle: bool = False) -> None:
+    """Download a hub model's weights into the folder it was resolved to; a local folder is left as it is.
+
+    Args:
+        source: From `resolve`.
+        cache_dir: The same as for `resolve`.
+        allow_pickle: Also download pickled weights, where the model has no others.
+
+    Raises:
+        CheckpointError: The hub cannot give them.
+    """
+    if source.commit is None:
+        return
+    _snapshot(source.name, source.commit, cache_dir, ("model*.safetensors",))
+    if allow_pickle and not any(source.folder.glob("model*.safetensors")):
+        _snapshot(source.name, source.commit, cache_dir, ("pytorch_model*.bin", layout.PICKLE_INDEX))
 
 
 def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns: tuple[str, ...]) -> Path:

@@ -69,24 +69,29 @@ class Structure:
     """A model's tensors and their places.
 
     Attributes:
+        name: What messages call the model.
         architecture: Name of the model class.
         model_type: transformers' name of the family.
         layers: Number of decoder layers.
+        vocabulary: Number of rows of the embeddings.
         prefix: The name of the part below the head, which checkpoints may leave out (`model`).
         layouts: The ways checkpoints of this family name its tensors, each in model order.
         aliases: A further name of a tied tensor -> its first name.
     """
 
+    name: str
     architecture: str
     model_type: str
     layers: int
+    vocabulary: int
     prefix: str
     layouts: tuple[Mapping[str, Place], ...]
     aliases: Mapping[str, str]
 
-    def place(self, name: str) -> Place:
-        """The place of a tensor, by the model's own name of it."""
-        return next(layout[name] for layout in self.layouts if name in layout)
+    def place(self, name: str) -> Place | None:
+        """The place of a tensor, by the model's own name of it; a tied tensor's is that of its first name."""
+        name = self.aliases.get(name, name)
+        return next((layout[name] for layout in self.layouts if name in layout), None)
 
     def arrange(self, names: Iterable[str]) -> Arrangement:
         """Sort a checkpoint's names into the model, by the layout which fits them best."""
@@ -158,9 +163,11 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
     if converted.keys() != own.keys():
         layouts.append(_places(converted, sections, own, name))
     return Structure(
+        name=name,
         architecture=type(model).__name__,
         model_type=config.model_type,
         layers=n_layers,
+        vocabulary=embeddings.weight.shape[0],
         prefix=model.base_model_prefix,
         layouts=tuple(layouts),
         aliases=aliases,

@@ -1,0 +1,132 @@
+"""Making a folder appear whole or not at all, and replacing only what is ours.
+
+A folder is built beside its final place under a hidden name and renamed when it is complete. A folder
+that tvmerge wrote carries `tvmerge.json`, which says for whom it was written and which files belong to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tvmerge.errors import CheckpointError
+
+MARKER = "tvmerge.json"
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill; when the block ends well it takes the place of `folder`.
+
+    If the block raises, what it wrote is removed and an existing `folder` is as it was. A crash between
+    the two renames of a replacement leaves the old folder as `.NAME.old`; the next call puts it back.
+
+    Raises:
+        CheckpointError: The place cannot be written to.
+    """
+    folder = folder.absolute()
+    old = folder.with_name(f".{folder.name}.old")
+    with _translated(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _recover(folder, old)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        yield temporary
+        with _translated(folder):
+            temporary.chmod(0o755)
+            sync(temporary)
+            _swap(temporary, folder, old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(
+    folder: Path, owner: str | None, *, overwrite: bool, sources: Iterable[Path] = ()
+) -> None:
+    """Make sure that writing to `folder` loses nothing that is not ours.
+
+    Args:
+        folder: Where a model is to be written.
+        owner: For whom; a model written for the same owner before may be replaced.
+        overwrite: Whether whatever is there may go, source models excepted.
+        sources: Folders that must survive in any case.
+
+    Raises:
+        CheckpointError: There is something that must stay.
+    """
+    place = folder.resolve()
+    for source in sources:
+        if source.resolve().is_relative_to(place):
+            raise CheckpointError(f"{folder} holds a model that is merged from; choose another output folder")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise CheckpointError(f"{folder} exists and is not a folder; choose another output folder")
+    if overwrite or not folder.exists() or not any(folder.iterdir()):
+        return
+    marker = read_marker(folder)
+    if owner is None or marker.get("owner") != owner:
+        whose = "was written by another run" if marker else "is not empty"
+        raise CheckpointError(f"{folder} {whose}; choose another output folder, or pass --overwrite")
+    foreign = sorted({path.name for path in folder.iterdir()} - {MARKER, *marker.get("files", ())})
+    if foreign:
+        raise CheckpointError(
+            f"{folder} also holds files tvmerge did not write ({', '.join(foreign[:3])}); move them away, or "
+            "pass --overwrite"
+        )
+
+
+def read_marker(folder: Path) -> dict[str, Any]:
+    """What `tvmerge.json` in `folder` says; empty where there is none, or none that makes sense."""
+    try:
+        data = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def sync(path: Path) -> None:
+    """Force a file's content, or a folder's list of names, onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _recover(folder: Path, old: Path) -> None:
+    if not old.exists():
+        return
+    if folder.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(folder)
+
+
+def _swap(temporary: Path, folder: Path, old: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        folder.rename(old)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
+        sync(folder.parent)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(old)
+    else:
+        temporary.rename(folder)
+        sync(folder.parent)
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,193 @@
+"""Writes a merged model as transformers would: safetensors in shards, configuration, tokenizer, templates."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from tvmerge import __version__
+from tvmerge.errors import CheckpointError
+from tvmerge.files import write_json, write_text
+from tvmerge.merging import layout
+from tvmerge.merging.dtypes import FLOATS, code_of, torch_name
+from tvmerge.merging.folders import MARKER, check_replaceable, new_folder, sync
+from tvmerge.merging.shards import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from tvmerge.merging.checkpoint import Checkpoint
+
+SHARD_SIZE = 5 * 10**9
+"""Bytes of tensors in one file, at most; transformers' own limit for years."""
+
+_ALIGNMENT = 8
+"""Bytes; the safetensors format starts its data at a multiple of it."""
+
+
+def write_model(
+    folder: Path,
+    stream: Iterable[tuple[str, torch.Tensor]],
+    target: Checkpoint,
+    *,
+    specs: Mapping[str, TensorSpec],
+    provenance: Mapping[str, object],
+    owner: str | None = None,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    sources: Iterable[Path] = (),
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a model, whole or not at all; holds one tensor of the stream at a time.
+
+    Args:
+        folder: Where to; replaced only as `folders.check_replaceable` allows.
+        stream: Pairs (name, tensor), in any order.
+        target: The model that gives configuration, tokenizer and chat templates.
+        specs: What the stream will hold, in the order of the file; from the merger.
+        provenance: Plain JSON data for `tvmerge.json`: recipe, sources, digests.
+        owner: The study's identity: a model of the same owner is replaced.
+        overwrite: Replace whatever is there, source models excepted.
+        shard_size: Bytes of tensors in one file, at most (a larger tensor gets a file of its own).
+        sources: Folders, besides the target's, that must survive.
+        texts: Further files to write, by name (the model card).
+
+    Raises:
+        CheckpointError: The folder may not be replaced, the disk is too small, a file cannot be written,
+            or the stream does not hold what `specs` says. Nothing is left behind then.
+    """
+    check_replaceable(folder, owner, overwrite=overwrite, sources=(target.folder, *sources))
+    needed = sum(spec.nbytes for spec in specs.values())
+    _check_space(folder, needed)
+    with _full_disk_told(folder, needed), new_folder(folder) as temporary:
+        weights = _plan_shards(specs, shard_size)
+        _write_shards(temporary, weights, stream)
+        if len(weights) > 1:
+            write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
+        _copy_companions(target, temporary, specs)
+        for name, text in (texts or {}).items():
+            write_text(temporary / name, text)
+        files = sorted({path.name for path in temporary.iterdir()})
+        marker = {"tvmerge": __version__, "owner": owner, "files": files, **provenance}
+        write_json(temporary / MARKER, marker)
+
+
+def _plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, dict[str, TensorSpec]]:
+    """File name -> its tensors, filled in order, a new file where the next tensor would not fit."""
+    shards: list[dict[str, TensorSpec]] = [{}]
+    size = 0
+    for name, spec in specs.items():
+        if shards[-1] and size + spec.nbytes > shard_size:
+            shards.append({})
+            size = 0
+        shards[-1][name] = spec
+        size += spec.nbytes
+    if len(shards) == 1:
+        return {layout.SAFETENSORS: shards[0]}
+    return {
+        f"model-{number:05d}-of-{len(shards):05d}.safetensors": shard
+        for number, shard in enumerate(shards, start=1)
+    }
+
+
+def _write_shards(
+    folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Iterable[tuple[str, torch.Tensor]]
+) -> None:
+    offsets: dict[str, tuple[str, int, TensorSpec]] = {}
+    for file_name, specs in shards.items():
+        header, positions = _header(specs)
+        with (folder / file_name).open("wb") as whole:
+            whole.write(header)
+            whole.truncate(len(header) + sum(spec.nbytes for spec in specs.values()))
+        offsets |= {name: (file_name, len(header) + at, specs[name]) for name, at in positions.items()}
+    opened: dict[str, IO[bytes]] = {}
+    try:
+        for name, tensor in stream:
+            if name not in offsets:
+                raise CheckpointError(f"the merge gave '{name}' twice, or without having announced it")
+            file_name, position, spec = offsets.pop(name)
+            if TensorSpec(tuple(tensor.shape), code_of(tensor.dtype)) != spec:
+                raise CheckpointError(f"the merge announced '{name}' as {spec}, not as it came")
+            if file_name not in opened:
+                opened[file_name] = (folder / file_name).open("r+b")
+            opened[file_name].seek(position)
+            opened[file_name].write(_bytes(tensor).data)
+    finally:
+        for file in opened.values():
+            file.close()
+    if offsets:
+        raise CheckpointError(f"the merge did not give {', '.join(offsets)}")
+    for file_name in shards:
+        sync(folder / file_name)
+
+
+def _header(specs: Mapping[str, TensorSpec]) -> tuple[bytes, dict[str, int]]:
+    """A safetensors header and the offset of each tensor in the data that follows it."""
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    positions: dict[str, int] = {}
+    end = 0
+    for name, spec in specs.items():
+        begin, end = end, end + spec.nbytes
+        positions[name] = begin
+        entries[name] = {"dtype": spec.dtype, "shape": list(spec.shape), "data_offsets": [begin, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text, positions
+
+
+def _bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
+    import torch
+
+    # numpy knows no bfloat16, so the elements travel as plain bytes.
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def _index(shards: Mapping[str, Mapping[str, TensorSpec]], size: int) -> dict[str, object]:
+    weight_map = {name: file for file, specs in shards.items() for name in specs}
+    return {"metadata": {"total_size": size}, "weight_map": weight_map}
+
+
+def _copy_companions(target: Checkpoint, folder: Path, specs: Mapping[str, TensorSpec]) -> None:
+    for path in layout.companions(target.folder):
+        destination = folder / path.relative_to(target.folder)
+        destination.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, destination)
+    write_json(folder / layout.CONFIG, _config(target, specs))
+
+
+def _config(target: Checkpoint, specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
+    config = dict(target.config)
+    formats = {spec.dtype for spec in specs.values() if spec.dtype in FLOATS}
+    if len(formats) == 1:
+        name = torch_name(formats.pop())
+        # transformers wrote `torch_dtype` up to version 4; both names are read.
+        config |= {key: name for key in ("dtype", "torch_dtype") if key in config} or {"dtype": name}
+    return config
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise CheckpointError(f"{folder}: the model needs {_size(needed)}, the disk has {_size(free)} free")
+
+
+@contextmanager
+def _full_disk_told(folder: Path, needed: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise CheckpointError(f"{folder}: the disk is full; the model needs {_size(needed)}") from error
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 10**7 else f"{count / 1e3:.0f} kB"
