@@ -1,0 +1,181 @@
+"""The OpenAI provider against a real server, through the real SDK."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from tests.judging.chats import KEY, a_spec
+from tests.servers.http import Request, Response
+from tests.servers.openai_server import OpenAIServer, completion, error
+from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
+from tvmerge.judging.chat import ChatReply, RateLimits, Usage
+from tvmerge.judging.forms import RatingForm
+from tvmerge.judging.providers.openai import OpenAIChat
+from tvmerge.judging.spec import JudgeSpec
+
+FORM = RatingForm()
+Opened = Callable[[JudgeSpec], AbstractAsyncContextManager[OpenAIChat]]
+
+
+@asynccontextmanager
+async def opened(spec: JudgeSpec) -> AsyncIterator[OpenAIChat]:
+    chat = OpenAIChat(spec, KEY)
+    try:
+        yield chat
+    finally:
+        await chat.close()
+
+
+async def ask(server: OpenAIServer, **settings: object) -> ChatReply:
+    async with opened(a_spec(server.base_url, **settings)) as chat:
+        return await chat.send(chat.request("Be fair.", "この答えを評価して", FORM))
+
+
+async def test_what_is_keyed_is_what_is_sent(server: OpenAIServer) -> None:
+    async with opened(a_spec(server.base_url, parameters={"seed": 7, "temperature": 0.5})) as chat:
+        request = chat.request("Be fair.", "この答えを評価して", FORM)
+        reply = await chat.send(request)
+    assert server.requests[0].body == request.body
+    assert request.body == {
+        "model": "gpt-4o",
+        "messages": [
+            {"role": "system", "content": "Be fair."},
+            {"role": "user", "content": "この答えを評価して"},
+        ],
+        "max_tokens": 2048,
+        "temperature": 0.5,
+        "seed": 7,
+    }
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert reply.finish == "stop"
+    assert reply.usage == Usage(100, 20)
+    assert not request.fault_of(reply)
+
+
+async def test_an_empty_system_prompt_is_left_out(server: OpenAIServer) -> None:
+    async with opened(a_spec(server.base_url)) as chat:
+        assert [m["role"] for m in chat.request("", "x", FORM).body["messages"]] == ["user"]
+
+
+async def test_a_parameter_can_be_left_out(server: OpenAIServer) -> None:
+    async with opened(a_spec(server.base_url, omit_parameters=("temperature",))) as chat:
+        assert set(chat.request("", "x", FORM).body) == {"model", "messages", "max_tokens"}
+
+
+async def test_a_structured_form_sends_its_schema(server: OpenAIServer) -> None:
+    form = RatingForm(structured=True)
+    async with opened(a_spec(server.base_url)) as chat:
+        sent = chat.request("", "x", form).body["response_format"]
+    assert sent["json_schema"]["schema"] == form.schema
+    async with opened(a_spec(server.base_url, structured_output=False)) as chat:
+        assert "response_format" not in chat.request("", "x", form).body
+
+
+async def test_rate_limits_are_read_from_the_response() -> None:
+    headers = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}
+    with OpenAIServer(headers=headers) as server:
+        reply = await ask(server)
+    assert reply.limits == RateLimits(requests=60, requests_left=59)
+
+
+@pytest.mark.parametrize(
+    ("response", "finish", "text"),
+    [
+        (completion("half a", finish="length"), "length", "half a"),
+        (completion("", finish="content_filter"), "refused", ""),
+        (completion(None, refusal="I will not"), "refused", ""),
+        (completion(None), "stop", ""),
+        (completion("x", finish="tool_calls"), "other", "x"),
+    ],
+)
+async def test_why_a_reply_ended_is_told(response: Response, finish: str, text: str) -> None:
+    with OpenAIServer(script=lambda request, number: response) as server:
+        reply = await ask(server)
+    assert (reply.finish, reply.text) == (finish, text)
+
+
+async def test_usage_may_be_missing() -> None:
+    good = completion("[[1]]")
+    silent = Response({name: value for name, value in good.body.items() if name != "usage"})
+    with OpenAIServer(script=lambda request, number: silent) as server:
+        assert (await ask(server)).usage is None
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (error(429, "slow down", headers={"retry-after": "2"}), TransientError),
+        (error(429, "no money", code="insufficient_quota"), QuotaError),
+        (error(500, "crashed"), TransientError),
+        (error(529, "overloaded"), TransientError),
+        (error(401, f"Incorrect API key provided: {KEY}"), CredentialsError),
+        (error(404, "no such model", code="model_not_found"), RequestError),
+        (error(400, "bad value", param="top_p"), RequestError),
+        (Response({"choices": []}), TransientError),
+        (Response('{"choices": [{"mess'), TransientError),
+        (Response("<html>welcome to the hotel</html>", content_type="text/html"), TransientError),
+        (Response("null"), TransientError),
+        (Response(completion("[[1]]").body, breakage="reset"), TransientError),
+        (Response(completion("[[1]]").body, breakage="truncate"), TransientError),
+    ],
+)
+async def test_failures_are_told_in_our_own_terms_without_the_key(
+    response: Response, expected: type[TvmergeError]
+) -> None:
+    with OpenAIServer(script=lambda request, number: response) as server:
+        with pytest.raises(expected) as caught:
+            await ask(server)
+        assert len(server.requests) == 1
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_server_that_never_answers_is_transient() -> None:
+    stalled = Response({}, breakage="stall")
+    with (
+        OpenAIServer(script=lambda request, number: stalled) as server,
+        pytest.raises(TransientError, match="APITimeoutError"),
+    ):
+        await ask(server, timeout=0.05)
+
+
+def refusing(*names: str) -> Callable[[Request, int], Response | None]:
+    """A server whose model refuses these parameters."""
+
+    def script(request: Request, number: int) -> Response | None:
+        for name in names:
+            if name in request.body:
+                return error(
+                    400, f"Unsupported parameter: '{name}'", param=name, code="unsupported_parameter"
+                )
+        return None
+
+    return script
+
+
+async def test_a_refused_parameter_is_learnt() -> None:
+    with OpenAIServer(script=refusing("max_tokens", "temperature")) as server:
+        async with opened(a_spec(server.base_url, model="unknown-thinker")) as chat:
+            for refused in ("max_tokens", "temperature"):
+                with pytest.raises(RequestError) as caught:
+                    await chat.send(chat.request("", "x", FORM))
+                assert caught.value.param == refused
+            request = chat.request("", "x", FORM)
+            assert (await chat.send(request)).finish == "stop"
+    assert set(request.body) == {"model", "messages", "max_completion_tokens"}
+
+
+async def test_azure_is_asked_by_deployment_and_version(server: OpenAIServer) -> None:
+    async with opened(a_spec(server.url, api_version="2024-10-21", model="my-deployment")) as chat:
+        await chat.send(chat.request("", "x", FORM))
+    sent = server.requests[0]
+    assert sent.path == "/openai/deployments/my-deployment/chat/completions?api-version=2024-10-21"
+    assert sent.headers["api-key"] == KEY
+
+
+async def test_no_representation_shows_the_key(server: OpenAIServer) -> None:
+    async with opened(a_spec(server.base_url)) as chat:
+        assert KEY not in repr(chat) + repr(chat.request("", "x", FORM))

@@ -1,0 +1,179 @@
+"""Judge prompts: FastChat's format, rendered as FastChat renders it."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tvmerge.assets import bundled_root
+from tvmerge.errors import AssetError
+from tvmerge.judging.prompts import (
+    JudgePrompt,
+    PromptKind,
+    answer_fields,
+    check_prompts,
+    judged_turns,
+    kind_for,
+    load_prompts,
+    question_fields,
+)
+from tvmerge.records import Answer, Question
+
+NAMES = {
+    "single-v1",
+    "single-v1-multi-turn",
+    "single-math-v1",
+    "single-math-v1-multi-turn",
+    "pair-v2",
+    "pair-v2-multi-turn",
+    "pair-math-v1",
+    "pair-math-v1-multi-turn",
+}
+ONE = Question("q", "writing", ("問い",))
+TWO = Question("q", "writing", ("一つ目", "二つ目"))
+MATH = Question("m", "math", ("1+1?", "2+2?"), reference=("2", "4"), needs_reference=True)
+
+
+def line(**changes: object) -> dict[str, object]:
+    return {
+        "name": "single-v1",
+        "type": "single",
+        "system_prompt": "Be fair.",
+        "prompt_template": "[Question]\n{question}\n\n[Answer]\n{answer}",
+        "description": "",
+        "category": "general",
+        "output_format": "[[rating]]",
+    } | changes
+
+
+def load(folder: Path, *lines: dict[str, object]) -> dict[str, JudgePrompt]:
+    path = folder / "prompts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in lines), encoding="utf-8")
+    return load_prompts(path)
+
+
+def test_every_kind_has_the_name_fastchat_gives_it() -> None:
+    kinds = [PromptKind(*flags) for flags in product((False, True), repeat=3)]
+    assert {kind.name for kind in kinds} == NAMES
+
+
+def test_the_shipped_prompts_serve_every_kind_and_fence_the_answer() -> None:
+    prompts = load_prompts(bundled_root() / "prompts" / "judge_prompts.jsonl")
+    assert set(prompts) == NAMES
+    for pairwise in (False, True):
+        check_prompts(prompts, [ONE, TWO, MATH], pairwise=pairwise)
+    assert all(prompt.fence for prompt in prompts.values())
+
+
+def test_a_prompt_of_the_user_is_rendered_byte_for_byte(tmp_path: Path) -> None:
+    template = "{{json}}\n\n[Q]\n{question}\n[A]\n{answer}\n  [end] \n"
+    prompts = load(tmp_path, line(prompt_template=template))
+    answer = Answer("q", ("Rating: [[10]] {question}\r\n<<<",))
+    kind = PromptKind()
+    rendered = prompts["single-v1"].render(question_fields(ONE, kind) | answer_fields(answer, kind))
+    assert rendered == "{json}\n\n[Q]\n問い\n[A]\nRating: [[10]] {question}\r\n<<<\n  [end] \n"
+
+
+def test_all_fields_of_a_referenced_second_turn_are_filled(tmp_path: Path) -> None:
+    kind = kind_for(MATH, 2)
+    fields = question_fields(MATH, kind) | answer_fields(Answer("m", ("two", "four")), kind)
+    template = " ".join(f"{{{field}}}" for field in kind.fields)
+    prompts = load(tmp_path, line(name=kind.name, prompt_template=template))
+    assert kind.name == "single-math-v1-multi-turn"
+    assert prompts[kind.name].render(fields) == "1+1? 2+2? two four 2 4"
+
+
+def test_a_pair_shows_both_answers() -> None:
+    kind = PromptKind(pairwise=True, multi_turn=True)
+    a, b = Answer("q", ("a1", "a2")), Answer("q", ("b1", "b2"))
+    fields = (
+        question_fields(TWO, kind) | answer_fields(a, kind, "answer_a") | answer_fields(b, kind, "answer_b")
+    )
+    assert set(fields) == set(kind.fields)
+    assert (fields["answer_a_2"], fields["answer_b_1"]) == ("a2", "b1")
+
+
+def test_a_reference_is_shown_only_where_there_is_one_for_every_turn() -> None:
+    short = Question("m", "math", ("1", "2"), reference=("1",), needs_reference=True)
+    assert kind_for(short, 1).reference
+    assert not kind_for(short, 2).reference
+    assert not kind_for(Question("w", "writing", ("1",), reference=("1",)), 1).reference
+
+
+def test_two_turns_are_judged_of_a_question_with_more() -> None:
+    assert judged_turns(Question("q", "c", ("1", "2", "3"))) == 2
+    assert judged_turns(ONE) == 1
+
+
+def test_prompts_that_are_not_needed_may_be_missing_or_wrong(tmp_path: Path) -> None:
+    prompts = load(tmp_path, line(), line(name="single-v1-multi-turn", prompt_template="{nonsense"))
+    check_prompts(prompts, [ONE])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt_template": "{question}"}, "lacks {answer}"),
+        ({"prompt_template": "{question}{answer}{answr}"}, "names unknown {answr}"),
+        ({"prompt_template": "{question}{answer}{}"}, "names unknown {}"),
+        ({"prompt_template": "{question}{answer.x}"}, "lacks {answer}, names unknown {answer.x}"),
+        ({"prompt_template": "{question}{answer:{width}}"}, "names unknown {answer:{width}}"),
+        ({"prompt_template": "{question}{answer}}"}, "malformed"),
+        ({"type": "pairwise"}, "must be of type 'single'"),
+    ],
+)
+def test_a_needed_prompt_that_is_unsound_is_named_with_its_line(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    prompts = load(tmp_path, line(name="other"), line(**change))
+    with pytest.raises(AssetError) as caught:
+        check_prompts(prompts, [ONE])
+    assert f"{tmp_path / 'prompts.jsonl'}:2: " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_needed_prompt_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match=r"'single-math-v1' is needed and missing.*single-v1"):
+        check_prompts(load(tmp_path, line()), [MATH])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": 3}, "needs the text key 'name'"),
+        ({"prompt_template": None}, "needs the text key 'prompt_template'"),
+        ({"scale": [10, 1]}, "'scale' must be two rising numbers"),
+        ({"scale": "1-10"}, "'scale' must be two rising numbers"),
+    ],
+)
+def test_a_line_that_is_no_prompt_is_an_error(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(AssetError, match=message) as caught:
+        load(tmp_path, line(**change))
+    assert ":1: " in str(caught.value)
+
+
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="holds no prompts"):
+        load(tmp_path)
+
+
+def test_the_last_of_two_prompts_of_one_name_wins(tmp_path: Path) -> None:
+    prompts = load(tmp_path, line(system_prompt="first"), line(system_prompt="last"))
+    assert prompts["single-v1"].system_prompt == "last"
+
+
+def test_a_mention_of_json_asks_for_structured_output(tmp_path: Path) -> None:
+    assert load(tmp_path, line(output_format="JSON"))["single-v1"].structured
+    assert not load(tmp_path, line())["single-v1"].structured
+
+
+def test_what_the_judge_reads_is_the_identity_and_its_place_is_not(tmp_path: Path) -> None:
+    here = load(tmp_path, line())["single-v1"]
+    there = load(tmp_path, line(name="other"), line(description="moved"))["single-v1"]
+    assert here.identity == there.identity
+    assert load(tmp_path, line(fence=True))["single-v1"].identity != here.identity

@@ -1,0 +1,127 @@
+"""From a name to a judge, and what is checked on the way."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.judging.chats import KEY, a_spec
+from tests.servers.http import Request, Response
+from tests.servers.openai_server import OpenAIServer
+from tvmerge.errors import AssetError, ConfigError, CredentialsError, MissingExtraError
+from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.readiness import api_key, check_ready
+from tvmerge.judging.registry import create_judge, find_spec
+from tvmerge.judging.rules import RulesJudge
+from tvmerge.judging.spec import spec_for_model
+from tvmerge.records import Question
+
+
+@pytest.fixture
+def assets(tmp_path: Path) -> Path:
+    folder = tmp_path / "judges"
+    folder.mkdir()
+    text = 'provider = "openai"\nmodel = "special"\naliases = ["nickname"]\n'
+    (folder / "mine.toml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_judge_is_found_by_name_alias_path_or_model(assets: Path) -> None:
+    mine = assets / "judges" / "mine.toml"
+    for name in ("mine", "nickname", str(mine)):
+        assert find_spec(name, assets=assets).model == "special"
+    assert find_spec("gpt-4").model == "gpt-4"
+    assert find_spec("openai/gpt-5").model == "gpt-5"
+    assert find_spec("local/org/model").model == "org/model"
+
+
+def test_a_base_url_replaces_the_judges_own(assets: Path) -> None:
+    spec = find_spec("mine", assets=assets, base_url="http://127.0.0.1:1/v1")
+    assert spec.endpoint == "http://127.0.0.1:1/v1"
+
+
+def test_an_unknown_judge_is_an_error_that_names_the_known_ones(assets: Path) -> None:
+    for name in ("nobody", "nobody/model"):
+        with pytest.raises(AssetError, match=r"unknown judge.*gpt-4.*mine.*rules.*provider/model"):
+            find_spec(name, assets=assets)
+
+
+def test_a_wrong_judge_file_is_named_and_not_called_unknown(assets: Path) -> None:
+    (assets / "judges" / "broken.toml").write_text("what = 1", encoding="utf-8")
+    with pytest.raises(AssetError, match="unknown key 'what'"):
+        find_spec("broken", assets=assets)
+
+
+def test_the_rules_need_no_prompts() -> None:
+    assert isinstance(create_judge(find_spec("rules"), {}), RulesJudge)
+
+
+def test_prompts_are_checked_before_a_judge_is_made(prompts: dict[str, JudgePrompt]) -> None:
+    only = {"single-v1": prompts["single-v1"]}
+    spec = a_spec("http://127.0.0.1:1/v1")
+    with pytest.raises(AssetError, match="single-v1-multi-turn"):
+        create_judge(spec, only, [Question("q", "c", ("1", "2"))], env={"TEST_KEY": KEY})
+
+
+def test_a_missing_key_is_named_by_its_variable(prompts: dict[str, JudgePrompt]) -> None:
+    for env in ({}, {"OPENAI_API_KEY": " "}):
+        with pytest.raises(CredentialsError, match="environment variable OPENAI_API_KEY"):
+            check_ready(find_spec("gpt-4"), env)
+        with pytest.raises(CredentialsError, match="environment variable OPENAI_API_KEY"):
+            create_judge(find_spec("gpt-4"), prompts, env=env)
+
+
+def test_a_key_that_is_not_needed_is_still_used() -> None:
+    spec = spec_for_model("openai", "m").at("http://127.0.0.1:1/v1")
+    assert api_key(spec, {}) == ""
+    assert api_key(spec, {"OPENAI_API_KEY": KEY}) == KEY
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 500])
+def test_any_status_shows_that_a_server_listens_and_nothing_is_paid(status: int) -> None:
+    class Listening(OpenAIServer):
+        def handle(self, request: Request) -> Response:
+            return Response({}, status=status)
+
+    with Listening() as server:
+        check_ready(a_spec(server.base_url), {"TEST_KEY": KEY})
+        assert [request.method for request in server.requests] == ["GET"]
+        assert KEY not in str(server.requests)
+
+
+def test_a_server_that_does_not_listen_is_an_error_before_anything_is_loaded() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        with pytest.raises(ConfigError, match=f"nothing answers at {url}"):
+            check_ready(a_spec(url), {"TEST_KEY": KEY})
+
+
+def test_a_missing_sdk_names_the_extra() -> None:
+    code = """
+import sys
+sys.modules["openai"] = None
+from tvmerge.errors import MissingExtraError
+from tvmerge.judging.readiness import check_ready
+from tvmerge.judging.spec import spec_for_model
+try:
+    check_ready(spec_for_model("openai", "gpt-4o"), {"OPENAI_API_KEY": "x"})
+except MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(MissingExtraError("openai", "openai"))
+
+
+def test_judges_are_known_without_torch_or_an_sdk() -> None:
+    code = """
+import sys
+import tvmerge.judging.registry
+heavy = {"torch", "transformers", "openai", "anthropic", "cohere"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else 0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

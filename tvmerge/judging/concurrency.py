@@ -1,0 +1,98 @@
+"""How many requests are in flight: as many as the provider bears, and never more than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+
+
+class Gate:
+    """Lets a varying number of holders in at once, first come, first served.
+
+    Additive increase, multiplicative decrease, as TCP does: a full round of successes adds one place, a sign
+    of overload takes a fifth of the places, at most once in a cool-down so that one burst of refusals
+    counts once.
+
+    Args:
+        most: The most places; also the number to begin with.
+        cooldown: Seconds between two decreases.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self, most: int, *, cooldown: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._cooldown = cooldown
+        self._clock = clock
+        self._places = float(most)
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._decreased = -float("inf")
+
+    @property
+    def places(self) -> int:
+        """How many may be in at present."""
+        return int(self._places)
+
+    def succeeded(self) -> None:
+        """Note a success."""
+        self._places = min(self._most, self._places + 1 / self._places)
+        self._let_in()
+
+    def overloaded(self) -> None:
+        """Note a sign of overload."""
+        if self._clock() - self._decreased >= self._cooldown:
+            self._decreased = self._clock()
+            self._places = max(1.0, self._places * 0.8)
+
+    async def __aenter__(self) -> None:
+        if self._held < self.places and not self._waiting:
+            self._held += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._let_in()
+            else:
+                self._leave()
+            raise
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._held -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self._held < self.places:
+            turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._held += 1
+                turn.set_result(None)
+
+
+class GatedChat(ChatWrapper):
+    """Sends through a gate.
+
+    Args:
+        inner: The model asked.
+        gate: The gate, shared by all who ask the same provider.
+    """
+
+    def __init__(self, inner: ChatModel, gate: Gate) -> None:
+        super().__init__(inner)
+        self._gate = gate
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply."""
+        async with self._gate:
+            return await self._inner.send(request)

@@ -1,0 +1,85 @@
+"""One question to the judge model and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tvmerge.errors import RequestError, TransientError
+from tvmerge.judging.chat import ChatModel, ChatReply, TooLongError
+from tvmerge.judging.forms import Form
+from tvmerge.judging.parsing import Unreadable
+from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.reask import UnusableError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the judge model said.
+
+    Attributes:
+        user_prompt: What it was shown.
+        reply: What it said, whole.
+        score: The score read from that, or None.
+        reason: Why there is no score, or an empty string.
+        refused: The provider refused the text it was shown, every time.
+    """
+
+    user_prompt: str
+    reply: str = ""
+    score: float | None = None
+    reason: str = ""
+    refused: bool = False
+
+
+async def opinion(
+    chat: ChatModel, prompt: JudgePrompt, form: Form, fields: Mapping[str, str], sample: int
+) -> Opinion:
+    """Ask `chat` for its opinion; a failure that concerns this question alone is told, not raised.
+
+    Raises:
+        UserError, QuotaError, BudgetError: Going on would only waste money or time.
+        RequestError: The provider refuses the form of the request.
+    """
+    user = prompt.render(fields)
+    try:
+        reply = await _send(chat, prompt.system_prompt, user, form, sample)
+    except UnusableError as error:
+        return Opinion(user, reply=error.reply, reason=str(error), refused=error.refused)
+    except TooLongError as error:
+        return Opinion(user, reason=f"longer than the judge's context: {error}")
+    except TransientError as error:
+        return Opinion(user, reason=f"the provider is unavailable: {error}")
+    score = form.read(reply.text)
+    if isinstance(score, Unreadable):
+        return Opinion(user, reply=reply.text, reason=score.reason)
+    return Opinion(user, reply=reply.text, score=score)
+
+
+async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All outcomes in order; the first failure ends the other works before it is raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+async def _send(chat: ChatModel, system: str, user: str, form: Form, sample: int) -> ChatReply:
+    request = chat.request(system, user, form, sample=sample)
+    while True:
+        try:
+            return await chat.send(request)
+        except RequestError:
+            # A provider that was told which parameter a model refuses builds another request from then on.
+            again = chat.request(system, user, form, sample=sample)
+            if again.key == request.key:
+                raise
+            request = again

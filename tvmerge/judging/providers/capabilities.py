@@ -1,0 +1,80 @@
+"""Which request parameters a model takes: a table of what is known, overridden by the judge file.
+
+Reasoning models refuse what other models need. What the table does not know is learnt from the provider's
+own complaint, once: a refusal names the parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+MAX_TOKENS = 2048
+"""Room for a judge's reply, as in FastChat."""
+
+THINKING_TOKENS = 16384
+"""Room for a reasoning model's thoughts and reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What may be asked of a model.
+
+    Attributes:
+        length_parameter: Name of the parameter that limits the reply's length.
+        reasoning: It thinks first, at the expense of the same limit.
+        temperature: It takes a temperature.
+        structured: The provider can enforce a JSON schema.
+    """
+
+    length_parameter: str = "max_tokens"
+    reasoning: bool = False
+    temperature: bool = True
+    structured: bool = True
+
+    def defaults(self) -> dict[str, Any]:
+        """The parameters sent where the judge file does not set them."""
+        length = THINKING_TOKENS if self.reasoning else MAX_TOKENS
+        return {self.length_parameter: length} | ({"temperature": 0} if self.temperature else {})
+
+    def without(self, refused: str, parameters: Mapping[str, Any]) -> Capabilities | None:
+        """What is left when the provider refuses a parameter; None where nothing can be given up.
+
+        Args:
+            refused: The parameter's name or path, as the provider names it.
+            parameters: What the judge file sets: the user's own parameters are never dropped silently.
+        """
+        name = refused.split(".", maxsplit=1)[0]
+        if name in parameters:
+            return None
+        if name == "max_tokens" and self.length_parameter == "max_tokens":
+            return replace(self, length_parameter="max_completion_tokens")
+        if name == "temperature" and self.temperature:
+            return replace(self, temperature=False)
+        if name in ("response_format", "output_config", "output_format") and self.structured:
+            return replace(self, structured=False)
+        return None
+
+
+_OPENAI = (
+    (re.compile(r"^(o[1-9]|gpt-5|gpt-6|codex)"), Capabilities("max_completion_tokens", True, False)),
+    (re.compile(r"^(gpt-4(-\d|-turbo|-32k|$)|gpt-3\.5)"), Capabilities(structured=False)),
+)
+_ANTHROPIC = (
+    (re.compile(r"claude-(2|instant|3-|3\.)"), Capabilities(structured=False)),
+    (re.compile(r"claude-(opus|sonnet|haiku)-4-[0156]|claude-(opus|sonnet|haiku)-4(-2|$)"), Capabilities()),
+    (re.compile(r"claude"), Capabilities(temperature=False)),
+)
+_TABLES = {"openai": _OPENAI, "anthropic": _ANTHROPIC}
+
+
+def capabilities(provider: str, model: str, parameters: Iterable[str] = ()) -> Capabilities:
+    """What is known of a model; `parameters` that the judge file sets overrule the table."""
+    name = model.rsplit("/", 1)[-1]
+    rows = _TABLES.get(provider, ())
+    known = next((row for pattern, row in rows if pattern.search(name)), Capabilities())
+    if "max_completion_tokens" in parameters:
+        known = replace(known, length_parameter="max_completion_tokens")
+    return known

@@ -1,0 +1,151 @@
+"""What all HTTP providers share: reading headers, and turning statuses into our own errors."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from tvmerge.errors import (
+    CredentialsError,
+    ProviderError,
+    QuotaError,
+    RequestError,
+    TransientError,
+    UserError,
+)
+from tvmerge.judging.chat import RateLimits, TooLongError
+
+_TRANSIENT = frozenset({408, 409, 425, 429})
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_CONTENT_CODES = frozenset({"content_filter", "invalid_prompt", "content_policy_violation"})
+_LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
+_LENGTH_WORDS = ("context length", "context window", "too many tokens", "prompt is too long")
+_CONTENT_WORDS = ("repetitive patterns", "content management policy", "content filtering policy")
+_QUOTA_WORDS = ("credit balance", "calls / month", "requestsperday", "requests per day")
+_DURATION = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
+_HINT = re.compile(r"(?:try again|retry) in ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MESSAGE_LENGTH = 300
+
+
+def translate(
+    status: int,
+    message: str,
+    *,
+    headers: Mapping[str, str],
+    code: str | None = None,
+    param: str | None = None,
+    secret: str = "",
+) -> ProviderError | UserError:
+    """Our own error for an HTTP status that a provider answered with.
+
+    Args:
+        status: The status, 400 or more.
+        message: What the provider says; shortened, and `secret` blotted out, since some providers echo keys.
+        headers: Response headers, by lower-case name.
+        code: The provider's own code of the error.
+        param: The request parameter that the provider names.
+        secret: The API key.
+    """
+    text = f"HTTP {status}: {_presentable(message, secret)}"
+    said = message.lower()
+    if status in (401, 403):
+        return CredentialsError(
+            f"the judge's provider refuses the API key (HTTP {status}); check the key's variable"
+        )
+    if status == 402 or code in _QUOTA_CODES or (status == 429 and _mentions(said, _QUOTA_WORDS)):
+        return QuotaError(f"the judge account's quota is used up ({text}); run again when it is renewed")
+    if status in _TRANSIENT or status >= 500:
+        wait = retry_after(headers)
+        return TransientError(text, retry_after=_hinted_wait(said) if wait is None else wait, status=status)
+    if code in _LENGTH_CODES or status == 413 or _mentions(said, _LENGTH_WORDS):
+        return TooLongError(text, status=status, param=param)
+    about_content = code in _CONTENT_CODES or _mentions(said, _CONTENT_WORDS)
+    return RequestError(text, status=status, param=param, about_content=about_content)
+
+
+def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
+    """Seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    seconds = _number(value)
+    if seconds is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now())
+    except ValueError:
+        return None
+
+
+def rate_limits(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> RateLimits:
+    """The limits that response headers tell, in OpenAI's spelling (`x-ratelimit-*`) or Anthropic's."""
+
+    def number(kind: str, what: str) -> int | None:
+        value = _number(
+            headers.get(f"x-ratelimit-{what}-{kind}", headers.get(f"anthropic-ratelimit-{kind}-{what}"))
+        )
+        return None if value is None else int(value)
+
+    def reset(kind: str) -> float | None:
+        value = headers.get(f"x-ratelimit-reset-{kind}", headers.get(f"anthropic-ratelimit-{kind}-reset"))
+        return None if value is None else _duration(value, now)
+
+    return RateLimits(
+        requests=number("requests", "limit"),
+        requests_left=number("requests", "remaining"),
+        requests_reset=reset("requests"),
+        tokens=number("tokens", "limit"),
+        tokens_left=number("tokens", "remaining"),
+        tokens_reset=reset("tokens"),
+    )
+
+
+def lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers by lower-case name."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _duration(text: str, now: Callable[[], float]) -> float | None:
+    """Seconds in `6m0s`, `120ms`, `6` or until an RFC 3339 time."""
+    seconds = _number(text)
+    if seconds is not None:
+        return seconds
+    parts = _DURATION.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum((_number(number) or 0.0) * _UNITS[unit] for number, unit in parts)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now())
+
+
+def _hinted_wait(said: str) -> float | None:
+    """Seconds to wait that only the message tells: OpenAI's "try again in 6s", Gemini's retryDelay."""
+    hint = _HINT.search(said)
+    return None if hint is None else _duration(hint[1] or hint[2], time.time)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _mentions(text: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in text for phrase in phrases)
+
+
+def _presentable(message: str, secret: str) -> str:
+    if secret:
+        message = message.replace(secret, "***")
+    return " ".join(message.split())[:_MESSAGE_LENGTH]

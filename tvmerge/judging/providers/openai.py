@@ -1,0 +1,138 @@
+"""OpenAI's chat completions: OpenAI itself, Azure, and every server that speaks the same protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+
+from tvmerge.errors import ProviderError, RequestError, TransientError, UserError
+from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, RateLimits, Usage
+from tvmerge.judging.forms import Form
+from tvmerge.judging.providers.capabilities import capabilities
+from tvmerge.judging.providers.http import lower_case, rate_limits, translate
+from tvmerge.judging.spec import JudgeSpec
+
+_FINISH: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "refused",
+}
+
+
+class OpenAIChat:
+    """A chat model behind the OpenAI protocol.
+
+    Args:
+        spec: The judge; with an `api_version` it is an Azure deployment.
+        api_key: The key, or an empty string where the server wants none.
+    """
+
+    def __init__(self, spec: JudgeSpec, api_key: str) -> None:
+        self._spec = spec
+        self._secret = api_key
+        self._capabilities = capabilities("openai", spec.model, spec.parameters)
+        self._client = _client(spec, api_key)
+
+    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+        """The body of a chat completion, with only what the model takes."""
+        messages = [{"role": "system", "content": system}] if system else []
+        body: dict[str, Any] = {
+            "model": self._spec.model,
+            "messages": [*messages, {"role": "user", "content": user}],
+        }
+        body |= {**self._capabilities.defaults(), **self._spec.parameters}
+        for name in self._spec.omit_parameters:
+            body.pop(name, None)
+        if form.structured and self._structured:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "judgment", "strict": True, "schema": form.schema},
+            }
+        return ChatRequest("openai", self._spec.endpoint, body, form, sample)
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """Send one request, once."""
+        extra = {name: value for name, value in request.body.items() if name not in ("model", "messages")}
+        try:
+            response = await self._client.chat.completions.with_raw_response.create(
+                model=request.body["model"], messages=request.body["messages"], extra_body=extra
+            )
+            data = json.loads(response.text)
+        except openai.APIStatusError as error:
+            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            raise self._refusal(error) from None
+        except openai.APIConnectionError as error:
+            raise TransientError(f"{type(error).__name__}: {error}") from None
+        except ValueError:
+            raise TransientError("the reply is not JSON") from None
+        return _reply(data, rate_limits(lower_case(response.headers)))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    @property
+    def _structured(self) -> bool:
+        stated = self._spec.structured_output
+        return self._capabilities.structured if stated is None else stated
+
+    def _refusal(self, error: openai.APIStatusError) -> ProviderError | UserError:
+        """The error in our own terms; what it says of the model's parameters is learnt on the way."""
+        translated = translate(
+            error.status_code,
+            _message(error),
+            headers=lower_case(error.response.headers),
+            code=error.code,
+            param=error.param,
+            secret=self._secret,
+        )
+        if isinstance(translated, RequestError) and translated.param:
+            reduced = self._capabilities.without(translated.param, self._spec.parameters)
+            self._capabilities = reduced or self._capabilities
+        return translated
+
+
+def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
+    # max_retries=0: tvmerge retries in one place, where it is limited and counted.
+    key = api_key or "unused"
+    if spec.api_version:
+        return openai.AsyncAzureOpenAI(
+            azure_endpoint=spec.base_url or "",
+            azure_deployment=spec.model,
+            api_version=spec.api_version,
+            api_key=key,
+            timeout=spec.timeout,
+            max_retries=0,
+        )
+    return openai.AsyncOpenAI(api_key=key, base_url=spec.endpoint, timeout=spec.timeout, max_retries=0)
+
+
+def _message(error: openai.APIStatusError) -> str:
+    match error.body:
+        case {"message": str(message)}:
+            return message
+    return error.message
+
+
+def _reply(data: Any, limits: RateLimits) -> ChatReply:
+    # Read leniently: servers that claim to be compatible leave out what OpenAI promises.
+    match data:
+        case {"choices": [{"message": {} as message, **choice}, *_]}:
+            finish = _FINISH.get(str(choice.get("finish_reason") or "stop"), "other")
+            return ChatReply(
+                text=message.get("content") or "",
+                finish="refused" if message.get("refusal") else finish,
+                usage=_usage(data.get("usage")),
+                limits=limits,
+            )
+    raise TransientError("the reply has no choices")
+
+
+def _usage(data: Any) -> Usage | None:
+    match data:
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+            return Usage(prompt, completion)
+    return None

@@ -1,0 +1,79 @@
+"""Could the judge be asked? Seen before any model is loaded, and without a call that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from os import environ
+
+from tvmerge.errors import ConfigError, CredentialsError, MissingExtraError
+from tvmerge.judging.spec import JudgeSpec
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("openai",),
+    "anthropic": ("anthropic",),
+    "cohere": ("cohere",),
+    "local": ("torch", "transformers", "accelerate"),
+}
+"""What a provider imports; the extra of the same name installs it."""
+
+_REACH_SECONDS = 10.0
+
+
+def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ) -> None:
+    """See that the SDK is installed, the key is set and a server of the user's own listens.
+
+    Any HTTP status counts as an answer. A provider's own address is not tried.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+        CredentialsError: The key's variable is not set.
+        ConfigError: Nothing answers at `base_url`.
+    """
+    check_packages(spec)
+    api_key(spec, env)
+    if spec.base_url:
+        _reach(spec)
+
+
+def check_packages(spec: JudgeSpec) -> None:
+    """See that what the provider imports is installed.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    packages = PACKAGES.get(spec.provider, ())
+    if spec.provider == "local" and spec.quantization != "none":
+        packages = (*packages, "bitsandbytes")
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, spec.provider)
+
+
+def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
+    """The key from the environment; empty where none is set and none is needed.
+
+    Raises:
+        CredentialsError: It is needed and not set; names the variable.
+    """
+    key = env.get(spec.api_key_env, "").strip()
+    if not key and spec.key_required:
+        raise CredentialsError(
+            f"the judge '{spec.name}' needs an API key: set the environment variable {spec.api_key_env}"
+        )
+    return key
+
+
+def _reach(spec: JudgeSpec) -> None:
+    # The SDK's own HTTP client: what it reaches, with the same proxies and certificates, the judge reaches.
+    import httpx2
+    from openai import DefaultHttpxClient
+
+    try:
+        with DefaultHttpxClient(timeout=_REACH_SECONDS, follow_redirects=False) as client:
+            client.get(spec.endpoint)
+    except httpx2.TransportError as error:
+        raise ConfigError(
+            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); start the server or "
+            "correct base_url"
+        ) from error

@@ -1,0 +1,141 @@
+"""`--judge NAME`: from a name to a judge file, and from a judge file to a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.assets import find, names
+from tvmerge.cache import ContentCache
+from tvmerge.errors import AssetError
+from tvmerge.judging.chat import ChatModel
+from tvmerge.judging.llm import LLMJudge
+from tvmerge.judging.pipeline import pipeline
+from tvmerge.judging.prompts import JudgePrompt, check_prompts
+from tvmerge.judging.readiness import api_key, check_packages
+from tvmerge.judging.rules import RulesJudge
+from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
+from tvmerge.records import Question
+
+if TYPE_CHECKING:
+    from tvmerge.protocols import Judge
+
+_CLASSES: Mapping[str, tuple[str, str]] = {
+    "openai": ("tvmerge.judging.providers.openai", "OpenAIChat"),
+}
+
+
+def find_spec(name: str, *, assets: Path | None = None, base_url: str | None = None) -> JudgeSpec:
+    """The judge called `name`: a file of `judges/`, an alias one has, a path, or `provider/model`.
+
+    Args:
+        name: What the user wrote.
+        assets: A folder of the user's with `judges/` inside.
+        base_url: A server to ask instead of the judge's own.
+
+    Raises:
+        AssetError: Nothing has that name, or the file is malformed.
+        ConfigError: `base_url` is malformed or not for this judge.
+    """
+    spec = _find(name, assets)
+    return spec if base_url is None else spec.at(base_url)
+
+
+def create_judge(
+    spec: JudgeSpec,
+    prompts: Mapping[str, JudgePrompt],
+    questions: Iterable[Question] = (),
+    *,
+    cache: ContentCache | None = None,
+    concurrency: int | None = None,
+    patience: float = 600.0,
+    reasks: int = 3,
+    samples: int | None = None,
+    env: Mapping[str, str] = environ,
+) -> Judge:
+    """A judge ready to be asked.
+
+    Args:
+        spec: Who judges.
+        prompts: Judge prompts by name; the rules need none.
+        questions: The questions to come, to check that the prompts they need are there.
+        cache: Where paid replies are kept, or None to keep none.
+        concurrency: Most requests in flight; None is as the judge file says.
+        patience: Seconds a call may take with all its retries.
+        reasks: How often a reply without a rating is asked for again.
+        samples: Independent ratings of each turn; None is as the judge file says.
+        env: The environment that holds the keys.
+
+    Raises:
+        AssetError: A prompt that is needed is missing or unsound.
+        CredentialsError: The key is missing.
+        MissingExtraError: The provider's SDK is not installed.
+    """
+    if spec.provider == "rules":
+        return RulesJudge()
+    check_prompts(prompts, questions)
+    chat = pipeline(
+        create_chat(spec, env),
+        cache=cache,
+        concurrency=concurrency or spec.concurrency,
+        patience=patience,
+        reasks=reasks,
+        timeout=spec.timeout,
+    )
+    return LLMJudge(
+        name=spec.name, chat=chat, prompts=prompts, model=_identity(spec), samples=samples or spec.samples
+    )
+
+
+def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:
+    """The bare chat model of a judge, without cache, retries and limits.
+
+    Raises:
+        CredentialsError: The key is missing.
+        MissingExtraError: The provider's SDK is not installed.
+    """
+    check_packages(spec)
+    key = api_key(spec, env)
+    module, name = _CLASSES[spec.provider]
+    chat: ChatModel = getattr(import_module(module), name)(spec, key)
+    return chat
+
+
+def _find(name: str, assets: Path | None) -> JudgeSpec:
+    known = names("judges", assets)
+    provider, _, model = name.partition("/")
+    if name not in known and not Path(name).is_file():
+        for path in known.values():
+            spec = read_spec(path)
+            if name in spec.aliases:
+                return spec
+        if model and provider in PROVIDERS:
+            return spec_for_model(provider, model)
+    try:
+        return read_spec(find("judges", name, assets))
+    except AssetError as error:
+        if name in known or Path(name).exists():
+            raise
+        raise AssetError(
+            f"{error}; or provider/model with a provider of {', '.join(ENDPOINTS)}, local"
+        ) from error
+
+
+def _identity(spec: JudgeSpec) -> dict[str, object]:
+    """What decides a rating, of all that a judge file holds."""
+    identity: dict[str, object] = {
+        "provider": spec.provider,
+        "model": spec.model,
+        "parameters": dict(spec.parameters),
+        "omit_parameters": list(spec.omit_parameters),
+        "structured_output": spec.structured_output,
+    }
+    # A server of this machine may come back on another port and is still the same judge.
+    if spec.endpoint and not is_loopback(spec.endpoint):
+        identity["endpoint"] = spec.endpoint
+    if spec.provider == "local":
+        identity |= {"dtype": spec.dtype, "quantization": spec.quantization}
+    return identity

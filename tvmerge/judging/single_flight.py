@@ -1,0 +1,53 @@
+"""Identical work that is wanted several times at once is done once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[T]
+    passengers: int = 0
+
+
+class SingleFlight(Generic[T]):
+    """Runs one task a key at a time and gives its outcome to all who asked for it meanwhile.
+
+    A waiter that is cancelled leaves the others waiting; when the last one is cancelled, so is the work.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight[T]] = {}
+
+    async def do(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The outcome of `work`, or of the work under the same key that is already on its way.
+
+        Raises:
+            Exception: Whatever the work raises.
+        """
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight(asyncio.create_task(work()))
+            flight.task.add_done_callback(lambda _: self._forget(key, flight))
+        flight.passengers += 1
+        try:
+            return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            if flight.passengers == 1:
+                # Forgotten first: whoever asks from now on wants a flight that arrives.
+                self._forget(key, flight)
+                flight.task.cancel()
+                await asyncio.wait([flight.task])
+            raise
+        finally:
+            flight.passengers -= 1
+
+    def _forget(self, key: str, flight: _Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]

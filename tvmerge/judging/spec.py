@@ -1,0 +1,241 @@
+"""A judge file: who judges, where, with which parameters, limits and prices."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tvmerge.errors import AssetError, ConfigError
+
+PROVIDERS = ("openai", "anthropic", "cohere", "local", "rules")
+
+ENDPOINTS: Mapping[str, str] = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "cohere": "https://api.cohere.com",
+}
+"""Where a provider listens unless the judge file says otherwise."""
+
+KEY_VARIABLES: Mapping[str, str] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "cohere": "CO_API_KEY",
+}
+"""Environment variable that holds a provider's key unless the judge file names another."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec:
+    """A judge file, checked.
+
+    Attributes:
+        name: The file's stem; how the judge is called in files and reports.
+        provider: `openai`, `anthropic`, `cohere`, `local` or `rules`.
+        model: The provider's name of the model; for `local` a folder or a hub id.
+        description: A line for lists.
+        aliases: Other names it is found by.
+        base_url: Where its server listens, if not at the provider's own address.
+        api_version: Makes an `openai` judge an Azure deployment (named by `model`) of this API version.
+        api_key_env: Environment variable that holds the key.
+        key_required: Without the key nothing can be sent; a server on this machine needs none.
+        parameters: Request parameters, sent as they are.
+        omit_parameters: Request parameters that are not to be sent though tvmerge would.
+        structured_output: Whether the provider can enforce a JSON schema, where the built-in table is wrong.
+        rpm: Most requests a minute; None is learnt from response headers.
+        tpm: Most tokens a minute, in and out; None is learnt from response headers.
+        rpd: Most requests a day.
+        concurrency: Most requests in flight.
+        timeout: Seconds an attempt may take.
+        price_input: USD per million input tokens.
+        price_output: USD per million output tokens.
+        price_date: The day the prices were read, YYYY-MM-DD.
+        samples: Independent ratings asked for each turn.
+        device_map: For `local`: where the layers go, as in transformers.
+        max_memory: For `local`: memory by device, as in transformers.
+        dtype: For `local`: `auto`, `float32`, `bfloat16` or `float16`.
+        quantization: For `local`: `none` (as the checkpoint is), `4bit` or `8bit`, by bitsandbytes.
+        batch_size: For `local`: most prompts generated for at once.
+    """
+
+    name: str
+    provider: str
+    model: str = ""
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    base_url: str = ""
+    api_version: str = ""
+    api_key_env: str = ""
+    key_required: bool = True
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    omit_parameters: tuple[str, ...] = ()
+    structured_output: bool | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    rpd: int | None = None
+    concurrency: int | None = None
+    timeout: float = 120.0
+    price_input: float | None = None
+    price_output: float | None = None
+    price_date: str = ""
+    samples: int = 1
+    device_map: str | Mapping[str, Any] = "auto"
+    max_memory: Mapping[str, str] = field(default_factory=dict)
+    dtype: str = "auto"
+    quantization: str = "none"
+    batch_size: int = 8
+
+    @property
+    def endpoint(self) -> str:
+        """Address of the server, without a trailing slash; for `local` the machine itself."""
+        return (self.base_url or ENDPOINTS.get(self.provider, "")).rstrip("/")
+
+    def at(self, base_url: str) -> JudgeSpec:
+        """The same judge on another server.
+
+        Raises:
+            ConfigError: `base_url` is no address, or the judge is not on a server at all.
+        """
+        if self.provider not in ENDPOINTS:
+            raise ConfigError(
+                f"the judge '{self.name}' runs here, not on a server; --judge-base-url is not for it"
+            )
+        if not _is_url(base_url):
+            raise ConfigError(f"--judge-base-url: {_URL_RULE}")
+        return replace(self, base_url=base_url, key_required=not is_loopback(base_url))
+
+
+def read_spec(path: Path) -> JudgeSpec:
+    """Read a judge file.
+
+    Raises:
+        AssetError: The file cannot be read, has an unknown key, lacks one or has a value that makes no sense.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AssetError(f"{path}: not a readable TOML file: {error}") from error
+    return _checked(path.name.removesuffix(".toml"), table, str(path))
+
+
+def spec_for_model(provider: str, model: str) -> JudgeSpec:
+    """A judge without a file: a provider's model with default settings."""
+    name = model.replace("\\", "/").strip("/").rsplit("/", 1)[-1] or provider
+    return _checked(name, {"provider": provider, "model": model}, f"--judge {provider}/{model}")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the server at `url` is on this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_URL_RULE = "an address must read http://host/path or https://host/path, with no user, key or query in it"
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain and port_is_fine
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _is_duration(value: object) -> bool:
+    return _is_amount(value) and value != 0
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _one_of(*choices: str) -> tuple[Callable[[object], bool], str]:
+    return lambda value: value in choices, "one of " + ", ".join(choices)
+
+
+_TEXT = (_is_text, "a text")
+_TEXTS = (_is_texts, "a list of texts")
+_COUNT = (_is_count, "a whole number of 1 or more")
+_AMOUNT = (_is_amount, "a number of 0 or more")
+_TABLE = (_is_table, "a table")
+
+_RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "provider": _one_of(*PROVIDERS),
+    "model": _TEXT,
+    "description": _TEXT,
+    "aliases": _TEXTS,
+    "base_url": (_is_url, _URL_RULE),
+    "api_version": _TEXT,
+    "api_key_env": _TEXT,
+    "parameters": _TABLE,
+    "omit_parameters": _TEXTS,
+    "structured_output": (lambda value: isinstance(value, bool), "true or false"),
+    "rpm": _COUNT,
+    "tpm": _COUNT,
+    "rpd": _COUNT,
+    "concurrency": _COUNT,
+    "timeout": (_is_duration, "a number of seconds above 0"),
+    "price_input": _AMOUNT,
+    "price_output": _AMOUNT,
+    "price_date": _TEXT,
+    "samples": _COUNT,
+    "device_map": (lambda value: isinstance(value, str | dict), "a text or a table"),
+    "max_memory": _TABLE,
+    "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
+    "quantization": _one_of("none", "4bit", "8bit"),
+    "batch_size": _COUNT,
+}
+
+
+def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
+    for key, value in table.items():
+        if key not in _RULES:
+            raise AssetError(f"{source}: unknown key '{key}'; known keys: {', '.join(_RULES)}")
+        fits, rule = _RULES[key]
+        if not fits(value):
+            raise AssetError(f"{source}: '{key}' must be {rule}; got {value!r}")
+    if "provider" not in table:
+        raise AssetError(f"{source}: the key 'provider' is missing; it is one of {', '.join(PROVIDERS)}")
+    provider = table["provider"]
+    if provider != "rules" and not table.get("model"):
+        raise AssetError(f"{source}: the key 'model' is missing; it is the provider's name of the model")
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+    }
+    values.setdefault("api_key_env", KEY_VARIABLES.get(provider, ""))
+    needs_key = provider in ENDPOINTS and (
+        "api_key_env" in table or not is_loopback(table.get("base_url", ""))
+    )
+    return JudgeSpec(name=name, key_required=needs_key, **values)
+
+
+assert {field.name for field in fields(JudgeSpec)} == {*_RULES, "name", "key_required"}
