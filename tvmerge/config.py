@@ -50,6 +50,32 @@ def _option(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergeConfig:
+    """The settings that decide what is merged; a study keeps them, so that any trial can be merged again."""
+
+    target_model: str
+    base_model: str
+    tuned_model: str
+    optimize_mode: str = "layer"
+    dtype: str = "auto"
+    cache_dir: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeConfig:
+    """The settings that decide what is asked and who judges."""
+
+    bench_name: str
+    judge: str = "gpt-4"
+    judge_base_url: str | None = None
+    judge_file: str | None = None
+    parallel: int = 1
+    assets: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
@@ -114,6 +140,16 @@ class RunConfig:
             raise ConfigError("holdout 1 leaves no question to search with")
         if self.weight_min > self.weight_max:
             raise ConfigError(f"weight_min {self.weight_min:g} is larger than weight_max {self.weight_max:g}")
+
+    @property
+    def merge(self) -> MergeConfig:
+        """The part that decides what is merged."""
+        return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})
+
+    @property
+    def judging(self) -> JudgeConfig:
+        """The part that decides what is asked and who judges."""
+        return JudgeConfig(**{f.name: getattr(self, f.name) for f in fields(JudgeConfig)})
 
     @property
     def study(self) -> str:

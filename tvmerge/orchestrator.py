@@ -11,16 +11,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from tvmerge.protocols import Engine, Judge, Study
-from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
-
-Verdicts = tuple[Answer, Sequence[Judgment]]
+from tvmerge.ratings import Rated, Ratings, all_rated
+from tvmerge.records import Evaluation, Outcome, Question, Recipe, Sampling, Trial
 
 
 class Evaluator:
     """Merges a candidate, has it answer, has the answers judged.
-
-    Judgments in flight may be paid for, so a cancelled evaluation leaves them running; `drain` waits for
-    them, and what they bring is in the judge's cache.
 
     Args:
         engine: The live model; used by one candidate at a time, in the order they came.
@@ -31,58 +27,37 @@ class Evaluator:
 
     def __init__(self, engine: Engine, judge: Judge, sampling: Sampling, *, backlog: int = 256) -> None:
         self._engine = engine
-        self._judge = judge
+        self._ratings = Ratings(judge)
         self._sampling = sampling
         self._backlog = backlog
         self._engine_free = asyncio.Lock()
-        self._judging: set[asyncio.Task[Verdicts]] = set()
 
     async def evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
         """Answers and judgments of `recipe` on `questions`, in the order of the questions."""
         place = {question.question_id: index for index, question in enumerate(questions)}
-        tasks: list[asyncio.Task[Verdicts]] = []
+        tasks: list[asyncio.Task[Rated]] = []
         async with self._engine_free:
             await self._engine.apply(recipe)
             async for answers in self._engine.generate(questions, self._sampling):
-                tasks += [self._start(questions[place[a.question_id]], a) for a in answers]
+                tasks += [self._ratings.start(questions[place[a.question_id]], a) for a in answers]
                 await self._breathe(tasks)
-        await _all_done(tasks)
-        results = sorted(
-            (task.result() for task in tasks), key=lambda r: (place[r[0].question_id], r[0].sample)
-        )
+        rated = await all_rated(tasks)
+        rated.sort(key=lambda pair: (place[pair[0].question_id], pair[0].sample))
         return Evaluation(
             recipe=recipe,
-            answers=tuple(answer for answer, _ in results),
-            judgments=tuple(judgment for _, judgments in results for judgment in judgments),
+            answers=tuple(answer for answer, _ in rated),
+            judgments=tuple(judgment for _, judgments in rated for judgment in judgments),
         )
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds for the judgments in flight, then give the rest up."""
-        if self._judging:
-            _, late = await asyncio.wait(self._judging, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._ratings.drain(grace)
 
-    def _start(self, question: Question, answer: Answer) -> asyncio.Task[Verdicts]:
-        task = asyncio.create_task(self._rate(question, answer))
-        self._judging.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Verdicts]) -> None:
-        self._judging.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen here, so that a second failure is not reported as unhandled
-
-    async def _rate(self, question: Question, answer: Answer) -> Verdicts:
-        return answer, await self._judge.judge(question, answer)
-
-    async def _breathe(self, tasks: Sequence[asyncio.Task[Verdicts]]) -> None:
+    async def _breathe(self, tasks: Sequence[asyncio.Task[Rated]]) -> None:
         """Let the judge work, and wait while too much waits for it; its failure ends the candidate."""
         await asyncio.sleep(0)
-        while len(self._judging) >= self._backlog:
-            await asyncio.wait(self._judging, return_when=asyncio.FIRST_COMPLETED)
+        while len(self._ratings) >= self._backlog:
+            await self._ratings.any_done()
         for task in tasks:
             if task.done():
                 task.result()
@@ -131,10 +106,3 @@ async def _first(flights: dict[int, asyncio.Task[Evaluation]], number: int) -> E
             if flight.done() and flight.exception() is not None:
                 flight.result()
     return flights.pop(number).result()
-
-
-async def _all_done(tasks: Sequence[asyncio.Task[Verdicts]]) -> None:
-    if tasks:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()

@@ -134,10 +134,15 @@ def test_without_a_share_the_files_own_split_decides() -> None:
         replace(item, split="holdout" if item.question_id in {2, 4} else "search")
         for item in make({"a": 5, "rare": 1})
     ]
-    for share in (None, 0.9):
-        search, held = split(questions, share, 1)
-        assert [item.question_id for item in held] == [2, 4]
-        assert [item.question_id for item in search] == [1, 3, 5, 6]
+    search, held = split(questions, None, 1)
+    assert [item.question_id for item in held] == [2, 4]
+    assert [item.question_id for item in search] == [1, 3, 5, 6]
+
+
+def test_a_share_that_is_given_overrules_the_files_own_split() -> None:
+    questions = [replace(item, split="holdout") for item in make({"a": 10})]
+    search, held = split(questions, 0.3, 1)
+    assert (len(search), len(held)) == (7, 3)
 
 
 def test_without_a_share_or_a_split_the_default_share_is_drawn() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,15 +37,15 @@ Table = list[tuple[int, dict[str, float], float | None, str]]
 
 
 def run(
-    open_it: Callable[[], SearchStudy], n_trials: int, *, die_after: list[int] | None = None
+    folder: Path, sampler: str, window: int, n_trials: int, *, seed: int = 7, die_after: tuple[int, ...] = ()
 ) -> Table:
-    """Drive a study to its end; every entry of `die_after` is a number of steps after which it is dropped."""
-    deaths = list(die_after or [])
-    study, steps = open_it(), 0
+    """Drive a study to its end; each entry of `die_after` is a number of steps after which it is dropped."""
+    deaths = list(die_after)
+    study, steps = open_study(folder, sampler, window, seed=seed), 0
     while study.told < n_trials:
         if deaths and steps >= deaths[0]:
             deaths.pop(0)
-            study, steps = open_it(), 0
+            study, steps = open_study(folder, sampler, window, seed=seed), 0
         if study.may_ask and study.asked < n_trials:
             study.ask()
         else:
@@ -62,36 +61,33 @@ def run(
 def test_a_study_dropped_at_random_steps_ends_with_the_table_of_an_undisturbed_one(
     tmp_path: Path, sampler: str, window: int
 ) -> None:
-    whole = run(lambda: open_study(tmp_path / "whole", sampler, window), 40)
+    whole = run(tmp_path / "whole", sampler, window, 40)
     steps = random.Random(window)
     for round_ in range(3):
-        folder = tmp_path / f"cut{round_}"
-        cut = run(
-            lambda folder=folder: open_study(folder, sampler, window),  # type: ignore[misc]
-            40,
-            die_after=[steps.randrange(1, 30) for _ in range(3)],
-        )
+        deaths = tuple(steps.randrange(1, 30) for _ in range(3))
+        cut = run(tmp_path / f"cut{round_}", sampler, window, 40, die_after=deaths)
         assert cut == whole
 
 
 def test_the_table_in_the_database_is_the_table_in_memory(tmp_path: Path) -> None:
-    table = run(lambda: open_study(tmp_path, "TPE", 2), 12)
+    table = run(tmp_path, "TPE", 2, 12)
     stored = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s")
-    assert [(r.number, dict(r.params), r.values[0] if r.values else None, r.state.name) for r in stored.rows] == table
+    rows = [(r.number, dict(r.params), r.values, r.state.name) for r in stored.rows]
+    assert rows == [(n, params, None if v is None else [v], state) for n, params, v, state in table]
     assert stored.run == {"mode": "layer"}
     assert stored.rows[3].user_attrs["n"] == 3
 
 
 def test_fixed_recipes_come_first_and_the_sampler_improves_on_them(tmp_path: Path) -> None:
     for sampler in ("TPE", "CMA-ES"):
-        table = run(lambda sampler=sampler: open_study(tmp_path / sampler, sampler, 1), 80)  # type: ignore[misc]
+        table = run(tmp_path / sampler, sampler, 1, 80)
         assert [set(row[1].values()) for row in table[:2]] == [{0.0}, {1.0}]
         fixed = max(row[2] for row in table[:2] if row[2] is not None)
         assert max(row[2] for row in table if row[2] is not None) > fixed + 0.5
 
 
 def test_other_seeds_give_other_trials(tmp_path: Path) -> None:
-    tables = [run(lambda s=s: open_study(tmp_path / str(s), "TPE", 1, seed=s), 4) for s in (1, 2)]  # type: ignore[misc]
+    tables = [run(tmp_path / str(s), "TPE", 1, 4, seed=s) for s in (1, 2)]
     assert tables[0][3] != tables[1][3]
 
 

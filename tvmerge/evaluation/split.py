@@ -20,7 +20,7 @@ Halves = tuple[tuple[Question, ...], tuple[Question, ...]]
 def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Halves:
     """Divide the questions into those to search on and those held out.
 
-    With a `holdout` of 0 all are searched on. Otherwise the `split` keys of the benchmark decide where it
+    With a `holdout` of 0 all are searched on. With None the `split` keys of the benchmark decide, where it
     has them. Otherwise `holdout` of each category (`DEFAULT_HOLDOUT` for None) is drawn; the total follows
     `holdout` by largest remainders, and each category keeps a question on either side. A question's place
     in the draw depends on the seed and its id alone, so the same halves come out anywhere.
@@ -39,7 +39,7 @@ def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Ha
     stated = has_split(questions)
     if holdout == 0:
         return tuple(questions), ()
-    if stated:
+    if stated and holdout is None:
         held = {question.question_id for question in questions if question.split == "holdout"}
     else:
         held = _draw(questions, DEFAULT_HOLDOUT if holdout is None else holdout, seed)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList
+from transformers.utils import logging
 
 from tvmerge.errors import CheckpointError
 from tvmerge.generation.batches import length_sorted
@@ -107,6 +108,7 @@ class TransformersEngine:
         self._load(self._model, self._merger.merge(recipe))
 
     def _open(self) -> Any:
+        logging.disable_progress_bar()
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 self._folder, dtype=self._dtype, trust_remote_code=self._trust_remote_code

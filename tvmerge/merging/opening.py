@@ -45,13 +45,25 @@ class Merge:
         """Digests of everything but the recipe that decides the merged tensors."""
         return self.merger.fingerprint
 
+    @property
+    def identities(self) -> dict[str, str]:
+        """What to call each model where no local path may appear."""
+        return {
+            "target": self.target.identity,
+            "base": self.base.identity,
+            "tuned": self.tuned.identity,
+        }
+
+    @property
+    def folders(self) -> tuple[Path, Path, Path]:
+        """Where target, base and tuned lie."""
+        return (self.target.folder, self.base.folder, self.tuned.folder)
+
     def provenance(self, recipe: Recipe) -> dict[str, object]:
         """What a merged model was made from and how, as plain JSON data without local paths."""
         return {
             "formula": "target + weight * (tuned - base)",
-            "target": self.target.identity,
-            "base": self.base.identity,
-            "tuned": self.tuned.identity,
+            **self.identities,
             "weights": dict(recipe.weights),
             "fingerprint": dict(self.fingerprint),
         }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.canonical import canonical_json
 from tvmerge.errors import StudyError
+from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -29,12 +30,33 @@ class StoredStudy:
     """A study as it lies in its storage.
 
     Attributes:
+        name: Its name.
         run: What was recorded under `RUN`.
         rows: Its trials, in order of number.
     """
 
+    name: str
     run: Mapping[str, Any]
     rows: tuple[FrozenTrial, ...]
+
+    def recipe(self, trial: str) -> Recipe:
+        """The weights of the trial with that number, or of the `best`.
+
+        Raises:
+            StudyError: There is no such trial.
+        """
+        if trial == "best":
+            scored = [row for row in self.rows if row.state.name == "COMPLETE"]
+            if not scored:
+                raise StudyError(f"study '{self.name}' has no scored trial yet")
+            row = max(scored, key=lambda row: (row.values[0], -row.number))
+        elif trial.isdecimal() and int(trial) < len(self.rows):
+            row = self.rows[int(trial)]
+        else:
+            raise StudyError(
+                f"study '{self.name}' has no trial '{trial}'; it has 0 to {len(self.rows) - 1}, and `best`"
+            )
+        return Recipe(row.params)
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -104,7 +126,7 @@ def read_study(url: str, name: str) -> StoredStudy:
         rows = storage.get_all_trials(storage.get_study_id_from_name(name))
     if RUN not in attrs:
         raise StudyError(f"study '{name}' in {url} was not made by tvmerge")
-    return StoredStudy(run=attrs[RUN], rows=tuple(sorted(rows, key=lambda row: row.number)))
+    return StoredStudy(name=name, run=attrs[RUN], rows=tuple(sorted(rows, key=lambda row: row.number)))
 
 
 @contextmanager

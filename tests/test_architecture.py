@@ -1,0 +1,75 @@
+"""The house rules that a reader can rely on: imports point down, start-up is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "tvmerge"
+
+LEAVES = {"errors", "canonical", "files", "assets", "cache", "locking", "records", "protocols", "__init__"}
+STAGES = {"search", "merging", "generation", "judging", "evaluation"}
+
+ALLOWED = {
+    "errors": set(),
+    "canonical": set(),
+    "locking": {"errors"},
+    "files": {"errors"},
+    "assets": {"errors"},
+    "cache": {"errors"},
+    "records": set(),
+    "protocols": {"records"},
+    "config": {"errors", "files"},
+    "demo": {"assets"},
+    **{stage: LEAVES | {stage} for stage in STAGES},
+    "report": LEAVES | {"report"},
+    "caches": {"cache"},
+    "ratings": {"records", "protocols"},
+    "orchestrator": {"records", "protocols", "errors", "ratings"},
+    "confirmation": LEAVES | {"evaluation", "search", "report"},
+    "build": LEAVES | STAGES | {"config", "caches", "orchestrator"},
+    "run": LEAVES | STAGES | {"config", "caches", "orchestrator", "build", "confirmation", "report"},
+    "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "build", "report"},
+    "cli": LEAVES | STAGES | {"config", "caches", "build", "run", "scoring", "report", "demo"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""What each room may import; `cli -> run -> build -> orchestrator -> protocols -> records -> errors`."""
+
+HEAVY = {"torch", "transformers", "optuna", "vllm", "ray", "openai", "anthropic", "cohere", "numpy", "rich"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    room = _room(path)
+    for module in _imports(path):
+        parts = module.split(".")
+        if parts[0] == "tvmerge" and len(parts) > 1:
+            assert parts[1] in ALLOWED[room] | {room}, f"{path.relative_to(PACKAGE)} imports {module}"
+
+
+def test_help_and_settings_load_nothing_heavy() -> None:
+    script = (
+        "import sys, tvmerge, tvmerge.records, tvmerge.protocols, tvmerge.config, tvmerge.cli.app\n"
+        "code = tvmerge.cli.app.run(['optimize', '--help'])\n"
+        f"print(code, sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"

@@ -1,0 +1,213 @@
+"""The loop: what overlaps, what waits, what survives a stop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tvmerge.errors import CredentialsError
+from tvmerge.evaluation.statistics import estimate
+from tvmerge.orchestrator import Evaluator, search
+from tvmerge.records import (
+    Answer,
+    Evaluation,
+    Judgment,
+    Outcome,
+    Question,
+    Recipe,
+    Sampling,
+    Trial,
+    Verdict,
+)
+from tvmerge.search.samplers import make_sampler
+from tvmerge.search.space import Space
+from tvmerge.search.storage import enter_study, open_storage
+from tvmerge.search.study import SearchStudy, distributions
+
+SPACE = Space(("a", "b"), 0.0, 2.0)
+QUESTIONS = tuple(Question(i, "writing", ("q",)) for i in range(6))
+
+
+class Clock:
+    """Lets a seeded number of turns of the event loop pass, instead of time."""
+
+    def __init__(self, seed: int | None) -> None:
+        self._random = random.Random(seed)
+        self._still = seed is None
+
+    async def wait(self) -> None:
+        for _ in range(0 if self._still else self._random.randrange(6)):
+            await asyncio.sleep(0)
+
+
+class ScriptedEngine:
+    """Answers with its weights; notes who held it when."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._recipe = Recipe()
+        self.busy = 0
+        self.log: list[str] = []
+
+    async def apply(self, recipe: Recipe) -> None:
+        assert self.busy == 0
+        self._recipe = recipe
+        self.log.append("apply")
+        await self._clock.wait()
+
+    async def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncIterator[tuple[Answer, ...]]:
+        self.busy += 1
+        mine = self._recipe
+        for question in reversed(questions):
+            await self._clock.wait()
+            assert mine is self._recipe
+            yield (Answer(question.question_id, (str(sum(mine.weights.values())),)),)
+        self.busy -= 1
+
+    async def close(self) -> None:
+        pass
+
+
+class ScriptedJudge:
+    """Rates the answer's number; can be held back, and can fail."""
+
+    name = "scripted"
+    fingerprint: dict[str, object] = {}
+
+    def __init__(
+        self, clock: Clock, *, gate: asyncio.Event | None = None, fail_at: int | None = None
+    ) -> None:
+        self._clock = clock
+        self._gate = gate
+        self._fail_at = fail_at
+        self.started = self.finished = 0
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        self.started += 1
+        if self.started == self._fail_at:
+            raise CredentialsError("the key was refused")
+        if self._gate is not None:
+            await self._gate.wait()
+        await self._clock.wait()
+        self.finished += 1
+        score = 10 - abs(float(answer.turns[0]) - 1.5)
+        return [Verdict(question.question_id, 1, score, self.name, "p")]
+
+    async def close(self) -> None:
+        pass
+
+
+def make_study(folder: Path, window: int) -> SearchStudy:
+    storage = open_storage(f"sqlite:///{folder / 'study.db'}")
+    return SearchStudy(
+        storage,
+        enter_study(storage, "s", {}, {}),
+        SPACE,
+        make_sampler("TPE", distributions(SPACE), 1),
+        fixed=(SPACE.uniform(0), SPACE.uniform(1)),
+        window=window,
+    )
+
+
+def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
+    assert trial.recipe == evaluation.recipe
+    return Outcome(estimate(evaluation.judgments).mean, {"n": len(evaluation.judgments)})
+
+
+async def run(
+    study: SearchStudy, evaluator: Evaluator, n_trials: int, on_told: Callable[[Trial], Any] = lambda _: None
+) -> None:
+    await search(study, n_trials, lambda recipe: evaluator.evaluate(recipe, QUESTIONS), outcome, on_told)
+
+
+def table(study: SearchStudy) -> list[Any]:
+    return [(t.number, dict(t.recipe.weights), t.value, t.state) for t in study.trials]
+
+
+async def test_the_table_does_not_depend_on_who_is_slow(tmp_path: Path) -> None:
+    tables = []
+    for seed in (None, 1, 2, 3):
+        study = make_study(tmp_path / str(seed), 4)
+        evaluator = Evaluator(ScriptedEngine(Clock(seed)), ScriptedJudge(Clock(seed)), Sampling())
+        await run(study, evaluator, 14)
+        tables.append(table(study))
+    assert tables[1:] == tables[:1] * 3
+
+
+async def test_an_evaluation_is_in_the_order_of_the_questions() -> None:
+    evaluator = Evaluator(ScriptedEngine(Clock(5)), ScriptedJudge(Clock(6)), Sampling())
+    found = await evaluator.evaluate(SPACE.uniform(1), QUESTIONS)
+    assert [a.question_id for a in found.answers] == [q.question_id for q in QUESTIONS]
+    assert [j.question_id for j in found.judgments] == [q.question_id for q in QUESTIONS]
+
+
+async def test_the_next_candidate_answers_while_the_last_one_is_judged(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    engine, judge = ScriptedEngine(Clock(None)), ScriptedJudge(Clock(None), gate=gate)
+    running = asyncio.create_task(run(make_study(tmp_path, 2), Evaluator(engine, judge, Sampling()), 2))
+    while judge.started < 2 * len(QUESTIONS):
+        await asyncio.sleep(0.001)
+    assert judge.finished == 0
+    gate.set()
+    await running
+    assert engine.log == ["apply", "apply"]
+
+
+async def test_generation_pauses_while_too_much_waits_for_the_judge() -> None:
+    gate = asyncio.Event()
+    judge = ScriptedJudge(Clock(None), gate=gate)
+    evaluator = Evaluator(ScriptedEngine(Clock(None)), judge, Sampling(), backlog=2)
+    running = asyncio.create_task(evaluator.evaluate(SPACE.uniform(1), QUESTIONS))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert judge.started == 2
+    gate.set()
+    assert len((await running).answers) == len(QUESTIONS)
+
+
+async def test_a_judge_that_cannot_go_on_stops_the_run_and_what_was_told_stays(tmp_path: Path) -> None:
+    judge = ScriptedJudge(Clock(1), fail_at=20)
+    study = make_study(tmp_path, 2)
+    with pytest.raises(CredentialsError, match="refused"):
+        await run(study, Evaluator(ScriptedEngine(Clock(2)), judge, Sampling()), 10)
+    again = make_study(tmp_path, 2)
+    assert 0 < again.told < 10
+    await run(again, Evaluator(ScriptedEngine(Clock(3)), ScriptedJudge(Clock(4)), Sampling()), 10)
+    whole = make_study(tmp_path / "whole", 2)
+    await run(whole, Evaluator(ScriptedEngine(Clock(3)), ScriptedJudge(Clock(4)), Sampling()), 10)
+    assert table(again) == table(whole)
+
+
+async def test_judgments_in_flight_survive_a_cancelled_run_within_the_grace(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    judge = ScriptedJudge(Clock(None), gate=gate)
+    evaluator = Evaluator(ScriptedEngine(Clock(None)), judge, Sampling())
+    running = asyncio.create_task(run(make_study(tmp_path, 1), evaluator, 3))
+    while judge.started < len(QUESTIONS):
+        await asyncio.sleep(0.001)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    gate.set()
+    await evaluator.drain(10)
+    assert judge.finished == len(QUESTIONS)
+
+
+async def test_the_grace_ends() -> None:
+    judge = ScriptedJudge(Clock(None), gate=asyncio.Event())
+    evaluator = Evaluator(ScriptedEngine(Clock(None)), judge, Sampling())
+    running = asyncio.create_task(evaluator.evaluate(SPACE.uniform(1), QUESTIONS))
+    while judge.started < len(QUESTIONS):
+        await asyncio.sleep(0)
+    running.cancel()
+    await evaluator.drain(0)
+    assert judge.finished == 0
+    with pytest.raises(asyncio.CancelledError):
+        await running

@@ -1,0 +1,1 @@
+"""The command line: argv in, one line of error or a result out."""

@@ -1,0 +1,72 @@
+"""The command group, and how errors become exit codes: 0 done, 2 bad input, 130 interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tvmerge import __version__
+from tvmerge.cli.judge import judge
+from tvmerge.cli.listing import list_assets
+from tvmerge.cli.merge import merge
+from tvmerge.cli.optimize import demo, optimize
+from tvmerge.errors import TvmergeError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={
+        # The scripts tvmerge replaces spell their flags with underscores.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+    }
+)
+@click.version_option(__version__, prog_name="tvmerge")
+def app() -> None:
+    """Find the best way to add a task vector to a language model.
+
+    new = target + weight * (tuned - base), one weight a layer, a parameter kind or a tensor.
+    """
+
+
+for command in (optimize, demo, merge, judge, list_assets):
+    app.add_command(command)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code; every expected failure is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a character is no reason to stop
+    try:
+        code = app.main(args=list(argv), prog_name="tvmerge", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except TvmergeError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return BAD_INPUT
+
+
+def _interrupted() -> int:
+    with contextlib.suppress(BrokenPipeError):
+        click.echo("interrupted; everything done is saved, run the same command to go on", err=True)
+    return INTERRUPTED

@@ -1,0 +1,35 @@
+"""`tvmerge list judges|benchmarks|prompts`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import cast
+
+import click
+
+from tvmerge.assets import AssetKind, names
+
+
+@click.command(name="list")
+@click.argument("kind", type=click.Choice(["judges", "benchmarks", "prompts"]))
+@click.option("--assets", type=click.Path(path_type=Path), help="Folder with assets of your own.")
+def list_assets(kind: str, assets: Path | None) -> None:
+    """Show the judges, benchmarks or prompts that can be named."""
+    found = names(cast("AssetKind", kind), assets)
+    width = max(map(len, found), default=0)
+    for name, path in sorted(found.items()):
+        click.echo(f"{name:{width}}  {_describe(path)}".rstrip())
+
+
+def _describe(path: Path) -> str:
+    """A line about an asset; a file that is broken is described by its path, and refused when used."""
+    try:
+        if path.suffix == ".jsonl":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return ", ".join(json.loads(line)["name"] for line in lines if line.strip())
+        toml = path if path.is_file() else path / "benchmark.toml"
+        return str(tomllib.loads(toml.read_text(encoding="utf-8"))["description"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(path)

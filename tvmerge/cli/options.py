@@ -1,0 +1,60 @@
+"""Click options made from the settings declared in `tvmerge.config`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tvmerge.config import Option, options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _CommaSeparated(click.ParamType[Any]):
+    """A list written with commas."""
+
+    name = "list"
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._kind(part) for part in str(value).split(",") if part.strip())
+        except ValueError:
+            return self.fail(f"{value!r} is not a comma-separated list of {self._kind.__name__}", param, ctx)
+
+
+def run_options(command: F) -> F:
+    """Give a command a flag for every setting of a run, and `--config`.
+
+    A flag that is not given is None, so that the config file or the default can decide.
+    """
+    for key, (option, default) in reversed(options().items()):
+        command = _flag(key, option, default)(command)
+    config = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="TOML file with the same settings as keys; flags win.",
+    )
+    return config(command)
+
+
+def _flag(key: str, option: Option, default: Any) -> Callable[[F], F]:
+    names = [f"--{name.replace('_', '-')}" for name in (key, *option.aliases)]
+    if option.kind is bool:
+        return click.option(*names, key, is_flag=True, default=None, help=option.help)
+    shown = "" if default in (MISSING, None, ()) or "default:" in option.help else f"  [default: {default}]"
+    return click.option(*names, key, type=_type(option), default=None, help=option.help + shown)
+
+
+def _type(option: Option) -> click.ParamType[Any] | type:
+    if option.many:
+        return _CommaSeparated(option.kind)
+    return click.Choice(option.choices) if option.choices else option.kind

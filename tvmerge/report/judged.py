@@ -1,0 +1,53 @@
+"""What `tvmerge judge` shows: means per model, per turn and per category."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvmerge.records import Estimate
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedModel:
+    """A model whose answers were rated.
+
+    Attributes:
+        model: Its name.
+        overall: Over all judgments.
+        by_turn: By turn, from 1.
+        by_category: By category, in the benchmark's order.
+        coverage: Share of judgments that gave a rating.
+    """
+
+    model: str
+    overall: Estimate
+    by_turn: Mapping[int, Estimate]
+    by_category: Mapping[str, Estimate]
+    coverage: float
+
+
+def judged_table(models: Sequence[JudgedModel]) -> Table:
+    """One column a model, one row a mean."""
+    from rich.table import Table
+
+    table = Table("mean ± SE", *(model.model for model in models))
+    rows: dict[str, list[Estimate | None]] = {"all": [model.overall for model in models]}
+    for turn in dict.fromkeys(turn for model in models for turn in model.by_turn):
+        rows[f"turn {turn}"] = [model.by_turn.get(turn) for model in models]
+    for category in dict.fromkeys(name for model in models for name in model.by_category):
+        rows[category] = [model.by_category.get(category) for model in models]
+    for name, estimates in rows.items():
+        table.add_row(name, *map(_cell, estimates))
+    table.add_row("coverage", *(f"{model.coverage:.0%}" for model in models))
+    return table
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.n == 0:
+        return "–"
+    return f"{estimate.mean:.2f} ± {estimate.se:.2f} (n={estimate.n})"

@@ -1,0 +1,107 @@
+"""One run from settings to results: search, confirm on held-out questions, write the model and the report."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tvmerge.build import Run, build_run
+from tvmerge.caches import Caches
+from tvmerge.confirmation import choose, confirm
+from tvmerge.evaluation.evidence import Evidence
+from tvmerge.evaluation.statistics import coverage, estimate
+from tvmerge.files import write_json
+from tvmerge.locking import locked
+from tvmerge.orchestrator import search
+from tvmerge.records import Evaluation, Outcome, Recipe, Trial
+from tvmerge.report.page import write_page
+from tvmerge.report.progress import Progress
+from tvmerge.report.result import Contender, RunResult, as_json
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+
+
+async def optimize(config: RunConfig) -> RunResult:
+    """Run `config` to its end, going on where an earlier run of it stopped.
+
+    Raises:
+        UserError: Bad input or a bad environment.
+        ProviderError, BudgetError: The judge cannot go on; everything done is saved.
+    """
+    with locked(config.run_folder), closing(Caches()) as caches, Progress() as progress:
+        run = await asyncio.to_thread(build_run, config, caches, progress.note)
+        try:
+            started = time.perf_counter()
+            await _search(run, progress)
+            seconds = time.perf_counter() - started
+            contenders = await _confirm(run, progress)
+            result = _result(run, contenders, seconds)
+            await asyncio.to_thread(_write, run, result)
+        finally:
+            await run.evaluator.drain(config.grace)
+            await run.close()
+    return result
+
+
+async def _search(run: Run, progress: Progress) -> None:
+    evidence = Evidence(run.config.run_folder, run.judge.name, [str(n) for n in range(run.study.told)])
+
+    def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
+        evidence.keep(str(trial.number), evaluation)
+        return score(evaluation, run.config.min_coverage)
+
+    progress.search_started(run.config.n_trials, run.study.told)
+    await search(
+        run.study,
+        run.config.n_trials,
+        lambda recipe: run.evaluator.evaluate(recipe, run.search_questions),
+        outcome,
+        lambda trial: progress.trial_told(trial, run.study.best()),
+    )
+
+
+async def _confirm(run: Run, progress: Progress) -> tuple[Contender, ...]:
+    entrants = choose(run.space, run.study.trials)
+    progress.confirming(len(entrants))
+    evidence = Evidence(run.config.run_folder / "holdout", run.judge.name)
+    return await confirm(
+        entrants, run.evaluator.evaluate, run.search_questions, run.holdout_questions, evidence.keep
+    )
+
+
+def score(evaluation: Evaluation, min_coverage: float) -> Outcome:
+    """What the study is told of an evaluation: its mean, or a failure where too few judgments gave one."""
+    covered = coverage(evaluation.judgments)
+    found = estimate(evaluation.judgments)
+    attrs = {"n": found.n, "coverage": round(covered, 6), "judgments": len(evaluation.judgments)}
+    if found.n == 0 or covered < min_coverage:
+        return Outcome(None, attrs)
+    return Outcome(found.mean, attrs | {"se": None if math.isnan(found.se) else found.se})
+
+
+def _result(run: Run, contenders: tuple[Contender, ...], seconds: float) -> RunResult:
+    return RunResult(
+        study=run.config.study,
+        benchmark=run.benchmark,
+        judge=run.judge.name,
+        models=run.models.identities,
+        weight_range=(run.space.low, run.space.high),
+        contenders=contenders,
+        trials=run.study.trials,
+        settings=asdict(run.config),
+        output=str(run.config.model_folder),
+        seconds=seconds,
+    )
+
+
+def _write(run: Run, result: RunResult) -> None:
+    """The model first: a report must not speak of a model that is not there."""
+    best = Recipe(result.contenders[0].weights)
+    run.models.write(run.config.model_folder, best, owner=run.owner, overwrite=run.config.overwrite)
+    write_json(run.config.run_folder / "result.json", as_json(result))
+    write_page(run.config.run_folder / "report.html", result)
