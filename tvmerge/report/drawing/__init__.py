@@ -1,0 +1,1 @@
+"""Figures as SVG: a small writer, scales, and one file a figure."""

@@ -1,0 +1,80 @@
+"""How numbers are written for people; plain ASCII but for `±`, so that every console can show them."""
+
+from __future__ import annotations
+
+import math
+
+from tvmerge.records import Difference, Estimate
+
+MISSING = "-"
+Z95 = 1.959963984540054
+"""Half the width of a normal 95% interval, in standard errors."""
+
+
+def score(value: float | None) -> str:
+    """A score with two digits, or a dash where there is none."""
+    return MISSING if value is None or not math.isfinite(value) else f"{_rounded(value):.2f}"
+
+
+def signed(value: float) -> str:
+    """A difference of scores with its sign."""
+    return f"{_rounded(value):+.2f}" if math.isfinite(value) else MISSING
+
+
+def plus_minus(mean: float | None, se: float | None) -> str:
+    """A mean and, where it is known, its standard error."""
+    return score(mean) if score(se) == MISSING else f"{score(mean)} ± {score(se)}"
+
+
+def estimate(value: Estimate | None) -> str:
+    """An estimate as mean ± standard error."""
+    return MISSING if value is None else plus_minus(value.mean, value.se)
+
+
+def interval(difference: Difference) -> str:
+    """The bounds of a difference, or `no interval` with too few questions."""
+    if math.isnan(difference.low) or math.isnan(difference.high):
+        return "no interval"
+    return f"[{signed(difference.low)}, {signed(difference.high)}]"
+
+
+def gain(difference: Difference | None) -> str:
+    """A difference with its bounds."""
+    if difference is None or math.isnan(difference.difference):
+        return MISSING
+    return f"{signed(difference.difference)} {interval(difference)}"
+
+
+def weight(value: float) -> str:
+    """A weight with up to three significant digits."""
+    return f"{value + 0.0:.3g}"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as a whole percentage."""
+    return f"{100 * share:.0f}%"
+
+
+def count(n: int, noun: str) -> str:
+    """`1 question`, `2 questions`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A time span with the two units that matter."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def _rounded(value: float) -> float:
+    # Adding zero turns a negative zero into a plain one.
+    return round(value, 2) + 0.0

@@ -1,0 +1,58 @@
+"""What answers are like apart from their score: the ways in which a merged model can fool a judge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvmerge.records import Unscored
+from tvmerge.report.result import Sample
+
+# Hiragana, katakana with its half-width forms, and the ideographs in everyday use.
+_JAPANESE = re.compile(r"[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f\u3400-\u4dbf\u4e00-\u9fff]")
+_KANA = re.compile(r"[\u3041-\u309f\u30a1-\u30ff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a set of answers is like.
+
+    Attributes:
+        turns: Number of turns answered.
+        cut_off: Share of them that ended at the token limit, in [0, 1].
+        length: Mean characters a turn.
+        japanese: Share of Japanese among the letters, in [0, 1]; None where no question is in Japanese.
+        unrated: Judgments that gave no rating.
+    """
+
+    turns: int
+    cut_off: float
+    length: float
+    japanese: float | None
+    unrated: int
+
+
+def traits(samples: Sequence[Sample]) -> Traits | None:
+    """Traits of a contender's answers, or None without an answer."""
+    texts = [turn for sample in samples for turn in sample.answer.turns]
+    if not texts:
+        return None
+    ends = [end for sample in samples for end in sample.answer.finish]
+    return Traits(
+        turns=len(texts),
+        cut_off=sum(end == "length" for end in ends) / len(texts),
+        length=sum(len(text) for text in texts) / len(texts),
+        japanese=_japanese_share(texts) if _asked_in_japanese(samples) else None,
+        unrated=sum(isinstance(j, Unscored) for sample in samples for j in sample.judgments),
+    )
+
+
+def _asked_in_japanese(samples: Sequence[Sample]) -> bool:
+    return any(_KANA.search(turn) for sample in samples for turn in sample.question.turns)
+
+
+def _japanese_share(texts: Sequence[str]) -> float:
+    whole = "".join(texts)
+    letters = sum(character.isalpha() for character in whole)
+    return len(_JAPANESE.findall(whole)) / letters if letters else 0.0

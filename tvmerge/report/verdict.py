@@ -1,0 +1,132 @@
+"""What a run came to, in a plain sentence that claims no more than the interval allows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tvmerge.records import Difference, Estimate
+from tvmerge.report.numbers import count, estimate, interval, score, weight
+from tvmerge.report.result import LABELS, Contender, ContenderKey, RunResult
+
+Kind = Literal["better", "unclear", "worse", "unmeasured"]
+
+# The plain task vector first: it is named where both baselines score the same.
+_BASELINES: tuple[ContenderKey, ...] = ("weight_1", "weight_0")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a run came to.
+
+    Attributes:
+        kind: `better` or `worse` where the 95% interval of the gain over the better baseline leaves out 0,
+            `unclear` where it does not, `unmeasured` where no held-out comparison could be made.
+        sentence: The same for people.
+    """
+
+    kind: Kind
+    sentence: str
+
+
+def verdict(result: RunResult) -> str:
+    """What the run came to, in a sentence."""
+    return finding(result).sentence
+
+
+def finding(result: RunResult) -> Finding:
+    """Compare the best with the better of the two baselines every user already has."""
+    best = result.contenders[0]
+    own = _baseline_that_is(best, result)
+    rival = better_baseline(result, besides=own)
+    if rival is None:
+        return Finding("unmeasured", _alone(result, best))
+    subject = "the best of the search"
+    other = f"the better baseline, {LABELS[rival.key]},"
+    if own is not None:
+        subject = f"the search found nothing better than {LABELS[own.key]}, which"
+        other = LABELS[rival.key]
+    if not has_holdout(result):
+        return Finding("unmeasured", _on_search_questions(best, rival, subject, other))
+    kind, statement = _compared(rival.gain, other)
+    return Finding(kind, _sentence(f"{subject} {statement}"))
+
+
+def better_baseline(result: RunResult, besides: Contender | None = None) -> Contender | None:
+    """The baseline with the higher score on the questions that decide, if there is one with a score."""
+    rivals = [result.contender(key) for key in _BASELINES]
+    scores = [(shown(result, c).mean, c) for c in rivals if c is not None and c is not besides]
+    known = [pair for pair in scores if not math.isnan(pair[0])]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def has_holdout(result: RunResult) -> bool:
+    """Whether held-out questions were asked at the end."""
+    return result.contenders[0].holdout is not None
+
+
+def shown(result: RunResult, contender: Contender) -> Estimate:
+    """The score that decides: the held-out one, or the search's where there are no held-out questions."""
+    if not has_holdout(result):
+        return contender.search
+    return contender.holdout or Estimate(math.nan, math.nan, 0)
+
+
+def name(contender: Contender) -> str:
+    """What a contender is called; the uniform weight with its weight."""
+    if contender.key != "uniform":
+        return LABELS[contender.key]
+    return f"{LABELS['uniform']} ({weight(next(iter(contender.weights.values())))})"
+
+
+def same_weights(a: Contender, b: Contender) -> bool:
+    """Whether two contenders are one and the same model."""
+    return dict(a.weights) == dict(b.weights)
+
+
+def _baseline_that_is(best: Contender, result: RunResult) -> Contender | None:
+    baselines = [result.contender(key) for key in _BASELINES]
+    return next((c for c in baselines if c is not None and same_weights(best, c)), None)
+
+
+def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
+    if gain is None or math.isnan(gain.difference):
+        return "unmeasured", f"cannot be compared with {other} since no held-out question was rated for both"
+    on = f"on {count(gain.n, 'held-out question')}"
+    bounds = f"95% interval {interval(gain)}"
+    if math.isnan(gain.low) or math.isnan(gain.high):
+        return "unmeasured", f"scores {_amount(gain.difference)} {other} {on}, too few for an interval"
+    if gain.low > 0:
+        return "better", f"beats {other} by {score(gain.difference)} {on} ({bounds})"
+    if gain.high < 0:
+        return "worse", f"is worse than {other} by {score(-gain.difference)} {on} ({bounds})"
+    amount = _amount(gain.difference)
+    return "unclear", f"scores {amount} {other} {on}, but the {bounds} includes 0: no clear difference"
+
+
+def _on_search_questions(best: Contender, rival: Contender, subject: str, other: str) -> str:
+    lead = _amount(best.search.mean - rival.search.mean)
+    return (
+        f"No questions were held out; on those of the search, {subject} scores {lead} {other} "
+        "and a score flatters what was chosen by it."
+    )
+
+
+def _alone(result: RunResult, best: Contender) -> str:
+    estimated = shown(result, best)
+    on = count(estimated.n, "held-out question" if has_holdout(result) else "search question")
+    return (
+        f"The best of the search scores {estimate(estimated)} on {on}; "
+        "there is no baseline with a score to compare it with."
+    )
+
+
+def _amount(difference: float) -> str:
+    if score(difference) == score(0):
+        return "the same as"
+    return f"{score(abs(difference))} {'higher' if difference > 0 else 'lower'} than"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
