@@ -77,12 +77,14 @@ def random_model(
 ) -> PreTrainedModel:
     """A tiny model of `family` whose every parameter is random, norms and biases included."""
     factory: Any = AutoModelForCausalLM
-    model: PreTrainedModel = factory.from_config(config_of(family, **changes), dtype=dtype)
+    model: Any = factory.from_config(config_of(family, **changes), dtype=dtype)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    return model.eval()
+    model.eval()
+    assert isinstance(model, PreTrainedModel)
+    return model
 
 
 def saved_model(folder: Path, family: str, **options: Any) -> Path:

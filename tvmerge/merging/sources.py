@@ -47,9 +47,9 @@ def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
         CheckpointError: It is neither a folder nor a model the hub can give.
     """
     folder = Path(reference).expanduser()
-    if folder.is_dir():
+    if reference and folder.is_dir():
         return Source(folder, folder.resolve().name)
-    if folder.exists():
+    if folder.is_file():
         raise CheckpointError(f"'{reference}' is a file; give the folder that holds the model")
     match = _HUB_ID.fullmatch(reference)
     if match is None:
@@ -84,7 +84,7 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
 
 def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError
+    from huggingface_hub.errors import GatedRepoError
 
     neither = f"'{name}' is not a folder here, and the hub cannot give it"
     try:
@@ -99,6 +99,6 @@ def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns:
         )
     except GatedRepoError as error:
         raise CheckpointError(f"{neither}: it is gated; accept its terms there and set HF_TOKEN") from error
-    except (OSError, ValueError, HFValidationError) as error:
+    except Exception as error:  # the hub's client lets errors of its HTTP library through
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(f"{neither}: {reason}") from error

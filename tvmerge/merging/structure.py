@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.layout import CONFIG
 
 Section = Literal["embeddings", "layers", "norm", "head"]
 _RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3}
@@ -142,6 +143,10 @@ def read_structure(folder: Path, name: str, *, trust_remote_code: bool = False) 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if not trust_remote_code and '"auto_map"' in (folder / CONFIG).read_text(encoding="utf-8"):
+            raise CheckpointError(
+                f"{name} brings modelling code of its own; pass --trust-remote-code if you trust it"
+            ) from error
         raise CheckpointError(f"{name}: its config.json is not usable: {_first_line(error)}") from error
     return structure_of(config, name, trust_remote_code=trust_remote_code)
 

@@ -1,0 +1,37 @@
+"""Tiny checkpoints that many tests read and none writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.merging.families import saved_model
+from tvmerge.merging.checkpoint import Checkpoint
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def llama_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Folders of a target, a base and a tuned model in bfloat16."""
+    root = tmp_path_factory.mktemp("llama")
+    target, base, tuned = (
+        saved_model(root / name, "llama", seed=seed) for seed, name in enumerate(("target", "base", "tuned"))
+    )
+    return target, base, tuned
+
+
+@pytest.fixture
+def llamas(llama_folders: tuple[Path, Path, Path]) -> tuple[Checkpoint, Checkpoint, Checkpoint]:
+    """The three models, opened."""
+    target, base, tuned = (Checkpoint(folder) for folder in llama_folders)
+    return target, base, tuned

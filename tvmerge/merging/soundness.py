@@ -1,0 +1,57 @@
+"""Whether a checkpoint's values can be merged at all, found before a search starts and only once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from tvmerge.canonical import digest
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoint import Checkpoint
+
+
+def check_sound(checkpoint: Checkpoint, names: Sequence[str]) -> None:
+    """Read tensors and make sure that they are finite, and that tied tensors are alike.
+
+    A checkpoint found sound is remembered by its content, and not read again in a later run.
+
+    Args:
+        checkpoint: The model.
+        names: Its tensors that take part in a merge.
+
+    Raises:
+        CheckpointError: A tensor holds NaN or an infinity, or a head that the configuration ties to the
+            embeddings has values of its own; names tensor and model.
+    """
+    cache = checkpoint.digest_cache
+    key = digest(["sound", checkpoint.digest, sorted(names)]) if cache is not None else ""
+    if cache is not None and cache.get(key) is True:
+        return
+    for name in names:
+        _check_finite(checkpoint, name)
+    _check_duplicates(checkpoint)
+    if cache is not None:
+        cache.put(key, True)
+
+
+def _check_finite(checkpoint: Checkpoint, name: str) -> None:
+    tensor = checkpoint.tensor(name)
+    if tensor.numel() == 0:
+        return
+    low, high = (bound.item() for bound in torch.aminmax(tensor))
+    if math.isfinite(low) and math.isfinite(high):
+        return
+    kind = "NaN" if math.isnan(low) or math.isnan(high) else "an infinity"
+    raise CheckpointError(f"{checkpoint.name}: tensor '{name}' holds {kind}; the model is damaged")
+
+
+def _check_duplicates(checkpoint: Checkpoint) -> None:
+    arrangement = checkpoint.structure.arrange(checkpoint.specs)
+    for second, first in arrangement.duplicates.items():
+        if not torch.equal(checkpoint.tensor(second), checkpoint.tensor(first)):
+            raise CheckpointError(
+                f"{checkpoint.name}: its config.json ties '{second}' to '{first}', but they differ; "
+                "set tie_word_embeddings to false there"
+            )
