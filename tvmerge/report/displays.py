@@ -18,7 +18,7 @@ class Step:
     """Where a stage of a run stands.
 
     Attributes:
-        stage: What is going on (`search`, `held-out`).
+        stage: What is going on (`search`, `finalists`).
         done: Units done.
         total: Units in all.
         last: What the last unit brought, for people.

@@ -86,17 +86,18 @@ class Progress:
             )
         )
 
-    def confirming(self, candidates: int, questions: int) -> None:
-        """The finalists begin to answer the held-out questions."""
-        self._start(candidates, 0)
-        self._display.step(Step("held-out", 0, candidates, last=count(questions, "question")))
+    def confirming(self, finalists: int, questions: int) -> None:
+        """The search is over, and its finalists begin to answer the held-out questions, if there are any."""
+        self._start(finalists, 0)
+        asked = count(questions, "held-out question") if questions else ""
+        self._display.step(Step("finalists", 0, finalists, last=asked))
 
     def confirmed(self, label: str, score: Estimate) -> None:
-        """A finalist's answers to the held-out questions are rated."""
+        """A finalist's answers are rated."""
         self._done += 1
         remaining = self._pace.remaining(self._done, self._clock())
         last = f"{label}: {estimate(score)}"
-        self._display.step(Step("held-out", self._done, self._pace.total, last=last, remaining=remaining))
+        self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
 
     def _start(self, total: int, done: int) -> None:
         self._pace = _Pace(total, done, self._clock())

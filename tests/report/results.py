@@ -1,0 +1,199 @@
+"""Results of runs as a real run would make them, drawn from a seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+
+from tvmerge.evaluation.statistics import estimate, paired_interval
+from tvmerge.records import (
+    Answer,
+    Difference,
+    Estimate,
+    Finish,
+    Judgment,
+    Question,
+    Recipe,
+    Trial,
+    Unscored,
+    Verdict,
+)
+from tvmerge.report.result import Contender, ContenderKey, RunResult, Sample
+
+LAYERS = ("embeddings", *(f"layers.{index}" for index in range(22)), "norm", "head")
+
+_TURNS = (
+    ("日本の四季について、小学生にもわかるように説明してください。", "それを三行の詩にしてください。"),
+    ("次の文を英語に訳してください。「猫が縁側で昼寝をしている。」", "では、過去形にしてください。"),
+    ("太郎君はりんごを12個持っています。3人で等しく分けると一人何個ですか。", "5人ではどうなりますか。"),
+)
+_CATEGORIES = ("writing", "humanities", "math")
+
+
+def question(number: int) -> Question:
+    """A question of two turns in Japanese."""
+    kind = number % 3
+    reference = ("4個です。", "2個ずつで、2個余ります。") if kind == 2 else ()
+    return Question(number, _CATEGORIES[kind], _TURNS[kind], reference, needs_reference=kind == 2)
+
+
+def sample(
+    asked: Question, ratings: Sequence[float | None], *, text: str = "", cut_off: bool = False
+) -> Sample:
+    """An answer with one rating a turn; None: the judge gave none."""
+    reply = (
+        text or "春は桜が咲き、夏は海が輝きます。秋は紅葉、冬は雪。どの季節にも、それぞれの美しさがあります。"
+    )
+    turns = tuple(reply for _ in ratings)
+    judgments: list[Judgment] = []
+    for turn, rating in enumerate(ratings, start=1):
+        if rating is None:
+            reason = "no rating in the reply"
+            judgments.append(Unscored(asked.question_id, turn, "judge-x", "single-v1", reason))
+        else:
+            words = f"自然で読みやすい日本語です。説明も正確です。\n\nRating: [[{rating:g}]]"
+            judgments.append(Verdict(asked.question_id, turn, rating, "judge-x", "single-v1", reply=words))
+    finish: tuple[Finish, ...] = ("length" if cut_off else "stop",) * len(turns)
+    return Sample(asked, Answer(asked.question_id, turns, finish), tuple(judgments))
+
+
+def samples(level: float, n: int, seed: int, spread: float = 1.0) -> tuple[Sample, ...]:
+    """Answers to `n` questions, rated around `level`."""
+    noise, difficulty = random.Random(seed), random.Random(99)
+    rated = []
+    for number in range(81, 81 + n):
+        centre = level + difficulty.gauss(0, 1.2)
+        ratings = [min(10.0, max(1.0, round(centre + noise.gauss(0, spread)))) for _ in range(2)]
+        rated.append(sample(question(number), ratings))
+    return tuple(rated)
+
+
+def judgments(found: Sequence[Sample]) -> list[Judgment]:
+    return [judgment for item in found for judgment in item.judgments]
+
+
+def contender(
+    key: ContenderKey,
+    weights: Mapping[str, float],
+    search: float,
+    holdout: float | None,
+    gain: tuple[float, float, float] | None = None,
+    *,
+    n: int = 24,
+    trial: int | None = None,
+    answers: tuple[Sample, ...] = (),
+) -> Contender:
+    """A contender with the numbers given."""
+    return Contender(
+        key=key,
+        trial=trial,
+        weights=weights,
+        search=Estimate(search, 0.21, 56),
+        holdout=None if holdout is None else Estimate(holdout, 0.25, n),
+        gain=None if gain is None else Difference(*gain, n),
+        samples=answers,
+    )
+
+
+def uniform(weight: float, groups: Sequence[str] = LAYERS) -> dict[str, float]:
+    return dict.fromkeys(groups, weight)
+
+
+def varied(groups: Sequence[str] = LAYERS, seed: int = 3) -> dict[str, float]:
+    draw = random.Random(seed)
+    return {group: max(0.0, min(2.0, 0.9 + draw.gauss(0, 0.5))) for group in groups}
+
+
+def trials(n: int, seed: int = 5) -> tuple[Trial, ...]:
+    """Trials whose scores rise slowly; every eleventh fails."""
+    draw, found = random.Random(seed), []
+    for number in range(n):
+        weights = uniform(float(number)) if number < 2 else varied(seed=number)
+        if number % 11 == 10:
+            found.append(Trial(number, Recipe(weights), None, "FAIL", {"coverage": 0.4, "n": 22}))
+            continue
+        level = 4.4 if number == 0 else 5.2 + 1.5 * (1 - math.exp(-number / 25))
+        value = round(level + draw.gauss(0, 0.35), 4)
+        found.append(
+            Trial(number, Recipe(weights), value, "COMPLETE", {"se": 0.21, "n": 56, "coverage": 1.0})
+        )
+    return tuple(found)
+
+
+def result(contenders: Sequence[Contender], told: Sequence[Trial] | None = None) -> RunResult:
+    """A run with the contenders given."""
+    return RunResult(
+        study="swallow-ja-mt-bench",
+        benchmark="ja_mt_bench",
+        judge="judge-x",
+        models={"target": "swallow-7b", "base": "mistral-7b", "tuned": "mistral-7b-instruct"},
+        weight_range=(0.0, 2.0),
+        contenders=tuple(contenders),
+        trials=trials(40) if told is None else tuple(told),
+        settings={"optimize_mode": "layer", "n_trials": 40, "uniform_weights": [0.5], "chat_template": None},
+        output="runs/swallow-ja-mt-bench/model",
+        seconds=8_040.0,
+    )
+
+
+def simple(
+    gain_1: tuple[float, float, float] = (0.52, 0.2, 0.84),
+    *,
+    best: float = 6.7,
+    weight_1: float = 6.18,
+    weight_0: float = 4.4,
+) -> RunResult:
+    """A run with held-out scores and the gain over weight 1 as given."""
+    return result(
+        [
+            contender("best", varied(), 7.4, best, trial=23),
+            contender("weight_0", uniform(0), 4.5, weight_0, (best - weight_0, 1.4, 3.1), trial=0),
+            contender("weight_1", uniform(1), 6.3, weight_1, gain_1, trial=1),
+            contender("uniform", uniform(0.7), 6.5, 6.4, (0.3, -0.1, 0.7), trial=2),
+        ]
+    )
+
+
+def without_holdout() -> RunResult:
+    """A run whose benchmark was searched whole."""
+    return result(
+        [
+            contender("best", varied(), 7.4, None, trial=23),
+            contender("weight_0", uniform(0), 4.5, None, trial=0),
+            contender("weight_1", uniform(1), 6.3, None, trial=1),
+        ]
+    )
+
+
+def rated(
+    n: int = 12, groups: Sequence[str] = LAYERS, told: Sequence[Trial] | None = None, lift: float = 0.9
+) -> RunResult:
+    """A run whose every number follows from its answers and judgments, as in a real one."""
+    answers: dict[ContenderKey, tuple[Sample, ...]] = {
+        "best": samples(5.8 + lift, n, 1),
+        "weight_0": samples(4.3, n, 2),
+        "weight_1": samples(5.8, n, 3),
+        "uniform": samples(6.0, n, 4),
+    }
+    weights: dict[ContenderKey, dict[str, float]] = {
+        "best": varied(groups),
+        "weight_0": uniform(0, groups),
+        "weight_1": uniform(1, groups),
+        "uniform": uniform(0.7, groups),
+    }
+    scores = {"best": 6.95, "weight_0": 4.4, "weight_1": 5.6, "uniform": 5.9}
+    best = judgments(answers["best"])
+    found = [
+        Contender(
+            key=key,
+            trial=number,
+            weights=weights[key],
+            search=Estimate(scores[key], 0.21, 56),
+            holdout=estimate(judgments(given)),
+            gain=None if key == "best" else paired_interval(best, judgments(given)),
+            samples=given,
+        )
+        for number, (key, given) in zip((23, 0, 1, 2), answers.items(), strict=True)
+    ]
+    return result(found, told)
