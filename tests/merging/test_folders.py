@@ -71,6 +71,24 @@ def test_what_a_crash_between_the_renames_left_is_put_back(tmp_path: Path) -> No
     assert (tmp_path / "out" / "weights").read_text() == "old"
 
 
+def test_the_old_folder_returns_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _ours(tmp_path / "out")
+    rename = Path.rename
+
+    def failing(self: Path, place: Path) -> Path:
+        if self.suffix == ".tmp":
+            raise PermissionError(13, "Permission denied")
+        return rename(self, place)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(CheckpointError, match="cannot be written: Permission denied"), new_folder(folder):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (folder / "weights").read_text() == "old"
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="cannot be written"), new_folder(tmp_path / "file" / "out"):

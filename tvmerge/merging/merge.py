@@ -182,7 +182,7 @@ class TaskVectorMerger:
     def _resident(self) -> list[_Resident]:
         return [
             _Resident(
-                self.target.tensor(row.target).float().clone(),
+                self.target.tensor(row.target).float(),
                 self.tuned.tensor(row.tuned).float() - self.base.tensor(row.base).float(),
             )
             for row in self._alignment.rows
