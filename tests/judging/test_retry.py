@@ -11,6 +11,7 @@ from tests.judging.chats import LocalChat, a_request
 from tvmerge.errors import QuotaError, RequestError, TransientError
 from tvmerge.judging.chat import ChatReply, ChatRequest
 from tvmerge.judging.retry import RetryingChat
+from tvmerge.judging.timeout import TimeLimitedChat
 
 GOOD = ChatReply("Rating: [[7]]", "stop")
 
@@ -92,7 +93,7 @@ async def test_what_does_not_pass_is_not_tried_again(error: Exception) -> None:
     assert len(model.sent) == 1
 
 
-async def test_an_attempt_that_takes_too_long_is_given_up() -> None:
+async def test_an_attempt_that_takes_too_long_is_given_up_and_tried_again() -> None:
     attempts = itertools.count()
 
     async def stall_once(request: ChatRequest) -> ChatReply:
@@ -101,7 +102,9 @@ async def test_an_attempt_that_takes_too_long_is_given_up() -> None:
         return GOOD
 
     time = Time()
-    chat = RetryingChat(LocalChat(stall_once), timeout=0.01, sleep=time.sleep, clock=time.clock)
+    chat = RetryingChat(
+        TimeLimitedChat(LocalChat(stall_once), timeout=0.01), sleep=time.sleep, clock=time.clock
+    )
     assert await chat.send(a_request()) == GOOD
     assert len(time.sleeps) == 1
 

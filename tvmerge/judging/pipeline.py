@@ -1,41 +1,70 @@
 """The wrappers in their order, from the outermost: what costs nothing comes before what costs.
 
-cache, single flight -> re-asks -> concurrency -> retries -> provider
+cache and single flight -> re-asks -> budget -> concurrency -> retries -> rate limits -> timeout -> ledger
+-> provider
+
+The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
+be retried relieves the provider, and the rates inside, so that every attempt is counted.
 """
 
 from __future__ import annotations
 
-from tvmerge.cache import ContentCache
+from tvmerge.errors import ConfigError
+from tvmerge.judging.budget import BudgetedChat
 from tvmerge.judging.cache import CachedChat
 from tvmerge.judging.chat import ChatModel
 from tvmerge.judging.concurrency import Gate, GatedChat
+from tvmerge.judging.conduct import Conduct
+from tvmerge.judging.ledger import Ledger, LedgerChat, Prices
+from tvmerge.judging.limiter import DAY, LimitedChat, Limiter
 from tvmerge.judging.reask import ReaskingChat
 from tvmerge.judging.retry import RetryingChat
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.timeout import TimeLimitedChat
 
 CONCURRENCY = 16
 """Most requests in flight where neither the user nor the judge file says."""
 
 
-def pipeline(
-    provider: ChatModel,
-    *,
-    cache: ContentCache | None,
-    concurrency: int | None,
-    patience: float,
-    reasks: int,
-    timeout: float | None,
-) -> ChatModel:
+def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatModel:
     """`provider` with everything around it that makes it safe to pay for.
 
-    Args:
-        provider: The bare chat model.
-        cache: Where replies are kept, or None to keep none.
-        concurrency: Most requests in flight.
-        patience: Seconds a call may take with all its retries.
-        reasks: How often a reply without a rating is asked for again.
-        timeout: Seconds an attempt may take.
+    Raises:
+        ConfigError: The budget limits the cost and the judge has no price.
     """
-    chat: ChatModel = RetryingChat(provider, patience=patience, timeout=timeout)
-    chat = GatedChat(chat, Gate(concurrency or CONCURRENCY))
-    chat = ReaskingChat(chat, reasks=reasks)
-    return chat if cache is None else CachedChat(chat, cache)
+    ledger = conduct.ledger or Ledger()
+    prices = prices_of(spec)
+    if prices is None and conduct.budget is not None and conduct.budget.limits_cost:
+        raise ConfigError(
+            f"the judge '{spec.name}' has no price, so --max-cost cannot be kept: put price_input and "
+            "price_output (USD per million tokens) into its judge file"
+        )
+    gate = Gate(conduct.concurrency or spec.concurrency or CONCURRENCY)
+    chat: ChatModel = LedgerChat(provider, ledger, spec.name, prices=prices)
+    chat = TimeLimitedChat(chat, conduct.timeout or spec.timeout)
+    chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
+    chat = GatedChat(RetryingChat(chat, patience=conduct.patience), gate)
+    if conduct.budget is not None:
+        chat = BudgetedChat(chat, conduct.budget, prices)
+    chat = ReaskingChat(chat, reasks=conduct.reasks)
+    if conduct.cache is None:
+        return chat
+    return CachedChat(chat, conduct.cache, on_hit=lambda request, reply: ledger.hit(spec.name))
+
+
+def prices_of(spec: JudgeSpec) -> Prices | None:
+    """What a judge costs; nothing where it runs on this machine's own hardware, None where nobody says."""
+    if spec.price_input is not None and spec.price_output is not None:
+        return Prices(spec.price_input, spec.price_output)
+    return Prices(0.0, 0.0) if spec.provider == "local" else None
+
+
+def _limiter(spec: JudgeSpec, conduct: Conduct, ledger: Ledger) -> Limiter:
+    rpd = conduct.rpd or spec.rpd
+    return Limiter(
+        rpm=conduct.rpm or spec.rpm,
+        tpm=conduct.tpm or spec.tpm,
+        rpd=rpd,
+        earlier=ledger.moments(spec.name, since=ledger.now() - DAY) if rpd else (),
+        wait_for_quota=conduct.wait_for_quota,
+    )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from os import environ
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from tvmerge.assets import find, names
-from tvmerge.cache import ContentCache
 from tvmerge.errors import AssetError
 from tvmerge.judging.chat import ChatModel
+from tvmerge.judging.conduct import Conduct, ConductOptions
 from tvmerge.judging.llm import LLMJudge
 from tvmerge.judging.pipeline import pipeline
 from tvmerge.judging.prompts import JudgePrompt, check_prompts
@@ -49,12 +49,9 @@ def create_judge(
     prompts: Mapping[str, JudgePrompt],
     questions: Iterable[Question] = (),
     *,
-    cache: ContentCache | None = None,
-    concurrency: int | None = None,
-    patience: float = 600.0,
-    reasks: int = 3,
     samples: int | None = None,
     env: Mapping[str, str] = environ,
+    **conduct: Unpack[ConductOptions],
 ) -> Judge:
     """A judge ready to be asked.
 
@@ -62,31 +59,25 @@ def create_judge(
         spec: Who judges.
         prompts: Judge prompts by name; the rules need none.
         questions: The questions to come, to check that the prompts they need are there.
-        cache: Where paid replies are kept, or None to keep none.
-        concurrency: Most requests in flight; None is as the judge file says.
-        patience: Seconds a call may take with all its retries.
-        reasks: How often a reply without a rating is asked for again.
         samples: Independent ratings of each turn; None is as the judge file says.
         env: The environment that holds the keys.
+        conduct: Cache, ledger, budget, limits and patience: the attributes of `Conduct`.
 
     Raises:
         AssetError: A prompt that is needed is missing or unsound.
+        ConfigError: The cost is limited and the judge has no price.
         CredentialsError: The key is missing.
         MissingExtraError: The provider's SDK is not installed.
     """
     if spec.provider == "rules":
         return RulesJudge()
     check_prompts(prompts, questions)
-    chat = pipeline(
-        create_chat(spec, env),
-        cache=cache,
-        concurrency=concurrency or spec.concurrency,
-        patience=patience,
-        reasks=reasks,
-        timeout=spec.timeout,
-    )
     return LLMJudge(
-        name=spec.name, chat=chat, prompts=prompts, model=_identity(spec), samples=samples or spec.samples
+        name=spec.name,
+        chat=pipeline(create_chat(spec, env), spec, Conduct(**conduct)),
+        prompts=prompts,
+        model=_identity(spec),
+        samples=samples or spec.samples,
     )
 
 

@@ -24,8 +24,8 @@ class RetryingChat(ChatWrapper):
 
     Args:
         inner: The model asked.
-        patience: Seconds from the first attempt after which no new one is made.
-        timeout: Seconds an attempt may take.
+        patience: Seconds after the first failure in which new attempts are made. Time in line before that
+            is no one's fault and does not count.
         sleep: Waits a number of seconds.
         clock: Gives the time in seconds.
         seed: Of the jitter.
@@ -36,14 +36,12 @@ class RetryingChat(ChatWrapper):
         inner: ChatModel,
         *,
         patience: float = 600.0,
-        timeout: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         seed: int | None = None,
     ) -> None:
         super().__init__(inner)
         self._patience = patience
-        self._timeout = timeout
         self._sleep = sleep
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311
@@ -55,11 +53,17 @@ class RetryingChat(ChatWrapper):
             TransientError: The last one, when patience is at its end.
             QuotaError: The provider asks to wait longer than patience would.
         """
-        deadline = self._clock() + self._patience
+        deadline = float("inf")
+
+        def out_of_patience(state: RetryCallState) -> bool:
+            nonlocal deadline
+            deadline = min(deadline, self._clock() + self._patience)
+            return self._clock() + state.upcoming_sleep > deadline
+
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             wait=self._wait,
-            stop=lambda state: self._clock() + state.upcoming_sleep > deadline,
+            stop=out_of_patience,
             sleep=self._sleep,
             reraise=True,
         )
@@ -68,10 +72,7 @@ class RetryingChat(ChatWrapper):
 
     async def _attempt(self, request: ChatRequest) -> ChatReply:
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._inner.send(request)
-        except TimeoutError:
-            raise TransientError(f"no reply within {self._timeout:g} s") from None
+            return await self._inner.send(request)
         except TransientError as error:
             # Waiting in vain would fail this judgment and every one after it; stopping loses nothing.
             if error.retry_after is not None and error.retry_after > self._patience:

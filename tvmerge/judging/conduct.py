@@ -1,0 +1,57 @@
+"""How a judge is asked: what is kept and counted, and how fast and how patiently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from tvmerge.cache import ContentCache
+from tvmerge.judging.budget import Budget
+from tvmerge.judging.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a judge is asked; none of it decides a rating.
+
+    Attributes:
+        cache: Where paid replies are kept, or None to keep none.
+        ledger: Where calls are entered.
+        budget: The limits on cost and calls, or None.
+        concurrency: Most requests in flight; None is as the judge file says.
+        rpm: Most requests a minute; None is as the judge file says.
+        tpm: Most tokens a minute; None is as the judge file says.
+        rpd: Most requests a day; None is as the judge file says.
+        wait_for_quota: Wait when the day's requests are used up, instead of stopping the run.
+        patience: Seconds after a call's first failure in which it is tried again.
+        reasks: How often a reply without a rating is asked for again.
+        timeout: Seconds an attempt may take; None is as the judge file says.
+    """
+
+    cache: ContentCache | None = None
+    ledger: Ledger | None = None
+    budget: Budget | None = None
+    concurrency: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    rpd: int | None = None
+    wait_for_quota: bool = False
+    patience: float = 600.0
+    reasks: int = 3
+    timeout: float | None = None
+
+
+class ConductOptions(TypedDict, total=False):
+    """The attributes of `Conduct` as keyword arguments."""
+
+    cache: ContentCache | None
+    ledger: Ledger | None
+    budget: Budget | None
+    concurrency: int | None
+    rpm: int | None
+    tpm: int | None
+    rpd: int | None
+    wait_for_quota: bool
+    patience: float
+    reasks: int
+    timeout: float | None

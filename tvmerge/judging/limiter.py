@@ -1,0 +1,242 @@
+"""Rate limits: requests and tokens a minute, requests a day, and the provider's own word on when to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tvmerge.errors import QuotaError, TransientError
+from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, RateLimits
+from tvmerge.judging.concurrency import Gate
+from tvmerge.judging.tokens import most_tokens
+from tvmerge.judging.windows import Spending, Window
+
+MINUTE = 60.0
+DAY = 86400.0
+_OVERLOAD = frozenset({None, 408, 429, 503, 529})
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    tokens: int
+    turn: asyncio.Future[Permit]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send one request; settled when its outcome is known.
+
+    Attributes:
+        requests: What it takes from windows that count requests.
+        tokens: What it takes from the window that counts tokens, if there is one.
+    """
+
+    requests: tuple[tuple[Window, Spending], ...]
+    tokens: tuple[Window, Spending] | None
+
+
+class Limiter:
+    """Lets requests go, first come, first served, so that no limit is ever exceeded.
+
+    The first in line waits until all of its limits allow it, and all others wait behind it: a large request
+    is not overtaken by small ones for ever. Limits that the user did not set are learnt from response
+    headers. Times are those of the running event loop.
+
+    Args:
+        rpm: Most requests a minute, or None to learn it.
+        tpm: Most tokens a minute, in and out, or None to learn it.
+        rpd: Most requests a day (of any 24 hours), or None for no such limit.
+        minute: Length of the window of `rpm` and `tpm` in seconds.
+        earlier: When requests of the last day were sent, in seconds since 1970.
+        wait_for_quota: Wait when the day's requests are used up, instead of stopping the run.
+        wall: Gives the seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        rpd: int | None = None,
+        minute: float = MINUTE,
+        earlier: Iterable[float] = (),
+        wait_for_quota: bool = False,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._learns_requests = rpm is None
+        self._learns_tokens = tpm is None
+        self._minute = minute
+        self._requests = None if rpm is None else Window(rpm, minute)
+        self._tokens = None if tpm is None else Window(tpm, minute)
+        self._day = None if rpd is None else Window(rpd, DAY, 0.0)
+        self._earlier = tuple(earlier)
+        self._wait_for_quota = wait_for_quota
+        self._wall = wall
+        self._paused_until = -float("inf")
+        self._queue: deque[_Waiter] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def admit(self, tokens: int = 0) -> Permit:
+        """Wait for leave to send a request that costs `tokens` at most.
+
+        Raises:
+            QuotaError: The day's requests are used up, and the run is not to wait for the next ones.
+        """
+        self._recall()
+        waiter = _Waiter(tokens, asyncio.get_running_loop().create_future())
+        self._queue.append(waiter)
+        self._advance()
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+                self.settle(waiter.turn.result(), 0)
+            self._advance()
+            raise
+
+    def settle(self, permit: Permit, tokens: int | None) -> None:
+        """Note that the request was answered, and the tokens it was billed for, if they are known."""
+        now = asyncio.get_running_loop().time()
+        for window, spending in permit.requests:
+            window.settle(spending, spending.amount, now)
+        if permit.tokens is not None:
+            window, spending = permit.tokens
+            window.settle(spending, spending.amount if tokens is None else tokens, now)
+        self._advance()
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long."""
+        now = asyncio.get_running_loop().time()
+        self._paused_until = max(self._paused_until, now + seconds)
+        self._advance()
+
+    def learn(self, limits: RateLimits, tokens: int = 0) -> None:
+        """Take the limits that a response tells, and wait for the next place where it says none is left.
+
+        Args:
+            limits: What the response says.
+            tokens: What a request like the next one costs. What is spent comes back evenly.
+        """
+        if self._learns_requests and limits.requests and _is_a_minute(limits):
+            self._requests = _resized(self._requests, limits.requests, self._minute)
+        if self._learns_tokens and limits.tokens:
+            self._tokens = _resized(self._tokens, limits.tokens, self._minute)
+        if limits.requests_left == 0 and limits.requests and limits.requests_reset:
+            self.pause(limits.requests_reset / limits.requests)
+        if limits.tokens and limits.tokens_reset and limits.tokens_left is not None:
+            lacking = min(tokens, limits.tokens) - limits.tokens_left
+            if lacking > 0:
+                self.pause(limits.tokens_reset * lacking / (limits.tokens - limits.tokens_left))
+
+    def _recall(self) -> None:
+        """Count the requests of earlier runs, on the event loop's clock."""
+        if self._day is not None and self._earlier:
+            offset = asyncio.get_running_loop().time() - self._wall()
+            for moment in sorted(self._earlier):
+                self._day.spend(1, moment + offset)
+        self._earlier = ()
+
+    def _advance(self) -> None:
+        """Let go whom the limits allow, and wake up when the next one may be."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            waiter = self._queue[0]
+            if waiter.turn.done():
+                self._queue.popleft()
+                continue
+            now = loop.time()
+            over_quota = self._day.delay(1, now) if self._day is not None else 0.0
+            if over_quota > 0 and not self._wait_for_quota:
+                self._queue.popleft()
+                waiter.turn.set_exception(self._used_up(over_quota))
+                continue
+            delay = max(over_quota, self._delay(waiter.tokens, now))
+            if delay > 0:
+                self._timer = loop.call_later(delay, self._advance)
+                return
+            self._queue.popleft()
+            waiter.turn.set_result(self._spend(waiter.tokens, now))
+
+    def _delay(self, tokens: int, now: float) -> float:
+        delays = [self._paused_until - now]
+        if self._requests is not None:
+            delays.append(self._requests.delay(1, now))
+        if self._tokens is not None:
+            delays.append(self._tokens.delay(tokens, now))
+        return max(delays)
+
+    def _spend(self, tokens: int, now: float) -> Permit:
+        counting = [window for window in (self._requests, self._day) if window is not None]
+        return Permit(
+            requests=tuple((window, window.spend(1, now)) for window in counting),
+            tokens=None if self._tokens is None else (self._tokens, self._tokens.spend(tokens, now)),
+        )
+
+    def _used_up(self, seconds: float) -> QuotaError:
+        again = datetime.fromtimestamp(self._wall() + seconds, UTC).astimezone()
+        limit = self._day.limit if self._day is not None else 0
+        return QuotaError(
+            f"the judge's {limit:g} requests a day are used up; run again after {again:%Y-%m-%d %H:%M}"
+        )
+
+
+class LimitedChat(ChatWrapper):
+    """Sends every attempt through a limiter, and tells it and the gate what the provider said.
+
+    Args:
+        inner: The model asked.
+        limiter: The limiter, shared by all who ask the same provider.
+        gate: The gate that bounds how many requests are in flight.
+    """
+
+    def __init__(self, inner: ChatModel, limiter: Limiter, gate: Gate) -> None:
+        super().__init__(inner)
+        self._limiter = limiter
+        self._gate = gate
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply, when the limits allow."""
+        bound = most_tokens(request)
+        most = bound.input + bound.output
+        permit = await self._limiter.admit(most)
+        spent: int | None = None
+        try:
+            reply = await self._inner.send(request)
+            if reply.usage is not None:
+                spent = reply.usage.input + reply.usage.output
+        except TransientError as error:
+            if error.status in _OVERLOAD:
+                self._gate.overloaded()
+            if error.retry_after is not None:
+                self._limiter.pause(error.retry_after)
+            raise
+        finally:
+            self._limiter.settle(permit, spent)
+        self._gate.succeeded()
+        self._limiter.learn(reply.limits, most if spent is None else spent)
+        return reply
+
+
+def _is_a_minute(limits: RateLimits) -> bool:
+    """Whether a limit on requests is one a minute; some providers tell the day's instead.
+
+    What is spent comes back evenly, so all of it takes `reset * limit / spent` seconds.
+    """
+    spent = (limits.requests or 0) - (limits.requests_left if limits.requests_left is not None else 0)
+    if limits.requests is None or limits.requests_left is None or not limits.requests_reset or spent <= 0:
+        return True
+    return limits.requests_reset * limits.requests / spent <= 10 * MINUTE
+
+
+def _resized(window: Window | None, limit: int, length: float) -> Window:
+    if window is None:
+        return Window(limit, length)
+    window.limit = limit
+    return window
