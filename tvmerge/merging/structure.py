@@ -1,8 +1,8 @@
 """What kind of model a configuration describes, and where in it each tensor belongs.
 
 Nothing here knows an architecture by name. transformers builds the model without memory (on torch's
-`meta` device); its decoder blocks are the longest `ModuleList` as long as the configuration says, and what
-stands before and after them is found by position.
+`meta` device); its decoder blocks are the largest `ModuleList` of the length the configuration gives, and
+what stands before and after them is told by position.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def _places(
     ranked: list[tuple[tuple[int, ...], str, Place]] = []
     for key, tensor in tensors.items():
         origin = origins.get(_storage(tensor), key)
-        layer = sections.layer(key)
+        layer = sections.layer(origin)
         if layer is None and origin not in own:
             raise CheckpointError(f"{name}: cannot tell where in the model its tensor '{key}' belongs")
         section: Section = "layers" if layer is not None else sections.section(origin)
