@@ -106,46 +106,44 @@ class Bar:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.text import Text
 
         self._console = Console(file=stream)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[last]}", markup=False),
-            TextColumn("{task.fields[best]}", markup=False, style="bold"),
-            TextColumn("{task.fields[left]}", markup=False, style="dim"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", style="dim"),
+            console=self._console,
+        )
+        self._status = Text(no_wrap=True, overflow="ellipsis")
+        self._tasks: dict[str, TaskID] = {}
+        # Results printed to standard output must not land on the bar's stream.
+        self._live = Live(
+            Group(self._progress, self._status),
             console=self._console,
             refresh_per_second=4,
-            # Results printed to standard output must not land on the bar's stream.
             redirect_stdout=False,
         )
-        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bar:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def step(self, step: Step) -> None:
-        """Move the bar of the step's stage."""
+        """Move the bar of the step's stage, and say below it what the step brought."""
         if step.stage not in self._tasks:
-            self._tasks[step.stage] = self._progress.add_task(
-                step.stage, total=step.total, completed=step.done, last="", best="", left=""
-            )
-        self._progress.update(
-            self._tasks[step.stage],
-            completed=step.done,
-            total=step.total,
-            last=step.last,
-            best=step.best,
-            left=_left(step),
-        )
+            self._tasks[step.stage] = self._progress.add_task(step.stage, left="")
+        task = self._tasks[step.stage]
+        self._progress.update(task, completed=step.done, total=step.total, left=_left(step))
+        self._status.plain = "  ".join(part for part in (step.last, step.best) if part)
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
