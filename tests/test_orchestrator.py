@@ -79,11 +79,11 @@ class ScriptedJudge:
     """Rates the answer's number; can be held back, and can fail."""
 
     name = "scripted"
-    fingerprint: dict[str, object] = {}
 
     def __init__(
         self, clock: Clock, *, gate: asyncio.Event | None = None, fail_at: int | None = None
     ) -> None:
+        self.fingerprint: dict[str, object] = {}
         self._clock = clock
         self._gate = gate
         self._fail_at = fail_at

@@ -90,8 +90,10 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     device = resolve_device(config.device)
     models = open_models(config.merge, caches)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max)
+    chat = _chat(config, models)
     fingerprint = {
         **models.fingerprint,
+        "chat_template": digest(chat.identity)[:16],
         "benchmark": f"{benchmark.name} {benchmark.digest[:16]}",
         "hold-out": digest([[q.question_id for q in half] for half in (search, holdout)])[:16],
         "judge": {"name": judge.name, **judge.fingerprint},
@@ -99,9 +101,8 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         **_search_settings(config),
     }
     owner = digest([config.study, fingerprint])
-    check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
-    chat = _chat(config, models)
     study = _open_study(config, space, fingerprint, models)
+    check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
     engine = _engine(config, models, chat, device, caches)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
@@ -142,12 +143,12 @@ def build_judge(config: JudgeConfig, caches: Caches, note: Note) -> tuple[Benchm
 
 
 def open_models(config: MergeConfig, caches: Caches) -> Merge:
-    """The three models, checked from their metadata, and once in their life for NaN."""
+    """The three models, checked."""
     import torch
 
     from tvmerge.merging.opening import open_merge
 
-    merge = open_merge(
+    return open_merge(
         config.target_model,
         config.base_model,
         config.tuned_model,
@@ -157,13 +158,7 @@ def open_models(config: MergeConfig, caches: Caches) -> Merge:
         allow_pickle=config.allow_pickle,
         trust_remote_code=config.trust_remote_code,
         digest_cache=caches.digests,
-        verify=False,
     )
-    verified = digest(["verified", dict(merge.fingerprint)])
-    if verified not in caches.digests:
-        merge.merger.verify()
-        caches.digests.put(verified, value=True)
-    return merge
 
 
 def _search_settings(config: RunConfig) -> dict[str, object]:
@@ -230,7 +225,7 @@ def _engine(config: RunConfig, models: Merge, chat: ChatFormat, device: str, cac
         models.target.folder,
         chat,
         models.merger,
-        partial(load_into, ignore=models.merger.extra),
+        partial(load_into, ignore=frozenset(models.merger.extra)),
         device=device,
         dtype=torch.float32 if device == "cpu" else output,
         batch_tokens=config.batch_tokens,

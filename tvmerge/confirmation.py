@@ -13,7 +13,6 @@ from tvmerge.report.result import Contender, ContenderKey, Sample
 from tvmerge.search.space import Space, uniform_weight
 
 Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation]]
-Keep = Callable[[str, Evaluation], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ async def confirm(
     evaluate: Evaluate,
     search: Sequence[Question],
     holdout: Sequence[Question],
-    keep: Keep,
+    on_scored: Callable[[Entrant, Evaluation], None],
 ) -> tuple[Contender, ...]:
     """Score each entrant on the held-out questions and compare the best with the others.
 
@@ -66,7 +65,7 @@ async def confirm(
         evaluate: Answers and judgments of a recipe on questions.
         search: The questions of the search.
         holdout: The held-out questions; may be empty.
-        keep: Stores the evidence of a held-out evaluation under a model's name; called once a model.
+        on_scored: Called with each evaluation on the held-out questions, once a model.
     """
     shown = holdout or search
     evaluations: dict[str, Evaluation] = {}
@@ -74,7 +73,7 @@ async def confirm(
         if entrant.model not in evaluations:
             evaluations[entrant.model] = await evaluate(entrant.recipe, shown)
             if holdout:
-                keep(entrant.model, evaluations[entrant.model])
+                on_scored(entrant, evaluations[entrant.model])
     best = evaluations[entrants[0].model]
     contenders = []
     for entrant in entrants:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
-from tvmerge.confirmation import choose, confirm
+from tvmerge.confirmation import Entrant, choose, confirm
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.evaluation.statistics import coverage, estimate
 from tvmerge.files import write_json
@@ -20,7 +20,7 @@ from tvmerge.orchestrator import search
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.page import write_page
 from tvmerge.report.progress import Progress
-from tvmerge.report.result import Contender, RunResult, as_json
+from tvmerge.report.result import LABELS, Contender, RunResult, as_json
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -67,10 +67,15 @@ async def _search(run: Run, progress: Progress) -> None:
 
 async def _confirm(run: Run, progress: Progress) -> tuple[Contender, ...]:
     entrants = choose(run.space, run.study.trials)
-    progress.confirming(len(entrants))
     evidence = Evidence(run.config.run_folder / "holdout", run.judge.name)
+
+    def scored(entrant: Entrant, evaluation: Evaluation) -> None:
+        evidence.keep(entrant.model, evaluation)
+        progress.confirmed(LABELS[entrant.key], estimate(evaluation.judgments))
+
+    progress.confirming(len({entrant.model for entrant in entrants}), len(run.holdout_questions))
     return await confirm(
-        entrants, run.evaluator.evaluate, run.search_questions, run.holdout_questions, evidence.keep
+        entrants, run.evaluator.evaluate, run.search_questions, run.holdout_questions, scored
     )
 
 

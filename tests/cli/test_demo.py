@@ -1,0 +1,196 @@
+"""The demo, from the command to the files it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.generation.test_transformers_engine import plain_answer
+from tvmerge.cli.app import run
+from tvmerge.evaluation.benchmark import load_benchmark
+from tvmerge.evaluation.fastchat import read_answers, read_judgments
+from tvmerge.records import Verdict
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished demo: where it is, what it printed, what it found."""
+
+    folder: Path
+    screen: str
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The whole demo, as `make demo` runs it."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TVMERGE_CACHE_DIR", str(folder / "cache"))
+        screen = io.StringIO()
+        with contextlib.redirect_stdout(screen):
+            assert run(["demo", f"--run-dir={folder / 'run'}"]) == 0
+    result = json.loads((folder / "run" / "result.json").read_text(encoding="utf-8"))
+    return Finished(folder / "run", screen.getvalue(), result)
+
+
+def stored_study(folder: Path) -> optuna.Study:
+    return optuna.load_study(study_name="demo", storage=f"sqlite:///{folder / 'study.db'}")
+
+
+def scores_by_model(folder: Path) -> dict[str, list[float]]:
+    scores: dict[str, list[float]] = {}
+    for model, judgment in read_judgments(folder / "model_judgment" / "rules_single.jsonl"):
+        assert isinstance(judgment, Verdict)
+        scores.setdefault(model, []).append(judgment.score)
+    return scores
+
+
+def test_the_best_beats_both_baselines_by_a_point_on_questions_the_search_never_saw(demo: Finished) -> None:
+    assert demo.result["trials"]["complete"] >= 100
+    for baseline in ("weight_0", "weight_1"):
+        gain = demo.result["gain"][baseline]
+        assert gain["difference"] >= 1.0
+        assert gain["low"] > 0
+        assert gain["n"] >= 120
+    for half in ("search", "holdout"):
+        assert {"best", "weight_0", "weight_1"} <= set(demo.result[half])
+        assert all({"mean", "se", "n"} <= set(row) for row in demo.result[half].values())
+
+
+def test_the_screen_ends_with_the_table(demo: Finished) -> None:
+    for label in ("weight 0", "weight 1", "best uniform weight", "best of the search"):
+        assert label in demo.screen
+    best = demo.result["holdout"]["best"]
+    assert f"{best['mean']:.2f} ± {best['se']:.2f}" in demo.screen
+
+
+def test_the_saved_model_is_target_plus_weight_times_task_vector(demo: Finished, demo_models: Path) -> None:
+    weights = stored_study(demo.folder).best_trial.params
+    target, base, tuned, saved = (
+        load_file(folder / "model.safetensors")
+        for folder in (*(demo_models / r for r in ("target", "base", "tuned")), demo.folder / "model")
+    )
+    groups = {
+        "model.embed_tokens.weight": "embeddings",
+        "model.norm.weight": "norm",
+        "lm_head.weight": "head",
+    }
+    exact = total = 0
+    for name, tensor in target.items():
+        group = groups.get(name.removesuffix(".weight")) or ".".join(name.split(".")[1:3])
+        merged = tensor.float() + weights[group] * (tuned[name].float() - base[name].float())
+        ours, theirs = saved[name].view(torch.int16), merged.to(tensor.dtype).view(torch.int16)
+        exact += int((ours == theirs).sum())
+        total += ours.numel()
+        assert int((ours.int() - theirs.int()).abs().max()) <= 1
+    assert set(saved) == set(target)
+    assert exact / total >= 0.9999
+
+
+def test_the_saved_model_answers_like_the_searched_one(demo: Finished) -> None:
+    questions = load_benchmark(BENCHMARK).questions
+    best = demo.result["best_trial"]
+    answers = read_answers(demo.folder / "model_answer" / f"{best}.jsonl", questions).answers
+    asked = {question.question_id: question for question in questions}
+    for answer in answers[:8]:
+        expected = plain_answer(demo.folder / "model", None, asked[answer.question_id])
+        assert list(answer.turns) == expected
+
+
+def test_the_saved_model_loads_like_any_other(demo: Finished, demo_models: Path) -> None:
+    folder = demo.folder / "model"
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    original: Any = AutoTokenizer.from_pretrained(demo_models / "target")
+    assert tokenizer.chat_template == original.chat_template
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.generation_config is not None
+    about = json.loads((folder / "tvmerge.json").read_text(encoding="utf-8"))
+    assert about["weights"] == demo.result["weights"]
+    assert str(demo_models) not in json.dumps(about)
+
+
+def test_the_study_opens_in_optuna_with_weights_named_by_what_they_scale(demo: Finished) -> None:
+    study = stored_study(demo.folder)
+    names = list(study.trials[0].params)
+    layers = [f"layers.{i}" for i in range(len(names) - 3)]
+    assert names == ["embeddings", *layers, "norm", "head"]
+    assert set(study.trials[0].params.values()) == {0.0}
+    assert set(study.trials[1].params.values()) == {1.0}
+    assert study.best_trial.number == demo.result["best_trial"]
+    assert demo.result["weights"] == study.best_trial.params
+
+
+def test_every_score_follows_from_the_evidence(demo: Finished) -> None:
+    scores = scores_by_model(demo.folder)
+    study = stored_study(demo.folder)
+    assert {str(trial.number) for trial in study.trials} == set(scores)
+    for trial in study.trials:
+        assert trial.value == pytest.approx(np.mean(scores[str(trial.number)]))
+    best = scores_by_model(demo.folder / "holdout")[str(demo.result["best_trial"])]
+    assert demo.result["holdout"]["best"]["mean"] == pytest.approx(np.mean(best), abs=1e-6)
+
+
+def test_the_report_is_one_page_that_needs_no_network(demo: Finished) -> None:
+    page = (demo.folder / "report.html").read_text(encoding="utf-8")
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert not {"src", "href"} & {name for name, value in attrs if not (value or "").startswith("#")}
+
+    Links().feed(page)
+    assert f"{demo.result['holdout']['best']['mean']:.2f}" in page
+
+
+def test_any_trial_can_be_written_again(demo: Finished, tmp_path: Path) -> None:
+    storage = f"--storage=sqlite:///{demo.folder / 'study.db'}"
+    for trial in ("best", str(demo.result["best_trial"])):
+        output = tmp_path / trial
+        assert run(["merge", storage, "--study-name=demo", f"--trial={trial}", f"--output-dir={output}"]) == 0
+        same = (demo.folder / "model" / "model.safetensors").read_bytes()
+        assert (output / "model.safetensors").read_bytes() == same
+
+
+def test_the_weights_of_the_result_make_the_same_model(
+    demo: Finished, demo_models: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.json"
+    weights.write_text(json.dumps(demo.result["weights"]), encoding="utf-8")
+    models = [f"--{role}_model={demo_models / role}" for role in ("target", "base", "tuned")]
+    assert run(["merge", *models, f"--weights={weights}", f"--output_dir={tmp_path / 'out'}"]) == 0
+    same = (demo.folder / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == same
+
+
+def test_running_it_again_changes_nothing(demo: Finished) -> None:
+    before = stored_study(demo.folder).trials
+    assert run(["demo", f"--run-dir={demo.folder}"]) == 0
+    assert stored_study(demo.folder).trials == before
+
+
+@pytest.mark.parametrize("sampler", ["TPE", "CMA-ES"])
+def test_the_same_seed_gives_the_same_trials_and_scores(
+    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = []
+    for name in ("first", "second"):
+        monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / name / "cache"))
+        folder = tmp_path / name / "run"
+        argv = ["demo", f"--run-dir={folder}", f"--optuna-sampler={sampler}", "--n-trials=16"]
+        assert run([*argv, "--trials-in-flight=3", "--optuna_seed=5"]) == 0
+        tables.append([(t.params, t.values) for t in stored_study(folder).trials])
+    assert tables[0] == tables[1]
