@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _CLASSES: Mapping[str, tuple[str, str]] = {
     "openai": ("tvmerge.judging.providers.openai", "OpenAIChat"),
+    "anthropic": ("tvmerge.judging.providers.anthropic", "AnthropicChat"),
+    "cohere": ("tvmerge.judging.providers.cohere", "CohereChat"),
+    "local": ("tvmerge.judging.providers.local", "LocalChat"),
 }
 
 

@@ -46,3 +46,20 @@ def test_what_a_provider_refuses_is_given_up(refused: str, left: Capabilities | 
 def test_what_was_given_up_or_set_by_the_user_is_not_given_up_again() -> None:
     assert Capabilities(temperature=False).without("temperature", {}) is None
     assert Capabilities().without("temperature", {"temperature": 0.5}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "temperature"),
+    [
+        ("claude-3-5-sonnet-20241022", True),
+        ("claude-sonnet-4-20250514", True),
+        ("claude-opus-4-1-20250805", True),
+        ("claude-sonnet-4-6", True),
+        ("claude-opus-4-7", False),
+        ("claude-sonnet-5-5", False),
+    ],
+)
+def test_claude_takes_a_temperature_up_to_4_6(model: str, temperature: bool) -> None:
+    known = capabilities("anthropic", model)
+    assert known.temperature is temperature
+    assert known.reasoning is not temperature

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tvmerge.errors import ProviderError, RequestError, UserError
+from tvmerge.judging.spec import JudgeSpec
+
 MAX_TOKENS = 2048
 """Room for a judge's reply, as in FastChat."""
 
@@ -63,9 +66,9 @@ _OPENAI = (
     (re.compile(r"^(gpt-4(-\d|-turbo|-32k|$)|gpt-3\.5)"), Capabilities(structured=False)),
 )
 _ANTHROPIC = (
-    (re.compile(r"claude-(2|instant|3-|3\.)"), Capabilities(structured=False)),
-    (re.compile(r"claude-(opus|sonnet|haiku)-4-[0156]|claude-(opus|sonnet|haiku)-4(-2|$)"), Capabilities()),
-    (re.compile(r"claude"), Capabilities(temperature=False)),
+    (re.compile(r"claude-(2|instant|3)"), Capabilities(structured=False)),
+    (re.compile(r"claude-[a-z]+-4(-[0-6])?(-[0-9]{8})?$"), Capabilities()),
+    (re.compile(r"claude"), Capabilities(reasoning=True, temperature=False)),
 )
 _TABLES = {"openai": _OPENAI, "anthropic": _ANTHROPIC}
 
@@ -78,3 +81,34 @@ def capabilities(provider: str, model: str, parameters: Iterable[str] = ()) -> C
     if "max_completion_tokens" in parameters:
         known = replace(known, length_parameter="max_completion_tokens")
     return known
+
+
+class ModelParameters:
+    """What is sent to one model beside its messages; learns from refusals.
+
+    Args:
+        spec: The judge.
+    """
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self._spec = spec
+        self._capabilities = capabilities(spec.provider, spec.model, spec.parameters)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The request parameters: defaults that the model takes, and whatever the judge file sets."""
+        values = {**self._capabilities.defaults(), **self._spec.parameters}
+        return {name: value for name, value in values.items() if name not in self._spec.omit_parameters}
+
+    @property
+    def structured(self) -> bool:
+        """Whether a JSON schema can be sent along."""
+        stated = self._spec.structured_output
+        return self._capabilities.structured if stated is None else stated
+
+    def learn(self, error: ProviderError | UserError) -> ProviderError | UserError:
+        """Give up the parameter that `error` complains of, if it does, for all requests to come."""
+        if isinstance(error, RequestError) and error.param:
+            reduced = self._capabilities.without(error.param, self._spec.parameters)
+            self._capabilities = reduced or self._capabilities
+        return error

@@ -24,7 +24,8 @@ _CONTENT_CODES = frozenset({"content_filter", "invalid_prompt", "content_policy_
 _LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
 _LENGTH_WORDS = ("context length", "context window", "too many tokens", "prompt is too long")
 _CONTENT_WORDS = ("repetitive patterns", "content management policy", "content filtering policy")
-_QUOTA_WORDS = ("credit balance", "calls / month", "requestsperday", "requests per day")
+_QUOTA_WORDS = ("calls / month", "requestsperday", "requests per day")
+_EMPTY_ACCOUNT = "credit balance"
 _DURATION = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _HINT = re.compile(r"(?:try again|retry) in ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -56,7 +57,8 @@ def translate(
         return CredentialsError(
             f"the judge's provider refuses the API key (HTTP {status}); check the key's variable"
         )
-    if status == 402 or code in _QUOTA_CODES or (status == 429 and _mentions(said, _QUOTA_WORDS)):
+    out_of_quota = status == 429 and _mentions(said, _QUOTA_WORDS)
+    if status == 402 or code in _QUOTA_CODES or out_of_quota or _EMPTY_ACCOUNT in said:
         return QuotaError(f"the judge account's quota is used up ({text}); run again when it is renewed")
     if status in _TRANSIENT or status >= 500:
         wait = retry_after(headers)

@@ -8,10 +8,10 @@ from typing import Any
 
 import openai
 
-from tvmerge.errors import ProviderError, RequestError, TransientError, UserError
+from tvmerge.errors import ProviderError, TransientError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, RateLimits, Usage
 from tvmerge.judging.forms import Form
-from tvmerge.judging.providers.capabilities import capabilities
+from tvmerge.judging.providers.capabilities import ModelParameters
 from tvmerge.judging.providers.http import lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
 
@@ -33,7 +33,7 @@ class OpenAIChat:
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         self._spec = spec
         self._secret = api_key
-        self._capabilities = capabilities("openai", spec.model, spec.parameters)
+        self._parameters = ModelParameters(spec)
         self._client = _client(spec, api_key)
 
     def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
@@ -43,10 +43,8 @@ class OpenAIChat:
             "model": self._spec.model,
             "messages": [*messages, {"role": "user", "content": user}],
         }
-        body |= {**self._capabilities.defaults(), **self._spec.parameters}
-        for name in self._spec.omit_parameters:
-            body.pop(name, None)
-        if form.structured and self._structured:
+        body |= self._parameters.values
+        if form.structured and self._parameters.structured:
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "judgment", "strict": True, "schema": form.schema},
@@ -60,12 +58,13 @@ class OpenAIChat:
             response = await self._client.chat.completions.with_raw_response.create(
                 model=request.body["model"], messages=request.body["messages"], extra_body=extra
             )
-            data = json.loads(response.text)
         except openai.APIStatusError as error:
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
             raise self._refusal(error) from None
         except openai.APIConnectionError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from None
+        try:
+            data = json.loads(response.text)
         except ValueError:
             raise TransientError("the reply is not JSON") from None
         return _reply(data, rate_limits(lower_case(response.headers)))
@@ -74,25 +73,18 @@ class OpenAIChat:
         """Close the connections."""
         await self._client.close()
 
-    @property
-    def _structured(self) -> bool:
-        stated = self._spec.structured_output
-        return self._capabilities.structured if stated is None else stated
-
     def _refusal(self, error: openai.APIStatusError) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        translated = translate(
-            error.status_code,
-            _message(error),
-            headers=lower_case(error.response.headers),
-            code=error.code,
-            param=error.param,
-            secret=self._secret,
+        return self._parameters.learn(
+            translate(
+                error.status_code,
+                _message(error),
+                headers=lower_case(error.response.headers),
+                code=error.code,
+                param=error.param,
+                secret=self._secret,
+            )
         )
-        if isinstance(translated, RequestError) and translated.param:
-            reduced = self._capabilities.without(translated.param, self._spec.parameters)
-            self._capabilities = reduced or self._capabilities
-        return translated
 
 
 def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
