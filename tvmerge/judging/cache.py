@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from tvmerge.cache import ContentCache
+from tvmerge.judging.batches import ThreadedBatches
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.single_flight import SingleFlight
-
-K = TypeVar("K")
-R = TypeVar("R")
 
 
 class CachedChat(ChatWrapper):
@@ -77,8 +75,8 @@ class _OffLoop:
     def __init__(self, cache: ContentCache) -> None:
         self._cache = cache
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judgment-cache")
-        self._gets = _Batch(self._thread, self._get_all)
-        self._puts = _Batch(self._thread, self._put_all)
+        self._gets = ThreadedBatches(self._thread, self._get_all)
+        self._puts = ThreadedBatches(self._thread, self._put_all)
 
     def get(self, key: str) -> asyncio.Future[Any | None]:
         return self._gets.add(key)
@@ -98,41 +96,6 @@ class _OffLoop:
     def _put_all(self, rows: list[tuple[str, object]]) -> list[None]:
         self._cache.put_many(dict(rows))
         return [None] * len(rows)
-
-
-class _Batch(Generic[K, R]):
-    """Gathers items while a batch is under way, then handles all of them at once in a thread."""
-
-    def __init__(self, thread: ThreadPoolExecutor, handle: Callable[[list[K]], list[R]]) -> None:
-        self._thread = thread
-        self._handle = handle
-        self._waiting: list[tuple[K, asyncio.Future[R]]] = []
-        self._worker: asyncio.Future[None] | None = None
-
-    def add(self, item: K) -> asyncio.Future[R]:
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.ensure_future(self._work())
-        return future
-
-    async def drain(self) -> None:
-        while self._worker is not None and not self._worker.done():
-            await asyncio.wait([self._worker])
-
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            handled = loop.run_in_executor(self._thread, self._handle, [item for item, _ in batch])
-            (outcome,) = await asyncio.gather(handled, return_exceptions=True)
-            for index, (_, future) in enumerate(batch):
-                if future.done():
-                    continue
-                if isinstance(outcome, BaseException):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome[index])
 
 
 def _packed(request: ChatRequest, reply: ChatReply) -> dict[str, object]:

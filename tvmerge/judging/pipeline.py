@@ -39,7 +39,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
             f"the judge '{spec.name}' has no price, so --max-cost cannot be kept: put price_input and "
             "price_output (USD per million tokens) into its judge file"
         )
-    gate = Gate(conduct.concurrency or spec.concurrency or CONCURRENCY)
+    gate = Gate(_places(spec, conduct))
     chat: ChatModel = LedgerChat(provider, ledger, spec.name, prices=prices)
     chat = TimeLimitedChat(chat, conduct.timeout or spec.timeout)
     chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
@@ -57,6 +57,12 @@ def prices_of(spec: JudgeSpec) -> Prices | None:
     if spec.price_input is not None and spec.price_output is not None:
         return Prices(spec.price_input, spec.price_output)
     return Prices(0.0, 0.0) if spec.provider == "local" else None
+
+
+def _places(spec: JudgeSpec, conduct: Conduct) -> int:
+    places = conduct.concurrency or spec.concurrency or CONCURRENCY
+    # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
+    return max(places, spec.batch_size) if spec.provider == "local" else places
 
 
 def _limiter(spec: JudgeSpec, conduct: Conduct, ledger: Ledger) -> Limiter:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from os import environ
+from typing import Any
 
 from tvmerge.errors import ConfigError, CredentialsError, MissingExtraError
 from tvmerge.judging.spec import JudgeSpec
@@ -65,14 +67,11 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
 
 
 def _reach(spec: JudgeSpec) -> None:
-    # The SDK's own HTTP client: what it reaches, with the same proxies and certificates, the judge reaches.
-    import httpx2
-    from openai import DefaultHttpxClient
-
+    # The HTTP library that the provider's SDK is built on: the same proxies and certificates.
+    http: Any = import_module("httpx" if spec.provider == "cohere" else "httpx2")
     try:
-        with DefaultHttpxClient(timeout=_REACH_SECONDS, follow_redirects=False) as client:
-            client.get(spec.endpoint)
-    except httpx2.TransportError as error:
+        http.get(spec.endpoint, timeout=_REACH_SECONDS, follow_redirects=False)
+    except http.TransportError as error:
         raise ConfigError(
             f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); start the server or "
             "correct base_url"

@@ -50,7 +50,7 @@ class JudgeSpec:
         tpm: Most tokens a minute, in and out; None is learnt from response headers.
         rpd: Most requests a day.
         concurrency: Most requests in flight.
-        timeout: Seconds an attempt may take.
+        timeout: Seconds an attempt may take, or None for as long as it takes.
         price_input: USD per million input tokens.
         price_output: USD per million output tokens.
         price_date: The day the prices were read, YYYY-MM-DD.
@@ -78,7 +78,7 @@ class JudgeSpec:
     tpm: int | None = None
     rpd: int | None = None
     concurrency: int | None = None
-    timeout: float = 120.0
+    timeout: float | None = 120.0
     price_input: float | None = None
     price_output: float | None = None
     price_date: str = ""
@@ -232,6 +232,8 @@ def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
     values.setdefault("api_key_env", KEY_VARIABLES.get(provider, ""))
+    if provider == "local":
+        values.setdefault("timeout", None)
     needs_key = provider in ENDPOINTS and (
         "api_key_env" in table or not is_loopback(table.get("base_url", ""))
     )

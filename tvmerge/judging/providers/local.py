@@ -1,0 +1,101 @@
+"""A judge on this machine: any chat model of transformers, asked in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.canonical import digest
+from tvmerge.errors import TvmergeError
+from tvmerge.judging.batches import ThreadedBatches
+from tvmerge.judging.chat import ChatReply, ChatRequest, TooLongError, Usage
+from tvmerge.judging.forms import Form
+from tvmerge.judging.providers.capabilities import MAX_TOKENS
+from tvmerge.judging.providers.checkpoint import identity
+from tvmerge.judging.spec import JudgeSpec
+
+if TYPE_CHECKING:
+    from tvmerge.judging.providers.transformers_chat import Generated, TransformersChat
+
+
+class LocalChat:
+    """A chat model that is loaded here, on first use, and generates for all who ask at the time at once.
+
+    Args:
+        spec: The judge.
+        api_key: Not used; there is none.
+    """
+
+    def __init__(self, spec: JudgeSpec, api_key: str = "") -> None:
+        del api_key
+        self._spec = spec
+        self._identity = identity(spec.model)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-judge")
+        self._batches = ThreadedBatches(self._thread, self._answer, most=spec.batch_size)
+        self._model: TransformersChat | None = None
+
+    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+        """The conversation, and everything of the model that decides what it says to it."""
+        messages = [{"role": "system", "content": system}] if system else []
+        body: dict[str, Any] = {
+            "model": self._identity,
+            "dtype": self._spec.dtype,
+            "quantization": self._spec.quantization,
+            "messages": [*messages, {"role": "user", "content": user}],
+            "max_new_tokens": MAX_TOKENS,
+            "temperature": 0,
+        }
+        return ChatRequest("local", "", body | dict(self._spec.parameters), form, sample)
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The model's reply.
+
+        Raises:
+            TooLongError: The prompt does not fit into the model's context.
+            CheckpointError: The model cannot be loaded.
+            MissingExtraError: The model needs a package that is not installed.
+        """
+        outcome = await self._batches.add(request)
+        if isinstance(outcome, TvmergeError):
+            raise outcome
+        return outcome
+
+    async def close(self) -> None:
+        """Free the model."""
+        await self._batches.drain()
+        await asyncio.to_thread(self._thread.shutdown)
+        self._model = None
+
+    def _answer(self, requests: list[ChatRequest]) -> list[ChatReply | TvmergeError]:
+        if self._model is None:
+            from tvmerge.judging.providers.transformers_chat import TransformersChat
+
+            self._model = TransformersChat(self._spec)
+        prompts = [self._model.encode(request.body) for request in requests]
+        fitting = [index for index, prompt in enumerate(prompts) if len(prompt) < self._model.context]
+        generated = self._model.generate(
+            [prompts[index] for index in fitting],
+            requests[0].body,
+            seeds=[_seed(requests[index]) for index in fitting],
+        )
+        return self._outcomes(prompts, dict(zip(fitting, generated, strict=True)))
+
+    def _outcomes(
+        self, prompts: Sequence[list[int]], generated: dict[int, Generated]
+    ) -> list[ChatReply | TvmergeError]:
+        outcomes: list[ChatReply | TvmergeError] = []
+        for index, prompt in enumerate(prompts):
+            if index not in generated:
+                outcomes.append(TooLongError(f"{len(prompt)} tokens do not fit into {self._spec.model}"))
+                continue
+            made = generated[index]
+            usage = Usage(len(prompt), made.tokens)
+            outcomes.append(ChatReply(made.text, "stop" if made.complete else "length", usage))
+        return outcomes
+
+
+def _seed(request: ChatRequest) -> int:
+    """A seed of the request's own, so that a sampled reply does not depend on its batch."""
+    return int(digest(["seed", request.key])[:15], 16)

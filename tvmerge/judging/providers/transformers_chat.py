@@ -1,0 +1,201 @@
+"""A chat model of transformers that generates for a batch of conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
+
+from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
+from tvmerge.judging.spec import JudgeSpec
+
+# transformers types its models but not its configurations.
+_Generation: Any = GenerationConfig
+_Quantization: Any = BitsAndBytesConfig
+
+_OWN = frozenset(
+    {"model", "dtype", "quantization", "messages", "max_new_tokens", "temperature", "chat_template_kwargs"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What the model wrote.
+
+    Attributes:
+        text: Its words, special tokens left out.
+        complete: It ended by itself, not at the limit.
+        tokens: How many tokens it took.
+    """
+
+    text: str
+    complete: bool
+    tokens: int
+
+
+class TransformersChat:
+    """A loaded model with its tokenizer.
+
+    Args:
+        spec: The judge: `model` is a folder or `hub-id[@revision]`; `quantization`, `dtype`, `device_map` and
+            `max_memory` are as in transformers.
+
+    Raises:
+        CheckpointError: It cannot be loaded or has no chat template.
+        MissingExtraError: It needs a package that is not installed.
+    """
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self._name = spec.model
+        name, _, revision = spec.model.partition("@")
+        source = {"pretrained_model_name_or_path": name, "revision": revision or "main"}
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(**source, padding_side="left")
+            self._model: Any = AutoModelForCausalLM.from_pretrained(**source, **_placement(spec))
+        except ImportError as error:
+            raise MissingExtraError(error.name or "bitsandbytes", "local") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            first_line = str(error).strip().split("\n", maxsplit=1)[0]
+            raise CheckpointError(f"the judge model {spec.model} cannot be loaded: {first_line}") from error
+        if not self._tokenizer.chat_template:
+            raise CheckpointError(f"the judge model {spec.model} has no chat template")
+        self._ends = _ends(self._model, self._tokenizer)
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token_id = self._ends[0]
+
+    @property
+    def context(self) -> int:
+        """Tokens that the model can attend to."""
+        return int(getattr(self._model.config.get_text_config(), "max_position_embeddings", 1 << 20))
+
+    def encode(self, body: Mapping[str, Any]) -> list[int]:
+        """Tokens of the conversation in `body["messages"]`, up to where the reply begins."""
+        messages = body["messages"]
+        options = {"add_generation_prompt": True, "tokenize": False, **body.get("chat_template_kwargs", {})}
+        try:
+            text = self._tokenizer.apply_chat_template(messages, **options)
+        except TemplateError:
+            # Some templates know no system message: it opens the user's instead.
+            joined = "\n\n".join(message["content"] for message in messages)
+            text = self._tokenizer.apply_chat_template([{"role": "user", "content": joined}], **options)
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def generate(
+        self, prompts: Sequence[list[int]], body: Mapping[str, Any], *, seeds: Sequence[int]
+    ) -> list[Generated]:
+        """Replies to a batch of prompts; a batch that does not fit into memory is halved.
+
+        Args:
+            prompts: Token ids of each prompt.
+            body: `max_new_tokens`, `temperature` and whatever else `GenerationConfig` takes.
+            seeds: A seed for each prompt; used where the temperature is above 0.
+
+        Raises:
+            ConfigError: Not even one prompt fits into memory.
+        """
+        if not prompts:
+            return []
+        try:
+            return self._generate(prompts, body, seeds)
+        except torch.OutOfMemoryError as error:
+            if len(prompts) == 1:
+                raise ConfigError(
+                    f"the judge model {self._name} leaves no memory to generate with; set max_memory or "
+                    "quantization in its judge file"
+                ) from error
+        # Outside the handler, whose exception would hold on to the tensors that did not fit.
+        torch.cuda.empty_cache()
+        half = len(prompts) // 2
+        return [
+            *self.generate(prompts[:half], body, seeds=seeds[:half]),
+            *self.generate(prompts[half:], body, seeds=seeds[half:]),
+        ]
+
+    @torch.inference_mode()
+    def _generate(
+        self, prompts: Sequence[list[int]], body: Mapping[str, Any], seeds: Sequence[int]
+    ) -> list[Generated]:
+        padded = self._tokenizer.pad({"input_ids": list(prompts)}, return_tensors="pt").to(self._model.device)
+        width = padded["input_ids"].shape[1]
+        # A configuration of our own: the checkpoint's may sample, which a judge must not do unasked.
+        config = _Generation(
+            max_new_tokens=body["max_new_tokens"],
+            do_sample=False,
+            eos_token_id=self._ends,
+            pad_token_id=self._tokenizer.pad_token_id,
+            **{name: value for name, value in body.items() if name not in _OWN},
+        )
+        temperature = float(body.get("temperature", 0))
+        sampling = [_GumbelSampling(temperature, seeds)] if temperature > 0 else []
+        output = self._model.generate(
+            input_ids=padded["input_ids"],
+            attention_mask=padded["attention_mask"],
+            generation_config=config,
+            logits_processor=LogitsProcessorList(sampling),
+        )
+        return [self._read(row.tolist()) for row in output[:, width:]]
+
+    def _read(self, ids: list[int]) -> Generated:
+        end = next((index for index, token in enumerate(ids) if token in self._ends), None)
+        text = self._tokenizer.decode(ids[:end], skip_special_tokens=True)
+        return Generated(text, end is not None, len(ids) if end is None else end + 1)
+
+
+class _GumbelSampling(LogitsProcessor):
+    """Makes the greedy choice a sample: the largest of logits / T + Gumbel noise is distributed as softmax.
+
+    Each row draws from a generator of its own, so a reply does not depend on its batch. (The Gumbel-max
+    trick; Maddison, Tarlow and Minka, "A* Sampling", 2014.)
+    """
+
+    def __init__(self, temperature: float, seeds: Sequence[int]) -> None:
+        self._temperature = temperature
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Noisy scores, (batch, vocabulary)."""
+        noise = torch.stack(
+            [-torch.empty(scores.shape[1]).exponential_(generator=g).log() for g in self._generators]
+        )
+        return scores / self._temperature + noise.to(scores)
+
+
+def _placement(spec: JudgeSpec) -> dict[str, Any]:
+    """Arguments of `from_pretrained` that say in which form and where the weights are put."""
+    placement: dict[str, Any] = {
+        "dtype": "auto" if spec.dtype == "auto" else getattr(torch, spec.dtype),
+        "device_map": spec.device_map,
+    }
+    if spec.max_memory:
+        placement["max_memory"] = {
+            int(device) if device.isdigit() else device: amount for device, amount in spec.max_memory.items()
+        }
+    if spec.quantization == "4bit":
+        placement["quantization_config"] = _Quantization(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    if spec.quantization == "8bit":
+        placement["quantization_config"] = _Quantization(load_in_8bit=True)
+    return placement
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    """Tokens that end a reply."""
+    ends = model.generation_config.eos_token_id
+    if ends is None:
+        ends = tokenizer.eos_token_id
+    if ends is None:
+        raise CheckpointError("the judge model has no end-of-text token")
+    return [ends] if isinstance(ends, int) else list(ends)
