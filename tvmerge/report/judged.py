@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Estimate
+from tvmerge.report.numbers import MISSING, estimate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +48,5 @@ def judged_table(models: Sequence[JudgedModel]) -> Table:
     return table
 
 
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.n == 0:
-        return "–"
-    return f"{estimate.mean:.2f} ± {estimate.se:.2f} (n={estimate.n})"
+def _cell(found: Estimate | None) -> str:
+    return MISSING if found is None or found.n == 0 else f"{estimate(found)} (n={found.n})"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
+from tvmerge.search.journal import open_journal
 from tvmerge.search.space import Space
 from tvmerge.search.storage import translated
 
@@ -55,16 +56,17 @@ class SearchStudy:
         from optuna.study import create_study
 
         self._storage = storage
-        self._study_id = study_id
         self._space = space
         self._sampler = sampler
         self._fixed = tuple(fixed)
         self._window = window
         self._distributions = distributions(space)
-        self._memory_storage = InMemoryStorage()
-        self._memory = create_study(storage=self._memory_storage, direction="maximize")
+        memory = InMemoryStorage()
+        self._memory = create_study(storage=memory, direction="maximize")
+        self._mirror = open_journal(memory, memory.get_study_id_from_name(self._memory.study_name))
         with translated(storage):
             rows = storage.get_all_trials(study_id)
+            self._journal = open_journal(storage, study_id)
         self._memory.add_trials(sorted(rows, key=lambda row: row.number))
 
     @property
@@ -105,7 +107,7 @@ class SearchStudy:
             self._memory.ask(self._distributions)
         row = self._rows()[number]
         with translated(self._storage):
-            self._storage.create_new_trial(self._study_id, template_trial=row)
+            self._journal.add(row)
         return as_trial(row, self._space)
 
     def _given(self, recipe: Recipe) -> FrozenTrial:
@@ -133,16 +135,9 @@ class SearchStudy:
         if number != self.told:
             raise StudyError(f"trial {number} cannot be told before trial {self.told}")
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        values = None if value is None else [value]
-        for storage, study_id in (
-            (self._storage, self._study_id),
-            (self._memory_storage, self._memory_storage.get_study_id_from_name(self._memory.study_name)),
-        ):
-            with translated(storage):
-                trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-                for key, item in attrs.items():
-                    storage.set_trial_user_attr(trial_id, key, item)
-                storage.set_trial_state_values(trial_id, state, values)
+        with translated(self._storage):
+            self._journal.tell(number, state.name, value, attrs)
+        self._mirror.tell(number, state.name, value, attrs)
 
     def _rows(self) -> list[FrozenTrial]:
         return self._memory.get_trials(deepcopy=False)
