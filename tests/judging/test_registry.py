@@ -12,6 +12,7 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer
+from tvmerge.assets import names
 from tvmerge.errors import AssetError, ConfigError, CredentialsError, MissingExtraError
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.readiness import api_key, check_ready
@@ -37,6 +38,33 @@ def test_a_judge_is_found_by_name_alias_path_or_model(assets: Path) -> None:
     assert find_spec("gpt-4").model == "gpt-4"
     assert find_spec("openai/gpt-5").model == "gpt-5"
     assert find_spec("local/org/model").model == "org/model"
+
+
+SHIPPED = (
+    "claude",
+    "command-r-plus",
+    "command-r-plus-4bit",
+    "gemini",
+    "gpt-4",
+    "gpt-4.1",
+    "gpt-4o",
+    "llama-server",
+    "ollama",
+    "rules",
+    "vllm-server",
+)
+
+
+def test_all_judges_are_shipped() -> None:
+    assert set(SHIPPED) <= set(names("judges"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_judge_can_be_made(name: str, prompts: dict[str, JudgePrompt]) -> None:
+    keys = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY, "CO_API_KEY": KEY, "GEMINI_API_KEY": KEY}
+    judge = create_judge(find_spec(name), prompts, [Question("q", "c", ("1", "2"))], env=keys)
+    assert judge.name == name
+    assert KEY not in str(judge.fingerprint)
 
 
 def test_a_base_url_replaces_the_judges_own(assets: Path) -> None:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from tvmerge.assets import find, names
-from tvmerge.errors import AssetError
+from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.chat import ChatModel
 from tvmerge.judging.conduct import Conduct, ConductOptions
 from tvmerge.judging.llm import LLMJudge
+from tvmerge.judging.pairwise import PairwiseJudge
 from tvmerge.judging.pipeline import pipeline
 from tvmerge.judging.prompts import JudgePrompt, check_prompts
 from tvmerge.judging.readiness import api_key, check_packages
 from tvmerge.judging.rules import RulesJudge
 from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
-from tvmerge.records import Question
+from tvmerge.records import Answer, Question, QuestionId
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -53,6 +54,7 @@ def create_judge(
     questions: Iterable[Question] = (),
     *,
     samples: int | None = None,
+    baseline: Mapping[QuestionId, Answer] | None = None,
     env: Mapping[str, str] = environ,
     **conduct: Unpack[ConductOptions],
 ) -> Judge:
@@ -63,24 +65,28 @@ def create_judge(
         prompts: Judge prompts by name; the rules need none.
         questions: The questions to come, to check that the prompts they need are there.
         samples: Independent ratings of each turn; None is as the judge file says.
+        baseline: Answers to compare with, by question, for pairwise judging; it may be filled later. None
+            is for ratings.
         env: The environment that holds the keys.
         conduct: Cache, ledger, budget, limits and patience: the attributes of `Conduct`.
 
     Raises:
         AssetError: A prompt that is needed is missing or unsound.
-        ConfigError: The cost is limited and the judge has no price.
+        ConfigError: The cost is limited and the judge has no price, or the rules are to compare.
         CredentialsError: The key is missing.
         MissingExtraError: The provider's SDK is not installed.
     """
     if spec.provider == "rules":
+        if baseline is not None:
+            raise ConfigError("the judge 'rules' rates answers and cannot compare them; take another judge")
         return RulesJudge()
-    check_prompts(prompts, questions)
-    return LLMJudge(
-        name=spec.name,
-        chat=pipeline(create_chat(spec, env), spec, Conduct(**conduct)),
-        prompts=prompts,
-        model=_identity(spec),
-        samples=samples or spec.samples,
+    check_prompts(prompts, questions, pairwise=baseline is not None)
+    chat = pipeline(create_chat(spec, env), spec, Conduct(**conduct))
+    model, samples = _identity(spec), samples or spec.samples
+    if baseline is None:
+        return LLMJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
+    return PairwiseJudge(
+        name=spec.name, chat=chat, prompts=prompts, model=model, baseline=baseline, samples=samples
     )
 
 

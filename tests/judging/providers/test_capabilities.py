@@ -12,7 +12,9 @@ def test_a_plain_model_takes_temperature_and_max_tokens(model: str) -> None:
     assert capabilities("openai", model).defaults() == {"max_tokens": MAX_TOKENS, "temperature": 0}
 
 
-@pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5.1-mini", "openai/gpt-5"])
+@pytest.mark.parametrize(
+    "model", ["o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5.1-mini", "gpt-6.1-sol", "openai/gpt-5"]
+)
 def test_a_reasoning_model_takes_neither(model: str) -> None:
     assert capabilities("openai", model).defaults() == {"max_completion_tokens": THINKING_TOKENS}
 

@@ -62,7 +62,10 @@ class Capabilities:
 
 
 _OPENAI = (
-    (re.compile(r"^(o[1-9]|gpt-5|gpt-6|codex)"), Capabilities("max_completion_tokens", True, False)),
+    (
+        re.compile(r"^(o[1-9]|gpt-([5-9]|[1-9][0-9])|codex)"),
+        Capabilities("max_completion_tokens", True, False),
+    ),
     (re.compile(r"^(gpt-4(-\d|-turbo|-32k|$)|gpt-3\.5)"), Capabilities(structured=False)),
 )
 _ANTHROPIC = (

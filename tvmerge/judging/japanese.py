@@ -1,0 +1,106 @@
+"""How much of an answer is in Japanese script: told beside every score, and enforced where the user asks."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tvmerge.records import Answer, Judgment, Question, Verdict
+
+if TYPE_CHECKING:
+    from tvmerge.protocols import Judge
+
+_LEFT_OUT = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://[^\s)）」』>]+", re.DOTALL)
+_JAPANESE = re.compile(r"[\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_KANJI_BEYOND = range(0x20000, 0x323B0)
+
+
+def japanese_share(text: str) -> float | None:
+    """Share of kana and kanji among the letters of `text`, from 0 to 1.
+
+    Code, URLs, numbers, punctuation and spaces are left out. Chinese is not told apart from Japanese: its
+    characters are kanji.
+
+    Returns:
+        The share, or None where no letters are left, as in "42".
+    """
+    text = unicodedata.normalize("NFKC", _LEFT_OUT.sub(" ", text))
+    letters = [character for character in text if unicodedata.category(character).startswith("L")]
+    japanese = sum(_is_japanese(character) for character in letters)
+    return japanese / len(letters) if letters else None
+
+
+class JapaneseJudge:
+    """Notes the share of Japanese script in each verdict, and takes points off where it is too low.
+
+    Args:
+        judge: Who rates.
+        min_share: The least share that costs nothing, or None to take no points off.
+        penalty: Points taken off below that.
+        floor: The lowest score.
+        exempt: Categories whose answers need not be in Japanese, such as coding or translation.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        min_share: float | None = None,
+        penalty: float = 3.0,
+        floor: float = 1.0,
+        exempt: Collection[str] = (),
+    ) -> None:
+        self._judge = judge
+        self._min_share = min_share
+        self._penalty = penalty
+        self._floor = floor
+        self._exempt = frozenset(exempt)
+
+    @property
+    def name(self) -> str:
+        """The name of who rates."""
+        return self._judge.name
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """That of who rates, and the rule if there is one."""
+        if self._min_share is None:
+            return self._judge.fingerprint
+        rule = {
+            "min_share": self._min_share,
+            "penalty": self._penalty,
+            "exempt": sorted(self._exempt),
+        }
+        return {**self._judge.fingerprint, "japanese": rule}
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """The ratings, each with its note on the script."""
+        judgments = await self._judge.judge(question, answer)
+        return [self._noted(judgment, question, answer) for judgment in judgments]
+
+    async def close(self) -> None:
+        """Close who rates."""
+        await self._judge.close()
+
+    def _noted(self, judgment: Judgment, question: Question, answer: Answer) -> Judgment:
+        share = japanese_share(answer.turns[judgment.turn - 1])
+        if share is None or not isinstance(judgment, Verdict):
+            return judgment
+        note = f"Japanese script {share:.2f}"
+        score = judgment.score
+        too_little = self._min_share is not None and share < self._min_share
+        if too_little and question.category not in self._exempt:
+            score = max(min(self._floor, score), score - self._penalty)
+            note += f", under {self._min_share:g}: {judgment.score - score:g} points off"
+        return replace(judgment, score=score, note="; ".join(filter(None, (judgment.note, note))))
+
+
+def _is_japanese(character: str) -> bool:
+    return bool(_JAPANESE.match(character)) or ord(character) in _KANJI_BEYOND
+
+
+if TYPE_CHECKING:
+    _judge: type[Judge] = JapaneseJudge

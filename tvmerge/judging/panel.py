@@ -1,0 +1,133 @@
+"""Several judges instead of one, and how far judges agree, with each other and with themselves."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvmerge.judging.opinion import together
+from tvmerge.records import Answer, Judgment, Question, Verdict
+
+if TYPE_CHECKING:
+    from tvmerge.protocols import Judge
+
+
+class PanelJudge:
+    """Asks several judges; their ratings are pooled in the mean.
+
+    Args:
+        judges: The judges; their names differ.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        self._judges = tuple(judges)
+
+    @property
+    def name(self) -> str:
+        """The judges' names."""
+        return "+".join(judge.name for judge in self._judges)
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """All that decides each one's ratings."""
+        return {"panel": {judge.name: dict(judge.fingerprint) for judge in self._judges}}
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """The ratings of all judges: by turn, then by judge, then by sample."""
+        opinions = await together(self._ask(judge, question, answer) for judge in self._judges)
+        pooled = [judgment for judgments in opinions for judgment in judgments]
+        return sorted(pooled, key=lambda judgment: judgment.turn)
+
+    async def close(self) -> None:
+        """Close all judges."""
+        for judge in self._judges:
+            await judge.close()
+
+    @staticmethod
+    async def _ask(judge: Judge, question: Question, answer: Answer) -> Sequence[Judgment]:
+        return await judge.judge(question, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far judges agree.
+
+    Attributes:
+        units: Turns that at least two judges rated.
+        difference: Mean absolute difference between two judges' ratings of one turn, in points.
+        alpha: Krippendorff's alpha for interval data: 1 is agreement, 0 is chance; nan where all ratings are
+            the same.
+    """
+
+    units: int
+    difference: float
+    alpha: float
+
+
+def agreement(evaluations: Iterable[Iterable[Judgment]]) -> Agreement | None:
+    """How far the judges of a panel agree.
+
+    Args:
+        evaluations: The judgments of each candidate's answers.
+
+    Returns:
+        The agreement, or None where no turn was rated by two judges. The mean of a judge's samples is its
+        rating. (Krippendorff, Content Analysis, 2004, chapter 11.)
+    """
+    units = [
+        [sum(scores) / len(scores) for scores in by_judge.values()]
+        for by_judge in _ratings(evaluations)
+        if len(by_judge) > 1
+    ]
+    if not units:
+        return None
+    values = [value for unit in units for value in unit]
+    observed = sum(_squares(unit) / (len(unit) - 1) for unit in units) / len(values)
+    expected = _squares(values) / (len(values) * (len(values) - 1))
+    differences = [abs(a - b) for unit in units for index, a in enumerate(unit) for b in unit[index + 1 :]]
+    return Agreement(
+        units=len(units),
+        difference=sum(differences) / len(differences),
+        alpha=1 - observed / expected if expected > 0 else math.nan,
+    )
+
+
+def judge_noise(evaluations: Iterable[Iterable[Judgment]]) -> float:
+    """Standard deviation of one judge's repeated ratings of one turn, in points, pooled over all turns.
+
+    A mean over n such ratings owes `judge_noise / sqrt(n)` of its standard error to the judge.
+
+    Returns:
+        The deviation; nan where nothing was rated twice by one judge.
+    """
+    squares = 0.0
+    degrees = 0
+    for by_judge in _ratings(evaluations):
+        for scores in by_judge.values():
+            mean = sum(scores) / len(scores)
+            squares += sum((score - mean) ** 2 for score in scores)
+            degrees += len(scores) - 1
+    return math.sqrt(squares / degrees) if degrees else math.nan
+
+
+def _ratings(evaluations: Iterable[Iterable[Judgment]]) -> Iterable[Mapping[str, Sequence[float]]]:
+    """For each turn of each answer the ratings by judge."""
+    for judgments in evaluations:
+        turns: dict[tuple[object, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for judgment in judgments:
+            if isinstance(judgment, Verdict):
+                turns[judgment.question_id, judgment.turn][judgment.judge].append(judgment.score)
+        yield from turns.values()
+
+
+def _squares(values: Sequence[float]) -> float:
+    """Sum of squared differences over all ordered pairs of `values`, which is 2n times their squares."""
+    mean = sum(values) / len(values)
+    return 2 * len(values) * sum((value - mean) ** 2 for value in values)
+
+
+if TYPE_CHECKING:
+    _judge: type[Judge] = PanelJudge
