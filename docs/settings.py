@@ -1,0 +1,61 @@
+"""Writes `docs/settings.md` from the settings that `tvmerge.config` declares.
+
+Run it after a change there: `python docs/settings.py`. A test compares the page with what this would write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+from tvmerge.config import Option, options
+
+PAGE = Path(__file__).with_suffix(".md")
+
+_HEAD = """\
+# Settings
+
+Written by `docs/settings.py` from `tvmerge/config.py`; do not edit by hand.
+
+Every setting of `tvmerge optimize` and `tvmerge demo` has one name. It is a flag on the command line
+(`--n-trials 100`; `--n_trials 100` is the same) and a key of the file given with `--config`
+(`n_trials = 100`). A flag wins over the file, the file over the default. An unknown key is an error.
+`tvmerge demo` has other defaults: its models, benchmark and judge, and a larger number of trials
+(`tvmerge/demo.py`).
+
+A list is written `--uniform-weights 0.5,1.5` on the command line, `uniform_weights = [0.5, 1.5]` in a file.
+A switch takes no value on the command line and is `true` or `false` in a file.
+
+"""
+
+
+def page() -> str:
+    """The page as Markdown: a row for every setting, in the order they are declared."""
+    rows = [("Key", "Flag", "Value", "Default", "Meaning"), ("---",) * 5]
+    rows += [_row(key, option, default) for key, (option, default) in options().items()]
+    return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _row(key: str, option: Option, default: Any) -> tuple[str, ...]:
+    flags = ", ".join(f"`--{name.replace('_', '-')}`" for name in (key, *option.aliases))
+    return f"`{key}`", flags, _value(option), _default(default), option.help.replace("|", r"\|")
+
+
+def _value(option: Option) -> str:
+    if option.choices:
+        return ", ".join(f"`{choice}`" for choice in option.choices)
+    kind = {bool: "switch", int: "whole number", float: "number", str: "text"}[option.kind]
+    return f"list of {kind}s" if option.many else kind
+
+
+def _default(default: Any) -> str:
+    if default is MISSING:
+        return "required"
+    if default is None or default is False or default == ():
+        return ""
+    return f"`{default}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8", newline="\n")

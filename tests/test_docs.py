@@ -1,0 +1,266 @@
+"""The documents say what is true: commands parse, paths exist, examples load, tables are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import optuna
+import pytest
+
+from docs.settings import PAGE, page
+from tests.documents import (
+    DOCUMENTS,
+    ROOT,
+    Block,
+    Command,
+    blocks,
+    commands,
+    links,
+    listing,
+    make_targets,
+    paths,
+    table_keys,
+)
+from tvmerge.assets import find
+from tvmerge.cli.app import app, run
+from tvmerge.config import JudgeConfig, RunConfig, load_config, options
+from tvmerge.demo import demo_defaults
+from tvmerge.errors import AssetError
+from tvmerge.evaluation.benchmark import load_benchmark
+from tvmerge.evaluation.settings import read_settings
+from tvmerge.evaluation.split import split
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.judging.prompts import check_prompts, judged_turns, load_prompts
+from tvmerge.judging.registry import find_spec
+from tvmerge.judging.spec import read_spec
+from tvmerge.records import Question
+
+READMES = (ROOT / "README.md", ROOT / "README.ja.md")
+FILES = ROOT / "docs" / "files.md"
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+SHOWN = [block for document in DOCUMENTS for block in blocks(document) if block.path]
+TYPED = [command for document in DOCUMENTS for command in commands(document)]
+
+
+def by_name(item: Path | Block) -> str:
+    return item.name if isinstance(item, Path) else f"{item.document.name}: {item.path}"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory as the documents assume it: the examples, and the files they tell to write."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("demo"))
+    shutil.copytree(ROOT / "prompts", folder / "prompts")
+    for block in SHOWN:
+        write(block, folder)
+    return folder
+
+
+def write(block: Block, folder: Path) -> Path:
+    path = folder / block.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
+    return path
+
+
+def parsed(command: Command) -> dict[str, Any]:
+    """The options of a command line, checked as the program checks them but not carried out."""
+    name, *rest = command.argv
+    try:
+        if name.startswith("-"):
+            app.make_context("tvmerge", [name, *rest])
+            return {}
+        parent = app.make_context("tvmerge", [name])
+        assert name in app.commands, f"there is no command '{name}'"
+        return app.commands[name].make_context(name, rest, parent=parent).params
+    except click.exceptions.Exit:  # --help and --version
+        return {}
+    except (click.MissingParameter, click.BadOptionUsage):
+        assert not command.whole  # in running text a command is named, not written out
+        return {}
+
+
+@pytest.mark.parametrize("command", TYPED, ids=str)
+def test_every_command_line_can_be_typed(
+    command: Command, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    settings = parsed(command)
+    if not command.whole:
+        return
+    if command.argv[0] in ("optimize", "demo"):
+        file = settings.pop("config")
+        check_run(load_config(settings, file, demo_defaults() if command.argv[0] == "demo" else None))
+    elif command.argv[0] == "judge":
+        given = {f.name: settings[f.name] for f in fields(JudgeConfig) if settings[f.name] is not None}
+        check_judging(JudgeConfig(**given))
+    elif command.argv[0] == "merge":
+        assert sum(settings[key] is not None for key in ("weight", "weights", "trial")) == 1
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=by_name)
+def test_every_example_is_a_run_config(path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    check_run(load_config({}, path))
+
+
+def test_examples_do_not_get_into_each_others_way() -> None:
+    assert len({load_config({}, path).run_folder for path in EXAMPLES}) == len(EXAMPLES) >= 2
+
+
+def check_run(config: RunConfig) -> None:
+    check_judging(config.judging)
+    assert config.chat_template is None or Path(config.chat_template).is_file()
+
+
+def check_judging(config: JudgeConfig) -> None:
+    find_spec(config.judge, base_url=config.judge_base_url)
+    load_benchmark(find("benchmarks", config.bench_name))
+    load_prompts(find("prompts", config.judge_file or "judge_prompts"))
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=by_name)
+def test_every_file_that_is_shown_is_what_it_is_called(block: Block, tmp_path: Path) -> None:
+    path = write(block, tmp_path)
+    kind = block.path.split("/")[0]
+    if kind == "judges":
+        assert read_spec(path).description
+    elif path.name == "question.jsonl":
+        assert all(split(load_benchmark(path.parent).questions, None, 42))
+    elif path.name == "benchmark.toml":
+        assert read_settings(path).description
+    elif kind == "prompts":
+        prompts = load_prompts(path)
+        check_prompts(prompts, [Question(1, "writing", ("?",))])
+        assert all(prompt.fence for prompt in prompts.values())
+    else:
+        check_run(load_config({}, path))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=by_name)
+def test_every_link_and_every_path_leads_somewhere(document: Path, checkout: Path) -> None:
+    for target in links(document):
+        assert (document.parent / target).exists(), f"link to {target}"
+    for path in paths(document):
+        assert (ROOT / path).exists() or (checkout / path).exists(), path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=by_name)
+def test_every_make_target_exists(document: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert make_targets(document) <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("readme", "heading"), [(READMES[0], "The repository"), (READMES[1], "リポジトリの中")]
+)
+def test_the_tree_names_what_there_is(readme: Path, heading: str) -> None:
+    names = listing(readme, heading)
+    assert len(names) > 20
+    for name in names:
+        assert (ROOT / name).exists(), name
+
+
+def test_both_readmes_show_the_same_commands() -> None:
+    english, japanese = ([command.argv for command in commands(readme)] for readme in READMES)
+    assert english == japanese
+    assert make_targets(READMES[0]) == make_targets(READMES[1]) >= {"demo", "test"}
+
+
+def test_the_readmes_count_the_judges_calls_right() -> None:
+    config = load_config({}, ROOT / "examples" / "chat-vector.toml")
+    questions = load_benchmark(find("benchmarks", config.bench_name)).questions
+    search, _ = split(questions, config.holdout, config.optuna_seed)
+    calls = sum(map(judged_turns, search))
+    total = f"{calls * config.n_trials:,}"
+    for document in (*READMES, ROOT / "examples" / "chat-vector.toml"):
+        numbers = set(re.findall(r"\d[\d,]*", document.read_text(encoding="utf-8")))
+        assert {str(len(questions)), str(len(search)), str(calls), total} <= numbers
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python docs/settings.py"
+    assert all(f"| `{key}` |" in page() for key in options())
+
+
+def test_the_shipped_chat_template_writes_mistrals_format(demo_models: Path) -> None:
+    chat = ChatFormat(demo_models / "target", ROOT / "examples" / "mistral-instruct.jinja")
+    messages = [
+        {"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))
+    ]
+    text = chat.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    bos, eos = chat.tokenizer.bos_token, chat.tokenizer.eos_token
+    assert text == f"{bos}[INST] a [/INST] b{eos}[INST] c [/INST]"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory in which the demo has run, with as little to do as possible."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TVMERGE_CACHE_DIR", str(folder / "cache"))
+        assert run(["demo", "--n-trials=2", "--max-new-tokens=2"]) == 0
+    return folder
+
+
+def test_the_listing_of_the_run_folder_is_complete(finished: Path) -> None:
+    folder = finished / "runs" / "demo"
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    general = {re.sub(r"^model/.*", "model/", name) for name in there if not re.search("-(wal|shm)$", name)}
+    general = {re.sub(r"^model_answer/\d+\.", "model_answer/<trial>.", name) for name in general}
+    general = {
+        re.sub(r"^holdout/model_answer/\w+\.", "holdout/model_answer/<model>.", name) for name in general
+    }
+    general = {name.replace("/rules_single", "/<judge>_single") for name in general}
+    assert general == set(listing(FILES, "The run folder"))
+
+
+def test_the_keys_of_the_result_are_all_described(finished: Path) -> None:
+    result = json.loads((finished / "runs" / "demo" / "result.json").read_text(encoding="utf-8"))
+    assert table_keys(FILES, "result.json") == set(result)
+    about = json.loads((finished / "runs" / "demo" / "model" / "tvmerge.json").read_text(encoding="utf-8"))
+    assert table_keys(FILES, "model/") == set(about)
+
+
+def test_the_attributes_of_a_trial_are_all_described(finished: Path) -> None:
+    storage = f"sqlite:///{(finished / 'runs' / 'demo' / 'study.db').as_posix()}"
+    study = optuna.load_study(study_name="demo", storage=storage)
+    assert table_keys(FILES, "study.db") == set(study.best_trial.user_attrs)
+    text = FILES.read_text(encoding="utf-8")
+    assert all(f"`{attribute}`" in text for attribute in study.user_attrs)
+
+
+def test_the_listing_of_the_cache_is_complete(finished: Path) -> None:
+    there = {f"{path.name}/" for path in (finished / "cache").iterdir()}
+    assert there == set(listing(FILES, "The cache folder"))
+
+
+def test_the_keys_of_judges_and_benchmarks_are_all_described(tmp_path: Path) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text("odd = 1", encoding="utf-8")
+    for heading, read in (("Judges", read_spec), ("Benchmarks", read_settings)):
+        with pytest.raises(AssetError, match="odd") as refusal:
+            read(file)
+        known = set(str(refusal.value).split("known")[-1].split(":", 1)[1].replace(",", " ").split())
+        described = table_keys(FILES, heading)
+        assert known <= described
+        assert described - known <= {f.name for f in fields(Question)}
+
+
+def test_the_python_snippets_run(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
+    snippets = [b for document in DOCUMENTS for b in blocks(document) if b.language == "python"]
+    assert snippets
+    for snippet in snippets:
+        exec(compile(snippet.text, str(snippet.document), "exec"), {})
+    assert capsys.readouterr().out
