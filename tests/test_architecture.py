@@ -12,7 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "tvmerge"
 
-LEAVES = {"errors", "canonical", "files", "assets", "cache", "locking", "records", "protocols", "__init__"}
+LEAVES = {
+    *("errors", "canonical", "files", "assets", "cache", "locking", "trace", "records", "protocols"),
+    "__init__",
+}
 STAGES = {"search", "merging", "generation", "judging", "evaluation"}
 
 ALLOWED = {
@@ -22,6 +25,7 @@ ALLOWED = {
     "files": {"errors"},
     "assets": {"errors"},
     "cache": {"errors"},
+    "trace": {"files"},
     "records": set(),
     "protocols": {"records"},
     "config": {"errors", "files"},
@@ -29,8 +33,8 @@ ALLOWED = {
     **{stage: LEAVES | {stage} for stage in STAGES},
     "report": LEAVES | {"report"},
     "caches": {"cache"},
-    "ratings": {"records", "protocols"},
-    "orchestrator": {"records", "protocols", "errors", "ratings"},
+    "ratings": {"records", "protocols", "trace"},
+    "orchestrator": {"records", "protocols", "errors", "ratings", "trace"},
     "confirmation": LEAVES | {"evaluation", "search", "report"},
     "build": LEAVES | STAGES | {"config", "caches", "orchestrator"},
     "run": LEAVES | STAGES | {"config", "caches", "orchestrator", "build", "confirmation", "report"},

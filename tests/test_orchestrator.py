@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,16 @@ import pytest
 
 from tvmerge.errors import CredentialsError
 from tvmerge.evaluation.statistics import estimate
+from tvmerge.generation.pool import EnginePool, Start
 from tvmerge.orchestrator import Evaluator, search
+from tvmerge.protocols import Engine
 from tvmerge.records import (
     Answer,
+    Capabilities,
+    Continuation,
     Evaluation,
     Judgment,
+    LogLikelihood,
     Outcome,
     Question,
     Recipe,
@@ -54,6 +59,11 @@ class ScriptedEngine:
         self.busy = 0
         self.log: list[str] = []
 
+    capabilities = Capabilities("scripted", exact=True)
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        return [LogLikelihood(-1.0, greedy=False) for _ in pairs]
+
     async def apply(self, recipe: Recipe) -> None:
         assert self.busy == 0
         self._recipe = recipe
@@ -62,7 +72,7 @@ class ScriptedEngine:
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncIterator[tuple[Answer, ...]]:
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
         self.busy += 1
         mine = self._recipe
         for question in reversed(questions):
@@ -73,6 +83,16 @@ class ScriptedEngine:
 
     async def close(self) -> None:
         pass
+
+
+def pool_of(*engines: Engine) -> EnginePool:
+    def starting(engine: Engine) -> Start:
+        async def start() -> Engine:
+            return engine
+
+        return start
+
+    return EnginePool({str(number): starting(engine) for number, engine in enumerate(engines)})
 
 
 class ScriptedJudge:
@@ -135,14 +155,14 @@ async def test_the_table_does_not_depend_on_who_is_slow(tmp_path: Path) -> None:
     tables = []
     for seed in (None, 1, 2, 3):
         study = make_study(tmp_path / str(seed), 4)
-        evaluator = Evaluator(ScriptedEngine(Clock(seed)), ScriptedJudge(Clock(seed)), Sampling())
+        evaluator = Evaluator(pool_of(ScriptedEngine(Clock(seed))), ScriptedJudge(Clock(seed)), Sampling())
         await run(study, evaluator, 14)
         tables.append(table(study))
     assert tables[1:] == tables[:1] * 3
 
 
 async def test_an_evaluation_is_in_the_order_of_the_questions() -> None:
-    evaluator = Evaluator(ScriptedEngine(Clock(5)), ScriptedJudge(Clock(6)), Sampling())
+    evaluator = Evaluator(pool_of(ScriptedEngine(Clock(5))), ScriptedJudge(Clock(6)), Sampling())
     found = await evaluator.evaluate(SPACE.uniform(1), QUESTIONS)
     assert [a.question_id for a in found.answers] == [q.question_id for q in QUESTIONS]
     assert [j.question_id for j in found.judgments] == [q.question_id for q in QUESTIONS]
@@ -151,7 +171,9 @@ async def test_an_evaluation_is_in_the_order_of_the_questions() -> None:
 async def test_the_next_candidate_answers_while_the_last_one_is_judged(tmp_path: Path) -> None:
     gate = asyncio.Event()
     engine, judge = ScriptedEngine(Clock(None)), ScriptedJudge(Clock(None), gate=gate)
-    running = asyncio.create_task(run(make_study(tmp_path, 2), Evaluator(engine, judge, Sampling()), 2))
+    running = asyncio.create_task(
+        run(make_study(tmp_path, 2), Evaluator(pool_of(engine), judge, Sampling()), 2)
+    )
     while judge.started < 2 * len(QUESTIONS):
         await asyncio.sleep(0.001)
     assert judge.finished == 0
@@ -163,7 +185,7 @@ async def test_the_next_candidate_answers_while_the_last_one_is_judged(tmp_path:
 async def test_generation_pauses_while_too_much_waits_for_the_judge() -> None:
     gate = asyncio.Event()
     judge = ScriptedJudge(Clock(None), gate=gate)
-    evaluator = Evaluator(ScriptedEngine(Clock(None)), judge, Sampling(), backlog=2)
+    evaluator = Evaluator(pool_of(ScriptedEngine(Clock(None))), judge, Sampling(), backlog=2)
     running = asyncio.create_task(evaluator.evaluate(SPACE.uniform(1), QUESTIONS))
     for _ in range(200):
         await asyncio.sleep(0)
@@ -176,19 +198,19 @@ async def test_a_judge_that_cannot_go_on_stops_the_run_and_what_was_told_stays(t
     judge = ScriptedJudge(Clock(1), fail_at=20)
     study = make_study(tmp_path, 2)
     with pytest.raises(CredentialsError, match="refused"):
-        await run(study, Evaluator(ScriptedEngine(Clock(2)), judge, Sampling()), 10)
+        await run(study, Evaluator(pool_of(ScriptedEngine(Clock(2))), judge, Sampling()), 10)
     again = make_study(tmp_path, 2)
     assert 0 < again.told < 10
-    await run(again, Evaluator(ScriptedEngine(Clock(3)), ScriptedJudge(Clock(4)), Sampling()), 10)
+    await run(again, Evaluator(pool_of(ScriptedEngine(Clock(3))), ScriptedJudge(Clock(4)), Sampling()), 10)
     whole = make_study(tmp_path / "whole", 2)
-    await run(whole, Evaluator(ScriptedEngine(Clock(3)), ScriptedJudge(Clock(4)), Sampling()), 10)
+    await run(whole, Evaluator(pool_of(ScriptedEngine(Clock(3))), ScriptedJudge(Clock(4)), Sampling()), 10)
     assert table(again) == table(whole)
 
 
 async def test_judgments_in_flight_survive_a_cancelled_run_within_the_grace(tmp_path: Path) -> None:
     gate = asyncio.Event()
     judge = ScriptedJudge(Clock(None), gate=gate)
-    evaluator = Evaluator(ScriptedEngine(Clock(None)), judge, Sampling())
+    evaluator = Evaluator(pool_of(ScriptedEngine(Clock(None))), judge, Sampling())
     running = asyncio.create_task(run(make_study(tmp_path, 1), evaluator, 3))
     while judge.started < len(QUESTIONS):
         await asyncio.sleep(0.001)
@@ -202,7 +224,7 @@ async def test_judgments_in_flight_survive_a_cancelled_run_within_the_grace(tmp_
 
 async def test_the_grace_ends() -> None:
     judge = ScriptedJudge(Clock(None), gate=asyncio.Event())
-    evaluator = Evaluator(ScriptedEngine(Clock(None)), judge, Sampling())
+    evaluator = Evaluator(pool_of(ScriptedEngine(Clock(None))), judge, Sampling())
     running = asyncio.create_task(evaluator.evaluate(SPACE.uniform(1), QUESTIONS))
     while judge.started < len(QUESTIONS):
         await asyncio.sleep(0)

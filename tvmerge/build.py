@@ -24,11 +24,11 @@ from tvmerge.records import Question, Sampling
 from tvmerge.search.space import Space
 
 if TYPE_CHECKING:
-    from tvmerge.generation.cached_engine import CachedEngine
+    from tvmerge.generation.cached_pool import CachedPool
     from tvmerge.generation.chat import ChatFormat
     from tvmerge.merging.groups import Mode
     from tvmerge.merging.opening import Merge
-    from tvmerge.protocols import Judge
+    from tvmerge.protocols import Engine, Judge
     from tvmerge.search.study import SearchStudy
 
 Note = Callable[[str], None]
@@ -52,7 +52,7 @@ class Run:
         space: The weights searched.
         study: The search.
         evaluator: Scores candidates.
-        engine: The live model.
+        pool: The live models.
         owner: Identity of the study, for the models it writes.
     """
 
@@ -65,12 +65,12 @@ class Run:
     space: Space
     study: SearchStudy
     evaluator: Evaluator
-    engine: CachedEngine
+    pool: CachedPool
     owner: str
 
     async def close(self) -> None:
         """Free the model and the judge's connections."""
-        await self.engine.close()
+        await self.pool.close()
         await self.judge.close()
 
 
@@ -103,7 +103,7 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     owner = digest([config.study, fingerprint])
     study = _open_study(config, space, fingerprint, models)
     check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
-    engine = _engine(config, models, chat, device, caches)
+    pool = _pool(config, models, chat, device, caches)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
         temperatures=benchmark.settings.temperatures,
@@ -119,8 +119,8 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         models=models,
         space=space,
         study=study,
-        engine=engine,
-        evaluator=Evaluator(engine, judge, sampling),
+        pool=pool,
+        evaluator=Evaluator(pool, judge, sampling),
         owner=owner,
     )
 
@@ -213,10 +213,11 @@ def _chat(config: RunConfig, models: Merge) -> ChatFormat:
     )
 
 
-def _engine(config: RunConfig, models: Merge, chat: ChatFormat, device: str, caches: Caches) -> CachedEngine:
+def _pool(config: RunConfig, models: Merge, chat: ChatFormat, device: str, caches: Caches) -> CachedPool:
     import torch
 
-    from tvmerge.generation.cached_engine import CachedEngine
+    from tvmerge.generation.cached_pool import CachedPool
+    from tvmerge.generation.pool import EnginePool
     from tvmerge.generation.transformers_engine import TransformersEngine
     from tvmerge.merging.live import load_into
 
@@ -232,7 +233,11 @@ def _engine(config: RunConfig, models: Merge, chat: ChatFormat, device: str, cac
         trust_remote_code=config.trust_remote_code,
     )
     identity = {**models.fingerprint, "chat_template": digest(chat.identity)}
-    return CachedEngine(engine, caches.answers, identity)
+
+    async def start() -> Engine:
+        return engine
+
+    return CachedPool(EnginePool({device: start}), caches.answers, identity)
 
 
 def _path(text: str | None) -> Path | None:

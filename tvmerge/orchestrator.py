@@ -1,44 +1,47 @@
 """The loop of a run: candidates go out, answers stream to the judge, scores come back in order.
 
-It knows the seams only. While one candidate's answers are judged, the next is merged and answers: the
-engine is held for merging and generation alone.
+It knows the seams only. While one candidate's answers are judged, the next is merged and answers: an engine
+is held for merging and generation alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any
 
-from tvmerge.protocols import Engine, Judge, Study
+from tvmerge.protocols import Judge, Pool, Study
 from tvmerge.ratings import Rated, Ratings, all_rated
 from tvmerge.records import Evaluation, Outcome, Question, Recipe, Sampling, Trial
+from tvmerge.trace import Trace
 
 
 class Evaluator:
-    """Merges a candidate, has it answer, has the answers judged.
+    """Has a candidate answer, and has its answers judged.
 
     Args:
-        engine: The live model; used by one candidate at a time, in the order they came.
+        pool: Turns recipes and questions into answers; serves candidates in the order they came.
         judge: Rates each answer as soon as it is there.
         sampling: How answers are drawn.
         backlog: The most answers waiting for the judge before generation pauses.
+        trace: Takes note of when each answer was rated.
     """
 
-    def __init__(self, engine: Engine, judge: Judge, sampling: Sampling, *, backlog: int = 256) -> None:
-        self._engine = engine
-        self._ratings = Ratings(judge)
+    def __init__(
+        self, pool: Pool, judge: Judge, sampling: Sampling, *, backlog: int = 256, trace: Trace | None = None
+    ) -> None:
+        self._pool = pool
+        self._ratings = Ratings(judge, trace)
         self._sampling = sampling
         self._backlog = backlog
-        self._engine_free = asyncio.Lock()
 
     async def evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
         """Answers and judgments of `recipe` on `questions`, in the order of the questions."""
         place = {question.question_id: index for index, question in enumerate(questions)}
         tasks: list[asyncio.Task[Rated]] = []
-        async with self._engine_free:
-            await self._engine.apply(recipe)
-            async for answers in self._engine.generate(questions, self._sampling):
+        async with aclosing(self._pool.answer(recipe, questions, self._sampling)) as stream:
+            async for answers in stream:
                 tasks += [self._ratings.start(questions[place[a.question_id]], a) for a in answers]
                 await self._breathe(tasks)
         rated = await all_rated(tasks)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tvmerge.records import Answer, Judgment, Question, Recipe, Sampling, Trial
+from tvmerge.records import (
+    Answer,
+    Capabilities,
+    Continuation,
+    Judgment,
+    LogLikelihood,
+    Question,
+    Recipe,
+    Sampling,
+    Trial,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -33,22 +43,66 @@ class Merger(Protocol):
 
 
 class Engine(Protocol):
-    """A live model that becomes any recipe in place and answers questions."""
+    """A live model that becomes any recipe in place and answers questions, one call at a time.
+
+    Every call may raise `EngineLostError`: the engine is gone for good, and what it had not yielded is to be
+    asked of another.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it is and what may be expected of it."""
 
     async def apply(self, recipe: Recipe) -> None:
-        """Become the merged model of `recipe`. Not while `generate` runs."""
+        """Become the merged model of `recipe`. Not while `generate` runs.
+
+        Raises:
+            CheckpointError: The model cannot be loaded, or the recipe does not fit it.
+        """
 
     def generate(
         self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncIterator[tuple[Answer, ...]]:
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
         """Answer every question, all its turns; yield each micro-batch of answers as soon as it is complete.
 
         Answers come in any order. The same recipe, question and sampling give the same answer, whatever
-        else is in the batch (in float32; 16-bit arithmetic can flip a token with the batch's composition).
+        else is in the batch, where `capabilities.exact` says so. A turn whose conversation has outgrown the
+        context by the model's own earlier answers is left unanswered: `turns` is shorter than the question's.
+
+        Raises:
+            AssetError: A question does not fit the context, and `sampling.truncate` is false; names it.
+        """
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """How likely each continuation is, in the order given.
+
+        Raises:
+            AssetError: A pair does not fit the context.
         """
 
     async def close(self) -> None:
         """Free the model."""
+
+
+class Pool(Protocol):
+    """Engines that candidates take turns on: a recipe and questions go in, answers come out."""
+
+    def answer(
+        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer as `Engine.generate` does, with the merged model of `recipe`, as soon as an engine is free.
+
+        Every (question, sample) is answered exactly once, whatever happens to engines meanwhile.
+
+        Raises:
+            UserError: As an engine raises it, or no engine can be kept alive.
+        """
+
+    async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """As `Engine.loglikelihood`, with the merged model of `recipe`."""
+
+    async def close(self) -> None:
+        """Free all engines."""
 
 
 class Judge(Protocol):

@@ -6,9 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 from tvmerge.protocols import Judge
-from tvmerge.records import Answer, Judgment, Question
+from tvmerge.records import Answer, Judgment, Question, Unscored
+from tvmerge.trace import Trace
 
 Rated = tuple[Answer, Sequence[Judgment]]
+
+JUDGED_TURNS = 2
+"""Turns of a question that are judged at most: FastChat's prompts have room for two."""
 
 
 class Ratings:
@@ -19,10 +23,12 @@ class Ratings:
 
     Args:
         judge: Rates the answers.
+        trace: Takes note of when each was rated.
     """
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, trace: Trace | None = None) -> None:
         self._judge = judge
+        self._trace = trace or Trace()
         self._running: set[asyncio.Task[Rated]] = set()
 
     def __len__(self) -> int:
@@ -49,7 +55,23 @@ class Ratings:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _rate(self, question: Question, answer: Answer) -> Rated:
-        return answer, await self._judge.judge(question, answer)
+        with self._trace.span("judge", f"question {question.question_id}"):
+            judgments = await self._judge.judge(question, answer)
+        return answer, [*judgments, *self._unanswered(question, answer)]
+
+    def _unanswered(self, question: Question, answer: Answer) -> list[Unscored]:
+        """The turns that got no answer, for the coverage: they must not vanish from the count."""
+        asked = min(len(question.turns), JUDGED_TURNS)
+        return [
+            Unscored(
+                question_id=question.question_id,
+                turn=turn,
+                judge=self._judge.name,
+                prompt="",
+                reason="not answered: the conversation is longer than the model's context",
+            )
+            for turn in range(len(answer.turns) + 1, asked + 1)
+        ]
 
     def _finished(self, task: asyncio.Task[Rated]) -> None:
         self._running.discard(task)

@@ -75,6 +75,9 @@ class Sampling:
         default_temperature: For categories that `temperatures` does not name.
         seed: Root of the seed of each (question, turn, sample): common random numbers for all candidates.
         samples: Answers drawn for each question.
+        stop: Texts that end an answer; the answer goes up to the first of them.
+        truncate: What becomes of a conversation longer than the model's context: its oldest tokens are left
+            out if true, it is refused if false.
     """
 
     max_new_tokens: int = 512
@@ -82,10 +85,54 @@ class Sampling:
     default_temperature: float = 0.7
     seed: int = 0
     samples: int = 1
+    stop: tuple[str, ...] = ()
+    truncate: bool = False
 
     def temperature(self, category: str) -> float:
         """Temperature for a question of `category`."""
         return self.temperatures.get(category, self.default_temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text whose likelihood is asked, as token ids.
+
+    Attributes:
+        context: What stands before it; at least one token.
+        tokens: The continuation itself; at least one token.
+    """
+
+    context: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLikelihood:
+    """How likely a model finds a continuation.
+
+    Attributes:
+        logprob: Natural logarithm of its probability given its context, the sum over its tokens.
+        greedy: Whether greedy decoding would produce just this.
+    """
+
+    logprob: float
+    greedy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine is and what may be expected of it.
+
+    Attributes:
+        engine: Its name and version.
+        exact: Answers do not depend on what else is in the batch. True in float32; 16-bit arithmetic can
+            flip a token with the batch's composition.
+        context: The most tokens of a conversation, new ones included; None where the model sets no limit.
+    """
+
+    engine: str
+    exact: bool
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

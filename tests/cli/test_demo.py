@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.generation.test_transformers_engine import plain_answer
+from tests.generation.models import plain_answer
 from tvmerge.cli.app import run
 from tvmerge.evaluation.benchmark import load_benchmark
 from tvmerge.evaluation.fastchat import read_answers, read_judgments
@@ -109,7 +109,7 @@ def test_the_saved_model_answers_like_the_searched_one(demo: Finished) -> None:
     asked = {question.question_id: question for question in questions}
     for answer in answers[:8]:
         expected = plain_answer(demo.folder / "model", None, asked[answer.question_id])
-        assert list(answer.turns) == expected
+        assert answer.turns == expected
 
 
 def test_the_saved_model_loads_like_any_other(demo: Finished, demo_models: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.generation.batches import length_sorted
+from tvmerge.generation.batches import Batches
 
 
 @given(
@@ -16,10 +16,23 @@ from tvmerge.generation.batches import length_sorted
 def test_every_item_is_in_one_batch_and_batches_keep_to_the_budget(
     lengths: list[int], room: int, budget: int
 ) -> None:
-    batches = list(length_sorted(range(len(lengths)), lengths, room=room, budget=budget))
-    assert sorted(item for batch in batches for item in batch) == list(range(len(lengths)))
-    for batch in batches:
+    batches = Batches(range(len(lengths)), lengths, room=room)
+    taken: list[int] = []
+    while batches:
+        batch = batches.next(budget)
         width = max(lengths[item] for item in batch) + room
         assert len(batch) == 1 or width * len(batch) <= budget
-    flat = [lengths[item] for batch in batches for item in batch]
+        assert batches.cost(len(batch)) == width * len(batch)
+        batches.done(batch)
+        taken += batch
+    assert sorted(taken) == list(range(len(lengths)))
+    flat = [lengths[item] for item in taken]
     assert flat == sorted(flat, reverse=True)
+
+
+def test_a_batch_that_was_not_done_is_handed_out_again_in_the_size_that_fits_now() -> None:
+    batches = Batches(list("abcd"), [5, 5, 5, 5])
+    assert batches.next(20) == list("abcd")
+    assert batches.next(10) == list("ab")
+    batches.done("ab")
+    assert batches.next(20) == list("cd")

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-def length_sorted(items: Sequence[T], lengths: Sequence[int], *, room: int, budget: int) -> Iterator[list[T]]:
-    """Batches of items of similar length, the longest first, so that padding wastes little.
+class Batches(Generic[T]):
+    """Items handed out in batches of similar length, the longest first, so that padding wastes little.
 
     The longest come first for another reason too: a batch that does not fit in memory shows at once.
 
     Args:
         items: What to batch.
         lengths: Tokens of each item.
-        room: Tokens each row may grow by.
-        budget: The most tokens of a batch, padding and growth included; a single item may exceed it.
+        room: Tokens each item may grow by.
     """
-    order = sorted(range(len(items)), key=lambda i: -lengths[i])
-    batch: list[T] = []
-    widest = 0
-    for index in order:
-        width = max(widest, lengths[index] + room)
-        if batch and width * (len(batch) + 1) > budget:
-            yield batch
-            batch, width = [], lengths[index] + room
-        batch.append(items[index])
-        widest = width
-    if batch:
-        yield batch
+
+    def __init__(self, items: Sequence[T], lengths: Sequence[int], *, room: int = 0) -> None:
+        order = sorted(range(len(items)), key=lambda i: -lengths[i])
+        self._items = [items[i] for i in order]
+        self._widths = [lengths[i] + room for i in order]
+        self._done = 0
+
+    def __bool__(self) -> bool:
+        return self._done < len(self._items)
+
+    def next(self, budget: int) -> list[T]:
+        """The longest items left, as many as fit; at least one.
+
+        Args:
+            budget: The most tokens of the batch, padding and growth included; a single item may exceed it.
+        """
+        count = max(1, budget // max(1, self._widths[self._done]))
+        return self._items[self._done : self._done + count]
+
+    def done(self, batch: Sequence[T]) -> None:
+        """Take note that the batch that `next` gave is dealt with."""
+        self._done += len(batch)
+
+    def cost(self, count: int) -> int:
+        """Tokens of the next `count` items together, padding and growth included."""
+        return count * self._widths[self._done]

@@ -66,9 +66,11 @@ class ChatFormat:
             raise CheckpointError(f"the chat template fails: {first_line}") from error
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer, special tokens and surrounding space left out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+    def decode(self, ids: Sequence[int], stop: Sequence[str] = ()) -> str:
+        """The text of an answer up to the first text of `stop`, without special tokens and outer space."""
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        ends = [text.index(end) for end in stop if end in text]
+        return text[: min(ends, default=len(text))].strip()
 
 
 def _read(template: Path) -> str:

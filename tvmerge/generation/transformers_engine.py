@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
-from tvmerge.errors import CheckpointError
-from tvmerge.generation.batches import length_sorted
-from tvmerge.generation.chat import ChatFormat, Message
-from tvmerge.generation.sampling import SeededSampling, answer_seed
-from tvmerge.protocols import Merger
-from tvmerge.records import Answer, Finish, Question, Recipe, Sampling
+from tvmerge.errors import AssetError, CheckpointError
+from tvmerge.generation.batches import Batches
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.conversation import Conversation, Prompt, conversations
+from tvmerge.generation.decoding import Row, decode
+from tvmerge.generation.likelihood import log_likelihoods
+from tvmerge.generation.memory import footprint, free_memory, ran_out
+from tvmerge.generation.sampling import answer_seed
+from tvmerge.protocols import Engine, Merger
+from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 T = TypeVar("T")
+R = TypeVar("R")
 Loader = Callable[[Any, Iterable[tuple[str, torch.Tensor]]], None]
 """Puts a stream of (checkpoint name, tensor) into a live model, in place."""
 
@@ -29,22 +35,12 @@ SMALL_MODEL = 30_000_000
 """Parameters up to which an operation is too short to be worth splitting over threads."""
 
 
-@dataclass(slots=True)
-class _Job:
-    """One conversation being answered."""
-
-    question: Question
-    sample: int
-    messages: list[Message] = field(default_factory=list)
-    turns: list[str] = field(default_factory=list)
-    finish: list[Finish] = field(default_factory=list)
-
-
 class TransformersEngine:
     """Answers questions with a model of the transformers library.
 
     The model is loaded at the first `apply`, so a run whose answers are all cached loads none. All work is
-    done in one thread of its own: the event loop stays free for the judges.
+    done in one thread of its own: the event loop stays free for the judges. A batch that does not fit in
+    memory is halved, and later ones stay that small.
 
     Args:
         folder: The target model's folder: configuration, weights, generation config.
@@ -55,6 +51,9 @@ class TransformersEngine:
         dtype: What the model computes in.
         batch_tokens: Token budget of a batch, prompts, padding and new tokens included.
         trust_remote_code: Whether the model may bring code of its own.
+
+    Raises:
+        CheckpointError: The model's configuration cannot be read.
     """
 
     def __init__(
@@ -75,10 +74,19 @@ class TransformersEngine:
         self._load = load
         self._device = device
         self._dtype = dtype
-        self._batch_tokens = batch_tokens
+        self._budget = batch_tokens
         self._trust_remote_code = trust_remote_code
+        self._config = _read_config(folder, trust_remote_code=trust_remote_code)
+        self._context: int | None = getattr(self._config.get_text_config(), "max_position_embeddings", None)
         self._model: Any = None
+        self._halted = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The library's version; exact in float32."""
+        exact = self._dtype == torch.float32
+        return Capabilities(f"transformers {transformers.__version__}", exact, self._context)
 
     async def apply(self, recipe: Recipe) -> None:
         """Become the merged model of `recipe`."""
@@ -86,21 +94,63 @@ class TransformersEngine:
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncIterator[tuple[Answer, ...]]:
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
         """Answer every question, in batches of similar length."""
-        jobs = [_Job(question, sample) for question in questions for sample in range(sampling.samples)]
-        lengths = await self._in_thread(lambda: [len(self._prompt(job, 0)) for job in jobs])
-        room = sampling.max_new_tokens
-        for batch in length_sorted(jobs, lengths, room=room, budget=self._batch_tokens):
-            yield await self._in_thread(partial(self._answer, batch, sampling))
+        held = conversations(questions, sampling)
+        lengths = await self._in_thread(lambda: self._lengths(held, sampling))
+        batches = Batches(held, lengths, room=sampling.max_new_tokens)
+        while batches:
+            yield await self._next(batches, partial(self._answer, sampling=sampling))
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """One forward pass over each batch of pairs of similar length."""
+        lengths = [len(pair.context) + len(pair.tokens) for pair in pairs]
+        if self._context is not None and max(lengths, default=0) > self._context:
+            raise AssetError(
+                f"{max(lengths)} tokens of a context and its continuation do not fit the model's context of "
+                f"{self._context}"
+            )
+        batches = Batches(list(enumerate(pairs)), lengths)
+        found: dict[int, LogLikelihood] = {}
+        while batches:
+            found |= await self._next(batches, self._rate)
+        return [found[index] for index in range(len(pairs))]
 
     async def close(self) -> None:
-        """Free the model."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Free the model; a batch in work ends at its next token."""
+        self._halted.set()
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
         self._model = None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _next(self, batches: Batches[T], work: Callable[[list[T]], R]) -> R:
+        """The result of the next batch, made smaller until it fits in memory."""
+        while True:
+            batch = batches.next(self._budget)
+            result = await self._in_thread(partial(self._try, work, batch))
+            if result is not None:
+                batches.done(batch)
+                return result
+            if len(batch) == 1:
+                raise CheckpointError(
+                    f"{self._folder.name}: {self._device} has not enough memory for a single conversation of "
+                    f"{batches.cost(1)} tokens; lower --max-new-tokens, or take a smaller --dtype"
+                )
+            self._budget = batches.cost(len(batch) // 2)
+
+    def _try(self, work: Callable[[list[T]], R], batch: list[T]) -> R | None:
+        """`work` on `batch`, or None where memory ran out."""
+        try:
+            return work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+        # Only here, where the error and the tensors of its frames are gone, does this give memory back.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
 
     def _apply(self, recipe: Recipe) -> None:
         if self._model is None:
@@ -108,7 +158,14 @@ class TransformersEngine:
         self._load(self._model, self._merger.merge(recipe))
 
     def _open(self) -> Any:
-        logging.disable_progress_bar()
+        log: Any = logging
+        log.disable_progress_bar()
+        free = free_memory(self._device)
+        if free is not None:
+            needed = footprint(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
+            needed.check(self._folder.name, self._device, free)
+            # Estimated, since a system that is out of memory kills the process instead of saying so.
+            self._budget = min(self._budget, needed.tokens(free))
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 self._folder, dtype=self._dtype, trust_remote_code=self._trust_remote_code
@@ -129,63 +186,53 @@ class TransformersEngine:
         )
         return model
 
-    def _answer(self, batch: Sequence[_Job], sampling: Sampling) -> tuple[Answer, ...]:
+    def _lengths(self, held: Sequence[Conversation], sampling: Sampling) -> list[int]:
+        prompts = [conversation.prompt(self._chat, self._context, sampling) for conversation in held]
+        return [len(prompt.ids) if prompt is not None else 0 for prompt in prompts]
+
+    def _answer(self, batch: Sequence[Conversation], sampling: Sampling) -> tuple[Answer, ...]:
         """Answer all turns of a batch; later turns see the model's own earlier answers."""
-        for turn in range(max(len(job.question.turns) for job in batch)):
-            active = [job for job in batch if turn < len(job.question.turns)]
-            prompts = [self._prompt(job, turn) for job in active]
-            decoded = self._decode(active, prompts, turn, sampling)
-            for job, (ids, finish) in zip(active, decoded, strict=True):
-                text = self._chat.decode(ids)
-                job.turns.append(text)
-                job.finish.append(finish)
-                job.messages.append({"role": "assistant", "content": text})
-        return tuple(
-            Answer(job.question.question_id, tuple(job.turns), tuple(job.finish), job.sample) for job in batch
-        )
+        for conversation in batch:
+            conversation.restart()
+        while True:
+            open_turns: dict[int, list[tuple[Conversation, Prompt]]] = {}
+            for conversation in batch:
+                prompt = conversation.prompt(self._chat, self._context, sampling)
+                if prompt is not None:
+                    open_turns.setdefault(prompt.limit, []).append((conversation, prompt))
+            if not open_turns:
+                return tuple(answer for conversation in batch for answer in conversation.answers())
+            # A row with less room is decoded apart: the others must not depend on it.
+            for limit, group in open_turns.items():
+                self._take_turn(group, limit, sampling)
 
-    def _prompt(self, job: _Job, turn: int) -> list[int]:
-        message = {"role": "user", "content": job.question.turns[turn]}
-        if len(job.messages) == 2 * turn:
-            job.messages.append(message)
-        return self._chat.encode(job.messages)
+    def _take_turn(
+        self, group: Sequence[tuple[Conversation, Prompt]], limit: int, sampling: Sampling
+    ) -> None:
+        rows = [
+            Row(
+                prompt.ids,
+                conversation.temperature,
+                answer_seed(sampling.seed, conversation.question, conversation.turn, conversation.samples[0]),
+            )
+            for conversation, prompt in group
+        ]
+        decoded = decode(self._model, self._chat, rows, limit=limit, stop=sampling.stop, halted=self._halted)
+        for (conversation, _), (ids, finish) in zip(group, decoded, strict=True):
+            conversation.add(self._chat.decode(ids, sampling.stop), finish)
 
-    @torch.inference_mode()
-    def _decode(
-        self, jobs: Sequence[_Job], prompts: Sequence[list[int]], turn: int, sampling: Sampling
-    ) -> list[tuple[list[int], Finish]]:
-        """New token ids of each prompt, without the end token and the padding behind it."""
-        width = max(map(len, prompts))
-        ids = torch.full((len(prompts), width), self._chat.pad_id)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
-        output = self._model.generate(
-            input_ids=ids.to(self._device),
-            attention_mask=mask.to(self._device),
-            do_sample=False,
-            max_new_tokens=sampling.max_new_tokens,
-            logits_processor=LogitsProcessorList(_samplers(jobs, turn, sampling, width)),
-        )
-        ends = _as_list(self._model.generation_config.eos_token_id)
-        return [_until_end(row, ends) for row in cast("torch.Tensor", output)[:, width:].tolist()]
+    def _rate(self, batch: Sequence[tuple[int, Continuation]]) -> dict[int, LogLikelihood]:
+        rated = log_likelihoods(self._model, [pair for _, pair in batch], self._chat.pad_id)
+        return {index: found for (index, _), found in zip(batch, rated, strict=True)}
 
 
-def _samplers(jobs: Sequence[_Job], turn: int, sampling: Sampling, width: int) -> list[SeededSampling]:
-    temperatures = [sampling.temperature(job.question.category) for job in jobs]
-    if not any(temperatures):
-        return []
-    seeds = [answer_seed(sampling.seed, job.question, turn, job.sample) for job in jobs]
-    return [SeededSampling(temperatures, seeds, width, sampling.max_new_tokens)]
+def _read_config(folder: Path, *, trust_remote_code: bool) -> Any:
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise CheckpointError(f"{folder.name}: the configuration cannot be read: {first_line}") from error
 
 
-def _as_list(ids: int | list[int] | None) -> list[int]:
-    return [] if ids is None else [ids] if isinstance(ids, int) else ids
-
-
-def _until_end(row: list[int], ends: Sequence[int]) -> tuple[list[int], Finish]:
-    for position, token in enumerate(row):
-        if token in ends:
-            return row[:position], "stop"
-    return row, "length"
+if TYPE_CHECKING:
+    _engine: type[Engine] = TransformersEngine

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tvmerge.cache import ContentCache
-from tvmerge.generation.cached_engine import CachedEngine
-from tvmerge.records import Answer, Question, Recipe, Sampling
+from tvmerge.generation.cached_pool import CachedPool
+from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 QUESTIONS = tuple(Question(i, "writing" if i % 2 else "math", (f"q{i}", "and?")) for i in range(6))
 SAMPLING = Sampling(max_new_tokens=8, temperatures={"math": 0.0}, samples=2)
 ONE, TWO = Recipe({"a": 1.0}), Recipe({"a": 2.0})
 
 
-class CountingEngine:
+class CountingPool:
     """Answers with what it was asked, one micro-batch a question, and keeps count."""
 
     def __init__(self) -> None:
-        self.applied: list[Recipe] = []
         self.answered: list[object] = []
 
-    async def apply(self, recipe: Recipe) -> None:
-        self.applied.append(recipe)
-
-    async def generate(
-        self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncIterator[tuple[Answer, ...]]:
+    async def answer(
+        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
         for question in questions:
             self.answered.append(question.question_id)
-            weight = dict(self.applied[-1].weights)["a"]
+            weight = dict(recipe.weights)["a"]
             drawn = sampling.temperature(question.category) > 0
             yield tuple(
                 Answer(question.question_id, (f"{weight}", f"{s if drawn else 0}"), ("stop", "length"), s)
                 for s in range(sampling.samples)
             )
+
+    async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        return [LogLikelihood(-1.0, greedy=False) for _ in pairs]
 
     async def close(self) -> None:
         pass
@@ -52,7 +52,7 @@ def cache(tmp_path: Path) -> Iterator[ContentCache]:
 
 
 def answers(
-    engine: CountingEngine,
+    pool: CountingPool,
     cache: ContentCache,
     recipe: Recipe,
     *,
@@ -61,27 +61,27 @@ def answers(
     identity: str = "m",
 ) -> list[Answer]:
     async def work() -> list[Answer]:
-        cached = CachedEngine(engine, cache, {"target": identity})
-        await cached.apply(recipe)
+        cached = CachedPool(pool, cache, {"target": identity})
         found: list[Answer] = []
-        async for batch in cached.generate(QUESTIONS, sampling):
-            found += batch
-            if stop_after is not None and len(found) >= stop_after:
-                break
+        async with aclosing(cached.answer(recipe, QUESTIONS, sampling)) as stream:
+            async for batch in stream:
+                found += batch
+                if stop_after is not None and len(found) >= stop_after:
+                    break
         return sorted(found, key=lambda a: (str(a.question_id), a.sample))
 
     return asyncio.run(work())
 
 
-def test_a_second_run_generates_nothing_and_applies_no_recipe(cache: ContentCache) -> None:
-    first, second = CountingEngine(), CountingEngine()
+def test_a_second_run_asks_no_engine(cache: ContentCache) -> None:
+    first, second = CountingPool(), CountingPool()
     assert answers(first, cache, ONE) == answers(second, cache, ONE)
     assert first.answered == [0, 1, 2, 3, 4, 5]
-    assert (second.answered, second.applied) == ([], [])
+    assert second.answered == []
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(cache: ContentCache) -> None:
-    first, second = CountingEngine(), CountingEngine()
+    first, second = CountingPool(), CountingPool()
     answers(first, cache, ONE, stop_after=4)
     whole = answers(second, cache, ONE)
     assert len(whole) == 12
@@ -93,20 +93,22 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cache: ContentCache) -> Non
     [
         (TWO, SAMPLING, "m"),
         (ONE, replace(SAMPLING, max_new_tokens=9), "m"),
+        (ONE, replace(SAMPLING, stop=("\n",)), "m"),
+        (ONE, replace(SAMPLING, truncate=True), "m"),
         (ONE, SAMPLING, "another model"),
     ],
 )
 def test_what_changes_an_answer_changes_its_key(
     cache: ContentCache, recipe: Recipe, sampling: Sampling, identity: str
 ) -> None:
-    answers(CountingEngine(), cache, ONE)
-    engine = CountingEngine()
-    answers(engine, cache, recipe, sampling=sampling, identity=identity)
-    assert engine.answered == [0, 1, 2, 3, 4, 5]
+    answers(CountingPool(), cache, ONE)
+    pool = CountingPool()
+    answers(pool, cache, recipe, sampling=sampling, identity=identity)
+    assert pool.answered == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_seed_matters_only_where_something_is_drawn(cache: ContentCache) -> None:
-    answers(CountingEngine(), cache, ONE)
-    engine = CountingEngine()
-    answers(engine, cache, ONE, sampling=replace(SAMPLING, seed=1))
-    assert engine.answered == [1, 3, 5]
+    answers(CountingPool(), cache, ONE)
+    pool = CountingPool()
+    answers(pool, cache, ONE, sampling=replace(SAMPLING, seed=1))
+    assert pool.answered == [1, 3, 5]

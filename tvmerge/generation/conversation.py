@@ -1,0 +1,106 @@
+"""A conversation being held: what was asked, what the model said so far, what still fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tvmerge.errors import AssetError
+from tvmerge.generation.chat import ChatFormat, Message
+from tvmerge.records import Answer, Finish, Question, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is given for one turn.
+
+    Attributes:
+        ids: Token ids.
+        limit: The most tokens it may add: the sampling's limit, or what is left of the context.
+    """
+
+    ids: list[int]
+    limit: int
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One question on its way to an answer.
+
+    Attributes:
+        question: What is asked.
+        temperature: Of the question's category; 0 is greedy.
+        samples: The samples it stands for: one, or all where decoding is greedy and they are the same.
+    """
+
+    question: Question
+    temperature: float
+    samples: tuple[int, ...]
+    turns: list[str] = field(default_factory=list)
+    finish: list[Finish] = field(default_factory=list)
+
+    @property
+    def turn(self) -> int:
+        """Index of the turn to be answered next."""
+        return len(self.turns)
+
+    def add(self, text: str, finish: Finish) -> None:
+        """Take the model's answer to the current turn."""
+        self.turns.append(text)
+        self.finish.append(finish)
+
+    def restart(self) -> None:
+        """Forget what the model said: the conversation is held anew."""
+        self.turns.clear()
+        self.finish.clear()
+
+    def prompt(self, chat: ChatFormat, context: int | None, sampling: Sampling) -> Prompt | None:
+        """The current turn as the model sees it; None: all turns are answered, or the next does not fit.
+
+        Raises:
+            AssetError: The very first turn does not fit; names the question.
+        """
+        if self.turn == len(self.question.turns):
+            return None
+        ids = chat.encode(self._messages())
+        prompt = _fit(ids, context, sampling)
+        if prompt is None and self.turn == 0:
+            raise AssetError(
+                f"question {self.question.question_id}: {len(ids)} tokens do not fit the model's context of "
+                f"{context}; shorten the question, leave it out, or give --truncate"
+            )
+        return prompt
+
+    def answers(self) -> tuple[Answer, ...]:
+        """The answer, once for each sample it stands for."""
+        turns, finish = tuple(self.turns), tuple(self.finish)
+        return tuple(Answer(self.question.question_id, turns, finish, sample) for sample in self.samples)
+
+    def _messages(self) -> list[Message]:
+        messages: list[Message] = []
+        for turn in range(self.turn + 1):
+            messages.append({"role": "user", "content": self.question.turns[turn]})
+            if turn < self.turn:
+                messages.append({"role": "assistant", "content": self.turns[turn]})
+        return messages
+
+
+def conversations(questions: Sequence[Question], sampling: Sampling) -> list[Conversation]:
+    """One conversation for each answer that is not a copy of another."""
+    held: list[Conversation] = []
+    for question in questions:
+        temperature = sampling.temperature(question.category)
+        samples = tuple(range(sampling.samples))
+        groups = [(sample,) for sample in samples] if temperature else [samples]
+        held += [Conversation(question, temperature, group) for group in groups]
+    return held
+
+
+def _fit(ids: list[int], context: int | None, sampling: Sampling) -> Prompt | None:
+    if context is None or len(ids) < context:
+        room = sampling.max_new_tokens if context is None else context - len(ids)
+        return Prompt(ids, min(sampling.max_new_tokens, room))
+    if not sampling.truncate:
+        return None
+    limit = min(sampling.max_new_tokens, max(1, context // 2))
+    return Prompt(ids[len(ids) - (context - limit) :], limit)
