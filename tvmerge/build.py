@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from tvmerge.assets import find
 from tvmerge.caches import Caches
 from tvmerge.canonical import digest
-from tvmerge.config import JudgeConfig, MergeConfig, RunConfig
-from tvmerge.evaluation.benchmark import Benchmark, load_benchmark
+from tvmerge.config import MergeConfig, RunConfig
 from tvmerge.evaluation.split import split
 from tvmerge.generation.devices import resolve_device
-from tvmerge.judging.prompts import load_prompts
-from tvmerge.judging.readiness import check_ready
-from tvmerge.judging.registry import create_judge, find_spec
+from tvmerge.jury import Jury, Note, assemble
 from tvmerge.merging.folders import check_replaceable
 from tvmerge.orchestrator import Evaluator
 from tvmerge.records import Question, Sampling
@@ -28,14 +24,8 @@ if TYPE_CHECKING:
     from tvmerge.generation.chat import ChatFormat
     from tvmerge.merging.groups import Mode
     from tvmerge.merging.opening import Merge
-    from tvmerge.protocols import Engine, Judge
+    from tvmerge.protocols import Engine
     from tvmerge.search.study import SearchStudy
-
-Note = Callable[[str], None]
-"""Tells the user something in passing."""
-
-DEFAULT_PROMPTS = "judge_prompts"
-"""Name of the shipped judge prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +34,34 @@ class Run:
 
     Attributes:
         config: Its settings.
-        benchmark: The benchmark's name.
+        jury: The benchmark and who judges.
         search_questions: What candidates are scored on.
         holdout_questions: What the best is confirmed on; may be empty.
-        judge: Rates the answers.
         models: The three models and what they merge to.
         space: The weights searched.
         study: The search.
         evaluator: Scores candidates.
         pool: The live models.
+        sampling: How answers are drawn.
         owner: Identity of the study, for the models it writes.
     """
 
     config: RunConfig
-    benchmark: str
+    jury: Jury
     search_questions: tuple[Question, ...]
     holdout_questions: tuple[Question, ...]
-    judge: Judge
     models: Merge
     space: Space
     study: SearchStudy
     evaluator: Evaluator
     pool: CachedPool
+    sampling: Sampling
     owner: str
 
     async def close(self) -> None:
         """Free the model and the judge's connections."""
         await self.pool.close()
-        await self.judge.close()
+        await self.jury.judge.close()
 
 
 def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
@@ -85,7 +75,8 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
-    benchmark, judge = build_judge(config.judging, caches, note)
+    jury = assemble(config.judging, caches, note, config.run_folder / "ledger.jsonl")
+    benchmark, judge = jury.benchmark, jury.judge
     search, holdout = split(benchmark.questions, config.holdout, config.optuna_seed)
     device = resolve_device(config.device)
     models = open_models(config.merge, caches)
@@ -112,34 +103,17 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     )
     return Run(
         config=config,
-        benchmark=benchmark.name,
+        jury=jury,
         search_questions=search,
         holdout_questions=holdout,
-        judge=judge,
         models=models,
         space=space,
         study=study,
         pool=pool,
+        sampling=sampling,
         evaluator=Evaluator(pool, judge, sampling),
         owner=owner,
     )
-
-
-def build_judge(config: JudgeConfig, caches: Caches, note: Note) -> tuple[Benchmark, Judge]:
-    """The benchmark as the judge sees it, and the judge, ready to be asked."""
-    assets = _path(config.assets)
-    benchmark = load_benchmark(find("benchmarks", config.bench_name, assets))
-    spec = find_spec(config.judge, assets=assets, base_url=config.judge_base_url)
-    benchmark = benchmark.for_judge(spec.model or spec.name)
-    if benchmark.without_reference:
-        ids = ", ".join(map(str, benchmark.without_reference[:5]))
-        note(f"{len(benchmark.without_reference)} questions are judged without a reference: {ids}")
-    check_ready(spec)
-    prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
-    judge = create_judge(
-        spec, prompts, benchmark.questions, cache=caches.judgments, concurrency=config.parallel
-    )
-    return benchmark, judge
 
 
 def open_models(config: MergeConfig, caches: Caches) -> Merge:

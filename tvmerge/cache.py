@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,6 +71,20 @@ class ContentCache:
         with self._cache.transact(retry=True):
             for key, value in values.items():
                 self._cache.set(key, _pack(value), retry=True)
+
+    def sound(self, key: str) -> bool:
+        """Whether the row of `key` can be read and is as it was written."""
+        return self.get(key) is not None
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove rows."""
+        with self._cache.transact(retry=True):
+            for key in keys:
+                self._cache.delete(key, retry=True)
+
+    def volume(self) -> int:
+        """Bytes on the disk."""
+        return int(self._cache.volume())
 
     def __contains__(self, key: str) -> bool:
         return key in self._cache

@@ -13,6 +13,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.files import safe_name
 
 SAMPLERS = ("TPE", "CMA-ES")
+JUDGE_MODES = ("single", "pairwise")
 MODES = ("all", "layer", "parameter")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
@@ -26,7 +27,7 @@ class Option:
         help: What it means, for `--help`.
         choices: The values allowed, or empty for any.
         aliases: Other names of its flag.
-        many: A list of `kind`; written as a comma-separated list on the command line.
+        many: A list of `kind`; its flag takes a comma-separated list and may be repeated.
     """
 
     kind: type
@@ -65,14 +66,40 @@ class MergeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeConfig:
-    """The settings that decide what is asked and who judges."""
+    """The settings that decide what is asked, who judges, and how."""
 
     bench_name: str
-    judge: str = "gpt-4"
+    judge: tuple[str, ...] = ("gpt-4",)
     judge_base_url: str | None = None
     judge_file: str | None = None
+    judge_mode: str = "single"
+    judge_samples: int | None = None
+    judge_reasks: int = 3
+    judge_patience: float = 600.0
+    judge_rpm: int | None = None
+    judge_tpm: int | None = None
+    judge_rpd: int | None = None
+    wait_for_quota: bool = False
+    max_cost: float | None = None
+    max_judge_calls: int | None = None
+    min_japanese: float | None = None
+    non_japanese_penalty: float = 3.0
     parallel: int = 1
     assets: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
+        for name in ("judge_reasks", "judge_patience", "max_cost", "max_judge_calls", "non_japanese_penalty"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ConfigError(f"{name} must not be negative, got {value:g}")
+        if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
+            raise ConfigError(f"min_japanese must lie between 0 and 1, got {self.min_japanese:g}")
+        if len(set(self.judge)) < len(self.judge) or not self.judge:
+            raise ConfigError(f"name each judge of the panel once, got {', '.join(self.judge) or 'none'}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +110,31 @@ class RunConfig:
     base_model: str = _option(str, "Model the tuned model was tuned from.")
     tuned_model: str = _option(str, "Model that has the skill; the task vector is tuned - base.")
     bench_name: str = _option(str, "Benchmark: a name of `tvmerge list benchmarks`, or a folder.")
-    judge: str = _option(
+    judge: tuple[str, ...] = _option(
         str,
-        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file.",
-        "gpt-4",
+        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",
+        ("gpt-4",),
         aliases=("judge-model", "judge-model-name"),
+        many=True,
     )
     judge_base_url: str | None = _option(str, "URL of an OpenAI-compatible server to ask instead.", None)
     judge_file: str | None = _option(str, "Judge prompts in FastChat's format.", None)
+    judge_mode: str = _option(
+        str, "Rate answers, or compare them with those of weight 0.", "single", choices=JUDGE_MODES
+    )
+    judge_samples: int | None = _option(int, "Independent ratings of each turn; default: 1.", None)
+    judge_reasks: int = _option(int, "How often a reply without a rating is asked for again.", 3)
+    judge_patience: float = _option(float, "Seconds in which a failing call is tried again.", 600.0)
+    judge_rpm: int | None = _option(int, "Most requests a minute; default: learnt from the provider.", None)
+    judge_tpm: int | None = _option(int, "Most tokens a minute; default: learnt from the provider.", None)
+    judge_rpd: int | None = _option(int, "Most requests a day; default: no limit.", None)
+    wait_for_quota: bool = _option(bool, "Wait for the next day's requests instead of stopping.", False)
+    max_cost: float | None = _option(float, "Most USD the judges may cost; default: no limit.", None)
+    max_judge_calls: int | None = _option(int, "Most calls of the judges; default: no limit.", None)
+    min_japanese: float | None = _option(
+        float, "Least share of Japanese script in an answer; default: not enforced.", None
+    )
+    non_japanese_penalty: float = _option(float, "Points taken off under --min-japanese.", 3.0)
     parallel: int = _option(int, "Judgments in flight at once.", 1)
     weight_min: float = _option(float, "Smallest weight.", 0.0)
     weight_max: float = _option(float, "Largest weight.", 2.0)
@@ -129,7 +173,8 @@ class RunConfig:
     grace: float = _option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0)
 
     def __post_init__(self) -> None:
-        for name in ("n_trials", "trials_in_flight", "parallel", "max_new_tokens", "batch_tokens"):
+        _ = self.judging  # checks its own settings
+        for name in ("n_trials", "trials_in_flight", "max_new_tokens", "batch_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("holdout", "min_coverage"):
@@ -220,9 +265,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _checked(file: Path, key: str, value: Any, option: Option) -> Any:
     if option.many:
-        if not isinstance(value, list):
-            raise ConfigError(f"{file}: {key} must be a list of {option.kind.__name__}")
-        return tuple(_scalar(file, key, item, option) for item in value)
+        items = value if isinstance(value, list) else [value]
+        return tuple(_scalar(file, key, item, option) for item in items)
     return _scalar(file, key, value, option)
 
 

@@ -15,7 +15,7 @@ def demo_defaults() -> dict[str, Any]:
         "base_model": str(models / "base"),
         "tuned_model": str(models / "tuned"),
         "bench_name": "demo",
-        "judge": "rules",
+        "judge": ("rules",),
         "study_name": "demo",
         "n_trials": 120,
         "trials_in_flight": 2,

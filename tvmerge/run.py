@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import aclosing, closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from tvmerge.confirmation import Entrant, choose, confirm
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.evaluation.statistics import coverage, estimate
 from tvmerge.files import write_json
+from tvmerge.judging.panel import agreement
 from tvmerge.locking import locked
 from tvmerge.orchestrator import search
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
@@ -36,6 +38,7 @@ async def optimize(config: RunConfig) -> RunResult:
     with locked(config.run_folder), closing(Caches()) as caches, Progress() as progress:
         run = await asyncio.to_thread(build_run, config, caches, progress.note)
         try:
+            await _answer_baseline(run)
             started = time.perf_counter()
             await _search(run, progress)
             seconds = time.perf_counter() - started
@@ -48,8 +51,18 @@ async def optimize(config: RunConfig) -> RunResult:
     return result
 
 
+async def _answer_baseline(run: Run) -> None:
+    """For pairwise judging: the untouched target's answers, which all others are compared with."""
+    if run.jury.baseline is None:
+        return
+    questions = (*run.search_questions, *run.holdout_questions)
+    async with aclosing(run.pool.answer(run.space.uniform(0.0), questions, run.sampling)) as stream:
+        async for answers in stream:
+            run.jury.baseline.update({a.question_id: a for a in answers if a.sample == 0})
+
+
 async def _search(run: Run, progress: Progress) -> None:
-    evidence = Evidence(run.config.run_folder, run.judge.name, [str(n) for n in range(run.study.told)])
+    evidence = Evidence(run.config.run_folder, run.jury.judge.name, [str(n) for n in range(run.study.told)])
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
         evidence.keep(str(trial.number), evaluation)
@@ -67,7 +80,7 @@ async def _search(run: Run, progress: Progress) -> None:
 
 async def _confirm(run: Run, progress: Progress) -> tuple[Contender, ...]:
     entrants = choose(run.space, run.study.trials)
-    evidence = Evidence(run.config.run_folder / "holdout", run.judge.name)
+    evidence = Evidence(run.config.run_folder / "holdout", run.jury.judge.name)
 
     def scored(entrant: Entrant, evaluation: Evaluation) -> None:
         evidence.keep(entrant.model, evaluation)
@@ -92,8 +105,8 @@ def score(evaluation: Evaluation, min_coverage: float) -> Outcome:
 def _result(run: Run, contenders: tuple[Contender, ...], seconds: float) -> RunResult:
     return RunResult(
         study=run.config.study,
-        benchmark=run.benchmark,
-        judge=run.judge.name,
+        benchmark=run.jury.benchmark.name,
+        judge=run.jury.judge.name,
         models=run.models.identities,
         weight_range=(run.space.low, run.space.high),
         contenders=contenders,
@@ -101,7 +114,18 @@ def _result(run: Run, contenders: tuple[Contender, ...], seconds: float) -> RunR
         settings=asdict(run.config),
         output=str(run.config.model_folder),
         seconds=seconds,
+        usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
+        agreement=_agreement(contenders),
     )
+
+
+def _agreement(contenders: Sequence[Contender]) -> dict[str, float | None] | None:
+    """How far the judges of a panel agree on the answers of the final comparison."""
+    found = agreement([j for sample in c.samples for j in sample.judgments] for c in contenders)
+    if found is None:
+        return None
+    alpha = None if math.isnan(found.alpha) else round(found.alpha, 4)
+    return {"units": found.units, "mean_difference": round(found.difference, 4), "alpha": alpha}
 
 
 def _write(run: Run, result: RunResult) -> None:

@@ -9,11 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.build import Note, build_judge
 from tvmerge.caches import Caches
-from tvmerge.errors import AssetError
+from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
 from tvmerge.evaluation.statistics import by_category, by_turn, coverage, estimate
+from tvmerge.jury import Note, assemble
 from tvmerge.ratings import Ratings, all_rated
 from tvmerge.records import Judgment, Question
 from tvmerge.report.judged import JudgedModel
@@ -27,13 +27,14 @@ GRACE = 30.0
 
 
 async def judge_answers(
-    config: JudgeConfig, files: Sequence[Path], out: Path | None, note: Note
+    config: JudgeConfig, files: Sequence[Path], baseline: Path | None, out: Path | None, note: Note
 ) -> tuple[JudgedModel, ...]:
     """Rate the answers in `files`, which are in FastChat's model_answer format.
 
     Args:
-        config: What was asked and who judges.
+        config: What was asked, who judges and how.
         files: One file a model.
+        baseline: The answers to compare with, for pairwise judging.
         out: Where the judgments are written, in FastChat's model_judgment format.
         note: Tells the user something in passing.
 
@@ -41,25 +42,28 @@ async def judge_answers(
         UserError: A file, the benchmark or the judge is not usable.
         ProviderError, BudgetError: The judge cannot go on; what it said so far is cached.
     """
+    if (config.judge_mode == "pairwise") != (baseline is not None):
+        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
     with closing(Caches()) as caches:
-        benchmark, judge = await asyncio.to_thread(build_judge, config, caches, note)
+        jury = await asyncio.to_thread(assemble, config, caches, note)
         try:
-            models = [read_answers(path, benchmark.questions) for path in files]
+            models = [read_answers(path, jury.benchmark.questions) for path in files]
             _check_names(models)
-            judged = await _judge_all(judge, models, benchmark.questions)
+            if baseline is not None and jury.baseline is not None:
+                compared = read_answers(baseline, jury.benchmark.questions).answers
+                jury.baseline.update({answer.question_id: answer for answer in compared})
+            judged = await _judge_all(jury.judge, models, jury.benchmark.questions)
         finally:
-            await judge.close()
+            await jury.judge.close()
     if out is not None:
-        rows = (
-            (model.model, judgment) for model, row in zip(models, judged, strict=True) for judgment in row
-        )
-        write_judgments(out, rows, time.time())
+        pairs = zip(models, judged, strict=True)
+        write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
     return tuple(
         JudgedModel(
             model=model.model,
             overall=estimate(row),
             by_turn=by_turn(row),
-            by_category=by_category(row, benchmark.questions),
+            by_category=by_category(row, jury.benchmark.questions),
             coverage=coverage(row),
         )
         for model, row in zip(models, judged, strict=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from tvmerge import __version__
+from tvmerge.cli.cache import cache
 from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
 from tvmerge.cli.merge import merge
@@ -36,7 +37,7 @@ def app() -> None:
     """
 
 
-for command in (optimize, demo, merge, judge, list_assets):
+for command in (optimize, demo, merge, judge, list_assets, cache):
     app.add_command(command)
 
 

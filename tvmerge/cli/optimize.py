@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tvmerge.cli.options import run_options
+from tvmerge.cli.options import given, run_options
 
 
 @click.command()
@@ -32,7 +32,7 @@ def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any]) -> 
     from tvmerge.config import load_config
     from tvmerge.run import optimize as run_optimize
 
-    config = load_config(flags, file, defaults)
+    config = load_config(given(flags), file, defaults)
     result = asyncio.run(run_optimize(config))
     _show(result, config.run_folder)
 
@@ -41,8 +41,11 @@ def _show(result: Any, folder: Path) -> None:
     from rich.console import Console
 
     from tvmerge.report.table import result_table
+    from tvmerge.report.usage import usage_lines
 
     console = Console()
     console.print(result_table(result))
+    for line in usage_lines(result.usage, result.agreement):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     console.print(f"model:  {result.output}", highlight=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,26 +32,47 @@ class _CommaSeparated(click.ParamType[Any]):
 
 
 def run_options(command: F) -> F:
-    """Give a command a flag for every setting of a run, and `--config`.
-
-    A flag that is not given is None, so that the config file or the default can decide.
-    """
-    for key, (option, default) in reversed(options().items()):
-        command = _flag(key, option, default)(command)
+    """Give a command a flag for every setting of a run, and `--config`."""
     config = click.option(
         "--config",
         type=click.Path(path_type=Path),
         help="TOML file with the same settings as keys; flags win.",
     )
-    return config(command)
+    return config(setting_options(options())(command))
+
+
+def setting_options(keys: Iterable[str]) -> Callable[[F], F]:
+    """Give a command a flag for each of these settings.
+
+    A flag that is not given is None, so that the config file or the default can decide.
+    """
+    known = options()
+
+    def decorate(command: F) -> F:
+        for key in reversed(list(keys)):
+            command = _flag(key, *known[key])(command)
+        return command
+
+    return decorate
+
+
+def given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given; those of a repeated list joined."""
+    joined = {
+        key: tuple(item for part in value for item in part) or None if isinstance(value, tuple) else value
+        for key, value in flags.items()
+    }
+    return {key: value for key, value in joined.items() if value is not None}
 
 
 def _flag(key: str, option: Option, default: Any) -> Callable[[F], F]:
     names = [f"--{name.replace('_', '-')}" for name in (key, *option.aliases)]
     if option.kind is bool:
         return click.option(*names, key, is_flag=True, default=None, help=option.help)
-    shown = "" if default in (MISSING, None, ()) or "default:" in option.help else f"  [default: {default}]"
-    return click.option(*names, key, type=_type(option), default=None, help=option.help + shown)
+    text = option.help
+    if default not in (MISSING, None, ()) and "default:" not in text:
+        text += f"  [default: {','.join(default) if option.many else default}]"
+    return click.option(*names, key, type=_type(option), multiple=option.many, default=None, help=text)
 
 
 def _type(option: Option) -> click.ParamType[Any] | type:

@@ -67,6 +67,8 @@ class RunResult:
         settings: The run's settings, for the record.
         output: Where the merged model was written, for people.
         seconds: Wall time of the search part of this run.
+        usage: What each judge took over all of the study's runs, as plain JSON data.
+        agreement: How far the judges of a panel agree, as plain JSON data; None for one judge.
     """
 
     study: str
@@ -79,6 +81,8 @@ class RunResult:
     settings: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
     seconds: float = 0.0
+    usage: tuple[Mapping[str, Any], ...] = ()
+    agreement: Mapping[str, Any] | None = None
 
     def contender(self, key: ContenderKey) -> Contender | None:
         """The contender called `key`."""
@@ -103,6 +107,7 @@ def as_json(result: RunResult) -> dict[str, Any]:
             "complete": sum(t.state == "COMPLETE" for t in result.trials),
             "failed": sum(t.state == "FAIL" for t in result.trials),
         },
+        "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
         "output": result.output,
         "seconds": round(result.seconds, 3),
         "settings": dict(result.settings),

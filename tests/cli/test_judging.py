@@ -1,0 +1,182 @@
+"""`tvmerge judge`, the judge's flags in a run, and `tvmerge cache`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.openai_server import OpenAIServer
+from tvmerge.cli.app import run
+from tvmerge.evaluation.fastchat import read_judgments
+from tvmerge.records import Judgment, Verdict
+
+QUESTIONS = 6
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    """Two-turn questions with references, and a file of answers to them."""
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    rows = [
+        {
+            "question_id": i,
+            "category": "writing" if i % 2 else "math",
+            "turns": [f"{i}たす2は？", "では、それに1をたすと？"],
+            "reference": [f"{i + 2}", f"{i + 3}"],
+        }
+        for i in range(QUESTIONS)
+    ]
+    write_lines(folder / "question.jsonl", rows)
+    for model, first in (("good", "{}です。"), ("english", "it is {}.")):
+        answers = [
+            {"question_id": str(i), "choices": [{"index": 0, "turns": [first.format(i + 2), "?です。"]}]}
+            for i in range(QUESTIONS)
+        ]
+        write_lines(tmp_path / f"{model}.jsonl", answers)
+    return folder
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
+
+
+def judge(bench: Path, *more: str) -> int:
+    answers = [f"--answers={bench.parent / name}.jsonl" for name in ("good", "english")]
+    return run(["judge", f"--bench-name={bench}", *answers, *more])
+
+
+def score_of(judgment: Judgment) -> float:
+    assert isinstance(judgment, Verdict)
+    return judgment.score
+
+
+def test_answers_are_rated_and_written_in_fastchats_format(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "judgments.jsonl"
+    assert judge(bench, "--judge=rules", f"--out={out}") == 0
+    screen = capsys.readouterr().out
+    for row in ("good", "english", "all", "turn 1", "turn 2", "writing", "math", "coverage"):
+        assert row in screen
+    judged = read_judgments(out)
+    assert len(judged) == 2 * QUESTIONS * 2
+    means = {m: [score_of(j) for name, j in judged if name == m] for m, _ in judged}
+    assert sum(means["good"]) > sum(means["english"])
+
+
+def test_a_second_judgment_of_the_same_answers_is_free(bench: Path, tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        flags = ["--judge=gpt-4o", f"--judge-base-url={server.base_url}", "--parallel=8"]
+        assert judge(bench, *flags, f"--out={tmp_path / 'a'}") == 0
+        paid = server.answered
+        assert judge(bench, *flags, f"--out={tmp_path / 'b'}") == 0
+        assert server.answered == paid
+    first, second = read_judgments(tmp_path / "a"), read_judgments(tmp_path / "b")
+    assert first == second
+    assert "secret-key" not in (tmp_path / "a").read_text(encoding="utf-8")
+
+
+def test_samples_and_a_panel_give_more_judgments(bench: Path, tmp_path: Path) -> None:
+    with OpenAIServer() as server:
+        flags = [f"--judge-base-url={server.base_url}", f"--out={tmp_path / 'out'}"]
+        assert judge(bench, "--judge=gpt-4o", "--judge=gpt-4.1", "--judge-samples=2", *flags) == 0
+    judged = read_judgments(tmp_path / "out")
+    assert len(judged) == 2 * QUESTIONS * 2 * 2 * 2
+    assert {judgment.judge for _, judgment in judged} == {"gpt-4o", "gpt-4.1"}
+
+
+def test_pairs_are_compared_with_a_baseline(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prefers_the_longer(prompt: str) -> str:
+        return "[[A]]" if prompt.index("it is") < prompt.index("です。") else "[[B]]"
+
+    with OpenAIServer(reply=prefers_the_longer) as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-mode=pairwise"]
+        assert judge(bench, *flags) == 2
+        assert "--baseline FILE" in capsys.readouterr().err
+        baseline = f"--baseline={bench.parent / 'good.jsonl'}"
+        assert judge(bench, *flags, baseline, f"--out={tmp_path / 'out'}") == 0
+    scores = {model: set[float]() for model in ("good", "english")}
+    for model, judgment in read_judgments(tmp_path / "out"):
+        if judgment.turn == 1:
+            scores[model].add(score_of(judgment))
+    assert scores == {"good": {0.5}, "english": {1.0}}
+
+
+def test_a_budget_ends_a_run_cleanly_and_a_larger_one_goes_on(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    with OpenAIServer() as server:
+        flags = [
+            *("optimize", f"--bench-name={bench}", "--judge=gpt-4o", f"--judge-base-url={server.base_url}"),
+            *(f"--{role}-model={demo_models / role}" for role in ("target", "base", "tuned")),
+            *(f"--run-dir={folder}", "--study-name=s", "--n-trials=3", "--max-new-tokens=8", "--holdout=0"),
+        ]
+        assert run([*flags, "--max-judge-calls=20"]) == 2
+        assert "budget" in capsys.readouterr().err
+        assert server.answered <= 20
+        assert run([*flags, "--max-judge-calls=500"]) == 0
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        usage = result["judging"]["usage"][0]
+        assert usage["calls"] == server.answered
+        assert usage["cache_hits"] > 0
+        assert "calls" in capsys.readouterr().out
+        assert run([*flags, "--max-cost=0"]) == 0  # all is cached: nothing more is spent
+
+
+def test_a_run_compares_with_the_untouched_target(bench: Path, demo_models: Path, tmp_path: Path) -> None:
+    with OpenAIServer(reply=lambda _: "[[A]]") as server:
+        flags = [
+            *("optimize", f"--bench-name={bench}", "--judge=gpt-4o", f"--judge-base-url={server.base_url}"),
+            *(f"--{role}-model={demo_models / role}" for role in ("target", "base", "tuned")),
+            *(f"--run-dir={tmp_path / 'run'}", "--n-trials=2", "--max-new-tokens=8", "--holdout=0"),
+        ]
+        assert run([*flags, "--judge-mode=pairwise", "--parallel=4"]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    # This judge prefers whatever stands first: both orders disagree, so all are ties.
+    assert result["search"]["weight_0"]["mean"] == 0.5
+    assert result["search"]["weight_1"]["mean"] == 0.5
+
+
+def test_answers_that_are_not_in_japanese_lose_points_where_asked(bench: Path, tmp_path: Path) -> None:
+    for name, more in (("plain", []), ("strict", ["--min-japanese=0.5", "--non-japanese-penalty=2"])):
+        assert judge(bench, "--judge=rules", f"--out={tmp_path / name}", *more) == 0
+    plain, strict = read_judgments(tmp_path / "plain"), read_judgments(tmp_path / "strict")
+    for (model, before), (_, after) in zip(plain, strict, strict=True):
+        lost = score_of(before) - score_of(after)
+        english = model == "english" and before.turn == 1
+        assert (lost > 0) == (english and score_of(before) > 1)
+
+
+def test_the_cache_can_be_looked_into(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer() as server:
+        assert judge(bench, "--judge=gpt-4o", f"--judge-base-url={server.base_url}") == 0
+        paid = server.answered
+    capsys.readouterr()
+    assert run(["cache", "stats"]) == 0
+    assert f"{paid} rows" in capsys.readouterr().out
+    assert run(["cache", "verify"]) == 0
+    assert run(["cache", "export", f"--out={tmp_path / 'rows.jsonl'}"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == paid
+    capsys.readouterr()
+    assert run(["cache", "explain", rows[0]["key"][:12]]) == 0
+    assert rows[0]["value"]["reply"]["text"].splitlines()[0] in capsys.readouterr().out
+    assert run(["cache", "explain", "nothing"]) == 2
+    assert run(["cache", "prune"]) == 0
+    assert "0 rows dropped" in capsys.readouterr().out
+    assert run(["cache", "prune", "--kind=judgments", "--yes"]) == 0
+    assert f"{paid} rows dropped" in capsys.readouterr().out

@@ -1,0 +1,105 @@
+"""`tvmerge cache`: look into what was paid for, check it, take it out, throw it away."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tvmerge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tvmerge.cache import ContentCache
+
+KINDS = ("answers", "judgments", "digests")
+
+
+@click.group()
+def cache() -> None:
+    """Look after the cache of answers and paid judgments (TVMERGE_CACHE_DIR)."""
+
+
+@cache.command()
+def stats() -> None:
+    """Show what is stored, and where."""
+    from tvmerge.caches import cache_folder
+
+    click.echo(f"folder: {cache_folder()}")
+    for kind, opened in _opened():
+        click.echo(f"{kind:10} {len(opened):>9,} rows  {opened.volume() / 1e6:>10,.1f} MB")
+
+
+@cache.command()
+@click.argument("key")
+def explain(key: str) -> None:
+    """Show the row whose key begins with KEY: all that made it, and its value."""
+    found = 0
+    for kind, opened in _opened():
+        for name in opened:
+            if name.startswith(key):
+                found += 1
+                _print({"kind": kind, "key": name, "value": opened.get(name)})
+    if not found:
+        raise ConfigError(f"no key of the cache begins with '{key}'; `tvmerge cache export` lists them")
+
+
+@cache.command()
+def verify() -> None:
+    """Read every row; say which are damaged, and exit with 2 if any are."""
+    damaged = [f"{kind} {key}" for kind, opened in _opened() for key in opened if not opened.sound(key)]
+    for line in damaged:
+        click.echo(line)
+    if damaged:
+        raise ConfigError(
+            f"{len(damaged)} rows are damaged and count as missing; `tvmerge cache prune` drops them"
+        )
+    click.echo("every row is sound")
+
+
+@cache.command()
+@click.option("--kind", type=click.Choice(KINDS), default="judgments", show_default=True, help="Which rows.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; without it, standard output.")
+def export(kind: str, out: Path | None) -> None:
+    """Write the rows as JSON lines, keys and all that made them included."""
+    from tvmerge.files import jsonl_line, write_text
+
+    for name, opened in _opened():
+        if name == kind:
+            rows = ({"key": key, "value": opened.get(key)} for key in opened if opened.sound(key))
+            text = "".join(map(jsonl_line, rows))
+    if out is not None:
+        write_text(out, text)
+    else:
+        click.echo(text, nl=False)
+
+
+@cache.command()
+@click.option("--kind", type=click.Choice(KINDS), help="Drop all rows of a kind instead of the damaged ones.")
+@click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
+def prune(kind: str | None, yes: bool) -> None:
+    """Drop damaged rows, or with --kind everything of a kind. Judgments were paid for."""
+    if kind is not None and not yes:
+        click.confirm(f"drop all {kind}?", abort=True)
+    dropped = 0
+    for name, opened in _opened():
+        doomed = [key for key in opened if name == kind or not opened.sound(key)]
+        opened.drop(doomed)
+        dropped += len(doomed)
+    click.echo(f"{dropped} rows dropped")
+
+
+def _opened() -> Iterator[tuple[str, ContentCache]]:
+    from tvmerge.caches import Caches
+
+    with closing(Caches()) as caches:
+        for kind in KINDS:
+            yield kind, getattr(caches, kind)
+
+
+def _print(data: object) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
