@@ -21,6 +21,21 @@ _SIZES: dict[str, Any] = {
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
+_IMAGES: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+_LINEAR_ATTENTION: dict[str, Any] = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "layer_types": ["linear_attention", "full_attention"],
+}
 _GPT2: dict[str, Any] = {
     "vocab_size": 64,
     "n_embd": 32,
@@ -30,6 +45,11 @@ _GPT2: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+
+
+_HEADS: dict[str, Any] = {"head_dim": 8}
+_HALF_ROPE: dict[str, Any] = {"partial_rotary_factor": 0.5}
+_PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 
 
 def config_of(family: str, **changes: Any) -> PreTrainedConfig:
@@ -50,6 +70,24 @@ def config_of(family: str, **changes: Any) -> PreTrainedConfig:
         "phi3": lambda: transformers.Phi3Config(**_SIZES),
         "cohere": lambda: transformers.CohereConfig(**_SIZES),
         "mixtral": lambda: transformers.MixtralConfig(**_SIZES, num_local_experts=3),
+        "gemma3": lambda: transformers.Gemma3Config(
+            text_config={**_SIZES, "head_dim": 8}, vision_config=_IMAGES, mm_tokens_per_image=4
+        ),
+        "qwen3_moe": lambda: transformers.Qwen3MoeConfig(
+            **_SIZES, **_HEADS, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2
+        ),
+        "phi4": lambda: transformers.Phi3Config(**_SIZES, **_HALF_ROPE),
+        "qwen3_5_text": lambda: transformers.Qwen3_5TextConfig(**_SIZES, head_dim=8, **_LINEAR_ATTENTION),
+        "gemma4_text": lambda: transformers.Gemma4TextConfig(
+            **_SIZES,
+            head_dim=8,
+            layer_types=["sliding_attention", "full_attention"],
+            vocab_size_per_layer_input=64,
+            hidden_size_per_layer_input=4,
+        ),
+        "gpt_oss": lambda: transformers.GptOssConfig(
+            **_SIZES, head_dim=8, num_local_experts=4, num_experts_per_tok=2, rope_parameters=_PLAIN_ROPE
+        ),
     }
     config = makers[family]()
     for key, value in changes.items():
@@ -69,7 +107,14 @@ FAMILIES = (
     "phi3",
     "cohere",
     "mixtral",
+    "gemma3",
+    "qwen3_moe",
+    "phi4",
+    "qwen3_5_text",
+    "gemma4_text",
+    "gpt_oss",
 )
+"""Every family that is tested; `gemma3` is Gemma 3 in its vision wrapper, `phi4` Phi-4 as published."""
 
 
 def random_model(

@@ -17,18 +17,33 @@ from tests.merging.families import FAMILIES, saved_model
 from tvmerge.cache import ContentCache
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.groups import Mode, group_tensors
-from tvmerge.merging.merge import TaskVectorMerger
+from tvmerge.merging.deltas import Operand
+from tvmerge.merging.merge import RecipeMerger
+from tvmerge.merging.plan import Plan
+from tvmerge.merging.request import TaskVector
+from tvmerge.merging.rules import GroupRules, Mode
+from tvmerge.merging.soundness import check_plan
+from tvmerge.merging.vectors import OpenVector, lay_out
 from tvmerge.protocols import Merger
 from tvmerge.records import Recipe
 
 Trio = tuple[Checkpoint, Checkpoint, Checkpoint]
 
 
-def _merger(models: Trio, mode: Mode = "layer", **options: Any) -> TaskVectorMerger:
-    target = models[0]
-    groups = group_tensors(target.structure, target.structure.arrange(target.specs), mode)
-    return TaskVectorMerger(*models, groups, **options)
+def _plan(models: Trio, mode: Mode = "layer") -> Plan:
+    target, base, tuned = models
+    settings = TaskVector(tuned=tuned.name, base=base.name, rules=GroupRules(mode))
+    laid = lay_out(target, [OpenVector(settings, base, tuned)])
+    copies = {name: Operand(target, name) for name in laid.unchanged}
+    return Plan(laid.rows, copies, {"target": target, "base": base, "tuned": tuned}, extra=laid.extra)
+
+
+def _merger(models: Trio, mode: Mode = "layer", **options: Any) -> RecipeMerger:
+    return RecipeMerger(_plan(models, mode), **options)
+
+
+def _verify(models: Trio) -> None:
+    check_plan(_plan(models))
 
 
 def _even(merger: Merger, weight: float) -> Recipe:
@@ -52,9 +67,12 @@ def test_every_family_merges_as_the_formula_says(family: str, limit: int, tmp_pa
     )
     models = target, base, tuned
     merger = _merger(models, "all", resident_limit=limit)
+    idle = [name for name in target.specs if name not in merger.group_names]
+    assert all(name.startswith(("vision_tower", "multi_modal")) for name in idle)
     weights = {name: 0.1 * index - 0.7 for index, name in enumerate(merger.group_names)}
     merged = dict(merger.merge(Recipe(weights)))
-    assert list(merged) == list(merger.group_names)
+    assert merged.keys() == target.specs.keys()
+    assert all(torch.equal(merged[name], target.tensor(name)) for name in idle)
     for name, weight in weights.items():
         assert torch.equal(merged[name], _by_hand(models, name, weight, torch.bfloat16)), name
 
@@ -201,9 +219,8 @@ def test_a_source_that_is_not_finite_is_named_before_any_merge(
     bad[7, 5] = value
     models = list(llamas)
     models[place] = _edited(llamas[place], tmp_path / "bad", {"model.layers.1.mlp.up_proj.weight": bad})
-    merger = _merger((models[0], models[1], models[2]))
     with pytest.raises(CheckpointError, match=r"bad: tensor 'model\.layers\.1\.mlp\.up_proj\.weight' holds"):
-        merger.verify()
+        _verify((models[0], models[1], models[2]))
 
 
 def test_sound_models_pass_and_are_remembered_by_content(
@@ -212,9 +229,9 @@ def test_sound_models_pass_and_are_remembered_by_content(
     cache = ContentCache(tmp_path / "cache")
     try:
         target, base, tuned = (_Counting(folder, digest_cache=cache) for folder in llama_folders)
-        _merger((target, base, tuned)).verify()
+        _verify((target, base, tuned))
         assert target.reads == base.reads == tuned.reads == 21
-        _merger((target, base, tuned)).verify()
+        _verify((target, base, tuned))
         assert target.reads == base.reads == tuned.reads == 21
     finally:
         cache.close()
@@ -233,13 +250,13 @@ def test_a_head_that_is_tied_by_name_only_is_refused(tmp_path: Path) -> None:
     embeddings = tied.tensor("model.embed_tokens.weight").clone()
     alike = _edited(tied, tmp_path / "alike", {"lm_head.weight": embeddings})
     merger = _merger((alike, tied, tied))
-    merger.verify()
+    _verify((alike, tied, tied))
     assert "lm_head.weight" not in dict(merger.merge(_even(merger, 1)))
     apart = _edited(tied, tmp_path / "apart", {"lm_head.weight": embeddings + 1})
     with pytest.raises(
         CheckpointError, match=r"ties 'lm_head\.weight' to 'model\.embed_tokens\.weight', but"
     ):
-        _merger((tied, tied, apart)).verify()
+        _verify((tied, tied, apart))
 
 
 def test_the_fingerprint_follows_contents_and_format(llamas: Trio) -> None:
@@ -251,7 +268,9 @@ def test_the_fingerprint_follows_contents_and_format(llamas: Trio) -> None:
         "tuned": tuned.digest,
         "dtype": "own",
         "arithmetic": "float32-v1",
+        "plan": merger.fingerprint["plan"],
     }
+    assert merger.fingerprint["plan"] != _merger(llamas, "parameter").fingerprint["plan"]
     assert len({target.digest, base.digest, tuned.digest}) == 3
     assert _merger(llamas, dtype=torch.bfloat16).fingerprint["dtype"] == "bfloat16"
 

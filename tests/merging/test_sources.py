@@ -45,7 +45,7 @@ def test_a_hub_model_is_fetched_metadata_first_and_its_commit_recorded(
         fetch_weights(source, cache_dir=tmp_path / "cache")
     assert (source.folder / "model.safetensors").read_text() == '"model.safetensors"'
     assert source.identity == f"owner/model@{COMMIT}"
-    assert not {"flax_model.msgpack", "README.md", "pytorch_model.bin"} & set(served.downloads)
+    assert not {"flax_model.msgpack", "pytorch_model.bin"} & set(served.downloads)
 
 
 def test_a_revision_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def test_no_memory_is_taken_for_weights() -> None:
             transformers.ViTConfig(num_hidden_layers=2),
             "ViTForImageClassification is not .* no causal language model",
         ),
-        (transformers.Gemma3Config(), "Gemma3ForConditionalGeneration is not .* it also reads images"),
+        (transformers.LlavaConfig(), "LlavaForConditionalGeneration is not .* it also reads images"),
     ],
 )
 def test_other_kinds_of_models_are_refused_by_name(config: PreTrainedConfig, reason: str) -> None:

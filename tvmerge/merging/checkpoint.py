@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging import layout
@@ -46,7 +45,7 @@ class Checkpoint:
         self.folder = folder
         self.name = name or folder.resolve().name
         self.trust_remote_code = trust_remote_code
-        self.config = _read_json(folder / layout.CONFIG)
+        self.config = layout.read_json(folder / layout.CONFIG)
         self.digest_cache = digest_cache
         self._refuse_quantised_config()
         self._shards = _open_shards(folder, allow_pickle=allow_pickle)
@@ -110,22 +109,6 @@ class Checkpoint:
             )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path.parent} has no {path.name}; is it a model folder as transformers writes them?"
-        ) from error
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path}: expected a JSON object")
-    return data
-
-
 def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:
     # The order is transformers': a single file is preferred to an index.
     if (folder / layout.SAFETENSORS).exists():
@@ -148,13 +131,13 @@ def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:
 
 
 def _hint(folder: Path) -> str:
-    if (folder / "adapter_config.json").exists():
-        return "; it is an adapter (LoRA): merge it into its base model first"
+    if (folder / layout.ADAPTER_CONFIG).exists():
+        return "; it is an adapter (LoRA), which only a tuned model may be"
     return ""
 
 
 def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard]) -> list[Shard]:
-    weight_map = _read_json(index).get("weight_map")
+    weight_map = layout.read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index}: has no 'weight_map'")
     files = sorted({str(file) for file in weight_map.values()})

@@ -1,122 +1,50 @@
-"""Whether three models fit together: from their configurations, then from their files' headers."""
+"""Whether models fit together: from their configurations, then from their files' headers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.dtypes import FLOATS
-from tvmerge.merging.shards import TensorSpec
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoint import Checkpoint
-    from tvmerge.merging.structure import Arrangement, Structure
+    from tvmerge.merging.structure import Arrangement, Place, Structure
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One tensor of the target and its counterparts.
-
-    Attributes:
-        target: Its name in the target checkpoint.
-        base: Its name in the base checkpoint.
-        tuned: Its name in the tuned checkpoint.
-        spec: Its shape, and its format in the target.
-    """
-
-    target: str
-    base: str
-    tuned: str
-    spec: TensorSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """The tensors of three checkpoints, side by side.
-
-    Attributes:
-        rows: The tensors that take a task vector, in model order.
-        unchanged: Names of the target's tensors that are copied: integers, booleans, and `extra`.
-        extra: Names of the target's tensors that the model does not use.
-    """
-
-    rows: tuple[Row, ...]
-    unchanged: tuple[str, ...]
-    extra: tuple[str, ...]
-
-
-def check_compatible(target: Checkpoint, base: Checkpoint, tuned: Checkpoint) -> Alignment:
-    """Lay three checkpoints side by side, from their headers alone.
-
-    Raises:
-        CheckpointError: They do not fit together, or a file is not what its configuration says; names
-            every tensor concerned.
-    """
-    check_structures(target.structure, base.structure, tuned.structure)
-    own, theirs, learnt = (_complete(checkpoint) for checkpoint in (target, base, tuned))
-    in_base = {**theirs.tied, **theirs.names}
-    in_tuned = {**learnt.tied, **learnt.names}
-    odd = [f"{base.name} {name}" for name in own.names if name not in in_base]
-    odd += [f"{tuned.name} {name}" for name in own.names if name not in in_tuned]
-    if odd:
-        raise CheckpointError(f"stored in another layout than in {target.name}: {', '.join(odd)}")
-    floats = {name for name in own.names if (place := target.structure.place(name)) and place.is_float}
-    rows = tuple(
-        Row(name, in_base[canonical], in_tuned[canonical], target.specs[name])
-        for canonical, name in own.names.items()
-        if canonical in floats
-    )
-    whole_numbers = [name for canonical, name in own.names.items() if canonical not in floats]
-    return Alignment(rows, (*whole_numbers, *own.extra), own.extra)
-
-
-def check_structures(target: Structure, base: Structure, tuned: Structure) -> None:
+def check_structures(target: Structure, others: Sequence[Structure], *, any_vocabulary: bool = False) -> None:
     """Check what the configurations alone can tell, before any weight is at hand.
+
+    Args:
+        target: The model that gets task vectors.
+        others: Models that must be built like it.
+        any_vocabulary: Embeddings and head may have other numbers of rows.
 
     Raises:
         CheckpointError: Families or numbers of layers differ, or tensors are missing or of another shape;
             names every one of them.
     """
-    for other in (base, tuned):
-        _check_family(target, other)
-    problems = dict.fromkeys([*_differences(target, base), *_differences(target, tuned)])
+    problems = dict.fromkeys(problem for other in others for problem in _outlines(target, other))
+    if not problems:
+        problems = dict.fromkeys(
+            problem for other in others for problem in _differences(target, other, any_vocabulary)
+        )
     if problems:
+        names = " and ".join(dict.fromkeys(other.name for other in others))
+        hint = _vocabulary_hint(target, *others)
         raise CheckpointError(
-            f"{base.name} and {tuned.name} do not fit {target.name}{_vocabulary_hint(target, base, tuned)}: "
+            f"{names} {'do' if len(others) > 1 else 'does'} not fit {target.name}{hint}: "
             + "; ".join(problems)
         )
 
 
-def _check_family(target: Structure, other: Structure) -> None:
-    if other.model_type != target.model_type:
-        raise CheckpointError(
-            f"{other.name} is a {other.architecture} ({other.model_type}), {target.name} a "
-            f"{target.architecture} ({target.model_type}); all models must be of one family"
-        )
-    if other.layers != target.layers:
-        raise CheckpointError(
-            f"{other.name} has {other.layers} layers, {target.name} has {target.layers}; "
-            "all models must have as many"
-        )
+def complete(checkpoint: Checkpoint) -> Arrangement:
+    """The checkpoint's names, once they and their shapes are known to be what its configuration asks for.
 
-
-def _differences(target: Structure, other: Structure) -> Iterator[str]:
-    for name, place in target.layouts[0].items():
-        found = other.place(name)
-        if found is None:
-            yield f"{other.name} has no {name}"
-        elif found.shape != place.shape:
-            yield f"{name} is {list(found.shape)} in {other.name} and {list(place.shape)} in {target.name}"
-    for name in other.layouts[0]:
-        if name not in target.layouts[0]:
-            tied = f", which {target.name} ties to {target.aliases[name]}" if name in target.aliases else ""
-            yield f"{other.name} has {name} of its own{tied or f', {target.name} has none'}"
-
-
-def _complete(checkpoint: Checkpoint) -> Arrangement:
-    """The checkpoint's names, once they and their shapes are known to be what its configuration asks for."""
+    Raises:
+        CheckpointError: The files do not hold what the configuration says; names every tensor concerned.
+    """
     structure, specs = checkpoint.structure, checkpoint.specs
     arrangement = structure.arrange(specs)
     odd = [f"has no {name}" for name in arrangement.missing]
@@ -132,9 +60,61 @@ def _complete(checkpoint: Checkpoint) -> Arrangement:
     return arrangement
 
 
+def counterparts(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
+    """The target's name of each floating-point tensor -> the other's name of it, in model order.
+
+    Raises:
+        CheckpointError: A file is not what its configuration says, or stores its tensors in another layout.
+    """
+    own, theirs = complete(target), complete(other)
+    known = {**theirs.tied, **theirs.names}
+    odd = [name for canonical, name in own.names.items() if canonical not in known]
+    if odd:
+        raise CheckpointError(
+            f"{other.name} is stored in another layout than {target.name}: {', '.join(odd)}"
+        )
+    return {
+        name: known[canonical]
+        for canonical, name in own.names.items()
+        if (place := target.structure.place(canonical)) is not None and place.is_float
+    }
+
+
+def _outlines(target: Structure, other: Structure) -> Iterator[str]:
+    if other.model_type != target.model_type:
+        yield (
+            f"{other.name} is a {other.architecture} ({other.model_type}), {target.name} a "
+            f"{target.architecture} ({target.model_type}), and all models must be of one family"
+        )
+    if other.layers != target.layers:
+        yield (
+            f"{other.name} has {other.layers} layers, {target.name} has {target.layers}, and all models must "
+            "have as many"
+        )
+
+
+def _differences(target: Structure, other: Structure, any_vocabulary: bool) -> Iterator[str]:
+    for name, place in target.layouts[0].items():
+        found = other.place(name)
+        if found is None:
+            yield f"{other.name} has no {name}"
+        elif not _alike(found, place, any_vocabulary):
+            yield f"{name} is {list(found.shape)} in {other.name} and {list(place.shape)} in {target.name}"
+    for name in other.layouts[0]:
+        if name not in target.layouts[0]:
+            tied = f", which {target.name} ties to {target.aliases[name]}" if name in target.aliases else ""
+            yield f"{other.name} has {name} of its own{tied or f', {target.name} has none'}"
+
+
+def _alike(one: Place, other: Place, any_vocabulary: bool) -> bool:
+    if any_vocabulary and one.by_token and other.by_token:
+        return one.shape[1:] == other.shape[1:]
+    return one.shape == other.shape
+
+
 def _vocabulary_hint(*structures: Structure) -> str:
-    sizes: Mapping[str, int] = {s.name: s.vocabulary for s in structures}
+    sizes = {structure.name: structure.vocabulary for structure in structures}
     if len(set(sizes.values())) == 1:
         return ""
     listing = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    return f" (vocabularies differ: {listing}; choose models with the same tokenizer)"
+    return f" (vocabularies differ: {listing}; --vocab align adds what tokens have in common)"

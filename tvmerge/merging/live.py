@@ -1,57 +1,59 @@
 """Puts a stream of checkpoint tensors into a live transformers model, in place.
 
 Checkpoints and live models mostly name tensors alike; then each tensor is copied as it comes and one tensor
-is held at a time. The same goes for a tensor that is only renamed, or that is a slice of a larger one in
-memory. What transformers rearranges more deeply while it loads (half of Mixtral's fused experts) goes through
-its `from_pretrained`, which knows how, and needs memory for a second model meanwhile.
+is held at a time. The same goes for a tensor that is only renamed, or that is a run of rows of a larger one
+(Mixtral's fused experts). A family whose tensors transformers rearranges more deeply is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import math
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
-from transformers.utils import logging
 
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.deltas import as_rows
+from tvmerge.merging.stream import TensorStream
 
 _State = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """A checkpoint tensor as a part of a live one; stride and offset in elements."""
+    """A checkpoint tensor as consecutive rows of a live one; a row is its last dimension."""
 
     owner: str
+    first: int
     shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
 
     def of(self, state: _State) -> torch.Tensor:
         """The live memory it stands for."""
-        live = state[self.owner]
-        return live.as_strided(self.shape, self.stride, int(live.storage_offset()) + self.offset)
+        rows = as_rows(state[self.owner])
+        n = math.prod(self.shape) // rows.shape[1]
+        return rows[self.first : self.first + n].view(self.shape)
 
 
-# Names and strides only, so that a model moved to another device since is no trouble.
+# Names and numbers only, so that a model moved to another device since is no trouble.
 _slices: WeakKeyDictionary[PreTrainedModel, Mapping[str, _Slice]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
 def load_into(
-    model: PreTrainedModel, stream: Iterable[tuple[str, torch.Tensor]], *, ignore: Collection[str] = ()
+    model: PreTrainedModel, stream: Iterator[tuple[str, torch.Tensor]], *, ignore: Collection[str] = ()
 ) -> None:
     """Overwrite every parameter and stored buffer of `model`.
 
     Args:
         model: The live model, on any device; each tensor is cast to the dtype it has there.
-        stream: Pairs (name in the checkpoint, tensor), each name once.
+        stream: Pairs (name in the checkpoint, tensor), each name once. A `TensorStream` writes into the model
+            directly.
         ignore: Names in the stream that the model has no place for, known to be without effect.
 
     Raises:
@@ -60,25 +62,32 @@ def load_into(
     """
     state = model.state_dict()
     rest = {_place(tensor): tensor.numel() for tensor in state.values()}
-    converted: dict[str, torch.Tensor] = {}
-    for name, tensor in stream:
+    misplaced: list[str] = []
+    pairs = stream.into(partial(_offer, model, state)) if isinstance(stream, TensorStream) else stream
+    for name, tensor in pairs:
         if name in ignore:
             continue
         live = _find(model, state, name)
         if live is None:
-            converted[name] = tensor
+            misplaced.append(name)
             continue
         owner, destination = live
-        _copy(destination, tensor, name, model)
+        if tensor.data_ptr() != destination.data_ptr() or tensor.numel() == 0:
+            _copy(destination, tensor, name, model)
         rest[_place(state[owner])] -= tensor.numel()
-    missing = _uncovered(state, rest)
-    if converted:
-        for name, tensor in _convert(model, state, missing, converted):
-            _copy(state[name], tensor, name, model)
-            rest[_place(state[name])] = 0
-        missing = _uncovered(state, rest)
+    if misplaced:
+        raise CheckpointError(f"{_class(model)} has no place for {', '.join(misplaced)}")
+    missing = [name for name, tensor in state.items() if rest[_place(tensor)] > 0]
     if missing:
         raise CheckpointError(f"the merged model has nothing for {', '.join(missing)} of {_class(model)}")
+
+
+def _offer(model: PreTrainedModel, state: _State, name: str, shape: tuple[int, ...]) -> torch.Tensor | None:
+    """The part of the live model that a tensor of the stream may be written to at once."""
+    live = _find(model, state, name)
+    if live is None or live[1].shape != shape or not live[1].is_contiguous():
+        return None
+    return live[1] if live[1].is_floating_point() else None
 
 
 def _find(model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.Tensor] | None:
@@ -94,26 +103,38 @@ def _find(model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.
 
 
 def _find_slices(model: PreTrainedModel) -> dict[str, _Slice]:
-    """Where transformers renames or cuts tensors as it saves `model`: the checkpoint's name -> the slice."""
-    # A copy without memory, since a conversion that rearranges would copy the model's tensors.
-    live = model.state_dict()
-    shadow = {name: torch.empty_strided(t.shape, t.stride(), device="meta") for name, t in live.items()}
-    owners = {tensor.untyped_storage()._cdata: name for name, tensor in shadow.items()}
-    saved = revert_weight_conversion(model, shadow)
-    return {
-        name: _Slice(owner, tuple(t.shape), t.stride(), int(t.storage_offset()))
-        for name, t in saved.items()
-        if (owner := owners.get(t.untyped_storage()._cdata)) is not None
-    }
+    """Where transformers renames or cuts tensors as it saves `model`: the checkpoint's name -> the slice.
+
+    The rows of all live tensors are numbered, and transformers converts the numbers in place of the rows. A
+    tensor with consecutive numbers is a slice; a tensor without is rearranged more deeply and left out.
+    """
+    first = 0
+    numbered: dict[str, torch.Tensor] = {}
+    starts: list[tuple[int, str]] = []
+    for name, live in model.state_dict().items():
+        shape = (*live.shape[:-1], 1) if live.dim() > 1 else tuple(live.shape)
+        rows = math.prod(shape)
+        numbered[name] = torch.arange(first, first + rows, dtype=torch.int32).view(shape)
+        starts.append((first, name))
+        first += rows
+    state = model.state_dict()
+    slices: dict[str, _Slice] = {}
+    for name, rows_of in revert_weight_conversion(model, numbered).items():
+        numbers = rows_of.reshape(-1)
+        if not len(numbers) or not torch.equal(numbers, numbers[0] + torch.arange(len(numbers))):
+            continue
+        start, owner = starts[bisect_right(starts, (int(numbers[0]), chr(0x10FFFF))) - 1]
+        live = state[owner]
+        if live.dim() > 1 and rows_of.shape[-1:] != (1,):  # its rows became columns
+            continue
+        shape = (*rows_of.shape[:-1], live.shape[-1]) if live.dim() > 1 else tuple(rows_of.shape)
+        slices[name] = _Slice(owner, int(numbers[0]) - start, shape)
+    return slices
 
 
 def _place(tensor: torch.Tensor) -> tuple[int, int]:
     # Tied tensors are one place under two names.
     return tensor.untyped_storage().data_ptr(), int(tensor.storage_offset())
-
-
-def _uncovered(state: _State, rest: Mapping[tuple[int, int], int]) -> list[str]:
-    return [name for name, tensor in state.items() if rest[_place(tensor)] > 0]
 
 
 def _copy(live: torch.Tensor, tensor: torch.Tensor, name: str, model: PreTrainedModel) -> None:
@@ -125,49 +146,5 @@ def _copy(live: torch.Tensor, tensor: torch.Tensor, name: str, model: PreTrained
     live.copy_(tensor)
 
 
-def _convert(
-    model: PreTrainedModel, state: _State, missing: Collection[str], converted: _State
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors of `missing`, made by transformers from the checkpoint tensors `converted`."""
-    covered = {name: tensor for name, tensor in state.items() if name not in missing}
-    factory: Any = type(model)
-    try:
-        with _quiet():
-            # What is in place already goes along, so that only `missing` is made.
-            loaded, report = factory.from_pretrained(
-                None,
-                config=model.config,
-                state_dict=covered | dict(converted),
-                dtype=model.dtype,
-                output_loading_info=True,
-            )
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"transformers cannot make {', '.join(missing)} of {_class(model)} from {', '.join(converted)}"
-        ) from error
-    if report["unexpected_keys"]:
-        raise CheckpointError(
-            f"{_class(model)} has no place for {', '.join(sorted(report['unexpected_keys']))}"
-        )
-    fresh = loaded.state_dict()
-    unmade = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    yield from ((name, fresh[name]) for name in missing if name not in unmade)
-
-
 def _class(model: PreTrainedModel) -> str:
     return type(model).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps transformers from printing a progress bar and a loading report for every trial."""
-    log: Any = logging
-    verbosity, bar = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(verbosity)
-        if bar:
-            log.enable_progress_bar()

@@ -1,96 +1,65 @@
-"""From three model references to a merger that is ready, in one call."""
+"""From what the user asks for to a merge that is ready, in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures
+from tvmerge.merging.deltas import Operand
 from tvmerge.merging.digests import DigestCache
-from tvmerge.merging.groups import Mode, group_tensors
-from tvmerge.merging.merge import TaskVectorMerger
+from tvmerge.merging.layout import ADAPTER_CONFIG, read_json
+from tvmerge.merging.lora import Adapter, check_adapter_config
+from tvmerge.merging.merge import RecipeMerger
+from tvmerge.merging.moe.mixture import expert_prefix, lay_out_mixture
+from tvmerge.merging.plan import Plan
+from tvmerge.merging.request import MergeRequest, TaskVector
+from tvmerge.merging.result import Expert, Merge, is_target
+from tvmerge.merging.rules import GroupRules, Mode
+from tvmerge.merging.soundness import check_plan
 from tvmerge.merging.sources import Source, fetch_weights, resolve
 from tvmerge.merging.structure import read_structure
-from tvmerge.merging.writer import SHARD_SIZE, write_model
-from tvmerge.records import Recipe
+from tvmerge.merging.vectors import Laid, OpenVector, lay_out
+from tvmerge.merging.vocabulary import read_vocabulary, share_tokens
+
+__all__ = ["Merge", "open_merge", "open_request"]
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """A merger with the sources it merges.
+def open_request(
+    request: MergeRequest,
+    *,
+    cache_dir: Path | None = None,
+    digest_cache: DigestCache | None = None,
+    verify: bool = True,
+) -> Merge:
+    """Resolve, open, check and lay out everything a request names.
 
-    Attributes:
-        merger: Makes the tensors of a recipe.
-        target: Where the target came from; its folder has configuration and tokenizer.
-        base: Where the base came from.
-        tuned: Where the tuned model came from.
+    Args:
+        request: What is to be merged and how.
+        cache_dir: The hub's cache; its usual place unless given.
+        digest_cache: Where digests of files are remembered.
+        verify: Read all weights now and refuse NaN and infinities.
+
+    Raises:
+        CheckpointError: A model cannot be found or read, or the models do not fit together.
+        ConfigError: The request does not fit the models.
     """
-
-    merger: TaskVectorMerger
-    target: Source
-    base: Source
-    tuned: Source
-
-    @property
-    def group_names(self) -> Sequence[str]:
-        """Names of the weights a recipe has, in model order."""
-        return self.merger.group_names
-
-    @property
-    def fingerprint(self) -> Mapping[str, str]:
-        """Digests of everything but the recipe that decides the merged tensors."""
-        return self.merger.fingerprint
-
-    @property
-    def identities(self) -> dict[str, str]:
-        """What to call each model where no local path may appear."""
-        return {
-            "target": self.target.identity,
-            "base": self.base.identity,
-            "tuned": self.tuned.identity,
-        }
-
-    @property
-    def folders(self) -> tuple[Path, Path, Path]:
-        """Where target, base and tuned lie."""
-        return (self.target.folder, self.base.folder, self.tuned.folder)
-
-    def provenance(self, recipe: Recipe) -> dict[str, object]:
-        """What a merged model was made from and how, as plain JSON data without local paths."""
-        return {
-            "formula": "target + weight * (tuned - base)",
-            **self.identities,
-            "weights": dict(recipe.weights),
-            "fingerprint": dict(self.fingerprint),
-        }
-
-    def write(
-        self,
-        folder: Path,
-        recipe: Recipe,
-        *,
-        owner: str | None = None,
-        overwrite: bool = False,
-        shard_size: int = SHARD_SIZE,
-        texts: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write the merged model of `recipe`; see `writer.write_model` for arguments and errors."""
-        write_model(
-            folder,
-            self.merger.merge(recipe),
-            self.merger.target,
-            specs=self.merger.specs,
-            provenance=self.provenance(recipe),
-            owner=owner,
-            overwrite=overwrite,
-            shard_size=shard_size,
-            sources=(self.base.folder, self.tuned.folder),
-            texts=texts,
-        )
+    sources = _resolve(request, cache_dir)
+    _check_configurations(request, sources)
+    for source in sources.values():
+        fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
+    opened = _Opened(request, sources, digest_cache)
+    merge = (
+        _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)
+    )
+    if verify:
+        check_plan(merge.merger.plan)
+    return merge
 
 
 def open_merge(
@@ -106,45 +75,165 @@ def open_merge(
     digest_cache: DigestCache | None = None,
     verify: bool = True,
 ) -> Merge:
-    """Resolve, open, check and group three models.
+    """Open the plain case: one target, one task vector; see `open_request`."""
+    request = MergeRequest(
+        targets=(target,),
+        vectors=(TaskVector(tuned=tuned, base=base, rules=GroupRules(mode)),),
+        dtype=None if dtype is None else str(dtype).removeprefix("torch."),
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+    )
+    return open_request(request, cache_dir=cache_dir, digest_cache=digest_cache, verify=verify)
 
-    Args:
-        target: Folder or hub id (`owner/name`, `owner/name@revision`) of the model that gets the vector.
-        base: The same for what `tuned` was tuned from.
-        tuned: The same for the model with the skill.
-        mode: How fine the groups are.
-        cache_dir: The hub's cache; its usual place unless given.
-        dtype: What merged tensors are rounded to; None keeps the target's formats.
-        allow_pickle: Also read pickled weights, tensors only.
-        trust_remote_code: Let transformers run modelling code that comes with a model.
-        digest_cache: Where digests of files are remembered.
-        verify: Read all weights now and refuse NaN and infinities.
 
-    Raises:
-        CheckpointError: A model cannot be found or read, or the three do not fit together.
+def _resolve(request: MergeRequest, cache_dir: Path | None) -> dict[str, Source]:
+    """Part in the merge -> the model that plays it: `target`, `base`, `tuned`, and numbered or named ones."""
+    references: dict[str, str] = {}
+    for number, target in enumerate(request.targets):
+        references["target" if len(request.targets) == 1 else f"target.{number}"] = target
+    if request.mixture.base is not None:
+        references["moe_base"] = request.mixture.base
+    sources = {part: resolve(reference, cache_dir=cache_dir) for part, reference in references.items()}
+    for vector in request.vectors:
+        tuned = resolve(vector.tuned, cache_dir=cache_dir)
+        base = vector.base
+        if base is None and tuned.is_adapter:
+            base = read_json(tuned.folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+        if base is None:
+            raise ConfigError(f"the task vector of {vector.tuned} needs the base model it was tuned from")
+        sources[_part(request, vector, "base")] = resolve(base, cache_dir=cache_dir)
+        sources[_part(request, vector, "tuned")] = tuned
+    for part, source in sources.items():
+        if source.is_adapter and not part.endswith("tuned"):
+            raise CheckpointError(f"{source.name} is an adapter (LoRA), which only a tuned model may be")
+    return sources
+
+
+def _part(request: MergeRequest, vector: TaskVector, role: str) -> str:
+    return role if len(request.vectors) == 1 else f"{vector.name}/{role}"
+
+
+def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) -> None:
+    """Check what the configurations tell, so that gigabytes are not downloaded in vain."""
+    for vector in request.vectors:
+        tuned, base = (sources[_part(request, vector, role)] for role in ("tuned", "base"))
+        if tuned.is_adapter:
+            check_adapter_config(read_json(tuned.folder / ADAPTER_CONFIG), tuned.name, base.name)
+    if not any(source.commit for source in sources.values()):
+        return
+    structures = {
+        part: read_structure(source.folder, source.name, trust_remote_code=request.trust_remote_code)
+        for part, source in sources.items()
+        if not source.is_adapter
+    }
+    first, *others = structures.values()
+    check_structures(first, others, any_vocabulary=request.vocabulary != "error")
+    tokens = {
+        part: read_vocabulary(sources[part].folder, structure.name, structure.vocabulary)
+        for part, structure in structures.items()
+    }
+    for vector in request.vectors:
+        pair = [tokens.get(_part(request, vector, role)) for role in ("base", "tuned")]
+        for part in structures:
+            if pair[0] and pair[1] and is_target(part):
+                share_tokens(tokens[part], pair[0], pair[1], request.vocabulary)
+
+
+class _Opened:
+    """The models of a request, each folder opened once.
+
+    Attributes:
+        parts: Part in the merge -> the model that plays it.
+        vectors: The task vectors.
     """
-    sources = [resolve(reference, cache_dir=cache_dir) for reference in (target, base, tuned)]
-    if any(source.commit for source in sources):
-        # What the configurations tell is checked before gigabytes are downloaded.
-        check_structures(
-            *(read_structure(s.folder, s.name, trust_remote_code=trust_remote_code) for s in sources)
-        )
-    for source in sources:
-        fetch_weights(source, cache_dir=cache_dir, allow_pickle=allow_pickle)
-    opened = [
-        Checkpoint(
+
+    def __init__(
+        self, request: MergeRequest, sources: Mapping[str, Source], digest_cache: DigestCache | None
+    ) -> None:
+        self._request, self._digest_cache = request, digest_cache
+        known: dict[Path, Checkpoint] = {}
+        self.parts: dict[str, Checkpoint | Adapter] = {}
+        for part, source in sources.items():
+            if not source.is_adapter:
+                if source.folder not in known:
+                    known[source.folder] = self._open(source)
+                self.parts[part] = known[source.folder]
+        self.vectors = [self._vector(vector, sources) for vector in request.vectors]
+
+    def model(self, part: str) -> Checkpoint:
+        """The whole model that plays a part."""
+        model = self.parts[part]
+        assert isinstance(model, Checkpoint)
+        return model
+
+    def _open(self, source: Source) -> Checkpoint:
+        return Checkpoint(
             source.folder,
             name=source.name,
-            allow_pickle=allow_pickle,
-            trust_remote_code=trust_remote_code,
-            digest_cache=digest_cache,
+            allow_pickle=self._request.allow_pickle,
+            trust_remote_code=self._request.trust_remote_code,
+            digest_cache=self._digest_cache,
         )
-        for source in sources
+
+    def _vector(self, vector: TaskVector, sources: Mapping[str, Source]) -> OpenVector:
+        base, part = self.model(_part(self._request, vector, "base")), _part(self._request, vector, "tuned")
+        if part not in self.parts:
+            self.parts[part] = Adapter(
+                sources[part].folder,
+                base,
+                sources[part].name,
+                allow_pickle=self._request.allow_pickle,
+                digest_cache=self._digest_cache,
+            )
+        return OpenVector(vector, base, self.parts[part])
+
+
+def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:
+    target = opened.model("target")
+    laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
+    plan = _dense_plan(laid, target, opened)
+    return Merge(request, _merger(request, plan), sources, target, matched=laid.matched)
+
+
+def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:
+    targets = [opened.model(f"target.{number}") for number in range(len(request.targets))]
+    base = opened.model("moe_base") if request.mixture.base is not None else None
+    mixture = lay_out_mixture(targets, base, opened.vectors, request)
+    plan = Plan(
+        rows=mixture.rows,
+        copies={},
+        models=dict(opened.parts),
+        constants=mixture.gates,
+        idle={row.name: "no rule gives it one" for row in mixture.rows if not row.terms},
+        settings={"mixture": asdict(request.mixture), "config": mixture.config},
+    )
+    experts = [
+        Expert(
+            target, _merger(request, _dense_plan(laid, target, opened)), expert_prefix(number), mixture.shared
+        )
+        for number, (target, laid) in enumerate(zip(targets, mixture.experts, strict=True))
     ]
-    receiver = opened[0]
-    arrangement = receiver.structure.arrange(receiver.specs)
-    groups = group_tensors(receiver.structure, arrangement, mode)
-    merger = TaskVectorMerger(receiver, opened[1], opened[2], groups, dtype)
-    if verify:
-        merger.verify()
-    return Merge(merger, *sources)
+    return Merge(
+        request,
+        _merger(request, plan),
+        sources,
+        base or targets[0],
+        matched=mixture.matched,
+        mixture_config=mixture.config,
+        experts=tuple(experts),
+    )
+
+
+def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:
+    return Plan(
+        rows=laid.rows,
+        copies={name: Operand(target, name) for name in laid.unchanged},
+        models=dict(opened.parts),
+        extra=laid.extra,
+        idle=laid.idle,
+    )
+
+
+def _merger(request: MergeRequest, plan: Plan) -> RecipeMerger:
+    dtype = None if request.dtype is None else getattr(torch, request.dtype)
+    return RecipeMerger(plan, dtype, arithmetic=request.arithmetic)

@@ -10,9 +10,23 @@ import torch
 from tvmerge.canonical import digest
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.deltas import Operand
+from tvmerge.merging.plan import Model, Plan
 
 
-def check_sound(checkpoint: Checkpoint, names: Sequence[str]) -> None:
+def check_plan(plan: Plan) -> None:
+    """Read every tensor that takes part in a merge once; see `check_sound`."""
+    taking_part: dict[int, dict[str, None]] = {id(model): {} for model in plan.models.values()}
+    for row in plan.rows:
+        operands = [operand for term in row.terms for operand in term.delta.operands]
+        for operand in (row.target, *operands):
+            assert isinstance(operand, Operand)
+            taking_part[id(operand.checkpoint)][operand.name] = None
+    for model in plan.models.values():
+        check_sound(model, list(taking_part.pop(id(model), {})))
+
+
+def check_sound(checkpoint: Model, names: Sequence[str]) -> None:
     """Read tensors and make sure that they are finite, and that tied tensors are alike.
 
     A checkpoint found sound is remembered by its content, and not read again in a later run.
@@ -31,12 +45,13 @@ def check_sound(checkpoint: Checkpoint, names: Sequence[str]) -> None:
         return
     for name in names:
         _check_finite(checkpoint, name)
-    _check_duplicates(checkpoint)
+    if isinstance(checkpoint, Checkpoint):
+        _check_duplicates(checkpoint)
     if cache is not None:
         cache.put(key, True)
 
 
-def _check_finite(checkpoint: Checkpoint, name: str) -> None:
+def _check_finite(checkpoint: Model, name: str) -> None:
     tensor = checkpoint.tensor(name)
     if tensor.numel() == 0:
         return

@@ -14,6 +14,8 @@ from tvmerge.errors import CheckpointError
 from tvmerge.merging import layout
 
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@(?P<revision>[\w./-]+))?")
+_SAFETENSORS = ("model*.safetensors", layout.ADAPTER_WEIGHTS)
+_PICKLES = ("pytorch_model*.bin", layout.PICKLE_INDEX, layout.ADAPTER_PICKLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,16 @@ class Source:
     folder: Path
     name: str
     commit: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """A reference that means the same model wherever it is used: with commit, or an absolute path."""
+        return str(self.folder.resolve()) if self.commit is None else self.identity
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is a LoRA adapter and no whole model."""
+        return (self.folder / layout.ADAPTER_CONFIG).is_file()
 
     @property
     def identity(self) -> str:
@@ -56,8 +68,8 @@ def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
         raise CheckpointError(
             f"'{reference}' is not a folder here, and no hub id (owner/name or owner/name@revision)"
         )
-    folder = _snapshot(match["id"], match["revision"], cache_dir, layout.METADATA_PATTERNS)
-    if not (folder / layout.CONFIG).exists():
+    folder = _snapshot(match["id"], match["revision"], cache_dir, layout.HUB_PATTERNS)
+    if not (folder / layout.CONFIG).exists() and not (folder / layout.ADAPTER_CONFIG).exists():
         raise CheckpointError(
             f"the hub's '{reference}' has no {layout.CONFIG}: no model transformers can read"
         )
@@ -77,9 +89,9 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
     """
     if source.commit is None:
         return
-    _snapshot(source.name, source.commit, cache_dir, ("model*.safetensors",))
-    if allow_pickle and not any(source.folder.glob("model*.safetensors")):
-        _snapshot(source.name, source.commit, cache_dir, ("pytorch_model*.bin", layout.PICKLE_INDEX))
+    _snapshot(source.name, source.commit, cache_dir, _SAFETENSORS)
+    if allow_pickle and not any(path for pattern in _SAFETENSORS for path in source.folder.glob(pattern)):
+        _snapshot(source.name, source.commit, cache_dir, _PICKLES)
 
 
 def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns: tuple[str, ...]) -> Path:

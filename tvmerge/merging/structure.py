@@ -2,7 +2,8 @@
 
 Nothing here knows an architecture by name. transformers builds the model without memory (on torch's
 `meta` device); its decoder blocks are the largest `ModuleList` of the length the configuration gives, and
-what stands before and after them is told by position.
+what stands before and after them is told by position. Of a model that also reads images only the language
+model has sections; the rest of it is `other`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from transformers.models.auto.modeling_auto import (
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.layout import CONFIG
 
-Section = Literal["embeddings", "layers", "norm", "head"]
-_RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3}
+Section = Literal["embeddings", "layers", "norm", "head", "other"]
+_RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3, "other": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,18 @@ class Place:
     """Where in the model a tensor belongs.
 
     Attributes:
-        section: Before the decoder layers, in them, after them, or the output head.
+        section: Before the decoder layers, in them, behind them, the head, or outside the language model.
         layer: Index of its layer; None outside the layers.
         shape: The shape the configuration asks for.
         is_float: Whether the model holds it as a floating-point number.
+        by_token: Whether it has one row for each token: the input embeddings and the head.
     """
 
     section: Section
     layer: int | None
     shape: tuple[int, ...]
     is_float: bool
+    by_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +158,9 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
     """The structure of the model that `config` describes; see `read_structure`."""
     _refuse_other_kinds(config, name)
     model = _build_on_meta(config, name, trust_remote_code=trust_remote_code)
-    blocks_name, n_layers = _find_blocks(model, name)
-    untyped: Any = model  # transformers leaves these two methods unannotated
-    head, embeddings = untyped.get_output_embeddings(), untyped.get_input_embeddings()
     state = model.state_dict()
     aliases = _aliases(state)
-    modules = {id(module): path for path, module in model.named_modules()}
-    sections = _Sections(blocks_name, modules.get(id(embeddings)), modules.get(id(head)), list(state))
+    sections = _Sections(model, name)
     own = {key: value for key, value in state.items() if key not in aliases}
     converted = revert_weight_conversion(model, own)
     layouts = [_places(own, sections, own, name)]
@@ -171,8 +170,8 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
         name=name,
         architecture=type(model).__name__,
         model_type=config.model_type,
-        layers=n_layers,
-        vocabulary=embeddings.weight.shape[0],
+        layers=sections.layers,
+        vocabulary=sections.vocabulary,
         prefix=model.base_model_prefix,
         layouts=tuple(layouts),
         aliases=aliases,
@@ -188,7 +187,10 @@ def _refuse_other_kinds(config: PreTrainedConfig, name: str) -> None:
         raise CheckpointError(
             f"{refusal}: it fills masks (BERT-like); only decoder-only models can be merged"
         )
-    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+    if (
+        type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING
+    ):
         raise CheckpointError(f"{refusal}: it also reads images; only text models can be merged")
     has_code = "AutoModelForCausalLM" in getattr(config, "auto_map", {})
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING and not has_code:
@@ -208,12 +210,12 @@ def _build_on_meta(config: PreTrainedConfig, name: str, *, trust_remote_code: bo
     return model
 
 
-def _find_blocks(model: PreTrainedModel, name: str) -> tuple[str, int]:
+def _find_blocks(model: PreTrainedModel, decoder: str, name: str) -> tuple[str, int]:
     expected = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     lists = {
         path: module
         for path, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == expected
+        if path.startswith(decoder) and isinstance(module, torch.nn.ModuleList) and len(module) == expected
     }
     outermost = [path for path in lists if not any(path.startswith(f"{other}.") for other in lists)]
     if not outermost:
@@ -238,22 +240,38 @@ def _storage(tensor: torch.Tensor) -> int:
 
 
 class _Sections:
-    """Says to which section a parameter of the live model belongs."""
+    """Says to which section a parameter of a live model belongs."""
 
-    def __init__(self, blocks: str, embeddings: str | None, head: str | None, keys: list[str]) -> None:
-        self._blocks, self._embeddings, self._head = f"{blocks}.", f"{embeddings}.", f"{head}."
-        first = next(index for index, key in enumerate(keys) if key.startswith(self._blocks))
-        self._before = set(keys[:first])
+    def __init__(self, model: PreTrainedModel, name: str) -> None:
+        untyped: Any = model  # transformers leaves these methods unannotated
+        paths = {id(module): f"{path}." for path, module in model.named_modules() if path}
+        self._decoder = paths.get(id(untyped.get_decoder()), "")
+        self._head = paths.get(id(untyped.get_output_embeddings()), "no head")
+        blocks, self.layers = _find_blocks(model, self._decoder, name)
+        self._blocks = f"{blocks}."
+        table = untyped.get_input_embeddings()
+        self.vocabulary = int(table.weight.shape[0])
+        self._by_token = (paths[id(table)], self._head)
+        inside = [key for key in model.state_dict() if key.startswith(self._decoder)]
+        first = next(index for index, key in enumerate(inside) if key.startswith(self._blocks))
+        tables = [p for p, m in model.named_modules() if isinstance(m, torch.nn.Embedding)]
+        self._embeddings = (*inside[:first], *(f"{path}." for path in tables))
 
     def layer(self, key: str) -> int | None:
         """Index of the layer a name belongs to, or None."""
         return int(key.removeprefix(self._blocks).split(".")[0]) if key.startswith(self._blocks) else None
 
+    def by_token(self, key: str) -> bool:
+        """Whether a parameter has one row for each token."""
+        return key.startswith(self._by_token)
+
     def section(self, key: str) -> Section:
         """The section of a parameter that is in no layer."""
         if key.startswith(self._head):
             return "head"
-        return "embeddings" if key in self._before or key.startswith(self._embeddings) else "norm"
+        if not key.startswith(self._decoder):
+            return "other"
+        return "embeddings" if key.startswith(self._embeddings) else "norm"
 
 
 def _places(
@@ -268,7 +286,9 @@ def _places(
         if layer is None and origin not in own:
             raise CheckpointError(f"{name}: cannot tell where in the model its tensor '{key}' belongs")
         section: Section = "layers" if layer is not None else sections.section(origin)
-        place = Place(section, layer, tuple(tensor.shape), tensor.is_floating_point())
+        place = Place(
+            section, layer, tuple(tensor.shape), tensor.is_floating_point(), sections.by_token(origin)
+        )
         # A tensor that transformers cut out of a fused one keeps its turn in the conversion's own order.
         rank = (_RANK[section], layer or 0, order.get(origin, len(order)))
         ranked.append((rank, key, place))

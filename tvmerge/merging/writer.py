@@ -39,6 +39,7 @@ def write_model(
     *,
     specs: Mapping[str, TensorSpec],
     provenance: Mapping[str, object],
+    config: Mapping[str, Any] | None = None,
     owner: str | None = None,
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
@@ -53,6 +54,7 @@ def write_model(
         target: The model that gives configuration, tokenizer and chat templates.
         specs: What the stream will hold, in the order of the file; from the merger.
         provenance: Plain JSON data for `tvmerge.json`: recipe, sources, digests.
+        config: Content of `config.json`, where it is not the target's.
         owner: The study's identity: a model of the same owner is replaced.
         overwrite: Replace whatever is there, source models excepted.
         shard_size: Bytes of tensors in one file, at most (a larger tensor gets a file of its own).
@@ -71,7 +73,8 @@ def write_model(
         _write_shards(temporary, weights, stream)
         if len(weights) > 1:
             write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
-        _copy_companions(target, temporary, specs)
+        _copy_companions(target, temporary)
+        write_json(temporary / layout.CONFIG, _config(target.config if config is None else config, specs))
         for name, text in (texts or {}).items():
             write_text(temporary / name, text)
         files = sorted({path.name for path in temporary.iterdir()})
@@ -154,16 +157,15 @@ def _index(shards: Mapping[str, Mapping[str, TensorSpec]], size: int) -> dict[st
     return {"metadata": {"total_size": size}, "weight_map": weight_map}
 
 
-def _copy_companions(target: Checkpoint, folder: Path, specs: Mapping[str, TensorSpec]) -> None:
+def _copy_companions(target: Checkpoint, folder: Path) -> None:
     for path in layout.companions(target.folder):
         destination = folder / path.relative_to(target.folder)
         destination.parent.mkdir(exist_ok=True)
         shutil.copyfile(path, destination)
-    write_json(folder / layout.CONFIG, _config(target, specs))
 
 
-def _config(target: Checkpoint, specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
-    config = dict(target.config)
+def _config(source: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
+    config = dict(source)
     formats = {spec.dtype for spec in specs.values() if spec.dtype in FLOATS}
     if len(formats) == 1:
         name = torch_name(formats.pop())

@@ -1,0 +1,162 @@
+"""Several dense targets, each with its task vectors, laid out as one mixture of experts.
+
+Embeddings, attention and norms come from one of them, each MLP becomes an expert. Only tensors that are used
+have weights, so no dimension of the search is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.compatibility import check_structures, complete
+from tvmerge.merging.dtypes import torch_dtype
+from tvmerge.merging.moe.config import mixture_config
+from tvmerge.merging.moe.gates import make_gates
+from tvmerge.merging.moe.layouts import Layout, layout_for
+from tvmerge.merging.plan import Row
+from tvmerge.merging.request import MergeRequest
+from tvmerge.merging.vectors import Laid, OpenVector, lay_out
+from tvmerge.merging.vocabulary import read_vocabulary, same_tokens
+
+SHARED = "shared/"
+"""Prefix of the weights of a base that is none of the experts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A mixture, laid out.
+
+    Attributes:
+        rows: Its tensors but for the routers, layer by layer.
+        gates: Name of each router -> its values.
+        config: Its `config.json`.
+        experts: Each target as a dense model, with the names of the mixture's weights.
+        shared: What the names of the weights of embeddings, attention and norms start with.
+        matched: What vocabularies have in common, for people.
+    """
+
+    rows: tuple[Row, ...]
+    gates: dict[str, torch.Tensor]
+    config: dict[str, Any]
+    experts: tuple[Laid, ...]
+    shared: str
+    matched: tuple[str, ...]
+
+
+def lay_out_mixture(
+    targets: Sequence[Checkpoint],
+    base: Checkpoint | None,
+    vectors: Sequence[OpenVector],
+    request: MergeRequest,
+) -> Mixture:
+    """Lay out a mixture of experts.
+
+    Args:
+        targets: The dense models whose MLPs become experts, two or more.
+        base: Gives embeddings, attention and norms; None: the first target does.
+        vectors: What is added to each of them.
+        request: How.
+
+    Raises:
+        CheckpointError: A model is of a kind that no mixture can be made from, or the models do not fit.
+    """
+    donor = base or targets[0]
+    layout = _check(targets, donor, request)
+    experts = tuple(
+        lay_out(
+            target, vectors, vocabulary=request.vocabulary, prefix=expert_prefix(number), seed=request.seed
+        )
+        for number, target in enumerate(targets)
+    )
+    shared = experts[0]
+    if base is not None:
+        shared = lay_out(base, vectors, vocabulary=request.vocabulary, prefix=SHARED, seed=request.seed)
+    config = mixture_config(
+        _dense_config(donor),
+        layout,
+        experts=len(targets),
+        per_token=request.mixture.experts_per_token,
+    )
+    return Mixture(
+        rows=_rows(layout, donor, shared, targets, experts),
+        gates=_gates(layout, donor, len(targets), request),
+        config=config,
+        experts=experts,
+        shared=expert_prefix(0) if base is None else SHARED,
+        matched=tuple(dict.fromkeys(line for laid in (shared, *experts) for line in laid.matched)),
+    )
+
+
+def expert_prefix(number: int) -> str:
+    """What the names of an expert's weights start with."""
+    return f"experts.{number}/"
+
+
+def _rows(
+    layout: Layout, donor: Checkpoint, shared: Laid, targets: Sequence[Checkpoint], experts: Sequence[Laid]
+) -> tuple[Row, ...]:
+    own_names = {name: own for own, name in complete(donor).names.items()}
+    matrices = [
+        {own: row for row in laid.rows if (own := _inverse(target).get(row.name))}
+        for target, laid in zip(targets, experts, strict=True)
+    ]
+    rows: list[Row] = []
+    for row in shared.rows:
+        own = own_names[row.name]
+        if layout.expert_name(own, 0) is None:
+            rows.append(replace(row, name=own))
+            continue
+        for number, expert in enumerate(matrices):
+            name = layout.expert_name(own, number)
+            assert name is not None
+            rows.append(replace(expert[own], name=name))
+    return tuple(rows)
+
+
+def _inverse(checkpoint: Checkpoint) -> dict[str, str]:
+    return {name: own for own, name in complete(checkpoint).names.items()}
+
+
+def _gates(layout: Layout, donor: Checkpoint, experts: int, request: MergeRequest) -> dict[str, torch.Tensor]:
+    config = _dense_config(donor)
+    shape = (donor.structure.layers, experts, config.hidden_size)
+    gates = make_gates(request.mixture, donor.folder, shape=shape, spread=config.initializer_range)
+    spec = next(iter(donor.specs.values()))
+    dtype = getattr(torch, request.dtype) if request.dtype else torch_dtype(spec.dtype)
+    prefix = f"{donor.structure.prefix}.layers"
+    return {f"{prefix}.{layer}.{layout.gate}": gate.to(dtype) for layer, gate in enumerate(gates)}
+
+
+def _check(targets: Sequence[Checkpoint], donor: Checkpoint, request: MergeRequest) -> Layout:
+    layout = layout_for(donor.structure.model_type)
+    if layout is None:
+        raise CheckpointError(
+            f"{donor.name} is a {donor.structure.model_type}; mixtures are made from llama, mistral or qwen3"
+        )
+    if request.arithmetic == "original":
+        raise CheckpointError("arithmetic original makes dense models; leave it out for a mixture of experts")
+    check_structures(donor.structure, [target.structure for target in targets])
+    models = list({id(model): model for model in (donor, *targets)}.values())
+    problems = [
+        f"{model.name}: {reason}"
+        for model in models
+        for reason in layout.refusals(_dense_config(model).to_dict())
+    ]
+    tables = [read_vocabulary(model.folder, model.name, model.structure.vocabulary) for model in models]
+    if not same_tokens(*tables):
+        problems.append("the target models number their tokens differently, and a mixture has one tokenizer")
+    if problems:
+        raise CheckpointError(f"no mixture of experts can be made: {'; '.join(problems)}")
+    return layout
+
+
+def _dense_config(checkpoint: Checkpoint) -> Any:
+    factory: Any = AutoConfig
+    return factory.from_pretrained(checkpoint.folder)

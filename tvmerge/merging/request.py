@@ -1,0 +1,193 @@
+"""What is to be merged and how, as plain data: what a study stores to make any of its candidates again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tvmerge.errors import ConfigError
+from tvmerge.merging.rules import GroupRules
+
+Method = Literal["linear", "ties", "dare"]
+Vocabulary = Literal["align", "skip", "error"]
+Arithmetic = Literal["float32", "original"]
+Gate = Literal["random", "zeros", "uniform", "hidden"]
+METHODS: tuple[Method, ...] = ("linear", "ties", "dare")
+VOCABULARIES: tuple[Vocabulary, ...] = ("align", "skip", "error")
+GATES: tuple[Gate, ...] = ("random", "zeros", "uniform", "hidden")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskVector:
+    """What is added: tuned - base.
+
+    Attributes:
+        tuned: Folder or hub id of the model with the skill, or of a LoRA adapter.
+        base: The same for what it was tuned from; None only for an adapter, whose configuration names it.
+        name: What the recipe calls it, where there are several.
+        weight_min: Smallest weight searched; None: the run's.
+        weight_max: Largest weight searched; None: the run's.
+        rules: What shares a weight.
+        method: How it is made sparse before it is added.
+        density: Share of elements that stays, or the bounds between which it is searched.
+
+    Raises:
+        ConfigError: A value is out of range, or values contradict each other.
+    """
+
+    tuned: str
+    base: str | None = None
+    name: str = ""
+    weight_min: float | None = None
+    weight_max: float | None = None
+    rules: GroupRules = field(default_factory=GroupRules)
+    method: Method = "linear"
+    density: float | tuple[float, float] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        bounds = self.density if isinstance(self.density, tuple) else (self.density, self.density)
+        if not 0 < bounds[0] <= bounds[1] <= 1:
+            raise ConfigError(f"density must lie above 0 and at most at 1, got {self.density}")
+        if self.method == "linear" and self.density != 1.0:
+            raise ConfigError("density needs method ties or dare")
+        given = [bound for bound in (self.weight_min, self.weight_max) if bound is not None]
+        if not all(map(math.isfinite, given)) or sorted(given) != given:
+            raise ConfigError(f"weight_min {self.weight_min} and weight_max {self.weight_max} are no range")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertPrompts:
+    """What an expert is for, told by example: prompts that it should answer, and that it should not."""
+
+    positive: tuple[str, ...]
+    negative: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixtureSettings:
+    """How several targets become one mixture of experts.
+
+    Attributes:
+        experts_per_token: How many experts see each token.
+        gate: How the router is made.
+        seed: Of random gates.
+        base: Model that gives embeddings, attention and norms; None: the first target.
+        prompts: For gate `hidden`: one for each expert.
+
+    Raises:
+        ConfigError: A value is out of range, or values contradict each other.
+    """
+
+    experts_per_token: int = 2
+    gate: Gate = "random"
+    seed: int = 0
+    base: str | None = None
+    prompts: tuple[ExpertPrompts, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.gate not in GATES:
+            raise ConfigError(f"gate must be one of {', '.join(GATES)}, got {self.gate!r}")
+        if (self.gate == "hidden") != bool(self.prompts):
+            raise ConfigError("gate hidden needs prompts for each expert, and no other gate takes them")
+        if not all(prompts.positive for prompts in self.prompts):
+            raise ConfigError("gate hidden needs at least one positive prompt for each expert")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRequest:
+    """A merge, but for its weights.
+
+    Attributes:
+        targets: Folders or hub ids; one gets the vectors, several become a mixture of experts.
+        vectors: What is added to each target.
+        vocabulary: What happens to embeddings and head where tokens differ.
+        dtype: Format of merged tensors, by torch's name; None: the target's own.
+        arithmetic: `float32`, or `original` for the bfloat16 order of the script tvmerge replaces.
+        seed: Decides what `dare` drops.
+        mixture: Used where there are several targets.
+        allow_pickle: Also read pickled weights, tensors only.
+        trust_remote_code: Let transformers run modelling code that comes with a model.
+
+    Raises:
+        ConfigError: Values contradict each other.
+    """
+
+    targets: tuple[str, ...]
+    vectors: tuple[TaskVector, ...]
+    vocabulary: Vocabulary = "align"
+    dtype: str | None = None
+    arithmetic: Arithmetic = "float32"
+    seed: int = 0
+    mixture: MixtureSettings = field(default_factory=MixtureSettings)
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.targets or not self.vectors:
+            raise ConfigError("a merge needs at least one target model and one task vector")
+        names = [vector.name for vector in self.vectors]
+        if len(names) > 1 and (not all(names) or len(set(names)) < len(names)):
+            raise ConfigError(f"several task vectors need a name each, all different; got {names}")
+        if any("/" in name for name in names):
+            raise ConfigError(f"names of task vectors must hold no '/'; got {names}")
+        if self.vocabulary not in VOCABULARIES:
+            raise ConfigError(f"vocab must be one of {', '.join(VOCABULARIES)}, got {self.vocabulary!r}")
+        if self.arithmetic == "original" and self.dtype not in {None, "bfloat16"}:
+            raise ConfigError(f"arithmetic original is bfloat16's; it cannot give {self.dtype}")
+        self._check_mixture()
+
+    def _check_mixture(self) -> None:
+        experts, mixture = len(self.targets), self.mixture
+        if experts == 1:
+            if mixture != MixtureSettings():
+                raise ConfigError("settings of a mixture need two target models or more")
+            return
+        if not 1 <= mixture.experts_per_token <= experts:
+            raise ConfigError(
+                f"experts_per_token must lie between 1 and {experts}, the number of target models"
+            )
+        if mixture.gate == "zeros" and mixture.experts_per_token < experts:
+            raise ConfigError(
+                f"gate zeros would send every token to the same {mixture.experts_per_token} of {experts} "
+                f"experts; pass experts_per_token {experts} or another gate"
+            )
+        if mixture.gate == "hidden" and len(mixture.prompts) != experts:
+            raise ConfigError(
+                f"gate hidden needs prompts for {experts} experts, got {len(mixture.prompts)} of them"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        data: dict[str, Any] = asdict(self)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> MergeRequest:
+        """From what `to_json` gave, also after a way through JSON text."""
+        vectors = tuple(_vector(vector) for vector in data["vectors"])
+        mixture = dict(data["mixture"])
+        mixture["prompts"] = tuple(
+            ExpertPrompts(positive=tuple(p["positive"]), negative=tuple(p["negative"]))
+            for p in mixture["prompts"]
+        )
+        return cls(
+            **{
+                **data,
+                "targets": tuple(data["targets"]),
+                "vectors": vectors,
+                "mixture": MixtureSettings(**mixture),
+            }
+        )
+
+
+def _vector(data: Mapping[str, Any]) -> TaskVector:
+    rules = dict(data["rules"])
+    rules["patterns"] = tuple((name, expression) for name, expression in rules["patterns"])
+    rules["freeze"] = tuple(rules["freeze"])
+    density = data["density"]
+    density = tuple(density) if isinstance(density, list | tuple) else density
+    return TaskVector(**{**data, "rules": GroupRules(**rules), "density": density})

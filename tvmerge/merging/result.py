@@ -1,0 +1,220 @@
+"""A merge that is ready: what it is called, what it writes, what people should know of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.merge import RecipeMerger
+from tvmerge.merging.request import MergeRequest
+from tvmerge.merging.sources import Source
+from tvmerge.merging.writer import SHARD_SIZE, write_model
+from tvmerge.records import Recipe
+
+_SHOWN = 4
+"""Names of tensors listed in a remark before the rest is counted."""
+
+
+def is_target(part: str) -> bool:
+    """Whether a part in a merge is a target's: `target`, `target.0`, ..."""
+    return "/" not in part and part.partition(".")[0] == "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """One expert of a mixture as a dense model.
+
+    Attributes:
+        target: Gives configuration and tokenizer.
+        merger: Makes its tensors.
+        prefix: What the names of its weights start with.
+        shared: What the names of the weights of the mixture's shared parts start with.
+    """
+
+    target: Checkpoint
+    merger: RecipeMerger
+    prefix: str
+    shared: str
+
+    def recipe(self, mixture: Recipe) -> Recipe:
+        """Its weights; a part which the mixture takes from elsewhere has the weight it has there."""
+        weights = mixture.weights
+        return Recipe(
+            {
+                name: weights[name]
+                if name in weights
+                else weights[self.shared + name.removeprefix(self.prefix)]
+                for name in self.merger.group_names
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A merger with everything around it.
+
+    Attributes:
+        request: What was asked for.
+        merger: Makes the tensors of a recipe.
+        sources: Part in the merge (`target`, `base`, `tuned`, ...) -> the model that plays it.
+        donor: The model that gives tokenizer and chat template, and of a dense merge the configuration.
+        matched: What vocabularies have in common where they differ, a line for each vector.
+        mixture_config: `config.json` of a mixture of experts; None for a dense model.
+        experts: Its experts as dense models.
+    """
+
+    request: MergeRequest
+    merger: RecipeMerger
+    sources: Mapping[str, Source]
+    donor: Checkpoint
+    matched: tuple[str, ...] = ()
+    mixture_config: Mapping[str, Any] | None = None
+    experts: tuple[Expert, ...] = ()
+
+    @property
+    def group_names(self) -> Sequence[str]:
+        """Names of the weights a recipe has."""
+        return self.merger.group_names
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Digests of everything but the recipe that decides the merged tensors."""
+        return self.merger.fingerprint
+
+    @property
+    def target(self) -> Source:
+        """The model whose folder has tokenizer and chat template."""
+        return next(source for source in self.sources.values() if source.folder == self.donor.folder)
+
+    @property
+    def base(self) -> Source:
+        """What the only vector's model was tuned from."""
+        return self.sources["base"]
+
+    @property
+    def tuned(self) -> Source:
+        """The only vector's model."""
+        return self.sources["tuned"]
+
+    @property
+    def resolved(self) -> MergeRequest:
+        """The request with each model's commit or absolute folder: it means the same anywhere, and later."""
+        places = {part: source.reference for part, source in self.sources.items()}
+        request = self.request
+        targets = [place for part, place in places.items() if is_target(part)]
+        vectors = []
+        for vector in request.vectors:
+            prefix = "" if len(request.vectors) == 1 else f"{vector.name}/"
+            vectors.append(replace(vector, tuned=places[f"{prefix}tuned"], base=places[f"{prefix}base"]))
+        mixture = replace(request.mixture, base=places.get("moe_base"))
+        return replace(request, targets=tuple(targets), vectors=tuple(vectors), mixture=mixture)
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """What to call each model where no local path may appear."""
+        return {part: source.identity for part, source in self.sources.items()}
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the models lie."""
+        return tuple(dict.fromkeys(source.folder for source in self.sources.values()))
+
+    def ranges(self, low: float, high: float) -> dict[str, tuple[float, float]]:
+        """Between which bounds each weight is searched.
+
+        Args:
+            low: Smallest weight of vectors that do not say.
+            high: Largest weight of vectors that do not say.
+        """
+        bounds: dict[str, tuple[float, float]] = {}
+        for vector in self.request.vectors:
+            mine = (
+                low if vector.weight_min is None else vector.weight_min,
+                high if vector.weight_max is None else vector.weight_max,
+            )
+            for name in self.group_names:
+                inner = name.split("/", 1)[1] if self.experts else name
+                if len(self.request.vectors) == 1 or inner.startswith(f"{vector.name}/"):
+                    is_density = inner.split("/")[-1] == "density"
+                    searched = vector.density if is_density else mine
+                    bounds[name] = searched if isinstance(searched, tuple) else mine
+        return bounds
+
+    def remarks(self) -> list[str]:
+        """What happened to tensors that are not simply added to, a line each."""
+        idle: dict[str, list[str]] = defaultdict(list)
+        for name, reason in self.merger.plan.idle.items():
+            idle[reason].append(name)
+        lines = [f"tokens: {line}" for line in self.matched]
+        for reason, names in idle.items():
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            lines.append(f"no weight, as in the target: {', '.join(names[:_SHOWN])}{more} ({reason})")
+        if self.merger.extra:
+            lines.append(f"copied, since the model does not use them: {', '.join(self.merger.extra)}")
+        return lines
+
+    def provenance(self, recipe: Recipe) -> dict[str, object]:
+        """What a merged model was made from and how, as plain JSON data without local paths."""
+        return {
+            "formula": "target + weight * (tuned - base)",
+            **self.identities,
+            "weights": dict(recipe.weights),
+            "fingerprint": dict(self.fingerprint),
+        }
+
+    def write(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        *,
+        owner: str | None = None,
+        overwrite: bool = False,
+        shard_size: int = SHARD_SIZE,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the merged model of `recipe`; see `writer.write_model` for arguments and errors."""
+        write_model(
+            folder,
+            self.merger.merge(recipe),
+            self.donor,
+            specs=self.merger.specs,
+            config=self.mixture_config,
+            provenance=self.provenance(recipe),
+            owner=owner,
+            overwrite=overwrite,
+            shard_size=shard_size,
+            sources=self.folders,
+            texts=texts,
+        )
+
+    def write_experts(self, parent: Path, recipe: Recipe, **options: Any) -> list[Path]:
+        """Write each expert of a mixture as a dense model.
+
+        Args:
+            parent: Folder that gets `expert-0`, `expert-1`, ...
+            recipe: The mixture's.
+            options: As for `write`.
+
+        Returns:
+            The folders written.
+        """
+        folders = []
+        for number, expert in enumerate(self.experts):
+            own = expert.recipe(recipe)
+            folder = parent / f"expert-{number}"
+            provenance = {**self.provenance(own), "expert": number}
+            write_model(
+                folder,
+                expert.merger.merge(own),
+                expert.target,
+                specs=expert.merger.specs,
+                provenance=provenance,
+                sources=self.folders,
+                **options,
+            )
+            folders.append(folder)
+        return folders

@@ -1,0 +1,63 @@
+"""How tensors are put into groups, as the user says it: plain data, checked, free of torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from tvmerge.errors import ConfigError
+
+Mode = Literal["all", "layer", "parameter", "block", "uniform", "regex"]
+MODES: tuple[Mode, ...] = ("all", "layer", "parameter", "block", "uniform", "regex")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRules:
+    """How fine the weights are.
+
+    Attributes:
+        mode: `all` (one a tensor), `layer`, `parameter` (one a kind of module), `block` (attention and MLP of
+            each layer), `uniform` (one for everything) or `regex` (`patterns`).
+        patterns: For `regex`: (name, regular expression); the first that is found in a tensor's name decides.
+        layer_granularity: For `layer` and `block`: so many consecutive layers share a weight.
+        knots: For `layer` and `block`: the layers' weights are interpolated between so many; None: not.
+        freeze: Regular expressions; tensors in whose names one is found stay as the target has them.
+
+    Raises:
+        ConfigError: Rules contradict each other, or an expression is not one.
+    """
+
+    mode: Mode = "layer"
+    patterns: tuple[tuple[str, str], ...] = ()
+    layer_granularity: int = 1
+    knots: int | None = None
+    freeze: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigError(f"optimize_mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if (self.mode == "regex") != bool(self.patterns):
+            raise ConfigError("optimize_mode regex needs patterns, and no other mode takes them")
+        names = [name for name, _ in self.patterns]
+        if not all(names) or len(set(names)) < len(names):
+            raise ConfigError(f"patterns need a name each, all different; got {', '.join(map(repr, names))}")
+        self._check_layers()
+        for expression in (*(expression for _, expression in self.patterns), *self.freeze):
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ConfigError(f"{expression!r} is not a regular expression: {error}") from error
+
+    def _check_layers(self) -> None:
+        if self.layer_granularity < 1:
+            raise ConfigError(f"layer_granularity must be at least 1, got {self.layer_granularity}")
+        if self.knots is not None and self.knots < 2:
+            raise ConfigError(f"smooth needs at least 2 knots, got {self.knots}")
+        if self.knots is not None and self.layer_granularity > 1:
+            raise ConfigError("layer_granularity and smooth exclude each other; give one of them")
+        shared = self.knots is not None or self.layer_granularity > 1
+        if shared and self.mode not in {"layer", "block"}:
+            raise ConfigError(
+                f"layer_granularity and smooth need optimize_mode layer or block, not {self.mode}"
+            )
