@@ -10,8 +10,18 @@ import pytest
 from tests.judging.chats import LocalChat, a_request
 from tvmerge.cache import ContentCache
 from tvmerge.errors import TransientError
-from tvmerge.judging.cache import CachedChat
+from tvmerge.judging.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
+
+
+def cached(model: LocalChat, cache: ContentCache, hits: list[str] | None = None) -> CachedChat:
+    """`model` behind the cache."""
+    store = ReplyStore(cache)
+    keys = [] if hits is None else hits
+    return CachedChat(
+        StoringChat(model, store), store, on_hit=lambda request, reply: keys.append(request.key)
+    )
+
 
 GOOD = ChatReply("Rating: [[7]]", "stop", Usage(100, 20))
 
@@ -24,7 +34,7 @@ async def answer_well(request: ChatRequest) -> ChatReply:
 async def test_a_second_request_is_answered_from_the_cache(cache: ContentCache) -> None:
     model = LocalChat(answer_well)
     hits: list[str] = []
-    chat = CachedChat(model, cache, on_hit=lambda request, reply: hits.append(request.key))
+    chat = cached(model, cache, hits)
     first = await chat.send(a_request())
     second = await chat.send(a_request())
     await chat.close()
@@ -39,7 +49,7 @@ async def test_a_reply_outlives_the_process_that_paid_for_it(tmp_path: Path) -> 
     for expected in (1, 0):
         cache = ContentCache(tmp_path)
         model = LocalChat(answer_well)
-        chat = CachedChat(model, cache)
+        chat = cached(model, cache)
         assert await chat.send(a_request()) == GOOD
         await chat.close()
         cache.close()
@@ -47,7 +57,7 @@ async def test_a_reply_outlives_the_process_that_paid_for_it(tmp_path: Path) -> 
 
 
 async def test_the_parts_of_the_key_are_stored_with_the_reply(cache: ContentCache) -> None:
-    chat = CachedChat(LocalChat(answer_well), cache)
+    chat = cached(LocalChat(answer_well), cache)
     await chat.send(a_request("評価して", sample=2))
     await chat.close()
     row = cache.get(a_request("評価して", sample=2).key)
@@ -58,7 +68,7 @@ async def test_the_parts_of_the_key_are_stored_with_the_reply(cache: ContentCach
 
 async def test_identical_concurrent_requests_are_sent_once(cache: ContentCache) -> None:
     model = LocalChat(answer_well)
-    chat = CachedChat(model, cache)
+    chat = cached(model, cache)
     replies = await asyncio.gather(*(chat.send(a_request(str(n % 10))) for n in range(200)))
     await chat.close()
     assert set(replies) == {GOOD}
@@ -68,7 +78,7 @@ async def test_identical_concurrent_requests_are_sent_once(cache: ContentCache) 
 
 async def test_one_that_comes_just_as_another_lands_pays_nothing(cache: ContentCache) -> None:
     model = LocalChat(answer_well)
-    chat = CachedChat(model, cache)
+    chat = cached(model, cache)
 
     async def keep_coming() -> None:
         for _ in range(300):
@@ -84,9 +94,23 @@ async def test_a_failure_is_not_kept(cache: ContentCache) -> None:
     async def fail(request: ChatRequest) -> ChatReply:
         raise TransientError("down")
 
-    chat = CachedChat(LocalChat(fail), cache)
+    chat = cached(LocalChat(fail), cache)
     with pytest.raises(TransientError, match="down"):
         await chat.send(a_request())
+    await chat.close()
+    assert len(cache) == 0
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [ChatReply("Rating: [[7]]", "length"), ChatReply("seven", "stop"), ChatReply("", "refused")],
+)
+async def test_a_useless_reply_is_not_kept(cache: ContentCache, useless: ChatReply) -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        return useless
+
+    chat = cached(LocalChat(answer), cache)
+    assert await chat.send(a_request()) == useless
     await chat.close()
     assert len(cache) == 0
 
@@ -95,7 +119,7 @@ async def test_a_stored_reply_that_cannot_be_read_any_more_is_a_miss(cache: Cont
     for row in ({"reply": {"text": "seven", "finish": "stop", "usage": None}}, "nonsense", {"reply": 3}):
         cache.put(a_request().key, row)
         model = LocalChat(answer_well)
-        chat = CachedChat(model, cache)
+        chat = cached(model, cache)
         assert await chat.send(a_request()) == GOOD
         await chat.close()
         assert len(model.sent) == 1
@@ -108,7 +132,7 @@ async def test_a_paid_reply_is_stored_though_its_waiter_is_cancelled(cache: Cont
         replied.set()
         return GOOD
 
-    chat = CachedChat(LocalChat(reply), cache)
+    chat = cached(LocalChat(reply), cache)
     waiter = asyncio.create_task(chat.send(a_request()))
     await replied.wait()
     waiter.cancel()
@@ -120,7 +144,7 @@ async def test_a_paid_reply_is_stored_though_its_waiter_is_cancelled(cache: Cont
 
 async def test_an_unusable_cache_is_an_error_for_everyone_who_waits(tmp_path: Path) -> None:
     cache = ContentCache(tmp_path)
-    chat = CachedChat(LocalChat(answer_well), cache)
+    chat = cached(LocalChat(answer_well), cache)
     cache.close()
     (tmp_path / "cache.db").unlink()
     (tmp_path / "cache.db").mkdir()

@@ -13,63 +13,13 @@ from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper,
 from tvmerge.judging.single_flight import SingleFlight
 
 
-class CachedChat(ChatWrapper):
-    """Answers from the cache what the cache holds, and stores what it does not.
-
-    Everything the wrapped model returns is stored, so that one must return complete, readable replies only.
-    A stored reply that the present parser cannot read counts as a miss.
-
-    Args:
-        inner: The model asked on a miss.
-        cache: The store; it is not closed here.
-        on_hit: Called with the request and the reply of every hit.
-    """
-
-    def __init__(
-        self,
-        inner: ChatModel,
-        cache: ContentCache,
-        *,
-        on_hit: Callable[[ChatRequest, ChatReply], None] = lambda request, reply: None,
-    ) -> None:
-        super().__init__(inner)
-        self._store = _OffLoop(cache)
-        self._flights: SingleFlight[ChatReply] = SingleFlight()
-        self._on_hit = on_hit
-
-    async def send(self, request: ChatRequest) -> ChatReply:
-        """The stored reply, or the wrapped model's."""
-        return await self._look_up(request) or await self._flights.do(
-            request.key, lambda: self._fetch(request)
-        )
-
-    async def close(self) -> None:
-        """Close the wrapped model; what is stored is already on the disk."""
-        await super().close()
-        await self._store.close()
-
-    async def _look_up(self, request: ChatRequest) -> ChatReply | None:
-        reply = _unpacked(await self._store.get(request.key))
-        if reply is None or request.fault_of(reply):
-            return None
-        self._on_hit(request, reply)
-        return reply
-
-    async def _fetch(self, request: ChatRequest) -> ChatReply:
-        # Another flight may have landed between this request's look-up and its own take-off.
-        stored = await self._look_up(request)
-        if stored is not None:
-            return stored
-        reply = await self._inner.send(request)
-        # A paid reply must reach the disk even where its waiter has just been cancelled.
-        await asyncio.shield(self._store.put(request.key, _packed(request, reply)))
-        return reply
-
-
-class _OffLoop:
-    """Runs the cache in one thread of its own, all that is wanted at a time in one go.
+class ReplyStore:
+    """The cache, run in one thread of its own, all that is wanted at a time in one go.
 
     The event loop never waits for the disk, and a crowd of look-ups costs one change of threads.
+
+    Args:
+        cache: The store; it is not closed here.
     """
 
     def __init__(self, cache: ContentCache) -> None:
@@ -78,13 +28,17 @@ class _OffLoop:
         self._gets = ThreadedBatches(self._thread, self._get_all)
         self._puts = ThreadedBatches(self._thread, self._put_all)
 
-    def get(self, key: str) -> asyncio.Future[Any | None]:
-        return self._gets.add(key)
+    async def get(self, request: ChatRequest) -> ChatReply | None:
+        """The usable reply to `request`, if there is one; one that cannot be read any more is none."""
+        reply = _unpacked(await self._gets.add(request.key))
+        return None if reply is None or request.fault_of(reply) else reply
 
-    def put(self, key: str, value: object) -> asyncio.Future[None]:
-        return self._puts.add((key, value))
+    async def put(self, request: ChatRequest, reply: ChatReply) -> None:
+        """Keep a reply; it is kept even where the one who waits for that is cancelled."""
+        await asyncio.shield(self._puts.add((request.key, _packed(request, reply))))
 
     async def close(self) -> None:
+        """Wait until everything is on the disk."""
         await self._puts.drain()
         # diskcache keeps a connection a thread; only its own thread can close it.
         await asyncio.wrap_future(self._thread.submit(self._cache.close))
@@ -96,6 +50,72 @@ class _OffLoop:
     def _put_all(self, rows: list[tuple[str, object]]) -> list[None]:
         self._cache.put_many(dict(rows))
         return [None] * len(rows)
+
+
+class CachedChat(ChatWrapper):
+    """Answers from the store what the store holds; what it does not hold is sent once at a time.
+
+    Args:
+        inner: The model asked on a miss.
+        store: The store; closed with this.
+        on_hit: Called with the request and the reply of every hit.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        store: ReplyStore,
+        *,
+        on_hit: Callable[[ChatRequest, ChatReply], None] = lambda request, reply: None,
+    ) -> None:
+        super().__init__(inner)
+        self._store = store
+        self._flights: SingleFlight[ChatReply] = SingleFlight()
+        self._on_hit = on_hit
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The stored reply, or the wrapped model's."""
+        return await self._look_up(request) or await self._flights.do(
+            request.key, lambda: self._fetch(request)
+        )
+
+    async def close(self) -> None:
+        """Close the wrapped model, then the store."""
+        await super().close()
+        await self._store.close()
+
+    async def _look_up(self, request: ChatRequest) -> ChatReply | None:
+        reply = await self._store.get(request)
+        if reply is not None:
+            self._on_hit(request, reply)
+        return reply
+
+    async def _fetch(self, request: ChatRequest) -> ChatReply:
+        # Another flight may have landed between this request's look-up and its own take-off.
+        return await self._look_up(request) or await self._inner.send(request)
+
+
+class StoringChat(ChatWrapper):
+    """Keeps every complete, readable reply before it is handed on.
+
+    It stands inside the limit on requests in flight: a place is given back only when what was paid for is
+    on the disk, so a crash loses no more replies than are in flight.
+
+    Args:
+        inner: The model asked.
+        store: Where replies are kept.
+    """
+
+    def __init__(self, inner: ChatModel, store: ReplyStore) -> None:
+        super().__init__(inner)
+        self._store = store
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply."""
+        reply = await self._inner.send(request)
+        if not request.fault_of(reply):
+            await self._store.put(request, reply)
+        return reply
 
 
 def _packed(request: ChatRequest, reply: ChatReply) -> dict[str, object]:

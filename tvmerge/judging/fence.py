@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 MARKER = "(copy of a delimiter)"
 """What stands in place of a delimiter that an answer copied."""
@@ -53,6 +54,7 @@ def _spaced(match: re.Match[str]) -> str:
     return f"[ [{match[1]}] ]" if steers else match[0]
 
 
+@cache
 def _loosely(delimiter: str) -> re.Pattern[str]:
     return re.compile(r"\s*".join(_variants(delimiter)), re.IGNORECASE)
 

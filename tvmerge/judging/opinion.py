@@ -62,7 +62,10 @@ async def opinion(
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All outcomes in order; the first failure ends the other works before it is raised."""
-    tasks = [asyncio.create_task(work) for work in works]
+    listed = list(works)
+    if len(listed) == 1:
+        return [await listed[0]]
+    tasks = [asyncio.create_task(work) for work in listed]
     try:
         return await asyncio.gather(*tasks)
     except BaseException:

@@ -1,7 +1,7 @@
 """The wrappers in their order, from the outermost: what costs nothing comes before what costs.
 
-cache and single flight -> re-asks -> budget -> concurrency -> retries -> rate limits -> timeout -> ledger
--> provider
+cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits -> timeout
+-> ledger -> provider
 
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from tvmerge.errors import ConfigError
 from tvmerge.judging.budget import BudgetedChat
-from tvmerge.judging.cache import CachedChat
+from tvmerge.judging.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.chat import ChatModel
 from tvmerge.judging.concurrency import Gate, GatedChat
 from tvmerge.judging.conduct import Conduct
@@ -43,13 +43,17 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
     chat: ChatModel = LedgerChat(provider, ledger, spec.name, prices=prices)
     chat = TimeLimitedChat(chat, conduct.timeout or spec.timeout)
     chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
-    chat = GatedChat(RetryingChat(chat, patience=conduct.patience), gate)
+    chat = RetryingChat(chat, patience=conduct.patience)
+    store = None if conduct.cache is None else ReplyStore(conduct.cache)
+    if store is not None:
+        chat = StoringChat(chat, store)
+    chat = GatedChat(chat, gate)
     if conduct.budget is not None:
         chat = BudgetedChat(chat, conduct.budget, prices)
     chat = ReaskingChat(chat, reasks=conduct.reasks)
-    if conduct.cache is None:
+    if store is None:
         return chat
-    return CachedChat(chat, conduct.cache, on_hit=lambda request, reply: ledger.hit(spec.name))
+    return CachedChat(chat, store, on_hit=lambda request, reply: ledger.hit(spec.name))
 
 
 def prices_of(spec: JudgeSpec) -> Prices | None:

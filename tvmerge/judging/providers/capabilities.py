@@ -96,12 +96,8 @@ class ModelParameters:
     def __init__(self, spec: JudgeSpec) -> None:
         self._spec = spec
         self._capabilities = capabilities(spec.provider, spec.model, spec.parameters)
-
-    @property
-    def values(self) -> dict[str, Any]:
+        self.values = self._values()
         """The request parameters: defaults that the model takes, and whatever the judge file sets."""
-        values = {**self._capabilities.defaults(), **self._spec.parameters}
-        return {name: value for name, value in values.items() if name not in self._spec.omit_parameters}
 
     @property
     def structured(self) -> bool:
@@ -114,4 +110,9 @@ class ModelParameters:
         if isinstance(error, RequestError) and error.param:
             reduced = self._capabilities.without(error.param, self._spec.parameters)
             self._capabilities = reduced or self._capabilities
+            self.values = self._values()
         return error
+
+    def _values(self) -> dict[str, Any]:
+        values = {**self._capabilities.defaults(), **self._spec.parameters}
+        return {name: value for name, value in values.items() if name not in self._spec.omit_parameters}

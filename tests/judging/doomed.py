@@ -1,0 +1,38 @@
+"""A judging process that a test kills; what it imports is heavy, so that it can be forked ready."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import tvmerge.judging.providers.openai
+from tvmerge.cache import ContentCache
+from tvmerge.files import write_json
+from tvmerge.judging.prompts import load_prompts
+from tvmerge.judging.registry import create_judge
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.records import Answer, Question, Verdict
+
+__all__ = ["QUESTION", "answer", "judge_all", "tvmerge"]
+
+QUESTION = Question("q", "writing", ("数を一つ言って。",))
+
+
+def answer(number: int) -> Answer:
+    """The answer to be judged under a number."""
+    return Answer("q", (f"{number}です。",))
+
+
+def judge_all(url: str, folder: Path, out: Path, *, prompts: Path, count: int, concurrency: int) -> None:
+    """Judge `count` answers and write their scores to `out`."""
+    write_json(out, asyncio.run(_scores(url, folder, prompts, count, concurrency)))
+
+
+async def _scores(url: str, folder: Path, prompts: Path, count: int, concurrency: int) -> list[float]:
+    cache = ContentCache(folder)
+    spec = JudgeSpec("doomed", "openai", model="gpt-4o", base_url=url, key_required=False)
+    judge = create_judge(spec, load_prompts(prompts), [QUESTION], cache=cache, concurrency=concurrency)
+    judged = await asyncio.gather(*(judge.judge(QUESTION, answer(number)) for number in range(count)))
+    await judge.close()
+    cache.close()
+    return [judgment.score for (judgment,) in judged if isinstance(judgment, Verdict)]
