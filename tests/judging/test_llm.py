@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -224,6 +225,32 @@ async def test_a_parameter_that_the_user_set_and_the_model_refuses_is_an_error(p
         pytest.raises(RequestError, match="top_p"),
     ):
         await judge_one(server, prompts)
+
+
+@pytest.mark.parametrize(("model", "enforced"), [("gpt-4o", True), ("gpt-4", False)])
+async def test_a_prompt_that_asks_for_json_gets_it_enforced_where_the_provider_can(
+    prompts: Prompts, model: str, enforced: bool
+) -> None:
+    prompt = replace(prompts["single-v1"], output_format="json")
+    reply = '{"explanation": "よい", "rating": 6}' if enforced else "評価：［［６］］"
+    with OpenAIServer(reply=lambda _: reply) as server:
+        spec = a_spec(server.base_url, model=model)
+        judge = create_judge(spec, prompts | {"single-v1": prompt}, env=ENV)
+        (verdict,) = await judge.judge(TWO, Answer("q1", ("古池や…",)))
+        await judge.close()
+        assert ("response_format" in server.requests[0].body) is enforced
+    assert isinstance(verdict, Verdict)
+    assert verdict.score == 6
+
+
+async def test_a_prompt_may_have_a_scale_of_its_own(prompts: Prompts) -> None:
+    five = prompts | {"single-v1": replace(prompts["single-v1"], scale=(0.0, 5.0))}
+    with OpenAIServer(reply=lambda _: "[[10]] is not on it, [[5]] is") as server:
+        judge = create_judge(a_spec(server.base_url), five, env=ENV)
+        judgments = [*await judge.judge(TWO, Answer("q1", ("古池や…",)))]
+        judgments += await judge.judge(TWO, Answer("q1", ("",)))
+        await judge.close()
+    assert [judgment.score for judgment in judgments if isinstance(judgment, Verdict)] == [5.0, 0.0]
 
 
 async def test_a_rerun_pays_nothing_and_says_the_same(

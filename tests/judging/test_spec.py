@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,13 @@ def test_a_wrong_judge_file_is_an_error_that_says_what_and_where(
 def test_only_a_server_of_this_machine_needs_no_key(tmp_path: Path, text: str, required: bool) -> None:
     spec = read_spec(write(tmp_path, f'provider = "openai"\nmodel = "m"\n{text}'))
     assert spec.key_required is required
+
+
+def test_every_attribute_can_be_set_in_a_judge_file(tmp_path: Path) -> None:
+    with pytest.raises(AssetError) as caught:
+        read_spec(write(tmp_path, "nonsense = 1"))
+    known = str(caught.value).split("known keys: ")[1].split(", ")
+    assert {*known, "name", "key_required"} == {field.name for field in fields(JudgeSpec)}
 
 
 def test_a_model_without_a_file_is_named_by_its_last_part() -> None:

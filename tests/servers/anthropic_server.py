@@ -30,11 +30,6 @@ class AnthropicServer(LoopbackServer):
         self._headers = dict(headers or {})
         self._chats = 0
 
-    @property
-    def base_url(self) -> str:
-        """What a client is told to use as `base_url`."""
-        return self.url
-
     def handle(self, request: Request) -> Response:
         """Answer a message; anything else is not found."""
         if request.method != "POST" or request.path != "/v1/messages":

@@ -70,6 +70,11 @@ class LoopbackServer:
         """Root of the server, without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def base_url(self) -> str:
+        """What a client is told to use as `base_url`."""
+        return self.url
+
     def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -238,6 +238,3 @@ def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
         "api_key_env" in table or not is_loopback(table.get("base_url", ""))
     )
     return JudgeSpec(name=name, key_required=needs_key, **values)
-
-
-assert {field.name for field in fields(JudgeSpec)} == {*_RULES, "name", "key_required"}

@@ -9,8 +9,9 @@ import pytest
 
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError
 from tvmerge.judging.chat import RateLimits, TooLongError
-from tvmerge.judging.providers.http import lower_case, rate_limits, retry_after, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, retry_after, translate
 
+KEY = ApiKey("", "MY_KEY")
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 
@@ -20,7 +21,7 @@ def noon() -> float:
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
 def test_what_passes_is_transient(status: int) -> None:
-    error = translate(status, "later", headers={"retry-after": "3"})
+    error = translate(status, "later", headers={"retry-after": "3"}, key=KEY)
     assert isinstance(error, TransientError)
     assert (error.status, error.retry_after) == (status, 3.0)
 
@@ -36,18 +37,21 @@ def test_what_passes_is_transient(status: int) -> None:
     ],
 )
 def test_an_empty_account_is_not_transient(status: int, message: str, code: str | None) -> None:
-    assert isinstance(translate(status, message, headers={}, code=code), QuotaError)
+    assert isinstance(translate(status, message, headers={}, code=code, key=KEY), QuotaError)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_not_quoted(status: int) -> None:
-    error = translate(status, "Incorrect API key provided: sk-abc", headers={}, secret="sk-abc")
+    error = translate(
+        status, "Incorrect API key provided: sk-abc", headers={}, key=ApiKey("sk-abc", "MY_KEY")
+    )
     assert isinstance(error, CredentialsError)
-    assert "sk-abc" not in str(error)
+    assert "sk-abc" not in str(error) + repr(ApiKey("sk-abc", "MY_KEY"))
+    assert "MY_KEY" in str(error)
 
 
 def test_a_key_that_the_provider_echoes_is_blotted_out() -> None:
-    error = translate(500, "crashed with key sk-abc", headers={}, secret="sk-abc")
+    error = translate(500, "crashed with key sk-abc", headers={}, key=ApiKey("sk-abc", "MY_KEY"))
     assert str(error) == "HTTP 500: crashed with key ***"
 
 
@@ -60,18 +64,18 @@ def test_a_key_that_the_provider_echoes_is_blotted_out() -> None:
     ],
 )
 def test_a_refused_text_is_about_content(message: str, code: str | None) -> None:
-    error = translate(400, message, headers={}, code=code)
+    error = translate(400, message, headers={}, code=code, key=KEY)
     assert isinstance(error, RequestError)
     assert error.about_content
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "context_length_exceeded"), (413, None)])
 def test_a_prompt_that_is_too_long_is_told_apart(status: int, code: str | None) -> None:
-    assert isinstance(translate(status, "too much", headers={}, code=code), TooLongError)
+    assert isinstance(translate(status, "too much", headers={}, code=code, key=KEY), TooLongError)
 
 
 def test_a_malformed_request_names_its_parameter() -> None:
-    error = translate(400, "Unsupported parameter", headers={}, param="temperature")
+    error = translate(400, "Unsupported parameter", headers={}, param="temperature", key=KEY)
     assert isinstance(error, RequestError)
     assert not error.about_content
     assert error.param == "temperature"
@@ -106,7 +110,7 @@ def test_retry_after_is_read_in_each_of_its_forms(headers: dict[str, str], secon
     ],
 )
 def test_a_wait_that_only_the_message_tells_is_read(message: str, seconds: float | None) -> None:
-    error = translate(429, message, headers={})
+    error = translate(429, message, headers={}, key=KEY)
     assert isinstance(error, TransientError)
     assert error.retry_after == seconds
 

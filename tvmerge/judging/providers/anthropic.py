@@ -12,7 +12,7 @@ from tvmerge.errors import ProviderError, TransientError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, RateLimits, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
-from tvmerge.judging.providers.http import lower_case, rate_limits, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -35,7 +35,7 @@ class AnthropicChat:
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         self._spec = spec
-        self._secret = api_key
+        self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
         # max_retries=0: tvmerge retries in one place, where it is limited and counted.
         self._client = anthropic.AsyncAnthropic(
@@ -73,7 +73,7 @@ class AnthropicChat:
             data = json.loads(await response.text())
         except ValueError:
             raise TransientError("the reply is not JSON") from None
-        return _reply(data, rate_limits(lower_case(response.headers)))
+        return _reply(data, rate_limits(lower_case(response.headers)), self._key)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -89,7 +89,7 @@ class AnthropicChat:
                 message,
                 headers=lower_case(error.response.headers),
                 param=param,
-                secret=self._secret,
+                key=self._key,
             )
         )
 
@@ -101,13 +101,13 @@ def _message(error: anthropic.APIStatusError) -> str:
     return error.message
 
 
-def _reply(data: Any, limits: RateLimits) -> ChatReply:
+def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     match data:
         case {"content": [*blocks], **rest}:
             # Thinking comes in blocks of its own, which are not the reply.
             texts = [str(block["text"]) for block in blocks if block.get("type") == "text"]
             return ChatReply(
-                text="".join(texts),
+                text=key.blotted("".join(texts)),
                 finish=_FINISH.get(str(rest.get("stop_reason")), "other"),
                 usage=_usage(rest.get("usage")),
                 limits=limits,

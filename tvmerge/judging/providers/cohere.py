@@ -13,7 +13,7 @@ from tvmerge.errors import ProviderError, TransientError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
-from tvmerge.judging.providers.http import lower_case, rate_limits, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -36,7 +36,7 @@ class CohereChat:
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         self._spec = spec
-        self._secret = api_key
+        self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
         # An HTTP client of our own, since the SDK's cannot be closed and stops at 100 connections.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
@@ -76,7 +76,7 @@ class CohereChat:
             raise self._refusal(error) from None
         except httpx.HTTPError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from None
-        return _reply(response.data, lower_case(response.headers))
+        return _reply(response.data, lower_case(response.headers), self._key)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,12 +94,12 @@ class CohereChat:
                 message,
                 headers=lower_case(error.headers or {}),
                 param=param,
-                secret=self._secret,
+                key=self._key,
             )
         )
 
 
-def _reply(data: Any, headers: Mapping[str, str]) -> ChatReply:
+def _reply(data: Any, headers: Mapping[str, str], key: ApiKey) -> ChatReply:
     # The SDK builds its models without checking them.
     message = getattr(data, "message", None)
     if message is None:
@@ -107,7 +107,7 @@ def _reply(data: Any, headers: Mapping[str, str]) -> ChatReply:
     blocks = getattr(message, "content", None) or []
     texts = [str(block.text) for block in blocks if getattr(block, "type", "") == "text"]
     return ChatReply(
-        text="".join(texts),
+        text=key.blotted("".join(texts)),
         finish=_FINISH.get(str(data.finish_reason), "other"),
         usage=_usage(getattr(data, "usage", None)),
         limits=rate_limits(headers),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -32,6 +33,23 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MESSAGE_LENGTH = 300
 
 
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that does not show itself.
+
+    Attributes:
+        secret: The key, or an empty string where none is sent.
+        variable: The environment variable it came from.
+    """
+
+    secret: str = field(repr=False)
+    variable: str
+
+    def blotted(self, text: str) -> str:
+        """`text` with the key blotted out: a server may send it back."""
+        return text.replace(self.secret, "***") if self.secret else text
+
+
 def translate(
     status: int,
     message: str,
@@ -39,24 +57,25 @@ def translate(
     headers: Mapping[str, str],
     code: str | None = None,
     param: str | None = None,
-    secret: str = "",
+    key: ApiKey,
 ) -> ProviderError | UserError:
     """Our own error for an HTTP status that a provider answered with.
 
     Args:
         status: The status, 400 or more.
-        message: What the provider says; shortened, and `secret` blotted out, since some providers echo keys.
+        message: What the provider says; it is shortened, and the key blotted out, since some echo it.
         headers: Response headers, by lower-case name.
         code: The provider's own code of the error.
         param: The request parameter that the provider names.
-        secret: The API key.
+        key: The API key that was sent.
     """
-    text = f"HTTP {status}: {_presentable(message, secret)}"
+    text = f"HTTP {status}: {' '.join(key.blotted(message).split())[:_MESSAGE_LENGTH]}"
     said = message.lower()
-    if status in (401, 403):
-        return CredentialsError(
-            f"the judge's provider refuses the API key (HTTP {status}); check the key's variable"
-        )
+    if status == 401:
+        # Not in the provider's words, which may quote half the key.
+        return CredentialsError(f"the judge's provider refuses the API key (HTTP 401): check {key.variable}")
+    if status == 403:
+        return CredentialsError(f"the judge's provider refuses access ({text}): check {key.variable}")
     out_of_quota = status == 429 and _mentions(said, _QUOTA_WORDS)
     if status == 402 or code in _QUOTA_CODES or out_of_quota or _EMPTY_ACCOUNT in said:
         return QuotaError(f"the judge account's quota is used up ({text}); run again when it is renewed")
@@ -145,9 +164,3 @@ def _number(text: str | None) -> float | None:
 
 def _mentions(text: str, phrases: tuple[str, ...]) -> bool:
     return any(phrase in text for phrase in phrases)
-
-
-def _presentable(message: str, secret: str) -> str:
-    if secret:
-        message = message.replace(secret, "***")
-    return " ".join(message.split())[:_MESSAGE_LENGTH]

@@ -12,7 +12,7 @@ from tvmerge.errors import ProviderError, TransientError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, RateLimits, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
-from tvmerge.judging.providers.http import lower_case, rate_limits, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
 
 _FINISH: Mapping[str, FinishReason] = {
@@ -32,7 +32,7 @@ class OpenAIChat:
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         self._spec = spec
-        self._secret = api_key
+        self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
         self._client = _client(spec, api_key)
 
@@ -67,7 +67,7 @@ class OpenAIChat:
             data = json.loads(response.text)
         except ValueError:
             raise TransientError("the reply is not JSON") from None
-        return _reply(data, rate_limits(lower_case(response.headers)))
+        return _reply(data, rate_limits(lower_case(response.headers)), self._key)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -82,7 +82,7 @@ class OpenAIChat:
                 headers=lower_case(error.response.headers),
                 code=error.code,
                 param=error.param,
-                secret=self._secret,
+                key=self._key,
             )
         )
 
@@ -109,13 +109,13 @@ def _message(error: openai.APIStatusError) -> str:
     return error.message
 
 
-def _reply(data: Any, limits: RateLimits) -> ChatReply:
+def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     # Read leniently: servers that claim to be compatible leave out what OpenAI promises.
     match data:
         case {"choices": [{"message": {} as message, **choice}, *_]}:
             finish = _FINISH.get(str(choice.get("finish_reason") or "stop"), "other")
             return ChatReply(
-                text=message.get("content") or "",
+                text=key.blotted(message.get("content") or ""),
                 finish="refused" if message.get("refusal") else finish,
                 usage=_usage(data.get("usage")),
                 limits=limits,
