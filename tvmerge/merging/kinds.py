@@ -22,7 +22,7 @@ def label_kinds(names: Iterable[str]) -> dict[str, str]:
 def label_blocks(specs: Mapping[str, TensorSpec]) -> dict[str, str]:
     """Map each tensor of one decoder layer to its block: `self_attn`, `mlp` or what the model calls them.
 
-    A child of the layer with a matrix in it is a block. The norms between them stand in the order in which they
+    A child of the layer with a matrix in it is a block. Its norms stand in the order in which they
     are applied, so the first half goes with the first block (attention), the rest with the second.
 
     Args:

@@ -177,8 +177,8 @@ def check_adapter_config(config: Mapping[str, Any], name: str, base: str) -> Non
     wanted = str(config.get("base_model_name_or_path") or "")
     if wanted and _last_part(wanted) != _last_part(base):
         raise CheckpointError(
-            f"{name} was trained on '{_last_part(wanted)}', but the base model is '{base}'; pass the model it "
-            f"was trained on, or correct base_model_name_or_path in its {ADAPTER_CONFIG}"
+            f"{name} was trained on '{_last_part(wanted)}', but the base model is '{base}'; pass the "
+            f"model it was trained on, or correct base_model_name_or_path in its {ADAPTER_CONFIG}"
         )
 
 
