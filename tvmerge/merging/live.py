@@ -12,11 +12,13 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
+from transformers.initialization import no_init_weights
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.deltas import as_rows
@@ -42,6 +44,23 @@ class _Slice:
 
 # Names and numbers only, so that a model moved to another device since is no trouble.
 _slices: WeakKeyDictionary[PreTrainedModel, Mapping[str, _Slice]] = WeakKeyDictionary()
+
+
+def new_model(config: Mapping[str, Any], *, dtype: torch.dtype, device: str = "cpu") -> PreTrainedModel:
+    """A live model whose weights nobody has set yet, for `load_into` to fill.
+
+    Args:
+        config: Content of a `config.json`.
+        dtype: What it computes in.
+        device: Where it lives.
+    """
+    factory: Any = AutoModelForCausalLM
+    with no_init_weights(), torch.device(device):
+        settings = AutoConfig.for_model(**config)
+        model = factory.from_config(settings, dtype=dtype)
+    model.eval()
+    assert isinstance(model, PreTrainedModel)
+    return model
 
 
 @torch.no_grad()

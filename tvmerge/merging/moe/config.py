@@ -41,5 +41,5 @@ def mixture_config(
     return config | ({"rope_theta": theta} if theta is not None else {})
 
 
-_KEPT = frozenset({"architectures", "dtype", "transformers_version"})
+_KEPT = frozenset({"model_type", "architectures", "dtype", "transformers_version"})
 _OWN = frozenset({"model_type", "architectures", "num_experts_per_tok", "num_local_experts", "num_experts"})
