@@ -11,8 +11,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tvmerge.evaluation.benchmark import load_benchmark
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.transformers_engine import TransformersEngine
+from tvmerge.merging.live import load_into
 from tvmerge.merging.opening import Merge, open_merge
-from tvmerge.protocols import Engine
+from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo"
@@ -103,3 +106,17 @@ class PlainModel:
         logits = self.model(torch.tensor([[*context, *tokens]])).logits[0].double().log_softmax(dim=-1)
         rows = logits[len(context) - 1 : -1]
         return [(float(row[t]), int(row.argmax()) == t) for row, t in zip(rows, tokens, strict=True)]
+
+
+def open_demo_engine(folder: str, batch_tokens: int = 16384) -> Engine:
+    """A transformers engine on the models in `folder`; an entry for other processes."""
+    torch.set_num_threads(1)
+    merge = open_models(Path(folder))
+    target = merge.target.folder
+    return TransformersEngine(target, ChatFormat(target), merge.merger, load_into, batch_tokens=batch_tokens)
+
+
+def open_demo_merger(folder: str) -> Merger:
+    """What vLLM's workers open."""
+    torch.set_num_threads(1)
+    return open_models(Path(folder)).merger

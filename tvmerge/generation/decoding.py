@@ -11,6 +11,7 @@ import torch
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.endings import until_end
 from tvmerge.generation.sampling import SeededSampling
 from tvmerge.records import Finish
 
@@ -67,9 +68,9 @@ def decode(
         logits_processor=LogitsProcessorList(_samplers(rows, width, limit)),
         stopping_criteria=StoppingCriteriaList(criteria),
     )
-    ends = _as_list(model.generation_config.eos_token_id)
+    ends = model.generation_config.eos_token_id or []
     new = cast("torch.Tensor", output)[:, width:].tolist()
-    return [_until_end(tokens, ends, chat, stop) for tokens in new]
+    return [_ending(tokens, ends, chat, stop) for tokens in new]
 
 
 class _Halt(StoppingCriteria):
@@ -107,15 +108,9 @@ def _samplers(rows: Sequence[Row], width: int, limit: int) -> list[SeededSamplin
     return [SeededSampling(temperatures, [row.seed for row in rows], width, limit)]
 
 
-def _as_list(ids: int | list[int] | None) -> list[int]:
-    return [] if ids is None else [ids] if isinstance(ids, int) else ids
-
-
-def _until_end(
-    tokens: list[int], ends: Sequence[int], chat: ChatFormat, stop: Sequence[str]
+def _ending(
+    tokens: Sequence[int], ends: Sequence[int], chat: ChatFormat, stop: Sequence[str]
 ) -> tuple[list[int], Finish]:
-    for position, token in enumerate(tokens):
-        if token in ends:
-            return tokens[:position], "stop"
-    text = chat.tokenizer.decode(tokens, skip_special_tokens=True) if stop else ""
-    return tokens, "stop" if any(end in text for end in stop) else "length"
+    ids, ended = until_end(tokens, ends)
+    text = chat.tokenizer.decode(ids, skip_special_tokens=True) if stop and not ended else ""
+    return ids, "stop" if ended or any(end in text for end in stop) else "length"

@@ -20,6 +20,7 @@ from tvmerge.generation.batches import Batches
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import Conversation, Prompt, conversations
 from tvmerge.generation.decoding import Row, decode
+from tvmerge.generation.endings import end_tokens
 from tvmerge.generation.likelihood import log_likelihoods
 from tvmerge.generation.memory import footprint, free_memory, ran_out
 from tvmerge.generation.sampling import answer_seed
@@ -181,7 +182,7 @@ class TransformersEngine:
         # `generate` fills what a call leaves open from here: only the tokens are the model's to decide.
         settings: Any = GenerationConfig
         model.generation_config = settings(
-            eos_token_id=model.generation_config.eos_token_id or self._chat.tokenizer.eos_token_id,
+            eos_token_id=end_tokens(self._folder, self._chat) or None,
             pad_token_id=self._chat.pad_id,
         )
         return model

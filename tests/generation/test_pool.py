@@ -1,0 +1,213 @@
+"""Engines that candidates take turns on: order, deaths, and every answer told once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.generation.contract import WARM
+from tests.generation.models import (
+    Answers,
+    answers_of,
+    demo_questions,
+    open_demo_engine,
+    open_models,
+    uniform,
+)
+from tvmerge.errors import AssetError, ConfigError
+from tvmerge.generation.entry import Entry
+from tvmerge.generation.lost import EngineLostError
+from tvmerge.generation.pool import PATIENCE, EnginePool, Start
+from tvmerge.generation.process_engine import ProcessEngine
+from tvmerge.protocols import Engine, Pool
+from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
+from tvmerge.trace import Trace
+
+QUESTIONS = tuple(Question(i, "writing", ("q",)) for i in range(7))
+SAMPLING = Sampling(samples=2)
+
+
+class Mortal:
+    """Answers in batches of two with its weight; dies when its lot says so.
+
+    Args:
+        deaths: Lots still to be drawn, shared with its successors: how many more calls and batches it has.
+    """
+
+    capabilities = Capabilities("mortal", exact=True)
+
+    def __init__(self, deaths: list[int]) -> None:
+        self._deaths = deaths
+        self._life = deaths.pop() if deaths else 10**9
+        self._recipe = Recipe()
+        self.closed = False
+
+    def _live(self) -> None:
+        if self._life <= 0:
+            raise EngineLostError("its time had come")
+        self._life -= 1
+
+    async def apply(self, recipe: Recipe) -> None:
+        await asyncio.sleep(0)
+        self._live()
+        self._recipe = recipe
+
+    async def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        due = [(q, s) for q in questions for s in range(sampling.samples)]
+        for start in range(0, len(due), 2):
+            await asyncio.sleep(0)
+            self._live()
+            text = str(dict(self._recipe.weights)["a"])
+            yield tuple(Answer(q.question_id, (text,), ("stop",), s) for q, s in due[start : start + 2])
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        self._live()
+        return [LogLikelihood(-dict(self._recipe.weights)["a"], greedy=False) for _ in pairs]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def mortals(count: int, deaths: list[int], made: list[Mortal] | None = None) -> dict[str, Start]:
+    async def start() -> Engine:
+        engine = Mortal(deaths)
+        if made is not None:
+            made.append(engine)
+        return engine
+
+    return {str(number): start for number in range(count)}
+
+
+async def ask(pool: Pool, weight: float) -> list[Answer]:
+    stream = pool.answer(Recipe({"a": weight}), QUESTIONS, SAMPLING)
+    return [answer async for batch in stream for answer in batch]
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_every_answer_is_told_once_by_the_right_model_whatever_dies_when(seed: int) -> None:
+    lots = random.Random(seed)
+    # None dies thrice without an answer: that is another test.
+    deaths = [lots.choice([0, 3, 4, 5, 6, 7, 8]) if i % 2 else lots.randrange(2, 9) for i in range(12)]
+    made: list[Mortal] = []
+    pool = EnginePool(mortals(3, deaths, made))
+    found = await asyncio.gather(*(ask(pool, float(weight)) for weight in range(8)))
+    for weight, answers in enumerate(found):
+        told = sorted((int(a.question_id), a.sample) for a in answers)
+        assert told == [(q, s) for q in range(7) for s in range(2)]
+        assert {a.turns for a in answers} == {(str(float(weight)),)}
+    await pool.close()
+    assert all(engine.closed for engine in made)
+    assert len(made) > 3
+
+
+async def test_likelihoods_survive_a_death() -> None:
+    pool = EnginePool(mortals(1, [1]))
+    pairs = [Continuation((1,), (2,))] * 3
+    assert await pool.loglikelihood(Recipe({"a": 2.0}), pairs) == [LogLikelihood(-2.0, greedy=False)] * 3
+
+
+async def test_an_engine_that_keeps_dying_is_given_up_and_the_others_go_on() -> None:
+    async def doomed() -> Engine:
+        raise EngineLostError("the card fell out")
+
+    notes: list[str] = []
+    pool = EnginePool({"bad": doomed, **mortals(1, [])}, note=notes.append)
+    found = await asyncio.gather(*(ask(pool, float(weight)) for weight in range(6)))
+    assert [len(answers) for answers in found] == [14] * 6
+    assert len(notes) == PATIENCE
+    assert notes[-1].startswith("the engine on bad is given up after dying 3 times: the card fell out")
+
+
+async def test_when_the_last_engine_is_given_up_everybody_waiting_is_told() -> None:
+    async def doomed() -> Engine:
+        raise EngineLostError("out of order")
+
+    pool = EnginePool({"cuda:0": doomed})
+    found = await asyncio.gather(*(ask(pool, 1.0) for _ in range(4)), return_exceptions=True)
+    assert all(isinstance(error, ConfigError) for error in found)
+    assert "the engine on cuda:0 died 3 times without an answer in between: out of order" in map(str, found)
+
+
+async def test_nothing_is_started_before_it_is_needed() -> None:
+    made: list[Mortal] = []
+    pool = EnginePool(mortals(3, [], made))
+    assert made == []
+    await ask(pool, 1.0)
+    assert len(made) == 1
+    await pool.close()
+
+
+async def test_bad_input_is_not_taken_for_a_death() -> None:
+    class Refusing(Mortal):
+        async def apply(self, recipe: Recipe) -> None:
+            raise AssetError("question 7 is too long")
+
+    async def start() -> Engine:
+        return Refusing([])
+
+    pool = EnginePool({"cpu": start})
+    for _ in range(2):
+        with pytest.raises(AssetError, match="question 7"):
+            await ask(pool, 1.0)
+
+
+async def test_a_caller_that_leaves_early_frees_its_engine() -> None:
+    pool = EnginePool(mortals(1, []))
+    stream = pool.answer(Recipe({"a": 1.0}), QUESTIONS, SAMPLING)
+    await anext(stream)
+    waiting = asyncio.create_task(ask(pool, 2.0))
+    await asyncio.sleep(0)
+    await stream.aclose()
+    assert len(await waiting) == 14
+
+
+async def test_the_trace_counts_what_engines_do_and_not_what_is_done_with_it() -> None:
+    now = 0.0
+    trace = Trace(lambda: now)
+    pool = EnginePool(mortals(2, []), trace=trace)
+    async for _ in pool.answer(Recipe({"a": 1.0}), QUESTIONS, SAMPLING):
+        now += 1.0
+    assert trace.idle_share() == 1.0
+    assert {(s.track, s.name) for s in trace.spans} == {
+        ("engine 0", name) for name in ("start", "merge", "answer")
+    }
+
+
+async def test_real_engines_killed_at_work_lose_and_repeat_nothing(demo_models: Path) -> None:
+    merge = open_models(demo_models)
+    entry = Entry(
+        "tests.generation.models:open_demo_engine", {"folder": str(demo_models), "batch_tokens": 700}
+    )
+    engines: list[ProcessEngine] = []
+
+    async def start() -> Engine:
+        engines.append(await ProcessEngine.start(entry))
+        return engines[-1]
+
+    async def answer(weight: float, *, killer: bool) -> Answers:
+        found: list[Answer] = []
+        async for batch in pool.answer(uniform(merge, weight), demo_questions(), WARM):
+            found += batch
+            if killer and len(engines) < 4:
+                os.kill(random.choice(engines).pid, signal.SIGKILL)
+        by_key = {(a.question_id, a.sample): a for a in found}
+        assert len(by_key) == len(found)
+        return by_key
+
+    pool = EnginePool({"cpu 1": start, "cpu 2": start})
+    weights = (0.0, 0.5, 1.0, 1.5)
+    found = await asyncio.gather(*(answer(weight, killer=weight > 0) for weight in weights))
+    await pool.close()
+    assert len(engines) >= 4
+    alone = open_demo_engine(str(demo_models))
+    for weight, answers in zip(weights, found, strict=True):
+        assert answers == await answers_of(alone, uniform(merge, weight), demo_questions(), WARM)
+    await alone.close()

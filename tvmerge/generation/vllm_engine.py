@@ -1,0 +1,213 @@
+"""The vLLM engine: continuous batching, the model changed in place by vLLM's own workers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import os
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tvmerge.errors import AssetError, ConfigError
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.conversation import Conversation, Prompt, conversations
+from tvmerge.generation.endings import end_tokens, until_end
+from tvmerge.generation.entry import Entry
+from tvmerge.generation.lost import EngineLostError
+from tvmerge.generation.sampling import answer_seed
+from tvmerge.generation.vllm_version import check_version
+from tvmerge.generation.vllm_worker import EXTENSION
+from tvmerge.generation.wire import pack_recipe, unpack_error
+from tvmerge.protocols import Engine
+from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
+
+T = TypeVar("T")
+
+
+class VllmEngine:
+    """Answers questions with vLLM's asynchronous engine, which lives in processes of its own.
+
+    It is started at the first `apply`. Its workers open the source checkpoints themselves and are sent
+    recipes only.
+
+    Args:
+        folder: The target model's folder.
+        chat: The target's tokenizer and chat template.
+        merger: Opens a `tvmerge.protocols.Merger` in a worker.
+        dtype: What the model computes in: `bfloat16`, `float16` or `float32`.
+        options: Further arguments of vLLM's `AsyncEngineArgs`: `tensor_parallel_size`, `max_model_len`,
+            `gpu_memory_utilization`, ...
+        trust_remote_code: Whether the model may bring code of its own.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+        ConfigError: This release of vLLM was not tested.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        chat: ChatFormat,
+        merger: Entry,
+        *,
+        dtype: str = "bfloat16",
+        options: Mapping[str, Any] | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self._version = check_version()
+        self._folder = folder
+        self._chat = chat
+        self._merger = merger
+        self._dtype = dtype
+        self._options = dict(options or {})
+        self._trust_remote_code = trust_remote_code
+        self._ends = end_tokens(folder, chat)
+        self._context = _context(folder, self._options, trust_remote_code=trust_remote_code)
+        self._numbers = itertools.count()
+        self._llm: Any = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """VLLM's version; exact in float32."""
+        return Capabilities(f"vllm {self._version}", self._dtype == "float32", self._context)
+
+    async def apply(self, recipe: Recipe) -> None:
+        """Become the merged model of `recipe`, and forget what was computed with the last one."""
+        if self._llm is None:
+            self._llm = await asyncio.to_thread(self._start)
+            await self._call("tvmerge_open", self._merger.function, dict(self._merger.settings))
+        await self._call("tvmerge_apply", pack_recipe(recipe))
+        # Keys and values of the old weights would be taken for those of the new ones.
+        if not await _alive(self._llm.reset_prefix_cache(reset_running_requests=True)):
+            raise EngineLostError("vLLM did not reset its prefix cache")
+
+    async def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer every question at once; yield each as soon as its last turn is answered."""
+        held = conversations(questions, sampling)
+        # The longest first: what takes longest must not start last.
+        first = [(conversation, self._prompt(conversation, sampling)) for conversation in held]
+        first.sort(key=lambda pair: -len(pair[1].ids) if pair[1] else 0)
+        talks = [asyncio.create_task(self._hold(talk, sampling)) for talk, _ in first]
+        try:
+            for finished in asyncio.as_completed(talks):
+                yield (await finished).answers()
+        finally:
+            for talk in talks:
+                talk.cancel()
+            await asyncio.gather(*talks, return_exceptions=True)
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """Rate every pair at once, by the log-probabilities vLLM gives for a prompt."""
+        longest = max((len(pair.context) + len(pair.tokens) for pair in pairs), default=0)
+        if longest >= self._context:
+            raise AssetError(
+                f"{longest} tokens of a context and its continuation do not fit the model's context of "
+                f"{self._context}, less one"
+            )
+        return await asyncio.gather(*(self._rate(pair) for pair in pairs))
+
+    async def close(self) -> None:
+        """End vLLM's processes."""
+        if self._llm is not None:
+            await asyncio.to_thread(self._llm.shutdown)
+            self._llm = None
+            gc.collect()  # it is part of a cycle, and complains if it is met at the interpreter's end
+
+    def _start(self) -> Any:
+        # Read when vLLM is imported; a search prints its own progress and reports to nobody.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = {
+            "model": str(self._folder),
+            "dtype": self._dtype,
+            "max_model_len": self._context,
+            "worker_extension_cls": EXTENSION,
+            "enable_prefix_caching": True,
+            "trust_remote_code": self._trust_remote_code,
+            **self._options,
+        }
+        try:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except (ValueError, RuntimeError, TypeError) as error:
+            first_line = str(error).strip().split("\n")[0]
+            raise ConfigError(f"vLLM does not start with {self._folder.name}: {first_line}") from error
+
+    async def _call(self, method: str, *args: object) -> None:
+        """Call a method of `MergingWorker` on every worker."""
+        for problem in await _alive(self._llm.collective_rpc(method, args=args)):
+            if problem is not None:
+                raise unpack_error(problem)
+
+    def _prompt(self, conversation: Conversation, sampling: Sampling) -> Prompt | None:
+        return conversation.prompt(self._chat, self._context, sampling)
+
+    async def _hold(self, conversation: Conversation, sampling: Sampling) -> Conversation:
+        """Hold a conversation to its end; each turn sees the model's own earlier answers."""
+        while (prompt := self._prompt(conversation, sampling)) is not None:
+            seed = answer_seed(
+                sampling.seed, conversation.question, conversation.turn, conversation.samples[0]
+            )
+            output = await self._request(
+                prompt.ids,
+                max_tokens=prompt.limit,
+                temperature=conversation.temperature,
+                seed=seed,
+                stop=list(sampling.stop),
+                stop_token_ids=self._ends,
+            )
+            ids, _ = until_end(output.outputs[0].token_ids, self._ends)
+            finish = "length" if output.outputs[0].finish_reason == "length" else "stop"
+            conversation.add(self._chat.decode(ids, sampling.stop), finish)
+        return conversation
+
+    async def _rate(self, pair: Continuation) -> LogLikelihood:
+        output = await self._request(
+            [*pair.context, *pair.tokens], max_tokens=1, temperature=0.0, prompt_logprobs=0
+        )
+        rows = output.prompt_logprobs[len(pair.context) :]
+        found = [row[token] for row, token in zip(rows, pair.tokens, strict=True)]
+        return LogLikelihood(sum(one.logprob for one in found), all(one.rank == 1 for one in found))
+
+    async def _request(self, ids: Sequence[int], **sampling: Any) -> Any:
+        """VLLM's final output for a prompt; a caller that is cancelled aborts it."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
+        stream = self._llm.generate({"prompt_token_ids": list(ids)}, params, str(next(self._numbers)))
+        return await _alive(anext(stream))
+
+
+async def _alive(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`.
+
+    Raises:
+        EngineLostError: vLLM's engine died over it.
+    """
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        return await work
+    except EngineDeadError as error:
+        raise EngineLostError("vLLM's engine died") from error
+
+
+def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:
+    """Tokens of the model's context, or of a shorter one that was asked for."""
+    if "max_model_len" in options:
+        return int(options["max_model_len"])
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return int(config.get_text_config().max_position_embeddings)
+
+
+if TYPE_CHECKING:
+    _engine: type[Engine] = VllmEngine

@@ -1,0 +1,43 @@
+"""Which vLLM the vLLM engine is known to work with.
+
+Only public calls are used, but they change from one release to the next, and a wrong answer looks like a
+right one.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from tvmerge.errors import ConfigError, MissingExtraError
+
+TESTED = ("0.32",)
+"""Releases that the contract tests have passed with."""
+
+
+def check_version() -> str:
+    """The installed release.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+        ConfigError: It is one that was not tested, or it does not start here.
+    """
+    try:
+        found = str(importlib.import_module("vllm").__version__)
+    except ModuleNotFoundError as error:
+        if error.name != "vllm":
+            raise _broken(error) from error
+        raise MissingExtraError("vllm", "vllm") from error
+    except (ImportError, RuntimeError, OSError) as error:
+        raise _broken(error) from error
+    release = ".".join(found.split(".")[:2])
+    if release not in TESTED:
+        raise ConfigError(
+            f"vLLM {found} was not tested with tvmerge; install one that was ({', '.join(TESTED)}), "
+            "or give --engine transformers"
+        )
+    return found
+
+
+def _broken(error: Exception) -> ConfigError:
+    first_line = str(error).strip().split("\n")[0]
+    return ConfigError(f"vLLM cannot be imported here: {first_line}; mend it, or give --engine transformers")
