@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,3 +154,24 @@ def test_a_file_or_a_link_stays(tmp_path: Path, kind: str) -> None:
         place.symlink_to(_ours(tmp_path / "elsewhere"))
     with pytest.raises(CheckpointError, match="is not a folder"):
         check_replaceable(place, "study-1", overwrite=True)
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tvmerge.merging.folders import new_folder\n"
+        "with new_folder(Path(sys.argv[1])) as temporary:\n"
+        "    (temporary / 'weights').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "out")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (leftover,) = tmp_path.iterdir()
+    assert (leftover / "weights").read_text() == "half"
+    with new_folder(tmp_path / "out") as living, new_folder(tmp_path / "out") as other:
+        assert not leftover.exists()
+        assert living.exists()
+        (other / "weights").write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not list((tmp_path / "out").glob(".*"))

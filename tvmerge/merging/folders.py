@@ -7,6 +7,7 @@ that tvmerge wrote carries `tvmerge.json`, which says for whom it was written an
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -16,9 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from tvmerge.errors import CheckpointError
 
 MARKER = "tvmerge.json"
+_LOCK = ".lock"
 
 
 @contextmanager
@@ -26,7 +30,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to fill; when the block ends well it takes the place of `folder`.
 
     If the block raises, what it wrote is removed and an existing `folder` is as it was. A crash between
-    the two renames of a replacement leaves the old folder as `.NAME.old`; the next call puts it back.
+    the two renames of a replacement leaves the old folder as `.NAME.old`; the next call puts it back. What a
+    killed process has left unfinished is removed by the next call.
 
     Raises:
         CheckpointError: The place cannot be written to.
@@ -36,14 +41,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
     with _translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _recover(folder, old)
+        _clear_leftovers(folder)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    lock = FileLock(temporary / _LOCK)
+    lock.acquire()
     try:
         yield temporary
         with _translated(folder):
+            lock.release()
+            (temporary / _LOCK).unlink(missing_ok=True)
             temporary.chmod(0o755)
             sync(temporary)
             _swap(temporary, folder, old)
     finally:
+        lock.release()
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -97,6 +108,16 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left; one that still works holds its lock."""
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+        lock = FileLock(leftover / _LOCK)
+        with contextlib.suppress(Timeout, OSError):
+            lock.acquire(timeout=0)
+            lock.release()
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _recover(folder: Path, old: Path) -> None:

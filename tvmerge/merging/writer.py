@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from tvmerge import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.files import write_json, write_text
 from tvmerge.merging import layout
-from tvmerge.merging.dtypes import FLOATS, code_of, torch_name
+from tvmerge.merging.dtypes import BYTES, FLOATS, code_of, torch_dtype, torch_name
 from tvmerge.merging.folders import MARKER, check_replaceable, new_folder, sync
 from tvmerge.merging.shards import TensorSpec
+from tvmerge.merging.stream import TensorStream
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
     from tvmerge.merging.checkpoint import Checkpoint
 
 SHARD_SIZE = 5 * 10**9
 """Bytes of tensors in one file, at most; transformers' own limit for years."""
+
+_BLOCK = 2**20
 
 _ALIGNMENT = 8
 """Bytes; the safetensors format starts its data at a multiple of it."""
@@ -34,7 +37,7 @@ _ALIGNMENT = 8
 
 def write_model(
     folder: Path,
-    stream: Iterable[tuple[str, torch.Tensor]],
+    stream: Iterator[tuple[str, torch.Tensor]],
     target: Checkpoint,
     *,
     specs: Mapping[str, TensorSpec],
@@ -46,11 +49,11 @@ def write_model(
     sources: Iterable[Path] = (),
     texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a model, whole or not at all; holds one tensor of the stream at a time.
+    """Write a model, whole or not at all; what a `TensorStream` makes goes straight into the files.
 
     Args:
         folder: Where to; replaced only as `folders.check_replaceable` allows.
-        stream: Pairs (name, tensor), in any order.
+        stream: Pairs (name, tensor), in any order, on the CPU.
         target: The model that gives configuration, tokenizer and chat templates.
         specs: What the stream will hold, in the order of the file; from the merger.
         provenance: Plain JSON data for `tvmerge.json`: recipe, sources, digests.
@@ -77,7 +80,7 @@ def write_model(
         write_json(temporary / layout.CONFIG, _config(target.config if config is None else config, specs))
         for name, text in (texts or {}).items():
             write_text(temporary / name, text)
-        files = sorted({path.name for path in temporary.iterdir()})
+        files = sorted(path.name for path in temporary.iterdir() if not path.name.startswith("."))
         marker = {"tvmerge": __version__, "owner": owner, "files": files, **provenance}
         write_json(temporary / MARKER, marker)
 
@@ -101,34 +104,58 @@ def _plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, 
 
 
 def _write_shards(
-    folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Iterable[tuple[str, torch.Tensor]]
+    folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Iterator[tuple[str, torch.Tensor]]
 ) -> None:
-    offsets: dict[str, tuple[str, int, TensorSpec]] = {}
+    import torch
+
+    memory: dict[str, torch.Tensor] = {}
+    announced: dict[str, TensorSpec] = {}
     for file_name, specs in shards.items():
         header, positions = _header(specs)
-        with (folder / file_name).open("wb") as whole:
-            whole.write(header)
-            whole.truncate(len(header) + sum(spec.nbytes for spec in specs.values()))
-        offsets |= {name: (file_name, len(header) + at, specs[name]) for name, at in positions.items()}
-    opened: dict[str, IO[bytes]] = {}
-    try:
-        for name, tensor in stream:
-            if name not in offsets:
-                raise CheckpointError(f"the merge gave '{name}' twice, or without having announced it")
-            file_name, position, spec = offsets.pop(name)
-            if TensorSpec(tuple(tensor.shape), code_of(tensor.dtype)) != spec:
-                raise CheckpointError(f"the merge announced '{name}' as {spec}, not as it came")
-            if file_name not in opened:
-                opened[file_name] = (folder / file_name).open("r+b")
-            opened[file_name].seek(position)
-            opened[file_name].write(_bytes(tensor).data)
-    finally:
-        for file in opened.values():
-            file.close()
-    if offsets:
-        raise CheckpointError(f"the merge did not give {', '.join(offsets)}")
+        mapped = _map(folder / file_name, header, sum(spec.nbytes for spec in specs.values()))
+        announced |= specs
+        memory |= {
+            name: mapped[len(header) + at : len(header) + at + specs[name].nbytes]
+            for name, at in positions.items()
+        }
+
+    def offer(name: str, shape: tuple[int, ...]) -> torch.Tensor | None:
+        spec = announced.get(name)
+        if spec is None or spec.shape != shape or memory[name].storage_offset() % BYTES[spec.dtype]:
+            return None
+        return memory[name].view(torch_dtype(spec.dtype)).view(shape)
+
+    for name, tensor in stream.into(offer) if isinstance(stream, TensorStream) else stream:
+        spec = announced.pop(name, None)
+        if spec is None:
+            raise CheckpointError(f"the merge gave '{name}' twice, or without having announced it")
+        if TensorSpec(tuple(tensor.shape), code_of(tensor.dtype)) != spec:
+            raise CheckpointError(f"the merge announced '{name}' as {spec}, not as it came")
+        if tensor.data_ptr() != memory[name].data_ptr():
+            memory[name].copy_(tensor.detach().contiguous().reshape(-1).view(torch.uint8))
+    if announced:
+        raise CheckpointError(f"the merge did not give {', '.join(announced)}")
+    memory.clear()
     for file_name in shards:
         sync(folder / file_name)
+
+
+def _map(path: Path, header: bytes, size: int) -> torch.Tensor:
+    """A new file of header and `size` bytes, as memory that is none of the process's own.
+
+    The disk's blocks are reserved first, since a full disk cannot be reported through memory.
+    """
+    import torch
+
+    with path.open("w+b") as file:
+        file.write(header)
+        file.flush()
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), len(header), size)
+        for _ in range(0 if hasattr(os, "posix_fallocate") else size // _BLOCK + 1):
+            file.write(bytes(min(_BLOCK, len(header) + size - file.tell())))
+        file.flush()
+        return torch.frombuffer(mmap.mmap(file.fileno(), 0), dtype=torch.uint8)
 
 
 def _header(specs: Mapping[str, TensorSpec]) -> tuple[bytes, dict[str, int]]:
@@ -143,13 +170,6 @@ def _header(specs: Mapping[str, TensorSpec]) -> tuple[bytes, dict[str, int]]:
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text, positions
-
-
-def _bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
-    import torch
-
-    # numpy knows no bfloat16, so the elements travel as plain bytes.
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def _index(shards: Mapping[str, Mapping[str, TensorSpec]], size: int) -> dict[str, object]:
