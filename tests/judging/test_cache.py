@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,26 @@ async def test_one_that_comes_just_as_another_lands_pays_nothing(cache: ContentC
     await asyncio.gather(*late)
     await chat.close()
     assert len(model.sent) == 1
+
+
+class StoredMeanwhile(ContentCache):
+    """A cache that another process writes to, always just after it was looked up."""
+
+    def get(self, key: str) -> Any | None:
+        """What was there before the other process wrote."""
+        row = super().get(key)
+        self.put(key, {"reply": {"text": GOOD.text, "finish": "stop", "usage": None}})
+        return row
+
+
+async def test_what_another_process_stores_meanwhile_is_not_paid_for(tmp_path: Path) -> None:
+    cache = StoredMeanwhile(tmp_path)
+    model = LocalChat(answer_well)
+    chat = cached(model, cache)
+    assert (await chat.send(a_request())).text == GOOD.text
+    await chat.close()
+    cache.close()
+    assert model.sent == []
 
 
 async def test_a_failure_is_not_kept(cache: ContentCache) -> None:

@@ -35,6 +35,7 @@ def test_an_answer_that_ends_in_a_loop_is_degenerate(text: str) -> None:
         "東京です。",
         "a" * 29,
         "そうです、" * 5,
+        "東京は日本の首都です。" * 5,
         "はい" * 14,
         "wwwwwwwwwwww",
         "ab" * 20 + " and so on, which ends it",

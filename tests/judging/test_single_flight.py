@@ -88,3 +88,29 @@ async def test_work_that_nobody_waits_for_any_more_is_cancelled() -> None:
     again = Work()
     again.may_end.set()
     assert await flights.do("key", again) == 1
+
+
+async def test_who_comes_while_work_is_being_cancelled_gets_work_of_their_own() -> None:
+    flights: SingleFlight[int] = SingleFlight()
+    winding_down, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_stop() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            winding_down.set()
+            await may_end.wait()
+        return 0
+
+    leaver = asyncio.create_task(flights.do("key", slow_to_stop))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    leaver.cancel()
+    await winding_down.wait()
+    work = Work()
+    work.may_end.set()
+    async with asyncio.timeout(10):
+        assert await flights.do("key", work) == 1
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
