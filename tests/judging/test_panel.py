@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.judging.chats import KEY, a_spec
-from tests.servers.openai_server import OpenAIServer
-from tvmerge.errors import QuotaError
+from tests.servers.openai_server import OpenAIServer, error
+from tvmerge.errors import ConfigError, QuotaError
 from tvmerge.judging.panel import PanelJudge, agreement, judge_noise
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
@@ -40,9 +40,12 @@ async def test_every_judge_rates_every_turn(server: OpenAIServer, prompts: dict[
     assert panel.fingerprint == {"panel": {"loopback": llm.fingerprint, "rules": RulesJudge().fingerprint}}
 
 
-async def test_a_judge_that_cannot_go_on_stops_the_panel(prompts: dict[str, JudgePrompt]) -> None:
-    from tests.servers.openai_server import error
+def test_a_judge_sits_on_a_panel_once() -> None:
+    with pytest.raises(ConfigError, match="'rules' is named twice"):
+        PanelJudge([RulesJudge(), RulesJudge()])
 
+
+async def test_a_judge_that_cannot_go_on_stops_the_panel(prompts: dict[str, JudgePrompt]) -> None:
     with OpenAIServer(script=lambda request, number: error(402, "pay")) as server:
         llm = create_judge(a_spec(server.base_url), prompts, [QUESTION], env={"TEST_KEY": KEY})
         panel = PanelJudge([RulesJudge(), llm])

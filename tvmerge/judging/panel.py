@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tvmerge.errors import ConfigError
 from tvmerge.judging.opinion import together
 from tvmerge.records import Answer, Judgment, Question, Verdict
 
@@ -19,10 +20,19 @@ class PanelJudge:
     """Asks several judges; their ratings are pooled in the mean.
 
     Args:
-        judges: The judges; their names differ.
+        judges: The judges.
+
+    Raises:
+        ConfigError: Two have the same name, so that their ratings could not be told apart.
     """
 
     def __init__(self, judges: Sequence[Judge]) -> None:
+        names = [judge.name for judge in judges]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"the judge '{name}' is named twice; for several ratings use --judge-samples"
+                )
         self._judges = tuple(judges)
 
     @property
