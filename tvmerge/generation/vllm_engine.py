@@ -21,9 +21,21 @@ from tvmerge.generation.vllm_version import check_version
 from tvmerge.generation.vllm_worker import EXTENSION
 from tvmerge.generation.wire import pack_recipe, unpack_error
 from tvmerge.protocols import Engine
-from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
+from tvmerge.records import (
+    Answer,
+    Capabilities,
+    Continuation,
+    Finish,
+    LogLikelihood,
+    Question,
+    Recipe,
+    Sampling,
+)
 
 T = TypeVar("T")
+
+HEARTBEAT = 1.0
+"""Seconds between looks at whether vLLM's engine lives."""
 
 
 class VllmEngine:
@@ -80,7 +92,7 @@ class VllmEngine:
             await self._call("tvmerge_open", self._merger.function, dict(self._merger.settings))
         await self._call("tvmerge_apply", pack_recipe(recipe))
         # Keys and values of the old weights would be taken for those of the new ones.
-        if not await _alive(self._llm.reset_prefix_cache(reset_running_requests=True)):
+        if not await self._outlived(self._llm.reset_prefix_cache(reset_running_requests=True)):
             raise EngineLostError("vLLM did not reset its prefix cache")
 
     async def generate(
@@ -141,9 +153,29 @@ class VllmEngine:
 
     async def _call(self, method: str, *args: object) -> None:
         """Call a method of `MergingWorker` on every worker."""
-        for problem in await _alive(self._llm.collective_rpc(method, args=args)):
+        for problem in await self._outlived(self._llm.collective_rpc(method, args=args)):
             if problem is not None:
                 raise unpack_error(problem)
+
+    async def _outlived(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`; a killed engine does not answer it, so somebody has to look.
+
+        Raises:
+            EngineLostError: vLLM's engine died over it.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=HEARTBEAT)
+                if self._llm.errored and not task.done():
+                    raise EngineLostError("vLLM's engine died")
+            return task.result()
+        except EngineDeadError as error:
+            raise EngineLostError("vLLM's engine died") from error
+        finally:
+            task.cancel()
 
     def _prompt(self, conversation: Conversation, sampling: Sampling) -> Prompt | None:
         return conversation.prompt(self._chat, self._context, sampling)
@@ -163,7 +195,7 @@ class VllmEngine:
                 stop_token_ids=self._ends,
             )
             ids, _ = until_end(output.outputs[0].token_ids, self._ends)
-            finish = "length" if output.outputs[0].finish_reason == "length" else "stop"
+            finish: Finish = "length" if output.outputs[0].finish_reason == "length" else "stop"
             conversation.add(self._chat.decode(ids, sampling.stop), finish)
         return conversation
 
@@ -182,21 +214,7 @@ class VllmEngine:
 
         params = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
         stream = self._llm.generate({"prompt_token_ids": list(ids)}, params, str(next(self._numbers)))
-        return await _alive(anext(stream))
-
-
-async def _alive(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`.
-
-    Raises:
-        EngineLostError: vLLM's engine died over it.
-    """
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    try:
-        return await work
-    except EngineDeadError as error:
-        raise EngineLostError("vLLM's engine died") from error
+        return await self._outlived(anext(stream))
 
 
 def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:

@@ -1,0 +1,160 @@
+"""The vLLM engine: the contract of all engines on the demo's models, and equality with transformers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.generation.contract import GREEDY, EngineContract
+from tests.generation.models import (
+    Answers,
+    answers_of,
+    demo_questions,
+    open_demo_engine,
+    open_models,
+    uneven,
+    uniform,
+)
+from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.generation import vllm_version
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.entry import Entry
+from tvmerge.generation.lost import EngineLostError
+from tvmerge.generation.vllm_engine import VllmEngine
+from tvmerge.merging.opening import Merge
+from tvmerge.records import Question
+
+SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}
+
+
+def make_engine(folder: Path, **options: Any) -> VllmEngine:
+    target = folder / "target"
+    merger = Entry("tests.generation.models:open_demo_merger", {"folder": str(folder)})
+    return VllmEngine(target, ChatFormat(target), merger, dtype="float32", options={**SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def merge(demo_models: Path) -> Merge:
+    return open_models(demo_models)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(demo_models: Path) -> AsyncIterator[VllmEngine]:
+    opened = make_engine(demo_models)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestVllmEngine(EngineContract):
+    """The contract of all engines."""
+
+
+PASSAGE = "The river runs past the old mill, the school, the market and the long stone bridge. " * 14
+"""Longer than a block of the cache (128 tokens), and the same at the start of every question."""
+
+SHARED = tuple(
+    Question(number, "math", (f"{PASSAGE}Tell me about {thing}.", "Now say it in five words."))
+    for number, thing in enumerate(("the mill", "the school", "the bridge"))
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tied(smollm2: Path) -> AsyncIterator[VllmEngine]:
+    opened = make_engine(smollm2, max_model_len=1024)
+    yield opened
+    await opened.close()
+
+
+async def expected(smollm2: Path, smollm2_merge: Merge) -> list[Answers]:
+    engine = open_demo_engine(str(smollm2))
+    found = [await answers_of(engine, recipe, SHARED, GREEDY) for recipe in recipes(smollm2_merge)]
+    await engine.close()
+    return found
+
+
+def recipes(merge: Merge) -> list[Any]:
+    """Five different ones, and the first again."""
+    first = uniform(merge, 0.0)
+    return [first, uniform(merge, 1.0), uniform(merge, 0.5), uneven(merge, -0.5), uniform(merge, 1.5), first]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_answers_are_those_of_transformers_after_every_recipe_and_back_to_the_first(
+    tied: VllmEngine, smollm2: Path, smollm2_merge: Merge
+) -> None:
+    reference = await expected(smollm2, smollm2_merge)
+    for recipe, answers in zip(recipes(smollm2_merge), reference, strict=True):
+        assert await answers_of(tied, recipe, SHARED, GREEDY) == answers
+    assert reference[0] == reference[-1]
+    assert all(one != other for one, other in itertools.combinations(reference[:-1], 2))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_recipe_after_an_abandoned_one_finds_no_stale_cache(
+    tied: VllmEngine, smollm2_merge: Merge
+) -> None:
+    clean = await answers_of(tied, uniform(smollm2_merge, 1.0), SHARED, GREEDY)
+    await tied.apply(uniform(smollm2_merge, 0.0))
+    stream = tied.generate(SHARED, replace(GREEDY, max_new_tokens=200))
+    asking = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0.2)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await stream.aclose()
+    assert await answers_of(tied, uniform(smollm2_merge, 1.0), SHARED, GREEDY) == clean
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_answers_come_as_they_are_ready(tied: VllmEngine, smollm2_merge: Merge) -> None:
+    await tied.apply(uniform(smollm2_merge, 0.0))
+    batches = [batch async for batch in tied.generate(SHARED, GREEDY)]
+    assert len(batches) == len(SHARED)
+
+
+async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_people(
+    demo_models: Path,
+) -> None:
+    target = demo_models / "target"
+    merger = Entry("tests.generation.entries:refused")
+    engine = VllmEngine(target, ChatFormat(target), merger, dtype="float32", options=SMALL)
+    with pytest.raises(CheckpointError, match="there is no such model"):
+        await engine.apply(uniform(open_models(demo_models), 1.0))
+    await engine.close()
+
+
+def children() -> set[int]:
+    """The processes that this one has started."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text(encoding="ascii").split()}
+
+
+async def test_a_vllm_that_dies_is_a_lost_engine(demo_models: Path) -> None:
+    merge = open_models(demo_models)
+    before = children()
+    engine = make_engine(demo_models)
+    await engine.apply(uneven(merge))
+    asking = asyncio.create_task(
+        answers_of(engine, uneven(merge), demo_questions(), replace(GREEDY, max_new_tokens=200))
+    )
+    await asyncio.sleep(0)
+    for pid in children() - before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(EngineLostError):
+        await asking
+    await engine.close()
+
+
+def test_a_release_that_was_not_tested_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_version, "TESTED", ("0.1",))
+    with pytest.raises(ConfigError, match=r"vLLM 0\.32\S* was not tested .* \(0\.1\), or give --engine"):
+        vllm_version.check_version()
