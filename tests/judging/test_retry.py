@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from random import Random
 
 import pytest
 
@@ -46,7 +47,7 @@ def failing(*errors: Exception) -> LocalChat:
 async def test_a_transient_error_is_tried_again_with_growing_waits() -> None:
     time = Time()
     model = failing(*(TransientError("overloaded", status=503) for _ in range(8)))
-    chat = RetryingChat(model, sleep=time.sleep, clock=time.clock, seed=0)
+    chat = RetryingChat(model, sleep=time.sleep, clock=time.clock, uniform=Random(0).uniform)
     assert await chat.send(a_request()) == GOOD
     assert len(model.sent) == 9
     for attempt, wait in enumerate(time.sleeps):
@@ -57,7 +58,10 @@ async def test_a_transient_error_is_tried_again_with_growing_waits() -> None:
 async def test_the_provider_says_how_long_to_wait() -> None:
     time = Time()
     chat = RetryingChat(
-        failing(TransientError("slow down", retry_after=7.0)), sleep=time.sleep, clock=time.clock, seed=0
+        failing(TransientError("slow down", retry_after=7.0)),
+        sleep=time.sleep,
+        clock=time.clock,
+        uniform=Random(0).uniform,
     )
     await chat.send(a_request())
     assert 7.0 <= time.sleeps[0] <= 7.0 + 0.125
@@ -66,7 +70,7 @@ async def test_the_provider_says_how_long_to_wait() -> None:
 async def test_patience_bounds_the_whole_time() -> None:
     time = Time()
     endless = LocalChat(failing(*(TransientError(f"no {n}") for n in range(1000))).send)
-    chat = RetryingChat(endless, patience=100, sleep=time.sleep, clock=time.clock, seed=0)
+    chat = RetryingChat(endless, patience=100, sleep=time.sleep, clock=time.clock, uniform=Random(0).uniform)
     with pytest.raises(TransientError, match="no "):
         await chat.send(a_request())
     assert 1040 <= time.now <= 1100
@@ -114,7 +118,10 @@ async def test_two_calls_that_were_told_the_same_do_not_return_at_once() -> None
     for seed in range(20):
         time = Time()
         chat = RetryingChat(
-            failing(TransientError("slow", retry_after=4.0)), sleep=time.sleep, clock=time.clock, seed=seed
+            failing(TransientError("slow", retry_after=4.0)),
+            sleep=time.sleep,
+            clock=time.clock,
+            uniform=Random(seed).uniform,
         )
         await chat.send(a_request())
         waits |= set(time.sleeps)

@@ -28,7 +28,7 @@ class RetryingChat(ChatWrapper):
             is no one's fault and does not count.
         sleep: Waits a number of seconds.
         clock: Gives the time in seconds.
-        seed: Of the jitter.
+        uniform: Draws a number between two; the jitter.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class RetryingChat(ChatWrapper):
         patience: float = 600.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
-        seed: int | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         super().__init__(inner)
         self._patience = patience
         self._sleep = sleep
         self._clock = clock
-        self._random = random.Random(seed)  # noqa: S311
+        self._uniform = uniform
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The reply of the first attempt that gets one.
@@ -84,7 +84,7 @@ class RetryingChat(ChatWrapper):
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))
-        backoff = longest * self._random.uniform(0.5, 1.0)
+        backoff = longest * self._uniform(0.5, 1.0)
         asked = error.retry_after if isinstance(error, TransientError) else None
         # A little more than asked for, so that all who were told the same do not return at once.
-        return backoff if asked is None else asked + self._random.uniform(0.0, min(asked, longest) / 4)
+        return backoff if asked is None else asked + self._uniform(0.0, min(asked, longest) / 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ def spec_of(server: AnthropicServer, model: str = "claude-test-4", **settings: o
     return a_spec(server.base_url, provider="anthropic", model=model, **settings)
 
 
-async def ask(server: AnthropicServer, **settings: object) -> ChatReply:
-    chat = AnthropicChat(spec_of(server, **settings), KEY)  # type: ignore[arg-type]
+async def ask(server: AnthropicServer, **settings: Any) -> ChatReply:
+    chat = AnthropicChat(spec_of(server, **settings), KEY)
     try:
         return await chat.send(chat.request("Be fair.", "この答えを評価して", FORM))
     finally:
