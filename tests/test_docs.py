@@ -29,6 +29,7 @@ from tests.documents import (
 )
 from tvmerge.assets import find
 from tvmerge.cli.app import app, run
+from tvmerge.cli.options import given
 from tvmerge.config import JudgeConfig, RunConfig, load_config, options
 from tvmerge.demo import demo_defaults
 from tvmerge.errors import AssetError
@@ -97,10 +98,9 @@ def test_every_command_line_can_be_typed(
         return
     if command.argv[0] in ("optimize", "demo"):
         file = settings.pop("config")
-        check_run(load_config(settings, file, demo_defaults() if command.argv[0] == "demo" else None))
+        check_run(load_config(given(settings), file, demo_defaults() if command.argv[0] == "demo" else None))
     elif command.argv[0] == "judge":
-        given = {f.name: settings[f.name] for f in fields(JudgeConfig) if settings[f.name] is not None}
-        check_judging(JudgeConfig(**given))
+        check_judging(JudgeConfig(**given({f.name: settings[f.name] for f in fields(JudgeConfig)})))
     elif command.argv[0] == "merge":
         assert sum(settings[key] is not None for key in ("weight", "weights", "trial")) == 1
 
@@ -121,7 +121,8 @@ def check_run(config: RunConfig) -> None:
 
 
 def check_judging(config: JudgeConfig) -> None:
-    find_spec(config.judge, base_url=config.judge_base_url)
+    for judge in config.judge:
+        find_spec(judge, base_url=config.judge_base_url)
     load_benchmark(find("benchmarks", config.bench_name))
     load_prompts(find("prompts", config.judge_file or "judge_prompts"))
 

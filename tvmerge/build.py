@@ -22,8 +22,8 @@ from tvmerge.search.space import Space
 if TYPE_CHECKING:
     from tvmerge.generation.cached_pool import CachedPool
     from tvmerge.generation.chat import ChatFormat
-    from tvmerge.merging.groups import Mode
     from tvmerge.merging.opening import Merge
+    from tvmerge.merging.rules import Mode
     from tvmerge.protocols import Engine
     from tvmerge.search.study import SearchStudy
 
@@ -41,6 +41,7 @@ class Run:
         space: The weights searched.
         study: The search.
         evaluator: Scores candidates.
+        chat: The target's tokenizer and chat template.
         pool: The live models.
         sampling: How answers are drawn.
         owner: Identity of the study, for the models it writes.
@@ -54,6 +55,7 @@ class Run:
     space: Space
     study: SearchStudy
     evaluator: Evaluator
+    chat: ChatFormat
     pool: CachedPool
     sampling: Sampling
     owner: str
@@ -109,6 +111,7 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         models=models,
         space=space,
         study=study,
+        chat=chat,
         pool=pool,
         sampling=sampling,
         evaluator=Evaluator(pool, judge, sampling),

@@ -131,6 +131,10 @@ def _agreement(contenders: Sequence[Contender]) -> dict[str, float | None] | Non
 def _write(run: Run, result: RunResult) -> None:
     """The model first: a report must not speak of a model that is not there."""
     best = Recipe(result.contenders[0].weights)
-    run.models.write(run.config.model_folder, best, owner=run.owner, overwrite=run.config.overwrite)
+    # A template that was given is part of what was scored: the model must bring it along.
+    texts = {} if run.config.chat_template is None else {"chat_template.jinja": run.chat.identity}
+    run.models.write(
+        run.config.model_folder, best, owner=run.owner, overwrite=run.config.overwrite, texts=texts
+    )
     write_json(run.config.run_folder / "result.json", as_json(result))
     write_page(run.config.run_folder / "report.html", result)
