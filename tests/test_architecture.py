@@ -38,6 +38,7 @@ ALLOWED = {
     "confirmation": LEAVES | {"evaluation", "search", "report"},
     "jury": LEAVES | {"caches", "config", "evaluation", "judging"},
     "build": LEAVES | STAGES | {"config", "caches", "jury", "orchestrator"},
+    "engines": LEAVES | STAGES | {"config", "caches", "build"},
     "run": LEAVES | STAGES | {"config", "caches", "jury", "orchestrator", "build", "confirmation", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
     "cli": LEAVES | STAGES | {"config", "caches", "build", "run", "scoring", "report", "demo"},

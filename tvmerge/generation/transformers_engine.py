@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Q
 
 T = TypeVar("T")
 R = TypeVar("R")
-Loader = Callable[[Any, Iterable[tuple[str, torch.Tensor]]], None]
+Loader = Callable[[Any, Iterator[tuple[str, torch.Tensor]]], None]
 """Puts a stream of (checkpoint name, tensor) into a live model, in place."""
 
 SMALL_MODEL = 30_000_000

@@ -1,0 +1,81 @@
+"""Engines opened from plain data, wherever that arrives."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tests.generation.models import answers_of, demo_questions, open_demo_engine, uniform
+from tests.generation.studies import GREEDY, run_study
+from tvmerge.build import open_models
+from tvmerge.caches import Caches
+from tvmerge.config import MergeConfig
+from tvmerge.engines import EngineSettings, open_merger, process_starts
+from tvmerge.errors import CheckpointError
+from tvmerge.generation.pool import EnginePool
+from tvmerge.merging.opening import Merge
+from tvmerge.protocols import Engine
+
+
+@pytest.fixture(scope="module")
+def config(demo_models: Path) -> MergeConfig:
+    target, base, tuned = (str(demo_models / role) for role in ("target", "base", "tuned"))
+    return MergeConfig(target_model=target, base_model=base, tuned_model=tuned)
+
+
+@pytest.fixture
+def models(config: MergeConfig) -> Merge:
+    with closing(Caches()) as caches:
+        opened = open_models(config, caches)
+        assert opened.fingerprint
+        return opened
+
+
+async def test_an_engine_opened_from_plain_data_answers_like_one_opened_here(
+    config: MergeConfig, models: Merge, demo_models: Path
+) -> None:
+    settings = EngineSettings(merge=config, fingerprint=models.fingerprint)
+    opened: Engine = settings.entry().call()
+    here = open_demo_engine(str(demo_models))
+    recipe, questions = uniform(models, 0.7), demo_questions(4)
+    expected = await answers_of(here, recipe, questions, GREEDY)
+    assert await answers_of(opened, recipe, questions, GREEDY) == expected
+    await opened.close()
+    await here.close()
+
+
+def test_other_files_under_the_same_name_are_refused(config: MergeConfig, models: Merge) -> None:
+    other = {**models.fingerprint, "tuned": "0" * 64}
+    with pytest.raises(CheckpointError, match=r"^tuned of target differ here .* bring the same model files"):
+        EngineSettings(merge=config, fingerprint=other).entry().call()
+
+
+def test_the_workers_of_vllm_get_what_the_merger_yields(config: MergeConfig, models: Merge) -> None:
+    recipe = uniform(models, 0.7)
+    found = dict(open_merger(**asdict(EngineSettings(merge=config))).merge(recipe))
+    expected = dict(models.merger.merge(recipe))
+    assert found.keys() == expected.keys()
+    assert all(found[name].equal(tensor) for name, tensor in expected.items())
+    with pytest.raises(CheckpointError, match="no weight for"):
+        open_merger(**asdict(EngineSettings(merge=config))).merge(replace(recipe, weights={}))
+
+
+async def test_a_study_on_two_processes_ends_with_the_table_of_one_engine(
+    config: MergeConfig, models: Merge, demo_models: Path, tmp_path: Path
+) -> None:
+    async def alone() -> Engine:
+        return open_demo_engine(str(demo_models))
+
+    single = EnginePool({"cpu": alone})
+    (tmp_path / "one").mkdir()
+    expected = await run_study(tmp_path / "one", models.group_names, single)
+    await single.close()
+    starts = process_starts(EngineSettings(merge=config, fingerprint=models.fingerprint), ["cpu", "cpu"])
+    assert list(starts) == ["cpu (1)", "cpu (2)"]
+    pool = EnginePool(starts)
+    (tmp_path / "two").mkdir()
+    assert await run_study(tmp_path / "two", models.group_names, pool) == expected
+    await pool.close()

@@ -1,0 +1,152 @@
+"""Opens an engine anywhere: in this process, in another one, inside vLLM's workers, on a node of a cluster.
+
+What travels is plain data; every place opens the sources itself. So a folder that differs there would answer
+with another model: the fingerprint of the sources travels along and is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.build import open_models
+from tvmerge.caches import Caches
+from tvmerge.config import MergeConfig
+from tvmerge.errors import CheckpointError
+from tvmerge.generation.entry import Entry
+from tvmerge.records import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+    from tvmerge.generation.pool import Start
+    from tvmerge.merging.opening import Merge
+    from tvmerge.protocols import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Everything that opens an engine, as plain data.
+
+    Attributes:
+        merge: The sources and how they are merged; folders as absolute paths.
+        engine: `transformers` or `vllm`.
+        device: Where the model lives; vLLM takes the devices it sees.
+        dtype: What it computes in: `float32`, `bfloat16` or `float16`.
+        batch_tokens: Token budget of a batch of the transformers engine.
+        chat_template: File with a chat template to use instead of the target's own.
+        vllm: Further arguments of vLLM's `AsyncEngineArgs`.
+        fingerprint: The sources' fingerprint where the run was started; empty: not compared.
+    """
+
+    merge: MergeConfig
+    engine: str = "transformers"
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_tokens: int = 16384
+    chat_template: str | None = None
+    vllm: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+    def entry(self) -> Entry:
+        """The call that opens the engine, wherever it is made."""
+        return Entry("tvmerge.engines:open_engine", asdict(self))
+
+
+def process_starts(settings: EngineSettings, devices: Sequence[str]) -> dict[str, Start]:
+    """How to start an engine on each device, in a process of its own, for an `EnginePool`.
+
+    Args:
+        settings: The engine; its device is replaced.
+        devices: `cpu`, `cuda:0`, ...; a device named twice gets two engines.
+    """
+    from tvmerge.generation.process_engine import ProcessEngine
+
+    starts: dict[str, Start] = {}
+    for number, device in enumerate(devices):
+        name = device if devices.count(device) == 1 else f"{device} ({number + 1})"
+        gpu = device.partition(":")[2] or "0"
+        # A process that sees one GPU calls it cuda:0, and whatever engine it holds takes that one.
+        local, environment = ("cuda:0", {"CUDA_VISIBLE_DEVICES": gpu}) if device != "cpu" else (device, {})
+        plain = {**asdict(settings), "device": local}
+        entry = Entry("tvmerge.engines:open_engine", plain)
+        starts[name] = partial(ProcessEngine.start, entry, environment)
+    return starts
+
+
+def open_engine(merge: Mapping[str, Any], **settings: Any) -> Engine:
+    """The engine that `EngineSettings` describe, given field by field.
+
+    Raises:
+        UserError: The sources, the device or vLLM are not usable here.
+    """
+    wanted = EngineSettings(merge=MergeConfig(**merge), **settings)
+    models = _open(wanted)
+    from tvmerge.generation.chat import ChatFormat
+
+    template = None if wanted.chat_template is None else Path(wanted.chat_template)
+    folder, trust = models.target.folder, wanted.merge.trust_remote_code
+    chat = ChatFormat(folder, template, trust_remote_code=trust)
+    if wanted.engine == "vllm":
+        from tvmerge.generation.vllm_engine import VllmEngine
+
+        merger = Entry("tvmerge.engines:open_merger", {**asdict(wanted)})
+        return VllmEngine(
+            folder, chat, merger, dtype=wanted.dtype, options=wanted.vllm, trust_remote_code=trust
+        )
+    import torch
+
+    from tvmerge.generation.devices import resolve_device
+    from tvmerge.generation.transformers_engine import TransformersEngine
+    from tvmerge.merging.live import load_into
+
+    return TransformersEngine(
+        folder,
+        chat,
+        models.merger,
+        partial(load_into, ignore=frozenset(models.merger.extra)),
+        device=resolve_device(wanted.device),
+        dtype=getattr(torch, wanted.dtype),
+        batch_tokens=wanted.batch_tokens,
+        trust_remote_code=trust,
+    )
+
+
+def open_merger(merge: Mapping[str, Any], **settings: Any) -> MergerForVllm:
+    """What vLLM's workers merge with.
+
+    Raises:
+        CheckpointError: The sources are not usable here.
+    """
+    return MergerForVllm(_open(EngineSettings(merge=MergeConfig(**merge), **settings)))
+
+
+class MergerForVllm:
+    """Leaves out what the live model has no place for; vLLM refuses a name it does not know."""
+
+    def __init__(self, models: Merge) -> None:
+        self._merger = models.merger
+        self._extra = frozenset(models.merger.extra)
+
+    def merge(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
+        """The merged tensors of `recipe`; a recipe that does not fit is refused before the first."""
+        stream = self._merger.merge(recipe)
+        return ((name, tensor) for name, tensor in stream if name not in self._extra)
+
+
+def _open(wanted: EngineSettings) -> Merge:
+    with closing(Caches()) as caches:
+        models = open_models(wanted.merge, caches)
+        differing = [
+            name for name, value in wanted.fingerprint.items() if models.fingerprint.get(name) != value
+        ]
+    if differing:
+        raise CheckpointError(
+            f"{', '.join(differing)} of {models.target.name} differ here from where the run was started; "
+            "bring the same model files to every node"
+        )
+    return models
