@@ -8,12 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tvmerge.merging.card import CardFacts, model_card
 from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.layout import CARD
 from tvmerge.merging.merge import RecipeMerger
+from tvmerge.merging.mergekit import mergekit_yaml, not_expressible, output_dtype
 from tvmerge.merging.request import MergeRequest
 from tvmerge.merging.sources import Source
 from tvmerge.merging.writer import SHARD_SIZE, write_model
 from tvmerge.records import Recipe
+
+MERGEKIT = "mergekit.yml"
+"""Name of the configuration that makes mergekit write the same model."""
 
 _SHOWN = 4
 """Names of tensors listed in a remark before the rest is counted."""
@@ -166,17 +172,38 @@ class Merge:
             "fingerprint": dict(self.fingerprint),
         }
 
+    def texts(self, recipe: Recipe, facts: CardFacts) -> dict[str, str]:
+        """The files for people that go with the merged model of `recipe`, by name."""
+        plan, request = self.merger.plan, self.request
+        reason = not_expressible(plan, mixture=bool(self.experts), original=request.arithmetic == "original")
+        texts = {CARD: model_card(self, recipe, facts, no_mergekit=reason)}
+        if reason is None:
+            names = {id(model): self.sources[part].identity for part, model in plan.models.items()}
+            texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))
+        return texts
+
     def write(
         self,
         folder: Path,
         recipe: Recipe,
         *,
+        facts: CardFacts | None = None,
         owner: str | None = None,
         overwrite: bool = False,
         shard_size: int = SHARD_SIZE,
         texts: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the merged model of `recipe`; see `writer.write_model` for arguments and errors."""
+        """Write the merged model of `recipe`, its card and its `mergekit.yml`.
+
+        Args:
+            folder: Where to.
+            recipe: Its weights.
+            facts: What the card tells beside the recipe.
+            owner: See `writer.write_model`, also for the rest and for the errors.
+            overwrite: See there.
+            shard_size: See there.
+            texts: See there; they replace files of the same names.
+        """
         write_model(
             folder,
             self.merger.merge(recipe),
@@ -188,7 +215,7 @@ class Merge:
             overwrite=overwrite,
             shard_size=shard_size,
             sources=self.folders,
-            texts=texts,
+            texts=self.texts(recipe, facts or CardFacts()) | dict(texts or {}),
         )
 
     def write_experts(self, parent: Path, recipe: Recipe, **options: Any) -> list[Path]:

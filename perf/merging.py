@@ -1,0 +1,244 @@
+"""Measures merging against what the machine's memory can do and against the tools it replaces.
+
+    python -m perf.merging [--parameters 1.1e9] [--threads 2] [--mergekit PATH/TO/mergekit-yaml]
+
+Makes a random Llama in bfloat16 three times (target, base, tuned) in a temporary folder. Each measurement
+runs in a process of its own, so that its memory is its own:
+
+* source -> live model: seconds, and bytes read and written a second against memcpy's, measured in turn;
+* the update loop of the script that tvmerge replaces, and how many times faster tvmerge is;
+* disk -> disk: seconds, and how many times faster than mergekit-yaml where it is installed;
+* the peak of anonymous memory of both ways.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tvmerge.merging.live import load_into, new_model
+from tvmerge.merging.opening import Merge, open_merge
+from tvmerge.records import Recipe
+
+_PARTS = ("target", "base", "tuned")
+_REPEATS = 5
+_COPIED = 2**30
+"""Bytes copied to learn the speed of memcpy."""
+
+
+def main() -> None:
+    """Measure everything, or, as a child process, one thing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--parameters", type=float, default=1.1e9, help="size of the model that is made")
+    parser.add_argument("--threads", type=int, default=2, help="threads of memcpy and of torch")
+    parser.add_argument("--mergekit", default=shutil.which("mergekit-yaml"), help="the mergekit-yaml program")
+    parser.add_argument("--folder", type=Path, help="where the models are made; default: a temporary folder")
+    parser.add_argument("--only", choices=sorted(_MEASUREMENTS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        torch.set_num_threads(options.threads)
+        print(json.dumps(_MEASUREMENTS[options.only](options.folder, options)))
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        _report(Path(folder), options)
+
+
+def _report(folder: Path, options: argparse.Namespace) -> None:
+    parameters = _make_models(folder, int(options.parameters))
+    moved = 4 * 2 * parameters  # three models read, one written, two bytes an element
+    print(f"{parameters / 1e9:.2f} billion parameters, bfloat16, {options.threads} threads")
+    live = _child(folder, options, "live")
+    loop = _child(folder, options, "loop")
+    disk = _child(folder, options, "disk")
+    speed, copying = moved / live["seconds"], live["memcpy"]
+    print(f"memcpy                {copying / 1e9:6.1f} GB/s read and written")
+    print(f"source -> live model  {live['seconds']:6.2f} s, {speed / 1e9:.1f} GB/s")
+    print(f"  the first time      {live['first']:6.2f} s")
+    print(f"  of memcpy's speed   {speed / copying:6.2f}   (wanted: at least 0.5)")
+    print(f"original's loop       {loop['seconds']:6.2f} s")
+    print(f"  times faster        {loop['seconds'] / live['seconds']:6.1f}   (wanted: at least 3)")
+    beyond = live["anonymous"] - 2 * parameters
+    print(f"  beyond live model   {beyond / 1e6:6.0f} MB anonymous memory (wanted: at most 400)")
+    print(f"disk -> disk          {disk['seconds']:6.2f} s")
+    print(f"  peak                {disk['anonymous'] / 1e6:6.0f} MB anonymous memory (wanted: at most 400)")
+    if options.mergekit:
+        seconds = _mergekit(folder, options.mergekit)
+        print(f"mergekit-yaml         {seconds:6.2f} s")
+        print(f"  times faster        {seconds / disk['seconds']:6.1f}   (wanted: at least 3)")
+    else:
+        print("mergekit-yaml         not installed")
+
+
+def _make_models(folder: Path, parameters: int) -> int:
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(
+        hidden_size=2048,
+        intermediate_size=5632,
+        num_attention_heads=32,
+        num_key_value_heads=4,
+        vocab_size=32000,
+        num_hidden_layers=1,
+        max_position_embeddings=2048,
+    )
+    layer, rest = 44_044_288, 2 * 32000 * 2048 + 2048
+    config.num_hidden_layers = max(1, round((parameters - rest) / layer))
+    config.architectures = ["LlamaForCausalLM"]
+    count = 0
+    for seed, part in enumerate(_PARTS):
+        torch.manual_seed(seed)
+        model: Any = new_model(config.to_dict(), dtype=torch.bfloat16)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(std=0.02)
+        model.save_pretrained(folder / part, max_shard_size="1GB")
+        count = sum(parameter.numel() for parameter in model.parameters())
+        del model
+    return count
+
+
+def _child(folder: Path, options: argparse.Namespace, only: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "perf.merging", "--only", only, "--folder", str(folder)]
+    command += ["--threads", str(options.threads)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _live(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """A recipe into a live model, as each trial of a study does it, in turn with plain copying."""
+    copy = _copier(options.threads)
+    merge = _open(folder)
+    with _anonymous_peak() as peak:
+        model: Any = new_model(dict(merge.donor.config), dtype=torch.bfloat16)
+
+        def load(index: int) -> float:
+            return _seconds(lambda: load_into(model, merge.merger.merge(_recipe(merge, index))))
+
+        first = load(0)
+        pairs = [(load(1 + index), _seconds(copy)) for index in range(_REPEATS)]
+    seconds, copying = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return {"seconds": seconds, "first": first, "memcpy": 2 * _COPIED / copying, "anonymous": peak()}
+
+
+def _copier(threads: int) -> Callable[[], None]:
+    """Plain copying of `_COPIED` bytes, each thread its own part; its memory is touched already."""
+    size = _COPIED // 2 // threads
+    source = [torch.ones(size, dtype=torch.bfloat16) for _ in range(threads)]
+    target = [torch.ones_like(tensor) for tensor in source]
+
+    def copy() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            for into, tensor in zip(target, source, strict=True):
+                pool.submit(into.copy_, tensor)
+
+    return copy
+
+
+def _loop(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
+    """What the original does in each trial: value + weight * vector, all in memory, tensor by tensor."""
+    from transformers import AutoModelForCausalLM
+
+    factory: Any = AutoModelForCausalLM
+    target, base, tuned = (factory.from_pretrained(folder / part, dtype=torch.bfloat16) for part in _PARTS)
+    vectors = {name: tensor - base.state_dict()[name] for name, tensor in tuned.state_dict().items()}
+    del base, tuned
+
+    @torch.no_grad()
+    def update() -> None:
+        for name, value in target.state_dict().items():
+            value.copy_(value + (0.7 * vectors[name]))
+
+    update()
+    return {"seconds": statistics.median(_seconds(update) for _ in range(_REPEATS))}
+
+
+def _disk(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
+    """Opening three models and writing the merged one, with digests of all files, values unchecked."""
+    with _anonymous_peak() as peak:
+        start = time.perf_counter()
+        merge = _open(folder)
+        merge.write(folder / "merged", _recipe(merge, 0), overwrite=True)
+        seconds = time.perf_counter() - start
+    return {"seconds": seconds, "anonymous": peak()}
+
+
+def _mergekit(folder: Path, program: str) -> float:
+    """The same merge by mergekit, with rounding as exact as ours."""
+    config = folder / "mergekit.yml"
+    models = [
+        f"  - model: {folder / part}\n    parameters: {{weight: {w}}}\n"
+        for part, w in (("tuned", 0.7), ("base", -0.7))
+    ]
+    config.write_text(
+        f"merge_method: task_arithmetic\nbase_model: {folder / 'target'}\nmodels:\n{''.join(models)}"
+        "dtype: float32\nout_dtype: bfloat16\n"
+    )
+    command = [program, str(config), str(folder / "mergekit"), "--no-copy-tokenizer"]
+    return _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+def _open(folder: Path) -> Merge:
+    target, base, tuned = (str(folder / part) for part in _PARTS)
+    return open_merge(target, base, tuned, "layer", verify=False)
+
+
+def _recipe(merge: Merge, index: int) -> Recipe:
+    return Recipe(dict.fromkeys(merge.group_names, 0.3 + 0.01 * index))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+@contextmanager
+def _anonymous_peak() -> Iterator[Callable[[], float]]:
+    """Watches the process's anonymous memory; bytes above those at the start, at most, once it has ended."""
+    before = _anonymous()
+    highest = [before]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            highest.append(max(highest.pop(), _anonymous()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: float(highest[0] - before)
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _anonymous() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no RssAnon in /proc/self/status; Linux tells it")
+
+
+_MEASUREMENTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, float]]] = {
+    "live": _live,
+    "loop": _loop,
+    "disk": _disk,
+}
+
+if __name__ == "__main__":
+    main()
