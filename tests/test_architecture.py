@@ -37,11 +37,15 @@ ALLOWED = {
     "orchestrator": {"records", "protocols", "errors", "ratings", "trace"},
     "confirmation": LEAVES | {"evaluation", "search", "report"},
     "jury": LEAVES | {"caches", "config", "evaluation", "judging"},
-    "build": LEAVES | STAGES | {"config", "caches", "jury", "orchestrator"},
-    "engines": LEAVES | STAGES | {"config", "caches", "build"},
-    "run": LEAVES | STAGES | {"config", "caches", "jury", "orchestrator", "build", "confirmation", "report"},
+    "models": LEAVES | {"caches", "config", "merging"},
+    "engines": LEAVES | STAGES | {"config", "caches", "models"},
+    "writing": LEAVES | {"merging"},
+    "build": LEAVES | STAGES | {"config", "caches", "jury", "models", "engines", "orchestrator"},
+    "run": LEAVES
+    | STAGES
+    | {"config", "caches", "jury", "orchestrator", "build", "confirmation", "writing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
-    "cli": LEAVES | STAGES | {"config", "caches", "build", "run", "scoring", "report", "demo"},
+    "cli": LEAVES | STAGES | {"config", "caches", "models", "writing", "run", "scoring", "report", "demo"},
     "__main__": {"cli"},
     "__init__": set(),
 }

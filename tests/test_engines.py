@@ -10,20 +10,20 @@ import pytest
 
 from tests.generation.models import answers_of, demo_questions, open_demo_engine, uniform
 from tests.generation.studies import GREEDY, run_study
-from tvmerge.build import open_models
 from tvmerge.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines import EngineSettings, open_merger, process_starts
 from tvmerge.errors import CheckpointError
 from tvmerge.generation.pool import EnginePool
 from tvmerge.merging.opening import Merge
+from tvmerge.models import open_models
 from tvmerge.protocols import Engine
 
 
 @pytest.fixture(scope="module")
 def config(demo_models: Path) -> MergeConfig:
     target, base, tuned = (str(demo_models / role) for role in ("target", "base", "tuned"))
-    return MergeConfig(target_model=target, base_model=base, tuned_model=tuned)
+    return MergeConfig(target_model=(target,), base_model=base, tuned_model=tuned)
 
 
 @pytest.fixture

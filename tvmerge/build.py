@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tvmerge.caches import Caches
 from tvmerge.canonical import digest
-from tvmerge.config import MergeConfig, RunConfig
+from tvmerge.config import RunConfig
+from tvmerge.engines import EngineSettings, engine_of, process_starts
 from tvmerge.evaluation.split import split
+from tvmerge.generation.cached_pool import CachedPool
 from tvmerge.generation.devices import resolve_device
+from tvmerge.generation.pool import EnginePool, Start
 from tvmerge.jury import Jury, Note, assemble
 from tvmerge.merging.folders import check_replaceable
+from tvmerge.models import open_models, resolved
 from tvmerge.orchestrator import Evaluator
 from tvmerge.records import Question, Sampling
 from tvmerge.search.space import Space
+from tvmerge.trace import Trace
 
 if TYPE_CHECKING:
-    from tvmerge.generation.cached_pool import CachedPool
     from tvmerge.generation.chat import ChatFormat
     from tvmerge.merging.opening import Merge
-    from tvmerge.merging.rules import Mode
     from tvmerge.protocols import Engine
     from tvmerge.search.study import SearchStudy
 
@@ -44,6 +47,7 @@ class Run:
         chat: The target's tokenizer and chat template.
         pool: The live models.
         sampling: How answers are drawn.
+        trace: Where the time goes.
         owner: Identity of the study, for the models it writes.
     """
 
@@ -58,6 +62,7 @@ class Run:
     chat: ChatFormat
     pool: CachedPool
     sampling: Sampling
+    trace: Trace
     owner: str
 
     async def close(self) -> None:
@@ -80,9 +85,12 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     jury = assemble(config.judging, caches, note, config.run_folder / "ledger.jsonl")
     benchmark, judge = jury.benchmark, jury.judge
     search, holdout = split(benchmark.questions, config.holdout, config.optuna_seed)
-    device = resolve_device(config.device)
+    for device in config.devices or (config.device,):
+        resolve_device(device)
     models = open_models(config.merge, caches)
-    space = Space(tuple(models.group_names), config.weight_min, config.weight_max)
+    for remark in models.remarks():
+        note(remark)
+    space = _space(config, models)
     chat = _chat(config, models)
     fingerprint = {
         **models.fingerprint,
@@ -96,12 +104,16 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     owner = digest([config.study, fingerprint])
     study = _open_study(config, space, fingerprint, models)
     check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
-    pool = _pool(config, models, chat, device, caches)
+    trace = Trace()
+    engines = EnginePool(_starts(config, models), trace=trace, note=note)
+    identity = {**models.fingerprint, "chat_template": digest(chat.identity)}
+    pool = CachedPool(engines, caches.answers, identity)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
         temperatures=benchmark.settings.temperatures,
         default_temperature=benchmark.settings.default_temperature,
         seed=config.optuna_seed,
+        truncate=config.truncate,
     )
     return Run(
         config=config,
@@ -114,27 +126,9 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         chat=chat,
         pool=pool,
         sampling=sampling,
-        evaluator=Evaluator(pool, judge, sampling),
+        trace=trace,
+        evaluator=Evaluator(pool, judge, sampling, trace=trace),
         owner=owner,
-    )
-
-
-def open_models(config: MergeConfig, caches: Caches) -> Merge:
-    """The three models, checked."""
-    import torch
-
-    from tvmerge.merging.opening import open_merge
-
-    return open_merge(
-        config.target_model,
-        config.base_model,
-        config.tuned_model,
-        cast("Mode", config.optimize_mode),
-        cache_dir=_path(config.cache_dir),
-        dtype=None if config.dtype == "auto" else getattr(torch, config.dtype),
-        allow_pickle=config.allow_pickle,
-        trust_remote_code=config.trust_remote_code,
-        digest_cache=caches.digests,
     )
 
 
@@ -155,6 +149,13 @@ def _search_settings(config: RunConfig) -> dict[str, object]:
     } | {"uniform_weights": list(config.uniform_weights)}
 
 
+def _space(config: RunConfig, models: Merge) -> Space:
+    names = tuple(models.group_names)
+    return Space(
+        names, config.weight_min, config.weight_max, models.ranges(config.weight_min, config.weight_max)
+    )
+
+
 def _open_study(
     config: RunConfig, space: Space, fingerprint: Mapping[str, object], models: Merge
 ) -> SearchStudy:
@@ -168,18 +169,9 @@ def _open_study(
     sampler = make_sampler(config.optuna_sampler, distributions(space), config.optuna_seed)
     fixed = [space.uniform(w) for w in dict.fromkeys((0.0, 1.0, *config.uniform_weights)) if space.holds(w)]
     storage = open_storage(config.storage_url)
-    run = asdict(_how_to_merge(config, models))
+    run = asdict(resolved(config.merge, models))
     study_id = enter_study(storage, config.study, fingerprint, run)
     return SearchStudy(storage, study_id, space, sampler, fixed=fixed, window=config.trials_in_flight)
-
-
-def _how_to_merge(config: RunConfig, models: Merge) -> MergeConfig:
-    """What `tvmerge merge --trial` needs, wherever it is called from."""
-    target, base, tuned = (
-        source.identity if source.commit else str(source.folder.resolve())
-        for source in (models.target, models.base, models.tuned)
-    )
-    return replace(config.merge, target_model=target, base_model=base, tuned_model=tuned)
 
 
 def _chat(config: RunConfig, models: Merge) -> ChatFormat:
@@ -190,31 +182,38 @@ def _chat(config: RunConfig, models: Merge) -> ChatFormat:
     )
 
 
-def _pool(config: RunConfig, models: Merge, chat: ChatFormat, device: str, caches: Caches) -> CachedPool:
-    import torch
-
-    from tvmerge.generation.cached_pool import CachedPool
-    from tvmerge.generation.pool import EnginePool
-    from tvmerge.generation.transformers_engine import TransformersEngine
-    from tvmerge.merging.live import load_into
-
-    output = torch.bfloat16 if config.dtype == "auto" else getattr(torch, config.dtype)
-    engine = TransformersEngine(
-        models.target.folder,
-        chat,
-        models.merger,
-        partial(load_into, ignore=frozenset(models.merger.extra)),
-        device=device,
-        dtype=torch.float32 if device == "cpu" else output,
+def _starts(config: RunConfig, models: Merge) -> dict[str, Start]:
+    """How each engine is started: one in this process, several in their own, or over a cluster."""
+    devices = [resolve_device(name) for name in config.devices or (config.device,) * config.engines]
+    settings = EngineSettings(
+        merge=resolved(config.merge, models),
+        engine="vllm" if config.engine == "vllm" else "transformers",
+        device=devices[0],
+        dtype="float32" if devices[0] == "cpu" else _output_dtype(config, models),
         batch_tokens=config.batch_tokens,
-        trust_remote_code=config.trust_remote_code,
+        chat_template=config.chat_template,
+        fingerprint=models.fingerprint,
     )
-    identity = {**models.fingerprint, "chat_template": digest(chat.identity)}
+    if config.pool == "ray":
+        from tvmerge.generation.ray_engine import ray_starts
+
+        gpus = 0 if devices[0] == "cpu" else 1
+        return ray_starts(settings.entry(), engines=config.engines, address=config.ray_address, gpus=gpus)
+    if len(devices) > 1:
+        return process_starts(settings, devices)
 
     async def start() -> Engine:
-        return engine
+        return await asyncio.to_thread(engine_of, models, settings)
 
-    return CachedPool(EnginePool({device: start}), caches.answers, identity)
+    return {devices[0]: start}
+
+
+def _output_dtype(config: RunConfig, models: Merge) -> str:
+    if config.dtype != "auto":
+        return config.dtype
+    from tvmerge.merging.dtypes import FLOATS, torch_name
+
+    return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
 
 
 def _path(text: str | None) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,13 @@ from tvmerge.files import safe_name
 
 SAMPLERS = ("TPE", "CMA-ES")
 JUDGE_MODES = ("single", "pairwise")
-MODES = ("all", "layer", "parameter")
+MODES = ("all", "layer", "parameter", "block", "uniform", "regex")
+METHODS = ("linear", "ties", "dare")
+VOCABS = ("align", "skip", "error")
+ARITHMETICS = ("float32", "original")
+GATES = ("random", "zeros", "uniform", "hidden")
+ENGINES = ("auto", "transformers", "vllm")
+POOLS = ("local", "ray")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
@@ -23,7 +29,7 @@ class Option:
     """How a setting is written.
 
     Attributes:
-        kind: Type of its value.
+        kind: Type of its value; a dict stands in the config file only and has no flag.
         help: What it means, for `--help`.
         choices: The values allowed, or empty for any.
         aliases: Other names of its flag.
@@ -54,14 +60,35 @@ def _option(
 class MergeConfig:
     """The settings that decide what is merged; a study keeps them, so that any trial can be merged again."""
 
-    target_model: str
-    base_model: str
-    tuned_model: str
+    target_model: tuple[str, ...]
+    base_model: str | None = None
+    tuned_model: str | None = None
+    task_vectors: tuple[Mapping[str, Any], ...] = ()
     optimize_mode: str = "layer"
+    layer_granularity: int = 1
+    smooth: int | None = None
+    patterns: tuple[Mapping[str, Any], ...] = ()
+    freeze: tuple[str, ...] = ()
+    method: str = "linear"
+    density: tuple[float, ...] = ()
+    vocab: str = "align"
+    arithmetic: str = "float32"
+    merge_seed: int = 0
+    experts_per_token: int = 2
+    gate: str = "random"
+    moe_base: str | None = None
+    experts: tuple[Mapping[str, Any], ...] = ()
     dtype: str = "auto"
     cache_dir: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        # Plain data comes back from a study or another process with lists for tuples.
+        for f in fields(self):
+            value: Any = getattr(self, f.name)
+            if isinstance(value, list):
+                object.__setattr__(self, f.name, tuple(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +133,19 @@ class JudgeConfig:
 class RunConfig:
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
-    target_model: str = _option(str, "Model the task vector is added to: a folder or a hub id[@revision].")
-    base_model: str = _option(str, "Model the tuned model was tuned from.")
-    tuned_model: str = _option(str, "Model that has the skill; the task vector is tuned - base.")
+    target_model: tuple[str, ...] = _option(
+        str,
+        "Model the task vector is added to: a folder or a hub id[@revision]; several make a mixture.",
+        aliases=tuple(f"target-model-{number}" for number in range(1, 5)),
+        many=True,
+    )
+    base_model: str | None = _option(str, "Model the tuned model was tuned from.", None)
+    tuned_model: str | None = _option(
+        str, "Model that has the skill, or a LoRA adapter; the task vector is tuned - base.", None
+    )
+    task_vectors: tuple[Mapping[str, Any], ...] = _option(
+        dict, "Several task vectors: tables with tuned, base, name and settings of their own.", (), many=True
+    )
     bench_name: str = _option(str, "Benchmark: a name of `tvmerge list benchmarks`, or a folder.")
     judge: tuple[str, ...] = _option(
         str,
@@ -139,7 +176,48 @@ class RunConfig:
     weight_min: float = _option(float, "Smallest weight.", 0.0)
     weight_max: float = _option(float, "Largest weight.", 2.0)
     optimize_mode: str = _option(
-        str, "What shares a weight: each tensor alone, a layer, a parameter kind.", "layer", choices=MODES
+        str,
+        "What shares a weight: nothing, a layer, a parameter kind, an attention or MLP block, everything, or "
+        "what [[patterns]] name.",
+        "layer",
+        choices=MODES,
+    )
+    layer_granularity: int = _option(int, "Consecutive layers that share a weight.", 1)
+    smooth: int | None = _option(
+        int, "Knots between which the layers' weights are interpolated; default: none.", None
+    )
+    patterns: tuple[Mapping[str, Any], ...] = _option(
+        dict, "For optimize_mode regex: tables with name and pattern.", (), many=True
+    )
+    freeze: tuple[str, ...] = _option(
+        str, "Regular expression; tensors in whose names it is found stay the target's.", (), many=True
+    )
+    method: str = _option(
+        str, "How the task vector is made sparse before it is added.", "linear", choices=METHODS
+    )
+    density: tuple[float, ...] = _option(
+        float, "Share of elements that stays, or two bounds to search it; for ties and dare.", (), many=True
+    )
+    vocab: str = _option(
+        str,
+        "Where tokens differ: add to rows of shared tokens, to none, or refuse.",
+        "align",
+        choices=VOCABS,
+    )
+    arithmetic: str = _option(
+        str,
+        "Sum in float32, or in the original script's bfloat16 order.",
+        "float32",
+        choices=ARITHMETICS,
+    )
+    merge_seed: int = _option(int, "Seed of what dare drops and of random gates.", 0)
+    experts_per_token: int = _option(int, "Experts that see each token of a mixture.", 2)
+    gate: str = _option(str, "How a mixture's router is made.", "random", choices=GATES)
+    moe_base: str | None = _option(
+        str, "Model that gives a mixture's attention and embeddings; default: the first target.", None
+    )
+    experts: tuple[Mapping[str, Any], ...] = _option(
+        dict, "For gate hidden: tables with positive and negative prompts, one an expert.", (), many=True
     )
     optuna_sampler: str = _option(str, "How the next weights are chosen.", "TPE", choices=SAMPLERS)
     optuna_seed: int = _option(int, "Seed of the search, the hold-out and the answers.", 42)
@@ -159,12 +237,24 @@ class RunConfig:
     max_new_tokens: int = _option(int, "The most tokens an answer may have.", 512)
     chat_template: str | None = _option(str, "Chat template (Jinja file) instead of the target's own.", None)
     batch_tokens: int = _option(int, "Token budget of a generation batch.", 16384)
+    engine: str = _option(str, "What the models run on; auto: transformers.", "auto", choices=ENGINES)
+    engines: int = _option(int, "Models answering at once; more than one run in processes of their own.", 1)
+    devices: tuple[str, ...] = _option(
+        str, "Devices of the engines, such as cuda:0,cuda:1; default: --device for each.", (), many=True
+    )
+    pool: str = _option(str, "Where engines run: here or on a Ray cluster.", "local", choices=POOLS)
+    ray_address: str | None = _option(str, "Address of the Ray cluster; default: one of this machine.", None)
+    truncate: bool = _option(bool, "Cut conversations that do not fit the context, from their start.", False)
+    trace: str | None = _option(str, "File for a trace of the run's stages, in Chrome's format.", None)
     device: str = _option(str, "auto, cpu, cuda or cuda:N.", "auto")
     dtype: str = _option(str, "Type of the merged tensors; auto: the target's.", "auto", choices=DTYPES)
     study_name: str | None = _option(str, "Name of the study; default: <target>-<benchmark>.", None)
     storage: str | None = _option(str, "Optuna storage URL; default: sqlite:///<run-dir>/study.db.", None)
     run_dir: str | None = _option(str, "Folder of the run's results; default: runs/<study-name>.", None)
     output_dir: str | None = _option(str, "Folder of the merged model; default: <run-dir>/model.", None)
+    shard_size: float = _option(float, "Gigabytes of tensors in one file of the written model, at most.", 5.0)
+    save_experts: bool = _option(bool, "Write a mixture's experts too, as dense models.", False)
+    push_to_hub: str | None = _option(str, "Hub repository (owner/name) to upload the model to.", None)
     overwrite: bool = _option(bool, "Replace whatever is in the output folder.", False)
     cache_dir: str | None = _option(str, "Where models from the hub are downloaded to.", None)
     assets: str | None = _option(str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None)
@@ -174,7 +264,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _ = self.judging  # checks its own settings
-        for name in ("n_trials", "trials_in_flight", "max_new_tokens", "batch_tokens"):
+        for name in ("n_trials", "trials_in_flight", "max_new_tokens", "batch_tokens", "engines"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("holdout", "min_coverage"):
@@ -183,6 +273,10 @@ class RunConfig:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {value:g}")
         if self.holdout == 1:
             raise ConfigError("holdout 1 leaves no question to search with")
+        if bool(self.task_vectors) == (self.tuned_model is not None):
+            raise ConfigError("give --tuned-model and --base-model, or [[task_vectors]] in the config file")
+        if not self.shard_size > 0:
+            raise ConfigError(f"shard_size must be larger than 0, got {self.shard_size:g}")
         if self.weight_min > self.weight_max:
             raise ConfigError(f"weight_min {self.weight_min:g} is larger than weight_max {self.weight_max:g}")
 
@@ -201,7 +295,7 @@ class RunConfig:
         """The study's name."""
         if self.study_name is not None:
             return self.study_name
-        return safe_name(f"{_last_part(self.target_model)}-{_last_part(self.bench_name)}")
+        return safe_name(f"{_last_part(self.target_model[0])}-{_last_part(self.bench_name)}")
 
     @property
     def run_folder(self) -> Path:
@@ -241,11 +335,30 @@ def load_config(
     if file is not None:
         settings |= _read_toml(file)
     settings |= {key: value for key, value in flags.items() if value is not None}
-    missing = [key for key, (_, default) in options().items() if default is MISSING and key not in settings]
-    if missing:
-        flags_text = ", ".join(f"--{key.replace('_', '-')}" for key in missing)
-        raise ConfigError(f"missing: {flags_text} (as a flag, or as a key of the file given with --config)")
+    _refuse_missing([key for key, (_, default) in options().items() if default is MISSING], settings)
     return RunConfig(**settings)
+
+
+def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> MergeConfig:
+    """The settings that decide what is merged, from flags and a run's TOML file; flags win.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value has the wrong type.
+    """
+    known = {f.name for f in fields(MergeConfig)}
+    settings = {} if file is None else {k: v for k, v in _read_toml(file).items() if k in known}
+    settings |= flags
+    _refuse_missing(("target_model",), settings)
+    return MergeConfig(**settings)
+
+
+def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
+    if "task_vectors" not in settings:
+        needed = (*needed, "base_model", "tuned_model")
+    missing = [f"--{key.replace('_', '-')}" for key in needed if key not in settings]
+    if missing:
+        named = ", ".join(missing)
+        raise ConfigError(f"missing: {named} (as a flag, or as a key of the file given with --config)")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -17,9 +17,9 @@ def demo_defaults() -> dict[str, Any]:
         "bench_name": "demo",
         "judge": ("rules",),
         "study_name": "demo",
-        "n_trials": 120,
+        "n_trials": 110,
         "trials_in_flight": 2,
         "parallel": 16,
-        "max_new_tokens": 24,
+        "max_new_tokens": 16,
         "uniform_weights": (0.25, 0.5, 0.75, 1.25, 1.5),
     }

@@ -13,16 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.build import open_models
 from tvmerge.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.errors import CheckpointError
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.generation.entry import Entry
+from tvmerge.models import open_models
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     import torch
 
+    from tvmerge.generation.chat import ChatFormat
     from tvmerge.generation.pool import Start
     from tvmerge.merging.opening import Merge
     from tvmerge.protocols import Engine
@@ -85,34 +86,55 @@ def open_engine(merge: Mapping[str, Any], **settings: Any) -> Engine:
         UserError: The sources, the device or vLLM are not usable here.
     """
     wanted = EngineSettings(merge=MergeConfig(**merge), **settings)
-    models = _open(wanted)
+    return engine_of(_open(wanted), wanted)
+
+
+def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
+    """The engine that `wanted` describes, for sources that are open already.
+
+    Raises:
+        UserError: The device or vLLM are not usable here.
+    """
     from tvmerge.generation.chat import ChatFormat
 
     template = None if wanted.chat_template is None else Path(wanted.chat_template)
     folder, trust = models.target.folder, wanted.merge.trust_remote_code
     chat = ChatFormat(folder, template, trust_remote_code=trust)
     if wanted.engine == "vllm":
-        from tvmerge.generation.vllm_engine import VllmEngine
-
-        merger = Entry("tvmerge.engines:open_merger", {**asdict(wanted)})
-        return VllmEngine(
-            folder, chat, merger, dtype=wanted.dtype, options=wanted.vllm, trust_remote_code=trust
-        )
+        return _vllm_engine(models, wanted, chat)
     import torch
 
     from tvmerge.generation.devices import resolve_device
     from tvmerge.generation.transformers_engine import TransformersEngine
-    from tvmerge.merging.live import load_into
+    from tvmerge.merging.live import load_into, new_model
 
+    device, dtype = resolve_device(wanted.device), getattr(torch, wanted.dtype)
+    mixture = models.mixture_config
     return TransformersEngine(
         folder,
         chat,
         models.merger,
         partial(load_into, ignore=frozenset(models.merger.extra)),
-        device=resolve_device(wanted.device),
-        dtype=getattr(torch, wanted.dtype),
+        device=device,
+        dtype=dtype,
         batch_tokens=wanted.batch_tokens,
         trust_remote_code=trust,
+        new_model=None if mixture is None else partial(new_model, mixture, dtype=dtype, device=device),
+    )
+
+
+def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Engine:
+    if models.mixture_config is not None:
+        raise ConfigError("a mixture of experts runs on --engine transformers, not on vllm")
+    from tvmerge.generation.vllm_engine import VllmEngine
+
+    return VllmEngine(
+        models.target.folder,
+        chat,
+        Entry("tvmerge.engines:open_merger", asdict(wanted)),
+        dtype=wanted.dtype,
+        options=wanted.vllm,
+        trust_remote_code=wanted.merge.trust_remote_code,
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing, closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.build import Run, build_run
@@ -17,12 +18,16 @@ from tvmerge.evaluation.evidence import Evidence
 from tvmerge.evaluation.statistics import coverage, estimate
 from tvmerge.files import write_json
 from tvmerge.judging.panel import agreement
+from tvmerge.jury import Note
 from tvmerge.locking import locked
 from tvmerge.orchestrator import search
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.page import write_page
 from tvmerge.report.progress import Progress
 from tvmerge.report.result import LABELS, Contender, RunResult, as_json
+from tvmerge.report.table import score_rows
+from tvmerge.report.verdict import verdict
+from tvmerge.writing import write_merge
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -44,7 +49,7 @@ async def optimize(config: RunConfig) -> RunResult:
             seconds = time.perf_counter() - started
             contenders = await _confirm(run, progress)
             result = _result(run, contenders, seconds)
-            await asyncio.to_thread(_write, run, result)
+            await asyncio.to_thread(_write, run, result, progress.note)
         finally:
             await run.evaluator.drain(config.grace)
             await run.close()
@@ -128,13 +133,35 @@ def _agreement(contenders: Sequence[Contender]) -> dict[str, float | None] | Non
     return {"units": found.units, "mean_difference": round(found.difference, 4), "alpha": alpha}
 
 
-def _write(run: Run, result: RunResult) -> None:
+def _write(run: Run, result: RunResult, note: Note) -> None:
     """The model first: a report must not speak of a model that is not there."""
-    best = Recipe(result.contenders[0].weights)
+    from tvmerge.merging.card import CardFacts
+
+    config = run.config
     # A template that was given is part of what was scored: the model must bring it along.
-    texts = {} if run.config.chat_template is None else {"chat_template.jinja": run.chat.identity}
-    run.models.write(
-        run.config.model_folder, best, owner=run.owner, overwrite=run.config.overwrite, texts=texts
+    texts = {} if config.chat_template is None else {"chat_template.jinja": run.chat.identity}
+    lines = write_merge(
+        run.models,
+        config.model_folder,
+        Recipe(result.contenders[0].weights),
+        facts=CardFacts(command=_command(run), scores=score_rows(result), notes=(verdict(result),)),
+        owner=run.owner,
+        overwrite=config.overwrite,
+        shard_size=config.shard_size,
+        save_experts=config.save_experts,
+        push_to_hub=config.push_to_hub,
+        texts=texts,
     )
-    write_json(run.config.run_folder / "result.json", as_json(result))
-    write_page(run.config.run_folder / "report.html", result)
+    for line in lines:
+        note(line)
+    write_json(config.run_folder / "result.json", as_json(result))
+    write_page(config.run_folder / "report.html", result)
+    if config.trace is not None:
+        run.trace.write(Path(config.trace))
+
+
+def _command(run: Run) -> str:
+    """The command that merges the best again, with names that mean something elsewhere."""
+    names = run.models.identities
+    flags = [f"--{part}-model {names[part]}" for part in ("target", "base", "tuned") if part in names]
+    return " ".join(("tvmerge merge", *flags, "--weights tvmerge.json", "--output-dir model"))

@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tvmerge.config import DTYPES, MODES, MergeConfig
+from tvmerge.cli.options import given as given_flags
+from tvmerge.cli.options import setting_options
+from tvmerge.config import MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
+from tvmerge.search.space import is_density
 
-MODELS = ("target_model", "base_model", "tuned_model")
+ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
+"""Merge settings that may differ from those of the study whose trial is written."""
 
 
 @click.command()
-@click.option("--target-model", help="Model the task vector is added to: a folder or a hub id[@revision].")
-@click.option("--base-model", help="Model the tuned model was tuned from.")
-@click.option("--tuned-model", help="Model that has the skill.")
-@click.option("--optimize-mode", type=click.Choice(MODES), help="What shares a weight.  [default: layer]")
-@click.option("--dtype", type=click.Choice(DTYPES), help="Type of the merged tensors; auto: the target's.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file with the settings of a run; flags win, and what is not about merging is passed over.",
+)
 @click.option("--weight", type=float, help="One weight for everything.")
 @click.option(
     "--weights", type=click.Path(path_type=Path), help='JSON file: {"layers.0": 0.7, ...}, or a result.json.'
@@ -32,11 +37,10 @@ MODELS = ("target_model", "base_model", "tuned_model")
 @click.option("--trial", help="Number of the trial, or `best`.")
 @click.option("--output-dir", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace whatever is in the output folder.")
-@click.option("--cache-dir", help="Where models from the hub are downloaded to.")
-@click.option("--allow-pickle", is_flag=True, default=None, help="Accept checkpoints without safetensors.")
-@click.option("--trust-remote-code", is_flag=True, default=None, help="Run code that comes with a model.")
+@setting_options((*(f.name for f in fields(MergeConfig)), "shard_size", "save_experts", "push_to_hub"))
 def merge(
     *,
+    config: Path | None,
     weight: float | None,
     weights: Path | None,
     storage: str | None,
@@ -44,24 +48,27 @@ def merge(
     trial: str | None,
     output_dir: Path,
     overwrite: bool,
-    **settings: Any,
+    **flags: Any,
 ) -> None:
     """Write target + weight * (tuned - base), without a search."""
-    given = {key: value for key, value in settings.items() if value is not None}
-    source = _choose(weight, weights, trial)
-    if source == "--trial":
-        config, recipe = _from_study(storage, study_name, str(trial), given)
+    given = given_flags(flags)
+    written = {key: given.pop(key) for key in ("shard_size", "save_experts", "push_to_hub") if key in given}
+    if _choose(weight, weights, trial) == "--trial":
+        settings, recipe = _from_study(storage, study_name, str(trial), given)
     else:
-        config, recipe = _from_flags(given), None
-    from tvmerge.build import open_models
+        settings, recipe = load_merge_config(given, config), None
     from tvmerge.caches import Caches
+    from tvmerge.models import open_models
+    from tvmerge.writing import write_merge
 
     with closing(Caches()) as caches:
-        models = open_models(config, caches)
+        models = open_models(settings, caches)
+        for remark in models.remarks():
+            click.echo(remark, err=True)
         if recipe is None:
             recipe = _read_weights(weights) if weights is not None else _uniform(models.group_names, weight)
-        models.write(output_dir, recipe, overwrite=overwrite)
-    click.echo(f"model: {output_dir}")
+        for line in write_merge(models, output_dir, recipe, overwrite=overwrite, **written):
+            click.echo(line)
 
 
 def _choose(weight: float | None, weights: Path | None, trial: str | None) -> str:
@@ -72,20 +79,13 @@ def _choose(weight: float | None, weights: Path | None, trial: str | None) -> st
     return named[0]
 
 
-def _from_flags(given: Mapping[str, Any]) -> MergeConfig:
-    missing = [f"--{key.replace('_', '-')}" for key in MODELS if key not in given]
-    if missing:
-        raise ConfigError(f"missing: {', '.join(missing)}")
-    return MergeConfig(**given)
-
-
 def _from_study(
     storage: str | None, study_name: str | None, trial: str, given: Mapping[str, Any]
 ) -> tuple[MergeConfig, Recipe]:
     """The merge settings and the weights of a trial; both are in the study."""
     if storage is None or study_name is None:
         raise ConfigError("--trial needs --storage and --study-name")
-    fixed = [f"--{key.replace('_', '-')}" for key in given if key in (*MODELS, "optimize_mode")]
+    fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
     if fixed:
         raise ConfigError(f"{', '.join(fixed)} cannot be given with --trial: the study says it")
     from tvmerge.search.storage import read_study
@@ -108,4 +108,5 @@ def _read_weights(path: Path) -> Recipe:
 
 
 def _uniform(names: Sequence[str], weight: float | None) -> Recipe:
-    return Recipe(dict.fromkeys(names, float(weight or 0.0)))
+    """One weight for every group; a density keeps everything."""
+    return Recipe({name: 1.0 if is_density(name) else float(weight or 0.0) for name in names})

@@ -48,4 +48,4 @@ def _show(result: Any, folder: Path) -> None:
     for line in usage_lines(result.usage, result.agreement):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    console.print(f"model:  {result.output}", highlight=False, soft_wrap=True)
+    console.print(f"model: {result.output}", highlight=False, soft_wrap=True)

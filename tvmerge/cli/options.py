@@ -50,7 +50,9 @@ def setting_options(keys: Iterable[str]) -> Callable[[F], F]:
 
     def decorate(command: F) -> F:
         for key in reversed(list(keys)):
-            command = _flag(key, *known[key])(command)
+            option, default = known[key]
+            if option.kind is not dict:
+                command = _flag(key, option, default)(command)
         return command
 
     return decorate

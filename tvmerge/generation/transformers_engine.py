@@ -68,8 +68,10 @@ class TransformersEngine:
         dtype: torch.dtype = torch.float32,
         batch_tokens: int = 16384,
         trust_remote_code: bool = False,
+        new_model: Callable[[], Any] | None = None,
     ) -> None:
         self._folder = folder
+        self._new_model = new_model
         self._chat = chat
         self._merger = merger
         self._load = load
@@ -158,6 +160,12 @@ class TransformersEngine:
             self._model = self._open()
         self._load(self._model, self._merger.merge(recipe))
 
+    def _from_folder(self) -> Any:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            self._folder, dtype=self._dtype, trust_remote_code=self._trust_remote_code
+        )
+        return model.to(self._device)
+
     def _open(self) -> Any:
         log: Any = logging
         log.disable_progress_bar()
@@ -168,10 +176,7 @@ class TransformersEngine:
             # Estimated, since a system that is out of memory kills the process instead of saying so.
             self._budget = min(self._budget, needed.tokens(free))
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                self._folder, dtype=self._dtype, trust_remote_code=self._trust_remote_code
-            )
-            model.to(self._device)
+            model = self._new_model() if self._new_model is not None else self._from_folder()
         except (OSError, ValueError, RuntimeError) as error:
             first_line = str(error).strip().split("\n")[0]
             raise CheckpointError(f"{self._folder.name}: the model cannot be loaded: {first_line}") from error

@@ -44,6 +44,17 @@ def lead(result: RunResult, contender: Contender) -> str:
     return signed(best.search.mean - contender.search.mean)
 
 
+def score_rows(result: RunResult) -> list[dict[str, str]]:
+    """The table's cells as plain text, for a model card."""
+    rows = []
+    for contender in in_row_order(result):
+        row = {"candidate": name(contender), "search": estimate(contender.search)}
+        if has_holdout(result):
+            row["held-out"] = estimate(contender.holdout)
+        rows.append(row | {"the best gains": lead(result, contender) or MISSING})
+    return rows
+
+
 def _table(result: RunResult) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

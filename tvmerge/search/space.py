@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
@@ -16,13 +16,15 @@ class Space:
 
     Attributes:
         names: Group names in model order; the names of the parameters in the study.
-        low: Smallest weight.
-        high: Largest weight.
+        low: Smallest weight, where `ranges` does not say.
+        high: Largest weight, where `ranges` does not say.
+        ranges: Bounds of single weights, by name.
     """
 
     names: tuple[str, ...]
     low: float
     high: float
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -32,20 +34,30 @@ class Space:
         if self.low > self.high:
             raise ConfigError(f"weight_min {self.low:g} is larger than weight_max {self.high:g}; swap them")
 
+    def bounds(self, name: str) -> tuple[float, float]:
+        """Between which values the weight called `name` is searched."""
+        return self.ranges.get(name, (self.low, self.high))
+
     def uniform(self, weight: float) -> Recipe:
-        """The recipe that gives every group the same `weight`."""
-        return Recipe(dict.fromkeys(self.names, float(weight)))
+        """The recipe that gives every group the same `weight`; densities are at their largest."""
+        return Recipe({name: self.bounds(name)[1] if is_density(name) else weight for name in self.names})
 
     def holds(self, weight: float) -> bool:
-        """Whether `weight` lies within the bounds."""
-        return self.low <= weight <= self.high
+        """Whether `weight` lies within the bounds of every group."""
+        bounds = [self.bounds(name) for name in self.names if not is_density(name)]
+        return all(low <= weight <= high for low, high in bounds)
 
     def recipe(self, params: Mapping[str, float]) -> Recipe:
         """The recipe of a trial's parameters, in model order."""
         return Recipe({name: float(params[name]) for name in self.names})
 
 
+def is_density(name: str) -> bool:
+    """Whether a parameter is the density of a task vector, not a weight."""
+    return name.rpartition("/")[2] == "density"
+
+
 def uniform_weight(recipe: Recipe) -> float | None:
     """The one weight of a recipe whose weights are all equal, else None."""
-    values = set(recipe.weights.values())
+    values = {value for name, value in recipe.weights.items() if not is_density(name)}
     return values.pop() if len(values) == 1 else None

@@ -152,7 +152,7 @@ def distributions(space: Space) -> dict[str, Any]:
     """Optuna's distribution for each weight."""
     from optuna.distributions import FloatDistribution
 
-    return {name: FloatDistribution(space.low, space.high) for name in space.names}
+    return {name: FloatDistribution(*space.bounds(name)) for name in space.names}
 
 
 def as_trial(row: FrozenTrial, space: Space) -> Trial:
