@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def _plan(models: Trio, mode: Mode = "layer") -> Plan:
     return Plan(laid.rows, copies, {"target": target, "base": base, "tuned": tuned}, extra=laid.extra)
 
 
-def _merger(models: Trio, mode: Mode = "layer", **options: Any) -> RecipeMerger:
+def merger_of(models: Trio, mode: Mode = "layer", **options: Any) -> RecipeMerger:
     return RecipeMerger(_plan(models, mode), **options)
 
 
@@ -47,7 +46,7 @@ def _verify(models: Trio) -> None:
     check_plan(_plan(models))
 
 
-def _even(merger: Merger, weight: float) -> Recipe:
+def even(merger: Merger, weight: float) -> Recipe:
     return Recipe(dict.fromkeys(merger.group_names, weight))
 
 
@@ -67,7 +66,7 @@ def test_every_family_merges_as_the_formula_says(family: str, limit: int, tmp_pa
         Checkpoint(saved_model(tmp_path / str(seed), family, seed=seed)) for seed in range(3)
     )
     models = target, base, tuned
-    merger = _merger(models, "all", resident_limit=limit)
+    merger = merger_of(models, "all", resident_limit=limit)
     idle = [name for name in target.specs if name not in merger.group_names]
     assert all(name.startswith(("vision_tower", "multi_modal")) for name in idle)
     weights = {name: 0.1 * index - 0.7 for index, name in enumerate(merger.group_names)}
@@ -92,8 +91,8 @@ def test_the_formula_is_evaluated_in_float32_and_rounded_once(
     target, base, tuned = (
         _Drawn(model, scale, generator) for model, scale in zip(llamas, scales, strict=True)
     )
-    merger = _merger((target, base, tuned), dtype=dtype, resident_limit=limit)
-    for name, tensor in merger.merge(_even(merger, weight)):
+    merger = merger_of((target, base, tuned), dtype=dtype, resident_limit=limit)
+    for name, tensor in merger.merge(even(merger, weight)):
         assert tensor.dtype == dtype
         assert torch.equal(tensor, _by_hand((target, base, tuned), name, weight, dtype)), name
 
@@ -118,13 +117,13 @@ def test_tensors_larger_than_a_chunk_are_merged_to_their_end(tmp_path: Path) -> 
         for seed in range(3)
     )
     models = target, base, tuned
-    merger = _merger(models, resident_limit=0)
-    for name, tensor in merger.merge(_even(merger, 0.37)):
+    merger = merger_of(models, resident_limit=0)
+    for name, tensor in merger.merge(even(merger, 0.37)):
         assert torch.equal(tensor, _by_hand(models, name, 0.37, torch.bfloat16)), name
 
 
 def test_each_group_has_its_own_weight(llamas: Trio, limit: int) -> None:
-    merger = _merger(llamas, "layer", resident_limit=limit)
+    merger = merger_of(llamas, "layer", resident_limit=limit)
     recipe = Recipe({"embeddings": 0.0, "layers.0": 1.0, "layers.1": -0.5, "norm": 2.0, "head": 0.25})
     merged = dict(merger.merge(recipe))
     for name, weight in (
@@ -140,27 +139,27 @@ def test_each_group_has_its_own_weight(llamas: Trio, limit: int) -> None:
 def test_weight_zero_is_the_target_bit_for_bit(llamas: Trio, limit: int, tmp_path: Path) -> None:
     target, base, tuned = llamas
     signed = _edited(target, tmp_path / "signed", {"model.norm.weight": torch.full((32,), -0.0).bfloat16()})
-    merger = _merger((signed, base, tuned), resident_limit=limit)
-    for name, tensor in merger.merge(_even(merger, 0)):
+    merger = merger_of((signed, base, tuned), resident_limit=limit)
+    for name, tensor in merger.merge(even(merger, 0)):
         assert torch.equal(tensor.view(torch.int16), signed.tensor(name).view(torch.int16)), name
 
 
 def test_the_targets_own_formats_are_kept_unless_one_is_asked_for(llamas: Trio, tmp_path: Path) -> None:
     target, base, tuned = llamas
     mixed = _edited(target, tmp_path / "mixed", {"model.norm.weight": torch.ones(32)})
-    own = _merger((mixed, base, tuned))
-    formats = {name: tensor.dtype for name, tensor in own.merge(_even(own, 0.5))}
+    own = merger_of((mixed, base, tuned))
+    formats = {name: tensor.dtype for name, tensor in own.merge(even(own, 0.5))}
     assert formats["model.norm.weight"] == torch.float32
     assert formats["lm_head.weight"] == torch.bfloat16
-    half = _merger((mixed, base, tuned), dtype=torch.float16)
-    assert {tensor.dtype for _, tensor in half.merge(_even(half, 0.5))} == {torch.float16}
+    half = merger_of((mixed, base, tuned), dtype=torch.float16)
+    assert {tensor.dtype for _, tensor in half.merge(even(half, 0.5))} == {torch.float16}
 
 
 def test_what_is_announced_is_what_comes(llamas: Trio, tmp_path: Path) -> None:
     target, base, tuned = llamas
     extra = _edited(target, tmp_path / "extra", {"model.layers.0.mask": torch.ones(2, 2, dtype=torch.bool)})
-    merger = _merger((extra, base, tuned), dtype=torch.float16)
-    merged = dict(merger.merge(_even(merger, 0.5)))
+    merger = merger_of((extra, base, tuned), dtype=torch.float16)
+    merged = dict(merger.merge(even(merger, 0.5)))
     assert list(merged) == list(merger.specs)
     assert {name: tuple(tensor.shape) for name, tensor in merged.items()} == {
         name: spec.shape for name, spec in merger.specs.items()
@@ -171,25 +170,25 @@ def test_what_is_announced_is_what_comes(llamas: Trio, tmp_path: Path) -> None:
 
 
 def test_a_yielded_tensor_is_the_consumers_to_keep(llamas: Trio, limit: int) -> None:
-    merger = _merger(llamas, resident_limit=limit)
+    merger = merger_of(llamas, resident_limit=limit)
     for weight in (0.0, 0.5):
-        first = dict(merger.merge(_even(merger, weight)))
+        first = dict(merger.merge(even(merger, weight)))
         copies = {name: tensor.clone() for name, tensor in first.items()}
-        second = dict(merger.merge(_even(merger, weight)))
+        second = dict(merger.merge(even(merger, weight)))
         for name, tensor in first.items():
             assert torch.equal(tensor, copies[name]), "the next merge wrote into it"
             tensor.fill_(9)
         assert all(torch.equal(second[name], copy) for name, copy in copies.items())
-        third = dict(merger.merge(_even(merger, weight)))
+        third = dict(merger.merge(even(merger, weight)))
         assert all(torch.equal(third[name], copy) for name, copy in copies.items())
 
 
 def test_an_abandoned_merge_does_no_harm(llamas: Trio, limit: int) -> None:
-    merger = _merger(llamas, resident_limit=limit)
-    stream: Iterator[tuple[str, torch.Tensor]] = merger.merge(_even(merger, 0.5))
+    merger = merger_of(llamas, resident_limit=limit)
+    stream: Iterator[tuple[str, torch.Tensor]] = merger.merge(even(merger, 0.5))
     next(stream)
     del stream
-    assert len(dict(merger.merge(_even(merger, 0.5)))) == 21
+    assert len(dict(merger.merge(even(merger, 0.5)))) == 21
 
 
 @pytest.mark.parametrize(
@@ -204,7 +203,7 @@ def test_an_abandoned_merge_does_no_harm(llamas: Trio, limit: int) -> None:
 def test_a_recipe_that_does_not_fit_is_refused_at_once(
     llamas: Trio, changes: dict[str, float | None], message: str
 ) -> None:
-    merger = _merger(llamas)
+    merger = merger_of(llamas)
     weights = dict.fromkeys(merger.group_names, 1.0) | changes
     recipe = Recipe({name: weight for name, weight in weights.items() if weight is not None})
     with pytest.raises(CheckpointError, match=message):
@@ -250,9 +249,9 @@ def test_a_head_that_is_tied_by_name_only_is_refused(tmp_path: Path) -> None:
     tied = Checkpoint(saved_model(tmp_path / "tied", "llama", tie_word_embeddings=True))
     embeddings = tied.tensor("model.embed_tokens.weight").clone()
     alike = _edited(tied, tmp_path / "alike", {"lm_head.weight": embeddings})
-    merger = _merger((alike, tied, tied))
+    merger = merger_of((alike, tied, tied))
     _verify((alike, tied, tied))
-    assert "lm_head.weight" not in dict(merger.merge(_even(merger, 1)))
+    assert "lm_head.weight" not in dict(merger.merge(even(merger, 1)))
     apart = _edited(tied, tmp_path / "apart", {"lm_head.weight": embeddings + 1})
     with pytest.raises(
         CheckpointError, match=r"ties 'lm_head\.weight' to 'model\.embed_tokens\.weight', but"
@@ -262,7 +261,7 @@ def test_a_head_that_is_tied_by_name_only_is_refused(tmp_path: Path) -> None:
 
 def test_the_fingerprint_follows_contents_and_format(llamas: Trio) -> None:
     target, base, tuned = llamas
-    merger = _merger(llamas)
+    merger = merger_of(llamas)
     assert merger.fingerprint == {
         "target": target.digest,
         "base": base.digest,
@@ -271,9 +270,9 @@ def test_the_fingerprint_follows_contents_and_format(llamas: Trio) -> None:
         "arithmetic": "float32-v1",
         "plan": merger.fingerprint["plan"],
     }
-    assert merger.fingerprint["plan"] != _merger(llamas, "parameter").fingerprint["plan"]
+    assert merger.fingerprint["plan"] != merger_of(llamas, "parameter").fingerprint["plan"]
     assert len({target.digest, base.digest, tuned.digest}) == 3
-    assert _merger(llamas, dtype=torch.bfloat16).fingerprint["dtype"] == "bfloat16"
+    assert merger_of(llamas, dtype=torch.bfloat16).fingerprint["dtype"] == "bfloat16"
 
 
 def _edited(checkpoint: Checkpoint, folder: Path, changes: dict[str, torch.Tensor]) -> Checkpoint:
@@ -283,55 +282,5 @@ def _edited(checkpoint: Checkpoint, folder: Path, changes: dict[str, torch.Tenso
 
 
 def test_a_merger_keeps_the_seam(llamas: Trio) -> None:
-    merger: Merger = _merger(llamas)
+    merger: Merger = merger_of(llamas)
     assert merger.group_names == ("embeddings", "layers.0", "layers.1", "norm", "head")
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.37, 1.0, -1.6])
-def test_the_original_scripts_roundings_can_be_had_bit_for_bit(tmp_path: Path, weight: float) -> None:
-    formats = (torch.bfloat16, torch.float32, torch.bfloat16)
-    target_model, base_model, tuned_model = (
-        Checkpoint(saved_model(tmp_path / str(seed), "mistral", seed=seed, dtype=dtype))
-        for seed, dtype in enumerate(formats)
-    )
-    models = target_model, base_model, tuned_model
-    merger = _merger(models, arithmetic="original")
-    for name, tensor in merger.merge(_even(merger, weight)):
-        target, base, tuned = (model.tensor(name).bfloat16() for model in models)
-        vector = tuned - base
-        expected = target.clone()
-        expected.copy_(target + (weight * vector))
-        assert torch.equal(tensor.view(torch.int16), expected.view(torch.int16)), name
-    assert merger.fingerprint["arithmetic"] == "original-bfloat16-v1"
-    assert merger.fingerprint["dtype"] == "bfloat16"
-
-
-def test_the_original_arithmetic_knows_one_plain_vector_only(llamas: Trio) -> None:
-    target, base, tuned = llamas
-    settings = TaskVector(tuned="tuned", base="base", method="ties", density=0.5)
-    plan = Plan(lay_out(target, [OpenVector(settings, base, tuned)]).rows, {}, {})
-    with pytest.raises(CheckpointError, match="arithmetic original knows one plain task vector"):
-        RecipeMerger(plan, arithmetic="original")
-
-
-def test_memory_that_is_offered_is_filled_and_rounded_as_asked(llamas: Trio, limit: int) -> None:
-    merger = _merger(llamas, dtype=torch.bfloat16, resident_limit=limit)
-    recipe = _even(merger, 0.7)
-    fresh = dict(merger.merge(recipe))
-    offered = {n: torch.empty(t.shape) for n, t in fresh.items() if "mlp" not in n}
-    for name, tensor in merger.merge(recipe).into(lambda name, _: offered.get(name)):
-        if name in offered:
-            assert tensor is offered[name], name
-        assert torch.equal(tensor, fresh[name].to(tensor.dtype)), name
-
-
-def test_merging_leaves_torchs_number_of_threads_alone(llamas: Trio) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        merger = _merger(llamas, resident_limit=0)
-        list(merger.merge(_even(merger, 0.7)))
-        with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
