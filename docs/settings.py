@@ -37,15 +37,16 @@ def page() -> str:
     return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(key: str, option: Option, default: Any) -> tuple[str, ...]:
-    flags = ", ".join(f"`--{name.replace('_', '-')}`" for name in (key, *option.aliases))
+def _row(key: str, option: Option, default: Any) -> tuple[str, str, str, str, str]:
+    names: tuple[str, ...] = () if option.kind is dict else (key, *option.aliases)
+    flags = ", ".join(f"`--{name.replace('_', '-')}`" for name in names) or "file only"
     return f"`{key}`", flags, _value(option), _default(default), option.help.replace("|", r"\|")
 
 
 def _value(option: Option) -> str:
     if option.choices:
         return ", ".join(f"`{choice}`" for choice in option.choices)
-    kind = {bool: "switch", int: "whole number", float: "number", str: "text"}[option.kind]
+    kind = {bool: "switch", int: "whole number", float: "number", str: "text", dict: "table"}[option.kind]
     return f"list of {kind}s" if option.many else kind
 
 
@@ -54,7 +55,7 @@ def _default(default: Any) -> str:
         return "required"
     if default is None or default is False or default == ():
         return ""
-    return f"`{default}`"
+    return f"`{', '.join(map(str, default))}`" if isinstance(default, tuple) else f"`{default}`"
 
 
 if __name__ == "__main__":

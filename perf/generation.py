@@ -50,7 +50,7 @@ def conversations() -> tuple[Question, ...]:
 def settings(folder: Path, args: argparse.Namespace) -> EngineSettings:
     """The engine to measure."""
     target, base, tuned = (str(folder.resolve() / role) for role in ROLES)
-    merge = MergeConfig(target_model=target, base_model=base, tuned_model=tuned)
+    merge = MergeConfig(target_model=(target,), base_model=base, tuned_model=tuned)
     return EngineSettings(
         merge=merge, engine=args.engine, device=args.device, dtype=args.dtype, vllm=vllm_options(args)
     )

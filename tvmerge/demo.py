@@ -11,7 +11,7 @@ def demo_defaults() -> dict[str, Any]:
     """Defaults of `tvmerge demo`, by the keys of `RunConfig`."""
     models = bundled_demo_models()
     return {
-        "target_model": str(models / "target"),
+        "target_model": (str(models / "target"),),
         "base_model": str(models / "base"),
         "tuned_model": str(models / "tuned"),
         "bench_name": "demo",
