@@ -47,6 +47,9 @@ async def optimize(config: RunConfig) -> RunResult:
             started = time.perf_counter()
             await _search(run, progress)
             seconds = time.perf_counter() - started
+            idle = run.trace.idle_share()
+            if idle is not None:
+                progress.note(f"engines sat idle {idle:.0%} of the search")
             contenders = await _confirm(run, progress)
             result = _result(run, contenders, seconds)
             await asyncio.to_thread(_write, run, result, progress.note)
