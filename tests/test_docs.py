@@ -30,9 +30,9 @@ from tests.documents import (
 from tvmerge.assets import find
 from tvmerge.cli.app import app, run
 from tvmerge.cli.options import given
-from tvmerge.config import JudgeConfig, RunConfig, load_config, options
+from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options
 from tvmerge.demo import demo_defaults
-from tvmerge.errors import AssetError
+from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.benchmark import load_benchmark
 from tvmerge.evaluation.settings import read_settings
 from tvmerge.evaluation.split import split
@@ -40,6 +40,7 @@ from tvmerge.generation.chat import ChatFormat
 from tvmerge.judging.prompts import check_prompts, judged_turns, load_prompts
 from tvmerge.judging.registry import find_spec
 from tvmerge.judging.spec import read_spec
+from tvmerge.models import merge_request
 from tvmerge.records import Question
 
 READMES = (ROOT / "README.md", ROOT / "README.ja.md")
@@ -78,14 +79,21 @@ def parsed(command: Command) -> dict[str, Any]:
         if name.startswith("-"):
             app.make_context("tvmerge", [name, *rest])
             return {}
-        parent = app.make_context("tvmerge", [name])
-        assert name in app.commands, f"there is no command '{name}'"
-        return app.commands[name].make_context(name, rest, parent=parent).params
+        parent, found = app.make_context("tvmerge", [name]), subcommand(app, name)
+        if isinstance(found, click.Group) and rest:
+            parent = found.make_context(name, [rest[0]], parent=parent)
+            found, rest = subcommand(found, rest[0]), rest[1:]
+        return found.make_context(name, rest, parent=parent).params
     except click.exceptions.Exit:  # --help and --version
         return {}
-    except (click.MissingParameter, click.BadOptionUsage):
+    except (click.MissingParameter, click.BadOptionUsage, click.exceptions.NoArgsIsHelpError):
         assert not command.whole  # in running text a command is named, not written out
         return {}
+
+
+def subcommand(group: click.Group, name: str) -> click.Command:
+    assert name in group.commands, f"there is no command '{name}'"
+    return group.commands[name]
 
 
 @pytest.mark.parametrize("command", TYPED, ids=str)
@@ -117,6 +125,7 @@ def test_examples_do_not_get_into_each_others_way() -> None:
 
 def check_run(config: RunConfig) -> None:
     check_judging(config.judging)
+    merge_request(config.merge)
     assert config.chat_template is None or Path(config.chat_template).is_file()
 
 
@@ -221,7 +230,8 @@ def test_the_listing_of_the_run_folder_is_complete(finished: Path) -> None:
         re.sub(r"^holdout/model_answer/\w+\.", "holdout/model_answer/<model>.", name) for name in general
     }
     general = {name.replace("/rules_single", "/<judge>_single") for name in general}
-    assert general == set(listing(FILES, "The run folder"))
+    # The demo's rules are not called, so they leave no ledger.
+    assert general | {"ledger.jsonl"} == set(listing(FILES, "The run folder"))
 
 
 def test_the_keys_of_the_result_are_all_described(finished: Path) -> None:
@@ -254,6 +264,21 @@ def test_the_keys_of_judges_and_benchmarks_are_all_described(tmp_path: Path) -> 
         described = table_keys(FILES, heading)
         assert known <= described
         assert described - known <= {f.name for f in fields(Question)}
+
+
+def test_the_keys_of_the_tables_in_a_run_config_are_all_described() -> None:
+    tables = (
+        {"task_vectors": ({"odd": 1},)},
+        {"optimize_mode": "regex", "patterns": ({"odd": 1},)},
+        {"target_model": ("a", "b"), "gate": "hidden", "experts": ({"odd": 1},)},
+    )
+    known: set[str] = set()
+    for table in tables:
+        settings = {"target_model": ("a",), "tuned_model": "c", "base_model": "d"} | table
+        with pytest.raises(ConfigError, match="unknown key odd") as refusal:
+            merge_request(MergeConfig(**settings))
+        known |= set(str(refusal.value).rsplit(": ", 1)[1].split(", "))
+    assert known == table_keys(FILES, "Run configs")
 
 
 def test_the_python_snippets_run(
