@@ -67,7 +67,11 @@ def test_a_hub_models_commit_is_recorded(
         merge = open_merge(
             str(target), "owner/base", "owner/tuned@main", "layer", cache_dir=tmp_path / "cache"
         )
-    assert (merge.base.identity, merge.tuned.identity) == (f"owner/base@{COMMIT}", f"owner/tuned@{COMMIT}")
+    assert merge.identities == {
+        "target": "target",
+        "base": f"owner/base@{COMMIT}",
+        "tuned": f"owner/tuned@{COMMIT}",
+    }
     local = _open(llama_folders)
     assert merge.fingerprint == local.fingerprint, "the content counts, not where it came from"
 

@@ -97,16 +97,6 @@ class Merge:
         return next(source for source in self.sources.values() if source.folder == self.donor.folder)
 
     @property
-    def base(self) -> Source:
-        """What the only vector's model was tuned from."""
-        return self.sources["base"]
-
-    @property
-    def tuned(self) -> Source:
-        """The only vector's model."""
-        return self.sources["tuned"]
-
-    @property
     def resolved(self) -> MergeRequest:
         """The request with each model's commit or absolute folder: it means the same anywhere, and later."""
         places = {part: source.reference for part, source in self.sources.items()}
