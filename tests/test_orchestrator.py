@@ -27,6 +27,7 @@ from tvmerge.records import (
     Recipe,
     Sampling,
     Trial,
+    Unscored,
     Verdict,
 )
 from tvmerge.search.samplers import make_sampler
@@ -233,3 +234,20 @@ async def test_the_grace_ends() -> None:
     assert judge.finished == 0
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_turn_without_an_answer_counts_as_unscored() -> None:
+    class Terse(ScriptedEngine):
+        async def generate(
+            self, questions: Sequence[Question], sampling: Sampling
+        ) -> AsyncGenerator[tuple[Answer, ...], None]:
+            yield tuple(Answer(q.question_id, ("1.5",)) for q in questions)
+
+    asked = [Question(1, "writing", ("q", "and?")), Question(2, "writing", ("q",))]
+    evaluator = Evaluator(pool_of(Terse(Clock(None))), ScriptedJudge(Clock(None)), Sampling())
+    found = (await evaluator.evaluate(SPACE.uniform(1), asked)).judgments
+    assert [(j.question_id, j.turn, isinstance(j, Unscored)) for j in found] == [
+        (1, 1, False),
+        (1, 2, True),
+        (2, 1, False),
+    ]

@@ -34,7 +34,7 @@ SAMPLING = Sampling(samples=2)
 
 
 class Mortal:
-    """Answers in batches of two with its weight; dies when its lot says so.
+    """Answers in batches of three with its weight; dies when its lot says so.
 
     Args:
         deaths: Lots still to be drawn, shared with its successors: how many more calls and batches it has.
@@ -62,11 +62,11 @@ class Mortal:
         self, questions: Sequence[Question], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
         due = [(q, s) for q in questions for s in range(sampling.samples)]
-        for start in range(0, len(due), 2):
+        for start in range(0, len(due), 3):
             await asyncio.sleep(0)
             self._live()
             text = str(dict(self._recipe.weights)["a"])
-            yield tuple(Answer(q.question_id, (text,), ("stop",), s) for q, s in due[start : start + 2])
+            yield tuple(Answer(q.question_id, (text,), ("stop",), s) for q, s in due[start : start + 3])
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         self._live()
