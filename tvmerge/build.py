@@ -106,7 +106,12 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
     trace = Trace()
     engines = EnginePool(_starts(config, models), trace=trace, note=note)
-    identity = {**models.fingerprint, "chat_template": digest(chat.identity)}
+    identity = {
+        **models.fingerprint,
+        "chat_template": digest(chat.identity),
+        # Engines draw sampled answers in ways of their own.
+        "engine": _engine_kind(config),
+    }
     pool = CachedPool(engines, caches.answers, identity)
     sampling = Sampling(
         max_new_tokens=config.max_new_tokens,
@@ -144,9 +149,10 @@ def _search_settings(config: RunConfig) -> dict[str, object]:
             "optuna_seed",
             "trials_in_flight",
             "max_new_tokens",
+            "truncate",
             "min_coverage",
         )
-    } | {"uniform_weights": list(config.uniform_weights)}
+    } | {"uniform_weights": list(config.uniform_weights), "engine": _engine_kind(config)}
 
 
 def _space(config: RunConfig, models: Merge) -> Space:
@@ -187,7 +193,7 @@ def _starts(config: RunConfig, models: Merge) -> dict[str, Start]:
     devices = [resolve_device(name) for name in config.devices or (config.device,) * config.engines]
     settings = EngineSettings(
         merge=resolved(config.merge, models),
-        engine="vllm" if config.engine == "vllm" else "transformers",
+        engine=_engine_kind(config),
         device=devices[0],
         dtype="float32" if devices[0] == "cpu" else _output_dtype(config, models),
         batch_tokens=config.batch_tokens,
@@ -206,6 +212,10 @@ def _starts(config: RunConfig, models: Merge) -> dict[str, Start]:
         return await asyncio.to_thread(engine_of, models, settings)
 
     return {devices[0]: start}
+
+
+def _engine_kind(config: RunConfig) -> str:
+    return "vllm" if config.engine == "vllm" else "transformers"
 
 
 def _output_dtype(config: RunConfig, models: Merge) -> str:

@@ -139,7 +139,9 @@ class RunConfig:
         aliases=tuple(f"target-model-{number}" for number in range(1, 5)),
         many=True,
     )
-    base_model: str | None = _option(str, "Model the tuned model was tuned from.", None)
+    base_model: str | None = _option(
+        str, "Model the tuned model was tuned from; an adapter names its own.", None
+    )
     tuned_model: str | None = _option(
         str, "Model that has the skill, or a LoRA adapter; the task vector is tuned - base.", None
     )
@@ -354,7 +356,7 @@ def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> Mer
 
 def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
     if "task_vectors" not in settings:
-        needed = (*needed, "base_model", "tuned_model")
+        needed = (*needed, "tuned_model")  # an adapter names its base itself
     missing = [f"--{key.replace('_', '-')}" for key in needed if key not in settings]
     if missing:
         named = ", ".join(missing)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing, closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
@@ -70,7 +70,7 @@ async def _answer_baseline(run: Run) -> None:
 
 
 async def _search(run: Run, progress: Progress) -> None:
-    evidence = Evidence(run.config.run_folder, run.jury.judge.name, [str(n) for n in range(run.study.told)])
+    evidence = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
         evidence.keep(str(trial.number), evaluation)
@@ -86,9 +86,14 @@ async def _search(run: Run, progress: Progress) -> None:
     )
 
 
+def _evidence(run: Run, folder: Path, known: Collection[str]) -> Evidence:
+    mode: Literal["single", "pair"] = "single" if run.jury.baseline is None else "pair"
+    return Evidence(folder, run.jury.judge.name, known, mode=mode)
+
+
 async def _confirm(run: Run, progress: Progress) -> tuple[Contender, ...]:
     entrants = choose(run.space, run.study.trials)
-    evidence = Evidence(run.config.run_folder / "holdout", run.jury.judge.name)
+    evidence = _evidence(run, run.config.run_folder / "holdout", ())
 
     def scored(entrant: Entrant, evaluation: Evaluation) -> None:
         evidence.keep(entrant.model, evaluation)

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 from tvmerge.evaluation.fastchat import append_judgments, write_answers
 from tvmerge.files import safe_name, write_text
@@ -24,11 +25,19 @@ class Evidence:
         judge: The judge's name, part of the judgment file's name.
         known: Models whose evidence is complete; whatever an interrupted run left of others is dropped,
             since stale judgments would otherwise be averaged in by whoever reads the file.
+        mode: Whether answers were rated or compared with a baseline's; part of the file's name.
     """
 
-    def __init__(self, folder: Path, judge: str, known: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        judge: str,
+        known: Collection[str] = (),
+        *,
+        mode: Literal["single", "pair"] = "single",
+    ) -> None:
         self._answers = folder / "model_answer"
-        self._judgments = folder / "model_judgment" / f"{safe_name(judge)}_single.jsonl"
+        self._judgments = folder / "model_judgment" / f"{safe_name(judge)}_{mode}.jsonl"
         self._drop_all_but(frozenset(known))
 
     def keep(self, model: str, evaluation: Evaluation) -> None:
