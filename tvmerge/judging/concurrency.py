@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.wire import obey_cancellation
 
 
 class Gate:
@@ -95,4 +96,6 @@ class GatedChat(ChatWrapper):
     async def send(self, request: ChatRequest) -> ChatReply:
         """The wrapped model's reply."""
         async with self._gate:
-            return await self._inner.send(request)
+            reply = await self._inner.send(request)
+            obey_cancellation()
+            return reply

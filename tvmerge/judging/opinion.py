@@ -61,7 +61,10 @@ async def opinion(
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All outcomes in order; the first failure ends the other works before it is raised."""
+    """All outcomes in order; the first failure ends the other works before it is raised.
+
+    They are cancelled once and waited for: what they have on the wire arrives and is stored (`WireChat`).
+    """
     listed = list(works)
     if len(listed) == 1:
         return [await listed[0]]

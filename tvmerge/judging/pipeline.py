@@ -1,7 +1,7 @@
 """The wrappers in their order, from the outermost: what costs nothing comes before what costs.
 
-cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits -> timeout
--> ledger -> provider
+cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits -> wire
+-> timeout -> ledger -> provider
 
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
@@ -21,6 +21,7 @@ from tvmerge.judging.reask import ReaskingChat
 from tvmerge.judging.retry import RetryingChat
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.timeout import TimeLimitedChat
+from tvmerge.judging.wire import WireChat
 
 CONCURRENCY = 16
 """Most requests in flight where neither the user nor the judge file says."""
@@ -42,6 +43,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
     gate = Gate(_places(spec, conduct))
     chat: ChatModel = LedgerChat(provider, ledger, spec.name, prices=prices)
     chat = TimeLimitedChat(chat, conduct.timeout or spec.timeout)
+    chat = WireChat(chat)
     chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
     chat = RetryingChat(chat, patience=conduct.patience)
     store = None if conduct.cache is None else ReplyStore(conduct.cache)

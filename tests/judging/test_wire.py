@@ -1,0 +1,146 @@
+"""What is on the wire arrives and is kept, whoever gives up meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.judging.chats import LocalChat, a_request
+from tvmerge.cache import ContentCache
+from tvmerge.errors import QuotaError, TransientError
+from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest
+from tvmerge.judging.conduct import Conduct
+from tvmerge.judging.ledger import Ledger
+from tvmerge.judging.llm import LLMJudge
+from tvmerge.judging.pipeline import pipeline
+from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.records import Answer, Question
+
+GOOD = ChatReply("Rating: [[7]]", "stop")
+SPEC = JudgeSpec("test", "openai", model="m")
+
+
+class Wire:
+    """Holds every request until it is let go; fails the ones told to."""
+
+    def __init__(self, *failing: int, error: Exception | None = None) -> None:
+        self.open = asyncio.Event()
+        self.begun = 0
+        self.ended = 0
+        self._failing = failing
+        self._error = error
+        self.model = LocalChat(self._answer)
+
+    async def sent(self, number: int) -> None:
+        """Wait until so many are on the wire."""
+        while self.begun < number:
+            await asyncio.sleep(0.001)
+
+    async def _answer(self, request: ChatRequest) -> ChatReply:
+        number = self.begun
+        self.begun += 1
+        if number in self._failing and self._error is not None:
+            raise self._error
+        try:
+            await self.open.wait()
+        finally:
+            self.ended += 1
+        return GOOD
+
+
+async def _stored(chat: ChatModel, folder: Path) -> int:
+    await chat.close()
+    cache = ContentCache(folder)
+    try:
+        return len(cache)
+    finally:
+        cache.close()
+
+
+async def test_a_turn_that_is_on_the_wire_when_the_other_fails_is_kept(
+    tmp_path: Path, prompts: dict[str, JudgePrompt]
+) -> None:
+    wire = Wire(1, error=QuotaError("used up"))
+    ledger = Ledger()
+    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), ledger=ledger))
+    judge = LLMJudge(name="test", chat=chat, prompts=prompts, model={})
+    question = Question("q", "writing", ("春？", "夏？"))
+    rating = asyncio.create_task(judge.judge(question, Answer("q", ("春です。", "夏です。"))))
+    await wire.sent(2)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not rating.done()
+    wire.open.set()
+    with pytest.raises(QuotaError):
+        await rating
+    assert ledger.calls == 1
+    assert await _stored(chat, tmp_path) == 1
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_a_cancelled_call_ends_when_its_reply_is_kept(tmp_path: Path, cached: bool) -> None:
+    wire = Wire()
+    ledger = Ledger()
+    conduct = Conduct(cache=ContentCache(tmp_path) if cached else None, ledger=ledger)
+    chat = pipeline(wire.model, SPEC, conduct)
+    call = asyncio.create_task(chat.send(a_request()))
+    await wire.sent(1)
+    call.cancel()
+    wire.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert ledger.calls == 1
+    assert await _stored(chat, tmp_path) == cached
+
+
+async def test_a_call_that_waits_in_line_is_cancelled_at_once_and_never_sent() -> None:
+    wire = Wire()
+    chat = pipeline(wire.model, SPEC, Conduct(concurrency=1))
+    first = asyncio.create_task(chat.send(a_request("first")))
+    await wire.sent(1)
+    second = asyncio.create_task(chat.send(a_request("second")))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    wire.open.set()
+    assert await first == GOOD
+    assert wire.begun == 1
+
+
+async def test_a_cancelled_call_whose_attempt_fails_is_not_tried_again() -> None:
+    wire = Wire()
+    failing = asyncio.Event()
+
+    async def answer(request: ChatRequest) -> ChatReply:
+        wire.begun += 1
+        await failing.wait()
+        raise TransientError("down", status=503)
+
+    chat = pipeline(LocalChat(answer), SPEC, Conduct())
+    call = asyncio.create_task(chat.send(a_request()))
+    await wire.sent(1)
+    call.cancel()
+    failing.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert wire.begun == 1
+
+
+@pytest.mark.parametrize("cached", [False, True])
+async def test_a_second_cancellation_waits_for_nothing(tmp_path: Path, cached: bool) -> None:
+    wire = Wire()
+    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path) if cached else None))
+    call = asyncio.create_task(chat.send(a_request()))
+    await wire.sent(1)
+    for _ in range(2):
+        call.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert wire.ended == 1
+    assert await _stored(chat, tmp_path) == 0
