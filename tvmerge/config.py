@@ -111,7 +111,7 @@ class JudgeConfig:
     max_judge_calls: int | None = None
     min_japanese: float | None = None
     non_japanese_penalty: float = 3.0
-    parallel: int = 1
+    parallel: int | None = None
     assets: str | None = None
 
     def __post_init__(self) -> None:
@@ -174,7 +174,9 @@ class RunConfig:
         float, "Least share of Japanese script in an answer; default: not enforced.", None
     )
     non_japanese_penalty: float = _option(float, "Points taken off under --min-japanese.", 3.0)
-    parallel: int = _option(int, "Judgments in flight at once.", 1)
+    parallel: int | None = _option(
+        int, "Judgments in flight at once; default: as the judge's file says, or 1.", None
+    )
     weight_min: float = _option(float, "Smallest weight.", 0.0)
     weight_max: float = _option(float, "Largest weight.", 2.0)
     optimize_mode: str = _option(

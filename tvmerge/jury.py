@@ -30,6 +30,9 @@ Note = Callable[[str], None]
 DEFAULT_PROMPTS = "judge_prompts"
 """Name of the shipped judge prompts."""
 
+SEQUENTIAL = 1
+"""Judgments in flight where neither the user nor the judge's file says: safe with the smallest account."""
+
 
 @dataclass(frozen=True, slots=True)
 class Jury:
@@ -85,7 +88,7 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
             cache=caches.judgments,
             ledger=ledger,
             budget=budget,
-            concurrency=config.parallel,
+            concurrency=config.parallel or spec.concurrency or SEQUENTIAL,
             rpm=config.judge_rpm,
             tpm=config.judge_tpm,
             rpd=config.judge_rpd,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.servers.http import Request
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.cli.app import run
 from tvmerge.evaluation.fastchat import read_judgments
@@ -83,6 +85,31 @@ def test_a_second_judgment_of_the_same_answers_is_free(bench: Path, tmp_path: Pa
     first, second = read_judgments(tmp_path / "a"), read_judgments(tmp_path / "b")
     assert first == second
     assert "secret-key" not in (tmp_path / "a").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("written", "flags", "together"), [("3", [], 3), ("3", ["--parallel=2"], 2)])
+def test_a_judge_file_says_how_many_judgments_are_in_flight_unless_the_flag_does(
+    bench: Path, tmp_path: Path, written: str, flags: list[str], together: int
+) -> None:
+    async def all_there(request: Request) -> None:
+        async with asyncio.timeout(10):
+            while request.method == "POST" and server.peak < together:
+                await asyncio.sleep(0.001)
+
+    with OpenAIServer(gate=all_there) as server:
+        mine = tmp_path / "mine.toml"
+        mine.write_text(
+            f'provider = "openai"\nmodel = "m"\nbase_url = "{server.base_url}"\nconcurrency = {written}',
+            encoding="utf-8",
+        )
+        assert judge(bench, f"--judge={mine}", "--judge-patience=0", *flags) == 0
+        assert server.peak == together
+
+
+def test_one_judgment_is_in_flight_where_nobody_says(bench: Path) -> None:
+    with OpenAIServer() as server:
+        assert judge(bench, "--judge=gpt-4o", f"--judge-base-url={server.base_url}") == 0
+        assert server.peak == 1
 
 
 def test_samples_and_a_panel_give_more_judgments(bench: Path, tmp_path: Path) -> None:
