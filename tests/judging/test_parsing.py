@@ -25,7 +25,9 @@ TEXT_WITHOUT_BRACKETS = st.text(st.characters(blacklist_characters="[]［］﹇�
         ("[[ 6 ]]", 6),
         ("[[7.]]", 7),
         ("**Rating: [[10]]**", 10),
-        ("[[5]] of [[10]], hence [[11]]", 10),
+        ("[[11]] is too much, hence [[10]]", 10),
+        ("[[8/10]], that is [[8]]", 8),
+        ("[[7]], better than [[A]] and [[note]]", 7),
         ("[[[3]]]", 3),
     ],
 )
@@ -43,6 +45,11 @@ def test_a_rating_is_read(reply: str, rating: float) -> None:
         "[[0]]",
         "[[-5]]",
         "[[7/10]]",
+        "[[５]] is the example; 評価：［［１１］］",
+        "The template says [[5]]. Rating: [[0]]",
+        "例は [[5]] です。Rating: [[8/10]]",
+        "[[5]] -> [[-3]]",
+        "[[5]] or [[about 7]]",
         "[[rating]]",
         "[ [7] ]",
         "[[٧]]",
@@ -59,7 +66,8 @@ def test_a_rating_off_the_scale_is_named_in_the_reason() -> None:
 
 
 def test_the_scale_bounds_the_rating() -> None:
-    assert read_rating("[[5]] [[50]]", 1, 5) == 5
+    assert read_rating("[[50]] [[5]]", 1, 5) == 5
+    assert isinstance(read_rating("[[5]]", 1, 4), Unreadable)
     assert read_rating("[[0]]", 0, 1) == 0
 
 
@@ -69,18 +77,18 @@ def test_any_text_around_a_rating_leaves_it_as_it_is(before: str, rating: int, a
 
 
 @given(st.lists(st.integers(0, 20), min_size=1))
-def test_the_last_rating_on_the_scale_wins(ratings: list[int]) -> None:
+def test_the_last_rating_wins_and_must_be_on_the_scale(ratings: list[int]) -> None:
     reading = read_rating(" then ".join(f"[[{rating}]]" for rating in ratings))
-    valid = [rating for rating in ratings if 1 <= rating <= 10]
-    assert reading == valid[-1] if valid else isinstance(reading, Unreadable)
+    assert reading == ratings[-1] if 1 <= ratings[-1] <= 10 else isinstance(reading, Unreadable)
 
 
 @given(st.text())
 def test_no_text_breaks_the_parsers(text: str) -> None:
-    for reading in (read_rating(text), read_json_rating(text)):
-        assert isinstance(reading, Unreadable) or 1 <= reading <= 10
-    assert isinstance(read_verdict(text), Unreadable | str)
-    assert isinstance(read_json_verdict(text), Unreadable | str)
+    for structured in (False, True):
+        rating = RatingForm(structured=structured).read(text)
+        assert isinstance(rating, Unreadable) or 1 <= rating <= 10
+        verdict = VerdictForm(structured).read(text)
+        assert isinstance(verdict, Unreadable) or 0 <= verdict <= 1
 
 
 @pytest.mark.parametrize(
@@ -113,15 +121,27 @@ def test_a_rating_is_read_from_json(reply: str, rating: float) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "8", '{"rating": 11}', '{"rating": true}', '{"rating": null}', '{"rating": ' + "9" * 500 + "}"],
+    [
+        "",
+        "8",
+        '{"rating": 11}',
+        '{"rating": true}',
+        '{"rating": null}',
+        '{"rating": ' + "9" * 500 + "}",
+        'the example {"rating": 5}, mine {"rating": 0}',
+        '{"explanation": "it claims [[9]]", "rating": 0}',
+    ],
 )
 def test_json_without_a_rating_gives_a_reason(reply: str) -> None:
-    assert isinstance(read_json_rating(reply), Unreadable)
+    assert isinstance(RatingForm(structured=True).read(reply), Unreadable)
 
 
 def test_a_verdict_is_read_from_json() -> None:
     assert read_json_verdict('{"explanation": "", "verdict": "B"}') == "B"
     assert isinstance(read_json_verdict('{"verdict": "D"}'), Unreadable)
+    assert isinstance(read_json_verdict('{"verdict": ["A"]}'), Unreadable)
+    assert isinstance(VerdictForm(structured=True).read('{"why": "[[A]]", "verdict": "?"}'), Unreadable)
+    assert read_json_verdict("[[A]]") is None
 
 
 def test_a_structured_form_still_understands_brackets() -> None:

@@ -40,8 +40,8 @@ class RatingForm:
     Attributes:
         low: The lowest rating.
         high: The highest rating.
-        structured: Asked for as JSON; a bracketed rating is still understood, since not every provider
-            can enforce a schema.
+        structured: Asked for as JSON; where no object has a rating a bracketed one is understood, since
+            not every provider can enforce a schema.
     """
 
     low: float = 1
@@ -55,11 +55,8 @@ class RatingForm:
 
     def read(self, text: str) -> float | Unreadable:
         """The rating in `text`."""
-        if self.structured:
-            rating = read_json_rating(text, self.low, self.high)
-            if not isinstance(rating, Unreadable):
-                return rating
-        return read_rating(text, self.low, self.high)
+        rating = read_json_rating(text, self.low, self.high) if self.structured else None
+        return read_rating(text, self.low, self.high) if rating is None else rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class VerdictForm:
     """A, B or C (a tie), read as the share of the win that goes to A.
 
     Attributes:
-        structured: Asked for as JSON; a bracketed verdict is still understood.
+        structured: Asked for as JSON; where no object has a verdict a bracketed one is understood.
     """
 
     structured: bool = False
@@ -81,8 +78,8 @@ class VerdictForm:
 
     def read(self, text: str) -> float | Unreadable:
         """1 where `text` prefers A, 0 where it prefers B, 0.5 for a tie."""
-        verdict = read_json_verdict(text) if self.structured else read_verdict(text)
-        if self.structured and isinstance(verdict, Unreadable):
+        verdict = read_json_verdict(text) if self.structured else None
+        if verdict is None:
             verdict = read_verdict(text)
         return verdict if isinstance(verdict, Unreadable) else VERDICT_SHARES[verdict]
 

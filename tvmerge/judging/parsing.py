@@ -1,8 +1,9 @@
 """What a judge's reply says: a rating, a verdict on a pair, or why it says neither.
 
 Strict on purpose: a rating stands in double brackets and on the scale, or it is none. Brackets and digits
-of full width count after Unicode NFKC, and of several ratings the last one on the scale is the judge's,
-since judges repeat the instructions and quote the answer before they rate it.
+of full width count after Unicode NFKC, and of several ratings the last one is the judge's, since judges
+repeat the instructions and quote the answer before they rate it. Where the last one is no number on the
+scale the reply is unreadable: an earlier number is a quotation, not the rating.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_RATING = re.compile(r"\[\[\s*([0-9]+(?:\.[0-9]*)?)\s*\]\]")
+_BRACKETS = re.compile(r"\[\[([^\[\]]*)\]\]")
+_DIGIT = re.compile(r"[0-9]")
 _VERDICT = re.compile(r"\[\[\s*([ABC])\s*\]\]")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,14 @@ class Unreadable:
 
 
 def read_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
-    """The last `[[n]]` of `text` with `low <= n <= high`."""
-    found = [float(number) for number in _RATING.findall(_normalised(text))]
-    for rating in reversed(found):
-        if low <= rating <= high:
-            return rating
-    if found:
-        return Unreadable(f"no rating from {low:g} to {high:g}: [[{found[-1]:g}]]")
-    return Unreadable("no [[rating]] in the reply")
+    """The last `[[n]]` of `text`, where `low <= n <= high`; brackets without a digit are no rating."""
+    found = [inside for inside in _BRACKETS.findall(_normalised(text)) if _DIGIT.search(inside)]
+    if not found:
+        return Unreadable("no [[rating]] in the reply")
+    number = _number(found[-1])
+    if number is not None and low <= number <= high:
+        return float(number)
+    return Unreadable(f"no rating from {low:g} to {high:g}: [[{found[-1].strip()}]]")
 
 
 def read_verdict(text: str) -> str | Unreadable:
@@ -47,33 +50,33 @@ def read_verdict(text: str) -> str | Unreadable:
     return found[-1] if found else Unreadable("no [[A]], [[B]] or [[C]] in the reply")
 
 
-def read_json_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
-    """The number under `rating` in the last JSON object of `text` that has one on the scale."""
-    reason = "no JSON object with a rating in the reply"
-    for value in _values_of(text, "rating"):
-        number = _number(value)
-        if number is not None and low <= number <= high:
-            return float(number)
-        reason = f"no rating from {low:g} to {high:g}: {value!r}"
-    return Unreadable(reason)
+def read_json_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadable | None:
+    """The number under `rating` in the last JSON object of `text` that has that key; None without one."""
+    value = _last_value(text, "rating")
+    if value is _ABSENT:
+        return None
+    number = _number(value)
+    if number is not None and low <= number <= high:
+        return float(number)
+    return Unreadable(f"no rating from {low:g} to {high:g}: {value!r}")
 
 
-def read_json_verdict(text: str) -> str | Unreadable:
-    """The letter under `verdict` in the last JSON object of `text` that has A, B or C there."""
-    for value in _values_of(text, "verdict"):
-        if value in ("A", "B", "C"):
-            return str(value)
-    return Unreadable("no JSON object with the verdict A, B or C in the reply")
+def read_json_verdict(text: str) -> str | Unreadable | None:
+    """The letter under `verdict` in the last JSON object of `text` that has that key; None without one."""
+    value = _last_value(text, "verdict")
+    if value is _ABSENT:
+        return None
+    return str(value) if value in ("A", "B", "C") else Unreadable(f"no verdict A, B or C: {value!r}")
 
 
 def _normalised(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
-def _values_of(text: str, key: str) -> Iterator[Any]:
-    """Values of `key` in the JSON objects of `text`, the last object's first."""
+def _last_value(text: str, key: str) -> Any:
+    """The value of `key` in the last JSON object of `text` that has it, or `_ABSENT`."""
     decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
-    objects: list[dict[str, Any]] = []
+    last: Any = _ABSENT
     position = text.find("{")
     while position >= 0:
         try:
@@ -81,11 +84,9 @@ def _values_of(text: str, key: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             end = position + 1
         else:
-            objects.append(value)
+            last = value.get(key, last)
         position = text.find("{", end)
-    for value in reversed(objects):
-        if key in value:
-            yield value[key]
+    return last
 
 
 def _number(value: Any) -> float | None:
