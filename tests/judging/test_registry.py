@@ -103,6 +103,22 @@ def test_a_missing_key_is_named_by_its_variable(prompts: dict[str, JudgePrompt])
             create_judge(find_spec("gpt-4"), prompts, env=env)
 
 
+@pytest.mark.parametrize("wrong", ["sk-ключ", "sk-a\nb", "sk-\u200bx"])
+def test_a_key_that_no_header_can_hold_is_named_by_its_variable_and_not_shown(wrong: str) -> None:
+    with pytest.raises(CredentialsError, match="variable OPENAI_API_KEY holds") as caught:
+        check_ready(find_spec("gpt-4"), {"OPENAI_API_KEY": wrong})
+    assert wrong not in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_is_an_error_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("ALL_PROXY", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"nothing answers at .* or the proxy$"):
+        check_ready(a_spec("http://server.invalid/v1"), {"TEST_KEY": KEY})
+
+
 def test_a_key_that_is_not_needed_is_still_used() -> None:
     spec = spec_for_model("openai", "m").at("http://127.0.0.1:1/v1")
     assert api_key(spec, {}) == ""

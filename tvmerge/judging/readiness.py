@@ -56,12 +56,16 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
     """The key from the environment; empty where none is set and none is needed.
 
     Raises:
-        CredentialsError: It is needed and not set; names the variable.
+        CredentialsError: It is needed and not set, or no key at all; names the variable.
     """
     key = env.get(spec.api_key_env, "").strip()
     if not key and spec.key_required:
         raise CredentialsError(
             f"the judge '{spec.name}' needs an API key: set the environment variable {spec.api_key_env}"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise CredentialsError(
+            f"the environment variable {spec.api_key_env} holds characters that no API key has: copy it again"
         )
     return key
 
@@ -71,8 +75,9 @@ def _reach(spec: JudgeSpec) -> None:
     http: Any = import_module("httpx" if spec.provider == "cohere" else "httpx2")
     try:
         http.get(spec.endpoint, timeout=_REACH_SECONDS, follow_redirects=False)
-    except http.TransportError as error:
+    # ImportError: a SOCKS proxy is set and the package for it is missing.
+    except (http.TransportError, http.InvalidURL, ImportError, ValueError) as error:
         raise ConfigError(
-            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); start the server or "
-            "correct base_url"
+            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); start the server, or "
+            "correct base_url or the proxy"
         ) from error

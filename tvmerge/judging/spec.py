@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -139,7 +140,9 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-_URL_RULE = "an address must read http://host/path or https://host/path, with no user, key or query in it"
+_URL_RULE = (
+    "an address must read http://host/path or https://host/path, with no space, user, key or query in it"
+)
 
 
 def _is_url(value: object) -> bool:
@@ -151,7 +154,16 @@ def _is_url(value: object) -> bool:
     except ValueError:
         return False
     plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain and port_is_fine
+    plain = plain and value.isprintable() and " " not in value
+    return parts.scheme in ("http", "https") and _is_host(parts.hostname) and plain and port_is_fine
+
+
+def _is_host(name: str | None) -> bool:
+    try:
+        # What sockets do with a name before they look it up; it refuses empty and overlong labels.
+        return bool(name and name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _is_text(value: object) -> bool:
@@ -178,6 +190,14 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_json_table(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, dict)
+
+
 def _one_of(*choices: str) -> tuple[Callable[[object], bool], str]:
     return lambda value: value in choices, "one of " + ", ".join(choices)
 
@@ -196,7 +216,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "base_url": (_is_url, _URL_RULE),
     "api_version": _TEXT,
     "api_key_env": _TEXT,
-    "parameters": _TABLE,
+    "parameters": (_is_json_table, "a table that JSON can hold: no dates, nan or inf"),
     "omit_parameters": _TEXTS,
     "structured_output": (lambda value: isinstance(value, bool), "true or false"),
     "rpm": _COUNT,
@@ -228,6 +248,7 @@ def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
     provider = table["provider"]
     if provider != "rules" and not table.get("model"):
         raise AssetError(f"{source}: the key 'model' is missing; it is the provider's name of the model")
+    _refuse_contradictions(table, source)
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
@@ -238,3 +259,15 @@ def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
         "api_key_env" in table or not is_loopback(table.get("base_url", ""))
     )
     return JudgeSpec(name=name, key_required=needs_key, **values)
+
+
+def _refuse_contradictions(table: Mapping[str, Any], source: str) -> None:
+    if table["provider"] == "anthropic" and "max_tokens" in table.get("omit_parameters", ()):
+        raise AssetError(
+            f"{source}: 'omit_parameters' must not name max_tokens, without which Anthropic answers nothing"
+        )
+    if table.get("api_version") and not table.get("base_url"):
+        raise AssetError(
+            f"{source}: the key 'base_url' is missing; 'api_version' is for an Azure deployment, which has "
+            "an address of its own"
+        )

@@ -75,6 +75,16 @@ async def test_a_structured_form_sends_its_schema(server: OpenAIServer) -> None:
         assert "response_format" not in chat.request("", "x", form).body
 
 
+def text(words: str) -> dict[str, str]:
+    """A block of text."""
+    return {"type": "text", "text": words}
+
+
+def blocks(*content: object) -> Response:
+    """A completion whose content is a list of blocks."""
+    return Response({"choices": [{"message": {"content": list(content)}, "finish_reason": "stop"}]})
+
+
 async def test_rate_limits_are_read_from_the_response() -> None:
     headers = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}
     with OpenAIServer(headers=headers) as server:
@@ -90,6 +100,8 @@ async def test_rate_limits_are_read_from_the_response() -> None:
         (completion(None, refusal="I will not"), "refused", ""),
         (completion(None), "stop", ""),
         (completion("x", finish="tool_calls"), "other", "x"),
+        (blocks({"type": "thinking", "thinking": []}, text("[["), text("7]]")), "stop", "[[7]]"),
+        (blocks("nonsense", {"type": "text"}), "stop", ""),
     ],
 )
 async def test_why_a_reply_ended_is_told(response: Response, finish: str, text: str) -> None:

@@ -115,12 +115,24 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
         case {"choices": [{"message": {} as message, **choice}, *_]}:
             finish = _FINISH.get(str(choice.get("finish_reason") or "stop"), "other")
             return ChatReply(
-                text=key.blotted(message.get("content") or ""),
+                text=key.blotted(_text(message.get("content"))),
                 finish="refused" if message.get("refusal") else finish,
                 usage=_usage(data.get("usage")),
                 limits=limits,
             )
     raise TransientError("the reply has no choices")
+
+
+def _text(content: Any) -> str:
+    # Some servers send a list of blocks, as Mistral's reasoning models do; thinking is not the reply.
+    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return "".join(
+        text
+        for block in blocks
+        if isinstance(block, dict)
+        and block.get("type") == "text"
+        and isinstance(text := block.get("text"), str)
+    )
 
 
 def _usage(data: Any) -> Usage | None:
