@@ -317,6 +317,7 @@ async def test_the_fingerprint_tells_what_decides_a_rating(prompts: Prompts) -> 
     assert fingerprint(parameters={"seed": 1}) != fingerprint()
     assert fingerprint(model="gpt-4") != fingerprint()
     assert fingerprint(samples=2) != fingerprint()
+    assert fingerprint(api_version="1") != fingerprint(api_version="2") != fingerprint()
     changed = prompts | {"single-v1": prompts["single-v1-multi-turn"]}
     spec = a_spec("http://127.0.0.1:1/v1")
     assert create_judge(spec, changed, env=ENV).fingerprint != fingerprint()

@@ -16,6 +16,7 @@ from tvmerge.judging.llm import LLMJudge
 from tvmerge.judging.pairwise import PairwiseJudge
 from tvmerge.judging.pipeline import pipeline
 from tvmerge.judging.prompts import JudgePrompt, check_prompts
+from tvmerge.judging.providers import checkpoint
 from tvmerge.judging.readiness import api_key, check_packages
 from tvmerge.judging.rules import RulesJudge
 from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
@@ -72,6 +73,7 @@ def create_judge(
 
     Raises:
         AssetError: A prompt that is needed is missing or unsound.
+        CheckpointError: A local judge's folder is not there.
         ConfigError: The cost is limited and the judge has no price, or the rules are to compare.
         CredentialsError: The key is missing.
         MissingExtraError: The provider's SDK is not installed.
@@ -128,7 +130,8 @@ def _identity(spec: JudgeSpec) -> dict[str, object]:
     """What decides a rating, of all that a judge file holds."""
     identity: dict[str, object] = {
         "provider": spec.provider,
-        "model": spec.model,
+        # A folder may hold another model next time.
+        "model": checkpoint.identity(spec.model) if spec.provider == "local" else spec.model,
         "parameters": dict(spec.parameters),
         "omit_parameters": list(spec.omit_parameters),
         "structured_output": spec.structured_output,
@@ -136,6 +139,8 @@ def _identity(spec: JudgeSpec) -> dict[str, object]:
     # A server of this machine may come back on another port and is still the same judge.
     if spec.endpoint and not is_loopback(spec.endpoint):
         identity["endpoint"] = spec.endpoint
+    if spec.api_version:
+        identity["api_version"] = spec.api_version
     if spec.provider == "local":
         identity |= {"dtype": spec.dtype, "quantization": spec.quantization}
     return identity

@@ -224,3 +224,14 @@ async def test_a_model_without_a_chat_template_is_an_error(folder: Path, tmp_pat
 
 def test_the_original_scripts_judge_is_found_by_its_name() -> None:
     assert find_spec("cohere").model == "CohereForAI/c4ai-command-r-plus-4bit"
+
+
+def test_a_folder_with_another_model_in_it_is_another_judge(
+    tmp_path: Path, prompts: dict[str, JudgePrompt]
+) -> None:
+    fingerprints = []
+    for content in ("{}", "{ }"):
+        (tmp_path / "config.json").write_text(content, encoding="utf-8")
+        fingerprints.append(create_judge(find_spec(f"local/{tmp_path}"), prompts).fingerprint)
+    assert fingerprints[0] != fingerprints[1]
+    assert str(tmp_path) not in str(fingerprints)

@@ -188,6 +188,14 @@ async def test_azure_is_asked_by_deployment_and_version(server: OpenAIServer) ->
     assert sent.headers["api-key"] == KEY
 
 
+async def test_each_azure_version_has_replies_of_its_own(server: OpenAIServer) -> None:
+    keys = set()
+    for version in ("2024-10-21", "2025-04-01"):
+        async with opened(a_spec(server.url, api_version=version)) as chat:
+            keys.add(chat.request("", "x", FORM).key)
+    assert len(keys) == 2
+
+
 async def test_no_representation_shows_the_key(server: OpenAIServer) -> None:
     async with opened(a_spec(server.base_url)) as chat:
         assert KEY not in repr(chat) + repr(chat.request("", "x", FORM))

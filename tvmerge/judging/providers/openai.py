@@ -49,7 +49,7 @@ class OpenAIChat:
                 "type": "json_schema",
                 "json_schema": {"name": "judgment", "strict": True, "schema": form.schema},
             }
-        return ChatRequest("openai", self._spec.endpoint, body, form, sample)
+        return ChatRequest("openai", _address(self._spec), body, form, sample)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
@@ -100,6 +100,11 @@ def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
             max_retries=0,
         )
     return openai.AsyncOpenAI(api_key=key, base_url=spec.endpoint, timeout=spec.timeout, max_retries=0)
+
+
+def _address(spec: JudgeSpec) -> str:
+    # Another API version may answer otherwise, so its replies have keys of their own.
+    return f"{spec.endpoint}?api-version={spec.api_version}" if spec.api_version else spec.endpoint
 
 
 def _message(error: openai.APIStatusError) -> str:
