@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from tvmerge.judging.budget import Budget
 from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
-from tvmerge.judging.prompts import load_prompts
+from tvmerge.judging.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.readiness import check_ready
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.records import Answer, QuestionId
@@ -32,6 +32,9 @@ DEFAULT_PROMPTS = "judge_prompts"
 
 SEQUENTIAL = 1
 """Judgments in flight where neither the user nor the judge's file says: safe with the smallest account."""
+
+RULES_FLOOR = 1.0
+"""The lowest rating of the judge `rules`, and of the shipped prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +102,23 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
-    return Jury(benchmark, _watch_script(judge, config, benchmark), ledger, baseline)
+    rules_alone = all(spec.provider == "rules" for spec in specs)
+    floor = RULES_FLOOR if rules_alone else lowest_rating(prompts.values())
+    return Jury(benchmark, _watch_script(judge, config, benchmark, floor), ledger, baseline)
 
 
-def _watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark) -> Judge:
+def lowest_rating(prompts: Iterable[JudgePrompt]) -> float:
+    """The low end of the scale that prompts rate on; the shipped prompts' where none rates."""
+    return min((prompt.scale[0] for prompt in prompts if prompt.type == "single"), default=RULES_FLOOR)
+
+
+def _watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:
     if config.min_japanese is not None and config.judge_mode == "pairwise":
         raise ConfigError("--min-japanese takes points off ratings; pairwise judging has none")
     return JapaneseJudge(
         judge,
         min_share=config.min_japanese,
         penalty=config.non_japanese_penalty,
+        floor=floor,
         exempt=benchmark.settings.japanese_exempt,
     )

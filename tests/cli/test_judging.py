@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers.http import Request
 from tests.servers.openai_server import OpenAIServer
+from tvmerge.assets import bundled_root
 from tvmerge.cli.app import run
 from tvmerge.evaluation.fastchat import read_judgments
 from tvmerge.records import Judgment, Verdict
@@ -185,6 +186,18 @@ def test_answers_that_are_not_in_japanese_lose_points_where_asked(bench: Path, t
         lost = score_of(before) - score_of(after)
         english = model == "english" and before.turn == 1
         assert (lost > 0) == (english and score_of(before) > 1)
+
+
+def test_lost_points_end_at_the_low_end_of_the_prompts_scale(bench: Path, tmp_path: Path) -> None:
+    shipped = bundled_root() / "prompts" / "judge_prompts.jsonl"
+    rows = [json.loads(line) for line in shipped.read_text(encoding="utf-8").splitlines()]
+    write_lines(tmp_path / "unit.jsonl", [row | {"scale": [0, 1]} for row in rows])
+    with OpenAIServer(reply=lambda _: "Rating: [[1]]") as server:
+        flags = [f"--judge-base-url={server.base_url}", f"--judge-file={tmp_path / 'unit.jsonl'}"]
+        out = tmp_path / "out"
+        assert judge(bench, "--judge=gpt-4o", *flags, "--min-japanese=0.5", f"--out={out}") == 0
+    scores = {(model, j.turn): score_of(j) for model, j in read_judgments(out)}
+    assert (scores["english", 1], scores["good", 1]) == (0.0, 1.0)
 
 
 def test_the_cache_can_be_looked_into(

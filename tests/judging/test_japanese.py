@@ -29,7 +29,8 @@ QUESTION = Question("q", "writing", ("空の色は？",))
         ("１２３ 456 !? 答え", 1.0),
         ("𠮷野家", 1.0),
         ("Ответ: да", 0.0),
-        ("答えは```途中で切れた code", 1.0),
+        ("答えは```途中で切れた code", 9 / 13),
+        ("```\nAll of it is English.", 0.0),
     ],
 )
 def test_the_share_is_that_of_kana_and_kanji_among_letters(text: str, share: float) -> None:
@@ -77,6 +78,12 @@ async def test_enough_japanese_and_exempt_categories_cost_nothing() -> None:
         assert isinstance(plain, Verdict)
         assert isinstance(ruled, Verdict)
         assert ruled.score == plain.score
+
+
+async def test_points_are_taken_down_to_the_low_end_of_the_scale() -> None:
+    _, ruled = await judged("The sky is blue.", min_share=0.5, penalty=100.0, floor=0.0)
+    assert isinstance(ruled, Verdict)
+    assert ruled.score == 0.0
 
 
 def test_a_rule_that_takes_points_is_part_of_the_fingerprint() -> None:

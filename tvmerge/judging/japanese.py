@@ -13,7 +13,7 @@ from tvmerge.records import Answer, Judgment, Question, Verdict
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
 
-_LEFT_OUT = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://[^\s)）」』>]+", re.DOTALL)
+_LEFT_OUT = re.compile(r"```.*?```|`[^`\n]*`|https?://[^\s)）」』>]+", re.DOTALL)
 _JAPANESE = re.compile(r"[\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _KANJI_BEYOND = range(0x20000, 0x323B0)
 
@@ -21,7 +21,8 @@ _KANJI_BEYOND = range(0x20000, 0x323B0)
 def japanese_share(text: str) -> float | None:
     """Share of kana and kanji among the letters of `text`, from 0 to 1.
 
-    Code, URLs, numbers, punctuation and spaces are left out. Chinese is not told apart from Japanese: its
+    Code, URLs, numbers, punctuation and spaces are left out; code whose fence is never closed counts, or an
+    answer could hide behind one. Chinese is not told apart from Japanese: its
     characters are kanji.
 
     Returns:
@@ -40,7 +41,7 @@ class JapaneseJudge:
         judge: Who rates.
         min_share: The least share that costs nothing, or None to take no points off.
         penalty: Points taken off below that.
-        floor: The lowest score.
+        floor: The lowest score of the judge's scale.
         exempt: Categories whose answers need not be in Japanese, such as coding or translation.
     """
 
