@@ -32,7 +32,7 @@ class _JsonDisk(diskcache.Disk):
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode == MODE_PICKLE:
-            raise UserError("the cache holds a pickled value and is refused; delete the cache folder")
+            raise UserError("a pickled row of the cache is refused; drop it with `tvmerge cache prune`")
         return super().fetch(mode, filename, value, read)
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
@@ -58,7 +58,11 @@ class ContentCache:
             raise UserError(f"the cache folder {folder} cannot be opened: {error}") from error
 
     def get(self, key: str) -> Any | None:
-        """The value stored under `key`, or None."""
+        """The value stored under `key`, or None.
+
+        Raises:
+            UserError: The row is pickled, and so not tvmerge's.
+        """
         row = self._cache.get(key, retry=True)
         return None if row is None else _unpack(cast("str", row))
 
@@ -74,7 +78,10 @@ class ContentCache:
 
     def sound(self, key: str) -> bool:
         """Whether the row of `key` can be read and is as it was written."""
-        return self.get(key) is not None
+        try:
+            return self.get(key) is not None
+        except UserError:
+            return False
 
     def drop(self, keys: Iterable[str]) -> None:
         """Remove rows."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tests.servers.http import Request
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.assets import bundled_root
+from tvmerge.cache import ContentCache
 from tvmerge.cli.app import run
 from tvmerge.evaluation.fastchat import read_judgments
 from tvmerge.records import Judgment, Verdict
@@ -221,3 +224,23 @@ def test_the_cache_can_be_looked_into(
     assert "0 rows dropped" in capsys.readouterr().out
     assert run(["cache", "prune", "--kind=judgments", "--yes"]) == 0
     assert f"{paid} rows dropped" in capsys.readouterr().out
+
+
+def test_a_row_that_would_run_code_is_found_and_dropped_without_being_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path))
+    judgments = ContentCache(tmp_path / "judgments")
+    judgments.put_many({"good": 1, "planted": 2})
+    judgments.close()
+    with closing(sqlite3.connect(tmp_path / "judgments" / "cache.db")) as database, database:
+        database.execute("UPDATE Cache SET mode = 4, value = x'80054b022e' WHERE key = 'planted'")
+    assert run(["cache", "verify"]) == 2
+    said = capsys.readouterr()
+    assert "judgments planted" in said.out
+    assert "1 rows are damaged" in said.err
+    assert run(["cache", "explain", "planted"]) == 2
+    assert "pickled" in capsys.readouterr().err
+    assert run(["cache", "prune"]) == 0
+    assert "1 rows dropped" in capsys.readouterr().out
+    assert run(["cache", "verify"]) == 0
