@@ -14,12 +14,16 @@ Rated = tuple[Answer, Sequence[Judgment]]
 JUDGED_TURNS = 2
 """Turns of a question that are judged at most: FastChat's prompts have room for two."""
 
+_HARD_STOP = 0.05
+"""Seconds between two cancellations of what outlasts its grace."""
+
 
 class Ratings:
     """Has answers rated, each in a task of its own.
 
     A caller that is cancelled leaves its ratings running: what they bring is in the judge's cache, and
-    `drain` waits for it.
+    `drain` waits for it. A judge takes a first cancellation as "send nothing more": what it has sent arrives
+    and is kept.
 
     Args:
         judge: Rates the answers.
@@ -47,12 +51,19 @@ class Ratings:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for those running, then give the rest up."""
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Have nothing more sent, wait up to `grace` seconds for what is on the wire, then give it up."""
+        await self._cancel(grace)
+        while self._running:
+            # Again and again: of two cancellations before a task's next step only one arrives.
+            await self._cancel(_HARD_STOP)
+
+    async def _cancel(self, seconds: float) -> None:
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=seconds)
+            await asyncio.sleep(0)
 
     async def _rate(self, question: Question, answer: Answer) -> Rated:
         with self._trace.span("judge", f"question {question.question_id}"):

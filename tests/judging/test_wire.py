@@ -9,7 +9,7 @@ import pytest
 
 from tests.judging.chats import LocalChat, a_request
 from tvmerge.cache import ContentCache
-from tvmerge.errors import QuotaError, TransientError
+from tvmerge.errors import CredentialsError, QuotaError, TransientError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger
@@ -17,6 +17,7 @@ from tvmerge.judging.llm import LLMJudge
 from tvmerge.judging.pipeline import pipeline
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.ratings import Ratings, all_rated
 from tvmerge.records import Answer, Question
 
 GOOD = ChatReply("Rating: [[7]]", "stop")
@@ -143,4 +144,56 @@ async def test_a_second_cancellation_waits_for_nothing(tmp_path: Path, cached: b
     with pytest.raises(asyncio.CancelledError):
         await call
     assert wire.ended == 1
+    assert await _stored(chat, tmp_path) == 0
+
+
+def _question(number: int) -> tuple[Question, Answer]:
+    return Question(f"q{number}", "writing", ("春？",)), Answer(f"q{number}", (f"{number}は春です。",))
+
+
+@pytest.mark.parametrize("error", [CredentialsError("401"), QuotaError("used up")])
+async def test_after_a_failure_that_concerns_all_nothing_more_is_sent(
+    prompts: dict[str, JudgePrompt], error: Exception
+) -> None:
+    wire = Wire(0, error=error)
+    judge = LLMJudge(
+        name="test", chat=pipeline(wire.model, SPEC, Conduct(concurrency=1)), prompts=prompts, model={}
+    )
+    ratings = Ratings(judge)
+    tasks = [ratings.start(*_question(number)) for number in range(34)]
+    with pytest.raises(type(error)):
+        await all_rated(tasks)
+    await ratings.drain(10)
+    assert wire.begun == 1
+
+
+async def test_draining_sends_nothing_more_and_keeps_what_is_on_the_wire(
+    tmp_path: Path, prompts: dict[str, JudgePrompt]
+) -> None:
+    wire = Wire()
+    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), concurrency=2))
+    ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
+    for number in range(34):
+        ratings.start(*_question(number))
+    await wire.sent(2)
+    draining = asyncio.create_task(ratings.drain(60))
+    await asyncio.sleep(0)
+    wire.open.set()
+    await draining
+    assert (wire.begun, len(ratings)) == (2, 0)
+    assert await _stored(chat, tmp_path) == 2
+
+
+@pytest.mark.parametrize("grace", [0, 0.01])
+async def test_draining_gives_up_what_outlasts_the_grace(
+    tmp_path: Path, prompts: dict[str, JudgePrompt], grace: float
+) -> None:
+    wire = Wire()
+    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path)))
+    ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
+    for number in range(3):
+        ratings.start(*_question(number))
+    await wire.sent(3)
+    await ratings.drain(grace)
+    assert (wire.ended, len(ratings)) == (3, 0)
     assert await _stored(chat, tmp_path) == 0

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from tvmerge.errors import QuotaError, UserError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.wire import obey_cancellation
 
@@ -34,6 +35,7 @@ class Gate:
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._decreased = -float("inf")
+        self._closed_by: Exception | None = None
 
     @property
     def places(self) -> int:
@@ -51,7 +53,17 @@ class Gate:
             self._decreased = self._clock()
             self._places = max(1.0, self._places * 0.8)
 
+    def close(self, error: Exception) -> None:
+        """Let nobody in any more: whoever waits or comes gets `error`."""
+        self._closed_by = error
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(error)
+
     async def __aenter__(self) -> None:
+        if self._closed_by is not None:
+            raise self._closed_by
         if self._held < self.places and not self._waiting:
             self._held += 1
             return
@@ -60,7 +72,7 @@ class Gate:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
+            if turn.cancelled() or turn.exception() is not None:
                 self._let_in()
             else:
                 self._leave()
@@ -94,8 +106,16 @@ class GatedChat(ChatWrapper):
         self._gate = gate
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply."""
+        """The wrapped model's reply.
+
+        Raises:
+            UserError, QuotaError: Going on is in vain; whoever waits at the gate gets the same unsent.
+        """
         async with self._gate:
-            reply = await self._inner.send(request)
+            try:
+                reply = await self._inner.send(request)
+            except (UserError, QuotaError) as error:
+                self._gate.close(error)
+                raise
             obey_cancellation()
             return reply

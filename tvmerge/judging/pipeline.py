@@ -1,7 +1,7 @@
 """The wrappers in their order, from the outermost: what costs nothing comes before what costs.
 
-cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits -> wire
--> timeout -> ledger -> provider
+cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits
+-> wire -> timeout -> ledger -> provider
 
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
