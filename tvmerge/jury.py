@@ -17,6 +17,7 @@ from tvmerge.judging.panel import PanelJudge
 from tvmerge.judging.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.readiness import check_ready
 from tvmerge.judging.registry import create_judge, find_spec
+from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
 from tvmerge.records import Answer, QuestionId
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
         UserError: The benchmark, a judge, a prompt or a key is missing or unsound.
     """
     assets = None if config.assets is None else Path(config.assets)
-    specs = [find_spec(name, assets=assets, base_url=config.judge_base_url) for name in config.judge]
+    specs = _specs(config, assets)
     # A panel is shown one set of references; the first judge's.
     benchmark = load_benchmark(find("benchmarks", config.bench_name, assets))
     benchmark = benchmark.for_judge(specs[0].model or specs[0].name)
@@ -105,6 +106,16 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
     rules_alone = all(spec.provider == "rules" for spec in specs)
     floor = RULES_FLOOR if rules_alone else lowest_rating(prompts.values())
     return Jury(benchmark, _watch_script(judge, config, benchmark, floor), ledger, baseline)
+
+
+def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
+    """The judges; of a panel, those on servers are asked at `--judge-base-url`."""
+    specs = [find_spec(name, assets=assets) for name in config.judge]
+    url = config.judge_base_url
+    if url is None:
+        return specs
+    some_on_servers = any(spec.provider in ENDPOINTS for spec in specs)
+    return [spec if some_on_servers and spec.provider not in ENDPOINTS else spec.at(url) for spec in specs]
 
 
 def lowest_rating(prompts: Iterable[JudgePrompt]) -> float:

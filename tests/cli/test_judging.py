@@ -125,6 +125,18 @@ def test_samples_and_a_panel_give_more_judgments(bench: Path, tmp_path: Path) ->
     assert {judgment.judge for _, judgment in judged} == {"gpt-4o", "gpt-4.1"}
 
 
+def test_on_a_panel_another_server_is_for_the_judges_on_servers(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer() as server:
+        flags = ["--judge=rules", f"--judge-base-url={server.base_url}", f"--out={tmp_path / 'out'}"]
+        assert judge(bench, *flags, "--judge=gpt-4o") == 0
+        assert server.answered
+        assert judge(bench, *flags) == 2
+    assert {judgment.judge for _, judgment in read_judgments(tmp_path / "out")} == {"rules", "gpt-4o"}
+    assert "not on a server" in capsys.readouterr().err
+
+
 def test_pairs_are_compared_with_a_baseline(
     bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
