@@ -24,13 +24,16 @@ from tests.generation.models import (
     uneven,
     uniform,
 )
+from tests.generation.studies import run_study
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.generation import vllm_version
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
+from tvmerge.generation.pool import EnginePool
 from tvmerge.generation.vllm_engine import VllmEngine
 from tvmerge.merging.opening import Merge
+from tvmerge.protocols import Engine
 from tvmerge.records import Question
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}
@@ -158,3 +161,26 @@ def test_a_release_that_was_not_tested_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(vllm_version, "TESTED", ("0.1",))
     with pytest.raises(ConfigError, match=r"vLLM 0\.32\S* was not tested .* \(0\.1\), or give --engine"):
         vllm_version.check_version()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_whole_study_ends_with_the_table_of_the_transformers_engine(
+    tied: VllmEngine, smollm2: Path, smollm2_merge: Merge, tmp_path: Path
+) -> None:
+    async def start_vllm() -> Engine:
+        return tied
+
+    async def start_transformers() -> Engine:
+        return open_demo_engine(str(smollm2))
+
+    tables = []
+    for name, start in (("vllm", start_vllm), ("transformers", start_transformers)):
+        (tmp_path / name).mkdir()
+        pool = EnginePool({name: start})
+        tables.append(
+            await run_study(tmp_path / name, smollm2_merge.group_names, pool, trials=5, questions=4)
+        )
+        if name == "transformers":
+            await pool.close()
+    assert tables[0] == tables[1]
+    assert len({value for _, _, value, _ in tables[0]}) > 1
