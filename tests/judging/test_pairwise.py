@@ -119,18 +119,27 @@ async def test_one_order_without_a_verdict_leaves_it_unscored(prompts: Prompts) 
     assert unscored.reason == "no [[A]], [[B]] or [[C]] in the reply"
 
 
-async def test_a_pair_refused_every_time_is_lost(prompts: Prompts) -> None:
+async def test_a_pair_refused_every_time_is_nobodys_loss(prompts: Prompts) -> None:
     def refuse(request: Request, number: int) -> Response:
         return completion("", finish="content_filter")
 
     with OpenAIServer(script=refuse) as server:
-        (verdict,) = await compare(server, prompts)
-    assert isinstance(verdict, Verdict)
-    assert (verdict.score, verdict.note) == (0.0, "refused by the provider")
+        (unscored,) = await compare(server, prompts)
+    assert isinstance(unscored, Unscored)
+    assert unscored.reason == "refused by the provider"
 
 
-async def test_only_turns_that_both_answered_are_compared(server: OpenAIServer, prompts: Prompts) -> None:
-    assert await compare(server, prompts, ("a", "b"), (), TWO) == []
+async def test_a_turn_that_the_baseline_lacks_is_unscored(server: OpenAIServer, prompts: Prompts) -> None:
+    first, second = await compare(server, prompts, ("same", "candidate 2"), ("same",), TWO)
+    assert isinstance(first, Verdict)
+    assert isinstance(second, Unscored)
+    assert (second.turn, second.reason) == (2, "the baseline has no answer to this turn")
+    assert server.requests == []
+
+
+async def test_a_turn_that_the_candidate_lacks_is_not_judged(server: OpenAIServer, prompts: Prompts) -> None:
+    (first,) = await compare(server, prompts, ("same",), ("same", "baseline 2"), TWO)
+    assert first.turn == 1
 
 
 async def test_a_question_without_a_baseline_is_an_error(server: OpenAIServer, prompts: Prompts) -> None:

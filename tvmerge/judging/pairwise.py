@@ -75,7 +75,9 @@ class PairwiseJudge:
         return self._fingerprint
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Compare each turn that both answered, of the first two: by turn, then by sample.
+        """Compare each turn that was answered, of the first two: by turn, then by sample.
+
+        A turn that the baseline lacks is unscored: nobody can say who would have won it.
 
         Raises:
             ConfigError: The baseline has no answer to the question.
@@ -85,10 +87,10 @@ class PairwiseJudge:
             raise ConfigError(
                 f"pairwise judging: the baseline has no answer to question {question.question_id}"
             )
-        shared = min(judged_turns(question), len(answer.turns), len(baseline.turns))
+        answered = min(judged_turns(question), len(answer.turns))
         return await together(
             self._compare(question, answer, baseline, turn, sample)
-            for turn in range(1, shared + 1)
+            for turn in range(1, answered + 1)
             for sample in range(self._samples)
         )
 
@@ -100,6 +102,15 @@ class PairwiseJudge:
         self, question: Question, answer: Answer, baseline: Answer, turn: int, sample: int
     ) -> Judgment:
         kind = kind_for(question, turn, pairwise=True)
+        if turn > len(baseline.turns):
+            return Unscored(
+                question_id=question.question_id,
+                turn=turn,
+                judge=self._name,
+                prompt=kind.name,
+                reason="the baseline has no answer to this turn",
+                sample=sample,
+            )
         known = _without_asking(answer, baseline, turn)
         if known is not None:
             score, note = known
@@ -107,13 +118,13 @@ class PairwiseJudge:
         first, second = await together(
             self._ask(question, kind, *pair, sample) for pair in ((answer, baseline), (baseline, answer))
         )
-        refused = first.refused and second.refused
-        if (first.score is None or second.score is None) and not refused:
+        if first.score is None or second.score is None:
             return Unscored(
                 question_id=question.question_id,
                 turn=turn,
                 judge=self._name,
                 prompt=kind.name,
+                # Refused texts hold both answers: which of them the provider minds, it does not say.
                 reason=first.reason or second.reason,
                 user_prompt=first.user_prompt,
                 reply=_both(first, second),
@@ -128,7 +139,6 @@ class PairwiseJudge:
             user_prompt=first.user_prompt,
             reply=_both(first, second),
             sample=sample,
-            note="refused by the provider" if refused else "",
         )
 
     async def _ask(self, question: Question, kind: PromptKind, a: Answer, b: Answer, sample: int) -> Opinion:
@@ -151,10 +161,8 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
     return (WIN, f"the baseline has: {baseline_flaw}") if baseline_flaw else None
 
 
-def _score(as_a: float | None, as_b: float | None) -> float:
-    """The candidate's share of the win from the first answer's share in both orders; refused is lost."""
-    if as_a is None or as_b is None:
-        return LOSS
+def _score(as_a: float, as_b: float) -> float:
+    """The candidate's share of the win from the first answer's share in both orders."""
     return as_a if as_a == WIN - as_b else TIE
 
 
