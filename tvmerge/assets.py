@@ -41,7 +41,8 @@ def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
         AssetError: Nothing has that name; lists the places searched and the names known.
     """
     explicit = Path(name)
-    if _is_asset(kind, explicit):
+    # Whatever a judge file or a prompt file is called: a path that is there is meant.
+    if _is_asset(kind, explicit) or (kind != "benchmarks" and explicit.is_file()):
         return explicit
     for root in _roots(assets):
         candidate = root / kind / f"{name}{_SUFFIX[kind]}"

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.caches import Caches
+from tvmerge.caches import Caches, cache_folder
 from tvmerge.canonical import digest
-from tvmerge.config import RunConfig
+from tvmerge.config import SQLITE, RunConfig
 from tvmerge.engines import EngineSettings, engine_of, process_starts
+from tvmerge.errors import ConfigError
 from tvmerge.evaluation.split import split
 from tvmerge.generation.cached_pool import CachedPool
 from tvmerge.generation.devices import resolve_device
@@ -103,6 +104,7 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     }
     owner = digest([config.study, fingerprint])
     study = _open_study(config, space, fingerprint, models)
+    _protect(config, benchmark_folder=jury.benchmark.folder)
     check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
     trace = Trace()
     engines = EnginePool(_starts(config, models), trace=trace, note=note)
@@ -135,6 +137,26 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         evaluator=Evaluator(pool, judge, sampling, trace=trace),
         owner=owner,
     )
+
+
+def _protect(config: RunConfig, benchmark_folder: Path) -> None:
+    """Refuse an output folder in which something lies that no overwriting may destroy.
+
+    Raises:
+        ConfigError: The run, the study, the questions, the cache or the working directory would be lost.
+    """
+    place = config.model_folder.resolve()
+    precious = {
+        "the run folder": config.run_folder,
+        "the benchmark": benchmark_folder,
+        "tvmerge's cache": cache_folder(),
+        "the working directory": Path.cwd(),
+    }
+    if config.storage_url.startswith(SQLITE):
+        precious["the study"] = Path(config.storage_url.removeprefix(SQLITE))
+    for name, path in precious.items():
+        if path.resolve().is_relative_to(place):
+            raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")
 
 
 def _search_settings(config: RunConfig) -> dict[str, object]:

@@ -67,7 +67,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise AssetError(f"{path}:{number}: not a JSON line: {error}") from error
         if not isinstance(row, dict):
             raise AssetError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")

@@ -1,4 +1,4 @@
-"""One run at a time in a run folder; a lock that a crash frees, since the operating system holds it."""
+"""One run at a time; locks that a crash frees, since the operating system holds them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from tvmerge.errors import StudyError
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process.
+def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """Hold `folder`, or what `name` stands for in it, for this process.
 
     Raises:
         StudyError: Another process holds it.
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / name)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise StudyError(
-            f"another tvmerge works in {folder}; wait for it, or choose another --run-dir"
+            f"another tvmerge works in {folder}; wait for it, or choose another --run-dir or --storage"
         ) from error
+    except OSError as error:
+        raise StudyError(f"{folder} cannot hold a run or its storage: {error.strerror or error}") from error
     try:
         yield
     finally:

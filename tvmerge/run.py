@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Collection, Sequence
-from contextlib import aclosing, closing
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, aclosing, closing, contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
+from tvmerge.config import SQLITE, MergeConfig
 from tvmerge.confirmation import Entrant, choose, confirm
+from tvmerge.errors import StudyError
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.evaluation.statistics import coverage, estimate
-from tvmerge.files import write_json
+from tvmerge.files import write_json, write_text
 from tvmerge.judging.panel import agreement
 from tvmerge.jury import Note
 from tvmerge.locking import locked
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from tvmerge.config import RunConfig
 
 
+ELSEWHERE = ("base_model", "tuned_model", "moe_base", "cache_dir")
+"""Settings that the command of a model card leaves out or gives by another name."""
+
+
 async def optimize(config: RunConfig) -> RunResult:
     """Run `config` to its end, going on where an earlier run of it stopped.
 
@@ -40,7 +46,7 @@ async def optimize(config: RunConfig) -> RunResult:
         UserError: Bad input or a bad environment.
         ProviderError, BudgetError: The judge cannot go on; everything done is saved.
     """
-    with locked(config.run_folder), closing(Caches()) as caches, Progress() as progress:
+    with _held(config), closing(Caches()) as caches, Progress() as progress:
         run = await asyncio.to_thread(build_run, config, caches, progress.note)
         try:
             await _answer_baseline(run)
@@ -57,6 +63,29 @@ async def optimize(config: RunConfig) -> RunResult:
             await run.evaluator.drain(config.grace)
             await run.close()
     return result
+
+
+@contextmanager
+def _held(config: RunConfig) -> Iterator[None]:
+    """Hold the run folder and the study's file; refuse a folder that holds another study's evidence.
+
+    Raises:
+        StudyError: Another process holds one of them, or the folder belongs to another study.
+    """
+    with ExitStack() as held:
+        held.enter_context(locked(config.run_folder))
+        if config.storage_url.startswith(SQLITE):
+            database = Path(config.storage_url.removeprefix(SQLITE))
+            held.enter_context(locked(database.parent, f".{database.name}.lock"))
+        mark = config.run_folder / ".study"
+        study = f"{config.study}\n"
+        if mark.exists() and mark.read_text(encoding="utf-8") != study:
+            owner = mark.read_text(encoding="utf-8").strip()
+            raise StudyError(
+                f"{config.run_folder} holds the study '{owner}'; choose another --run-dir for this one"
+            )
+        write_text(mark, study)
+        yield
 
 
 async def _answer_baseline(run: Run) -> None:
@@ -170,6 +199,15 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
 
 def _command(run: Run) -> str:
     """The command that merges the best again, with names that mean something elsewhere."""
-    names = run.models.identities
+    names, settings = run.models.identities, run.config.merge
     flags = [f"--{part}-model {names[part]}" for part in ("target", "base", "tuned") if part in names]
+    plain = MergeConfig(target_model=())
+    for f in fields(MergeConfig):
+        value = getattr(settings, f.name)
+        if (
+            isinstance(value, str | int | float)
+            and value != getattr(plain, f.name)
+            and f.name not in ELSEWHERE
+        ):
+            flags.append(f"--{f.name.replace('_', '-')} {value}")
     return " ".join(("tvmerge merge", *flags, "--weights tvmerge.json", "--output-dir model"))

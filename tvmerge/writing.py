@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def write_merge(
     Raises:
         CheckpointError: A folder may not be replaced, the disk is full, the hub refuses.
     """
+    if not 0 < shard_size < math.inf:
+        raise ConfigError(f"shard_size must be larger than 0 and finite, got {shard_size:g}")
     size = int(shard_size * 10**9)
     models.write(folder, recipe, facts=facts, owner=owner, overwrite=overwrite, shard_size=size, texts=texts)
     yield f"model: {folder}"

@@ -66,6 +66,8 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
         (["--weight-min=2", "--weight-max=1"], "weight_min 2 is larger than weight_max 1"),
         (["--device=cuda:7"], "there is no device 'cuda:7' here; there is: cpu"),
         (["--n-trials=0"], "n_trials must be at least 1"),
+        (["--grace=inf"], "grace must be finite"),
+        (["--uniform-weights=0.5,3"], "uniform_weights must lie in the range"),
         (["--holdout=1"], "leaves no question to search with"),
         (["--optuna-sampler=NSGA"], "NSGA"),
         (["--no-such-flag=1"], "no-such-flag"),
@@ -174,6 +176,41 @@ def test_an_output_folder_that_holds_another_model_is_left_alone(
     assert sorted(path.name for path in output.iterdir()) == before
     assert run(flags(models, f"--output-dir={output}", "--overwrite")) == 0
     assert (output / "tvmerge.json").exists()
+
+
+@pytest.mark.parametrize("where", ["run", ".", "demo-bench"])
+def test_no_overwriting_destroys_a_study_or_its_questions(
+    models: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = models / "demo-bench"
+    bench.mkdir()
+    row = {"question_id": 1, "category": "a", "turns": ["1+1?"]}
+    (bench / "question.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    more = [f"--output-dir={models / where}", "--overwrite", f"--bench-name={bench}", "--holdout=0"]
+    assert "choose a folder of its own" in fails(flags(models, *more), capsys)
+    assert (bench / "question.jsonl").exists()
+
+
+def test_a_run_folder_keeps_one_study(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(flags(models)) == 0
+    assert "holds the study" in fails(flags(models, "--study-name=other"), capsys)
+
+
+def test_a_study_is_not_written_by_two_runs_at_once(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tvmerge.locking import locked
+
+    storage = f"--storage=sqlite:///{models / 'shared' / 's.db'}"
+    with locked(models / "shared", ".s.db.lock"):
+        assert "another tvmerge works in" in fails(flags(models, storage), capsys)
+    assert run(flags(models, storage)) == 0
+
+
+def test_a_trial_is_not_written_from_other_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(flags(models, "--study-name=s")) == 0
+    spoil_tensor(models / "tuned", "model.norm.weight", lambda t: t + 1)
+    argv = ["merge", f"--storage=sqlite:///{models / 'run' / 'study.db'}", "--study-name=s", "--trial=0"]
+    assert "tuned changed since the study was run" in fails([*argv, f"--output-dir={models / 'o'}"], capsys)
+    assert not (models / "o").exists()
 
 
 @pytest.mark.parametrize("changed", ["tuned", "bench", "tokens"])

@@ -69,6 +69,23 @@ def test_a_study_dropped_at_random_steps_ends_with_the_table_of_an_undisturbed_o
         assert cut == whole
 
 
+@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("sampler", ["TPE", "CMA-ES"])
+def test_a_finished_study_made_longer_ends_with_the_table_of_one_that_was_long_from_the_start(
+    tmp_path: Path, sampler: str, window: int
+) -> None:
+    whole = run(tmp_path / "whole", sampler, window, 30)
+    run(tmp_path / "longer", sampler, window, 17)
+    assert run(tmp_path / "longer", sampler, window, 30) == whole
+
+
+def test_another_writer_of_the_same_study_is_noticed(tmp_path: Path) -> None:
+    one, other = open_study(tmp_path, "TPE", 2), open_study(tmp_path, "TPE", 2)
+    one.ask()
+    with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
+        other.ask()
+
+
 def test_the_table_in_the_database_is_the_table_in_memory(tmp_path: Path) -> None:
     table = run(tmp_path, "TPE", 2, 12)
     stored = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -51,15 +52,21 @@ def run(argv: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
-    except click.ClickException as error:
-        return _fail(error.format_message())
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
-    except TvmergeError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except (click.ClickException, TvmergeError, sqlite3.Error, OSError) as error:
+        return _fail(_message(error))
     return code if isinstance(code, int) else 0
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, sqlite3.Error):
+        return f"a database of tvmerge's cannot be used: {error}"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return str(error)
 
 
 def _fail(message: str) -> int:

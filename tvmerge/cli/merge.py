@@ -14,7 +14,7 @@ import click
 from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
 from tvmerge.config import MergeConfig, load_merge_config
-from tvmerge.errors import ConfigError
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.search.space import is_density
 
@@ -54,15 +54,16 @@ def merge(
     given = given_flags(flags)
     written = {key: given.pop(key) for key in ("shard_size", "save_experts", "push_to_hub") if key in given}
     if _choose(weight, weights, trial) == "--trial":
-        settings, recipe = _from_study(storage, study_name, str(trial), given)
+        settings, recipe, fingerprint = _from_study(storage, study_name, str(trial), given)
     else:
-        settings, recipe = load_merge_config(given, config), None
+        settings, recipe, fingerprint = load_merge_config(given, config), None, {}
     from tvmerge.caches import Caches
     from tvmerge.models import open_models
     from tvmerge.writing import write_merge
 
     with closing(Caches()) as caches:
         models = open_models(settings, caches)
+        _check_sources(models.fingerprint, fingerprint)
         for remark in models.remarks():
             click.echo(remark, err=True)
         if recipe is None:
@@ -81,8 +82,8 @@ def _choose(weight: float | None, weights: Path | None, trial: str | None) -> st
 
 def _from_study(
     storage: str | None, study_name: str | None, trial: str, given: Mapping[str, Any]
-) -> tuple[MergeConfig, Recipe]:
-    """The merge settings and the weights of a trial; both are in the study."""
+) -> tuple[MergeConfig, Recipe, Mapping[str, Any]]:
+    """The merge settings, the weights of a trial and what the models were; all are in the study."""
     if storage is None or study_name is None:
         raise ConfigError("--trial needs --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
@@ -91,7 +92,16 @@ def _from_study(
     from tvmerge.search.storage import read_study
 
     stored = read_study(storage, study_name)
-    return MergeConfig(**{**stored.run, **given}), stored.recipe(trial)
+    return MergeConfig(**{**stored.run, **given}), stored.recipe(trial), stored.fingerprint
+
+
+def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> None:
+    """A trial's weights mean nothing on other models than those it was scored with."""
+    changed = [key for key, value in found.items() if key != "dtype" and expected.get(key, value) != value]
+    if changed:
+        raise StudyError(
+            f"{', '.join(changed)} changed since the study was run; bring back the models it was run with"
+        )
 
 
 def _read_weights(path: Path) -> Recipe:

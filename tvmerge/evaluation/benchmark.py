@@ -30,6 +30,7 @@ class Benchmark:
 
     Attributes:
         name: The folder's name.
+        folder: Where it lies.
         questions: In the file's order, as the chosen judge sees them.
         settings: What `benchmark.toml` says.
         without_reference: Questions of a reference category that have no reference, and are judged without.
@@ -38,6 +39,7 @@ class Benchmark:
     """
 
     name: str
+    folder: Path
     questions: tuple[Question, ...]
     settings: BenchmarkSettings
     without_reference: tuple[QuestionId, ...]
@@ -95,6 +97,7 @@ def load_benchmark(folder: Path) -> Benchmark:
     }
     benchmark = Benchmark(
         name=folder.resolve().name,
+        folder=folder,
         questions=stated,
         settings=read_settings(folder / "benchmark.toml"),
         without_reference=(),

@@ -103,7 +103,9 @@ def read_marker(folder: Path) -> dict[str, Any]:
 
 def sync(path: Path) -> None:
     """Force a file's content, or a folder's list of names, onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no such call for folders
+    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from tvmerge.errors import StudyError
+
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
     from optuna.trial import FrozenTrial
@@ -70,14 +72,21 @@ class _BulkJournal:
         self._distributions: dict[Any, str] = {}
 
     def add(self, row: FrozenTrial) -> None:
+        from sqlalchemy import func, select
+
         with self._engine.begin() as connection:
+            trials = self._table("trials")
+            mine = trials.c.study_id == self._study_id
+            there = connection.execute(select(func.count()).select_from(trials).where(mine)).scalar_one()
+            if there != row.number:
+                raise StudyError(f"another run writes to this study: trial {row.number} is there already")
             trial = {
                 "number": row.number,
                 "study_id": self._study_id,
                 "state": row.state.name,
                 "datetime_start": _utc(row.datetime_start),
             }
-            done = connection.execute(self._table("trials").insert().values(trial))
+            done = connection.execute(trials.insert().values(trial))
             trial_id = cast("Row[Any]", done.inserted_primary_key)[0]
             self._insert(connection, "trial_params", self._params(trial_id, row))
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, row.user_attrs))

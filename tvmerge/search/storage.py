@@ -32,11 +32,13 @@ class StoredStudy:
     Attributes:
         name: Its name.
         run: What was recorded under `RUN`.
+        fingerprint: What was recorded under `FINGERPRINT`.
         rows: Its trials, in order of number.
     """
 
     name: str
     run: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
     rows: tuple[FrozenTrial, ...]
 
     def recipe(self, trial: str) -> Recipe:
@@ -126,7 +128,12 @@ def read_study(url: str, name: str) -> StoredStudy:
         rows = storage.get_all_trials(storage.get_study_id_from_name(name))
     if RUN not in attrs:
         raise StudyError(f"study '{name}' in {url} was not made by tvmerge")
-    return StoredStudy(name=name, run=attrs[RUN], rows=tuple(sorted(rows, key=lambda row: row.number)))
+    return StoredStudy(
+        name=name,
+        run=attrs[RUN],
+        fingerprint=attrs.get(FINGERPRINT, {}),
+        rows=tuple(sorted(rows, key=lambda row: row.number)),
+    )
 
 
 @contextmanager

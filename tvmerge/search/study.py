@@ -21,6 +21,7 @@ from tvmerge.search.space import Space
 from tvmerge.search.storage import translated
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
@@ -103,12 +104,35 @@ class SearchStudy:
         if number < len(self._fixed):
             self._memory.add_trial(self._given(self._fixed[number]))
         else:
-            self._memory.sampler = self._sampler(number)
-            self._memory.ask(self._distributions)
+            self._memory.add_trial(self._drawn(number))
         row = self._rows()[number]
         with translated(self._storage):
             self._journal.add(row)
         return as_trial(row, self._space)
+
+    def _drawn(self, number: int) -> FrozenTrial:
+        """Trial `number` as the sampler draws it, from what a run that never stopped would know then.
+
+        A finished run that is made longer has told more trials than the window lets trial `number` see;
+        they count as running here.
+        """
+        view = self._view(number - self._window)
+        view.sampler = self._sampler(number)
+        view.ask(self._distributions)
+        return view.get_trials(deepcopy=False)[number]
+
+    def _view(self, last: int) -> Study:
+        """The study as it is when trial `last` is the last one told."""
+        if self.told <= last + 1:
+            rows = self._rows()
+        else:
+            rows = [row if row.number <= last else _untold(row) for row in self._rows()]
+        from optuna.storages import InMemoryStorage
+        from optuna.study import create_study
+
+        view = create_study(storage=InMemoryStorage(), direction="maximize")
+        view.add_trials(rows)
+        return view
 
     def _given(self, recipe: Recipe) -> FrozenTrial:
         """A running trial with weights that no sampler drew."""
@@ -153,6 +177,18 @@ def distributions(space: Space) -> dict[str, Any]:
     from optuna.distributions import FloatDistribution
 
     return {name: FloatDistribution(*space.bounds(name)) for name in space.names}
+
+
+def _untold(row: FrozenTrial) -> FrozenTrial:
+    from optuna.trial import TrialState, create_trial
+
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=row.params,
+        distributions=row.distributions,
+        user_attrs=row.user_attrs,
+        system_attrs=row.system_attrs,
+    )
 
 
 def as_trial(row: FrozenTrial, space: Space) -> Trial:
