@@ -17,6 +17,7 @@ from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, Usage
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.pipeline import pipeline, prices_of
+from tvmerge.judging.providers.http import ApiKey, translate
 from tvmerge.judging.reask import UnusableError
 from tvmerge.judging.spec import JudgeSpec
 
@@ -134,3 +135,23 @@ def test_without_a_usable_reply_nothing_is_returned() -> None:
     with pytest.raises(UnusableError, match="no "):
         run(send_all(pipeline(model, spec_of(), Conduct(reasks=2)), range(1)))
     assert len(model.sent) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("429", retry_after=3600.0, status=429),
+        translate(429, "50 requests per day", headers={"retry-after": "3600"}, key=ApiKey("k", "TEST_KEY")),
+    ],
+)
+def test_a_quota_that_comes_back_is_waited_for_where_the_user_says_so(error: Exception) -> None:
+    with pytest.raises(QuotaError):
+        run(send_all(pipeline(answering(error), spec_of(), Conduct()), range(1)))
+    took = run(send_all(pipeline(answering(error, error), spec_of(), Conduct(wait_for_quota=True)), range(1)))
+    assert took >= 7200
+
+
+def test_an_empty_account_is_not_waited_for() -> None:
+    model = answering(QuotaError("no credit"))
+    with pytest.raises(QuotaError, match="no credit"):
+        run(send_all(pipeline(model, spec_of(), Conduct(wait_for_quota=True)), range(1)))

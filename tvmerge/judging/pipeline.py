@@ -45,7 +45,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
     chat = TimeLimitedChat(chat, conduct.timeout or spec.timeout)
     chat = WireChat(chat)
     chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
-    chat = RetryingChat(chat, patience=conduct.patience)
+    chat = RetryingChat(chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota)
     store = None if conduct.cache is None else ReplyStore(conduct.cache)
     if store is not None:
         chat = StoringChat(chat, store)

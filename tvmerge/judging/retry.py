@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from tvmerge.errors import QuotaError, TransientError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.quota import RenewedQuotaError
 
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 60.0
@@ -26,6 +27,7 @@ class RetryingChat(ChatWrapper):
         inner: The model asked.
         patience: Seconds after the first failure in which new attempts are made. Time in line before that
             is no one's fault and does not count.
+        wait_for_quota: Wait however long the provider asks for, instead of stopping the run.
         sleep: Waits a number of seconds.
         clock: Gives the time in seconds.
         uniform: Draws a number between two; the jitter.
@@ -36,12 +38,14 @@ class RetryingChat(ChatWrapper):
         inner: ChatModel,
         *,
         patience: float = 600.0,
+        wait_for_quota: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         super().__init__(inner)
         self._patience = patience
+        self._wait_for_quota = wait_for_quota
         self._sleep = sleep
         self._clock = clock
         self._uniform = uniform
@@ -51,17 +55,22 @@ class RetryingChat(ChatWrapper):
 
         Raises:
             TransientError: The last one, when patience is at its end.
-            QuotaError: The provider asks to wait longer than patience would.
+            QuotaError: The provider asks to wait longer than patience would, and the run is not to wait.
         """
         deadline = float("inf")
 
         def out_of_patience(state: RetryCallState) -> bool:
             nonlocal deadline
+            if (_asked(state) or 0.0) > self._patience or isinstance(_error(state), RenewedQuotaError):
+                deadline = float("inf")  # it was told to wait, and patience begins anew after that
+                return False
             deadline = min(deadline, self._clock() + self._patience)
             return self._clock() + state.upcoming_sleep > deadline
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
+            retry=retry_if_exception_type(
+                (TransientError, RenewedQuotaError) if self._wait_for_quota else TransientError
+            ),
             wait=self._wait,
             stop=out_of_patience,
             sleep=self._sleep,
@@ -75,16 +84,26 @@ class RetryingChat(ChatWrapper):
             return await self._inner.send(request)
         except TransientError as error:
             # Waiting in vain would fail this judgment and every one after it; stopping loses nothing.
-            if error.retry_after is not None and error.retry_after > self._patience:
+            wait = error.retry_after
+            if wait is not None and wait > self._patience and not self._wait_for_quota:
                 raise QuotaError(
-                    f"the judge's provider asks to wait {error.retry_after:.0f} s ({error}); run again then"
+                    f"the judge's provider asks to wait {wait:.0f} s ({error}); run again then"
                 ) from error
             raise
 
     def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))
         backoff = longest * self._uniform(0.5, 1.0)
-        asked = error.retry_after if isinstance(error, TransientError) else None
+        asked = _asked(state)
         # A little more than asked for, so that all who were told the same do not return at once.
         return backoff if asked is None else asked + self._uniform(0.0, min(asked, longest) / 4)
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _asked(state: RetryCallState) -> float | None:
+    """Seconds the provider asked to wait."""
+    error = _error(state)
+    return error.retry_after if isinstance(error, TransientError | RenewedQuotaError) else None

@@ -18,6 +18,7 @@ from tvmerge.errors import (
     UserError,
 )
 from tvmerge.judging.chat import RateLimits, TooLongError
+from tvmerge.judging.quota import RenewedQuotaError
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -78,10 +79,11 @@ def translate(
         return CredentialsError(f"the judge's provider refuses access ({text}): check {key.variable}")
     out_of_quota = status == 429 and _mentions(said, _QUOTA_WORDS)
     if status == 402 or code in _QUOTA_CODES or out_of_quota or _EMPTY_ACCOUNT in said:
-        return QuotaError(f"the judge account's quota is used up ({text}); run again when it is renewed")
+        used_up = f"the judge account's quota is used up ({text}); run again when it is renewed"
+        renewal = _wait(headers, said) if out_of_quota else None
+        return QuotaError(used_up) if renewal is None else RenewedQuotaError(used_up, retry_after=renewal)
     if status in _TRANSIENT or status >= 500:
-        wait = retry_after(headers)
-        return TransientError(text, retry_after=_hinted_wait(said) if wait is None else wait, status=status)
+        return TransientError(text, retry_after=_wait(headers, said), status=status)
     if code in _LENGTH_CODES or status == 413 or _mentions(said, _LENGTH_WORDS):
         return TooLongError(text, status=status, param=param)
     about_content = code in _CONTENT_CODES or _mentions(said, _CONTENT_WORDS)
@@ -146,6 +148,12 @@ def _duration(text: str, now: Callable[[], float]) -> float | None:
     except ValueError:
         return None
     return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now())
+
+
+def _wait(headers: Mapping[str, str], said: str) -> float | None:
+    """Seconds the provider asks to wait, in headers or else in words."""
+    wait = retry_after(headers)
+    return _hinted_wait(said) if wait is None else wait
 
 
 def _hinted_wait(said: str) -> float | None:
