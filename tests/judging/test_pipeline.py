@@ -91,8 +91,10 @@ def test_the_timeout_is_an_attempts_and_waiting_in_line_is_not_part_of_it() -> N
     spec = spec_of(timeout=5.0)
     took = run(send_all(pipeline(answering(seconds=1.0), spec, Conduct(rpm=1, patience=0)), range(3)))
     assert took > 120
+    ledger = Ledger()
     with pytest.raises(TransientError, match="no reply within 5"):
-        run(send_all(pipeline(answering(seconds=10.0), spec, Conduct(patience=0)), range(1)))
+        run(send_all(pipeline(answering(seconds=10.0), spec, Conduct(ledger=ledger, patience=0)), range(1)))
+    assert (ledger.usage()[0].calls, ledger.usage()[0].failures) == (0, 1)
 
 
 def test_a_budget_needs_a_price_only_where_it_limits_the_cost() -> None:

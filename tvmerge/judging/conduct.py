@@ -18,14 +18,15 @@ class Conduct:
         cache: Where paid replies are kept, or None to keep none.
         ledger: Where calls are entered.
         budget: The limits on cost and calls, or None.
-        concurrency: Most requests in flight; None is as the judge file says.
+        concurrency: Most requests in flight; None is as the judge file says, or 16 (`pipeline.CONCURRENCY`)
+            where that says nothing.
         rpm: Most requests a minute; None is as the judge file says.
         tpm: Most tokens a minute; None is as the judge file says.
         rpd: Most requests a day; None is as the judge file says.
-        wait_for_quota: Wait when the day's requests are used up, instead of stopping the run.
+        wait_for_quota: Wait when the day's requests are used up or the provider says when its quota is
+            renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.
         reasks: How often a reply without a rating is asked for again.
-        timeout: Seconds an attempt may take; None is as the judge file says.
     """
 
     cache: ContentCache | None = None
@@ -38,7 +39,6 @@ class Conduct:
     wait_for_quota: bool = False
     patience: float = 600.0
     reasks: int = 3
-    timeout: float | None = None
 
 
 class ConductOptions(TypedDict, total=False):
@@ -54,4 +54,3 @@ class ConductOptions(TypedDict, total=False):
     wait_for_quota: bool
     patience: float
     reasks: int
-    timeout: float | None

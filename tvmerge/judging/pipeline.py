@@ -1,7 +1,7 @@
 """The wrappers in their order, from the outermost: what costs nothing comes before what costs.
 
 cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits
--> wire -> timeout -> ledger -> provider
+-> wire -> ledger -> timeout -> provider
 
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
@@ -41,8 +41,8 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
             "price_output (USD per million tokens) into its judge file"
         )
     gate = Gate(_places(spec, conduct))
-    chat: ChatModel = LedgerChat(provider, ledger, spec.name, prices=prices)
-    chat = TimeLimitedChat(chat, conduct.timeout or spec.timeout)
+    chat: ChatModel = TimeLimitedChat(provider, spec.timeout)
+    chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = WireChat(chat)
     chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
     chat = RetryingChat(chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota)
