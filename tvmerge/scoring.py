@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +15,11 @@ from tvmerge.caches import Caches
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
 from tvmerge.evaluation.statistics import by_category, by_turn, coverage, estimate
+from tvmerge.judging.panel import agreement
 from tvmerge.jury import Note, assemble
 from tvmerge.ratings import Ratings, all_rated
-from tvmerge.records import Judgment, Question
-from tvmerge.report.judged import JudgedModel
+from tvmerge.records import Answer, Judgment, Question, QuestionId, Unscored
+from tvmerge.report.judged import JudgedAnswers, JudgedModel
 
 if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig
@@ -28,7 +31,7 @@ GRACE = 30.0
 
 async def judge_answers(
     config: JudgeConfig, files: Sequence[Path], baseline: Path | None, out: Path | None, note: Note
-) -> tuple[JudgedModel, ...]:
+) -> JudgedAnswers:
     """Rate the answers in `files`, which are in FastChat's model_answer format.
 
     Args:
@@ -49,24 +52,29 @@ async def judge_answers(
         try:
             models = [read_answers(path, jury.benchmark.questions) for path in files]
             _check_names(models)
+            _note_gaps(models, len(jury.benchmark.questions), note)
             if baseline is not None and jury.baseline is not None:
-                compared = read_answers(baseline, jury.benchmark.questions).answers
-                jury.baseline.update({answer.question_id: answer for answer in compared})
+                jury.baseline.update(_compared(baseline, models, jury.benchmark.questions))
             judged = await _judge_all(jury.judge, models, jury.benchmark.questions)
         finally:
             await jury.judge.close()
     if out is not None:
         pairs = zip(models, judged, strict=True)
         write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
-    return tuple(
-        JudgedModel(
-            model=model.model,
-            overall=estimate(row),
-            by_turn=by_turn(row),
-            by_category=by_category(row, jury.benchmark.questions),
-            coverage=coverage(row),
-        )
-        for model, row in zip(models, judged, strict=True)
+    return JudgedAnswers(
+        models=tuple(
+            JudgedModel(
+                model=model.model,
+                overall=estimate(row),
+                by_turn=by_turn(row),
+                by_category=by_category(row, jury.benchmark.questions),
+                coverage=coverage(row),
+            )
+            for model, row in zip(models, judged, strict=True)
+        ),
+        usage=tuple(row.as_json() for row in jury.ledger.usage()),
+        agreement=_agreement(judged),
+        commonest_fault=_commonest_fault(judged),
     )
 
 
@@ -84,6 +92,41 @@ async def _judge_all(
         return [[judgment for task in row for judgment in task.result()[1]] for row in tasks]
     finally:
         await ratings.drain(GRACE)
+
+
+def _note_gaps(models: Sequence[ModelAnswers], asked: int, note: Note) -> None:
+    for model in models:
+        lacking = asked - len({answer.question_id for answer in model.answers})
+        if lacking:
+            note(f"model {model.model}: {lacking} of {asked} questions have no answer")
+
+
+def _compared(
+    path: Path, models: Sequence[ModelAnswers], questions: Sequence[Question]
+) -> dict[QuestionId, Answer]:
+    """The answers to compare with; whatever a model answered must be among them."""
+    found = {answer.question_id: answer for answer in read_answers(path, questions).answers}
+    answered = dict.fromkeys(answer.question_id for model in models for answer in model.answers)
+    lacking = [str(question) for question in answered if question not in found]
+    if lacking:
+        raise AssetError(
+            f"{path}: {len(lacking)} questions that are to be compared have no answer here "
+            f"({', '.join(lacking[:5])}); add their answers"
+        )
+    return found
+
+
+def _agreement(judged: Sequence[Sequence[Judgment]]) -> dict[str, float | None] | None:
+    found = agreement(judged)
+    if found is None:
+        return None
+    alpha = None if math.isnan(found.alpha) else found.alpha
+    return {"units": found.units, "mean_difference": found.difference, "alpha": alpha}
+
+
+def _commonest_fault(judged: Sequence[Sequence[Judgment]]) -> str:
+    reasons = Counter(item.reason for row in judged for item in row if isinstance(item, Unscored))
+    return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def _check_names(models: Sequence[ModelAnswers]) -> None:

@@ -156,6 +156,48 @@ def test_pairs_are_compared_with_a_baseline(
     assert scores == {"good": {0.5}, "english": {1.0}}
 
 
+def test_a_baseline_that_lacks_an_answer_is_refused_before_a_call(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (tmp_path / "good.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "half.jsonl").write_text("".join(lines[:4]), encoding="utf-8")
+    with OpenAIServer() as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-mode=pairwise"]
+        assert judge(bench, *flags, f"--baseline={tmp_path / 'half.jsonl'}") == 2
+        assert server.answered == 0
+    assert "half.jsonl: 2 questions that are to be compared have no answer here (4, 5)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_questions_without_an_answer_are_told(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bench.parent / "good.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:4]), encoding="utf-8")
+    assert judge(bench, "--judge=rules") == 0
+    said = capsys.readouterr().err
+    assert f"model good: 2 of {QUESTIONS} questions have no answer" in said
+    assert "model english" not in said
+
+
+def test_what_the_judges_took_and_how_far_they_agree_is_shown(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer() as server:
+        flags = ["--judge=gpt-4o", "--judge=rules", f"--judge-base-url={server.base_url}"]
+        assert judge(bench, *flags) == 0
+        screen = capsys.readouterr().out
+        assert f"judge gpt-4o: {server.answered} calls" in screen
+        assert "panel: two judges differ by" in screen
+
+
+def test_where_nothing_is_rated_the_reason_is_told(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-reasks=0"]
+        assert judge(bench, *flags) == 2
+    assert "error: nothing was rated; the commonest reason: no [[rating]]" in capsys.readouterr().err
+
+
 def test_a_budget_ends_a_run_cleanly_and_a_larger_one_goes_on(
     bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

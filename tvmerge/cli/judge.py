@@ -33,8 +33,9 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
 
     from rich.console import Console
 
-    from tvmerge.errors import ConfigError
+    from tvmerge.errors import ConfigError, ProviderError
     from tvmerge.report.judged import judged_table
+    from tvmerge.report.usage import usage_lines
     from tvmerge.scoring import judge_answers
 
     settings = given(flags)
@@ -43,4 +44,9 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
     work = judge_answers(
         JudgeConfig(**settings), answers, baseline, out, lambda text: click.echo(text, err=True)
     )
-    Console().print(judged_table(asyncio.run(work)))
+    judged = asyncio.run(work)
+    Console().print(judged_table(judged.models))
+    for line in usage_lines(judged.usage, judged.agreement):
+        click.echo(line)
+    if not judged.rated:
+        raise ProviderError(f"nothing was rated; the commonest reason: {judged.commonest_fault}")

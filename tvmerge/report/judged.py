@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvmerge.records import Estimate
 from tvmerge.report.numbers import MISSING, estimate
@@ -30,6 +30,28 @@ class JudgedModel:
     by_turn: Mapping[int, Estimate]
     by_category: Mapping[str, Estimate]
     coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedAnswers:
+    """What became of the answers of all models.
+
+    Attributes:
+        models: Their ratings.
+        usage: What each judge took, as plain JSON data.
+        agreement: How far the judges of a panel agree, as plain JSON data; None for one judge.
+        commonest_fault: Why most of what was not rated was not; empty where all was.
+    """
+
+    models: tuple[JudgedModel, ...]
+    usage: tuple[Mapping[str, Any], ...]
+    agreement: Mapping[str, Any] | None
+    commonest_fault: str
+
+    @property
+    def rated(self) -> bool:
+        """Whether there is any rating at all."""
+        return any(model.overall.n for model in self.models)
 
 
 def judged_table(models: Sequence[JudgedModel]) -> Table:
