@@ -5,13 +5,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format build clean
+.PHONY: demo test test-mergekit lint format build clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tvmerge demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# Parity with mergekit, which lives in an environment of its own: an oracle, never a dependency.
+test-mergekit: $(VENV)/.installed-dev .venv-mergekit/.installed
+	$(BIN)/python -m pytest tests/merging/test_mergekit.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -41,3 +45,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+.venv-mergekit/.installed: Makefile | $(VENV)/.installed-dev
+	$(PYTHON) -m venv .venv-mergekit
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-mergekit/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
+	.venv-mergekit/bin/python -m pip install --quiet mergekit==0.1.5
+	@touch $@

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tvmerge.assets import bundled_demo_models
+
+# A slow machine is no failure of an example.
+settings.register_profile("tvmerge", deadline=None)
+settings.load_profile("tvmerge")
 
 
 @pytest.fixture(autouse=True)

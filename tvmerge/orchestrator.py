@@ -32,7 +32,7 @@ class Evaluator:
         self, pool: Pool, judge: Judge, sampling: Sampling, *, backlog: int = 256, trace: Trace | None = None
     ) -> None:
         self._pool = pool
-        self._ratings = Ratings(judge, trace)
+        self._ratings = Ratings(judge, trace, count_unanswered=True)
         self._sampling = sampling
         self._backlog = backlog
 

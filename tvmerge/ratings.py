@@ -28,10 +28,13 @@ class Ratings:
     Args:
         judge: Rates the answers.
         trace: Takes note of when each was rated.
+        count_unanswered: Whether a turn without an answer is a judgment without a rating: it is where the
+            model was asked, and is not where answers come from a file that may be short.
     """
 
-    def __init__(self, judge: Judge, trace: Trace | None = None) -> None:
+    def __init__(self, judge: Judge, trace: Trace | None = None, *, count_unanswered: bool = False) -> None:
         self._judge = judge
+        self._count_unanswered = count_unanswered
         self._trace = trace or Trace()
         self._running: set[asyncio.Task[Rated]] = set()
 
@@ -68,7 +71,8 @@ class Ratings:
     async def _rate(self, question: Question, answer: Answer) -> Rated:
         with self._trace.span("judge", f"question {question.question_id}"):
             judgments = await self._judge.judge(question, answer)
-        return answer, [*judgments, *self._unanswered(question, answer)]
+        missing = self._unanswered(question, answer) if self._count_unanswered else []
+        return answer, [*judgments, *missing]
 
     def _unanswered(self, question: Question, answer: Answer) -> list[Unscored]:
         """The turns that got no answer, for the coverage: they must not vanish from the count."""

@@ -47,6 +47,7 @@ async def judge_answers(
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):
         raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
+    _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches:
         jury = await asyncio.to_thread(assemble, config, caches, note)
         try:
@@ -76,6 +77,11 @@ async def judge_answers(
         agreement=_agreement(judged),
         commonest_fault=_commonest_fault(judged),
     )
+
+
+def _check_out(out: Path | None, read: Sequence[Path]) -> None:
+    if out is not None and out.resolve() in {path.resolve() for path in read}:
+        raise ConfigError(f"--out {out} is a file of answers; name another")
 
 
 async def _judge_all(

@@ -116,6 +116,17 @@ def test_one_judgment_is_in_flight_where_nobody_says(bench: Path) -> None:
         assert server.peak == 1
 
 
+def test_short_answers_are_judged_as_far_as_they_go(bench: Path, tmp_path: Path) -> None:
+    rows = [
+        {"question_id": i, "choices": [{"index": 0, "turns": [f"{i + 2}です。"]}]} for i in range(QUESTIONS)
+    ]
+    write_lines(tmp_path / "short.jsonl", rows)
+    flags = ["judge", f"--bench-name={bench}", "--judge=rules", f"--answers={tmp_path / 'short.jsonl'}"]
+    assert run([*flags, f"--out={tmp_path / 'out'}"]) == 0
+    assert [judgment.turn for _, judgment in read_judgments(tmp_path / "out")] == [1] * QUESTIONS
+    assert run([*flags, f"--out={tmp_path / 'short.jsonl'}"]) == 2
+
+
 def test_samples_and_a_panel_give_more_judgments(bench: Path, tmp_path: Path) -> None:
     with OpenAIServer() as server:
         flags = [f"--judge-base-url={server.base_url}", f"--out={tmp_path / 'out'}"]
