@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,9 @@ from typing import Any
 
 from tvmerge.errors import ConfigError
 from tvmerge.files import safe_name
+
+SQLITE = "sqlite:///"
+"""What the URL of an SQLite storage begins with; the file's path follows."""
 
 SAMPLERS = ("TPE", "CMA-ES")
 JUDGE_MODES = ("single", "pairwise")
@@ -268,6 +272,15 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _ = self.judging  # checks its own settings
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{f.name} must be finite, got {value}")
+        if self.grace < 0:
+            raise ConfigError(f"grace must not be negative, got {self.grace:g}")
+        outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]
+        if outside:
+            raise ConfigError(f"uniform_weights must lie in the range of the weights, got {outside[0]:g}")
         for name in ("n_trials", "trials_in_flight", "max_new_tokens", "batch_tokens", "engines"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -309,7 +322,7 @@ class RunConfig:
     @property
     def storage_url(self) -> str:
         """The storage the study is journalled in."""
-        return self.storage if self.storage is not None else f"sqlite:///{self.run_folder / 'study.db'}"
+        return self.storage if self.storage is not None else f"{SQLITE}{self.run_folder / 'study.db'}"
 
     @property
     def model_folder(self) -> Path:
