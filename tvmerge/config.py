@@ -49,14 +49,14 @@ class Option:
 
 def _option(
     kind: type,
-    help: str,  # noqa: A002
+    text: str,
     default: Any = MISSING,
     *,
     choices: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     many: bool = False,
 ) -> Any:
-    option = Option(kind, help, choices, aliases, many)
+    option = Option(kind, text, choices, aliases, many)
     return field(default=default, metadata={"option": option})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tvmerge.errors import ConfigError
 from tvmerge.merging.request import ExpertPrompts, MergeRequest, MixtureSettings, TaskVector
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tvmerge.caches import Caches
     from tvmerge.config import MergeConfig
     from tvmerge.merging.opening import Merge
+    from tvmerge.merging.request import Arithmetic, Gate, Vocabulary
 
 _RULES = ("optimize_mode", "layer_granularity", "smooth", "patterns", "freeze")
 _VECTOR = ("tuned", "base", "name", "weight_min", "weight_max", "method", "density", *_RULES)
@@ -63,9 +64,9 @@ def merge_request(config: MergeConfig) -> MergeRequest:
     return MergeRequest(
         targets=config.target_model,
         vectors=tuple(_vector({**own, **table}) for table in tables),
-        vocabulary=config.vocab,  # type: ignore[arg-type]
+        vocabulary=cast("Vocabulary", config.vocab),
         dtype=None if config.dtype == "auto" else config.dtype,
-        arithmetic=config.arithmetic,  # type: ignore[arg-type]
+        arithmetic=cast("Arithmetic", config.arithmetic),
         seed=config.merge_seed,
         mixture=_mixture(config),
         allow_pickle=config.allow_pickle,
@@ -121,7 +122,7 @@ def _mixture(config: MergeConfig) -> MixtureSettings:
         prompts.append(ExpertPrompts(positive=positive, negative=negative))
     return MixtureSettings(
         experts_per_token=config.experts_per_token,
-        gate=config.gate,  # type: ignore[arg-type]
+        gate=cast("Gate", config.gate),
         seed=config.merge_seed,
         base=config.moe_base,
         prompts=tuple(prompts),
