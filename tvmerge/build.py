@@ -26,6 +26,7 @@ from tvmerge.search.space import Space
 from tvmerge.trace import Trace
 
 if TYPE_CHECKING:
+    from tvmerge.evaluation.benchmark import Benchmark
     from tvmerge.generation.chat import ChatFormat
     from tvmerge.merging.opening import Merge
     from tvmerge.protocols import Engine
@@ -115,13 +116,7 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         "engine": _engine_kind(config),
     }
     pool = CachedPool(engines, caches.answers, identity)
-    sampling = Sampling(
-        max_new_tokens=config.max_new_tokens,
-        temperatures=benchmark.settings.temperatures,
-        default_temperature=benchmark.settings.default_temperature,
-        seed=config.optuna_seed,
-        truncate=config.truncate,
-    )
+    sampling = _sampling(config, benchmark)
     return Run(
         config=config,
         jury=jury,
@@ -136,6 +131,16 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         trace=trace,
         evaluator=Evaluator(pool, judge, sampling, trace=trace),
         owner=owner,
+    )
+
+
+def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
+    return Sampling(
+        max_new_tokens=config.max_new_tokens,
+        temperatures=benchmark.settings.temperatures,
+        default_temperature=benchmark.settings.default_temperature,
+        seed=config.optuna_seed,
+        truncate=config.truncate,
     )
 
 

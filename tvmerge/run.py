@@ -164,10 +164,7 @@ def _result(run: Run, contenders: tuple[Contender, ...], seconds: float) -> RunR
 def _agreement(contenders: Sequence[Contender]) -> dict[str, float | None] | None:
     """How far the judges of a panel agree on the answers of the final comparison."""
     found = agreement([j for sample in c.samples for j in sample.judgments] for c in contenders)
-    if found is None:
-        return None
-    alpha = None if math.isnan(found.alpha) else round(found.alpha, 4)
-    return {"units": found.units, "mean_difference": round(found.difference, 4), "alpha": alpha}
+    return None if found is None else found.as_json()
 
 
 def _write(run: Run, result: RunResult, note: Note) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -62,6 +61,7 @@ async def judge_answers(
     if out is not None:
         pairs = zip(models, judged, strict=True)
         write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
+    found = agreement(judged)
     return JudgedAnswers(
         models=tuple(
             JudgedModel(
@@ -74,7 +74,7 @@ async def judge_answers(
             for model, row in zip(models, judged, strict=True)
         ),
         usage=tuple(row.as_json() for row in jury.ledger.usage()),
-        agreement=_agreement(judged),
+        agreement=None if found is None else found.as_json(),
         commonest_fault=_commonest_fault(judged),
     )
 
@@ -120,14 +120,6 @@ def _compared(
             f"({', '.join(lacking[:5])}); add their answers"
         )
     return found
-
-
-def _agreement(judged: Sequence[Sequence[Judgment]]) -> dict[str, float | None] | None:
-    found = agreement(judged)
-    if found is None:
-        return None
-    alpha = None if math.isnan(found.alpha) else found.alpha
-    return {"units": found.units, "mean_difference": found.difference, "alpha": alpha}
 
 
 def _commonest_fault(judged: Sequence[Sequence[Judgment]]) -> str:

@@ -76,6 +76,11 @@ class Agreement:
     difference: float
     alpha: float
 
+    def as_json(self) -> dict[str, float | None]:
+        """As it stands in `result.json`; an alpha that is not defined is null."""
+        alpha = None if math.isnan(self.alpha) else round(self.alpha, 4)
+        return {"units": self.units, "mean_difference": round(self.difference, 4), "alpha": alpha}
+
 
 def agreement(evaluations: Iterable[Iterable[Judgment]]) -> Agreement | None:
     """How far the judges of a panel agree.
