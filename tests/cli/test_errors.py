@@ -151,6 +151,7 @@ def test_a_target_without_a_chat_template_is_told_how_to_go_on(
     [
         (['{"question_id": 1, "category": "a", "turns": ["x"]', ""], ":1"),
         (['{"question_id": 1, "turns": ["x"]}'], ":1.*category"),
+        (["[" * 100_000], ":1.*not a JSON line"),
         (['{"question_id": 1, "category": "a", "turns": []}'], ":1.*turns"),
         (['{"question_id": 1, "category": "a", "turns": ["x"]}'] * 2, ":2.*question_id 1"),
     ],
