@@ -16,7 +16,7 @@ PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """\
 # Settings
 
-Written by `docs/settings.py` from `tvmerge/config.py`; do not edit by hand.
+Written by `docs/settings.py` from `tvmerge/config/`; do not edit by hand.
 
 Every setting of `tvmerge optimize` and `tvmerge demo` has one name. It is a flag on the command line
 (`--n-trials 100`; `--n_trials 100` is the same) and a key of the file given with `--config`

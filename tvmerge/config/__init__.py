@@ -1,0 +1,18 @@
+"""Every setting of a run, declared once: its key in `run.toml`, its flag, its default and its meaning."""
+
+from tvmerge.config.judging import JudgeConfig
+from tvmerge.config.merging import MergeConfig
+from tvmerge.config.option import Option
+from tvmerge.config.reading import load_config, load_merge_config
+from tvmerge.config.run import SQLITE, RunConfig, options
+
+__all__ = [
+    "SQLITE",
+    "JudgeConfig",
+    "MergeConfig",
+    "Option",
+    "RunConfig",
+    "load_config",
+    "load_merge_config",
+    "options",
+]

@@ -1,0 +1,60 @@
+"""The settings that decide who judges, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvmerge.config.option import option
+from tvmerge.errors import ConfigError
+
+JUDGE_MODES = ("single", "pairwise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """The settings that decide what is asked, who judges, and how."""
+
+    bench_name: str = option(str, "Benchmark: a name of `tvmerge list benchmarks`, or a folder.")
+    judge: tuple[str, ...] = option(
+        str,
+        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",
+        ("gpt-4",),
+        aliases=("judge-model", "judge-model-name"),
+        many=True,
+    )
+    judge_base_url: str | None = option(str, "URL of an OpenAI-compatible server to ask instead.", None)
+    judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None)
+    judge_mode: str = option(
+        str, "Rate answers, or compare them with those of weight 0.", "single", choices=JUDGE_MODES
+    )
+    judge_samples: int | None = option(int, "Independent ratings of each turn; default: 1.", None)
+    judge_reasks: int = option(int, "How often a reply without a rating is asked for again.", 3)
+    judge_patience: float = option(float, "Seconds in which a failing call is tried again.", 600.0)
+    judge_rpm: int | None = option(int, "Most requests a minute; default: learnt from the provider.", None)
+    judge_tpm: int | None = option(int, "Most tokens a minute; default: learnt from the provider.", None)
+    judge_rpd: int | None = option(int, "Most requests a day; default: no limit.", None)
+    wait_for_quota: bool = option(bool, "Wait for the next day's requests instead of stopping.", False)
+    max_cost: float | None = option(float, "Most USD the judges may cost; default: no limit.", None)
+    max_judge_calls: int | None = option(int, "Most calls of the judges; default: no limit.", None)
+    min_japanese: float | None = option(
+        float, "Least share of Japanese script in an answer; default: not enforced.", None
+    )
+    non_japanese_penalty: float = option(float, "Points taken off under --min-japanese.", 3.0)
+    parallel: int | None = option(
+        int, "Judgments in flight at once; default: as the judge's file says, or 1.", None
+    )
+    assets: str | None = option(str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None)
+
+    def __post_init__(self) -> None:
+        for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
+        for name in ("judge_reasks", "judge_patience", "max_cost", "max_judge_calls", "non_japanese_penalty"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ConfigError(f"{name} must not be negative, got {value:g}")
+        if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
+            raise ConfigError(f"min_japanese must lie between 0 and 1, got {self.min_japanese:g}")
+        if len(set(self.judge)) < len(self.judge) or not self.judge:
+            raise ConfigError(f"name each judge of the panel once, got {', '.join(self.judge) or 'none'}")

@@ -1,0 +1,91 @@
+"""Settings from flags, a TOML file and defaults."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from tvmerge.config.merging import MergeConfig
+from tvmerge.config.option import Option
+from tvmerge.config.run import RunConfig, options
+from tvmerge.errors import ConfigError
+
+
+def load_config(
+    flags: Mapping[str, Any], file: Path | None = None, defaults: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Settings from flags, a TOML file and defaults; the first that names a key decides.
+
+    Args:
+        flags: Values given on the command line; None stands for not given.
+        file: A `run.toml` with the same keys.
+        defaults: Values that stand in for `RunConfig`'s own defaults.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value has the wrong type or range.
+    """
+    settings = dict(defaults or {})
+    if file is not None:
+        settings |= _read_toml(file)
+    settings |= {key: value for key, value in flags.items() if value is not None}
+    _refuse_missing([key for key, (_, default) in options().items() if default is MISSING], settings)
+    return RunConfig(**settings)
+
+
+def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> MergeConfig:
+    """The settings that decide what is merged, from flags and a run's TOML file; flags win.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value has the wrong type.
+    """
+    known = {f.name for f in fields(MergeConfig)}
+    settings = {} if file is None else {k: v for k, v in _read_toml(file).items() if k in known}
+    settings |= flags
+    _refuse_missing(("target_model",), settings)
+    return MergeConfig(**settings)
+
+
+def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
+    if "task_vectors" not in settings:
+        needed = (*needed, "tuned_model")  # an adapter names its base itself
+    missing = [f"--{key.replace('_', '-')}" for key in needed if key not in settings]
+    if missing:
+        named = ", ".join(missing)
+        raise ConfigError(f"missing: {named} (as a flag, or as a key of the file given with --config)")
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from error
+    known = options()
+    normal = {key.replace("-", "_"): value for key, value in data.items()}
+    unknown = [key for key in normal if key not in known]
+    if unknown:
+        raise ConfigError(f"{file}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
+    return {key: _checked(file, key, value, known[key][0]) for key, value in normal.items()}
+
+
+def _checked(file: Path, key: str, value: Any, option: Option) -> Any:
+    if option.many:
+        items = value if isinstance(value, list) else [value]
+        return tuple(_scalar(file, key, item, option) for item in items)
+    return _scalar(file, key, value, option)
+
+
+def _scalar(file: Path, key: str, value: Any, option: Option) -> Any:
+    if option.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not option.kind:
+        raise ConfigError(
+            f"{file}: {key} must be {option.kind.__name__}, got {type(value).__name__} {value!r}"
+        )
+    if option.choices and value not in option.choices:
+        raise ConfigError(f"{file}: {key} must be one of {', '.join(option.choices)}, got {value!r}")
+    return value

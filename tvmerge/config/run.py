@@ -1,0 +1,91 @@
+"""Every setting of a run: what its parts declare, and where results go."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tvmerge.config.answering import AnswerConfig
+from tvmerge.config.judging import JudgeConfig
+from tvmerge.config.merging import MergeConfig
+from tvmerge.config.option import Option, option
+from tvmerge.config.search import SearchConfig
+from tvmerge.errors import ConfigError
+from tvmerge.files import safe_name
+
+SQLITE = "sqlite:///"
+"""What the URL of an SQLite storage begins with; the file's path follows."""
+
+PARTS = (MergeConfig, JudgeConfig, SearchConfig, AnswerConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(AnswerConfig, SearchConfig, JudgeConfig, MergeConfig):
+    """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
+
+    run_dir: str | None = option(str, "Folder of the run's results; default: runs/<study-name>.", None)
+    output_dir: str | None = option(str, "Folder of the merged model; default: <run-dir>/model.", None)
+    shard_size: float = option(float, "Gigabytes of tensors in one file of the written model, at most.", 5.0)
+    save_experts: bool = option(bool, "Write a mixture's experts too, as dense models.", False)
+    push_to_hub: str | None = option(str, "Hub repository (owner/name) to upload the model to.", None)
+    overwrite: bool = option(bool, "Replace whatever is in the output folder.", False)
+    trace: str | None = option(str, "File for a trace of the run's stages, in Chrome's format.", None)
+    grace: float = option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{f.name} must be finite, got {value}")
+        for part in PARTS:
+            part.__post_init__(self)
+        if self.grace < 0:
+            raise ConfigError(f"grace must not be negative, got {self.grace:g}")
+        if bool(self.task_vectors) == (self.tuned_model is not None):
+            raise ConfigError("give --tuned-model and --base-model, or [[task_vectors]] in the config file")
+        if not self.shard_size > 0:
+            raise ConfigError(f"shard_size must be larger than 0, got {self.shard_size:g}")
+
+    @property
+    def merge(self) -> MergeConfig:
+        """The part that decides what is merged."""
+        return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})
+
+    @property
+    def judging(self) -> JudgeConfig:
+        """The part that decides what is asked and who judges."""
+        return JudgeConfig(**{f.name: getattr(self, f.name) for f in fields(JudgeConfig)})
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        if self.study_name is not None:
+            return self.study_name
+        return safe_name(f"{_last_part(self.target_model[0])}-{_last_part(self.bench_name)}")
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run's results."""
+        return Path(self.run_dir) if self.run_dir is not None else Path("runs") / safe_name(self.study)
+
+    @property
+    def storage_url(self) -> str:
+        """The storage the study is journalled in."""
+        return self.storage if self.storage is not None else f"{SQLITE}{self.run_folder / 'study.db'}"
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder the best model is written to."""
+        return Path(self.output_dir) if self.output_dir is not None else self.run_folder / "model"
+
+
+def options() -> dict[str, tuple[Option, Any]]:
+    """Every setting: key to (how it is written, its default or `MISSING`)."""
+    return {f.name: (f.metadata["option"], f.default) for f in fields(RunConfig)}
+
+
+def _last_part(reference: str) -> str:
+    return re.split(r"[\\/]", reference.rstrip("\\/").split("@")[0])[-1] or "model"
