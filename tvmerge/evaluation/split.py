@@ -8,13 +8,13 @@ from fractions import Fraction
 
 from tvmerge.canonical import digest
 from tvmerge.errors import ConfigError
-from tvmerge.records import Question
+from tvmerge.records import Question, QuestionId
 
 DEFAULT_HOLDOUT = 0.3
 """Share held out where neither the user nor the benchmark says."""
 
 Halves = tuple[tuple[Question, ...], tuple[Question, ...]]
-"""The questions to search on and those held out, both in the file's order."""
+"""Two sets of questions, both in the file's order."""
 
 
 def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Halves:
@@ -52,6 +52,32 @@ def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Ha
     return halves
 
 
+def halve(questions: Sequence[Question], seed: int) -> Halves:
+    """Divide held-out questions into those the winner is chosen on and those it is reported on.
+
+    Each category is divided evenly; its odd question goes to the half that has fewer so far, and to the
+    reported half of two that are even. With a single question, the first half is empty.
+
+    Args:
+        questions: The held-out questions, in order.
+        seed: Of the draw.
+    """
+    categories: dict[str, list[Question]] = {}
+    for question in questions:
+        categories.setdefault(question.category, []).append(question)
+    chosen: set[QuestionId] = set()
+    spare = 0  # by how many questions the reported half is ahead
+    for members in categories.values():
+        size = (len(members) + (spare > 0)) // 2
+        spare += len(members) - 2 * size
+        ranked = sorted(members, key=lambda item: digest(["confirm", seed, str(item.question_id)]))
+        chosen.update(question.question_id for question in ranked[:size])
+    return (
+        tuple(question for question in questions if question.question_id in chosen),
+        tuple(question for question in questions if question.question_id not in chosen),
+    )
+
+
 def has_split(questions: Sequence[Question]) -> bool:
     """Whether the benchmark itself says which questions are held out.
 
@@ -67,7 +93,7 @@ def has_split(questions: Sequence[Question]) -> bool:
     return any(marked)
 
 
-def _draw(questions: Sequence[Question], holdout: float, seed: int) -> set[str | int]:
+def _draw(questions: Sequence[Question], holdout: float, seed: int) -> set[QuestionId]:
     categories: dict[str, list[Question]] = {}
     for question in questions:
         categories.setdefault(question.category, []).append(question)

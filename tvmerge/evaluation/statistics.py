@@ -94,19 +94,55 @@ def paired_interval(
         seed: Of the resampling; the same input gives the same interval.
         resamples: Number of bootstrap resamples.
     """
+    return weighted_interval([(1.0, a, b)], level=level, seed=seed, resamples=resamples)
+
+
+def weighted_interval(
+    strata: Sequence[tuple[float, Iterable[Judgment], Iterable[Judgment]]],
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> Difference:
+    """A weighted sum of `paired_interval`'s differences over several sets of questions.
+
+    Each set is resampled for itself, as the numbers of its questions are no accident (stratified bootstrap).
+
+    Args:
+        strata: Of each set of questions: its weight, one candidate's judgments, the other's.
+        level: Confidence level, in (0, 1).
+        seed: Of the resampling.
+        resamples: Number of bootstrap resamples.
+
+    Returns:
+        The difference is nan where a set has no question that both have a verdict of.
+    """
+    tables = [(weight, _paired_totals(a, b)) for weight, a, b in strata]
+    n = sum(len(rows) for _, rows in tables)
+    if any(not rows for _, rows in tables):
+        return Difference(math.nan, math.nan, math.nan, n)
+    difference = math.fsum(weight * _ratio_difference(rows) for weight, rows in tables)
+    if n == len(tables):
+        return Difference(difference, math.nan, math.nan, n)
+    draws = [
+        weight * _bootstrap(rows, [seed, index], resamples) for index, (weight, rows) in enumerate(tables)
+    ]
+    tail = _expanded_tail(level, n - len(tables) + 1)
+    low, high = _percentiles(sum(draws[1:], start=draws[0]), tail)
+    return Difference(difference, low, high, n)
+
+
+def _paired_totals(a: Iterable[Judgment], b: Iterable[Judgment]) -> list[tuple[float, int, float, int]]:
+    """Both candidates' sums and numbers of verdicts, a row for each question with verdicts on both sides."""
     first, second = _totals(a), _totals(b)
     # Sorted, so that the order in which judgments came in does not reach the resampling.
     common = sorted((key for key in first if key in second), key=str)
-    n = len(common)
-    if n == 0:
-        return Difference(math.nan, math.nan, math.nan, 0)
-    rows = [(*first[key], *second[key]) for key in common]
+    return [(*first[key], *second[key]) for key in common]
+
+
+def _ratio_difference(rows: Sequence[tuple[float, int, float, int]]) -> float:
     sums = [math.fsum(column) for column in zip(*rows, strict=True)]
-    difference = sums[0] / sums[1] - sums[2] / sums[3]
-    if n == 1:
-        return Difference(difference, math.nan, math.nan, 1)
-    low, high = _percentiles(_bootstrap(rows, seed, resamples), _expanded_tail(level, n))
-    return Difference(difference, low, high, n)
+    return sums[0] / sums[1] - sums[2] / sums[3]
 
 
 def _totals(judgments: Iterable[Judgment]) -> dict[QuestionId, tuple[float, int]]:
@@ -124,7 +160,7 @@ def _estimates(groups: Mapping[_Key, Sequence[Judgment]]) -> dict[_Key, Estimate
 
 
 def _bootstrap(
-    rows: Sequence[tuple[float, int, float, int]], seed: int, resamples: int
+    rows: Sequence[tuple[float, int, float, int]], seed: Sequence[int], resamples: int
 ) -> NDArray[np.float64]:
     """Differences of ratio means for `resamples` draws of questions, shape (resamples,)."""
     import numpy as np

@@ -1,0 +1,131 @@
+"""What a search maximises: the score on one benchmark, or a weighted mean over several.
+
+One benchmark alone keeps its own scale (1 to 10 for the shipped judge prompts). Several are scaled to 0..1
+first, since their ratings have nothing in common otherwise, and then weighted:
+
+    score = sum_b w_b * (mean_b - floor_b) / (ceiling_b - floor_b),  sum_b w_b = 1
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tvmerge.evaluation.statistics import estimate, weighted_interval
+from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One benchmark of an objective.
+
+    Attributes:
+        name: The benchmark's name.
+        questions: Ids of its questions.
+        weight: Its weight beside the others; only ratios matter.
+        floor: The lowest rating.
+        ceiling: The highest rating.
+    """
+
+    name: str
+    questions: frozenset[QuestionId]
+    weight: float = 1.0
+    floor: float = 1.0
+    ceiling: float = 10.0
+
+    @property
+    def span(self) -> float:
+        """How far apart the lowest and the highest rating are."""
+        return self.ceiling - self.floor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Scores of candidates, over all parts or part by part.
+
+    Attributes:
+        parts: The benchmarks; no question is in two of them.
+    """
+
+    parts: tuple[Part, ...]
+
+    def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
+        """The score of a candidate and its standard error; nan where a part has no verdict."""
+        groups = self._groups(judgments)
+        if len(self.parts) == 1:
+            return estimate(groups[0])
+        found = [estimate(group) for group in groups]
+        terms = [
+            (share * (e.mean - part.floor) / part.span, share * e.se / part.span)
+            for part, share, e in zip(self.parts, self.shares, found, strict=True)
+        ]
+        return Estimate(
+            mean=math.fsum(mean for mean, _ in terms),
+            se=math.hypot(*(se for _, se in terms)),
+            n=sum(e.n for e in found),
+        )
+
+    def by_part(self, judgments: Iterable[Judgment]) -> dict[str, Estimate]:
+        """The score on each part, on the part's own scale."""
+        groups = self._groups(judgments)
+        return {part.name: estimate(group) for part, group in zip(self.parts, groups, strict=True)}
+
+    def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
+        """How much better one candidate is than another, with the 95% interval of a paired bootstrap."""
+        scales = [1.0] if len(self.parts) == 1 else self._scales
+        pairs = zip(self._groups(first), self._groups(second), strict=True)
+        return weighted_interval([(scale, a, b) for scale, (a, b) in zip(scales, pairs, strict=True)])
+
+    def contributions(
+        self, judgments: Iterable[Judgment], questions: Sequence[Question]
+    ) -> dict[QuestionId, float]:
+        """What each question with a verdict adds; the mean over `questions` is the score.
+
+        A question's rating is the mean of its verdicts. With several parts it is scaled and weighted so
+        that few questions of a heavy part count as much as its weight says.
+        """
+        scores: dict[QuestionId, list[float]] = {}
+        for judgment in judgments:
+            if isinstance(judgment, Verdict):
+                scores.setdefault(judgment.question_id, []).append(judgment.score)
+        means = {key: math.fsum(values) / len(values) for key, values in scores.items()}
+        if len(self.parts) == 1:
+            return means
+        factors = self._factors(questions)
+        return {
+            key: factors[part] * (mean - self.parts[part].floor)
+            for key, mean in means.items()
+            for part in (self._part_of[key],)
+        }
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """The weights of the parts, summing to 1."""
+        total = math.fsum(part.weight for part in self.parts)
+        return tuple(part.weight / total for part in self.parts)
+
+    @cached_property
+    def _scales(self) -> list[float]:
+        return [share / part.span for share, part in zip(self.shares, self.parts, strict=True)]
+
+    @cached_property
+    def _part_of(self) -> Mapping[QuestionId, int]:
+        return {key: index for index, part in enumerate(self.parts) for key in part.questions}
+
+    def _factors(self, questions: Sequence[Question]) -> list[float]:
+        """By part: what a point there is worth, given how many of the questions are the part's."""
+        counts = [0] * len(self.parts)
+        for question in questions:
+            counts[self._part_of[question.question_id]] += 1
+        return [
+            scale * len(questions) / count if count else 0.0
+            for scale, count in zip(self._scales, counts, strict=True)
+        ]
+
+    def _groups(self, judgments: Iterable[Judgment]) -> list[list[Judgment]]:
+        groups: list[list[Judgment]] = [[] for _ in self.parts]
+        for judgment in judgments:
+            groups[self._part_of[judgment.question_id]].append(judgment)
+        return groups
