@@ -88,11 +88,25 @@ class Pool(Protocol):
     """Engines that candidates take turns on: a recipe and questions go in, answers come out."""
 
     def answer(
-        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
         """Answer as `Engine.generate` does, with the merged model of `recipe`, as soon as an engine is free.
 
-        Every (question, sample) is answered exactly once, whatever happens to engines meanwhile.
+        Every (question, sample) is answered exactly once, whatever happens to engines meanwhile. Closing the
+        stream early frees the engine at once, also in the middle of a batch.
+
+        Args:
+            recipe: The candidate.
+            questions: What it is asked.
+            sampling: How its answers are drawn.
+            wave: Answer in waves of that many questions, in the order given and without merging anew: all
+                answers of a wave come before the first of the next. What is stored already may come first
+                and counts for no wave. None: all questions together.
 
         Raises:
             UserError: As an engine raises it, or no engine can be kept alive.

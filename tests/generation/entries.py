@@ -1,11 +1,14 @@
-"""Entries that open no engine; imports nothing heavy, so that a process with one starts at once."""
+"""Entries that open no real engine; imports nothing heavy, so that a process with one starts at once."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from tvmerge.errors import AssetError, CheckpointError
+from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 
 def refused() -> Any:
@@ -22,3 +25,24 @@ def broken() -> Any:
 def tell() -> Any:
     """Says what the environment says."""
     raise AssetError(os.environ["TVMERGE_TEST_DEVICE"])
+
+
+class Endless:
+    """Answers its first question, and is never done with the second."""
+
+    capabilities = Capabilities("endless", exact=True)
+
+    async def apply(self, recipe: Recipe) -> None:
+        pass
+
+    async def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        yield (Answer(questions[0].question_id, ("done",), ("stop",)),)
+        await asyncio.Event().wait()
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        return [LogLikelihood(0.0, greedy=True) for _ in pairs]
+
+    async def close(self) -> None:
+        pass

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.generation.mortals import PoolContract, mortals
 from tvmerge.cache import ContentCache
 from tvmerge.generation.cached_pool import CachedPool
+from tvmerge.generation.pool import EnginePool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 QUESTIONS = tuple(Question(i, "writing" if i % 2 else "math", (f"q{i}", "and?")) for i in range(6))
@@ -24,10 +26,17 @@ class CountingPool:
 
     def __init__(self) -> None:
         self.answered: list[object] = []
+        self.waves: list[int | None] = []
 
     async def answer(
-        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        self.waves.append(wave)
         for question in questions:
             self.answered.append(question.question_id)
             weight = dict(recipe.weights)["a"]
@@ -59,11 +68,12 @@ def answers(
     sampling: Sampling = SAMPLING,
     stop_after: int | None = None,
     identity: str = "m",
+    wave: int | None = None,
 ) -> list[Answer]:
     async def work() -> list[Answer]:
         cached = CachedPool(pool, cache, {"target": identity})
         found: list[Answer] = []
-        async with aclosing(cached.answer(recipe, QUESTIONS, sampling)) as stream:
+        async with aclosing(cached.answer(recipe, QUESTIONS, sampling, wave=wave)) as stream:
             async for batch in stream:
                 found += batch
                 if stop_after is not None and len(found) >= stop_after:
@@ -71,6 +81,18 @@ def answers(
         return sorted(found, key=lambda a: (str(a.question_id), a.sample))
 
     return asyncio.run(work())
+
+
+class TestCachedPool(PoolContract):
+    """The contract of all pools."""
+
+    @pytest.fixture
+    def deaths(self) -> list[int]:
+        return []
+
+    @pytest.fixture
+    def pool(self, deaths: list[int], cache: ContentCache) -> CachedPool:
+        return CachedPool(EnginePool(mortals(1, deaths)), cache, {"target": "m"})
 
 
 def test_a_second_run_asks_no_engine(cache: ContentCache) -> None:
@@ -112,3 +134,10 @@ def test_a_seed_matters_only_where_something_is_drawn(cache: ContentCache) -> No
     pool = CountingPool()
     answers(pool, cache, ONE, sampling=replace(SAMPLING, seed=1))
     assert pool.answered == [1, 3, 5]
+
+
+def test_waves_count_over_what_is_not_stored(cache: ContentCache) -> None:
+    first, second = CountingPool(), CountingPool()
+    answers(first, cache, ONE, stop_after=4)
+    answers(second, cache, ONE, wave=2)
+    assert (second.answered, second.waves) == ([2, 3, 4, 5], [2])

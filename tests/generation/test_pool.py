@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,75 +19,28 @@ from tests.generation.models import (
     open_models,
     uniform,
 )
+from tests.generation.mortals import QUESTIONS, SAMPLING, Mortal, PoolContract, ask, mortals
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
-from tvmerge.generation.pool import PATIENCE, EnginePool, Start
+from tvmerge.generation.pool import PATIENCE, EnginePool
 from tvmerge.generation.process_engine import ProcessEngine
-from tvmerge.protocols import Engine, Pool
-from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
+from tvmerge.protocols import Engine
+from tvmerge.records import Answer, Recipe
 from tvmerge.trace import Trace
 
-QUESTIONS = tuple(Question(i, "writing", ("q",)) for i in range(7))
-SAMPLING = Sampling(samples=2)
+
+@pytest.fixture
+def deaths() -> list[int]:
+    return []
 
 
-class Mortal:
-    """Answers in batches of three with its weight; dies when its lot says so.
+class TestEnginePool(PoolContract):
+    """The contract of all pools."""
 
-    Args:
-        deaths: Lots still to be drawn, shared with its successors: how many more calls and batches it has.
-    """
-
-    capabilities = Capabilities("mortal", exact=True)
-
-    def __init__(self, deaths: list[int]) -> None:
-        self._deaths = deaths
-        self._life = deaths.pop() if deaths else 10**9
-        self._recipe = Recipe()
-        self.closed = False
-
-    def _live(self) -> None:
-        if self._life <= 0:
-            raise EngineLostError("its time had come")
-        self._life -= 1
-
-    async def apply(self, recipe: Recipe) -> None:
-        await asyncio.sleep(0)
-        self._live()
-        self._recipe = recipe
-
-    async def generate(
-        self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        due = [(q, s) for q in questions for s in range(sampling.samples)]
-        for start in range(0, len(due), 3):
-            await asyncio.sleep(0)
-            self._live()
-            text = str(dict(self._recipe.weights)["a"])
-            yield tuple(Answer(q.question_id, (text,), ("stop",), s) for q, s in due[start : start + 3])
-
-    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        self._live()
-        return [LogLikelihood(-dict(self._recipe.weights)["a"], greedy=False) for _ in pairs]
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-def mortals(count: int, deaths: list[int], made: list[Mortal] | None = None) -> dict[str, Start]:
-    async def start() -> Engine:
-        engine = Mortal(deaths)
-        if made is not None:
-            made.append(engine)
-        return engine
-
-    return {str(number): start for number in range(count)}
-
-
-async def ask(pool: Pool, weight: float) -> list[Answer]:
-    stream = pool.answer(Recipe({"a": weight}), QUESTIONS, SAMPLING)
-    return [answer async for batch in stream for answer in batch]
+    @pytest.fixture
+    def pool(self, deaths: list[int]) -> EnginePool:
+        return EnginePool(mortals(1, deaths))
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -106,12 +58,6 @@ async def test_every_answer_is_told_once_by_the_right_model_whatever_dies_when(s
     await pool.close()
     assert all(engine.closed for engine in made)
     assert len(made) > 3
-
-
-async def test_likelihoods_survive_a_death() -> None:
-    pool = EnginePool(mortals(1, [1]))
-    pairs = [Continuation((1,), (2,))] * 3
-    assert await pool.loglikelihood(Recipe({"a": 2.0}), pairs) == [LogLikelihood(-2.0, greedy=False)] * 3
 
 
 async def test_an_engine_that_keeps_dying_is_given_up_and_the_others_go_on() -> None:
@@ -159,14 +105,11 @@ async def test_bad_input_is_not_taken_for_a_death() -> None:
             await ask(pool, 1.0)
 
 
-async def test_a_caller_that_leaves_early_frees_its_engine() -> None:
-    pool = EnginePool(mortals(1, []))
-    stream = pool.answer(Recipe({"a": 1.0}), QUESTIONS, SAMPLING)
-    await anext(stream)
-    waiting = asyncio.create_task(ask(pool, 2.0))
-    await asyncio.sleep(0)
-    await stream.aclose()
-    assert len(await waiting) == 14
+async def test_waves_share_one_merge() -> None:
+    made: list[Mortal] = []
+    pool = EnginePool(mortals(1, [], made))
+    await ask(pool, 1.0, wave=1)
+    assert [engine.merges for engine in made] == [1]
 
 
 async def test_the_trace_counts_what_engines_do_and_not_what_is_done_with_it() -> None:

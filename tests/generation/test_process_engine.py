@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
 from tvmerge.generation.process_engine import ProcessEngine
 from tvmerge.merging.opening import Merge
+from tvmerge.records import Continuation, LogLikelihood
 
 QUESTIONS = demo_questions()
 
@@ -86,6 +88,15 @@ async def test_a_cancelled_caller_leaves_a_usable_engine(small_batches: Entry, m
             await asking
     found = await answers_of(engine, uneven(merge), QUESTIONS[:3], GREEDY)
     assert found == await answers_of(engine, uneven(merge), QUESTIONS[:3], GREEDY)
+    await engine.close()
+
+
+async def test_a_caller_that_leaves_ends_the_batch_in_work() -> None:
+    engine = await ProcessEngine.start(Entry("tests.generation.entries:Endless"))
+    for _ in range(2):
+        async with aclosing(engine.generate(QUESTIONS[:2], GREEDY)) as stream:
+            await anext(stream)
+        assert await engine.loglikelihood([Continuation((1,), (1,))]) == [LogLikelihood(0.0, greedy=True)]
     await engine.close()
 
 

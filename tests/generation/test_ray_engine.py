@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.generation.contract import EngineContract
-from tests.generation.models import open_demo_engine, open_models
+from tests.generation.contract import GREEDY, EngineContract
+from tests.generation.models import demo_questions, open_demo_engine, open_models
 from tests.generation.studies import run_study
 from tvmerge.errors import CheckpointError
 from tvmerge.generation import ray_engine
@@ -22,7 +23,7 @@ from tvmerge.generation.pool import EnginePool
 from tvmerge.generation.ray_engine import RayEngine, ray_starts
 from tvmerge.merging.opening import Merge
 from tvmerge.protocols import Engine
-from tvmerge.records import Trial
+from tvmerge.records import Continuation, LogLikelihood, Trial
 
 ray: Any = pytest.importorskip("ray")
 
@@ -80,6 +81,15 @@ async def test_an_engine_that_nobody_has_room_for_is_lost(
     monkeypatch.setattr(ray_engine, "PLACEMENT", 0.5)
     with pytest.raises(EngineLostError, match="had 1 CPUs and 8 GPUs free"):
         await RayEngine.start(entry, gpus=8)
+
+
+async def test_a_caller_that_leaves_ends_the_batch_in_work(cluster: Any) -> None:
+    engine = await RayEngine.start(Entry("tests.generation.entries:Endless"))
+    for _ in range(2):
+        async with aclosing(engine.generate(demo_questions(2), GREEDY)) as stream:
+            await anext(stream)
+        assert await engine.loglikelihood([Continuation((1,), (1,))]) == [LogLikelihood(0.0, greedy=True)]
+    await engine.close()
 
 
 async def test_an_unexpected_error_is_a_lost_engine(cluster: Any) -> None:

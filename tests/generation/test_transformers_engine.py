@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -62,6 +63,27 @@ async def test_closing_ends_a_batch_in_work(merge: Merge) -> None:
     await engine.close()
     assert not any(thread.name.startswith("engine") for thread in threading.enumerate())
     await stream.aclose()
+
+
+async def test_a_caller_that_leaves_ends_the_batch_in_work(engine: TransformersEngine, merge: Merge) -> None:
+    await engine.apply(uneven(merge))
+    begun, left, steps = threading.Event(), threading.Event(), 0
+
+    def step(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+        begun.set()
+        left.wait()
+
+    engine._model.register_forward_hook(step)
+    sampling = replace(WARM, max_new_tokens=100, samples=4)
+    asking = asyncio.create_task(answers_of(engine, uneven(merge), demo_questions(), sampling))
+    await asyncio.to_thread(begun.wait)
+    asking.cancel()
+    await asyncio.wait([asking])
+    left.set()
+    await engine.apply(uneven(merge))
+    assert steps <= 2
 
 
 OUT_OF_MEMORY = """

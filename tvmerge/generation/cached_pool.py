@@ -33,16 +33,21 @@ class CachedPool:
         self._identity = dict(identity)
 
     async def answer(
-        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Yield the stored answers first, then the others as they come."""
+        """Yield the stored answers first, then the others as they come, in waves if wanted."""
         hits, missing = await asyncio.to_thread(self._look_up, recipe, questions, sampling)
         if hits:
             yield tuple(hits)
         if not missing:
             return
         by_id = {question.question_id: question for question in missing}
-        async with aclosing(self._pool.answer(recipe, missing, sampling)) as stream:
+        async with aclosing(self._pool.answer(recipe, missing, sampling, wave=wave)) as stream:
             async for answers in stream:
                 rows = {
                     self._key(recipe, by_id[answer.question_id], answer.sample, sampling): _pack(answer)

@@ -7,10 +7,19 @@ without an answer in between is given up, and the run goes on with the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tvmerge.errors import ConfigError
 from tvmerge.generation.lost import EngineLostError
@@ -18,6 +27,7 @@ from tvmerge.protocols import Engine, Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
 from tvmerge.trace import ENGINE, Trace
 
+T = TypeVar("T")
 Start = Callable[[], Awaitable[Engine]]
 """Starts an engine; may raise `EngineLostError`, which is as good as one that dies at once."""
 
@@ -61,14 +71,19 @@ class EnginePool:
             self._free.put_nowait(slot)
 
     async def answer(
-        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
         """Answer on the first free engine; on another what the first left open when it died."""
         told: set[tuple[QuestionId, int]] = set()
         lacking = list(questions)
         while lacking:
             async with self._leased() as slot:
-                stream = self._stream(slot, recipe, lacking, sampling)
+                stream = self._stream(slot, recipe, _waves(lacking, wave), sampling)
                 async with aclosing(stream):
                     async for answers in stream:
                         fresh = tuple(a for a in answers if (a.question_id, a.sample) not in told)
@@ -100,22 +115,23 @@ class EnginePool:
                 slot.engine = None
 
     async def _stream(
-        self, slot: _Slot, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
+        self, slot: _Slot, recipe: Recipe, waves: Iterable[Sequence[Question]], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """What the slot's engine answers; ends early where it dies."""
+        """What the slot's engine answers, wave after wave; ends early where it dies."""
         try:
             engine = await self._become(slot, recipe)
-            async with aclosing(engine.generate(questions, sampling)) as stream:
-                while True:
+            for wave in waves:
+                async with aclosing(engine.generate(wave, sampling)) as stream:
                     # Only the wait for the engine is its work; what happens to the answers is not.
-                    with self._trace.span(_track(slot), "answer"):
-                        answers = await anext(stream, None)
-                    if answers is None:
-                        return
-                    slot.deaths = 0
-                    yield answers
+                    while (answers := await self._timed(slot, anext(stream, None))) is not None:
+                        slot.deaths = 0
+                        yield answers
         except EngineLostError as lost:
             await self._bury(slot, lost)
+
+    async def _timed(self, slot: _Slot, answering: Awaitable[T]) -> T:
+        with self._trace.span(_track(slot), "answer"):
+            return await answering
 
     async def _become(self, slot: _Slot, recipe: Recipe) -> Engine:
         if slot.engine is None:
@@ -153,6 +169,12 @@ class EnginePool:
         finally:
             if slot in self._slots or not self._slots:
                 self._free.put_nowait(slot if self._slots else None)
+
+
+def _waves(questions: Sequence[Question], size: int | None) -> Iterator[Sequence[Question]]:
+    """The questions in waves of `size`, the last one smaller; None: in one."""
+    step = size or max(1, len(questions))
+    return (questions[start : start + step] for start in range(0, len(questions), step))
 
 
 def _track(slot: _Slot) -> str:

@@ -41,7 +41,7 @@ class TransformersEngine:
 
     The model is loaded at the first `apply`, so a run whose answers are all cached loads none. All work is
     done in one thread of its own: the event loop stays free for the judges. A batch that does not fit in
-    memory is halved, and later ones stay that small.
+    memory is halved, and later ones stay that small; one that nobody waits for ends at its next token.
 
     Args:
         folder: The target model's folder: configuration, weights, generation config.
@@ -102,8 +102,14 @@ class TransformersEngine:
         held = conversations(questions, sampling)
         lengths = await self._in_thread(lambda: self._lengths(held, sampling))
         batches = Batches(held, lengths, room=sampling.max_new_tokens)
-        while batches:
-            yield await self._next(batches, partial(self._answer, sampling=sampling))
+        # Of this call alone: the batch of a caller that left still runs when the next call comes.
+        halted = self._halted = threading.Event()
+        work = partial(self._answer, sampling=sampling, halted=halted)
+        try:
+            while batches:
+                yield await self._next(batches, work)
+        finally:
+            halted.set()
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         """One forward pass over each batch of pairs of similar length."""
@@ -196,7 +202,9 @@ class TransformersEngine:
         prompts = [conversation.prompt(self._chat, self._context, sampling) for conversation in held]
         return [len(prompt.ids) if prompt is not None else 0 for prompt in prompts]
 
-    def _answer(self, batch: Sequence[Conversation], sampling: Sampling) -> tuple[Answer, ...]:
+    def _answer(
+        self, batch: Sequence[Conversation], sampling: Sampling, halted: threading.Event
+    ) -> tuple[Answer, ...]:
         """Answer all turns of a batch; later turns see the model's own earlier answers."""
         for conversation in batch:
             conversation.restart()
@@ -206,14 +214,18 @@ class TransformersEngine:
                 prompt = conversation.prompt(self._chat, self._context, sampling)
                 if prompt is not None:
                     open_turns.setdefault(prompt.limit, []).append((conversation, prompt))
-            if not open_turns:
+            if not open_turns or halted.is_set():
                 return tuple(answer for conversation in batch for answer in conversation.answers())
             # A row with less room is decoded apart: the others must not depend on it.
             for limit, group in open_turns.items():
-                self._take_turn(group, limit, sampling)
+                self._take_turn(group, limit, sampling, halted)
 
     def _take_turn(
-        self, group: Sequence[tuple[Conversation, Prompt]], limit: int, sampling: Sampling
+        self,
+        group: Sequence[tuple[Conversation, Prompt]],
+        limit: int,
+        sampling: Sampling,
+        halted: threading.Event,
     ) -> None:
         rows = [
             Row(
@@ -223,7 +235,7 @@ class TransformersEngine:
             )
             for conversation, prompt in group
         ]
-        decoded = decode(self._model, self._chat, rows, limit=limit, stop=sampling.stop, halted=self._halted)
+        decoded = decode(self._model, self._chat, rows, limit=limit, stop=sampling.stop, halted=halted)
         for (conversation, _), (ids, finish) in zip(group, decoded, strict=True):
             conversation.add(self._chat.decode(ids, sampling.stop), finish)
 

@@ -8,8 +8,9 @@ opens the engine; it is answered with the engine's capabilities. Then, one at a 
     {"do": "generate", "questions": [...], "sampling": ...} {"item": [...]} ... {"end": null}
 
 Each item is followed by a request {"do": "more"} or {"do": "stop"} before the next is sent. So a worker is
-one batch ahead of its reader and no more. An error that a person is to read is a reply; any other ends the
-process, as its device may be in any state then. So does the end of stdin: whoever started it is gone.
+one batch ahead of its reader and no more. {"do": "stop"} may come at any time and ends a batch in work. An
+error that a person is to read is a reply; any other ends the process, as its device may be in any state then.
+So does the end of stdin: whoever started it is gone.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Awaitable
 from contextlib import aclosing
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from tvmerge.errors import UserError
 from tvmerge.generation.entry import Entry
@@ -31,6 +33,7 @@ from tvmerge.records import Continuation, Question, Sampling
 LIMIT = 2**26
 """Bytes a line may have."""
 
+T = TypeVar("T")
 Requests = asyncio.Queue[dict[str, Any]]
 
 
@@ -84,10 +87,23 @@ class Worker:
         questions = [unpack(Question, row) for row in request["questions"]]
         sampling = unpack(Sampling, request["sampling"])
         async with aclosing(engine.generate(questions, sampling)) as stream:
-            async for answers in stream:
+            while (answers := await self._unless_stopped(anext(stream, None))) is not None:
                 self._reply({"item": [pack(answer) for answer in answers]})
                 if (await self._requests.get())["do"] == "stop":
                     return
+
+    async def _unless_stopped(self, answering: Awaitable[T]) -> T | None:
+        """What `answering` gives; None where the reader asks to stop first."""
+        work = asyncio.ensure_future(answering)
+        stop = asyncio.ensure_future(self._requests.get())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            answers = work.result() if work.done() else None
+            return None if stop.done() else answers
+        finally:
+            for task in (work, stop):
+                task.cancel()
+            await asyncio.wait({work, stop})
 
     def _reply(self, row: dict[str, Any]) -> None:
         self._replies.write(json.dumps(row) + "\n")
