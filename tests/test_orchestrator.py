@@ -152,7 +152,7 @@ def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
 async def run(
     study: SearchStudy, evaluator: Evaluator, n_trials: int, on_told: Callable[[Trial], Any] = lambda _: None
 ) -> None:
-    await search(study, n_trials, lambda recipe: evaluator.evaluate(recipe, QUESTIONS), outcome, on_told)
+    await search(study, n_trials, lambda trial: evaluator.evaluate(trial.recipe, QUESTIONS), outcome, on_told)
 
 
 def table(study: SearchStudy) -> list[Any]:

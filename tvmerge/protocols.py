@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tvmerge.records import (
     Answer,
@@ -141,6 +141,21 @@ class Judge(Protocol):
         """Free connections."""
 
 
+class Race(Protocol):
+    """Watches the ratings of a candidate come in, and says when it is not worth going on."""
+
+    @property
+    def looks(self) -> Sequence[int]:
+        """After how many of the questions, in the order they are asked, it is to be asked; rising."""
+
+    @property
+    def wave(self) -> int:
+        """Questions that are answered together; divides every look."""
+
+    def lost(self, judgments: Sequence[Judgment]) -> bool:
+        """Whether to stop, given all judgments of the questions up to a look; depends on nothing else."""
+
+
 class Study(Protocol):
     """A search that is asked for candidates and told their scores, each in order of trial number."""
 
@@ -166,5 +181,21 @@ class Study(Protocol):
     def ask(self) -> Trial:
         """The next candidate, stored before this returns."""
 
-    def tell(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> None:
-        """Record a trial's score; None: it failed."""
+    def tell(
+        self,
+        number: int,
+        values: float | Sequence[float] | None,
+        attrs: Mapping[str, Any],
+        *,
+        state: Literal["COMPLETE", "PRUNED"] = "COMPLETE",
+    ) -> None:
+        """Record a trial's score, or one score an objective; None: it failed.
+
+        PRUNED says that it was stopped early and `values` is an estimate from `attrs["questions"]` questions.
+        """
+
+    def known_at(self, number: int) -> Sequence[Trial]:
+        """The trials that were told when trial `number` was asked, whatever was told since.
+
+        They are the same after a resume, and where a finished study is made longer.
+        """

@@ -224,11 +224,13 @@ class Evaluation:
         recipe: The candidate.
         answers: Its answers.
         judgments: The judgments of them.
+        stopped: It was stopped before it had answered all questions.
     """
 
     recipe: Recipe
     answers: tuple[Answer, ...]
     judgments: tuple[Judgment, ...]
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +240,11 @@ class Trial:
     Attributes:
         number: Its place in the study, from 0.
         recipe: Its weights.
-        value: Its score, or None while it runs and where it failed.
-        state: Optuna's name of its state: RUNNING, COMPLETE or FAIL.
+        value: Its score, the first of several; None while it runs and where it failed. Where it was stopped
+            early, the estimate of its score.
+        state: Optuna's name of its state: RUNNING, COMPLETE, PRUNED (stopped early) or FAIL.
         attrs: What was recorded with the score (`se`, `n`, `coverage`, ...), as plain JSON data.
+        values: Its scores, one an objective, the higher the better; made of `value` where there is just one.
     """
 
     number: int
@@ -248,6 +252,15 @@ class Trial:
     value: float | None = None
     state: str = "RUNNING"
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _values(self.value, self.values))
+
+    @property
+    def scored(self) -> bool:
+        """Whether it has answered every question and has a score: only such a trial can be the best."""
+        return self.state == "COMPLETE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +268,27 @@ class Outcome:
     """What a study is told of a candidate.
 
     Attributes:
-        value: The score, or None where too few judgments gave one: the trial fails.
+        value: The score, the first of several, or None where too few judgments gave one: the trial fails.
         attrs: What to record with it, as plain JSON data.
+        stopped: The candidate was stopped early; `value` estimates what its score would have been, and
+            `attrs["questions"]` says how many questions the estimate is made of.
+        values: The scores, one an objective, the higher the better; made of `value` where there is just one.
     """
 
     value: float | None
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+    values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _values(self.value, self.values))
+
+    @property
+    def state(self) -> Literal["COMPLETE", "PRUNED"]:
+        """The state of the trial once it is told, in Optuna's terms, where it did not fail."""
+        return "PRUNED" if self.stopped else "COMPLETE"
+
+
+def _values(value: float | None, values: tuple[float, ...]) -> tuple[float, ...]:
+    """The scores of a trial, whose first is `value`."""
+    return values or (() if value is None else (value,))

@@ -109,7 +109,7 @@ async def _search(run: Run, progress: Progress) -> None:
     await search(
         run.study,
         run.config.n_trials,
-        lambda recipe: run.evaluator.evaluate(recipe, run.search_questions),
+        lambda trial: run.evaluator.evaluate(trial.recipe, run.search_questions),
         outcome,
         lambda trial: progress.trial_told(trial, run.study.best()),
     )

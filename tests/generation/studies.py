@@ -66,6 +66,6 @@ async def run_study(
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
         return Outcome(estimate(evaluation.judgments).mean, {"n": len(evaluation.judgments)})
 
-    await search(study, trials, lambda recipe: evaluator.evaluate(recipe, asked), outcome, on_told)
+    await search(study, trials, lambda trial: evaluator.evaluate(trial.recipe, asked), outcome, on_told)
     assert len(judge.seen) == trials * questions
     return [(t.number, dict(t.recipe.weights), t.value, t.state) for t in study.trials]

@@ -1,0 +1,90 @@
+"""Stops a candidate that is clearly worse than the best one known when it was asked.
+
+All candidates meet the questions in one order, so the scores of two candidates pair up question by
+question, and what makes a question hard cancels. After each batch the race asks whether the pairs so far
+could be chance: Wilcoxon's signed-rank test (Wilcoxon, Individual Comparisons by Ranking Methods, 1945),
+one-sided, exact for few pairs without ties and by the normal approximation otherwise. It is the test of
+Optuna's WilcoxonPruner; unlike there, the incumbent is fixed when the candidate is asked, so the end of a
+race depends on the table and on the scores, never on timing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Scores = Sequence[float | None]
+"""What each question adds to the score, in the order of the race; None where no judgment gave a rating."""
+
+RACES = ("wilcoxon", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a race is run.
+
+    Attributes:
+        p: Probability of chance below which a candidate is taken to be worse.
+        minimum: Questions before the first look.
+        batch: Questions between two looks.
+    """
+
+    p: float = 0.1
+    minimum: int = 20
+    batch: int = 10
+
+    def looks(self, questions: int) -> tuple[int, ...]:
+        """After how many of the questions a race is looked at.
+
+        Not after the last ones, where there is nothing left to save.
+        """
+        first = -(-max(self.minimum, 1) // self.batch) * self.batch
+        return tuple(range(first, questions, self.batch))
+
+
+def lost(scores: Scores, incumbent: Scores, p: float) -> bool:
+    """Whether a candidate is to be stopped.
+
+    Args:
+        scores: The candidate's, on the first questions.
+        incumbent: The incumbent's, on at least as many.
+        p: Probability of chance below which the candidate is taken to be worse.
+    """
+    differences = _differences(scores, incumbent)
+    # Ranks can disagree with the mean, and it is the mean that the search maximises.
+    return math.fsum(differences) < 0 and signed_rank_p(differences) < p
+
+
+def projected(scores: Scores, incumbent: Scores, value: float) -> float:
+    """What a stopped candidate would have scored on all questions.
+
+    Its mean difference to the incumbent, on the questions both have a rating of, is added to the
+    incumbent's score: that these questions are easier or harder than the rest cancels.
+
+    Args:
+        scores: The candidate's, on the first questions.
+        incumbent: The incumbent's.
+        value: The incumbent's score on all questions.
+    """
+    differences = _differences(scores, incumbent)
+    return value + math.fsum(differences) / len(differences)
+
+
+def signed_rank_p(differences: Sequence[float]) -> float:
+    """One-sided p-value of Wilcoxon's signed-rank test that the differences tend to be negative.
+
+    Zeros are ranked and then split between the signs, as in Optuna's pruner: questions that two candidates
+    answer alike are evidence of their likeness.
+    """
+    import numpy as np
+    from scipy.stats import wilcoxon
+
+    if not any(differences):
+        return 1.0
+    found = wilcoxon(np.asarray(differences), alternative="less", zero_method="zsplit")
+    return float(found.pvalue)
+
+
+def _differences(scores: Scores, incumbent: Scores) -> list[float]:
+    return [a - b for a, b in zip(scores, incumbent, strict=False) if a is not None and b is not None]
