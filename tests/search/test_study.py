@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -115,6 +117,74 @@ def test_trials_are_told_in_order(tmp_path: Path) -> None:
     assert not study.may_ask
     with pytest.raises(StudyError, match="trial 1 cannot be told before trial 0"):
         study.tell(1, 5.0, {})
+
+
+def test_a_trial_that_was_stopped_is_no_best_but_known_to_the_sampler(tmp_path: Path) -> None:
+    study = open_study(tmp_path, "TPE", 1)
+    study.ask()
+    study.tell(0, 4.0, {})
+    study.ask()
+    study.tell(1, 5.5, {"questions": 16}, state="PRUNED")
+    best = study.best()
+    assert best is not None
+    assert best.number == 0
+    assert [(t.state, t.value, t.scored) for t in study.trials] == [
+        ("COMPLETE", 4.0, True),
+        ("PRUNED", 5.5, False),
+    ]
+    assert open_study(tmp_path, "TPE", 1).trials == study.trials
+
+
+def test_estimates_of_stopped_trials_steer_the_sampler_as_scores_do(tmp_path: Path) -> None:
+    folders = map(str, count())
+
+    def draws(sampler: str, state: Literal["COMPLETE", "PRUNED"], shift: float) -> list[Recipe]:
+        study = open_study(tmp_path / next(folders), sampler, 1)
+        for number in range(24):
+            value = score(study.ask().recipe)
+            stopped = number % 3 == 2 and value is not None
+            told = value + shift * stopped if value is not None else None
+            study.tell(number, told, {"questions": 8}, state=state if stopped else "COMPLETE")
+        return [trial.recipe for trial in study.trials]
+
+    for sampler in ("TPE", "CMA-ES"):
+        assert draws(sampler, "PRUNED", 0) == draws(sampler, "COMPLETE", 0) != draws(sampler, "PRUNED", -9)
+
+
+def test_what_was_known_when_a_trial_was_asked_does_not_change_when_more_is_told(tmp_path: Path) -> None:
+    study = open_study(tmp_path, "TPE", 3)
+    assert study.known_at(0) == ()
+    seen = {}
+    while study.told < 12:
+        while study.may_ask and study.asked < 12:
+            number = study.ask().number
+            seen[number] = study.known_at(number)
+            assert seen[number] == study.trials[: study.told]
+        study.tell(study.told, float(study.told), {})
+    again = open_study(tmp_path, "TPE", 3)
+    assert {number: again.known_at(number) for number in seen} == seen
+    assert len(seen[11]) == 9
+
+
+def test_a_study_of_several_objectives_has_a_front(tmp_path: Path) -> None:
+    def opened() -> SearchStudy:
+        storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+        study_id = enter_study(storage, "s", {}, {}, objectives=2)
+        return SearchStudy(storage, study_id, SPACE, make_sampler("TPE", distributions(SPACE), 1))
+
+    study = opened()
+    scores: list[tuple[float, float] | None] = [(1, 9), (5, 5), (4, 5), (9, 2), None, (5, 5)]
+    for number, pair in enumerate(scores):
+        study.ask()
+        study.tell(number, pair, {})
+    assert [trial.number for trial in study.front()] == [0, 1, 3, 5]
+    best = study.best()
+    assert best is not None
+    assert (best.number, best.value, best.values) == (3, 9, (9, 2))
+    assert opened().front() == study.front()
+    study.ask()
+    with pytest.raises(StudyError, match="trial 6 has 1 scores for 2 objectives"):
+        study.tell(6, 5.0, {})
 
 
 def test_a_failed_trial_is_never_the_best(tmp_path: Path) -> None:

@@ -22,12 +22,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tvmerge.search.seeds import derive_seed
+from tvmerge.search.view import FIXED
 
 if TYPE_CHECKING:
     from optuna import Study
-
-FIXED = "fixed"
-"""User attribute of trials whose weights no sampler drew; they belong to no generation."""
 
 
 class CmaEsSampler(BaseSampler):

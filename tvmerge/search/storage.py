@@ -80,9 +80,14 @@ def open_storage(url: str) -> BaseStorage:
 
 
 def enter_study(
-    storage: BaseStorage, name: str, fingerprint: Mapping[str, object], run: Mapping[str, object]
+    storage: BaseStorage,
+    name: str,
+    fingerprint: Mapping[str, object],
+    run: Mapping[str, object],
+    *,
+    objectives: int = 1,
 ) -> int:
-    """The id of the study called `name`, made if it does not exist.
+    """The id of the study called `name`, made if it does not exist, with that many scores to maximise.
 
     Raises:
         StudyError: The study exists with another fingerprint (says what changed), is no study of
@@ -93,7 +98,7 @@ def enter_study(
     with translated(storage):
         known = {study.study_name: study for study in storage.get_all_studies()}
         if name not in known:
-            study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
+            study_id = storage.create_new_study([StudyDirection.MAXIMIZE] * objectives, name)
             storage.set_study_user_attr(study_id, RUN, dict(run))
             storage.set_study_user_attr(study_id, FINGERPRINT, dict(fingerprint))
             return study_id

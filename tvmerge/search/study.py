@@ -12,23 +12,22 @@ depends on the seed and on the scores, never on which score came first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
-from tvmerge.search.journal import open_journal
+from tvmerge.search.front import pareto_front
+from tvmerge.search.journal import Ending, open_journal
 from tvmerge.search.space import Space
 from tvmerge.search.storage import translated
+from tvmerge.search.view import FIXED, SamplerView
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
     from tvmerge.search.samplers import SamplerFactory
-
-FIXED = "fixed"
-"""Trial attribute of trials whose weights were given, not drawn by the sampler."""
 
 
 class SearchStudy:
@@ -41,6 +40,9 @@ class SearchStudy:
         sampler: Makes the sampler of each trial.
         fixed: Recipes to try first, as trials 0, 1, ...
         window: The most trials in flight.
+
+    Raises:
+        StudyError: The storage cannot be read.
     """
 
     def __init__(
@@ -53,46 +55,47 @@ class SearchStudy:
         fixed: Sequence[Recipe] = (),
         window: int = 1,
     ) -> None:
-        from optuna.storages import InMemoryStorage
-        from optuna.study import create_study
-
         self._storage = storage
-        self._space = space
         self._sampler = sampler
         self._fixed = tuple(fixed)
         self._window = window
+        self._space = space
         self._distributions = distributions(space)
-        memory = InMemoryStorage()
-        self._memory = create_study(storage=memory, direction="maximize")
-        self._mirror = open_journal(memory, memory.get_study_id_from_name(self._memory.study_name))
         with translated(storage):
-            rows = storage.get_all_trials(study_id)
+            self._objectives = len(storage.get_study_directions(study_id))
             self._journal = open_journal(storage, study_id)
-        self._memory.add_trials(sorted(rows, key=lambda row: row.number))
+            rows = self._journal.read()
+        self._view = SamplerView(rows, self._objectives)
+        self._trials = [as_trial(row, space) for row in rows]
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials, in order of number."""
-        return tuple(as_trial(row, self._space) for row in self._rows())
+        return tuple(self._trials)
 
     @property
     def asked(self) -> int:
         """How many trials have been asked."""
-        return len(self._rows())
+        return len(self._trials)
 
     @property
     def told(self) -> int:
         """How many trials have been told; they are the first ones."""
-        return sum(trial.state != "RUNNING" for trial in self.trials)
+        return self.asked - len(self.running())
 
     @property
     def may_ask(self) -> bool:
         """Whether the window has room for one more trial in flight."""
-        return self.asked - self.told < self._window
+        return len(self.running()) < self._window
 
     def running(self) -> tuple[Trial, ...]:
         """Trials asked and not told: in flight, or left so by a run that ended before its time."""
-        return tuple(trial for trial in self.trials if trial.state == "RUNNING")
+        return tuple(trial for trial in self._trials if trial.state == "RUNNING")
+
+    def known_at(self, number: int) -> tuple[Trial, ...]:
+        """The trials that were told when trial `number` was asked, whatever was told since."""
+        due = max(0, number - self._window + 1)
+        return tuple(self._trials[: min(due, self.told)])
 
     def ask(self) -> Trial:
         """The next candidate, already written to the storage when this returns.
@@ -102,74 +105,79 @@ class SearchStudy:
         """
         number = self.asked
         if number < len(self._fixed):
-            self._memory.add_trial(self._given(self._fixed[number]))
+            row = self._given(number)
+            self._view.add(row)
         else:
-            self._memory.add_trial(self._drawn(number))
-        row = self._rows()[number]
+            self._view.advance(self.known_at(number))
+            row = self._view.ask(self._sampler(number), self._distributions)
         with translated(self._storage):
             self._journal.add(row)
-        return as_trial(row, self._space)
+        self._trials.append(as_trial(row, self._space))
+        return self._trials[number]
 
-    def _drawn(self, number: int) -> FrozenTrial:
-        """Trial `number` as the sampler draws it, from what a run that never stopped would know then.
-
-        A finished run that is made longer has told more trials than the window lets trial `number` see;
-        they count as running here.
-        """
-        view = self._view(number - self._window)
-        view.sampler = self._sampler(number)
-        view.ask(self._distributions)
-        return view.get_trials(deepcopy=False)[number]
-
-    def _view(self, last: int) -> Study:
-        """The study as it is when trial `last` is the last one told."""
-        if self.told <= last + 1:
-            rows = self._rows()
-        else:
-            rows = [row if row.number <= last else _untold(row) for row in self._rows()]
-        from optuna.storages import InMemoryStorage
-        from optuna.study import create_study
-
-        view = create_study(storage=InMemoryStorage(), direction="maximize")
-        view.add_trials(rows)
-        return view
-
-    def _given(self, recipe: Recipe) -> FrozenTrial:
+    def _given(self, number: int) -> FrozenTrial:
         """A running trial with weights that no sampler drew."""
         from optuna.trial import TrialState, create_trial
 
-        return create_trial(
+        row = create_trial(
             state=TrialState.RUNNING,
-            params=dict(recipe.weights),
+            params=dict(self._fixed[number].weights),
             distributions=dict(self._distributions),
             user_attrs={FIXED: True},
         )
+        row.number = number
+        return row
 
-    def tell(self, number: int, value: float | None, attrs: Mapping[str, Any]) -> None:
-        """Record a trial's score, or with None that it failed.
+    def tell(
+        self,
+        number: int,
+        values: float | Sequence[float] | None,
+        attrs: Mapping[str, Any],
+        *,
+        state: Literal["COMPLETE", "PRUNED"] = "COMPLETE",
+    ) -> None:
+        """Record a trial's score, or one score an objective, or with None that it failed.
 
         Trials are told in order of number; the attributes are stored before the state changes, so that a
         trial that is told has them.
 
-        Raises:
-            StudyError: It is not this trial's turn, or the storage cannot be written.
-        """
-        from optuna.trial import TrialState
+        Args:
+            number: The trial.
+            values: Its scores.
+            attrs: What to record with them, as plain JSON data.
+            state: PRUNED for a trial that was stopped early: samplers take the values, which estimate its
+                scores from `attrs["questions"]` questions, for scores; it is never the best.
 
+        Raises:
+            StudyError: It is not this trial's turn, it has not as many scores as the study has objectives,
+                or the storage cannot be written.
+        """
         if number != self.told:
             raise StudyError(f"trial {number} cannot be told before trial {self.told}")
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+        scores = (float(values),) if isinstance(values, int | float) else tuple(values or ())
+        if scores and len(scores) != self._objectives:
+            raise StudyError(f"trial {number} has {len(scores)} scores for {self._objectives} objectives")
+        step = int(attrs["questions"]) if scores and state == "PRUNED" else None
+        ending = Ending(state if scores else "FAIL", scores, attrs, step)
         with translated(self._storage):
-            self._journal.tell(number, state.name, value, attrs)
-        self._mirror.tell(number, state.name, value, attrs)
-
-    def _rows(self) -> list[FrozenTrial]:
-        return self._memory.get_trials(deepcopy=False)
+            self._journal.tell(number, ending)
+        asked = self._trials[number]
+        self._trials[number] = replace(
+            asked,
+            value=scores[0] if scores else None,
+            state=ending.state,
+            attrs={**asked.attrs, **attrs},
+            values=scores,
+        )
 
     def best(self) -> Trial | None:
-        """The trial with the highest score, the earliest of equals."""
-        complete = [trial for trial in self.trials if trial.value is not None]
-        return max(complete, key=lambda t: (t.value, -t.number)) if complete else None
+        """The trial with the highest score (of several, the highest sum), the earliest of equals."""
+        scored = [trial for trial in self._trials if trial.scored]
+        return max(scored, key=lambda trial: (sum(trial.values), -trial.number), default=None)
+
+    def front(self) -> tuple[Trial, ...]:
+        """The scored trials that no other beats, in order of number: the Pareto front."""
+        return pareto_front(self._trials)
 
 
 def distributions(space: Space) -> dict[str, Any]:
@@ -177,18 +185,6 @@ def distributions(space: Space) -> dict[str, Any]:
     from optuna.distributions import FloatDistribution
 
     return {name: FloatDistribution(*space.bounds(name)) for name in space.names}
-
-
-def _untold(row: FrozenTrial) -> FrozenTrial:
-    from optuna.trial import TrialState, create_trial
-
-    return create_trial(
-        state=TrialState.RUNNING,
-        params=row.params,
-        distributions=row.distributions,
-        user_attrs=row.user_attrs,
-        system_attrs=row.system_attrs,
-    )
 
 
 def as_trial(row: FrozenTrial, space: Space) -> Trial:
@@ -199,4 +195,5 @@ def as_trial(row: FrozenTrial, space: Space) -> Trial:
         value=row.values[0] if row.values else None,
         state=row.state.name,
         attrs=dict(row.user_attrs),
+        values=tuple(row.values or ()),
     )
