@@ -1,39 +1,160 @@
-"""How likely a transformers model finds given continuations."""
+"""How likely a transformers model finds given continuations; what they share is computed once."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from tvmerge.records import Continuation, LogLikelihood
+
+WORTH = 16
+"""Tokens that all contexts must begin with for a pass of their own to pay."""
+
+
+def by_context(pairs: Sequence[Continuation], budget: int) -> list[list[int]]:
+    """Indices of the pairs of each context; as many together as fit `budget` tokens, at least one."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for index, pair in enumerate(pairs):
+        places.setdefault(pair.context, []).append(index)
+    groups = []
+    for context, indices in places.items():
+        step = max(1, budget // (len(context) + max(len(pairs[index].tokens) for index in indices)))
+        groups += [indices[start : start + step] for start in range(0, len(indices), step)]
+    return groups
 
 
 @torch.inference_mode()
 def log_likelihoods(model: Any, pairs: Sequence[Continuation], pad_id: int) -> list[LogLikelihood]:
-    """Log p(tokens | context) of each pair, in one forward pass.
+    """Log p(tokens | context) of each pair.
 
-    Rows are padded on the right, where causal attention never looks, so positions are those of a row alone.
-    Logits (float32, rows x positions x vocabulary) are kept from the first continuation on only.
+    Where the model's memory allows it, a beginning that all contexts share is read in one row, then the rest
+    of each context in a row, and last the continuations in a row each. Rows are padded on the right, out of
+    sight of causal attention, so positions are those of a row alone. Logits (float32, rows x positions x
+    vocabulary) are kept from the first continuation on only.
     """
-    texts = [(*pair.context, *pair.tokens) for pair in pairs]
-    width = max(map(len, texts))
-    ids = torch.full((len(texts), width), pad_id)
-    mask = torch.zeros_like(ids)
-    for place, text in enumerate(texts):
-        ids[place, : len(text)] = torch.tensor(text)
-        mask[place, : len(text)] = 1
+    contexts = list(dict.fromkeys(pair.context for pair in pairs))
+    text = _Text(model, pad_id)
+    starts = dict.fromkeys(contexts, 0)
+    if len(pairs) > 1 and _remembers(model):
+        starts = _read_shared(text, contexts, apart=len(contexts) == len(pairs))
+        place = {context: row for row, context in enumerate(contexts)}
+        text.spread([place[pair.context] for pair in pairs])
+    # The last token of a text predicts none of it.
+    rows = [(*pair.context[starts[pair.context] :], *pair.tokens[:-1]) for pair in pairs]
     # The logits at a position predict the token behind it.
-    first = min(len(pair.context) for pair in pairs) - 1
-    kept = torch.arange(first, width - 1, device=model.device)
-    logits = model(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        logits_to_keep=kept,
-        use_cache=False,
-    ).logits
-    return [_one(pair, row[len(pair.context) - 1 - first :]) for pair, row in zip(pairs, logits, strict=True)]
+    ahead = [len(pair.context) - starts[pair.context] - 1 for pair in pairs]
+    logits = text.read(rows, first=min(ahead))
+    return [
+        _one(pair, row[skip - min(ahead) :]) for pair, row, skip in zip(pairs, logits, ahead, strict=True)
+    ]
+
+
+def _read_shared(
+    text: _Text, contexts: Sequence[tuple[int, ...]], *, apart: bool
+) -> dict[tuple[int, ...], int]:
+    """Read what contexts share, and where several continuations follow, the contexts; tells how far.
+
+    A context's last token is left to its continuations: it predicts their first.
+    """
+    heads = [context[:-1] for context in contexts]
+    shared = _common(heads) if len(heads) > 1 else 0
+    if shared >= WORTH:
+        text.read([heads[0][:shared]])
+        text.spread([0] * len(heads))
+    else:
+        shared = 0
+    if apart:
+        return dict.fromkeys(contexts, shared)
+    if any(len(head) > shared for head in heads):
+        text.read([head[shared:] for head in heads])
+    return {context: len(head) for context, head in zip(contexts, heads, strict=True)}
+
+
+def _common(texts: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens all texts begin with alike."""
+    # What the first and the last in order begin with alike, those between them do too.
+    low, high = min(texts), max(texts)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False)))
+
+
+class _Text:
+    """Rows of text that a model reads piece by piece.
+
+    Args:
+        model: A transformers model.
+        pad_id: Token for the padding of rows.
+    """
+
+    def __init__(self, model: Any, pad_id: int) -> None:
+        self._model = model
+        self._pad_id = pad_id
+        self._cache: DynamicCache | None = None
+        self._mask = torch.zeros((1, 0), dtype=torch.long)
+
+    def spread(self, rows: Sequence[int]) -> None:
+        """Go on with copies of these rows."""
+        if self._cache is not None:
+            index = torch.tensor(rows)
+            self._cache.batch_select_indices(index.to(self._model.device))
+            self._mask = self._mask[index]
+
+    def read(self, rows: Sequence[Sequence[int]], first: int | None = None) -> torch.Tensor:
+        """Read on, a piece a row.
+
+        Args:
+            rows: Tokens of each piece.
+            first: Position in the pieces from which on logits are wanted; None: text follows, and the model
+                is to remember.
+
+        Returns:
+            Logits of shape (rows, positions from `first` on, vocabulary).
+        """
+        width = max(map(len, rows))
+        ids = torch.full((len(rows), width), self._pad_id)
+        mask = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row, dtype=torch.long)
+            mask[place, : len(row)] = 1
+        before = self._mask.expand(len(rows), -1)
+        self._mask = torch.cat([before, mask], dim=1)
+        memory: dict[str, Any] = {"use_cache": False}
+        if first is None or self._cache is not None:
+            if self._cache is None:
+                self._cache = DynamicCache(config=self._model.config)
+            # Paddings lie between a row's pieces, so a token's position is not its place; a padding has none.
+            positions = (before.sum(dim=1, keepdim=True) + torch.arange(width)) * mask
+            memory = {
+                "use_cache": True,
+                "past_key_values": self._cache,
+                "position_ids": positions.to(self._model.device),
+            }
+        output = self._model(
+            input_ids=ids.to(self._model.device),
+            attention_mask=self._mask.to(self._model.device),
+            logits_to_keep=torch.arange(width - 1 if first is None else first, width),
+            **memory,
+        )
+        logits: torch.Tensor = output.logits
+        return logits
+
+
+def _remembers(model: Any) -> bool:
+    """Whether a model's memory is keys and values of every token, which may be padded and copied at will.
+
+    A sliding window would count the paddings, a recurrent state would read them, and what a model with code
+    of its own does is not known.
+    """
+    if not type(model).__module__.startswith("transformers."):
+        return False
+    layers = DynamicCache(config=model.config).layers
+    plain = bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+    return plain and "position_ids" in inspect.signature(model.forward).parameters
 
 
 def _one(pair: Continuation, logits: torch.Tensor) -> LogLikelihood:

@@ -21,7 +21,7 @@ from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import Conversation, Prompt, conversations
 from tvmerge.generation.decoding import Row, decode
 from tvmerge.generation.endings import end_tokens
-from tvmerge.generation.likelihood import log_likelihoods
+from tvmerge.generation.likelihood import by_context, log_likelihoods
 from tvmerge.generation.memory import footprint, free_memory, ran_out
 from tvmerge.generation.sampling import answer_seed
 from tvmerge.protocols import Engine, Merger
@@ -112,14 +112,18 @@ class TransformersEngine:
             halted.set()
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """One forward pass over each batch of pairs of similar length."""
-        lengths = [len(pair.context) + len(pair.tokens) for pair in pairs]
-        if self._context is not None and max(lengths, default=0) > self._context:
+        """Rate batches of pairs; pairs of one context stay together, so that it is read once."""
+        # The last token of a text is predicted and never read.
+        longest = max((len(pair.context) + len(pair.tokens) for pair in pairs), default=0) - 1
+        if self._context is not None and longest > self._context:
             raise AssetError(
-                f"{max(lengths)} tokens of a context and its continuation do not fit the model's context of "
+                f"{longest} tokens of a context and its continuation do not fit the model's context of "
                 f"{self._context}"
             )
-        batches = Batches(list(enumerate(pairs)), lengths)
+        groups = by_context(pairs, self._budget)
+        widths = [max(len(pairs[i].context) + len(pairs[i].tokens) for i in group) for group in groups]
+        lengths = [len(group) * width for group, width in zip(groups, widths, strict=True)]
+        batches = Batches([[(i, pairs[i]) for i in group] for group in groups], lengths)
         found: dict[int, LogLikelihood] = {}
         while batches:
             found |= await self._next(batches, self._rate)
@@ -239,9 +243,10 @@ class TransformersEngine:
         for (conversation, _), (ids, finish) in zip(group, decoded, strict=True):
             conversation.add(self._chat.decode(ids, sampling.stop), finish)
 
-    def _rate(self, batch: Sequence[tuple[int, Continuation]]) -> dict[int, LogLikelihood]:
-        rated = log_likelihoods(self._model, [pair for _, pair in batch], self._chat.pad_id)
-        return {index: found for (index, _), found in zip(batch, rated, strict=True)}
+    def _rate(self, batch: Sequence[Sequence[tuple[int, Continuation]]]) -> dict[int, LogLikelihood]:
+        places = [place for group in batch for place in group]
+        rated = log_likelihoods(self._model, [pair for _, pair in places], self._chat.pad_id)
+        return {index: found for (index, _), found in zip(places, rated, strict=True)}
 
 
 def _read_config(folder: Path, *, trust_remote_code: bool) -> Any:
