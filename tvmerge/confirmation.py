@@ -1,16 +1,25 @@
-"""The last part of a run: the best candidate against those every user already has, on held-out questions."""
+"""The last part of a run: its best candidates on questions the search never saw, against what users have.
+
+The score of a search flatters its winner: it was chosen for it. So the best candidates answer one half of the
+held-out questions, the winner is chosen there, and the other half, which had no part in any choice, says how
+much better it is than the untouched target, the plain task vector and the best uniform weight.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tvmerge.errors import StudyError
-from tvmerge.evaluation.statistics import estimate, paired_interval
-from tvmerge.records import Answer, Estimate, Evaluation, Judgment, Question, QuestionId, Recipe, Trial
-from tvmerge.report.result import Contender, ContenderKey, Sample
+from tvmerge.evaluation.objective import Objective
+from tvmerge.evaluation.split import halve
+from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
+from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample
 from tvmerge.search.space import Space, uniform_weight
+from tvmerge.trials import overall, ranked
 
 Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation]]
 
@@ -29,92 +38,168 @@ class Entrant:
         return str(self.trial.number) if self.trial is not None else self.key
 
 
-def choose(space: Space, trials: Sequence[Trial]) -> tuple[Entrant, ...]:
-    """The best trial, the two baselines, and the best uniform weight where uniform weights were tried.
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What the comparison found.
+
+    Attributes:
+        contenders: The winner first.
+        finalists: Those the winner was chosen from, the best of the search first.
+        evaluations: By model, its answers to held-out questions and the judgments of them.
+    """
+
+    contenders: tuple[Contender, ...]
+    finalists: tuple[Finalist, ...]
+    evaluations: Mapping[str, Evaluation]
+
+
+def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
+    """The best trials of a search, those with the same weights once.
 
     Raises:
         StudyError: No trial was scored.
     """
-    scored = [trial for trial in trials if trial.value is not None]
-    best = _best(scored)
-    if best is None:
+    distinct: dict[tuple[tuple[str, float], ...], Trial] = {}
+    for trial in ranked(trials):
+        distinct.setdefault(tuple(trial.recipe.weights.items()), trial)
+    if not distinct:
         raise StudyError(f"none of the {len(trials)} trials was scored; see the run folder's model_judgment/")
-    entrants = [Entrant("best", best.recipe, best)]
+    return tuple(distinct.values())[:most]
+
+
+def choose_rivals(space: Space, trials: Sequence[Trial]) -> tuple[Entrant, ...]:
+    """The two baselines, and the best uniform weight where uniform weights were tried."""
+    scored = ranked(trials)
+    entrants = []
     baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
     for key, weight in baselines:
         recipe = space.uniform(weight)
-        same = (t for t in scored if dict(t.recipe.weights) == dict(recipe.weights))
-        entrants.append(Entrant(key, recipe, next(same, None)))
-    uniform = _best([trial for trial in scored if uniform_weight(trial.recipe) is not None])
+        entrants.append(Entrant(key, recipe, next((t for t in scored if t.recipe == recipe), None)))
+    uniform = next((trial for trial in scored if uniform_weight(trial.recipe) is not None), None)
     if uniform is not None:
         entrants.append(Entrant("uniform", uniform.recipe, uniform))
     return tuple(entrants)
 
 
-async def confirm(
-    entrants: Sequence[Entrant],
-    evaluate: Evaluate,
-    search: Sequence[Question],
-    holdout: Sequence[Question],
-    on_scored: Callable[[Entrant, Evaluation], None],
-) -> tuple[Contender, ...]:
-    """Score each entrant on the held-out questions and compare the best with the others.
+class Confirmation:
+    """Compares the best of a search with what every user has already.
 
     Args:
-        entrants: The best first.
-        evaluate: Answers and judgments of a recipe on questions.
-        search: The questions of the search.
-        holdout: The held-out questions; may be empty.
-        on_scored: Called with each evaluation on the held-out questions, once a model.
+        evaluate: Answers and judgments of a recipe on held-out questions.
+        search: The same on the questions of the search; asked for baselines outside the weights' range.
+        objective: What is maximised.
+        questions: All questions, of the search and held out.
+        on_scored: Called whenever a model's answers to a set of held-out questions are rated.
     """
-    shown = holdout or search
-    evaluations: dict[str, Evaluation] = {}
-    for entrant in entrants:
-        if entrant.model not in evaluations:
-            evaluations[entrant.model] = await evaluate(entrant.recipe, shown)
-            if holdout:
-                on_scored(entrant, evaluations[entrant.model])
-    best = evaluations[entrants[0].model]
-    contenders = []
-    for entrant in entrants:
-        evaluation = evaluations[entrant.model]
-        compared = bool(holdout) and entrant.key != "best"
-        contenders.append(
-            Contender(
-                key=entrant.key,
-                trial=entrant.trial.number if entrant.trial is not None else None,
-                weights=entrant.recipe.weights,
-                search=await _search_estimate(entrant, evaluate, search),
-                holdout=estimate(evaluation.judgments) if holdout else None,
-                gain=paired_interval(best.judgments, evaluation.judgments) if compared else None,
-                samples=_samples(evaluation, shown),
-            )
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        search: Callable[[Recipe], Coroutine[Any, Any, Evaluation]],
+        objective: Objective,
+        questions: Iterable[Question],
+        on_scored: Callable[[Entrant, Estimate], None],
+    ) -> None:
+        self._evaluate = evaluate
+        self._search = search
+        self._objective = objective
+        self._questions = {question.question_id: question for question in questions}
+        self._on_scored = on_scored
+        self._kept: dict[str, Evaluation] = {}
+
+    async def run(
+        self, finalists: Sequence[Trial], rivals: Sequence[Entrant], holdout: Sequence[Question], seed: int
+    ) -> Confirmed:
+        """Choose the winner among `finalists` and compare it with `rivals`.
+
+        Args:
+            finalists: The best of the search first.
+            rivals: What the winner is compared with.
+            holdout: The held-out questions; without any, the best of the search wins and nothing is claimed.
+            seed: Of the halves.
+        """
+        entrants = [Entrant("best", trial.recipe, trial) for trial in finalists]
+        choosing, reporting = halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
+        chosen = [self._objective.estimate(e.judgments) for e in await self._ask(entrants, choosing)]
+        # The first of equals: without a rating there, the order of the search stands.
+        winner = max(zip(entrants, chosen, strict=True), key=lambda pair: _or_lowest(pair[1].mean))[0]
+        compared = (winner, *rivals)
+        reported = await self._ask(compared, reporting)
+        best = reported[0]
+        return Confirmed(
+            contenders=tuple(
+                [
+                    await self._contender(entrant, evaluation, best, reporting)
+                    for entrant, evaluation in zip(compared, reported, strict=True)
+                ]
+            ),
+            finalists=tuple(
+                Finalist(trial.number, search_estimate(trial), found if choosing else None)
+                for trial, found in zip(finalists, chosen, strict=True)
+            ),
+            evaluations=self._kept,
         )
-    return tuple(contenders)
+
+    async def _ask(self, entrants: Sequence[Entrant], questions: Sequence[Question]) -> list[Evaluation]:
+        """Each entrant's evaluation on held-out questions, all at once; one that is two entrants once."""
+        if not questions:
+            return [Evaluation(entrant.recipe) for entrant in entrants]
+        models = {entrant.model: entrant for entrant in reversed(entrants)}
+        tasks = {name: asyncio.create_task(self._one(e, questions)) for name, e in models.items()}
+        try:
+            done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+            return [tasks[entrant.model].result() for entrant in entrants]
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _one(self, entrant: Entrant, questions: Sequence[Question]) -> Evaluation:
+        found = await self._evaluate(entrant.recipe, questions)
+        self._on_scored(entrant, self._objective.estimate(found.judgments))
+        before = self._kept.get(entrant.model, Evaluation(entrant.recipe))
+        self._kept[entrant.model] = Evaluation(entrant.recipe, before.rated + found.rated)
+        return found
+
+    async def _contender(
+        self, entrant: Entrant, found: Evaluation, best: Evaluation, questions: Sequence[Question]
+    ) -> Contender:
+        """An entrant with its scores; without held-out questions its samples are those of the search."""
+        searched = None
+        if entrant.trial is None or not questions:
+            searched = await self._search(entrant.recipe)
+        gain = None
+        if questions and entrant.key != "best":
+            gain = self._objective.difference(best.judgments, found.judgments)
+        return Contender(
+            key=entrant.key,
+            trial=None if entrant.trial is None else entrant.trial.number,
+            weights=entrant.recipe.weights,
+            search=self._search_estimate(entrant, searched),
+            holdout=self._objective.estimate(found.judgments) if questions else None,
+            gain=gain,
+            samples=self._samples(found if questions else searched or found),
+        )
+
+    def _search_estimate(self, entrant: Entrant, searched: Evaluation | None) -> Estimate:
+        if entrant.trial is not None:
+            return search_estimate(entrant.trial)
+        return self._objective.estimate(() if searched is None else searched.judgments)
+
+    def _samples(self, evaluation: Evaluation) -> tuple[Sample, ...]:
+        return tuple(
+            Sample(self._questions[answer.question_id], answer, judgments)
+            for answer, judgments in evaluation.rated
+        )
 
 
-async def _search_estimate(entrant: Entrant, evaluate: Evaluate, search: Sequence[Question]) -> Estimate:
-    if entrant.trial is None or entrant.trial.value is None:
-        return estimate((await evaluate(entrant.recipe, search)).judgments)
-    se = entrant.trial.attrs.get("se")
-    return Estimate(entrant.trial.value, float("nan") if se is None else se, entrant.trial.attrs["n"])
+def search_estimate(trial: Trial) -> Estimate:
+    """A scored trial's score on the questions of the search."""
+    se = trial.attrs.get("se")
+    return Estimate(overall(trial), math.nan if se is None else se, trial.attrs["n"])
 
 
-def _samples(evaluation: Evaluation, questions: Sequence[Question]) -> tuple[Sample, ...]:
-    """Each question with its first answer and that answer's judgments."""
-    judgments: dict[QuestionId, list[Judgment]] = {}
-    for judgment in evaluation.judgments:
-        judgments.setdefault(judgment.question_id, []).append(judgment)
-    answers: Mapping[QuestionId, Answer] = {
-        answer.question_id: answer for answer in reversed(evaluation.answers)
-    }
-    return tuple(
-        Sample(question, answers[question.question_id], tuple(judgments.get(question.question_id, ())))
-        for question in questions
-        if question.question_id in answers
-    )
-
-
-def _best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial with the highest score, the earliest of equals."""
-    return max(trials, key=lambda t: (t.value if t.value is not None else -1.0, -t.number), default=None)
+def _or_lowest(mean: float) -> float:
+    return -math.inf if math.isnan(mean) else mean

@@ -14,7 +14,7 @@ def demo_defaults() -> dict[str, Any]:
         "target_model": (str(models / "target"),),
         "base_model": str(models / "base"),
         "tuned_model": str(models / "tuned"),
-        "bench_name": "demo",
+        "bench_name": ("demo",),
         "judge": ("rules",),
         "study_name": "demo",
         "n_trials": 100,

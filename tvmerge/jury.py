@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.assets import find
+from tvmerge.config import weighted
 from tvmerge.errors import ConfigError
 from tvmerge.evaluation.benchmark import Benchmark, load_benchmark
+from tvmerge.evaluation.combined import combine
+from tvmerge.evaluation.objective import Part
 from tvmerge.judging.budget import Budget
 from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
@@ -34,16 +37,21 @@ DEFAULT_PROMPTS = "judge_prompts"
 SEQUENTIAL = 1
 """Judgments in flight where neither the user nor the judge's file says: safe with the smallest account."""
 
-RULES_FLOOR = 1.0
-"""The lowest rating of the judge `rules`, and of the shipped prompts."""
+RULES_SCALE = (1.0, 10.0)
+"""Lowest and highest rating of the judge `rules`, and of the shipped prompts."""
+
+WIN_RATES = (0.0, 1.0)
+"""Lowest and highest score of a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jury:
-    """A benchmark and who judges the answers to it.
+    """What is asked, and who judges the answers.
 
     Attributes:
-        benchmark: The benchmark, with the references that the judges see.
+        benchmark: The benchmark, or several as one, with the references that the judges see.
+        parts: Each benchmark's part in the objective.
+        folders: Where the benchmarks lie.
         judge: Who rates.
         ledger: What the judges took.
         baseline: Answers to compare with, by question, to be filled before the first judgment; None where
@@ -51,6 +59,8 @@ class Jury:
     """
 
     benchmark: Benchmark
+    parts: tuple[Part, ...]
+    folders: tuple[Path, ...]
     judge: Judge
     ledger: Ledger
     baseline: dict[QuestionId, Answer] | None
@@ -70,9 +80,11 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
+    named = [weighted(text) for text in config.bench_name]
     # A panel is shown one set of references; the first judge's.
-    benchmark = load_benchmark(find("benchmarks", config.bench_name, assets))
-    benchmark = benchmark.for_judge(specs[0].model or specs[0].name)
+    seen_by = specs[0].model or specs[0].name
+    benchmarks = [load_benchmark(find("benchmarks", name, assets)).for_judge(seen_by) for name, _ in named]
+    benchmark = combine(benchmarks)
     if benchmark.without_reference:
         ids = ", ".join(map(str, benchmark.without_reference[:5]))
         note(f"{len(benchmark.without_reference)} questions are judged without a reference: {ids}")
@@ -104,8 +116,36 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
     rules_alone = all(spec.provider == "rules" for spec in specs)
-    floor = RULES_FLOOR if rules_alone else lowest_rating(prompts.values())
-    return Jury(benchmark, _watch_script(judge, config, benchmark, floor), ledger, baseline)
+    scale = RULES_SCALE if rules_alone else rating_scale(prompts.values())
+    return Jury(
+        benchmark=benchmark,
+        parts=_parts(benchmarks, [weight for _, weight in named], scale if baseline is None else WIN_RATES),
+        folders=tuple(b.folder for b in benchmarks),
+        judge=_watch_script(judge, config, benchmark, scale[0]),
+        ledger=ledger,
+        baseline=baseline,
+    )
+
+
+def _parts(
+    benchmarks: Sequence[Benchmark], weights: Sequence[float], scale: tuple[float, float]
+) -> tuple[Part, ...]:
+    low, high = scale
+    several = len(benchmarks) > 1
+    return tuple(
+        Part(
+            name=benchmark.name,
+            # In company, the ids begin with the benchmark's name (`combine`).
+            questions=frozenset(
+                f"{benchmark.name}/{question.question_id}" if several else question.question_id
+                for question in benchmark.questions
+            ),
+            weight=weight,
+            floor=low,
+            ceiling=high,
+        )
+        for benchmark, weight in zip(benchmarks, weights, strict=True)
+    )
 
 
 def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
@@ -118,9 +158,12 @@ def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
     return [spec if some_on_servers and spec.provider not in ENDPOINTS else spec.at(url) for spec in specs]
 
 
-def lowest_rating(prompts: Iterable[JudgePrompt]) -> float:
-    """The low end of the scale that prompts rate on; the shipped prompts' where none rates."""
-    return min((prompt.scale[0] for prompt in prompts if prompt.type == "single"), default=RULES_FLOOR)
+def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
+    """The lowest and the highest rating that any prompt allows; the rules' scale where no prompt rates."""
+    scales = [prompt.scale for prompt in prompts if prompt.type == "single"]
+    if not scales:
+        return RULES_SCALE
+    return min(low for low, _ in scales), max(high for _, high in scales)
 
 
 def _watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:

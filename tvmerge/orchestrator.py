@@ -72,8 +72,7 @@ class Evaluator:
         rated.sort(key=lambda pair: (place[pair[0].question_id], pair[0].sample))
         return Evaluation(
             recipe=recipe,
-            answers=tuple(answer for answer, _ in rated),
-            judgments=tuple(_judgments(rated)),
+            rated=tuple((answer, tuple(judgments)) for answer, judgments in rated),
             stopped=stopped,
         )
 

@@ -222,15 +222,23 @@ class Evaluation:
 
     Attributes:
         recipe: The candidate.
-        answers: Its answers.
-        judgments: The judgments of them.
+        rated: Its answers, each with its judgments.
         stopped: It was stopped before it had answered all questions.
     """
 
     recipe: Recipe
-    answers: tuple[Answer, ...]
-    judgments: tuple[Judgment, ...]
+    rated: tuple[tuple[Answer, tuple[Judgment, ...]], ...] = ()
     stopped: bool = False
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers."""
+        return tuple(answer for answer, _ in self.rated)
+
+    @property
+    def judgments(self) -> tuple[Judgment, ...]:
+        """The judgments of all answers."""
+        return tuple(judgment for _, judgments in self.rated for judgment in judgments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
     from tvmerge.scoring import judge_answers
 
     settings = given(flags)
-    if "bench_name" not in settings:
-        raise ConfigError("missing: --bench-name")
+    if len(settings.get("bench_name", ())) != 1:
+        raise ConfigError("name the one benchmark that was answered: --bench-name NAME")
     work = judge_answers(
         JudgeConfig(**settings), answers, baseline, out, lambda text: click.echo(text, err=True)
     )

@@ -2,7 +2,7 @@
 
 from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
-from tvmerge.config.option import Option
+from tvmerge.config.option import Option, weighted
 from tvmerge.config.reading import load_config, load_merge_config
 from tvmerge.config.run import SQLITE, RunConfig, options
 
@@ -15,4 +15,5 @@ __all__ = [
     "load_config",
     "load_merge_config",
     "options",
+    "weighted",
 ]

@@ -14,7 +14,11 @@ JUDGE_MODES = ("single", "pairwise")
 class JudgeConfig:
     """The settings that decide what is asked, who judges, and how."""
 
-    bench_name: str = option(str, "Benchmark: a name of `tvmerge list benchmarks`, or a folder.")
+    bench_name: tuple[str, ...] = option(
+        str,
+        "Benchmark: a name of `tvmerge list benchmarks`, or a folder; several with weights: a=0.7,b=0.3.",
+        many=True,
+    )
     judge: tuple[str, ...] = option(
         str,
         "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",

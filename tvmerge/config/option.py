@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, dataclass, field
 from typing import Any
+
+from tvmerge.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,21 @@ def option(
 ) -> Any:
     """A dataclass field that is a setting; without a default it is required."""
     return field(default=default, metadata={"option": Option(kind, text, choices, aliases, many)})
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """A name and its weight, from `name=0.7`; 1 where no weight is written.
+
+    Raises:
+        ConfigError: The weight is not larger than 0.
+    """
+    name, _, number = text.rpartition("=")
+    try:
+        weight = float(number)
+    except ValueError:
+        return text, 1.0
+    if not name:
+        return text, 1.0
+    if not (math.isfinite(weight) and weight > 0):
+        raise ConfigError(f"the weight of {name} must be larger than 0, got {number}")
+    return name, weight

@@ -11,7 +11,7 @@ from typing import Any
 from tvmerge.config.answering import AnswerConfig
 from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
-from tvmerge.config.option import Option, option
+from tvmerge.config.option import Option, option, weighted
 from tvmerge.config.search import SearchConfig
 from tvmerge.errors import ConfigError
 from tvmerge.files import safe_name
@@ -64,7 +64,8 @@ class RunConfig(AnswerConfig, SearchConfig, JudgeConfig, MergeConfig):
         """The study's name."""
         if self.study_name is not None:
             return self.study_name
-        return safe_name(f"{_last_part(self.target_model[0])}-{_last_part(self.bench_name)}")
+        asked = "-".join(_last_part(weighted(name)[0]) for name in self.bench_name)
+        return safe_name(f"{_last_part(self.target_model[0])}-{asked}")
 
     @property
     def run_folder(self) -> Path:

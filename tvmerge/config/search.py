@@ -8,6 +8,7 @@ from tvmerge.config.option import option
 from tvmerge.errors import ConfigError
 
 SAMPLERS = ("TPE", "CMA-ES")
+RACES = ("wilcoxon", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,20 @@ class SearchConfig:
         "Share of questions held out for the final comparison; default: the file's split, or 0.3.",
         None,
     )
+    racing: str = option(
+        str,
+        "Stop a candidate that a paired test finds worse than the best one known when it was asked.",
+        "wilcoxon",
+        choices=RACES,
+    )
+    racing_p: float = option(float, "Probability of chance below which a candidate counts as worse.", 0.1)
+    racing_min_questions: int = option(int, "Questions a candidate answers before the first test.", 20)
+    racing_batch: int = option(int, "Questions between two tests.", 10)
+    confirm_candidates: int = option(int, "Best candidates that the held-out questions choose among.", 3)
+    confirm_samples: int = option(int, "Answers to each held-out question.", 1)
+    multi_objective: bool = option(
+        bool, "Search the Pareto front of several benchmarks instead of their weighted mean.", False
+    )
     min_coverage: float = option(
         float, "Share of judgments that must give a rating, else the trial fails.", 0.9
     )
@@ -40,12 +55,17 @@ class SearchConfig:
         outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]
         if outside:
             raise ConfigError(f"uniform_weights must lie in the range of the weights, got {outside[0]:g}")
-        for name in ("n_trials", "trials_in_flight"):
+        for name in (
+            *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),
+            *("confirm_candidates", "confirm_samples"),
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("holdout", "min_coverage"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {value:g}")
+        if not 0 < self.racing_p < 1:
+            raise ConfigError(f"racing_p must lie between 0 and 1, got {self.racing_p:g}")
         if self.holdout == 1:
             raise ConfigError("holdout 1 leaves no question to search with")

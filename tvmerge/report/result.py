@@ -53,6 +53,22 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
+class Finalist:
+    """A candidate that the winner was chosen from.
+
+    Attributes:
+        trial: Its trial.
+        search: Its score on the questions of the search.
+        chosen: Its score on the half of the held-out questions that the winner was chosen on; None where
+            there was nothing to choose, or nothing to choose on.
+    """
+
+    trial: int
+    search: Estimate
+    chosen: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A finished run.
 
@@ -64,6 +80,8 @@ class RunResult:
         weight_range: Bounds of the search.
         contenders: The best first, then the two baselines, then the best uniform weight if there is one.
         trials: All trials of the study.
+        finalists: The candidates the winner was chosen from, the best of the search first.
+        front: Numbers of the trials on the Pareto front, where the study maximises several scores.
         settings: The run's settings, for the record.
         output: Where the merged model was written, for people.
         seconds: Wall time of the search part of this run.
@@ -78,6 +96,8 @@ class RunResult:
     weight_range: tuple[float, float]
     contenders: tuple[Contender, ...]
     trials: tuple[Trial, ...]
+    finalists: tuple[Finalist, ...] = ()
+    front: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
     seconds: float = 0.0
@@ -105,8 +125,14 @@ def as_json(result: RunResult) -> dict[str, Any]:
         "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
         "trials": {
             "complete": sum(t.state == "COMPLETE" for t in result.trials),
+            "stopped": sum(t.state == "PRUNED" for t in result.trials),
             "failed": sum(t.state == "FAIL" for t in result.trials),
         },
+        "finalists": [
+            {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
+            for f in result.finalists
+        ],
+        **({"front": _front(result)} if result.front else {}),
         "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
         "output": result.output,
         "seconds": round(result.seconds, 3),
@@ -115,10 +141,22 @@ def as_json(result: RunResult) -> dict[str, Any]:
 
 
 def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
-    row: dict[str, Any] = {"mean": _number(estimate.mean), "se": _number(estimate.se), "n": estimate.n}
+    row = _estimate(estimate) or {}
     if contender.key == "uniform":
         row["weight"] = next(iter(contender.weights.values()))
     return row
+
+
+def _estimate(found: Estimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"mean": _number(found.mean), "se": _number(found.se), "n": found.n}
+
+
+def _front(result: RunResult) -> list[dict[str, Any]]:
+    """The trials that no other beats on every benchmark, with their scores there."""
+    trials = {trial.number: trial for trial in result.trials}
+    return [{"trial": number, "scores": dict(trials[number].attrs["parts"])} for number in result.front]
 
 
 def _difference(gain: Difference) -> dict[str, Any]:
