@@ -27,6 +27,7 @@ class CountingPool:
     def __init__(self) -> None:
         self.answered: list[object] = []
         self.waves: list[int | None] = []
+        self.rated: list[Continuation] = []
 
     async def answer(
         self,
@@ -47,7 +48,8 @@ class CountingPool:
             )
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        return [LogLikelihood(-1.0, greedy=False) for _ in pairs]
+        self.rated += pairs
+        return [LogLikelihood(-sum(pair.tokens) / 7, greedy=pair.context == (1,)) for pair in pairs]
 
     async def close(self) -> None:
         pass
@@ -141,3 +143,26 @@ def test_waves_count_over_what_is_not_stored(cache: ContentCache) -> None:
     answers(first, cache, ONE, stop_after=4)
     answers(second, cache, ONE, wave=2)
     assert (second.answered, second.waves) == ([2, 3, 4, 5], [2])
+
+
+def test_what_was_rated_is_not_rated_again(cache: ContentCache) -> None:
+    pool = CountingPool()
+    old = [Continuation((1,), (2,)), Continuation((1,), (2, 3))]
+    new = [Continuation((1, 2), (3,)), Continuation((2,), (1,))]
+
+    def rate(pairs: list[Continuation], recipe: Recipe = ONE, identity: str = "m") -> list[LogLikelihood]:
+        return list(asyncio.run(CachedPool(pool, cache, {"target": identity}).loglikelihood(recipe, pairs)))
+
+    rate(old)
+    assert rate([*new, *old, *new]) == [
+        LogLikelihood(-3 / 7, greedy=False),
+        LogLikelihood(-1 / 7, greedy=False),
+        LogLikelihood(-2 / 7, greedy=True),
+        LogLikelihood(-5 / 7, greedy=True),
+        LogLikelihood(-3 / 7, greedy=False),
+        LogLikelihood(-1 / 7, greedy=False),
+    ]
+    assert pool.rated == [*old, *new]
+    rate(old, recipe=TWO)
+    rate(old, identity="another model")
+    assert pool.rated == [*old, *new, *old, *old]

@@ -26,7 +26,7 @@ from tvmerge.generation.lost import EngineLostError
 from tvmerge.generation.pool import PATIENCE, EnginePool
 from tvmerge.generation.process_engine import ProcessEngine
 from tvmerge.protocols import Engine
-from tvmerge.records import Answer, Recipe
+from tvmerge.records import Answer, Continuation, LogLikelihood, Recipe
 from tvmerge.trace import Trace
 
 
@@ -110,6 +110,17 @@ async def test_waves_share_one_merge() -> None:
     pool = EnginePool(mortals(1, [], made))
     await ask(pool, 1.0, wave=1)
     assert [engine.merges for engine in made] == [1]
+
+
+async def test_an_engine_that_is_the_candidate_already_is_not_merged_again() -> None:
+    made: list[Mortal] = []
+    pool = EnginePool(mortals(1, [3], made))
+    pairs = [Continuation((1,), (2,))]
+    await pool.loglikelihood(Recipe({"a": 1.0}), pairs)
+    await pool.loglikelihood(Recipe({"a": 1.0}), pairs)
+    # The first is dead; its successor is nobody yet.
+    assert await pool.loglikelihood(Recipe({"a": 1.0}), pairs) == [LogLikelihood(-2.0, greedy=False)]
+    assert [engine.merges for engine in made] == [1, 1]
 
 
 async def test_the_trace_counts_what_engines_do_and_not_what_is_done_with_it() -> None:

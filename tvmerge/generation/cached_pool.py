@@ -1,4 +1,4 @@
-"""A pool that remembers: an answer that was generated once is never generated again."""
+"""A pool that remembers: what was generated or rated once is never generated or rated again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 SCHEMA = "answer-v1"
+LIKELIHOODS = "likelihood-v1"
 
 
 class CachedPool:
-    """Wraps a pool; an engine is asked for only when an answer is missing.
+    """Wraps a pool; an engine is asked for only when an answer or a likelihood is missing.
 
     In 16-bit arithmetic the composition of a batch can flip a token; the stored answer is then the truth.
 
@@ -57,8 +58,18 @@ class CachedPool:
                 yield answers
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Asked of the pool each time; a forward pass is cheap beside an answer."""
-        return await self._pool.loglikelihood(recipe, pairs)
+        """Rate the pairs that were not rated yet."""
+        keys = await asyncio.to_thread(self._pair_keys, recipe, pairs)
+        found: dict[str, Any] = await asyncio.to_thread(
+            lambda: {key: self._cache.get(key) for key in dict.fromkeys(keys)}
+        )
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if found[key] is None}
+        if missing:
+            rated = await self._pool.loglikelihood(recipe, list(missing.values()))
+            rows = {key: [one.logprob, one.greedy] for key, one in zip(missing, rated, strict=True)}
+            await asyncio.to_thread(self._cache.put_many, rows)
+            found |= rows
+        return [LogLikelihood(*found[key]) for key in keys]
 
     async def close(self) -> None:
         """Close the pool; the cache belongs to whoever opened it."""
@@ -95,6 +106,12 @@ class CachedPool:
                 **{name: value for name, value in unusual.items() if value},
             }
         )
+
+    def _pair_keys(self, recipe: Recipe, pairs: Sequence[Continuation]) -> list[str]:
+        # Many pairs have the same long context and all the same recipe: each is digested once.
+        model = digest({"schema": LIKELIHOODS, "model": self._identity, "weights": dict(recipe.weights)})
+        contexts = {context: digest(list(context)) for context in dict.fromkeys(p.context for p in pairs)}
+        return [digest([model, contexts[pair.context], list(pair.tokens)]) for pair in pairs]
 
 
 def _pack(answer: Answer) -> dict[str, Any]:

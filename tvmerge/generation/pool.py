@@ -37,11 +37,15 @@ PATIENCE = 3
 
 @dataclass(slots=True)
 class _Slot:
-    """A place for an engine: started when it is first needed, and again after each death."""
+    """A place for an engine: started when it is first needed, and again after each death.
+
+    `recipe` is what the engine is now, or None where that is not sure.
+    """
 
     name: str
     start: Start
     engine: Engine | None = None
+    recipe: Recipe | None = None
     deaths: int = 0
 
 
@@ -137,8 +141,11 @@ class EnginePool:
         if slot.engine is None:
             with self._trace.span(_track(slot), "start"):
                 slot.engine = await slot.start()
-        with self._trace.span(_track(slot), "merge"):
-            await slot.engine.apply(recipe)
+        if slot.recipe != recipe:
+            slot.recipe = None
+            with self._trace.span(_track(slot), "merge"):
+                await slot.engine.apply(recipe)
+            slot.recipe = recipe
         return slot.engine
 
     async def _bury(self, slot: _Slot, lost: EngineLostError) -> None:
@@ -146,7 +153,7 @@ class EnginePool:
         slot.deaths += 1
         if slot.engine is not None:
             await slot.engine.close()
-            slot.engine = None
+            slot.engine = slot.recipe = None
         if slot.deaths < PATIENCE:
             self._note(f"the engine on {slot.name} was lost and is started again: {lost}")
             return
