@@ -78,6 +78,9 @@ class Sampling:
         stop: Texts that end an answer; the answer goes up to the first of them.
         truncate: What becomes of a conversation longer than the model's context: its oldest tokens are left
             out if true, it is refused if false.
+        raw: A question's one turn is a text that the model goes on with as it stands: no chat template is put
+            around it, and the answer keeps its outer space. With `truncate`, long texts are cut so that
+            `max_new_tokens` fit behind them.
     """
 
     max_new_tokens: int = 512
@@ -87,6 +90,7 @@ class Sampling:
     samples: int = 1
     stop: tuple[str, ...] = ()
     truncate: bool = False
+    raw: bool = False
 
     def temperature(self, category: str) -> float:
         """Temperature for a question of `category`."""

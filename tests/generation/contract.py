@@ -119,6 +119,19 @@ class EngineContract:
         found = await answers_of(engine, uneven(merge), [outgrown, question], GREEDY)
         assert found["outgrown", 0].turns == found[question.question_id, 0].turns[:1]
 
+    async def test_a_raw_prompt_is_gone_on_with_as_it_stands(self, engine: Engine, merge: Merge) -> None:
+        recipe = uneven(merge)
+        plain = PlainModel.merged(merge, recipe)
+        texts = [
+            question.turns[0][:cut] for question, cut in zip(demo_questions(6), range(2, 14, 2), strict=True)
+        ]
+        prompts = [Question(number, "", (text,)) for number, text in enumerate((*texts, LONG))]
+        sampling = replace(GREEDY, raw=True, truncate=True)
+        found = await answers_of(engine, recipe, prompts, sampling)
+        for prompt in prompts:
+            text = plain.go_on(prompt.turns[0], sampling.max_new_tokens)
+            assert found[prompt.question_id, 0].turns == (text,)
+
     async def test_likelihoods_are_those_of_a_whole_forward_pass(self, engine: Engine, merge: Merge) -> None:
         recipe = uneven(merge)
         plain = PlainModel.merged(merge, recipe)

@@ -101,6 +101,16 @@ class PlainModel:
         return tuple(m["content"] for m in messages if m["role"] == "assistant")
 
     @torch.no_grad()
+    def go_on(self, text: str, max_new_tokens: int) -> str:
+        """What follows a text, greedily; of a long one, of as much of its end as leaves room."""
+        room = self.model.config.max_position_embeddings - max_new_tokens
+        ids = self.tokenizer(text, return_tensors="pt")["input_ids"][:, -room:]
+        out = self.model.generate(
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=max_new_tokens
+        )
+        return str(self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+
+    @torch.no_grad()
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[tuple[float, bool]]:
         """Log-probability of each token, and whether it is the likeliest, from one whole forward pass."""
         logits = self.model(torch.tensor([[*context, *tokens]])).logits[0].double().log_softmax(dim=-1)

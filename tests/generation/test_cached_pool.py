@@ -119,6 +119,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cache: ContentCache) -> Non
         (ONE, replace(SAMPLING, max_new_tokens=9), "m"),
         (ONE, replace(SAMPLING, stop=("\n",)), "m"),
         (ONE, replace(SAMPLING, truncate=True), "m"),
+        (ONE, replace(SAMPLING, raw=True), "m"),
         (ONE, SAMPLING, "another model"),
     ],
 )

@@ -93,7 +93,7 @@ class CachedPool:
     def _key(self, recipe: Recipe, question: Question, sample: int, sampling: Sampling) -> str:
         temperature = sampling.temperature(question.category)
         drawn = {"seed": sampling.seed, "sample": sample} if temperature else {}
-        unusual = {"stop": list(sampling.stop), "truncate": sampling.truncate}
+        unusual = {"stop": list(sampling.stop), "truncate": sampling.truncate, "raw": sampling.raw}
         return digest(
             {
                 "schema": SCHEMA,

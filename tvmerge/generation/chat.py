@@ -66,11 +66,18 @@ class ChatFormat:
             raise CheckpointError(f"the chat template fails: {first_line}") from error
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def decode(self, ids: Sequence[int], stop: Sequence[str] = ()) -> str:
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a text as it stands, begun as the tokenizer begins texts."""
+        start = self.tokenizer.bos_token
+        begun = bool(start) and text.startswith(start)
+        return list(self.tokenizer(text, add_special_tokens=not begun)["input_ids"])
+
+    def decode(self, ids: Sequence[int], stop: Sequence[str] = (), *, strip: bool = True) -> str:
         """The text of an answer up to the first text of `stop`, without special tokens and outer space."""
         text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
         ends = [text.index(end) for end in stop if end in text]
-        return text[: min(ends, default=len(text))].strip()
+        text = text[: min(ends, default=len(text))]
+        return text.strip() if strip else text
 
 
 def _read(template: Path) -> str:

@@ -62,7 +62,7 @@ class Conversation:
         """
         if self.turn == len(self.question.turns):
             return None
-        ids = chat.encode(self._messages())
+        ids = chat.encode_text(self.question.turns[0]) if sampling.raw else chat.encode(self._messages())
         prompt = _fit(ids, context, sampling)
         if prompt is None and self.turn == 0:
             raise AssetError(
@@ -97,6 +97,9 @@ def conversations(questions: Sequence[Question], sampling: Sampling) -> list[Con
 
 
 def _fit(ids: list[int], context: int | None, sampling: Sampling) -> Prompt | None:
+    if context is not None and sampling.raw and sampling.truncate:
+        limit = min(sampling.max_new_tokens, context - 1)
+        return Prompt(ids[-(context - limit) :], limit)
     if context is None or len(ids) < context:
         room = sampling.max_new_tokens if context is None else context - len(ids)
         return Prompt(ids, min(sampling.max_new_tokens, room))

@@ -241,7 +241,7 @@ class TransformersEngine:
         ]
         decoded = decode(self._model, self._chat, rows, limit=limit, stop=sampling.stop, halted=halted)
         for (conversation, _), (ids, finish) in zip(group, decoded, strict=True):
-            conversation.add(self._chat.decode(ids, sampling.stop), finish)
+            conversation.add(self._chat.decode(ids, sampling.stop, strip=not sampling.raw), finish)
 
     def _rate(self, batch: Sequence[Sequence[tuple[int, Continuation]]]) -> dict[int, LogLikelihood]:
         places = [place for group in batch for place in group]

@@ -196,7 +196,7 @@ class VllmEngine:
             )
             ids, _ = until_end(output.outputs[0].token_ids, self._ends)
             finish: Finish = "length" if output.outputs[0].finish_reason == "length" else "stop"
-            conversation.add(self._chat.decode(ids, sampling.stop), finish)
+            conversation.add(self._chat.decode(ids, sampling.stop, strip=not sampling.raw), finish)
         return conversation
 
     async def _rate(self, pair: Continuation) -> LogLikelihood:
