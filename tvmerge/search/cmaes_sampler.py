@@ -21,11 +21,15 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from tvmerge.errors import ConfigError
 from tvmerge.search.seeds import derive_seed
+from tvmerge.search.space import is_density
 from tvmerge.search.view import FIXED
 
 if TYPE_CHECKING:
     from optuna import Study
+
+_Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class CmaEsSampler(BaseSampler):
@@ -36,7 +40,11 @@ class CmaEsSampler(BaseSampler):
         seed: Root seed; the draw of a trial depends on it, the trial's number and the finished trials.
         population_size: Trials in a generation; None takes 4 + floor(3 ln d).
         sigma: Initial standard deviation in units of the range; 1/6 as Optuna has it.
-        start: Initial mean as a fraction of the range, the same for each weight.
+        start: The weight that is the initial mean; None is the middle of each range, which densities have
+            in any case.
+
+    Raises:
+        ConfigError: `start` lies outside of a weight's range.
     """
 
     def __init__(
@@ -46,7 +54,7 @@ class CmaEsSampler(BaseSampler):
         *,
         population_size: int | None = None,
         sigma: float = 1 / 6,
-        start: float = 0.5,
+        start: float | None = None,
     ) -> None:
         self._space = {name: d for name, d in search_space.items() if not d.single()}
         self._low = np.array([d.low for d in self._space.values()])
@@ -54,14 +62,23 @@ class CmaEsSampler(BaseSampler):
         self._seed = seed
         self._population_size = population_size
         self._sigma = sigma
-        self._start = start
-        self._optimizer = self._new_optimizer()
+        self._optimizer = self._new_optimizer(self._initial_mean(start))
         self._constants = RandomSampler(seed=seed)
 
-    def _new_optimizer(self) -> cmaes.CMA:
+    def _initial_mean(self, start: float | None) -> _Vector:
+        """Coordinates in the unit cube."""
+        mean = np.full(len(self._space), 0.5)
+        if start is not None:
+            weights = np.array([not is_density(name) for name in self._space])
+            mean[weights] = (start - self._low[weights]) / self._width[weights]
+        if not ((mean >= 0) & (mean <= 1)).all():
+            raise ConfigError(f"[sampler] start must lie in the range of the weights, got {start:g}")
+        return mean
+
+    def _new_optimizer(self, mean: _Vector) -> cmaes.CMA:
         dimensions = len(self._space)
         return cmaes.CMA(
-            mean=np.full(dimensions, self._start),
+            mean=mean,
             sigma=self._sigma,
             bounds=np.tile([0.0, 1.0], (dimensions, 1)),
             seed=derive_seed(self._seed, "cma-es"),
@@ -97,7 +114,7 @@ class CmaEsSampler(BaseSampler):
                 [(self._coordinates(t), sign * float(t.values[0])) for t in drawn[first : first + size]]
             )
 
-    def _coordinates(self, trial: FrozenTrial) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _coordinates(self, trial: FrozenTrial) -> _Vector:
         weights = np.array([trial.params[name] for name in self._space])
         return np.asarray((weights - self._low) / self._width, dtype=np.float64)
 

@@ -1,0 +1,111 @@
+"""Studies for the tests: a small space, a smooth objective, and runs that are dropped on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvmerge.records import Recipe
+from tvmerge.search.sampler_settings import (
+    CmaEsSettings,
+    GpSettings,
+    NsgaSettings,
+    RandomSettings,
+    SamplerSettings,
+    TpeSettings,
+)
+from tvmerge.search.samplers import make_sampler
+from tvmerge.search.space import Space
+from tvmerge.search.storage import enter_study, open_storage
+from tvmerge.search.study import SearchStudy, distributions
+
+SPACE = Space(("embeddings", "layers.0", "layers.1", "norm"), 0.0, 2.0)
+
+Table = list[tuple[int, dict[str, float], tuple[float, ...], str]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sampler to test, set so that a short study gets past its beginning."""
+
+    name: str
+    settings: SamplerSettings
+    trials: int
+    objectives: int = 1
+
+
+KINDS = {
+    "TPE": Kind("TPE", TpeSettings(), 32),
+    "CMA-ES": Kind("CMA-ES", CmaEsSettings(), 32),
+    "GP": Kind("GP", GpSettings(n_startup_trials=5), 12),
+    "random": Kind("random", RandomSettings(), 12),
+    "TPE of two": Kind("TPE", TpeSettings(), 20, objectives=2),
+    "GP of two": Kind("GP", GpSettings(n_startup_trials=5), 9, objectives=2),
+    "NSGA-II": Kind("NSGA-II", NsgaSettings(population_size=6), 32, objectives=2),
+}
+
+
+def score(recipe: Recipe) -> float | None:
+    """A smooth objective with its top at 0.5, 1, 1.5, ...; one corner of it fails."""
+    weights = list(recipe.weights.values())
+    if weights[0] > 1.9:
+        return None
+    return 10 - sum((w - 0.5 * (i + 1)) ** 2 for i, w in enumerate(weights))
+
+
+def scores(recipe: Recipe, objectives: int) -> tuple[float, ...] | None:
+    """`score`, and a second objective that wants all weights small."""
+    first = score(recipe)
+    return None if first is None else (first, 10 - sum(recipe.weights.values()))[:objectives]
+
+
+def open_study(
+    folder: Path,
+    kind: str = "TPE",
+    window: int = 1,
+    *,
+    seed: int = 7,
+    fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
+    name: str = "s",
+) -> SearchStudy:
+    of = KINDS[kind]
+    storage = open_storage(f"sqlite:///{folder / 'deep' / 'study.db'}")
+    study_id = enter_study(storage, name, {"seed": seed}, {"mode": "layer"}, objectives=of.objectives)
+    make = make_sampler(of.name, distributions(SPACE), seed, of.settings, objectives=of.objectives)
+    return SearchStudy(storage, study_id, SPACE, make, fixed=fixed, window=window)
+
+
+def run(
+    folder: Path,
+    kind: str = "TPE",
+    window: int = 1,
+    n_trials: int | None = None,
+    *,
+    seed: int = 7,
+    die_after: tuple[int, ...] = (),
+) -> Table:
+    """Drive a study to its end; each entry of `die_after` is a number of steps after which it is dropped.
+
+    A third of the trials, by number, is stopped early.
+    """
+    n_trials = n_trials or KINDS[kind].trials
+    deaths = list(die_after)
+    study, steps = open_study(folder, kind, window, seed=seed), 0
+    while study.told < n_trials:
+        if deaths and steps >= deaths[0]:
+            deaths.pop(0)
+            study, steps = open_study(folder, kind, window, seed=seed), 0
+        if study.may_ask and study.asked < n_trials:
+            study.ask()
+        else:
+            oldest = study.running()[0]
+            found = scores(oldest.recipe, KINDS[kind].objectives)
+            stopped = oldest.number % 3 == 2 and len(found or ()) == 1
+            study.tell(oldest.number, found, {"questions": 3}, state="PRUNED" if stopped else "COMPLETE")
+        steps += 1
+    return table(study)
+
+
+def table(study: SearchStudy) -> Table:
+    return [(t.number, dict(t.recipe.weights), t.values, t.state) for t in study.trials]
