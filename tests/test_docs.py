@@ -30,7 +30,7 @@ from tests.documents import (
 from tvmerge.assets import find
 from tvmerge.cli.app import app, run
 from tvmerge.cli.options import given
-from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options
+from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options, weighted
 from tvmerge.demo import demo_defaults
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.benchmark import load_benchmark
@@ -132,7 +132,8 @@ def check_run(config: RunConfig) -> None:
 def check_judging(config: JudgeConfig) -> None:
     for judge in config.judge:
         find_spec(judge, base_url=config.judge_base_url)
-    load_benchmark(find("benchmarks", config.bench_name))
+    for name in config.bench_name:
+        load_benchmark(find("benchmarks", weighted(name)[0]))
     load_prompts(find("prompts", config.judge_file or "judge_prompts"))
 
 
@@ -186,7 +187,7 @@ def test_both_readmes_show_the_same_commands() -> None:
 
 def test_the_readmes_count_the_judges_calls_right() -> None:
     config = load_config({}, ROOT / "examples" / "chat-vector.toml")
-    questions = load_benchmark(find("benchmarks", config.bench_name)).questions
+    questions = load_benchmark(find("benchmarks", config.bench_name[0])).questions
     search, _ = split(questions, config.holdout, config.optuna_seed)
     calls = sum(map(judged_turns, search))
     total = f"{calls * config.n_trials:,}"
@@ -244,7 +245,11 @@ def test_the_keys_of_the_result_are_all_described(finished: Path) -> None:
 def test_the_attributes_of_a_trial_are_all_described(finished: Path) -> None:
     storage = f"sqlite:///{(finished / 'runs' / 'demo' / 'study.db').as_posix()}"
     study = optuna.load_study(study_name="demo", storage=storage)
-    assert table_keys(FILES, "study.db") == set(study.best_trial.user_attrs)
+    assert table_keys(FILES, "study.db") == {
+        *study.best_trial.user_attrs,
+        "parts",
+        "overall",
+    }  # of several benchmarks
     text = FILES.read_text(encoding="utf-8")
     assert all(f"`{attribute}`" in text for attribute in study.user_attrs)
 

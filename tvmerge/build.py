@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ from tvmerge.canonical import digest
 from tvmerge.config import SQLITE, RunConfig
 from tvmerge.engines import EngineSettings, engine_of, process_starts
 from tvmerge.errors import ConfigError
-from tvmerge.evaluation.split import split
+from tvmerge.evaluation.objective import Objective
+from tvmerge.evaluation.order import mixed
+from tvmerge.evaluation.split import Halves, split
 from tvmerge.generation.cached_pool import CachedPool
 from tvmerge.generation.devices import resolve_device
 from tvmerge.generation.pool import EnginePool, Start
@@ -22,8 +24,10 @@ from tvmerge.merging.folders import check_replaceable
 from tvmerge.models import open_models, resolved
 from tvmerge.orchestrator import Evaluator
 from tvmerge.records import Question, Sampling
+from tvmerge.search.racing import Rules
 from tvmerge.search.space import Space
 from tvmerge.trace import Trace
+from tvmerge.trials import Trials
 
 if TYPE_CHECKING:
     from tvmerge.evaluation.benchmark import Benchmark
@@ -39,13 +43,16 @@ class Run:
 
     Attributes:
         config: Its settings.
-        jury: The benchmark and who judges.
-        search_questions: What candidates are scored on.
-        holdout_questions: What the best is confirmed on; may be empty.
+        jury: The benchmarks and who judges.
+        objective: What is maximised.
+        search_questions: What candidates are scored on, in the order in which all meet them.
+        holdout_questions: What the best are confirmed on; may be empty.
         models: The three models and what they merge to.
         space: The weights searched.
         study: The search.
-        evaluator: Scores candidates.
+        trials: Evaluates and scores the candidates of the study.
+        evaluator: Has candidates answer the questions of the search.
+        confirmer: Has the best answer the held-out questions.
         chat: The target's tokenizer and chat template.
         pool: The live models.
         sampling: How answers are drawn.
@@ -55,12 +62,15 @@ class Run:
 
     config: RunConfig
     jury: Jury
+    objective: Objective
     search_questions: tuple[Question, ...]
     holdout_questions: tuple[Question, ...]
     models: Merge
     space: Space
     study: SearchStudy
+    trials: Trials
     evaluator: Evaluator
+    confirmer: Evaluator
     chat: ChatFormat
     pool: CachedPool
     sampling: Sampling
@@ -68,7 +78,9 @@ class Run:
     owner: str
 
     async def close(self) -> None:
-        """Free the model and the judge's connections."""
+        """Finish what is paid for, then free the models and the judge's connections."""
+        for evaluator in (self.evaluator, self.confirmer):
+            await evaluator.drain(self.config.grace)
         await self.pool.close()
         await self.jury.judge.close()
 
@@ -86,7 +98,8 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     """
     jury = assemble(config.judging, caches, note, config.run_folder / "ledger.jsonl")
     benchmark, judge = jury.benchmark, jury.judge
-    search, holdout = split(benchmark.questions, config.holdout, config.optuna_seed)
+    objective = Objective(jury.parts)
+    search, holdout = _halves(config, jury)
     for device in config.devices or (config.device,):
         resolve_device(device)
     models = open_models(config.merge, caches)
@@ -99,13 +112,14 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         "chat_template": digest(chat.identity)[:16],
         "benchmark": f"{benchmark.name} {benchmark.digest[:16]}",
         "hold-out": digest([[q.question_id for q in half] for half in (search, holdout)])[:16],
+        **_weights_of_parts(objective),
         "judge": {"name": judge.name, **judge.fingerprint},
         "weights": digest(list(space.names))[:16],
         **_search_settings(config),
     }
     owner = digest([config.study, fingerprint])
     study = _open_study(config, space, fingerprint, models)
-    _protect(config, benchmark_folder=jury.benchmark.folder)
+    _protect(config, jury.folders)
     check_replaceable(config.model_folder, owner, overwrite=config.overwrite, sources=models.folders)
     trace = Trace()
     engines = EnginePool(_starts(config, models), trace=trace, note=note)
@@ -117,9 +131,12 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     }
     pool = CachedPool(engines, caches.answers, identity)
     sampling = _sampling(config, benchmark)
+    evaluator = Evaluator(pool, judge, sampling, trace=trace)
+    again = replace(sampling, samples=config.confirm_samples)
     return Run(
         config=config,
         jury=jury,
+        objective=objective,
         search_questions=search,
         holdout_questions=holdout,
         models=models,
@@ -129,9 +146,45 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
         pool=pool,
         sampling=sampling,
         trace=trace,
-        evaluator=Evaluator(pool, judge, sampling, trace=trace),
+        trials=Trials(
+            study,
+            evaluator,
+            objective,
+            search,
+            rules=_race(config),
+            min_coverage=config.min_coverage,
+            several=config.multi_objective,
+        ),
+        evaluator=evaluator,
+        confirmer=Evaluator(pool, judge, again, trace=trace),
         owner=owner,
     )
+
+
+def _halves(config: RunConfig, jury: Jury) -> Halves:
+    """The questions of the search, in the order in which all candidates meet them, and those held out."""
+    questions = jury.benchmark.questions
+    halves = [
+        split([q for q in questions if q.question_id in part.questions], config.holdout, config.optuna_seed)
+        for part in jury.parts
+    ]
+    search = [question for half, _ in halves for question in half]
+    holdout = tuple(question for _, half in halves for question in half)
+    return mixed(search, config.optuna_seed, lambda question: question.category), holdout
+
+
+def _weights_of_parts(objective: Objective) -> dict[str, object]:
+    """What a score is made of, where it is made of several benchmarks."""
+    if len(objective.parts) == 1:
+        return {}
+    shares = zip(objective.parts, objective.shares, strict=True)
+    return {"objective": {part.name: round(share, 9) for part, share in shares}}
+
+
+def _race(config: RunConfig) -> Rules | None:
+    if config.racing == "off" or config.multi_objective:
+        return None
+    return Rules(config.racing_p, config.racing_min_questions, config.racing_batch)
 
 
 def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
@@ -144,22 +197,22 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
     )
 
 
-def _protect(config: RunConfig, benchmark_folder: Path) -> None:
+def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
     """Refuse an output folder in which something lies that no overwriting may destroy.
 
     Raises:
         ConfigError: The run, the study, the questions, the cache or the working directory would be lost.
     """
     place = config.model_folder.resolve()
-    precious = {
-        "the run folder": config.run_folder,
-        "the benchmark": benchmark_folder,
-        "tvmerge's cache": cache_folder(),
-        "the working directory": Path.cwd(),
-    }
+    precious = [
+        ("the run folder", config.run_folder),
+        *(("the benchmark", folder) for folder in benchmarks),
+        ("tvmerge's cache", cache_folder()),
+        ("the working directory", Path.cwd()),
+    ]
     if config.storage_url.startswith(SQLITE):
-        precious["the study"] = Path(config.storage_url.removeprefix(SQLITE))
-    for name, path in precious.items():
+        precious.append(("the study", Path(config.storage_url.removeprefix(SQLITE))))
+    for name, path in precious:
         if path.resolve().is_relative_to(place):
             raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")
 
@@ -178,6 +231,11 @@ def _search_settings(config: RunConfig) -> dict[str, object]:
             "max_new_tokens",
             "truncate",
             "min_coverage",
+            "multi_objective",
+            "racing",
+            "racing_p",
+            "racing_min_questions",
+            "racing_batch",
         )
     } | {"uniform_weights": list(config.uniform_weights), "engine": _engine_kind(config)}
 

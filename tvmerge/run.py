@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, aclosing, closing, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
 from tvmerge.config import SQLITE, MergeConfig
-from tvmerge.confirmation import Entrant, choose, confirm
+from tvmerge.confirmation import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.evidence import Evidence
-from tvmerge.evaluation.statistics import coverage, estimate
 from tvmerge.files import write_json, write_text
 from tvmerge.judging.panel import agreement
 from tvmerge.jury import Note
@@ -29,6 +27,7 @@ from tvmerge.report.progress import Progress
 from tvmerge.report.result import LABELS, Contender, RunResult, as_json
 from tvmerge.report.table import score_rows
 from tvmerge.report.verdict import verdict
+from tvmerge.trials import best_of
 from tvmerge.writing import write_merge
 
 if TYPE_CHECKING:
@@ -56,11 +55,10 @@ async def optimize(config: RunConfig) -> RunResult:
             idle = run.trace.idle_share()
             if idle is not None:
                 progress.note(f"engines sat idle {idle:.0%} of the search")
-            contenders = await _confirm(run, progress)
-            result = _result(run, contenders, seconds)
+            confirmed = await _confirm(run, progress)
+            result = _result(run, confirmed, seconds)
             await asyncio.to_thread(_write, run, result, progress.note)
         finally:
-            await run.evaluator.drain(config.grace)
             await run.close()
     return result
 
@@ -101,17 +99,21 @@ async def _answer_baseline(run: Run) -> None:
 async def _search(run: Run, progress: Progress) -> None:
     evidence = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
 
+    place = {question.question_id: n for n, question in enumerate(run.jury.benchmark.questions)}
+
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
-        evidence.keep(str(trial.number), evaluation)
-        return score(evaluation, run.config.min_coverage)
+        # People read the files in the benchmark's order, not in the order of the race.
+        rated = tuple(sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id]))
+        evidence.keep(str(trial.number), replace(evaluation, rated=rated))
+        return run.trials.outcome(trial, evaluation)
 
     progress.search_started(run.config.n_trials, run.study.told)
     await search(
         run.study,
         run.config.n_trials,
-        lambda trial: run.evaluator.evaluate(trial.recipe, run.search_questions),
+        run.trials.evaluate,
         outcome,
-        lambda trial: progress.trial_told(trial, run.study.best()),
+        lambda trial: progress.trial_told(trial, best_of(run.study.trials)),
     )
 
 
@@ -120,45 +122,56 @@ def _evidence(run: Run, folder: Path, known: Collection[str]) -> Evidence:
     return Evidence(folder, run.jury.judge.name, known, mode=mode)
 
 
-async def _confirm(run: Run, progress: Progress) -> tuple[Contender, ...]:
-    entrants = choose(run.space, run.study.trials)
-    evidence = _evidence(run, run.config.run_folder / "holdout", ())
+async def _confirm(run: Run, progress: Progress) -> Confirmed:
+    """Choose the winner and compare it; keep the evidence of both."""
+    finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
+    rivals = choose_rivals(run.space, run.study.trials)
 
-    def scored(entrant: Entrant, evaluation: Evaluation) -> None:
-        evidence.keep(entrant.model, evaluation)
-        progress.confirmed(LABELS[entrant.key], estimate(evaluation.judgments))
+    async def searched(recipe: Recipe) -> Evaluation:
+        return await run.evaluator.evaluate(recipe, run.search_questions)
 
-    progress.confirming(len({entrant.model for entrant in entrants}), len(run.holdout_questions))
-    return await confirm(
-        entrants, run.evaluator.evaluate, run.search_questions, run.holdout_questions, scored
+    confirmation = Confirmation(
+        run.confirmer.evaluate,
+        searched,
+        run.objective,
+        run.jury.benchmark.questions,
+        lambda entrant, found: progress.confirmed(_label(entrant), found),
     )
+    chosen_among = len(finalists) if len(finalists) > 1 else 0
+    progress.confirming(chosen_among + 1 + len({rival.model for rival in rivals}), len(run.holdout_questions))
+    confirmed = await confirmation.run(finalists, rivals, run.holdout_questions, run.config.optuna_seed)
+    evidence = _evidence(run, run.config.run_folder / "holdout", ())
+    for model, evaluation in confirmed.evaluations.items():
+        evidence.keep(model, evaluation)
+    return confirmed
 
 
-def score(evaluation: Evaluation, min_coverage: float) -> Outcome:
-    """What the study is told of an evaluation: its mean, or a failure where too few judgments gave one."""
-    covered = coverage(evaluation.judgments)
-    found = estimate(evaluation.judgments)
-    attrs = {"n": found.n, "coverage": round(covered, 6), "judgments": len(evaluation.judgments)}
-    if found.n == 0 or covered < min_coverage:
-        return Outcome(None, attrs)
-    return Outcome(found.mean, attrs | {"se": None if math.isnan(found.se) else found.se})
+def _label(entrant: Entrant) -> str:
+    return f"trial {entrant.model}" if entrant.key == "best" else LABELS[entrant.key]
 
 
-def _result(run: Run, contenders: tuple[Contender, ...], seconds: float) -> RunResult:
+def _result(run: Run, confirmed: Confirmed, seconds: float) -> RunResult:
     return RunResult(
         study=run.config.study,
         benchmark=run.jury.benchmark.name,
         judge=run.jury.judge.name,
         models=run.models.identities,
         weight_range=(run.space.low, run.space.high),
-        contenders=contenders,
+        contenders=confirmed.contenders,
         trials=run.study.trials,
+        finalists=confirmed.finalists,
+        front=_front(run),
         settings=asdict(run.config),
         output=str(run.config.model_folder),
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
-        agreement=_agreement(contenders),
+        agreement=_agreement(confirmed.contenders),
     )
+
+
+def _front(run: Run) -> tuple[int, ...]:
+    """The trials that no other beats, where several scores are maximised."""
+    return tuple(trial.number for trial in run.study.front()) if run.config.multi_objective else ()
 
 
 def _agreement(contenders: Sequence[Contender]) -> dict[str, float | None] | None:

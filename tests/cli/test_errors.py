@@ -24,10 +24,11 @@ def models(demo_models: Path, tmp_path: Path) -> Path:
 
 def flags(models: Path, *more: str) -> list[str]:
     own = [f"--{role}-model={models / role}" for role in ("target", "base", "tuned")]
+    named = any(flag.startswith("--bench-name") for flag in more)
     return [
         "optimize",
         *own,
-        "--bench-name=demo",
+        *([] if named else ["--bench-name=demo"]),
         "--judge=rules",
         f"--run-dir={models / 'run'}",
         "--n-trials=1",

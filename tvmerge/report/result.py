@@ -132,7 +132,7 @@ def as_json(result: RunResult) -> dict[str, Any]:
             {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
             for f in result.finalists
         ],
-        **({"front": _front(result)} if result.front else {}),
+        "front": _front(result),
         "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
         "output": result.output,
         "seconds": round(result.seconds, 3),
