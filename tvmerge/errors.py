@@ -11,6 +11,7 @@
     * ProviderError        a judge provider's answer, translated at the boundary
         * TransientError       worth another try; may carry the seconds to wait
         * QuotaError           the account's quota is used up: stop, resume later
+        * OutageError          the provider has failed for too long: stop, resume later
         * RequestError         the provider refuses this request; another try would not help
     * BudgetError          the limit the user set is reached: stop cleanly, resume with a larger one
 
@@ -78,6 +79,10 @@ class TransientError(ProviderError):
 
 class QuotaError(ProviderError):
     """The account's quota or credit is used up; the run stops and can be resumed."""
+
+
+class OutageError(ProviderError):
+    """The provider has failed for longer than the user's patience; the run stops and can be resumed."""
 
 
 class RequestError(ProviderError):

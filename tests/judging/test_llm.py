@@ -16,7 +16,8 @@ from tests.servers import scoring
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge.cache import ContentCache
-from tvmerge.errors import CredentialsError, QuotaError, RequestError
+from tvmerge.errors import CredentialsError, OutageError, QuotaError
+from tvmerge.judging.chat import FormError
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
@@ -167,13 +168,28 @@ async def test_a_text_refused_only_sometimes_is_not_a_verdict(prompts: Prompts) 
     assert isinstance(unscored, Unscored)
 
 
-async def test_an_outage_longer_than_patience_is_unscored(prompts: Prompts) -> None:
-    with OpenAIServer(script=lambda request, number: error(503, "down")) as server:
-        judgments = await judge_one(server, prompts, patience=0)
-    assert all(isinstance(judgment, Unscored) for judgment in judgments)
-    assert [j.reason for j in judgments if isinstance(j, Unscored)] == [
-        "the provider is unavailable: HTTP 503: down"
-    ] * 2
+async def test_an_outage_longer_than_patience_stops_the_run(prompts: Prompts) -> None:
+    with (
+        OpenAIServer(script=lambda request, number: error(503, "down")) as server,
+        pytest.raises(OutageError, match="HTTP 503: down"),
+    ):
+        await judge_one(server, prompts, patience=0)
+
+
+async def test_a_request_that_crashes_a_server_which_answers_others_is_unscored(prompts: Prompts) -> None:
+    def crash(request: Request, number: int) -> Response | None:
+        return error(500, "crashed") if "呪文" in user_prompt(request) else None
+
+    with OpenAIServer(script=crash) as server:
+        async with judging(server, prompts, concurrency=8, patience=3) as judge:
+            poison = asyncio.create_task(judge.judge(TWO, Answer("q1", ("呪文",))))
+            others = 0
+            while not poison.done():
+                await judge.judge(TWO, Answer("q1", (f"{others}番目",)))
+                others += 1
+            (unscored,) = await poison
+    assert isinstance(unscored, Unscored)
+    assert unscored.reason == "the provider fails with this request: HTTP 500: crashed"
 
 
 async def test_a_prompt_too_long_for_the_judge_is_unscored_at_once(prompts: Prompts) -> None:
@@ -189,7 +205,7 @@ async def test_a_prompt_too_long_for_the_judge_is_unscored_at_once(prompts: Prom
     [
         (error(401, "no"), CredentialsError),
         (error(429, "no", code="insufficient_quota"), QuotaError),
-        (error(404, "no such model"), RequestError),
+        (error(404, "no such model"), FormError),
     ],
 )
 async def test_what_concerns_every_judgment_stops_the_run(
@@ -222,7 +238,7 @@ async def test_a_parameter_that_the_user_set_and_the_model_refuses_is_an_error(p
     refusal = error(400, "Unsupported parameter: 'top_p'", param="top_p")
     with (
         OpenAIServer(script=lambda request, number: refusal) as server,
-        pytest.raises(RequestError, match="top_p"),
+        pytest.raises(FormError, match="top_p"),
     ):
         await judge_one(server, prompts)
 

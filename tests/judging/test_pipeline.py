@@ -11,7 +11,7 @@ import pytest
 from tests.judging.chats import LocalChat, a_request
 from tests.judging.virtual_time import run
 from tvmerge.cache import ContentCache
-from tvmerge.errors import BudgetError, ConfigError, QuotaError, TransientError
+from tvmerge.errors import BudgetError, ConfigError, OutageError, QuotaError, TransientError
 from tvmerge.judging.budget import Budget
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, Usage
 from tvmerge.judging.conduct import Conduct
@@ -92,7 +92,7 @@ def test_the_timeout_is_an_attempts_and_waiting_in_line_is_not_part_of_it() -> N
     took = run(send_all(pipeline(answering(seconds=1.0), spec, Conduct(rpm=1, patience=0)), range(3)))
     assert took > 120
     ledger = Ledger()
-    with pytest.raises(TransientError, match="no reply within 5"):
+    with pytest.raises(OutageError, match="no reply within 5"):
         run(send_all(pipeline(answering(seconds=10.0), spec, Conduct(ledger=ledger, patience=0)), range(1)))
     assert (ledger.usage()[0].calls, ledger.usage()[0].failures) == (0, 1)
 

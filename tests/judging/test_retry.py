@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.judging.chats import LocalChat, a_request
-from tvmerge.errors import QuotaError, RequestError, TransientError
+from tvmerge.errors import OutageError, QuotaError, RequestError, TransientError
 from tvmerge.judging.chat import ChatReply, ChatRequest
 from tvmerge.judging.retry import RetryingChat
 from tvmerge.judging.timeout import TimeLimitedChat
@@ -71,9 +71,33 @@ async def test_patience_bounds_the_whole_time() -> None:
     time = Time()
     endless = LocalChat(failing(*(TransientError(f"no {n}") for n in range(1000))).send)
     chat = RetryingChat(endless, patience=100, sleep=time.sleep, clock=time.clock, uniform=Random(0).uniform)
-    with pytest.raises(TransientError, match="no "):
+    with pytest.raises(OutageError, match=r"has failed for 100 s \(no \d+\)"):
         await chat.send(a_request())
     assert 1040 <= time.now <= 1100
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "expected"), [(0, 50, TransientError), (0, 2, OutageError), (50, 0, OutageError)]
+)
+async def test_a_request_that_fails_while_others_are_answered_is_no_outage(
+    before: int, meanwhile: int, expected: type[Exception]
+) -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        if request.body["user"] == "poison":
+            raise TransientError("crashed", status=500)
+        return GOOD
+
+    async def sleep(seconds: float) -> None:
+        await time.sleep(seconds)
+        for number in range(meanwhile if len(time.sleeps) == 1 else 0):
+            await chat.send(a_request(str(number)))
+
+    time = Time()
+    chat = RetryingChat(LocalChat(answer), patience=100, sleep=sleep, clock=time.clock)
+    for number in range(before):
+        await chat.send(a_request(str(number)))
+    with pytest.raises(expected):
+        await chat.send(a_request("poison"))
 
 
 async def test_a_wait_longer_than_patience_stops_the_run() -> None:

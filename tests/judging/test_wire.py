@@ -9,8 +9,9 @@ import pytest
 
 from tests.judging.chats import LocalChat, a_request
 from tvmerge.cache import ContentCache
-from tvmerge.errors import CredentialsError, QuotaError, TransientError
-from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest
+from tvmerge.errors import BudgetError, CredentialsError, OutageError, QuotaError, TransientError
+from tvmerge.judging.budget import Budget
+from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, FormError
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.llm import LLMJudge
@@ -151,20 +152,45 @@ def _question(number: int) -> tuple[Question, Answer]:
     return Question(f"q{number}", "writing", ("春？",)), Answer(f"q{number}", (f"{number}は春です。",))
 
 
-@pytest.mark.parametrize("error", [CredentialsError("401"), QuotaError("used up")])
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (CredentialsError("401"), CredentialsError),
+        (QuotaError("used up"), QuotaError),
+        (FormError("no such model", status=404), FormError),
+        (TransientError("down", status=503), OutageError),
+    ],
+)
 async def test_after_a_failure_that_concerns_all_nothing_more_is_sent(
-    prompts: dict[str, JudgePrompt], error: Exception
+    prompts: dict[str, JudgePrompt], error: Exception, seen: type[Exception]
 ) -> None:
     wire = Wire(0, error=error)
-    judge = LLMJudge(
-        name="test", chat=pipeline(wire.model, SPEC, Conduct(concurrency=1)), prompts=prompts, model={}
-    )
+    chat = pipeline(wire.model, SPEC, Conduct(concurrency=1, patience=0))
+    await _fails_at_once(LLMJudge(name="test", chat=chat, prompts=prompts, model={}), seen)
+    assert wire.begun == 1
+
+
+async def test_after_the_budget_nothing_more_is_sent_though_it_would_fit(
+    prompts: dict[str, JudgePrompt],
+) -> None:
+    wire = Wire()
+    ledger = Ledger()
+    spec = JudgeSpec("test", "openai", model="m", price_input=1.0, price_output=0.0)
+    conduct = Conduct(ledger=ledger, budget=Budget(ledger, max_cost=0.01), concurrency=2)
+    judge = LLMJudge(name="test", chat=pipeline(wire.model, spec, conduct), prompts=prompts, model={})
+    # The first answer is too long for the budget, all others would fit.
+    await _fails_at_once(judge, BudgetError, first="、".join(map(str, range(5_000))))
+    assert wire.begun == 0
+
+
+async def _fails_at_once(judge: LLMJudge, expected: type[Exception], first: str = "春です。") -> None:
     ratings = Ratings(judge)
-    tasks = [ratings.start(*_question(number)) for number in range(34)]
-    with pytest.raises(type(error)):
+    question, _ = _question(0)
+    tasks = [ratings.start(question, Answer(question.question_id, (first,)))]
+    tasks += [ratings.start(*_question(number)) for number in range(1, 34)]
+    with pytest.raises(expected):
         await all_rated(tasks)
     await ratings.drain(10)
-    assert wire.begun == 1
 
 
 async def test_draining_sends_nothing_more_and_keeps_what_is_on_the_wire(

@@ -15,7 +15,8 @@ class Budget:
     """A run's money and calls, shared by all its judges, over all its interruptions.
 
     A call is made only when the most it can cost is still there. One that does not fit waits while calls
-    in flight may yet turn out cheaper than reserved, and ends the run when there are none.
+    in flight may yet turn out cheaper than reserved, and ends the run when there are none: from then on no
+    call is made, not even a cheaper one that would fit.
 
     Args:
         ledger: What was spent so far, and what will be.
@@ -31,6 +32,7 @@ class Budget:
         self._max_calls = max_calls
         self._reserved: list[float] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._over = ""
 
     @property
     def limits_cost(self) -> bool:
@@ -41,10 +43,12 @@ class Budget:
         """Reserve a call of at most `cost` USD; `release` gives the reservation back.
 
         Raises:
-            BudgetError: It does not fit.
+            BudgetError: It does not fit, or an earlier one did not.
         """
-        while reason := self._excess(cost):
+        while reason := self._over or self._excess(cost):
             if not self._reserved:
+                self._over = reason
+            if self._over:
                 raise BudgetError(f"{reason}; run again with a larger one to go on")
             settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(settled)

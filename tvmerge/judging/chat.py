@@ -133,8 +133,9 @@ class ChatModel(Protocol):
             TransientError: Worth another try.
             QuotaError: The account has nothing left.
             CredentialsError: The key was refused.
-            RequestError: This request was refused, for its content or for its form. After a refusal for
-                its form, `request` may build another one: the model has learnt what it must not ask.
+            OutageError: It has failed for longer than the user's patience.
+            RequestError: This request was refused: for its content, its length (`TooLongError`), its form
+                (`FormError`), or a parameter that is not sent any more (`OutdatedError`).
             BudgetError: The user's own limit is reached.
         """
 
@@ -159,3 +160,11 @@ class ChatWrapper:
 
 class TooLongError(RequestError):
     """The prompt does not fit into the judge's context."""
+
+
+class FormError(RequestError):
+    """No request of this form is answered: the model's name or a parameter is wrong."""
+
+
+class OutdatedError(RequestError):
+    """A parameter was refused, and from now on `request` builds requests without it."""

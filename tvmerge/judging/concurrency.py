@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from tvmerge.errors import QuotaError, UserError
-from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.errors import OutageError, QuotaError, UserError
+from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, FormError
 from tvmerge.judging.wire import obey_cancellation
 
 
@@ -109,12 +109,13 @@ class GatedChat(ChatWrapper):
         """The wrapped model's reply.
 
         Raises:
-            UserError, QuotaError: Going on is in vain; whoever waits at the gate gets the same unsent.
+            UserError, QuotaError, OutageError, FormError: Going on is in vain; whoever waits at the gate, or
+                comes later, gets the same error unsent.
         """
         async with self._gate:
             try:
                 reply = await self._inner.send(request)
-            except (UserError, QuotaError) as error:
+            except (UserError, QuotaError, OutageError, FormError) as error:
                 self._gate.close(error)
                 raise
             obey_cancellation()

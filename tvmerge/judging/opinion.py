@@ -7,8 +7,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tvmerge.errors import RequestError, TransientError
-from tvmerge.judging.chat import ChatModel, ChatReply, TooLongError
+from tvmerge.errors import TransientError
+from tvmerge.judging.chat import ChatModel, ChatReply, OutdatedError, TooLongError
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
 from tvmerge.judging.prompts import JudgePrompt
@@ -42,8 +42,7 @@ async def opinion(
     """Ask `chat` for its opinion; a failure that concerns this question alone is told, not raised.
 
     Raises:
-        UserError, QuotaError, BudgetError: Going on would only waste money or time.
-        RequestError: The provider refuses the form of the request.
+        UserError, QuotaError, OutageError, FormError, BudgetError: Going on would only waste money or time.
     """
     user = prompt.render(fields)
     try:
@@ -53,7 +52,7 @@ async def opinion(
     except TooLongError as error:
         return Opinion(user, reason=f"longer than the judge's context: {error}")
     except TransientError as error:
-        return Opinion(user, reason=f"the provider is unavailable: {error}")
+        return Opinion(user, reason=f"the provider fails with this request: {error}")
     score = form.read(reply.text)
     if isinstance(score, Unreadable):
         return Opinion(user, reply=reply.text, reason=score.reason)
@@ -79,13 +78,8 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _send(chat: ChatModel, system: str, user: str, form: Form, sample: int) -> ChatReply:
-    request = chat.request(system, user, form, sample=sample)
     while True:
         try:
-            return await chat.send(request)
-        except RequestError:
-            # A provider that was told which parameter a model refuses builds another request from then on.
-            again = chat.request(system, user, form, sample=sample)
-            if again.key == request.key:
-                raise
-            request = again
+            return await chat.send(chat.request(system, user, form, sample=sample))
+        except OutdatedError:
+            continue  # the next request is built without the parameter that was refused

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from tvmerge.errors import QuotaError, TransientError
+from tvmerge.errors import OutageError, QuotaError, TransientError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.quota import RenewedQuotaError
 
@@ -22,6 +22,9 @@ class RetryingChat(ChatWrapper):
 
     The wait doubles from half a second to a minute, each drawn between half and all of that; where the
     provider says how long to wait, that is the least.
+
+    A call that is out of patience is the sign of an outage, unless the provider has answered more often than
+    it failed since that call's first failure: then something about this one request makes it fail.
 
     Args:
         inner: The model asked.
@@ -49,22 +52,26 @@ class RetryingChat(ChatWrapper):
         self._sleep = sleep
         self._clock = clock
         self._uniform = uniform
+        self._answered = 0
+        self._failed = 0
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The reply of the first attempt that gets one.
 
         Raises:
-            TransientError: The last one, when patience is at its end.
+            OutageError: Patience is at its end.
+            TransientError: So it is, but the provider answers others.
             QuotaError: The provider asks to wait longer than patience would, and the run is not to wait.
         """
-        deadline = float("inf")
+        deadline, answered, failed = float("inf"), 0, 0
 
         def out_of_patience(state: RetryCallState) -> bool:
-            nonlocal deadline
+            nonlocal deadline, answered, failed
             if (_asked(state) or 0.0) > self._patience or isinstance(_error(state), RenewedQuotaError):
                 deadline = float("inf")  # it was told to wait, and patience begins anew after that
                 return False
-            deadline = min(deadline, self._clock() + self._patience)
+            if deadline == float("inf"):
+                deadline, answered, failed = self._clock() + self._patience, self._answered, self._failed
             return self._clock() + state.upcoming_sleep > deadline
 
         retrying = AsyncRetrying(
@@ -76,13 +83,22 @@ class RetryingChat(ChatWrapper):
             sleep=self._sleep,
             reraise=True,
         )
-        reply: ChatReply = await retrying(self._attempt, request)
+        try:
+            reply: ChatReply = await retrying(self._attempt, request)
+        except TransientError as error:
+            if self._answered - answered > self._failed - failed:
+                raise
+            raise OutageError(
+                f"the judge's provider has failed for {self._patience:g} s ({error}); everything paid for is "
+                "kept: run again when it answers"
+            ) from error
         return reply
 
     async def _attempt(self, request: ChatRequest) -> ChatReply:
         try:
-            return await self._inner.send(request)
+            reply = await self._inner.send(request)
         except TransientError as error:
+            self._failed += 1
             # Waiting in vain would fail this judgment and every one after it; stopping loses nothing.
             wait = error.retry_after
             if wait is not None and wait > self._patience and not self._wait_for_quota:
@@ -90,6 +106,8 @@ class RetryingChat(ChatWrapper):
                     f"the judge's provider asks to wait {wait:.0f} s ({error}); run again then"
                 ) from error
             raise
+        self._answered += 1
+        return reply
 
     def _wait(self, state: RetryCallState) -> float:
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))

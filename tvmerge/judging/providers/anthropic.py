@@ -66,7 +66,7 @@ class AnthropicChat:
             )
         except anthropic.APIStatusError as error:
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise self._refusal(error) from None
+            raise self._refusal(error, request) from None
         except anthropic.APIConnectionError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from None
         try:
@@ -79,7 +79,7 @@ class AnthropicChat:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, error: anthropic.APIStatusError) -> ProviderError | UserError:
+    def _refusal(self, error: anthropic.APIStatusError, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
         message = _message(error)
         param = next((name for name in _REFUSABLE if name in message), None)
@@ -90,7 +90,8 @@ class AnthropicChat:
                 headers=lower_case(error.response.headers),
                 param=param,
                 key=self._key,
-            )
+            ),
+            request.body,
         )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tvmerge.errors import ProviderError, RequestError, UserError
+from tvmerge.errors import ProviderError, UserError
+from tvmerge.judging.chat import FormError, OutdatedError
 from tvmerge.judging.spec import JudgeSpec
 
 MAX_TOKENS = 2048
@@ -19,6 +20,9 @@ MAX_TOKENS = 2048
 
 THINKING_TOKENS = 16384
 """Room for a reasoning model's thoughts and reply."""
+
+_STRUCTURED = frozenset({"response_format", "output_config", "output_format"})
+"""Parameters that ask for a JSON schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,14 @@ class Capabilities:
             refused: The parameter's name or path, as the provider names it.
             parameters: What the judge file sets: the user's own parameters are never dropped silently.
         """
-        name = refused.split(".", maxsplit=1)[0]
+        name = _top(refused)
         if name in parameters:
             return None
         if name == "max_tokens" and self.length_parameter == "max_tokens":
             return replace(self, length_parameter="max_completion_tokens")
         if name == "temperature" and self.temperature:
             return replace(self, temperature=False)
-        if name in ("response_format", "output_config", "output_format") and self.structured:
+        if name in _STRUCTURED and self.structured:
             return replace(self, structured=False)
         return None
 
@@ -105,14 +109,31 @@ class ModelParameters:
         stated = self._spec.structured_output
         return self._capabilities.structured if stated is None else stated
 
-    def learn(self, error: ProviderError | UserError) -> ProviderError | UserError:
-        """Give up the parameter that `error` complains of, if it does, for all requests to come."""
-        if isinstance(error, RequestError) and error.param:
-            reduced = self._capabilities.without(error.param, self._spec.parameters)
-            self._capabilities = reduced or self._capabilities
-            self.values = self._values()
-        return error
+    def learn(self, error: ProviderError | UserError, sent: Mapping[str, Any]) -> ProviderError | UserError:
+        """Give up the parameter that `error` complains of, if it does, for all requests to come.
+
+        Args:
+            error: How the provider refused a request.
+            sent: The body of the request.
+
+        Returns:
+            The error; an `OutdatedError` where the parameter is not sent any more.
+        """
+        if not (isinstance(error, FormError) and error.param):
+            return error
+        reduced = self._capabilities.without(error.param, self._spec.parameters)
+        self._capabilities = reduced or self._capabilities
+        self.values = self._values()
+        name = _top(error.param)
+        if name not in sent or name in self.values or (name in _STRUCTURED and self.structured):
+            return error
+        return OutdatedError(str(error), status=error.status, param=error.param)
 
     def _values(self) -> dict[str, Any]:
         values = {**self._capabilities.defaults(), **self._spec.parameters}
         return {name: value for name, value in values.items() if name not in self._spec.omit_parameters}
+
+
+def _top(parameter: str) -> str:
+    """The parameter of the body that a path such as `response_format.json_schema` leads to."""
+    return parameter.split(".", maxsplit=1)[0]

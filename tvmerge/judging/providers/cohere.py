@@ -73,7 +73,7 @@ class CohereChat:
             )
         except ApiError as error:
             # The SDK's exceptions print the headers of the response, so none of them is kept as a cause.
-            raise self._refusal(error) from None
+            raise self._refusal(error, request) from None
         except httpx.HTTPError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from None
         return _reply(response.data, lower_case(response.headers), self._key)
@@ -82,7 +82,7 @@ class CohereChat:
         """Close the connections."""
         await self._http.aclose()
 
-    def _refusal(self, error: ApiError) -> ProviderError | UserError:
+    def _refusal(self, error: ApiError, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
         if error.status_code is None or error.status_code < 400:
             return TransientError("the reply is not JSON")
@@ -95,7 +95,8 @@ class CohereChat:
                 headers=lower_case(error.headers or {}),
                 param=param,
                 key=self._key,
-            )
+            ),
+            request.body,
         )
 
 

@@ -17,14 +17,14 @@ from tvmerge.errors import (
     TransientError,
     UserError,
 )
-from tvmerge.judging.chat import RateLimits, TooLongError
+from tvmerge.judging.chat import FormError, RateLimits, TooLongError
 from tvmerge.judging.quota import RenewedQuotaError
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _CONTENT_CODES = frozenset({"content_filter", "invalid_prompt", "content_policy_violation"})
 _LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
-_LENGTH_WORDS = ("context length", "context window", "too many tokens", "prompt is too long")
+_LENGTH_WORDS = ("context length", "context window", "context size", "too many tokens", "prompt is too long")
 _CONTENT_WORDS = ("repetitive patterns", "content management policy", "content filtering policy")
 _QUOTA_WORDS = ("calls / month", "requestsperday", "requests per day")
 _EMPTY_ACCOUNT = "credit balance"
@@ -87,7 +87,8 @@ def translate(
     if code in _LENGTH_CODES or status == 413 or _mentions(said, _LENGTH_WORDS):
         return TooLongError(text, status=status, param=param)
     about_content = code in _CONTENT_CODES or _mentions(said, _CONTENT_WORDS)
-    return RequestError(text, status=status, param=param, about_content=about_content)
+    kind = RequestError if about_content else FormError
+    return kind(text, status=status, param=param, about_content=about_content)
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:

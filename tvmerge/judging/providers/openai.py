@@ -60,7 +60,7 @@ class OpenAIChat:
             )
         except openai.APIStatusError as error:
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise self._refusal(error) from None
+            raise self._refusal(error, request) from None
         except openai.APIConnectionError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from None
         try:
@@ -73,7 +73,7 @@ class OpenAIChat:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, error: openai.APIStatusError) -> ProviderError | UserError:
+    def _refusal(self, error: openai.APIStatusError, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
         return self._parameters.learn(
             translate(
@@ -83,7 +83,8 @@ class OpenAIChat:
                 code=error.code,
                 param=error.param,
                 key=self._key,
-            )
+            ),
+            request.body,
         )
 
 
