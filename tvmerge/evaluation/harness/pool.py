@@ -1,0 +1,121 @@
+"""The pool of tasks: documents go in as questions, what the model says to their requests comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.api.instance import Instance
+
+from tvmerge.evaluation.harness.judge import pack
+from tvmerge.evaluation.harness.model import PoolLM, Prompts
+from tvmerge.evaluation.harness.task import Document, HarnessTask
+from tvmerge.protocols import Pool
+from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
+
+PORTION = 256
+"""Documents asked together where nobody wants waves: many batches, and little lost by a kill."""
+
+
+class HarnessPool:
+    """Answers documents of tasks by asking another pool.
+
+    An answer's one turn holds the responses to all requests of its document, for `HarnessJudge` to read.
+
+    lm-eval's interface to models blocks, so it is called in threads of the pool's own: those of the event
+    loop are needed by what it waits for.
+
+    Args:
+        pool: The live models; keeps what it was asked before.
+        tasks: The tasks; a question's category names the one it is of.
+        prompts: How texts become tokens.
+    """
+
+    def __init__(self, pool: Pool, tasks: Sequence[HarnessTask], prompts: Prompts) -> None:
+        self._pool = pool
+        self._documents = {id_: document for task in tasks for id_, document in task.by_id.items()}
+        self._prompts = prompts
+        self._threads = ThreadPoolExecutor(thread_name_prefix="lm-eval")
+
+    async def answer(
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer in the order given; how texts are drawn is the tasks' to say, but for the seed."""
+        step = wave or PORTION
+        for start in range(0, len(questions), step):
+            portion = questions[start : start + step]
+            documents = [self._documents[question.question_id] for question in portion]
+            found = await self._ask(recipe, documents, sampling.seed)
+            yield tuple(
+                Answer(question.question_id, (pack(responses),), ("stop",), sample)
+                for question, responses in zip(portion, found, strict=True)
+                for sample in range(sampling.samples)
+            )
+
+    async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """As the other pool."""
+        return await self._pool.loglikelihood(recipe, pairs)
+
+    async def close(self) -> None:
+        """Close the other pool."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._pool.close()
+
+    async def _ask(self, recipe: Recipe, documents: Sequence[Document], seed: int) -> list[list[list[Any]]]:
+        """The responses to each request of each document."""
+        bridge = _Bridge(asyncio.get_running_loop())
+        model = PoolLM(self._pool, recipe, self._prompts, bridge.wait, seed)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, _respond, model, documents)
+        finally:
+            bridge.cut()
+
+
+class _Bridge:
+    """Runs coroutines in the event loop for a thread that waits for them.
+
+    Args:
+        loop: The event loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: Future[Any] | None = None
+        self._is_cut = False
+
+    def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of `work`, for the thread; raises `CancelledError` where the bridge is cut."""
+        self._waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self._is_cut:
+            self._waiting.cancel()
+        return self._waiting.result()
+
+    def cut(self) -> None:
+        """Cancel what the thread waits for, now and later: nobody wants its result any more."""
+        self._is_cut = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+def _respond(model: PoolLM, documents: Sequence[Document]) -> list[list[list[Any]]]:
+    """Ask all requests of a kind together, each as often as its task repeats it."""
+    kinds: dict[str, list[Instance]] = {}
+    for document in documents:
+        for request in document.requests:
+            kinds.setdefault(request.request_type, []).extend([request] * (request.repeats or 1))
+    said: dict[int, list[Any]] = {}
+    for kind, requests in kinds.items():
+        for request, response in zip(requests, getattr(model, kind)(requests), strict=True):
+            said.setdefault(id(request), []).append(response)
+    return [[said[id(request)] for request in document.requests] for document in documents]
+
+
+if TYPE_CHECKING:
+    _pool: type[Pool] = HarnessPool
