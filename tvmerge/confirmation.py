@@ -19,7 +19,7 @@ from tvmerge.evaluation.split import halve
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample
 from tvmerge.search.space import Space, uniform_weight
-from tvmerge.trials import overall, ranked
+from tvmerge.trials import ranked
 
 Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation]]
 
@@ -198,7 +198,8 @@ class Confirmation:
 def search_estimate(trial: Trial) -> Estimate:
     """A scored trial's score on the questions of the search."""
     se = trial.attrs.get("se")
-    return Estimate(overall(trial), math.nan if se is None else se, trial.attrs["n"])
+    mean = math.nan if trial.overall is None else trial.overall
+    return Estimate(mean, math.nan if se is None else se, trial.attrs["n"])
 
 
 def _or_lowest(mean: float) -> float:

@@ -8,6 +8,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 QuestionId = str | int
+
+OVERALL = "overall"
+"""Trial attribute: the weighted score where the study itself maximises several."""
+
 Split = Literal["search", "holdout"]
 Finish = Literal["stop", "length"]
 
@@ -268,6 +272,12 @@ class Trial:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _values(self.value, self.values))
+
+    @property
+    def overall(self) -> float | None:
+        """Its score over all objectives: the weighted mean where the study maximises several."""
+        found = self.attrs.get(OVERALL, self.value)
+        return None if found is None else float(found)
 
     @property
     def scored(self) -> bool:

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.evaluation.objective import Objective
-from tvmerge.evaluation.statistics import coverage
+from tvmerge.evaluation.statistics import coverage, shortfall
 from tvmerge.orchestrator import Evaluator
 from tvmerge.protocols import Race, Study
-from tvmerge.records import Evaluation, Judgment, Outcome, Question, Trial
+from tvmerge.records import OVERALL, Evaluation, Judgment, Outcome, Question, Trial
 from tvmerge.search.racing import Rules, Scores, lost, projected
 from tvmerge.search.view import FIXED
 
 SCORES = "scores"
 """Trial attribute: what each question adds to the score, in the order of the race; None without a rating."""
 
-OVERALL = "overall"
-"""Trial attribute: the weighted score where the study itself maximises several."""
+FAILURE = "failure"
+"""Trial attribute: why a trial has no score."""
 
 
 class Trials:
@@ -60,22 +60,22 @@ class Trials:
     def outcome(self, trial: Trial, evaluation: Evaluation) -> Outcome:
         """What the study is told: the score, or a failure where too few judgments gave one."""
         judgments = evaluation.judgments
-        covered = coverage(judgments)
         found = self._objective.estimate(judgments)
         attrs = {
             "n": found.n,
-            "coverage": round(covered, 6),
+            "coverage": round(coverage(judgments), 6),
             "judgments": len(judgments),
             "questions": len({answer.question_id for answer in evaluation.answers}),
         }
-        if covered < self._min_coverage:
-            return Outcome(None, attrs)
+        short = shortfall(judgments, self._min_coverage)
+        if short:
+            return Outcome(None, attrs | {FAILURE: short})
         scores = self._scores(judgments)
         incumbent = self._incumbent(trial)
         if evaluation.stopped and incumbent is not None:
             return Outcome(_projected(scores, incumbent), attrs, stopped=True)
         if math.isnan(found.mean):
-            return Outcome(None, attrs)
+            return Outcome(None, attrs | {FAILURE: "a benchmark has no rating at all"})
         return self._complete(judgments, attrs | {"se": _number(found.se), SCORES: scores}, found.mean)
 
     def _complete(self, judgments: Sequence[Judgment], attrs: Mapping[str, Any], mean: float) -> Outcome:
@@ -130,14 +130,10 @@ class _Against:
         return lost(self._scores(judgments), self._incumbent, self._rules.p)
 
 
-def overall(trial: Trial) -> float:
-    """A scored trial's score over all parts."""
-    return float(trial.attrs.get(OVERALL, trial.values[0]))
-
-
 def ranked(trials: Iterable[Trial]) -> list[Trial]:
     """The scored trials, the best first, the earlier of equals first."""
-    return sorted((t for t in trials if t.scored), key=lambda t: (-overall(t), t.number))
+    scored = [(-t.overall, t.number, t) for t in trials if t.scored and t.overall is not None]
+    return [trial for *_, trial in sorted(scored, key=lambda row: row[:2])]
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:

@@ -40,12 +40,13 @@ def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any]) -> 
 def _show(result: Any, folder: Path) -> None:
     from rich.console import Console
 
+    from tvmerge.report.race import race_lines
     from tvmerge.report.table import result_table
     from tvmerge.report.usage import usage_lines
 
     console = Console()
     console.print(result_table(result))
-    for line in usage_lines(result.usage, result.agreement):
+    for line in (*race_lines(result), *usage_lines(result.usage, result.agreement)):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     console.print(f"model: {result.output}", highlight=False, soft_wrap=True)

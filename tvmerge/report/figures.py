@@ -50,6 +50,7 @@ class HistoryFigure:
 
     Attributes:
         points: Trials with a score, in order of number.
+        stopped: Trials that the race stopped, with the estimate of their score, in order of number.
         running_best: The trials that were better than all before, in order of number.
         failed: Numbers of the trials that failed.
         references: The baselines' scores on the same questions.
@@ -58,6 +59,7 @@ class HistoryFigure:
     """
 
     points: tuple[Point, ...]
+    stopped: tuple[Point, ...]
     running_best: tuple[Point, ...]
     failed: tuple[int, ...]
     references: tuple[Reference, ...]
@@ -110,14 +112,16 @@ class ContendersFigure:
 
 def history(result: RunResult) -> HistoryFigure:
     """The scores of all trials, in the order they were told."""
-    points = tuple(_points(result.trials))
+    points = tuple(_points(result.trials, "COMPLETE"))
+    stopped = tuple(_points(result.trials, "PRUNED"))
     failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
     record = tuple(_records(points))
-    words = f"{count(len(points), 'trial')} with a score, {len(failed)} failed."
+    words = f"{count(len(points), 'trial')} with a score, {len(stopped)} stopped early, {len(failed)} failed."
     if record:
         words += f" The best is trial {record[-1].number} with {score(record[-1].score)}."
     return HistoryFigure(
         points=points,
+        stopped=stopped,
         running_best=record,
         failed=failed,
         references=tuple(_references(result)),
@@ -155,10 +159,10 @@ def standard_error(trial: Trial) -> float | None:
     return float(se) if isinstance(se, int | float) and math.isfinite(se) else None
 
 
-def _points(trials: Sequence[Trial]) -> Iterator[Point]:
+def _points(trials: Sequence[Trial], state: str) -> Iterator[Point]:
     for trial in trials:
-        if trial.state == "COMPLETE" and trial.value is not None and math.isfinite(trial.value):
-            yield Point(trial.number, trial.value, standard_error(trial))
+        if trial.state == state and trial.overall is not None and math.isfinite(trial.overall):
+            yield Point(trial.number, trial.overall, standard_error(trial))
 
 
 def _records(points: Sequence[Point]) -> Iterator[Point]:

@@ -23,6 +23,7 @@ from tvmerge.report.drawing.contenders import draw_contenders
 from tvmerge.report.drawing.history import draw_history
 from tvmerge.report.drawing.svg import STYLE, legal
 from tvmerge.report.drawing.weights import draw_weights
+from tvmerge.report.race import race_lines
 from tvmerge.report.remarks import remarks
 from tvmerge.report.result import RunResult
 from tvmerge.report.table import in_row_order, lead
@@ -73,6 +74,8 @@ def _content(result: RunResult) -> dict[str, Any]:
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
+        "choice": list(race_lines(result)),
+        "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "comparisons": found,
         "categories": categories(found),
         "history": draw_history(course),

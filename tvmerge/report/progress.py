@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from tvmerge.records import Estimate, Trial
 from tvmerge.report.displays import Bar, Display, Lines, Silence, Step
 from tvmerge.report.figures import standard_error
-from tvmerge.report.numbers import count, estimate, plus_minus
+from tvmerge.report.numbers import count, estimate, plus_minus, score
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -73,6 +73,8 @@ class Progress:
         """
         self._done += 1
         self._failed += trial.state == "FAIL"
+        if "failure" in trial.attrs:
+            self.note(f"trial {trial.number} failed: {trial.attrs['failure']}")
         is_best = best is not None and best.number == trial.number
         self._display.step(
             Step(
@@ -92,11 +94,11 @@ class Progress:
         asked = count(questions, "held-out question") if questions else ""
         self._display.step(Step("finalists", 0, finalists, last=asked))
 
-    def confirmed(self, label: str, score: Estimate) -> None:
+    def confirmed(self, label: str, found: Estimate) -> None:
         """A finalist's answers are rated."""
         self._done += 1
         remaining = self._pace.remaining(self._done, self._clock())
-        last = f"{label}: {estimate(score)}"
+        last = f"{label}: {estimate(found)}"
         self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
 
     def _start(self, total: int, done: int) -> None:
@@ -105,8 +107,7 @@ class Progress:
 
     def _last(self, trial: Trial) -> str:
         failed = f", {self._failed} failed so far" if self._failed else ""
-        outcome = "failed" if trial.state == "FAIL" else plus_minus(trial.value, standard_error(trial))
-        return f"trial {trial.number}: {outcome}{failed}"
+        return f"trial {trial.number}: {_outcome(trial)}{failed}"
 
 
 class _Pace:
@@ -129,6 +130,15 @@ class _Pace:
         return None if own <= 0 else (now - self._started) / own * (self.total - done)
 
 
+def _outcome(trial: Trial) -> str:
+    if trial.state == "FAIL":
+        return "failed"
+    if trial.state == "PRUNED":
+        asked = count(trial.attrs["questions"], "question")
+        return f"about {score(trial.value)}, stopped after {asked}"
+    return plus_minus(trial.overall, standard_error(trial))
+
+
 def _display(stream: TextIO, *, quiet: bool) -> Display:
     if quiet:
         return Silence()
@@ -139,7 +149,7 @@ def _display(stream: TextIO, *, quiet: bool) -> Display:
 
 
 def _best(best: Trial, *, is_new: bool) -> str:
-    text = f"best {plus_minus(best.value, standard_error(best))}"
+    text = f"best {plus_minus(best.overall, standard_error(best))}"
     return f"{text} (new)" if is_new else f"{text} (trial {best.number})"
 
 

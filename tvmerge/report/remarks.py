@@ -89,6 +89,7 @@ def _length(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
 
 
 def _failures(result: RunResult) -> Iterator[str]:
-    failed = sum(trial.state == "FAIL" for trial in result.trials)
+    failed = [trial for trial in result.trials if trial.state == "FAIL"]
     if failed:
-        yield f"{failed} of {count(len(result.trials), 'trial')} failed and had no part in the search."
+        yield f"{len(failed)} of {count(len(result.trials), 'trial')} failed and had no part in the search."
+        yield from (f"Trial {t.number}: {t.attrs['failure']}." for t in failed[:1] if "failure" in t.attrs)

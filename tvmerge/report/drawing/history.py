@@ -1,4 +1,7 @@
-"""Draws how the search went: a dot a trial, the running best as steps, the baselines as dashed lines."""
+"""Draws how the search went: a dot a trial, the running best as steps, the baselines as dashed lines.
+
+A trial that the race stopped is a small ring: its height is an estimate from fewer questions.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ def draw_history(data: HistoryFigure) -> str:
         group(_reference_lines(data, y), "references"),
         group(_whiskers(data, x, y), "whiskers"),
         group(_running_best(data, x, y), "running-best"),
+        group(_rings(data, x, y), "stopped"),
         group(_dots(data, x, y), "trials"),
         group(_failures(data, x), "failures failed"),
         group(_series_labels(data, y), "series-labels"),
@@ -33,7 +37,7 @@ def draw_history(data: HistoryFigure) -> str:
 
 
 def _numbers(data: HistoryFigure) -> tuple[float, float]:
-    known = [*(point.number for point in data.points), *data.failed]
+    known = [*(point.number for point in (*data.points, *data.stopped)), *data.failed]
     if not known:
         return 0, 1
     return min(known), max(*known, min(known) + 1)
@@ -44,6 +48,8 @@ def _values(data: HistoryFigure) -> Iterator[float]:
         reach = (point.se or 0.0) if data.whiskers else 0.0
         yield point.score - reach
         yield point.score + reach
+    for point in data.stopped:
+        yield point.score
     for reference in data.references:
         yield reference.value
 
@@ -95,6 +101,14 @@ def _dots(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
             class_="mark best" if record else "trial",
             title=_tooltip(point),
         )
+
+
+def _rings(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
+    for point in data.stopped:
+        text = f"trial {point.number}: stopped by the race at about {score(point.score)}"
+        yield element("circle", cx=x(point.number), cy=y(point.score), r=2.2, class_="ring", title=text)
+    if data.stopped:
+        yield label(_RIGHT + 10, _FAILED_Y + 19, f"○ stopped ({len(data.stopped)})", "tick")
 
 
 def _failures(data: HistoryFigure, x: Scale) -> Iterator[ET.Element]:

@@ -1,0 +1,28 @@
+"""What the race saved, and between whom the held-out questions chose, in a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tvmerge.report.numbers import count, estimate, score
+from tvmerge.report.result import RunResult
+
+
+def race_lines(result: RunResult) -> Iterator[str]:
+    """Lines on the trials that were stopped, on the choice of the winner, and on the Pareto front."""
+    stopped = [trial for trial in result.trials if trial.state == "PRUNED"]
+    asked = [trial.attrs.get("questions", 0) for trial in result.trials]
+    if stopped:
+        yield (
+            f"race: {len(stopped)} of {count(len(result.trials), 'trial')} stopped early; "
+            f"{sum(asked):,} of {len(asked) * max(asked):,} answers were asked for"
+        )
+    chosen = [finalist for finalist in result.finalists if finalist.chosen is not None]
+    if chosen:
+        found = ", ".join(f"trial {f.trial} {estimate(f.chosen)}" for f in chosen)
+        on = count(max(f.chosen.n for f in chosen if f.chosen is not None), "other held-out question")
+        yield f"chosen on {on}: {found}; the winner is trial {result.contenders[0].trial}"
+    trials = {trial.number: trial for trial in result.trials}
+    for number in result.front:
+        parts = trials[number].attrs["parts"].items()
+        yield f"front: trial {number}, {', '.join(f'{name} {score(mean)}' for name, mean in parts)}"
