@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,10 +14,13 @@ from tvmerge.canonical import digest
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
 from tvmerge.merging.deltas import as_rows
+from tvmerge.merging.device import DeviceMerger, on_cuda
 from tvmerge.merging.dtypes import code_of, torch_dtype
+from tvmerge.merging.native import merge_natively
 from tvmerge.merging.parallel import Task, in_parallel
 from tvmerge.merging.plan import Plan, Row, Term
 from tvmerge.merging.shards import TensorSpec
+from tvmerge.merging.single import single, sources
 from tvmerge.merging.stream import Offer, Pairs, TensorStream
 from tvmerge.records import Recipe
 
@@ -59,6 +63,8 @@ class RecipeMerger:
         self._names = plan.names
         needed = sum(4 * row.spec.numel * (1 + len(row.terms)) for row in plan.rows)
         self._fits = needed <= resident_limit and not self._original
+        self._devices: dict[torch.device, DeviceMerger] = {}
+        self._lock = Lock()
 
     @property
     def group_names(self) -> Sequence[str]:
@@ -147,10 +153,22 @@ class RecipeMerger:
         return torch.empty(row.spec.shape, dtype=self._output(row.spec)) if given is None else given
 
     def _merge(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
+        rows, dtype = as_rows(out), self._output(row.spec)
         if self._original:
-            merge_as_original(row, values, as_rows(out), part)
-        else:
-            merge_rows(row, values, as_rows(out), self._output(row.spec), part)
+            merge_as_original(row, values, rows, part)
+            return
+        simple = single(row, values)
+        if simple is not None and out.is_cuda:
+            self._beside(out.device).merge(simple, rows, dtype, part)
+        elif simple is None or not merge_natively(simple, rows, dtype, part):
+            merge_rows(row, values, rows, dtype, part)
+
+    def _beside(self, device: torch.device) -> DeviceMerger:
+        with self._lock:
+            if device not in self._devices:
+                operands = [operand for row in self.plan.rows for operand in sources(row) or ()]
+                self._devices[device] = on_cuda(device, operands)
+            return self._devices[device]
 
     @cached_property
     def _resident(self) -> list[Row]:
