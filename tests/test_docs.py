@@ -245,11 +245,10 @@ def test_the_keys_of_the_result_are_all_described(finished: Path) -> None:
 def test_the_attributes_of_a_trial_are_all_described(finished: Path) -> None:
     storage = f"sqlite:///{(finished / 'runs' / 'demo' / 'study.db').as_posix()}"
     study = optuna.load_study(study_name="demo", storage=storage)
-    assert table_keys(FILES, "study.db") == {
-        *study.best_trial.user_attrs,
-        "parts",
-        "overall",
-    }  # of several benchmarks
+    of_several_benchmarks, of_failures = {"parts", "overall"}, {"failure"}
+    assert table_keys(FILES, "study.db") == (
+        set(study.best_trial.user_attrs) | of_several_benchmarks | of_failures
+    )
     text = FILES.read_text(encoding="utf-8")
     assert all(f"`{attribute}`" in text for attribute in study.user_attrs)
 
