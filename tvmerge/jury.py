@@ -21,6 +21,7 @@ from tvmerge.judging.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.readiness import check_ready
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
+from tvmerge.judging.tally import Tally
 from tvmerge.records import Answer, QuestionId
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Jury:
         benchmark: The benchmark, or several as one, with the references that the judges see.
         parts: Each benchmark's part in the objective.
         folders: Where the benchmarks lie.
+        specs: The judge, or the judges of a panel.
         judge: Who rates.
         ledger: What the judges took.
         baseline: Answers to compare with, by question, to be filled before the first judgment; None where
@@ -61,12 +63,19 @@ class Jury:
     benchmark: Benchmark
     parts: tuple[Part, ...]
     folders: tuple[Path, ...]
+    specs: tuple[JudgeSpec, ...]
     judge: Judge
     ledger: Ledger
     baseline: dict[QuestionId, Answer] | None
 
 
-def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path | None = None) -> Jury:
+def assemble(
+    config: JudgeConfig,
+    caches: Caches,
+    note: Note,
+    ledger_file: Path | None = None,
+    tally: Tally | None = None,
+) -> Jury:
     """The jury, ready to be asked.
 
     Args:
@@ -74,6 +83,7 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
         caches: Where paid replies are kept.
         note: Tells the user something in passing.
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
+        tally: Counts what the judges would send; with one they send nothing.
 
     Raises:
         UserError: The benchmark, a judge, a prompt or a key is missing or unsound.
@@ -88,8 +98,9 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
     if benchmark.without_reference:
         ids = ", ".join(map(str, benchmark.without_reference[:5]))
         note(f"{len(benchmark.without_reference)} questions are judged without a reference: {ids}")
-    for spec in specs:
-        check_ready(spec)
+    if tally is None:
+        for spec in specs:
+            check_ready(spec)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)
@@ -111,6 +122,7 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
             wait_for_quota=config.wait_for_quota,
             patience=config.judge_patience,
             reasks=config.judge_reasks,
+            tally=tally,
         )
         for spec in specs
     ]
@@ -121,6 +133,7 @@ def assemble(config: JudgeConfig, caches: Caches, note: Note, ledger_file: Path 
         benchmark=benchmark,
         parts=_parts(benchmarks, [weight for _, weight in named], scale if baseline is None else WIN_RATES),
         folders=tuple(b.folder for b in benchmarks),
+        specs=tuple(specs),
         judge=_watch_script(judge, config, benchmark, scale[0]),
         ledger=ledger,
         baseline=baseline,

@@ -8,6 +8,7 @@ from typing import TypedDict
 from tvmerge.cache import ContentCache
 from tvmerge.judging.budget import Budget
 from tvmerge.judging.ledger import Ledger
+from tvmerge.judging.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Conduct:
             renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.
         reasks: How often a reply without a rating is asked for again.
+        tally: Counts what would be sent, where nothing is to be sent.
     """
 
     cache: ContentCache | None = None
@@ -39,6 +41,7 @@ class Conduct:
     wait_for_quota: bool = False
     patience: float = 600.0
     reasks: int = 3
+    tally: Tally | None = None
 
 
 class ConductOptions(TypedDict, total=False):
@@ -54,3 +57,4 @@ class ConductOptions(TypedDict, total=False):
     wait_for_quota: bool
     patience: float
     reasks: int
+    tally: Tally | None

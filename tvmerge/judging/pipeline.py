@@ -5,6 +5,8 @@ cache and single flight -> re-asks -> budget -> concurrency -> storing -> retrie
 
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
+
+Where a run is only planned, a tally stands in the place of everything behind the cache.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from tvmerge.judging.limiter import DAY, LimitedChat, Limiter
 from tvmerge.judging.reask import ReaskingChat
 from tvmerge.judging.retry import RetryingChat
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.tally import TalliedChat
 from tvmerge.judging.timeout import TimeLimitedChat
 from tvmerge.judging.wire import WireChat
 
@@ -34,28 +37,40 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
         ConfigError: The budget limits the cost and the judge has no price.
     """
     ledger = conduct.ledger or Ledger()
-    prices = prices_of(spec)
-    if prices is None and conduct.budget is not None and conduct.budget.limits_cost:
+    if prices_of(spec) is None and conduct.budget is not None and conduct.budget.limits_cost:
         raise ConfigError(
             f"the judge '{spec.name}' has no price, so --max-cost cannot be kept: put price_input and "
             "price_output (USD per million tokens) into its judge file"
         )
+    store = None if conduct.cache is None else ReplyStore(conduct.cache)
+    tally = conduct.tally
+    if tally is not None:
+        chat: ChatModel = TalliedChat(provider, tally, spec.name)
+    else:
+        chat = _paid(provider, spec, conduct, ledger, store)
+    if store is None:
+        return chat
+    hit = ledger.hit if tally is None else tally.stored
+    return CachedChat(chat, store, on_hit=lambda request, reply: hit(spec.name))
+
+
+def _paid(
+    provider: ChatModel, spec: JudgeSpec, conduct: Conduct, ledger: Ledger, store: ReplyStore | None
+) -> ChatModel:
+    """`provider` with everything around it that is asked on a miss."""
+    prices = prices_of(spec)
     gate = Gate(_places(spec, conduct))
     chat: ChatModel = TimeLimitedChat(provider, spec.timeout)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = WireChat(chat)
     chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
     chat = RetryingChat(chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota)
-    store = None if conduct.cache is None else ReplyStore(conduct.cache)
     if store is not None:
         chat = StoringChat(chat, store)
     chat = GatedChat(chat, gate)
     if conduct.budget is not None:
         chat = BudgetedChat(chat, conduct.budget, prices)
-    chat = ReaskingChat(chat, reasks=conduct.reasks)
-    if store is None:
-        return chat
-    return CachedChat(chat, store, on_hit=lambda request, reply: ledger.hit(spec.name))
+    return ReaskingChat(chat, reasks=conduct.reasks)
 
 
 def prices_of(spec: JudgeSpec) -> Prices | None:
