@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 from tvmerge.caches import Caches
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
-from tvmerge.evaluation.statistics import by_category, by_turn, coverage, estimate
+from tvmerge.evaluation.statistics import by_category, by_turn, commonest_fault, coverage, estimate
 from tvmerge.judging.panel import agreement
 from tvmerge.jury import Note, assemble
 from tvmerge.ratings import Ratings, all_rated
-from tvmerge.records import Answer, Judgment, Question, QuestionId, Unscored
+from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.judged import JudgedAnswers, JudgedModel
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ async def judge_answers(
         ),
         usage=tuple(row.as_json() for row in jury.ledger.usage()),
         agreement=None if found is None else found.as_json(),
-        commonest_fault=_commonest_fault(judged),
+        commonest_fault=commonest_fault(judgment for row in judged for judgment in row),
     )
 
 
@@ -120,11 +119,6 @@ def _compared(
             f"({', '.join(lacking[:5])}); add their answers"
         )
     return found
-
-
-def _commonest_fault(judged: Sequence[Sequence[Judgment]]) -> str:
-    reasons = Counter(item.reason for row in judged for item in row if isinstance(item, Unscored))
-    return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def _check_names(models: Sequence[ModelAnswers]) -> None:

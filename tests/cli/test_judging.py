@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.trial import FrozenTrial
 
-from tests.servers.http import Request
-from tests.servers.openai_server import OpenAIServer
+from tests.servers.http import Request, Response
+from tests.servers.openai_server import OpenAIServer, error, user_prompt
 from tvmerge.assets import bundled_root
 from tvmerge.cache import ContentCache
 from tvmerge.cli.app import run
@@ -229,6 +233,66 @@ def test_a_budget_ends_a_run_cleanly_and_a_larger_one_goes_on(
         assert usage["cache_hits"] > 0
         assert "calls" in capsys.readouterr().out
         assert run([*flags, "--max-cost=0"]) == 0  # all is cached: nothing more is spent
+
+
+def optimize(bench: Path, models: Path, folder: Path, server: OpenAIServer, *more: str) -> int:
+    """A search of three trials with a judge on `server`."""
+    flags = [f"--bench-name={bench}", "--judge=gpt-4o", f"--judge-base-url={server.base_url}"]
+    flags += [f"--{role}-model={models / role}" for role in ("target", "base", "tuned")]
+    size = ("--n-trials=3", "--max-new-tokens=8", "--holdout=0")
+    return run(["optimize", *flags, *size, f"--run-dir={folder}", "--study-name=s", *more])
+
+
+def posts(server: OpenAIServer) -> list[str]:
+    """What the judge was asked."""
+    return [user_prompt(request) for request in server.requests if request.method == "POST"]
+
+
+def trials_of(folder: Path) -> list[FrozenTrial]:
+    return optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 'study.db'}").trials
+
+
+def test_an_outage_stops_a_run_that_goes_on_when_the_judge_is_back(
+    bench: Path,
+    demo_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    more = ("--judge-patience=0", "--parallel=4")
+    with OpenAIServer() as server:
+        assert optimize(bench, demo_models, tmp_path / "whole", server, *more) == 0
+        paid = posts(server)
+    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "empty"))
+
+    up: Iterator[bool] = itertools.chain([True] * 20, itertools.repeat(False))
+
+    def fails(request: Request, number: int) -> Response | None:
+        return None if next(up) else error(503, "down for maintenance")
+
+    capsys.readouterr()
+    with OpenAIServer(script=fails) as server:
+        assert optimize(bench, demo_models, tmp_path / "cut", server, *more) == 2
+        said = capsys.readouterr().err
+        assert "error: the judge's provider has failed for 0 s (HTTP 503: down for maintenance)" in said
+        assert [trial.state.name for trial in trials_of(tmp_path / "cut")] == ["COMPLETE", "RUNNING"]
+        kept = posts(server)[:20]
+        failed = len(posts(server)) - len(kept)
+        up = itertools.repeat(True)
+        assert optimize(bench, demo_models, tmp_path / "cut", server, *more) == 0
+        assert sorted(kept + posts(server)[20 + failed :]) == sorted(paid)
+    cut, whole = trials_of(tmp_path / "cut"), trials_of(tmp_path / "whole")
+    assert [(t.params, t.values) for t in cut] == [(t.params, t.values) for t in whole]
+
+
+def test_a_trial_that_fails_for_want_of_ratings_says_why(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
+        assert optimize(bench, demo_models, tmp_path / "run", server, "--judge-reasks=0") == 2
+    why = "0% of the judgments gave a rating; the commonest reason: no [[rating]] in the reply"
+    assert f"trial 0 failed: {why}" in capsys.readouterr().err
+    assert {trial.user_attrs["failure"] for trial in trials_of(tmp_path / "run")} == {why}
 
 
 def test_a_run_compares_with_the_untouched_target(bench: Path, demo_models: Path, tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.evaluation.statistics import by_category, by_turn, coverage, estimate, paired_interval
+from tvmerge.evaluation.statistics import (
+    by_category,
+    by_turn,
+    commonest_fault,
+    coverage,
+    estimate,
+    paired_interval,
+    shortfall,
+)
 from tvmerge.records import Judgment, Question, Unscored, Verdict
 
 RATING = st.integers(1, 10).map(float)
@@ -28,8 +36,8 @@ def verdicts(clusters: Sequence[Sequence[float]]) -> list[Judgment]:
     ]
 
 
-def unscored(question_id: int, turn: int = 1) -> Judgment:
-    return Unscored(question_id, turn, "j", "p", "no rating")
+def unscored(question_id: int, turn: int = 1, reason: str = "no rating") -> Judgment:
+    return Unscored(question_id, turn, "j", "p", reason)
 
 
 @given(CLUSTERS)
@@ -198,3 +206,21 @@ def _simulate(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]
 def _true_difference() -> float:
     a, b = _simulate(np.random.default_rng(6), 400_000)
     return float(a.mean() - b.mean())
+
+
+def test_the_commonest_fault_is_the_first_of_equals_and_empty_without_one() -> None:
+    faults = [unscored(n, reason=reason) for n, reason in enumerate(["cut off", "empty", "empty", "cut off"])]
+    assert commonest_fault([*verdicts([[5]]), *faults]) == "cut off"
+    assert commonest_fault([*faults, unscored(9, reason="empty")]) == "empty"
+    assert commonest_fault(verdicts([[5, 6]])) == ""
+
+
+def test_too_few_ratings_are_a_shortfall_that_says_why() -> None:
+    judgments = [*verdicts([[5, 6]]), unscored(1), unscored(2)]
+    assert shortfall(judgments, 0.5) == ""
+    assert shortfall(judgments, 0.51) == "50% of the judgments gave a rating; the commonest reason: no rating"
+
+
+@pytest.mark.parametrize(("judgments", "reason"), [([], "nothing was judged"), ([unscored(1)], "no rating")])
+def test_no_rating_at_all_is_always_a_shortfall(judgments: list[Judgment], reason: str) -> None:
+    assert shortfall(judgments, 0) == f"0% of the judgments gave a rating; the commonest reason: {reason}"

@@ -111,6 +111,14 @@ def test_failed_trials_are_told_and_counted() -> None:
     assert "trial 2: failed, 2 failed so far" in written[-1]
 
 
+def test_why_a_trial_failed_stays_on_the_screen() -> None:
+    stream = io.StringIO()
+    with Progress(stream=stream) as progress:
+        progress.search_started(50)
+        progress.trial_told(Trial(0, Recipe(), state="FAIL", attrs={"failure": "0% gave a rating"}), None)
+    assert "trial 0 failed: 0% gave a rating\n" in stream.getvalue()
+
+
 def test_a_resumed_search_counts_on_and_paces_by_its_own_trials() -> None:
     written = lines([5.0] + [4.0] * 9, done=90)
     assert written[0] == "search 90/100  resumed"

@@ -99,6 +99,13 @@ def test_failed_trials_are_counted() -> None:
     assert "3 of 40 trials failed" in remarks(results.simple())[-1]
 
 
+def test_the_first_failed_trial_says_why_it_failed() -> None:
+    result = results.simple()
+    why = [replace(t, attrs={"failure": "no rating"}) if t.state == "FAIL" else t for t in result.trials]
+    first = next(trial.number for trial in why if trial.state == "FAIL")
+    assert remarks(replace(result, trials=tuple(why)))[-1] == f"Trial {first}: no rating."
+
+
 def test_an_english_benchmark_has_no_share_of_japanese() -> None:
     asked = replace(results.question(1), turns=("Name a colour.", "Why?"))
     found = traits([results.sample(asked, [7, 7], text="Blue.")])

@@ -8,11 +8,12 @@ judgment without a rating lowers the coverage and enters no mean.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeVar
 
-from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
+from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Unscored, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +50,29 @@ def coverage(judgments: Sequence[Judgment]) -> float:
     if not judgments:
         return 0.0
     return sum(isinstance(judgment, Verdict) for judgment in judgments) / len(judgments)
+
+
+def commonest_fault(judgments: Iterable[Judgment]) -> str:
+    """Why most of what was not rated was not, the first of equals; an empty string where all was."""
+    reasons = Counter(judgment.reason for judgment in judgments if isinstance(judgment, Unscored))
+    return reasons.most_common(1)[0][0] if reasons else ""
+
+
+def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
+    """Why a mean of `judgments` would say too little, or an empty string where it would not.
+
+    Args:
+        judgments: All judgments of a candidate, with a rating or without.
+        min_coverage: The share that must have one, in [0, 1].
+
+    Returns:
+        The share and the commonest fault, in a sentence without its full stop.
+    """
+    covered = coverage(judgments)
+    if covered > 0 and covered >= min_coverage:
+        return ""
+    fault = commonest_fault(judgments) or "nothing was judged"
+    return f"{covered:.0%} of the judgments gave a rating; the commonest reason: {fault}"
 
 
 def by_turn(judgments: Iterable[Judgment]) -> dict[int, Estimate]:
