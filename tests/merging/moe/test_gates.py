@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from transformers import AutoModelForCausalLM
 
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
+from tvmerge.cache import ContentCache
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.moe.gates import make_gates
+from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.moe.gates import draw_gates, hidden_gates
 from tvmerge.merging.request import ExpertPrompts, Gate, MixtureSettings
 
 _SHAPE = (3, 4, 1024)
 
 
 def _gates(gate: Gate, seed: int = 0) -> torch.Tensor:
-    return make_gates(MixtureSettings(gate=gate, seed=seed), Path(), shape=_SHAPE, spread=0.02)
+    return draw_gates(MixtureSettings(gate=gate, seed=seed), shape=_SHAPE, spread=0.02)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +71,7 @@ def test_hidden_gates_point_from_negative_to_positive_prompts_in_what_the_router
         ExpertPrompts(positive=("w3", "w5"), negative=("w7",)),
         ExpertPrompts(positive=("w9",)),
     )
-    settings = MixtureSettings(gate="hidden", prompts=prompts)
-    gates = make_gates(settings, folder, shape=(2, 2, 32), spread=0.02)
+    gates = hidden_gates(Checkpoint(folder), prompts)
     state = {token: _router_inputs(folder, [token]) for token in (3, 5, 7, 9)}
     expected = torch.stack([(state[3] + state[5]) / 2 - state[7], state[9]], dim=1)
     expected /= expected.norm(dim=-1, keepdim=True)
@@ -77,26 +79,43 @@ def test_hidden_gates_point_from_negative_to_positive_prompts_in_what_the_router
 
 
 def test_the_last_token_of_a_prompt_decides_in_the_light_of_those_before(folder: Path) -> None:
-    settings = MixtureSettings(gate="hidden", prompts=(ExpertPrompts(positive=("w3 w4 w5",)),) * 2)
-    gates = make_gates(settings, folder, shape=(2, 2, 32), spread=0.02)
+    gates = hidden_gates(Checkpoint(folder), (ExpertPrompts(positive=("w3 w4 w5",)),) * 2)
     assert torch.equal(gates[:, 0], gates[:, 1])
-    other = make_gates(
-        MixtureSettings(gate="hidden", prompts=(ExpertPrompts(positive=("w9 w4 w5",)),) * 2),
-        folder,
-        shape=(2, 2, 32),
-        spread=0.02,
-    )
+    other = hidden_gates(Checkpoint(folder), (ExpertPrompts(positive=("w9 w4 w5",)),) * 2)
     assert not torch.equal(gates, other)
 
 
+class _Counting(ContentCache):
+    """A cache that counts what is put into it."""
+
+    puts = 0
+
+    def put(self, key: str, value: object) -> None:
+        self.puts += "float32" in repr(value)
+        super().put(key, value)
+
+
+def test_hidden_gates_are_measured_once_for_a_model_and_its_prompts(folder: Path, tmp_path: Path) -> None:
+    cache = _Counting(tmp_path / "cache")
+    prompts = (ExpertPrompts(positive=("w3",)), ExpertPrompts(positive=("w5",)))
+    first, again = (hidden_gates(Checkpoint(folder, digest_cache=cache), prompts) for _ in range(2))
+    assert torch.equal(first, again)
+    assert first.dtype == again.dtype
+    assert cache.puts == 1
+    other = hidden_gates(Checkpoint(folder, digest_cache=cache), prompts[::-1])
+    assert torch.equal(other, first.flip(1))
+    assert cache.puts == 2
+    cache.close()
+
+
 def test_a_prompt_without_a_token_is_refused(folder: Path) -> None:
-    settings = MixtureSettings(gate="hidden", prompts=(ExpertPrompts(positive=("",)),) * 2)
     with pytest.raises(CheckpointError, match="the prompt '' has no token"):
-        make_gates(settings, folder, shape=(2, 2, 32), spread=0.02)
+        hidden_gates(Checkpoint(folder), (ExpertPrompts(positive=("",)),) * 2)
 
 
-def test_a_model_that_cannot_run_is_named(tmp_path: Path) -> None:
-    settings = MixtureSettings(gate="hidden", prompts=(ExpertPrompts(positive=("w3",)),) * 2)
-    (tmp_path / "empty").mkdir()
+def test_a_model_that_cannot_run_is_named(folder: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    shutil.copytree(folder, empty)
+    (empty / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match="empty: gate hidden has to run it and cannot"):
-        make_gates(settings, tmp_path / "empty", shape=(2, 2, 32), spread=0.02)
+        hidden_gates(Checkpoint(empty), (ExpertPrompts(positive=("w3",)),) * 2)

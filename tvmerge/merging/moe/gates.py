@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tvmerge.canonical import digest
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.request import ExpertPrompts, MixtureSettings
 
 
-def make_gates(
-    settings: MixtureSettings, folder: Path, *, shape: tuple[int, int, int], spread: float
-) -> torch.Tensor:
-    """The routers of all layers.
+def draw_gates(settings: MixtureSettings, *, shape: tuple[int, int, int], spread: float) -> torch.Tensor:
+    """Routers of all layers that ask no model: random, uniform or zeros.
 
     Args:
-        settings: Which kind, and the seed of random ones.
-        folder: The dense model that gives attention and tokenizer; used by `hidden` alone.
+        settings: Which kind, and the seed.
         shape: Layers, experts, hidden size.
         spread: Standard deviation of `random`: the family's own for new weights. With 1, as mergekit draws
             them, 95% of the tokens are routed by a coin whose sides nobody chose.
@@ -34,13 +35,40 @@ def make_gates(
     if settings.gate == "uniform":
         bound = 1 / math.sqrt(shape[2])  # what torch gives a new linear layer
         return torch.rand(shape, generator=generator).mul_(2 * bound).sub_(bound)
-    if settings.gate == "zeros":
-        return torch.zeros(shape)
-    return _hidden_gates(folder, settings.prompts)
+    return torch.zeros(shape)
+
+
+def hidden_gates(donor: Checkpoint, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
+    """Routers of all layers that point where prompts say, from the model's cache where it has them.
+
+    Every process of a run opens the models anew, and all of them must have the same routers, whose last bits
+    depend on how many threads a processor has.
+
+    Args:
+        donor: The dense model that gives attention and tokenizer.
+        prompts: What each expert is for.
+
+    Returns:
+        Float32: layers, experts, hidden size.
+
+    Raises:
+        CheckpointError: The model cannot be run, or a prompt has no token.
+    """
+    cache = donor.digest_cache
+    if cache is None:
+        return _measure(donor.folder, prompts)
+    key = digest(["hidden-gates", donor.digest, [asdict(expert) for expert in prompts]])
+    if (known := cache.get(key)) is not None:
+        values = bytearray(base64.b64decode(known["float32"]))
+        return torch.frombuffer(values, dtype=torch.float32).view(known["shape"])
+    gates = _measure(donor.folder, prompts)
+    text = base64.b64encode(gates.numpy().tobytes()).decode()
+    cache.put(key, {"shape": list(gates.shape), "float32": text})
+    return gates
 
 
 @torch.inference_mode()
-def _hidden_gates(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
+def _measure(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
     """Directions in which the positive prompts of an expert differ from its negative ones, of length 1.
 
     Measured on what the router sees: the normed input of the MLP, at the last token of a prompt.

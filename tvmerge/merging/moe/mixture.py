@@ -18,7 +18,7 @@ from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures, complete
 from tvmerge.merging.dtypes import torch_dtype
 from tvmerge.merging.moe.config import mixture_config
-from tvmerge.merging.moe.gates import make_gates
+from tvmerge.merging.moe.gates import draw_gates, hidden_gates
 from tvmerge.merging.moe.layouts import Layout, layout_for
 from tvmerge.merging.plan import Row
 from tvmerge.merging.request import MergeRequest
@@ -126,8 +126,11 @@ def _inverse(checkpoint: Checkpoint) -> dict[str, str]:
 
 def _gates(layout: Layout, donor: Checkpoint, experts: int, request: MergeRequest) -> dict[str, torch.Tensor]:
     config = _dense_config(donor)
-    shape = (donor.structure.layers, experts, config.hidden_size)
-    gates = make_gates(request.mixture, donor.folder, shape=shape, spread=config.initializer_range)
+    if request.mixture.gate == "hidden":
+        gates = hidden_gates(donor, request.mixture.prompts)
+    else:
+        shape = (donor.structure.layers, experts, config.hidden_size)
+        gates = draw_gates(request.mixture, shape=shape, spread=config.initializer_range)
     spec = next(iter(donor.specs.values()))
     dtype = getattr(torch, request.dtype) if request.dtype else torch_dtype(spec.dtype)
     prefix = f"{donor.structure.prefix}.layers"
