@@ -41,7 +41,11 @@ ALLOWED = {
     "models": LEAVES | {"caches", "config", "merging"},
     "engines": LEAVES | STAGES | {"config", "caches", "models"},
     "writing": LEAVES | {"merging"},
-    "build": LEAVES | STAGES | {"config", "caches", "jury", "models", "engines", "orchestrator", "trials"},
+    "placing": LEAVES | {"config", "engines", "generation", "merging", "models"},
+    "groundwork": LEAVES | STAGES | {"config", "caches", "jury", "models", "placing"},
+    "build": LEAVES
+    | STAGES
+    | {"config", "caches", "jury", "models", "engines", "placing", "groundwork", "orchestrator", "trials"},
     "run": LEAVES
     | STAGES
     | {"config", "caches", "jury", "orchestrator", "trials", "build", "confirmation", "writing", "report"},

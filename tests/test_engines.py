@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.generation.models import answers_of, demo_questions, open_demo_engine, uniform
 from tests.generation.studies import GREEDY, run_study
@@ -53,6 +56,23 @@ def test_other_files_under_the_same_name_are_refused(config: MergeConfig, models
         EngineSettings(merge=config, fingerprint=other).entry().call()
 
 
+def test_weights_are_read_for_nan_once_in_a_run(
+    config: MergeConfig, demo_models: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(demo_models, tmp_path / "models")
+    file = tmp_path / "models" / "tuned" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.norm.weight"][0] = torch.nan
+    save_file(tensors, file, metadata={"format": "pt"})
+    spoiled = replace(config, tuned_model=str(tmp_path / "models" / "tuned"))
+    with pytest.raises(CheckpointError, match="NaN"):
+        EngineSettings(merge=spoiled).entry().call()
+    # Whoever gives a fingerprint has read the very same files.
+    with closing(Caches()) as caches:
+        fingerprint = open_models(spoiled, caches, verify=False).fingerprint
+    EngineSettings(merge=spoiled, fingerprint=fingerprint).entry().call()
+
+
 def test_the_workers_of_vllm_get_what_the_merger_yields(config: MergeConfig, models: Merge) -> None:
     recipe = uniform(models, 0.7)
     found = dict(open_merger(**asdict(EngineSettings(merge=config))).merge(recipe))
@@ -73,7 +93,8 @@ async def test_a_study_on_two_processes_ends_with_the_table_of_one_engine(
     (tmp_path / "one").mkdir()
     expected = await run_study(tmp_path / "one", models.group_names, single)
     await single.close()
-    starts = process_starts(EngineSettings(merge=config, fingerprint=models.fingerprint), ["cpu", "cpu"])
+    settings = EngineSettings(merge=config, fingerprint=models.fingerprint)
+    starts = process_starts(settings, [("cpu",), ("cpu",)])
     assert list(starts) == ["cpu (1)", "cpu (2)"]
     pool = EnginePool(starts)
     (tmp_path / "two").mkdir()

@@ -6,6 +6,7 @@ with another model: the fingerprint of the sources travels along and is compared
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.errors import CheckpointError
 from tvmerge.generation.entry import Entry
 from tvmerge.models import open_models
 from tvmerge.records import Recipe
@@ -58,25 +59,32 @@ class EngineSettings:
         return Entry("tvmerge.engines:open_engine", asdict(self))
 
 
-def process_starts(settings: EngineSettings, devices: Sequence[str]) -> dict[str, Start]:
-    """How to start an engine on each device, in a process of its own, for an `EnginePool`.
+def process_starts(settings: EngineSettings, places: Sequence[Sequence[str]]) -> dict[str, Start]:
+    """How to start an engine on each place, in a process of its own, for an `EnginePool`.
 
     Args:
         settings: The engine; its device is replaced.
-        devices: `cpu`, `cuda:0`, ...; a device named twice gets two engines.
+        places: The devices of each engine, `cpu` or `cuda:0`, ...; a place named twice gets two engines.
     """
     from tvmerge.generation.process_engine import ProcessEngine
 
     starts: dict[str, Start] = {}
-    for number, device in enumerate(devices):
-        name = device if devices.count(device) == 1 else f"{device} ({number + 1})"
-        gpu = device.partition(":")[2] or "0"
-        # A process that sees one GPU calls it cuda:0, and whatever engine it holds takes that one.
-        local, environment = ("cuda:0", {"CUDA_VISIBLE_DEVICES": gpu}) if device != "cpu" else (device, {})
-        plain = {**asdict(settings), "device": local}
-        entry = Entry("tvmerge.engines:open_engine", plain)
+    for number, place in enumerate(places):
+        name = "+".join(place)
+        if places.count(place) > 1:
+            name += f" ({number + 1})"
+        # A process that sees its own GPUs only calls the first cuda:0, and its engine takes what it sees.
+        local, environment = ("cpu", {}) if "cpu" in place else ("cuda:0", visible(place))
+        entry = Entry("tvmerge.engines:open_engine", {**asdict(settings), "device": local})
         starts[name] = partial(ProcessEngine.start, entry, environment)
     return starts
+
+
+def visible(place: Sequence[str]) -> dict[str, str]:
+    """The environment of a process that sees these GPUs alone; numbers count what this process sees."""
+    seen = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    numbers = [device.partition(":")[2] for device in place]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(seen[int(n)] if seen else n for n in numbers)}
 
 
 def open_engine(merge: Mapping[str, Any], **settings: Any) -> Engine:
@@ -124,8 +132,6 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
 
 
 def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Engine:
-    if models.mixture_config is not None:
-        raise ConfigError("a mixture of experts runs on --engine transformers, not on vllm")
     from tvmerge.generation.vllm_engine import VllmEngine
 
     return VllmEngine(
@@ -162,7 +168,8 @@ class MergerForVllm:
 
 def _open(wanted: EngineSettings) -> Merge:
     with closing(Caches()) as caches:
-        models = open_models(wanted.merge, caches)
+        # Where the fingerprint says that these are the run's own files, they were read for NaN already.
+        models = open_models(wanted.merge, caches, verify=not wanted.fingerprint)
         differing = [
             name for name, value in wanted.fingerprint.items() if models.fingerprint.get(name) != value
         ]

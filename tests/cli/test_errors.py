@@ -74,6 +74,8 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
         (["--no-such-flag=1"], "no-such-flag"),
         (["--chat-template=no-such-template"], "chat template no-such-template cannot be read"),
         (["--storage=sqlite:////proc/no/study.db"], "storage"),
+        (["--engine=vllm"], r"tvmerge\[vllm\]"),
+        (["--tensor-parallel=2"], "--tensor-parallel is for --engine vllm, and this run uses transformers"),
         (["--config=no-such.toml"], "no-such.toml: cannot be read"),
     ],
 )
@@ -83,6 +85,21 @@ def test_a_wrong_flag_is_named(
     error = fails(flags(models, *more), capsys)
     assert re.search(expected, error), error
     assert not (models / "run" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("[temperature]\nwrting = 0.5", "no question is of the category 'wrting'; there are: .*"),
+        ("[temperature]\ndefault = -1", "temperature of default must be a number of at least 0, got -1"),
+        ("[vllm]\nmodel = 'x'", "vllm: 'model' is settled by tvmerge; give --target-model instead"),
+    ],
+)
+def test_a_wrong_table_is_named(
+    models: Path, table: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (models / "run.toml").write_text(table, encoding="utf-8")
+    assert re.search(expected, fails(flags(models, f"--config={models / 'run.toml'}"), capsys))
 
 
 def test_a_missing_key_is_named_before_any_model_is_opened(

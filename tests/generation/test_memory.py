@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 from tvmerge.errors import CheckpointError
-from tvmerge.generation.memory import Footprint, footprint, free_memory, ran_out
+from tvmerge.generation.memory import Footprint, Load, footprint, free_memory, ran_out
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -24,17 +24,55 @@ def test_the_estimate_is_what_the_model_and_its_cache_take(demo_models: Path, dt
     assert found == Footprint(sum(p.nbytes for p in model.parameters()), kept // 21)
 
 
+GIB = 2**30
+
+
+def load(dtype: torch.dtype = torch.bfloat16, device: str = "cuda:1", **more: int) -> Load:
+    given = {"free": 24 * GIB, "weights": 30 * GIB, **more}
+    needed = Footprint(given.pop("weights"), token=2**20)
+    return Load("big", dtype, device, needed=needed, **given)
+
+
 def test_a_model_too_large_is_refused_with_the_estimate_and_what_would_fit() -> None:
-    needed = Footprint(weights=30 * 2**30, token=2**20)
-    with pytest.raises(CheckpointError, match=r"big needs about 30\.0 GiB .* has 23\.5 GiB free; take"):
-        needed.check("big", "cuda:1", int(23.5 * 2**30))
-    needed.check("big", "cuda:1", 31 * 2**30)
+    message = (
+        r"^big needs about 30\.0 GiB on cuda:1 \(a model of 30\.0 GiB in bfloat16\), where 24\.0 GiB are "
+    )
+    with pytest.raises(CheckpointError, match=message + r"free; what would fit: a model of up to 13 billion"):
+        load().check()
+    load(free=31 * GIB).check()
+
+
+@pytest.mark.parametrize(
+    ("found", "fitting"),
+    [
+        (load(torch.float32), "--dtype bfloat16, a model of up to 6.4 billion"),
+        (load(torch.float32, "cpu"), "fit: a model of up to 6.4 billion"),
+        (load(torch.float32, weights=50 * GIB), "fit: a model of up to 6.4 billion"),
+        (load(weights=7 * GIB, engines=4), "3 of them (--engines, --devices), a model of up to 3.2 billion"),
+        (load(weights=20 * GIB, judge=9 * GIB), "a judge elsewhere, a model of up to 8.1 billion"),
+    ],
+)
+def test_what_would_fit_fits(found: Load, fitting: str) -> None:
+    with pytest.raises(CheckpointError) as refused:
+        found.check()
+    assert fitting in str(refused.value)
+
+
+def test_the_estimate_is_a_line_for_people() -> None:
+    found = load(weights=3 * GIB, engines=2, judge=GIB // 20)
+    assert str(found) == (
+        "memory of cuda:1: 2 models of 3.0 GiB in bfloat16 and a judge of 51.2 MiB; 24.0 GiB free"
+    )
 
 
 def test_a_batch_takes_what_the_weights_leave() -> None:
-    needed = Footprint(weights=3 * 2**30, token=2**20)
-    assert needed.tokens(4 * 2**30) == 1024
-    assert needed.tokens(3 * 2**30) == 1
+    assert load(weights=3 * GIB, free=4 * GIB).tokens == 1024
+    assert load(weights=GIB, free=4 * GIB, engines=2, judge=GIB).tokens == 512
+    assert load(weights=3 * GIB, free=3 * GIB).tokens == 1
+
+
+def test_devices_that_share_a_model_share_its_weights() -> None:
+    assert Footprint(10, 4).shared(4) == Footprint(3, 1)
 
 
 def test_the_free_memory_of_this_machine_is_known() -> None:

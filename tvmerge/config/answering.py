@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tvmerge.config.option import option
 from tvmerge.errors import ConfigError
@@ -18,8 +21,22 @@ class AnswerConfig:
     max_new_tokens: int = option(int, "The most tokens an answer may have.", 512)
     chat_template: str | None = option(str, "Chat template (Jinja file) instead of the target's own.", None)
     truncate: bool = option(bool, "Cut conversations that do not fit the context, from their start.", False)
-    batch_tokens: int = option(int, "Token budget of a generation batch.", 16384)
-    engine: str = option(str, "What the models run on; auto: transformers.", "auto", choices=ENGINES)
+    batch_tokens: int = option(int, "Token budget of a generation batch.", 32768)
+    temperature: Mapping[str, Any] | None = option(
+        dict,
+        "Sampling temperature by category, over the benchmark's; `default` for all that are not named here.",
+        None,
+    )
+    engine: str = option(
+        str,
+        "What the models run on; auto: vLLM on GPUs where a tested release is installed, else transformers.",
+        "auto",
+        choices=ENGINES,
+    )
+    tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1)
+    vllm: Mapping[str, Any] | None = option(
+        dict, "Further arguments of vLLM's engine: max_model_len, gpu_memory_utilization, ...", None
+    )
     engines: int = option(int, "Models answering at once; more than one run in processes of their own.", 1)
     devices: tuple[str, ...] = option(
         str, "Devices of the engines, such as cuda:0,cuda:1; default: --device for each.", (), many=True
@@ -29,6 +46,9 @@ class AnswerConfig:
     ray_address: str | None = option(str, "Address of the Ray cluster; default: one of this machine.", None)
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "batch_tokens", "engines"):
+        for name in ("max_new_tokens", "batch_tokens", "engines", "tensor_parallel"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for category, value in (self.temperature or {}).items():
+            if type(value) not in {int, float} or not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"temperature of {category} must be a number of at least 0, got {value!r}")

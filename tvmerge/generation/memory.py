@@ -26,21 +26,76 @@ class Footprint:
     weights: int
     token: int
 
-    def check(self, name: str, device: str, free: int) -> None:
-        """See that the weights fit into `free` bytes.
+    def shared(self, devices: int) -> Footprint:
+        """What each of several devices needs that share the model."""
+        return Footprint(-(-self.weights // devices), -(-self.token // devices))
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run puts on a device, and what is free there before it does.
+
+    Attributes:
+        model: Name of the model, for messages.
+        dtype: What it computes in.
+        device: Where.
+        free: Bytes free.
+        needed: What one engine needs.
+        engines: How many engines share the device.
+        judge: Bytes of a judge that is loaded there too.
+    """
+
+    model: str
+    dtype: torch.dtype
+    device: str
+    free: int
+    needed: Footprint
+    engines: int = 1
+    judge: int = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes of all weights."""
+        return self.engines * self.needed.weights + self.judge
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a batch of each engine that fit beside the weights; at least 1."""
+        return max(1, (self.free - self.total) // (self.engines * max(1, self.needed.token)))
+
+    def __str__(self) -> str:
+        """The estimate in a line."""
+        return f"memory of {self.device}: {self._parts()}; {gib(self.free)} free"
+
+    def check(self) -> None:
+        """See that everything fits.
 
         Raises:
-            CheckpointError: They do not; says what would fit.
+            CheckpointError: It does not; says what would.
         """
-        if self.weights > free:
+        if self.total > self.free:
             raise CheckpointError(
-                f"{name} needs about {gib(self.weights)} for its weights and {device} has {gib(free)} free; "
-                "take a smaller --dtype, a smaller model or another --device"
+                f"{self.model} needs about {gib(self.total)} on {self.device} ({self._parts()}), where "
+                f"{gib(self.free)} are free; what would fit: {', '.join(self._fitting())}"
             )
 
-    def tokens(self, free: int) -> int:
-        """Tokens of a batch that fit beside the weights, by their keys and values; at least 1."""
-        return max(1, (free - self.weights) // max(1, self.token))
+    def _parts(self) -> str:
+        engines = "a model" if self.engines == 1 else f"{self.engines} models"
+        judge = f" and a judge of {gib(self.judge)}" if self.judge else ""
+        return f"{engines} of {gib(self.needed.weights)} in {str(self.dtype).removeprefix('torch.')}{judge}"
+
+    def _fitting(self) -> list[str]:
+        """What the user could change, each enough by itself."""
+        room = max(0, self.free - self.judge)
+        found = []
+        if fewer := room // max(1, self.needed.weights):
+            found.append(f"{fewer} of them (--engines, --devices)")
+        if self.device != "cpu" and self.dtype.itemsize == 4 and self.total + self.judge <= 2 * self.free:
+            found.append("--dtype bfloat16")
+        if self.judge and self.total - self.judge <= self.free:
+            found.append("a judge elsewhere")
+        largest = room / self.engines / self.dtype.itemsize / 1e9
+        return [*found, f"a model of up to {largest:.2g} billion parameters, another --device"]
 
 
 def footprint(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> Footprint:
@@ -80,4 +135,4 @@ def ran_out(error: BaseException) -> bool:
 
 def gib(size: int) -> str:
     """A size in words."""
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 // 10 else f"{size / 2**20:.1f} MiB"

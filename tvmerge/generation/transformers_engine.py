@@ -22,7 +22,7 @@ from tvmerge.generation.conversation import Conversation, Prompt, conversations
 from tvmerge.generation.decoding import Row, decode
 from tvmerge.generation.endings import end_tokens
 from tvmerge.generation.likelihood import by_context, log_likelihoods
-from tvmerge.generation.memory import footprint, free_memory, ran_out
+from tvmerge.generation.memory import Load, footprint, free_memory, ran_out
 from tvmerge.generation.sampling import answer_seed
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
@@ -79,7 +79,7 @@ class TransformersEngine:
         self._dtype = dtype
         self._budget = batch_tokens
         self._trust_remote_code = trust_remote_code
-        self._config = _read_config(folder, trust_remote_code=trust_remote_code)
+        self._config = read_config(folder, trust_remote_code=trust_remote_code)
         self._context: int | None = getattr(self._config.get_text_config(), "max_position_embeddings", None)
         self._model: Any = None
         self._halted = threading.Event()
@@ -182,9 +182,10 @@ class TransformersEngine:
         free = free_memory(self._device)
         if free is not None:
             needed = footprint(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
-            needed.check(self._folder.name, self._device, free)
+            load = Load(self._folder.name, self._dtype, self._device, free, needed)
+            load.check()
             # Estimated, since a system that is out of memory kills the process instead of saying so.
-            self._budget = min(self._budget, needed.tokens(free))
+            self._budget = min(self._budget, load.tokens)
         try:
             model = self._new_model() if self._new_model is not None else self._from_folder()
         except (OSError, ValueError, RuntimeError) as error:
@@ -249,7 +250,12 @@ class TransformersEngine:
         return {index: found for (index, _), found in zip(places, rated, strict=True)}
 
 
-def _read_config(folder: Path, *, trust_remote_code: bool) -> Any:
+def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
+    """A model's configuration, as transformers reads it.
+
+    Raises:
+        CheckpointError: It cannot.
+    """
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:

@@ -7,8 +7,9 @@ right one.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
-from tvmerge.errors import ConfigError, MissingExtraError
+from tvmerge.errors import ConfigError, MissingExtraError, UserError
 
 TESTED = ("0.32",)
 """Releases that the contract tests have passed with."""
@@ -36,6 +37,26 @@ def check_version() -> str:
             "or give --engine transformers"
         )
     return found
+
+
+def check_installed() -> None:
+    """See that there is a vLLM, without the seconds that it takes to import it.
+
+    Raises:
+        MissingExtraError: There is none.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingExtraError("vllm", "vllm")
+
+
+def is_usable() -> bool:
+    """Whether a tested release is here and can be imported."""
+    try:
+        check_installed()
+        check_version()
+    except UserError:
+        return False
+    return True
 
 
 def _broken(error: Exception) -> ConfigError:
