@@ -10,17 +10,14 @@ from tvmerge.generation.batches import Batches
 
 @given(
     lengths=st.lists(st.integers(1, 500), max_size=40),
-    room=st.integers(0, 300),
     budget=st.integers(1, 4000),
 )
-def test_every_item_is_in_one_batch_and_batches_keep_to_the_budget(
-    lengths: list[int], room: int, budget: int
-) -> None:
-    batches = Batches(range(len(lengths)), lengths, room=room)
+def test_every_item_is_in_one_batch_and_batches_keep_to_the_budget(lengths: list[int], budget: int) -> None:
+    batches = Batches(range(len(lengths)), lengths)
     taken: list[int] = []
     while batches:
         batch = batches.next(budget)
-        width = max(lengths[item] for item in batch) + room
+        width = max(lengths[item] for item in batch)
         assert len(batch) == 1 or width * len(batch) <= budget
         assert batches.cost(len(batch)) == width * len(batch)
         batches.done(batch)

@@ -15,14 +15,13 @@ class Batches(Generic[T]):
 
     Args:
         items: What to batch.
-        lengths: Tokens of each item.
-        room: Tokens each item may grow by.
+        lengths: Tokens of each item, those it will grow by included.
     """
 
-    def __init__(self, items: Sequence[T], lengths: Sequence[int], *, room: int = 0) -> None:
+    def __init__(self, items: Sequence[T], lengths: Sequence[int]) -> None:
         order = sorted(range(len(items)), key=lambda i: -lengths[i])
         self._items = [items[i] for i in order]
-        self._widths = [lengths[i] + room for i in order]
+        self._widths = [lengths[i] for i in order]
         self._done = 0
 
     def __bool__(self) -> bool:
@@ -32,7 +31,7 @@ class Batches(Generic[T]):
         """The longest items left, as many as fit; at least one.
 
         Args:
-            budget: The most tokens of the batch, padding and growth included; a single item may exceed it.
+            budget: The most tokens of the batch, padding included; a single item may exceed it.
         """
         count = max(1, budget // max(1, self._widths[self._done]))
         return self._items[self._done : self._done + count]
@@ -42,5 +41,5 @@ class Batches(Generic[T]):
         self._done += len(batch)
 
     def cost(self, count: int) -> int:
-        """Tokens of the next `count` items together, padding and growth included."""
+        """Tokens of the next `count` items together, padding included."""
         return count * self._widths[self._done]

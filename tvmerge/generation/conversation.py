@@ -71,6 +71,21 @@ class Conversation:
             )
         return prompt
 
+    def extent(self, chat: ChatFormat, context: int | None, sampling: Sampling) -> int:
+        """Tokens it may have at its end, all turns and answers included; a turn that will not fit counts not.
+
+        Later turns are counted without asking the template for a conversation that does not exist yet: each
+        as its text and what the template adds to the first.
+        """
+        prompt = self.prompt(chat, context, sampling)
+        if prompt is None:
+            return 0
+        first, *later = (len(chat.encode_text(turn)) for turn in self.question.turns)
+        added = max(0, len(prompt.ids) - first)
+        length = len(prompt.ids) + sum(later) + len(later) * added
+        length += len(self.question.turns) * sampling.max_new_tokens
+        return length if context is None else min(length, context)
+
     def answers(self) -> tuple[Answer, ...]:
         """The answer, once for each sample it stands for."""
         turns, finish = tuple(self.turns), tuple(self.finish)

@@ -100,8 +100,8 @@ class TransformersEngine:
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
         """Answer every question, in batches of similar length."""
         held = conversations(questions, sampling)
-        lengths = await self._in_thread(lambda: self._lengths(held, sampling))
-        batches = Batches(held, lengths, room=sampling.max_new_tokens)
+        measure = partial(Conversation.extent, chat=self._chat, context=self._context, sampling=sampling)
+        batches = Batches(held, await self._in_thread(lambda: [measure(one) for one in held]))
         # Of this call alone: the batch of a caller that left still runs when the next call comes.
         halted = self._halted = threading.Event()
         work = partial(self._answer, sampling=sampling, halted=halted)
@@ -202,10 +202,6 @@ class TransformersEngine:
             pad_token_id=self._chat.pad_id,
         )
         return model
-
-    def _lengths(self, held: Sequence[Conversation], sampling: Sampling) -> list[int]:
-        prompts = [conversation.prompt(self._chat, self._context, sampling) for conversation in held]
-        return [len(prompt.ids) if prompt is not None else 0 for prompt in prompts]
 
     def _answer(
         self, batch: Sequence[Conversation], sampling: Sampling, halted: threading.Event
