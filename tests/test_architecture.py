@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "tvmerge"
 
 LEAVES = {
-    *("errors", "canonical", "files", "assets", "cache", "locking", "trace", "records", "protocols"),
+    *("errors", "canonical", "files", "assets", "cache", "locking", "trace", "urls", "records", "protocols"),
     "__init__",
 }
 STAGES = {"search", "merging", "generation", "judging", "evaluation"}
@@ -22,6 +22,7 @@ ALLOWED = {
     "errors": set(),
     "canonical": set(),
     "locking": {"errors"},
+    "urls": set(),
     "files": {"errors"},
     "assets": {"errors"},
     "cache": {"errors"},
@@ -40,8 +41,8 @@ ALLOWED = {
     "jury": LEAVES | {"caches", "config", "evaluation", "judging"},
     "models": LEAVES | {"caches", "config", "merging"},
     "engines": LEAVES | STAGES | {"config", "caches", "models"},
-    "writing": LEAVES | {"merging"},
     "placing": LEAVES | {"config", "engines", "generation", "merging", "models"},
+    "writing": LEAVES | {"merging"},
     "groundwork": LEAVES | STAGES | {"config", "caches", "jury", "models", "placing"},
     "build": LEAVES
     | STAGES

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tvmerge.errors import StudyError
 
+_LOOK = 1.0
+"""Seconds a lock may be taken for by somebody who only looks whether it is free."""
+
 
 @contextmanager
 def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
@@ -21,7 +24,7 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
     lock = FileLock(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOOK)
     except Timeout as error:
         raise StudyError(
             f"another tvmerge works in {folder}; wait for it, or choose another --run-dir or --storage"
@@ -32,3 +35,16 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(folder: Path, name: str = ".lock") -> bool:
+    """Whether another process holds `folder`, or what `name` stands for in it."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / name).exists():
+        return False
+    try:
+        with FileLock(folder / name, timeout=0):
+            return False
+    except Timeout:
+        return True

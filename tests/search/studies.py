@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +69,22 @@ def open_study(
     fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
     name: str = "s",
 ) -> SearchStudy:
+    return open_at(
+        f"sqlite:///{folder / 'deep' / 'study.db'}", kind, window, seed=seed, fixed=fixed, name=name
+    )
+
+
+def open_at(
+    url: str,
+    kind: str = "TPE",
+    window: int = 1,
+    *,
+    seed: int = 7,
+    fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
+    name: str = "s",
+) -> SearchStudy:
     of = KINDS[kind]
-    storage = open_storage(f"sqlite:///{folder / 'deep' / 'study.db'}")
+    storage = open_storage(url)
     study_id = enter_study(storage, name, {"seed": seed}, {"mode": "layer"}, objectives=of.objectives)
     make = make_sampler(of.name, distributions(SPACE), seed, of.settings, objectives=of.objectives)
     return SearchStudy(storage, study_id, SPACE, make, fixed=fixed, window=window)
@@ -85,22 +99,28 @@ def run(
     seed: int = 7,
     die_after: tuple[int, ...] = (),
 ) -> Table:
+    """`drive` a study in a file in `folder`."""
+    return drive(
+        lambda: open_study(folder, kind, window, seed=seed), n_trials or KINDS[kind].trials, die_after
+    )
+
+
+def drive(opened: Callable[[], SearchStudy], n_trials: int, die_after: tuple[int, ...] = ()) -> Table:
     """Drive a study to its end; each entry of `die_after` is a number of steps after which it is dropped.
 
     A third of the trials, by number, is stopped early.
     """
-    n_trials = n_trials or KINDS[kind].trials
     deaths = list(die_after)
-    study, steps = open_study(folder, kind, window, seed=seed), 0
+    study, steps = opened(), 0
     while study.told < n_trials:
         if deaths and steps >= deaths[0]:
             deaths.pop(0)
-            study, steps = open_study(folder, kind, window, seed=seed), 0
+            study, steps = opened(), 0
         if study.may_ask and study.asked < n_trials:
             study.ask()
         else:
             oldest = study.running()[0]
-            found = scores(oldest.recipe, KINDS[kind].objectives)
+            found = scores(oldest.recipe, study.objectives)
             stopped = oldest.number % 3 == 2 and len(found or ()) == 1
             study.tell(oldest.number, found, {"questions": 3}, state="PRUNED" if stopped else "COMPLETE")
         steps += 1

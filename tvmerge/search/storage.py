@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.canonical import canonical_json
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
+from tvmerge.search.address import read_url, sqlite_file
+from tvmerge.search.journal import open_journal
+from tvmerge.urls import hide_passwords
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -22,7 +24,14 @@ FINGERPRINT = "tvmerge:fingerprint"
 RUN = "tvmerge:run"
 """Study attribute: what is needed to make any trial's model again, without the run's command line."""
 
-_SQLITE = "sqlite:///"
+SCHEMA = "tvmerge:schema"
+"""Study attribute: the version of what tvmerge keeps in a study."""
+
+VERSION = 1
+"""The version written; a study of another one is refused."""
+
+_PATIENCE = 60.0
+"""Seconds to wait for an SQLite file that another program writes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,14 @@ class StoredStudy:
         run: What was recorded under `RUN`.
         fingerprint: What was recorded under `FINGERPRINT`.
         rows: Its trials, in order of number.
+        attrs: All that is recorded of the study itself.
     """
 
     name: str
     run: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
     rows: tuple[FrozenTrial, ...]
+    attrs: Mapping[str, Any]
 
     def recipe(self, trial: str) -> Recipe:
         """The weights of the trial with that number, or of the `best`.
@@ -66,14 +77,18 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises:
         StudyError: The storage cannot be opened.
+        MissingExtraError: The database's driver is not installed.
     """
     from optuna.storages import RDBStorage
+    from sqlalchemy import NullPool
 
+    file, address = sqlite_file(url), read_url(url).render_as_string(hide_password=False)
     with translated(url):
-        if not url.startswith(_SQLITE):
-            return RDBStorage(url)
-        Path(url.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        if file is None:
+            # A trial takes minutes and a server drops what is silent: a connection for each transaction.
+            return RDBStorage(address, engine_kwargs={"poolclass": NullPool})
+        file.parent.mkdir(parents=True, exist_ok=True)
+        storage = RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
         with storage.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         return storage
@@ -99,46 +114,61 @@ def enter_study(
         known = {study.study_name: study for study in storage.get_all_studies()}
         if name not in known:
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE] * objectives, name)
-            storage.set_study_user_attr(study_id, RUN, dict(run))
-            storage.set_study_user_attr(study_id, FINGERPRINT, dict(fingerprint))
+            _describe(storage, study_id, fingerprint, run)
             return study_id
         study_id = storage.get_study_id_from_name(name)
-        stored = storage.get_study_user_attrs(study_id).get(FINGERPRINT)
+        attrs = storage.get_study_user_attrs(study_id)
+        stored = attrs.get(FINGERPRINT)
         if stored is None and not storage.get_all_trials(study_id):
             # Killed between making the study and describing it; nothing depends on it yet.
-            storage.set_study_user_attr(study_id, RUN, dict(run))
-            storage.set_study_user_attr(study_id, FINGERPRINT, dict(fingerprint))
+            _describe(storage, study_id, fingerprint, run)
             return study_id
     if stored is None:
         raise StudyError(f"study '{name}' was not made by tvmerge; choose another --study-name")
+    _check_version(name, attrs)
     _compare(name, stored, fingerprint)
     return study_id
+
+
+def _describe(
+    storage: BaseStorage, study_id: int, fingerprint: Mapping[str, object], run: Mapping[str, object]
+) -> None:
+    """Write what a study is, the fingerprint last: what has one is described in full."""
+    storage.set_study_user_attr(study_id, SCHEMA, VERSION)
+    storage.set_study_user_attr(study_id, RUN, dict(run))
+    storage.set_study_user_attr(study_id, FINGERPRINT, dict(fingerprint))
+
+
+def _check_version(name: str, attrs: Mapping[str, Any]) -> None:
+    found = attrs.get(SCHEMA)
+    if found != VERSION:
+        raise StudyError(
+            f"study '{name}' was written by another version of tvmerge (form {found}, this one reads "
+            f"{VERSION}); go on with that version, or choose another --study-name"
+        )
 
 
 def read_study(url: str, name: str) -> StoredStudy:
     """Read a study without changing it.
 
     Raises:
-        StudyError: There is no such storage or study, or it was not made by tvmerge.
+        StudyError: There is no such storage or study, or it was not made by this version of tvmerge.
     """
-    if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).is_file():
-        raise StudyError(f"there is no study database at {url.removeprefix(_SQLITE)}")
+    file, shown = sqlite_file(url), hide_passwords(url)
+    if file is not None and not file.is_file():
+        raise StudyError(f"there is no study database at {file}")
     storage = open_storage(url)
     with translated(url):
         known = {study.study_name: study for study in storage.get_all_studies()}
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"
-            raise StudyError(f"there is no study '{name}' in {url}; it holds: {listed}")
+            raise StudyError(f"there is no study '{name}' in {shown}; it holds: {listed}")
         attrs = known[name].user_attrs
-        rows = storage.get_all_trials(storage.get_study_id_from_name(name))
+        rows = open_journal(storage, storage.get_study_id_from_name(name)).read()
     if RUN not in attrs:
-        raise StudyError(f"study '{name}' in {url} was not made by tvmerge")
-    return StoredStudy(
-        name=name,
-        run=attrs[RUN],
-        fingerprint=attrs.get(FINGERPRINT, {}),
-        rows=tuple(sorted(rows, key=lambda row: row.number)),
-    )
+        raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
+    _check_version(name, attrs)
+    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), tuple(rows), attrs)
 
 
 @contextmanager
@@ -149,10 +179,10 @@ def translated(storage: object) -> Iterator[None]:
 
     try:
         yield
-    except (OptunaError, SQLAlchemyError, OSError, ImportError) as error:
+    except (OptunaError, SQLAlchemyError, OSError, ImportError, RuntimeError) as error:
         first_line = str(error.__cause__ or error).strip().split("\n")[0]
         where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
-        raise StudyError(f"the study's storage {where} failed: {first_line}") from error
+        raise StudyError(hide_passwords(f"the study's storage {where} failed: {first_line}")) from error
 
 
 def _compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
@@ -164,7 +194,7 @@ def _compare(name: str, stored: Mapping[str, object], current: Mapping[str, obje
     if changed:
         raise StudyError(
             f"study '{name}' cannot be resumed with other settings: {'; '.join(changed)}; "
-            "restore them, or choose another --study-name"
+            "restore them, choose another --study-name, or go on from its trials with --fork NEW_NAME"
         )
 
 

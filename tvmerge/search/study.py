@@ -41,6 +41,9 @@ class SearchStudy:
         fixed: Recipes to try first, as trials 0, 1, ...
         window: The most trials in flight.
 
+    Attributes:
+        objectives: How many scores a trial has.
+
     Raises:
         StudyError: The storage cannot be read.
     """
@@ -62,10 +65,10 @@ class SearchStudy:
         self._space = space
         self._distributions = distributions(space)
         with translated(storage):
-            self._objectives = len(storage.get_study_directions(study_id))
+            self.objectives = len(storage.get_study_directions(study_id))
             self._journal = open_journal(storage, study_id)
             rows = self._journal.read()
-        self._view = SamplerView(rows, self._objectives)
+        self._view = SamplerView(rows, self.objectives)
         self._trials = [as_trial(row, space) for row in rows]
 
     @property
@@ -155,8 +158,8 @@ class SearchStudy:
         if number != self.told:
             raise StudyError(f"trial {number} cannot be told before trial {self.told}")
         scores = (float(values),) if isinstance(values, int | float) else tuple(values or ())
-        if scores and len(scores) != self._objectives:
-            raise StudyError(f"trial {number} has {len(scores)} scores for {self._objectives} objectives")
+        if scores and len(scores) != self.objectives:
+            raise StudyError(f"trial {number} has {len(scores)} scores for {self.objectives} objectives")
         step = int(attrs["questions"]) if scores and state == "PRUNED" else None
         ending = Ending(state if scores else "FAIL", scores, attrs, step)
         with translated(self._storage):

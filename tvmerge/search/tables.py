@@ -159,10 +159,14 @@ class BulkJournal:
             connection.execute(self._table(table).insert(), listed)
 
     def _table(self, name: str) -> Table:
-        from sqlalchemy import MetaData, Table
+        from sqlalchemy import Double, Float, MetaData, Table
 
         if name not in self._tables:
-            self._tables[name] = Table(name, MetaData(), autoload_with=self._engine)
+            table = Table(name, MetaData(), autoload_with=self._engine)
+            for column in table.columns:
+                if isinstance(column.type, Float):
+                    column.type = Double()  # MySQL's would come as decimals of ten places
+            self._tables[name] = table
         return self._tables[name]
 
 

@@ -1,0 +1,123 @@
+"""One orchestrator a study: who holds it, and that nobody else does.
+
+The hold is the operating system's (a lock on a file) or the database server's (a lock of a connection),
+never a row: a crash of the program, of its machine or of the network between frees it, and nothing has to be
+cleared away by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import StudyError
+from tvmerge.locking import is_locked, locked
+from tvmerge.search.address import read_url, sqlite_file
+from tvmerge.search.storage import translated
+from tvmerge.urls import hide_passwords
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import URL, Connection
+
+_TAKE = {
+    "postgresql": "SELECT pg_try_advisory_lock(:number)",
+    "mysql": "SELECT GET_LOCK(:name, 0)",
+}
+"""Takes the lock for as long as the connection lives, or says at once that another has it."""
+
+_HELD = {
+    "postgresql": (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+        "WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() "
+        "AND (classid::bigint << 32 | objid::bigint) = :number"
+    ),
+    "mysql": "SELECT IS_USED_LOCK(:name) IS NOT NULL",
+}
+
+_KEEP_ALIVE = {
+    # A machine that lost its power says no good-bye: the server finds out by asking, within a minute.
+    "postgresql": (
+        "SET tcp_keepalives_idle = 30",
+        "SET tcp_keepalives_interval = 10",
+        "SET tcp_keepalives_count = 3",
+        # Only where this version of the server has it.
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
+    ),
+    "mysql": ("SET SESSION wait_timeout = 31536000",),
+}
+
+
+@contextmanager
+def leased(storage: str, study: str) -> Iterator[None]:
+    """Hold a study, or the whole file of an SQLite storage, for this process.
+
+    Raises:
+        StudyError: Another process holds it, or the storage cannot be reached.
+    """
+    file = sqlite_file(storage)
+    if file is not None:
+        with locked(file.parent, _lock_name(file)):
+            yield
+        return
+    with translated(storage):
+        connection = _connect(read_url(storage))
+    try:
+        with translated(storage):
+            taken = _ask(connection, _TAKE, study)
+        if not taken:
+            raise StudyError(
+                f"another tvmerge works on study '{study}' in {hide_passwords(storage)}; wait for it, "
+                "or choose another --study-name"
+            )
+        yield
+    finally:
+        with contextlib.suppress(Exception):  # the server frees the lock of a broken connection by itself
+            connection.close()
+
+
+def is_leased(storage: str, study: str) -> bool:
+    """Whether a process holds the study now; looks without holding it.
+
+    Raises:
+        StudyError: The storage cannot be reached.
+    """
+    file = sqlite_file(storage)
+    if file is not None:
+        return is_locked(file.parent, _lock_name(file))
+    with translated(storage), _connect(read_url(storage)) as connection:
+        return _ask(connection, _HELD, study)
+
+
+def _lock_name(file: Path) -> str:
+    return f".{file.name}.lock"
+
+
+def _connect(url: URL) -> Connection:
+    """A connection of its own, outside of any pool."""
+    from sqlalchemy import NullPool, create_engine, text
+
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    connection = engine.connect()
+    for statement in _KEEP_ALIVE[_kind(connection)]:
+        connection.execute(text(statement))
+    return connection
+
+
+def _ask(connection: Connection, statements: dict[str, str], study: str) -> bool:
+    from sqlalchemy import text
+
+    # MySQL's locks are the whole server's: the database belongs to the name.
+    key = hashlib.sha256(f"{connection.engine.url.database}/{study}".encode()).digest()
+    names = {"number": int.from_bytes(key[:8], "big", signed=True), "name": f"tvmerge:{key.hex()[:40]}"}
+    statement = text(statements[_kind(connection)])
+    used = {name: value for name, value in names.items() if f":{name}" in statement.text}
+    return bool(connection.execute(statement, used).scalar())
+
+
+def _kind(connection: Connection) -> str:
+    return "postgresql" if connection.dialect.name == "postgresql" else "mysql"
