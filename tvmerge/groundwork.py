@@ -1,0 +1,240 @@
+"""What a run rests on, from its settings and the models' metadata, without loading, asking or writing.
+
+A run builds on it (`tvmerge.build`), and a plan of a run reads it (`tvmerge.plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.caches import cache_folder
+from tvmerge.canonical import digest
+from tvmerge.config import SQLITE, RunConfig
+from tvmerge.errors import ConfigError
+from tvmerge.evaluation.objective import Objective
+from tvmerge.evaluation.order import mixed
+from tvmerge.evaluation.split import Halves, split
+from tvmerge.jury import Jury
+from tvmerge.placing import Placement, identity, place
+from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.search.racing import Rules
+from tvmerge.search.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tvmerge.evaluation.benchmark import Benchmark
+    from tvmerge.generation.chat import ChatFormat
+    from tvmerge.merging.opening import Merge
+
+
+@dataclass(frozen=True)
+class Groundwork:
+    """What a run rests on.
+
+    Attributes:
+        config: Its settings.
+        jury: The benchmarks and who judges.
+        objective: What is maximised.
+        search_questions: What candidates are scored on, in the order in which all meet them.
+        holdout_questions: What the best are confirmed on; may be empty.
+        sampling: How answers are drawn.
+        placement: What answers, and on which devices.
+        models: The models and what they merge to.
+        space: The weights searched.
+        chat: The target's tokenizer and chat template.
+    """
+
+    config: RunConfig
+    jury: Jury
+    objective: Objective
+    search_questions: tuple[Question, ...]
+    holdout_questions: tuple[Question, ...]
+    sampling: Sampling
+    placement: Placement
+    models: Merge
+    space: Space
+    chat: ChatFormat
+
+    @property
+    def confirm_sampling(self) -> Sampling:
+        """How answers to the held-out questions are drawn."""
+        return replace(self.sampling, samples=self.config.confirm_samples)
+
+    @property
+    def rules(self) -> Rules | None:
+        """How candidates race; None has each answer everything."""
+        config = self.config
+        if config.racing == "off" or config.multi_objective:
+            return None
+        return Rules(config.racing_p, config.racing_min_questions, config.racing_batch)
+
+    @property
+    def fixed(self) -> list[Recipe]:
+        """The weights that are tried first: 0, 1 and those the user gave, where they lie in the range."""
+        wanted = dict.fromkeys((0.0, 1.0, *self.config.uniform_weights))
+        return [self.space.uniform(weight) for weight in wanted if self.space.holds(weight)]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, object]:
+        """What scores and candidates depend on; where the models' files are new they are read for it."""
+        return {**self.models.fingerprint, **self.settings_fingerprint}
+
+    @cached_property
+    def settings_fingerprint(self) -> dict[str, object]:
+        """The part of the fingerprint that is known without the models' files."""
+        config, benchmark, judge = self.config, self.jury.benchmark, self.jury.judge
+        halves = (self.search_questions, self.holdout_questions)
+        return {
+            "chat_template": digest(self.chat.identity)[:16],
+            "benchmark": f"{benchmark.name} {benchmark.digest[:16]}",
+            "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
+            **_weights_of_parts(self.objective),
+            "judge": {"name": judge.name, **judge.fingerprint},
+            "weights": digest(list(self.space.names))[:16],
+            **_search_settings(config),
+            **identity(config, self.placement),
+            **({"temperature": dict(config.temperature)} if config.temperature else {}),
+        }
+
+    @property
+    def owner(self) -> str:
+        """Identity of the study, for the models it writes."""
+        return digest([self.config.study, self.fingerprint])
+
+    @property
+    def answer_identity(self) -> dict[str, str]:
+        """Everything but recipe, question and sampling that decides an answer."""
+        template = {"chat_template": digest(self.chat.identity)}
+        return {**self.models.fingerprint, **template, **identity(self.config, self.placement)}
+
+
+def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge]) -> Groundwork:
+    """Check and read what a run rests on, the cheap things first.
+
+    Args:
+        config: The run's settings.
+        jury: The benchmarks and who judges.
+        open_models: Opens the models.
+
+    Raises:
+        UserError: Something the user gave is not usable.
+    """
+    objective = Objective(jury.parts)
+    search, holdout = _halves(config, jury)
+    sampling = _sampling(config, jury.benchmark)
+    placement = place(config)
+    _protect(config, jury.folders)
+    models = open_models()
+    ranges = models.ranges(config.weight_min, config.weight_max)
+    return Groundwork(
+        config=config,
+        jury=jury,
+        objective=objective,
+        search_questions=search,
+        holdout_questions=holdout,
+        sampling=sampling,
+        placement=placement,
+        models=models,
+        space=Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges),
+        chat=_chat(config, models),
+    )
+
+
+def _halves(config: RunConfig, jury: Jury) -> Halves:
+    """The questions of the search, in the order in which all candidates meet them, and those held out."""
+    questions = jury.benchmark.questions
+    halves = [
+        split([q for q in questions if q.question_id in part.questions], config.holdout, config.optuna_seed)
+        for part in jury.parts
+    ]
+    search = [question for half, _ in halves for question in half]
+    holdout = tuple(question for _, half in halves for question in half)
+    return mixed(search, config.optuna_seed, lambda question: question.category), holdout
+
+
+def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
+    own = dict(config.temperature or {})
+    default = own.pop("default", None)
+    categories = {question.category for question in benchmark.questions}
+    if unknown := sorted(own.keys() - categories):
+        raise ConfigError(
+            f"temperature: no question is of the category '{unknown[0]}'; there are: "
+            f"{', '.join(sorted(categories))}"
+        )
+    settings = benchmark.settings
+    # Who gives a default means every category that he does not name, as in benchmark.toml.
+    return Sampling(
+        max_new_tokens=config.max_new_tokens,
+        temperatures=own if default is not None else {**settings.temperatures, **own},
+        default_temperature=settings.default_temperature if default is None else default,
+        seed=config.optuna_seed,
+        truncate=config.truncate,
+    )
+
+
+def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
+    """Refuse an output folder in which something lies that no overwriting may destroy.
+
+    Raises:
+        ConfigError: The run, the study, the questions, the cache or the working directory would be lost.
+    """
+    place = config.model_folder.resolve()
+    precious = [
+        ("the run folder", config.run_folder),
+        *(("the benchmark", folder) for folder in benchmarks),
+        ("tvmerge's cache", cache_folder()),
+        ("the working directory", Path.cwd()),
+    ]
+    if config.storage_url.startswith(SQLITE):
+        precious.append(("the study", Path(config.storage_url.removeprefix(SQLITE))))
+    for name, path in precious:
+        if path.resolve().is_relative_to(place):
+            raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")
+
+
+def _weights_of_parts(objective: Objective) -> dict[str, object]:
+    """What a score is made of, where it is made of several benchmarks."""
+    if len(objective.parts) == 1:
+        return {}
+    shares = zip(objective.parts, objective.shares, strict=True)
+    return {"objective": {part.name: round(share, 9) for part, share in shares}}
+
+
+def _search_settings(config: RunConfig) -> dict[str, object]:
+    """The settings that the scores and the sequence of candidates depend on."""
+    return {
+        key: getattr(config, key)
+        for key in (
+            "optimize_mode",
+            "weight_min",
+            "weight_max",
+            "optuna_sampler",
+            "optuna_seed",
+            "trials_in_flight",
+            "max_new_tokens",
+            "truncate",
+            "min_coverage",
+            "multi_objective",
+            "racing",
+            "racing_p",
+            "racing_min_questions",
+            "racing_batch",
+        )
+    } | {"uniform_weights": list(config.uniform_weights)}
+
+
+def _chat(config: RunConfig, models: Merge) -> ChatFormat:
+    from tvmerge.generation.chat import ChatFormat
+
+    return ChatFormat(
+        models.target.folder, _path(config.chat_template), trust_remote_code=config.trust_remote_code
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
