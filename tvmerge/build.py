@@ -106,6 +106,6 @@ def _open_study(ground: Groundwork) -> SearchStudy:
     config, space = ground.config, ground.space
     sampler = make_sampler(config.optuna_sampler, distributions(space), config.optuna_seed)
     storage = open_storage(config.storage_url)
-    run = asdict(resolved(config.merge, ground.models))
+    run = {**asdict(resolved(config.merge, ground.models)), "texts": ground.chat.texts}
     study_id = enter_study(storage, config.study, ground.fingerprint, run)
     return SearchStudy(storage, study_id, space, sampler, fixed=ground.fixed, window=config.trials_in_flight)

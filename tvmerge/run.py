@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, aclosing, closing, contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
-from tvmerge.config import SQLITE, MergeConfig
+from tvmerge.config import SQLITE
 from tvmerge.confirmation import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.evidence import Evidence
@@ -32,10 +32,6 @@ from tvmerge.writing import write_merge
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
-
-
-ELSEWHERE = ("base_model", "tuned_model", "moe_base", "cache_dir")
-"""Settings that the command of a model card leaves out or gives by another name."""
 
 
 async def optimize(config: RunConfig) -> RunResult:
@@ -185,19 +181,17 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     from tvmerge.merging.card import CardFacts
 
     config = run.config
-    # A template that was given is part of what was scored: the model must bring it along.
-    texts = {} if config.chat_template is None else {"chat_template.jinja": run.chat.identity}
     lines = write_merge(
         run.models,
         config.model_folder,
         Recipe(result.contenders[0].weights),
-        facts=CardFacts(command=_command(run), scores=score_rows(result), notes=(verdict(result),)),
+        facts=CardFacts(scores=score_rows(result), notes=(verdict(result),)),
         owner=run.owner,
         overwrite=config.overwrite,
         shard_size=config.shard_size,
         save_experts=config.save_experts,
         push_to_hub=config.push_to_hub,
-        texts=texts,
+        texts=run.chat.texts,
     )
     for line in lines:
         note(line)
@@ -205,19 +199,3 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     write_page(config.run_folder / "report.html", result)
     if config.trace is not None:
         run.trace.write(Path(config.trace))
-
-
-def _command(run: Run) -> str:
-    """The command that merges the best again, with names that mean something elsewhere."""
-    names, settings = run.models.identities, run.config.merge
-    flags = [f"--{part}-model {names[part]}" for part in ("target", "base", "tuned") if part in names]
-    plain = MergeConfig(target_model=())
-    for f in fields(MergeConfig):
-        value = getattr(settings, f.name)
-        if (
-            isinstance(value, str | int | float)
-            and value != getattr(plain, f.name)
-            and f.name not in ELSEWHERE
-        ):
-            flags.append(f"--{f.name.replace('_', '-')} {value}")
-    return " ".join(("tvmerge merge", *flags, "--weights tvmerge.json", "--output-dir model"))

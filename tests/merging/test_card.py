@@ -17,7 +17,6 @@ from tvmerge.merging.rules import GroupRules
 from tvmerge.records import Recipe
 
 _FACTS = CardFacts(
-    command="tvmerge merge --target-model owner/target --weights recipe.json",
     scores=[
         {"model": "merged", "mean": 7.25, "se": 0.1},
         {"model": "target | plain", "mean": 5.5, "se": 0.2},
@@ -62,7 +61,7 @@ def test_a_card_tells_hubs_and_people_what_the_model_is(merge: Merge, tmp_path: 
         f"| base | owner/base@{COMMIT} | not stated |",
         "| layers.0 | 0.625 |",
         "| target \\| plain | 5.5 | 0.2 |",
-        "tvmerge merge --target-model owner/target --weights recipe.json",
+        "tvmerge merge --config tvmerge.toml --weights tvmerge.json --output-dir model",
         "- no weight, as in the target: lm_head.weight (frozen by 'lm_head')",
         "Judged by a rule.",
         "`mergekit.yml` makes mergekit write the same model",
@@ -81,7 +80,7 @@ def test_parents_of_one_licence_give_it_to_their_merge(tmp_path: Path) -> None:
         _licensed(folder, "license: apache-2.0\ntags:\n- x")
     vector = TaskVector(tuned=str(folders[2]), base=str(folders[1]))
     merge = open_request(MergeRequest(targets=(str(folders[0]),), vectors=(vector,)))
-    card = merge.texts(Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts())["README.md"]
+    card = merge.texts(Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
     metadata: Any = ModelCard(card).data
     data = metadata.to_dict()
     assert data["license"] == "apache-2.0"
@@ -92,7 +91,7 @@ def test_a_long_recipe_is_folded_away(llama_folders: tuple[Path, ...]) -> None:
     target, base, tuned = map(str, llama_folders)
     vector = TaskVector(tuned=tuned, base=base, rules=GroupRules("all"))
     merge = open_request(MergeRequest(targets=(target, target, target, target, target), vectors=(vector,)))
-    card = merge.texts(Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts())["README.md"]
+    card = merge.texts(Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
     assert f"<details><summary>{len(merge.group_names)} weights</summary>" in card
     assert "5 experts, 2 a token, gates random (seed 0)" in card
     assert "There is no `mergekit.yml`: mergekit makes mixtures of dense models on disk only" in card

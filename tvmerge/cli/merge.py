@@ -15,11 +15,16 @@ from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
 from tvmerge.config import MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
+from tvmerge.merging.layout import CHAT_TEMPLATE
 from tvmerge.records import Recipe
 from tvmerge.search.space import is_density
 
 ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 """Merge settings that may differ from those of the study whose trial is written."""
+
+
+WRITING = ("shard_size", "save_experts", "push_to_hub")
+"""Settings that decide how a model is written."""
 
 
 @click.command()
@@ -37,7 +42,7 @@ ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 @click.option("--trial", help="Number of the trial, or `best`.")
 @click.option("--output-dir", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace whatever is in the output folder.")
-@setting_options((*(f.name for f in fields(MergeConfig)), "shard_size", "save_experts", "push_to_hub"))
+@setting_options((*(f.name for f in fields(MergeConfig)), "chat_template", *WRITING))
 def merge(
     *,
     config: Path | None,
@@ -52,10 +57,11 @@ def merge(
 ) -> None:
     """Write target + weight * (tuned - base), without a search."""
     given = given_flags(flags)
-    written = {key: given.pop(key) for key in ("shard_size", "save_experts", "push_to_hub") if key in given}
+    written = {key: given.pop(key) for key in WRITING if key in given}
     if _choose(weight, weights, trial) == "--trial":
-        settings, recipe, fingerprint = _from_study(storage, study_name, str(trial), given)
+        settings, recipe, fingerprint, texts = _from_study(storage, study_name, str(trial), given)
     else:
+        texts = _texts(given.pop("chat_template", None))
         settings, recipe, fingerprint = load_merge_config(given, config), None, {}
     from tvmerge.caches import Caches
     from tvmerge.models import open_models
@@ -68,7 +74,7 @@ def merge(
             click.echo(remark, err=True)
         if recipe is None:
             recipe = _read_weights(weights) if weights is not None else _uniform(models.group_names, weight)
-        for line in write_merge(models, output_dir, recipe, overwrite=overwrite, **written):
+        for line in write_merge(models, output_dir, recipe, overwrite=overwrite, texts=texts, **written):
             click.echo(line)
 
 
@@ -80,10 +86,20 @@ def _choose(weight: float | None, weights: Path | None, trial: str | None) -> st
     return named[0]
 
 
+def _texts(chat_template: str | None) -> dict[str, str]:
+    """The files that take the place of the target's."""
+    if chat_template is None:
+        return {}
+    try:
+        return {CHAT_TEMPLATE: Path(chat_template).read_text(encoding="utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--chat-template {chat_template}: cannot be read: {error}") from error
+
+
 def _from_study(
     storage: str | None, study_name: str | None, trial: str, given: Mapping[str, Any]
-) -> tuple[MergeConfig, Recipe, Mapping[str, Any]]:
-    """The merge settings, the weights of a trial and what the models were; all are in the study."""
+) -> tuple[MergeConfig, Recipe, Mapping[str, Any], Mapping[str, str]]:
+    """The merge settings, a trial's weights, what the models were and what goes with them, from the study."""
     if storage is None or study_name is None:
         raise ConfigError("--trial needs --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
@@ -92,7 +108,9 @@ def _from_study(
     from tvmerge.search.storage import read_study
 
     stored = read_study(storage, study_name)
-    return MergeConfig(**{**stored.run, **given}), stored.recipe(trial), stored.fingerprint
+    run = dict(stored.run)
+    texts = run.pop("texts", {})
+    return MergeConfig(**{**run, **given}), stored.recipe(trial), stored.fingerprint, texts
 
 
 def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> None:

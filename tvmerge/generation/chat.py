@@ -33,6 +33,7 @@ class ChatFormat:
         except Exception as error:
             first_line = str(error).strip().split("\n")[0]
             raise CheckpointError(f"{folder.name}: the tokenizer cannot be loaded: {first_line}") from error
+        self._given = template is not None
         if template is not None:
             self.tokenizer.chat_template = _read(template)
         if not self.tokenizer.chat_template:
@@ -44,6 +45,11 @@ class ChatFormat:
     def identity(self) -> str:
         """The template's text; with the target's digest it decides every prompt."""
         return str(self.tokenizer.chat_template)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Files that a written model must bring along to be what was scored: a template that was given."""
+        return {"chat_template.jinja": self.identity} if self._given else {}
 
     @property
     def pad_id(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge import __version__
+from tvmerge.merging.again import SETTINGS
 from tvmerge.merging.layout import CARD
 from tvmerge.records import Recipe
 
@@ -26,29 +27,30 @@ class CardFacts:
     """What only the caller knows of a merged model.
 
     Attributes:
-        command: The command that makes it again, with hub ids or bare names for models.
         scores: Rows of a table, all with the same columns.
         notes: Further paragraphs, in Markdown.
     """
 
-    command: str = ""
     scores: Sequence[Mapping[str, str | float | int]] = ()
     notes: Sequence[str] = ()
 
 
-def model_card(merge: Merge, recipe: Recipe, facts: CardFacts, *, no_mergekit: str | None) -> str:
+def model_card(
+    merge: Merge, recipe: Recipe, facts: CardFacts, *, command: str, no_mergekit: str | None
+) -> str:
     """The card, as `README.md` with the metadata that model hubs read.
 
     Args:
         merge: What was merged.
         recipe: With which weights.
         facts: What only the caller knows.
+        command: What makes it again from the files beside it.
         no_mergekit: Why there is no `mergekit.yml` beside it; None where there is one.
     """
     parents = {source.name: source for source in merge.sources.values()}
     licences = {name: licence_of(source.folder) for name, source in parents.items()}
     mergekit = (
-        "`mergekit.yml` makes mergekit write the same model (names without an owner are local folders)."
+        "`mergekit.yml` makes mergekit write the same model."
         if no_mergekit is None
         else f"There is no `mergekit.yml`: {no_mergekit}."
     )
@@ -73,8 +75,9 @@ def model_card(merge: Merge, recipe: Recipe, facts: CardFacts, *, no_mergekit: s
         *_settings(merge),
         _recipe_table(recipe),
         *(["".join(f"- {line}\n" for line in remarks).rstrip()] if (remarks := merge.remarks()) else []),
-        *(["## Make it again", f"```sh\n{facts.command}\n```"] if facts.command else []),
-        mergekit,
+        "## Make it again",
+        f"```sh\n{command}\n```",
+        f"`{SETTINGS}` holds the settings. {mergekit} Names without an owner are local folders.",
         *facts.notes,
     ]
     return "\n\n".join(blocks) + "\n"

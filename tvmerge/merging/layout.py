@@ -17,6 +17,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_PICKLE = "adapter_model.bin"
 CARD = "README.md"
+CHAT_TEMPLATE = "chat_template.jinja"
 
 METADATA_PATTERNS = (
     CONFIG,
@@ -31,7 +32,7 @@ METADATA_PATTERNS = (
     "merges.txt",
     "*.model",
     "*.tiktoken",
-    "chat_template.jinja",
+    CHAT_TEMPLATE,
     "chat_template.json",
     "additional_chat_templates/*.jinja",
     "*.py",

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tvmerge.merging.again import SETTINGS, command, settings_toml
 from tvmerge.merging.card import CardFacts, model_card
 from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.layout import CARD
+from tvmerge.merging.layout import CARD, CHAT_TEMPLATE
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.mergekit import mergekit_yaml, not_expressible, output_dtype
 from tvmerge.merging.request import MergeRequest
@@ -99,7 +100,14 @@ class Merge:
     @property
     def resolved(self) -> MergeRequest:
         """The request with each model's commit or absolute folder: it means the same anywhere, and later."""
-        places = {part: source.reference for part, source in self.sources.items()}
+        return self._renamed({part: source.reference for part, source in self.sources.items()})
+
+    @property
+    def portable(self) -> MergeRequest:
+        """The request without local paths: hub ids with commits, and bare names of folders."""
+        return self._renamed(self.identities)
+
+    def _renamed(self, places: Mapping[str, str]) -> MergeRequest:
         request = self.request
         targets = [place for part, place in places.items() if is_target(part)]
         vectors = []
@@ -162,15 +170,17 @@ class Merge:
             "fingerprint": dict(self.fingerprint),
         }
 
-    def texts(self, recipe: Recipe, facts: CardFacts) -> dict[str, str]:
-        """The files for people that go with the merged model of `recipe`, by name."""
+    def texts(self, recipe: Recipe, facts: CardFacts, given: Mapping[str, str]) -> dict[str, str]:
+        """The texts that go with the merged model of `recipe`, by name; `given` are among them."""
         plan, request = self.merger.plan, self.request
         reason = not_expressible(plan, mixture=bool(self.experts), original=request.arithmetic == "original")
-        texts = {CARD: model_card(self, recipe, facts, no_mergekit=reason)}
+        again = command(chat_template=CHAT_TEMPLATE in given)
+        texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
+        texts[SETTINGS] = settings_toml(self.portable)
         if reason is None:
             names = {id(model): self.sources[part].identity for part, model in plan.models.items()}
             texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))
-        return texts
+        return texts | dict(given)
 
     def write(
         self,
@@ -205,7 +215,7 @@ class Merge:
             overwrite=overwrite,
             shard_size=shard_size,
             sources=self.folders,
-            texts=self.texts(recipe, facts or CardFacts()) | dict(texts or {}),
+            texts=self.texts(recipe, facts or CardFacts(), texts or {}),
         )
 
     def write_experts(self, parent: Path, recipe: Recipe, **options: Any) -> list[Path]:
