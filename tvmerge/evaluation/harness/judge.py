@@ -16,32 +16,41 @@ class HarnessJudge:
     """Rates what `HarnessPool` answers by the metric of each document's task.
 
     Args:
-        tasks: The tasks; a question's category names the one it is of.
+        tasks: The tasks.
+        others: Rates the answers to all other questions, where there are any.
     """
 
-    def __init__(self, tasks: Sequence[HarnessTask]) -> None:
-        self._tasks = {task.name: task for task in tasks}
+    def __init__(self, tasks: Sequence[HarnessTask], others: Judge | None = None) -> None:
+        self._tasks = tasks
+        self._task_of = {id_: task for task in tasks for id_ in task.by_id}
+        self._others = others
 
     @property
     def name(self) -> str:
-        """`lm-eval`."""
-        return JUDGE
+        """The other judge's name, or `lm-eval`."""
+        return JUDGE if self._others is None else self._others.name
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """lm-eval's version, and each task's documents, prompts and metric."""
-        digests = {task.name: task.digest[:16] for task in self._tasks.values()}
-        return {"lm_eval": version("lm_eval"), "tasks": digests}
+        """lm-eval's version, each task's documents, prompts and metric, and what the other judge says."""
+        digests = {task.name: task.digest[:16] for task in self._tasks}
+        others = {} if self._others is None else self._others.fingerprint
+        return {**others, "lm_eval": version("lm_eval"), "tasks": digests}
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """The one judgment of a document; none where it was not answered."""
+        task = self._task_of.get(question.question_id)
+        if task is None:
+            assert self._others is not None, f"question {question.question_id} is of no task"
+            return await self._others.judge(question, answer)
         if not answer.turns:
             return []
-        task = self._tasks[question.category]
         return [task.rate(task.by_id[question.question_id], unpack(answer.turns[0]))]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Close the other judge."""
+        if self._others is not None:
+            await self._others.close()
 
 
 def pack(responses: Sequence[Sequence[Any]]) -> str:

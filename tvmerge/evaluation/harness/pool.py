@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
@@ -20,7 +21,7 @@ PORTION = 256
 
 
 class HarnessPool:
-    """Answers documents of tasks by asking another pool.
+    """Answers documents of tasks by asking another pool; that answers all other questions as ever.
 
     An answer's one turn holds the responses to all requests of its document, for `HarnessJudge` to read.
 
@@ -29,7 +30,7 @@ class HarnessPool:
 
     Args:
         pool: The live models; keeps what it was asked before.
-        tasks: The tasks; a question's category names the one it is of.
+        tasks: The tasks.
         prompts: How texts become tokens.
     """
 
@@ -47,17 +48,21 @@ class HarnessPool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer in the order given; how texts are drawn is the tasks' to say, but for the seed."""
-        step = wave or PORTION
-        for start in range(0, len(questions), step):
-            portion = questions[start : start + step]
-            documents = [self._documents[question.question_id] for question in portion]
-            found = await self._ask(recipe, documents, sampling.seed)
-            yield tuple(
-                Answer(question.question_id, (pack(responses),), ("stop",), sample)
-                for question, responses in zip(portion, found, strict=True)
-                for sample in range(sampling.samples)
-            )
+        """Answer as the other pool; how texts are drawn for tasks is theirs to say, but for the seed."""
+        for portion in self._portions(questions, wave):
+            others = [question for question in portion if question.question_id not in self._documents]
+            if others:
+                async with aclosing(self._pool.answer(recipe, others, sampling)) as stream:
+                    async for answers in stream:
+                        yield answers
+            ours = [question for question in portion if question.question_id in self._documents]
+            if ours:
+                found = await self._ask(recipe, ours, sampling.seed)
+                yield tuple(
+                    Answer(question.question_id, (pack(responses),), ("stop",), sample)
+                    for question, responses in zip(ours, found, strict=True)
+                    for sample in range(sampling.samples)
+                )
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         """As the other pool."""
@@ -68,14 +73,28 @@ class HarnessPool:
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._pool.close()
 
-    async def _ask(self, recipe: Recipe, documents: Sequence[Document], seed: int) -> list[list[list[Any]]]:
+    def _portions(self, questions: Sequence[Question], wave: int | None) -> list[Sequence[Question]]:
+        """The questions as they are asked together: in waves, or others first and documents after them."""
+        if wave:
+            return _cut(questions, wave)
+        others = [question for question in questions if question.question_id not in self._documents]
+        ours = [question for question in questions if question.question_id in self._documents]
+        return [others, *_cut(ours, PORTION)]
+
+    async def _ask(self, recipe: Recipe, questions: Sequence[Question], seed: int) -> list[list[list[Any]]]:
         """The responses to each request of each document."""
-        bridge = _Bridge(asyncio.get_running_loop())
+        documents = [self._documents[question.question_id] for question in questions]
+        loop = asyncio.get_running_loop()
+        bridge = _Bridge(loop)
         model = PoolLM(self._pool, recipe, self._prompts, bridge.wait, seed)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, _respond, model, documents)
+            return await loop.run_in_executor(self._threads, _respond, model, documents)
         finally:
             bridge.cut()
+
+
+def _cut(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
+    return [questions[start : start + size] for start in range(0, len(questions), size)]
 
 
 class _Bridge:
