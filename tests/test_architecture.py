@@ -33,7 +33,7 @@ ALLOWED = {
     "demo": {"assets"},
     **{stage: LEAVES | {stage} for stage in STAGES},
     "report": LEAVES | {"report"},
-    "caches": {"cache"},
+    "caches": {"cache", "errors"},
     "ratings": {"records", "protocols", "trace"},
     "orchestrator": {"records", "protocols", "errors", "ratings", "trace"},
     "trials": LEAVES | {"evaluation", "search", "orchestrator"},

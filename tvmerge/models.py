@@ -21,13 +21,14 @@ _RULES = ("optimize_mode", "layer_granularity", "smooth", "patterns", "freeze")
 _VECTOR = ("tuned", "base", "name", "weight_min", "weight_max", "method", "density", *_RULES)
 
 
-def open_models(config: MergeConfig, caches: Caches, *, verify: bool = True) -> Merge:
+def open_models(config: MergeConfig, caches: Caches, *, verify: bool = True, download: bool = True) -> Merge:
     """The models, checked from their metadata.
 
     Args:
         config: Which models.
         caches: Where digests of their files are remembered.
         verify: Read all weights once and refuse NaN and infinities.
+        download: Get what is missing of the weights from the hub.
 
     Raises:
         CheckpointError: A model cannot be found or read, or the models do not fit together.
@@ -36,7 +37,13 @@ def open_models(config: MergeConfig, caches: Caches, *, verify: bool = True) -> 
     from tvmerge.merging.opening import open_request
 
     cache_dir = None if config.cache_dir is None else Path(config.cache_dir)
-    return open_request(merge_request(config), cache_dir=cache_dir, digest_cache=caches.digests, verify=verify)
+    return open_request(
+        merge_request(config),
+        cache_dir=cache_dir,
+        digest_cache=caches.digests,
+        verify=verify,
+        download=download,
+    )
 
 
 def resolved(config: MergeConfig, models: Merge) -> MergeConfig:

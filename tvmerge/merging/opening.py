@@ -22,7 +22,7 @@ from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.result import Expert, Merge, is_target
 from tvmerge.merging.rules import GroupRules, Mode
 from tvmerge.merging.soundness import check_plan
-from tvmerge.merging.sources import Source, fetch_weights, resolve
+from tvmerge.merging.sources import Source, check_downloaded, fetch_weights, resolve
 from tvmerge.merging.structure import read_structure
 from tvmerge.merging.vectors import Laid, OpenVector, lay_out
 from tvmerge.merging.vocabulary import read_vocabulary, share_tokens
@@ -36,6 +36,7 @@ def open_request(
     cache_dir: Path | None = None,
     digest_cache: DigestCache | None = None,
     verify: bool = True,
+    download: bool = True,
 ) -> Merge:
     """Resolve, open, check and lay out everything a request names.
 
@@ -44,6 +45,7 @@ def open_request(
         cache_dir: The hub's cache; its usual place unless given.
         digest_cache: Where digests of files are remembered.
         verify: Read all weights now and refuse NaN and infinities.
+        download: Get what is missing of the weights from the hub.
 
     Raises:
         CheckpointError: A model cannot be found or read, or the models do not fit together.
@@ -52,7 +54,10 @@ def open_request(
     sources = _resolve(request, cache_dir)
     _check_configurations(request, sources)
     for source in sources.values():
-        fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
+        if download:
+            fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
+        else:
+            check_downloaded(source)
     opened = _Opened(request, sources, digest_cache)
     merge = (
         _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)

@@ -94,6 +94,20 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
         _snapshot(source.name, source.commit, cache_dir, _PICKLES)
 
 
+def check_downloaded(source: Source) -> None:
+    """See that a hub model's weights are on this machine, all or some; a local folder is left as it is.
+
+    Raises:
+        CheckpointError: They are not; says how to get them.
+    """
+    if source.commit is None or any(source.folder.glob("*.safetensors")) or any(source.folder.glob("*.bin")):
+        return
+    raise CheckpointError(
+        f"the weights of {source.identity} are not on this machine, and nothing is downloaded now: "
+        f"`hf download {source.name} --revision {source.commit}`"
+    )
+
+
 def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError

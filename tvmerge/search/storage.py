@@ -126,7 +126,7 @@ def enter_study(
     if stored is None:
         raise StudyError(f"study '{name}' was not made by tvmerge; choose another --study-name")
     _check_version(name, attrs)
-    _compare(name, stored, fingerprint)
+    compare(name, stored, fingerprint)
     return study_id
 
 
@@ -146,6 +146,20 @@ def _check_version(name: str, attrs: Mapping[str, Any]) -> None:
             f"study '{name}' was written by another version of tvmerge (form {found}, this one reads "
             f"{VERSION}); go on with that version, or choose another --study-name"
         )
+
+
+def has_study(url: str, name: str) -> bool:
+    """Whether a storage is there and holds a study of that name; makes neither.
+
+    Raises:
+        StudyError: The storage cannot be read.
+    """
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        return False
+    storage = open_storage(url)
+    with translated(url):
+        return any(study.study_name == name for study in storage.get_all_studies())
 
 
 def read_study(url: str, name: str) -> StoredStudy:
@@ -185,7 +199,12 @@ def translated(storage: object) -> Iterator[None]:
         raise StudyError(hide_passwords(f"the study's storage {where} failed: {first_line}")) from error
 
 
-def _compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
+def compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
+    """See that a study's fingerprint is still the same.
+
+    Raises:
+        StudyError: It is not; says what changed.
+    """
     changed = [
         f"{key} was {_short(stored.get(key))}, is {_short(current.get(key))}"
         for key in dict.fromkeys((*stored, *current))
