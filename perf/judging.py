@@ -26,6 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # the servers are the
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.assets import bundled_root
 from tvmerge.cache import ContentCache
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.limiter import Limiter
 from tvmerge.judging.prompts import load_prompts
@@ -78,7 +79,8 @@ class Bench:
 
     def judge(self) -> Judge:
         """The whole layer."""
-        return create_judge(self._spec, self._prompts, [QUESTION], cache=self._cache, concurrency=CONCURRENCY)
+        conduct = Conduct(cache=self._cache, concurrency=CONCURRENCY)
+        return create_judge(self._spec, self._prompts, [QUESTION], conduct=conduct)
 
     def fresh(self) -> list[Answer]:
         """Answers that nobody has judged yet."""

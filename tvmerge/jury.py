@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ from tvmerge.errors import ConfigError
 from tvmerge.evaluation.benchmark import Benchmark, load_benchmark
 from tvmerge.evaluation.combined import combine
 from tvmerge.evaluation.objective import Part
+from tvmerge.judging.account import open_accounts
 from tvmerge.judging.budget import Budget
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
@@ -34,9 +36,6 @@ Note = Callable[[str], None]
 
 DEFAULT_PROMPTS = "judge_prompts"
 """Name of the shipped judge prompts."""
-
-SEQUENTIAL = 1
-"""Judgments in flight where neither the user nor the judge's file says: safe with the smallest account."""
 
 RULES_SCALE = (1.0, 10.0)
 """Lowest and highest rating of the judge `rules`, and of the shipped prompts."""
@@ -105,6 +104,20 @@ def assemble(
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)
     baseline: dict[QuestionId, Answer] | None = {} if config.judge_mode == "pairwise" else None
+    conduct = Conduct(
+        cache=caches.judgments,
+        ledger=ledger,
+        budget=budget,
+        concurrency=config.parallel,
+        rpm=config.judge_rpm,
+        tpm=config.judge_tpm,
+        rpd=config.judge_rpd,
+        wait_for_quota=config.wait_for_quota,
+        patience=config.judge_patience,
+        reasks=config.judge_reasks,
+        tally=tally,
+    )
+    accounts = open_accounts(specs, conduct, ledger)
     judges = [
         create_judge(
             spec,
@@ -112,17 +125,7 @@ def assemble(
             benchmark.questions,
             samples=config.judge_samples,
             baseline=baseline,
-            cache=caches.judgments,
-            ledger=ledger,
-            budget=budget,
-            concurrency=config.parallel or spec.concurrency or SEQUENTIAL,
-            rpm=config.judge_rpm,
-            tpm=config.judge_tpm,
-            rpd=config.judge_rpd,
-            wait_for_quota=config.wait_for_quota,
-            patience=config.judge_patience,
-            reasks=config.judge_reasks,
-            tally=tally,
+            conduct=replace(conduct, account=accounts[spec.name]),
         )
         for spec in specs
     ]

@@ -135,6 +135,7 @@ def test_samples_and_a_panel_give_more_judgments(bench: Path, tmp_path: Path) ->
     with OpenAIServer() as server:
         flags = [f"--judge-base-url={server.base_url}", f"--out={tmp_path / 'out'}"]
         assert judge(bench, "--judge=gpt-4o", "--judge=gpt-4.1", "--judge-samples=2", *flags) == 0
+        assert server.peak == 1  # the places of one server, whoever asks it
     judged = read_judgments(tmp_path / "out")
     assert len(judged) == 2 * QUESTIONS * 2 * 2 * 2
     assert {judgment.judge for _, judgment in judged} == {"gpt-4o", "gpt-4.1"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import tvmerge.judging.providers.openai
 from tvmerge.cache import ContentCache
 from tvmerge.files import write_json
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.prompts import load_prompts
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
@@ -31,7 +32,8 @@ def judge_all(url: str, folder: Path, out: Path, *, prompts: Path, count: int, c
 async def _scores(url: str, folder: Path, prompts: Path, count: int, concurrency: int) -> list[float]:
     cache = ContentCache(folder)
     spec = JudgeSpec("doomed", "openai", model="gpt-4o", base_url=url, key_required=False)
-    judge = create_judge(spec, load_prompts(prompts), [QUESTION], cache=cache, concurrency=concurrency)
+    conduct = Conduct(cache=cache, concurrency=concurrency)
+    judge = create_judge(spec, load_prompts(prompts), [QUESTION], conduct=conduct)
     judged = await asyncio.gather(*(judge.judge(QUESTION, answer(number)) for number in range(count)))
     await judge.close()
     cache.close()

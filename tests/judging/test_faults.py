@@ -15,6 +15,7 @@ from tests.servers import scoring
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge.cache import ContentCache
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
@@ -81,9 +82,8 @@ async def test_a_thousand_judgments_survive_a_faulty_provider_unharmed(
     with OpenAIServer(script=campaign) as server:
         # Long enough that no true reply runs into it on a busy machine: it would be answered twice.
         spec = a_spec(server.base_url, timeout=10)
-        judge = create_judge(
-            spec, prompts, [QUESTION], cache=cache, ledger=ledger, concurrency=64, env={"TEST_KEY": KEY}
-        )
+        conduct = Conduct(cache=cache, ledger=ledger, concurrency=64)
+        judge = create_judge(spec, prompts, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
         judged = await asyncio.gather(*(judge.judge(QUESTION, answer) for answer in answers))
         await judge.close()
         answered = server.answered

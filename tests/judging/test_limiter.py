@@ -172,6 +172,23 @@ def test_a_limit_is_learnt_from_a_response_unless_it_is_the_days(
     assert run(calls()) == (100 if rate is None else rate)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_several_models_limits_the_least_holds(order: tuple[int, int]) -> None:
+    told = [("large", RateLimits(requests=1000)), ("small", RateLimits(requests=2))]
+
+    async def calls() -> float:
+        limiter = Limiter()
+        for index in order:
+            model, limits = told[index]
+            limiter.learn(limits, model=model)
+            limiter.learn(RateLimits(), model=model)
+        for _ in range(3):
+            await limiter.admit()
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) >= 60
+
+
 def test_the_users_limit_is_not_overruled() -> None:
     async def calls() -> float:
         limiter = Limiter(rpm=1)

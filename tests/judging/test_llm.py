@@ -18,6 +18,7 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge.cache import ContentCache
 from tvmerge.errors import CredentialsError, OutageError, QuotaError
 from tvmerge.judging.chat import FormError
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
@@ -33,8 +34,17 @@ ANSWER = Answer("q1", ("古池や…", "The old pond…"))
 
 
 @asynccontextmanager
-async def judging(server: OpenAIServer, prompts: Prompts, **settings: Any) -> AsyncIterator[Judge]:
-    judge = create_judge(a_spec(server.base_url), prompts, [TWO, MATH], env=ENV, **settings)
+async def judging(
+    server: OpenAIServer, prompts: Prompts, *, samples: int | None = None, **settings: Any
+) -> AsyncIterator[Judge]:
+    judge = create_judge(
+        a_spec(server.base_url),
+        prompts,
+        [TWO, MATH],
+        samples=samples,
+        conduct=Conduct(**settings),
+        env=ENV,
+    )
     try:
         yield judge
     finally:

@@ -11,6 +11,7 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion
 from tvmerge.errors import ConfigError
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.records import Answer, Judgment, Question, QuestionId, Unscored, Verdict
@@ -42,7 +43,12 @@ async def compare(
 ) -> Sequence[Judgment]:
     answers: dict[QuestionId, Answer] = {"q": Answer("q", tuple(baseline))}
     judge = create_judge(
-        a_spec(server.base_url), prompts, [question], baseline=answers, env={"TEST_KEY": KEY}, **settings
+        a_spec(server.base_url),
+        prompts,
+        [question],
+        baseline=answers,
+        conduct=Conduct(**settings),
+        env={"TEST_KEY": KEY},
     )
     try:
         return await judge.judge(question, Answer("q", tuple(answer)))

@@ -13,6 +13,7 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers import anthropic_server, cohere_server, openai_server
 from tests.servers.http import LoopbackServer, Request, Response
 from tvmerge.cache import ContentCache
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
@@ -52,7 +53,9 @@ async def test_a_key_that_the_server_sends_back_is_kept_out_of_everything(
     with SERVERS[provider]() as server:
         spec = a_spec(server.base_url, provider=provider, model="some-model")
         ledger = Ledger(tmp_path / "ledger.jsonl")
-        judge = create_judge(spec, prompts, [QUESTION], cache=cache, ledger=ledger, env={"TEST_KEY": KEY})
+        judge = create_judge(
+            spec, prompts, [QUESTION], conduct=Conduct(cache=cache, ledger=ledger), env={"TEST_KEY": KEY}
+        )
         (verdict,) = await judge.judge(QUESTION, Answer("q", ("青です。",)))
         assert KEY in str(server.requests[0].headers)
         await judge.close()

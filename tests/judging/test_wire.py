@@ -67,7 +67,7 @@ async def test_a_turn_that_is_on_the_wire_when_the_other_fails_is_kept(
 ) -> None:
     wire = Wire(1, error=QuotaError("used up"))
     ledger = Ledger()
-    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), ledger=ledger))
+    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), ledger=ledger, concurrency=2))
     judge = LLMJudge(name="test", chat=chat, prompts=prompts, model={})
     question = Question("q", "writing", ("春？", "夏？"))
     rating = asyncio.create_task(judge.judge(question, Answer("q", ("春です。", "夏です。"))))
@@ -215,7 +215,7 @@ async def test_draining_gives_up_what_outlasts_the_grace(
     tmp_path: Path, prompts: dict[str, JudgePrompt], grace: float
 ) -> None:
     wire = Wire()
-    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path)))
+    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), concurrency=3))
     ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
     for number in range(3):
         ratings.start(*_question(number))

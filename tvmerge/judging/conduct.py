@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 from tvmerge.cache import ContentCache
+from tvmerge.judging.account import Account
 from tvmerge.judging.budget import Budget
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.tally import Tally
@@ -19,8 +19,7 @@ class Conduct:
         cache: Where paid replies are kept, or None to keep none.
         ledger: Where calls are entered.
         budget: The limits on cost and calls, or None.
-        concurrency: Most requests in flight; None is as the judge file says, or 16 (`pipeline.CONCURRENCY`)
-            where that says nothing.
+        concurrency: Most requests in flight; None is as the judge file says, or 1 where that says nothing.
         rpm: Most requests a minute; None is as the judge file says.
         tpm: Most tokens a minute; None is as the judge file says.
         rpd: Most requests a day; None is as the judge file says.
@@ -28,6 +27,7 @@ class Conduct:
             renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.
         reasks: How often a reply without a rating is asked for again.
+        account: Limits and places that are shared with other judges; None is an account of its own.
         tally: Counts what would be sent, where nothing is to be sent.
     """
 
@@ -41,20 +41,5 @@ class Conduct:
     wait_for_quota: bool = False
     patience: float = 600.0
     reasks: int = 3
+    account: Account | None = None
     tally: Tally | None = None
-
-
-class ConductOptions(TypedDict, total=False):
-    """The attributes of `Conduct` as keyword arguments."""
-
-    cache: ContentCache | None
-    ledger: Ledger | None
-    budget: Budget | None
-    concurrency: int | None
-    rpm: int | None
-    tpm: int | None
-    rpd: int | None
-    wait_for_quota: bool
-    patience: float
-    reasks: int
-    tally: Tally | None

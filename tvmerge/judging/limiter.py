@@ -76,6 +76,7 @@ class Limiter:
         self._earlier = tuple(earlier)
         self._wait_for_quota = wait_for_quota
         self._wall = wall
+        self._told: dict[str, RateLimits] = {}
         self._paused_until = -float("inf")
         self._queue: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -114,17 +115,24 @@ class Limiter:
         self._paused_until = max(self._paused_until, now + seconds)
         self._advance()
 
-    def learn(self, limits: RateLimits, tokens: int = 0) -> None:
+    def learn(self, limits: RateLimits, tokens: int = 0, *, model: str = "") -> None:
         """Take the limits that a response tells, and wait for the next place where it says none is left.
 
         Args:
             limits: What the response says.
             tokens: What a request like the next one costs. What is spent comes back evenly.
+            model: Whose limits they are. Of several models' limits the least holds for all: which of them
+                a provider counts together, it does not say.
         """
-        if self._learns_requests and limits.requests and _is_a_minute(limits):
-            self._requests = _resized(self._requests, limits.requests, self._minute)
-        if self._learns_tokens and limits.tokens:
-            self._tokens = _resized(self._tokens, limits.tokens, self._minute)
+        if limits.requests or limits.tokens:
+            self._told[model] = limits
+        told = self._told.values()
+        requests = [each.requests for each in told if each.requests and _is_a_minute(each)]
+        if self._learns_requests and requests:
+            self._requests = _resized(self._requests, min(requests), self._minute)
+        allowed = [each.tokens for each in told if each.tokens]
+        if self._learns_tokens and allowed:
+            self._tokens = _resized(self._tokens, min(allowed), self._minute)
         if limits.requests_left == 0 and limits.requests and limits.requests_reset:
             self.pause(limits.requests_reset / limits.requests)
         if limits.tokens and limits.tokens_reset and limits.tokens_left is not None:
@@ -220,7 +228,8 @@ class LimitedChat(ChatWrapper):
         finally:
             self._limiter.settle(permit, spent)
         self._gate.succeeded()
-        self._limiter.learn(reply.limits, most if spent is None else spent)
+        model = str(request.body.get("model", ""))
+        self._limiter.learn(reply.limits, most if spent is None else spent, model=model)
         return reply
 
 

@@ -12,22 +12,20 @@ Where a run is only planned, a tally stands in the place of everything behind th
 from __future__ import annotations
 
 from tvmerge.errors import ConfigError
+from tvmerge.judging.account import open_account
 from tvmerge.judging.budget import BudgetedChat
 from tvmerge.judging.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.chat import ChatModel
-from tvmerge.judging.concurrency import Gate, GatedChat
+from tvmerge.judging.concurrency import GatedChat
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger, LedgerChat, Prices
-from tvmerge.judging.limiter import DAY, LimitedChat, Limiter
+from tvmerge.judging.limiter import LimitedChat
 from tvmerge.judging.reask import ReaskingChat
 from tvmerge.judging.retry import RetryingChat
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.tally import TalliedChat
 from tvmerge.judging.timeout import TimeLimitedChat
 from tvmerge.judging.wire import WireChat
-
-CONCURRENCY = 16
-"""Most requests in flight where neither the user nor the judge file says."""
 
 
 def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatModel:
@@ -59,15 +57,15 @@ def _paid(
 ) -> ChatModel:
     """`provider` with everything around it that is asked on a miss."""
     prices = prices_of(spec)
-    gate = Gate(_places(spec, conduct))
+    account = conduct.account or open_account([spec], conduct, ledger)
     chat: ChatModel = TimeLimitedChat(provider, spec.timeout)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = WireChat(chat)
-    chat = LimitedChat(chat, _limiter(spec, conduct, ledger), gate)
+    chat = LimitedChat(chat, account.limiter, account.gate)
     chat = RetryingChat(chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota)
     if store is not None:
         chat = StoringChat(chat, store)
-    chat = GatedChat(chat, gate)
+    chat = GatedChat(chat, account.gate)
     if conduct.budget is not None:
         chat = BudgetedChat(chat, conduct.budget, prices)
     return ReaskingChat(chat, reasks=conduct.reasks)
@@ -78,20 +76,3 @@ def prices_of(spec: JudgeSpec) -> Prices | None:
     if spec.price_input is not None and spec.price_output is not None:
         return Prices(spec.price_input, spec.price_output)
     return Prices(0.0, 0.0) if spec.provider == "local" else None
-
-
-def _places(spec: JudgeSpec, conduct: Conduct) -> int:
-    places = conduct.concurrency or spec.concurrency or CONCURRENCY
-    # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
-    return max(places, spec.batch_size) if spec.provider == "local" else places
-
-
-def _limiter(spec: JudgeSpec, conduct: Conduct, ledger: Ledger) -> Limiter:
-    rpd = conduct.rpd or spec.rpd
-    return Limiter(
-        rpm=conduct.rpm or spec.rpm,
-        tpm=conduct.tpm or spec.tpm,
-        rpd=rpd,
-        earlier=ledger.moments(spec.name, since=ledger.now() - DAY) if rpd else (),
-        wait_for_quota=conduct.wait_for_quota,
-    )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from os import environ
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from tvmerge.assets import find, names
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.chat import ChatModel
-from tvmerge.judging.conduct import Conduct, ConductOptions
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.llm import LLMJudge
 from tvmerge.judging.pairwise import PairwiseJudge
 from tvmerge.judging.pipeline import pipeline
@@ -56,8 +56,8 @@ def create_judge(
     *,
     samples: int | None = None,
     baseline: Mapping[QuestionId, Answer] | None = None,
+    conduct: Conduct | None = None,
     env: Mapping[str, str] = environ,
-    **conduct: Unpack[ConductOptions],
 ) -> Judge:
     """A judge ready to be asked.
 
@@ -68,8 +68,8 @@ def create_judge(
         samples: Independent ratings of each turn; None is as the judge file says.
         baseline: Answers to compare with, by question, for pairwise judging; it may be filled later. None
             is for ratings.
+        conduct: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
         env: The environment that holds the keys.
-        conduct: Cache, ledger, budget, limits and patience: the attributes of `Conduct`.
 
     Raises:
         AssetError: A prompt that is needed is missing or unsound.
@@ -83,7 +83,7 @@ def create_judge(
             raise ConfigError("the judge 'rules' rates answers and cannot compare them; take another judge")
         return RulesJudge()
     check_prompts(prompts, questions, pairwise=baseline is not None)
-    chat = pipeline(create_chat(spec, env), spec, Conduct(**conduct))
+    chat = pipeline(create_chat(spec, env), spec, conduct or Conduct())
     model, samples = _identity(spec), samples or spec.samples
     if baseline is None:
         return LLMJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)

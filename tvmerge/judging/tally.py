@@ -36,22 +36,22 @@ class Tally:
 
     def __init__(self) -> None:
         self._asked: dict[str, Calls] = defaultdict(Calls)
-        self._stored: dict[str, int] = defaultdict(int)
+        self._stored = 0
 
     def asked(self, judge: str, request: ChatRequest) -> None:
         """A judge would send `request`."""
         usage = most_tokens(request)
         self._asked[judge] += Calls(1, usage.input, usage.output)
 
-    def stored(self, judge: str) -> None:
+    def stored(self) -> None:
         """A judge would find its reply in the cache."""
-        self._stored[judge] += 1
+        self._stored += 1
 
-    def take(self) -> tuple[dict[str, Calls], dict[str, int]]:
+    def take(self) -> tuple[dict[str, Calls], int]:
         """By judge what it would send, and how many replies are stored; counting begins anew."""
-        taken = dict(self._asked), dict(self._stored)
+        taken = dict(self._asked), self._stored
         self._asked.clear()
-        self._stored.clear()
+        self._stored = 0
         return taken
 
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, CohereConfig, PreTrainedTokenizer
 from tvmerge.cache import ContentCache
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.chat import ChatReply, TooLongError
+from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.providers.checkpoint import identity, weight_bytes
@@ -109,7 +110,7 @@ async def test_a_judge_on_this_machine_rates_a_batch_for_several_tasks_at_once(
 ) -> None:
     prompts = {"single-v1": JudgePrompt("single-v1", "single", "", "{question}{answer}", "[[rating]]")}
     question = Question("q", "writing", ("俳句を詠んで。",))
-    judge = create_judge(spec_of(folder, batch_size=4), prompts, [question], cache=cache)
+    judge = create_judge(spec_of(folder, batch_size=4), prompts, [question], conduct=Conduct(cache=cache))
     answers = [Answer("q", (f"古池や{'蛙' * n}",)) for n in range(10)]
     judgments = await asyncio.gather(*(judge.judge(question, answer) for answer in answers))
     await judge.close()
