@@ -125,8 +125,6 @@ def _density(given: Any) -> float | tuple[float, float]:
 
 
 def _mixture(config: MergeConfig) -> MixtureSettings:
-    if len(config.target_model) == 1:
-        return MixtureSettings()
     prompts = []
     for table in config.experts:
         _known("experts", table, ("positive", "negative"))
@@ -135,7 +133,7 @@ def _mixture(config: MergeConfig) -> MixtureSettings:
     return MixtureSettings(
         experts_per_token=config.experts_per_token,
         gate=cast("Gate", config.gate),
-        seed=config.merge_seed,
+        seed=config.merge_seed if len(config.target_model) > 1 else 0,
         base=config.moe_base,
         prompts=tuple(prompts),
     )

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is d
 _ALL = ["q_proj", "v_proj", "up_proj", "down_proj"]
 
 
-def _adapter(
+def saved_adapter(
     base: Path, folder: Path, family: str = "llama", *, seed: int = 5, **settings: Any
 ) -> tuple[Path, dict[str, torch.Tensor]]:
     """A random adapter of the model in `base`, and the whole difference that peft itself makes of it."""
@@ -82,7 +82,7 @@ def _check(merge: Merge, target: Path, delta: dict[str, torch.Tensor], weight: f
     ids=["plain", "rslora", "patterns", "saved module", "embeddings"],
 )
 def test_the_sum_is_what_peft_merges(base: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
-    adapter, delta = _adapter(base, tmp_path / "adapter", **settings)
+    adapter, delta = saved_adapter(base, tmp_path / "adapter", **settings)
     target = saved_model(tmp_path / "target", "llama", seed=9)
     merge = _open(target, adapter)
     _check(merge, target, delta)
@@ -93,12 +93,12 @@ def test_the_sum_is_what_peft_merges(base: Path, tmp_path: Path, settings: dict[
 def test_matrices_that_lie_transposed_are_added_transposed(tmp_path: Path) -> None:
     folder = saved_model(tmp_path / "base", "gpt2", seed=1)
     settings: dict[str, Any] = {"target_modules": ["c_attn", "mlp.c_proj"], "fan_in_fan_out": True}
-    adapter, delta = _adapter(folder, tmp_path / "adapter", "gpt2", **settings)
+    adapter, delta = saved_adapter(folder, tmp_path / "adapter", "gpt2", **settings)
     _check(_open(folder, adapter), folder, delta)
 
 
 def test_what_an_adapter_does_not_adapt_has_no_weight_and_is_listed(base: Path, tmp_path: Path) -> None:
-    adapter, _ = _adapter(base, tmp_path / "adapter", target_modules=["q_proj"])
+    adapter, _ = saved_adapter(base, tmp_path / "adapter", target_modules=["q_proj"])
     merge = _open(base, adapter)
     assert merge.group_names == ("layers.0", "layers.1")
     (line,) = merge.remarks()
@@ -108,7 +108,7 @@ def test_what_an_adapter_does_not_adapt_has_no_weight_and_is_listed(base: Path, 
 
 
 def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path) -> None:
-    adapter, _ = _adapter(base, tmp_path / "adapter")
+    adapter, _ = saved_adapter(base, tmp_path / "adapter")
     other = Path(shutil.copytree(base, tmp_path / "other"))
     with pytest.raises(CheckpointError, match="adapter was trained on 'base', but the base model is 'other'"):
         _open(base, adapter, base=str(other))
@@ -134,7 +134,7 @@ def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path) -> N
 def test_adapters_that_are_no_sum_are_refused(
     base: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    adapter, _ = _adapter(base, tmp_path / "adapter")
+    adapter, _ = saved_adapter(base, tmp_path / "adapter")
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(config | change))
     with pytest.raises(CheckpointError, match=message):
@@ -142,7 +142,7 @@ def test_adapters_that_are_no_sum_are_refused(
 
 
 def test_a_damaged_adapter_is_named(base: Path, tmp_path: Path) -> None:
-    adapter, _ = _adapter(base, tmp_path / "adapter")
+    adapter, _ = saved_adapter(base, tmp_path / "adapter")
     file = adapter / "adapter_model.safetensors"
     weights = load_file(file)
     first = next(name for name in weights if "lora_B" in name)
@@ -161,7 +161,7 @@ def test_a_damaged_adapter_is_named(base: Path, tmp_path: Path) -> None:
 
 
 def test_an_adapter_cannot_be_a_base_or_target(base: Path, tmp_path: Path) -> None:
-    adapter, _ = _adapter(base, tmp_path / "adapter")
+    adapter, _ = saved_adapter(base, tmp_path / "adapter")
     with pytest.raises(CheckpointError, match=r"adapter is an adapter .* only a tuned model may be"):
         _open(adapter, base, base=str(base))
 
@@ -174,9 +174,9 @@ def test_an_adapter_reaches_a_target_with_other_tokens_unless_it_adapts_tokens(
     save_tokenizer(base, words)
     target = saved_model(tmp_path / "target", "llama", seed=9, vocab_size=70)
     save_tokenizer(target, [*words, "a", "b", "c", "d", "e", "f"])
-    plain, _ = _adapter(base, tmp_path / "plain")
+    plain, _ = saved_adapter(base, tmp_path / "plain")
     assert _open(target, plain).group_names == ("layers.0", "layers.1")
-    tokens, _ = _adapter(base, tmp_path / "tokens", target_modules=["embed_tokens", "q_proj"])
+    tokens, _ = saved_adapter(base, tmp_path / "tokens", target_modules=["embed_tokens", "q_proj"])
     with pytest.raises(
         CheckpointError, match="tokens adapts embeddings or head, and target has other tokens"
     ):
@@ -186,7 +186,7 @@ def test_an_adapter_reaches_a_target_with_other_tokens_unless_it_adapts_tokens(
 def test_an_adapter_of_the_hub_brings_its_base(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapter, delta = _adapter(base, tmp_path / "adapter")
+    adapter, delta = saved_adapter(base, tmp_path / "adapter")
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(
         json.dumps(config | {"base_model_name_or_path": "owner/base"})

@@ -1,0 +1,273 @@
+"""`tvmerge merge` on its own: each kind of merge, and each of them again from what lies beside its model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.merging.families import saved_model
+from tests.merging.test_lora import saved_adapter
+from tests.merging.tokens import save_tokenizer
+from tvmerge.cli.app import run
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+_WORDS = [f"w{number}" for number in range(64)]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of small models; `extended` has other tokens, `adapter` is a LoRA of `base`."""
+    root = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("target", "other", "base", "chat", "code")):
+        save_tokenizer(saved_model(root / name, "llama", seed=seed), _WORDS, eos_token="w2")
+    extended = saved_model(root / "extended", "llama", seed=9, vocab_size=70)
+    save_tokenizer(extended, [*(f"語{number}" for number in range(6)), *reversed(_WORDS)], eos_token="w2")
+    saved_adapter(root / "base", root / "adapter")
+    return root
+
+
+@pytest.fixture
+def here(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder in which the models lie under their names."""
+    for folder in models.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def merged(*argv: str, out: str = "out") -> dict[str, torch.Tensor]:
+    assert run(["merge", *argv, "--output-dir", out, "--overwrite"]) == 0
+    return state(out)
+
+
+def state(folder: str) -> dict[str, torch.Tensor]:
+    factory: Any = AutoModelForCausalLM
+    model = factory.from_pretrained(folder)
+    model.generate(torch.tensor([[3, 5, 7]]), max_new_tokens=3, do_sample=False)
+    return dict(model.state_dict())
+
+
+def formula(target: str, weight: float, tuned: str, base: str = "base") -> dict[str, torch.Tensor]:
+    own, new, old = (load_file(f"{name}/model.safetensors") for name in (target, tuned, base))
+    return {
+        name: (tensor.float() + weight * (new[name].float() - old[name].float())).bfloat16()
+        for name, tensor in own.items()
+    }
+
+
+def assert_equal(got: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    assert got.keys() == expected.keys()
+    for name, tensor in got.items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
+CONFIGS = {
+    "vectors": """
+        target_model = "target"
+        merge_seed = 3
+        [[task_vectors]]
+        name = "chat"
+        tuned = "chat"
+        base = "base"
+        optimize_mode = "layer"
+        layer_granularity = 2
+        [[task_vectors]]
+        name = "code"
+        tuned = "code"
+        base = "base"
+        method = "dare"
+        density = 0.5
+        freeze = ["lm_head", 'norm\\.']
+        weight_max = 3.0
+    """,
+    "patterns": """
+        target_model = "target"
+        base_model = "base"
+        tuned_model = "chat"
+        optimize_mode = "regex"
+        patterns = [{name = "attention", pattern = 'self_attn\\.'}, {name = "mlp", pattern = "mlp"}]
+    """,
+    "ties": """
+        target_model = "target"
+        base_model = "base"
+        tuned_model = "chat"
+        optimize_mode = "block"
+        smooth = 2
+        method = "ties"
+        density = [0.2, 0.6]
+        dtype = "float32"
+    """,
+    "extended": 'target_model = "extended"\nbase_model = "base"\ntuned_model = "chat"\n',
+    "adapter": 'target_model = "target"\ntuned_model = "adapter"\n',
+    "mixture": """
+        target_model = ["target", "other"]
+        base_model = "base"
+        tuned_model = "chat"
+        optimize_mode = "parameter"
+        moe_base = "code"
+        experts_per_token = 1
+        gate = "hidden"
+        experts = [{positive = ["w3 \\"w4\\""], negative = ["w5"]}, {positive = ["w6"]}]
+    """,
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_what_lies_beside_a_model_makes_it_again(here: Path, kind: str) -> None:
+    Path("run.toml").write_text(CONFIGS[kind])
+    first = merged("--config=run.toml", "--weight=0.7")
+    card = Path("out/README.md").read_text()
+    command = re.search(r"^tvmerge merge .*$", card, re.MULTILINE)
+    assert command is not None
+    for name in ("tvmerge.toml", "tvmerge.json"):
+        text = Path("out", name).read_text()
+        assert str(here.resolve()) not in text
+        Path(name).write_text(text)
+    assert run(command[0].split()[1:]) == 0
+    assert_equal(state("model"), first)
+    assert Path("model/tvmerge.toml").read_text() == Path("tvmerge.toml").read_text()
+
+
+def test_several_targets_become_a_mixture_with_the_dense_models_beside_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vector = ("--base-model=base", "--tuned-model=chat", "--weight=0.5")
+    got = merged("--target-model-1=target", "--target-model-2=other", *vector, "--save-experts")
+    assert json.loads((here / "out/config.json").read_text())["architectures"] == ["MixtralForCausalLM"]
+    assert capsys.readouterr().out.splitlines() == [
+        "model: out",
+        *(f"expert: out-experts/expert-{number}" for number in range(2)),
+    ]
+    experts = [formula(name, 0.5, "chat") for name in ("target", "other")]
+    up = "model.layers.1.mlp.up_proj.weight"
+    fused = got["model.layers.1.mlp.experts.gate_up_proj"]
+    for number, expert in enumerate(experts):
+        assert torch.equal(fused[number, 48:], expert[up])
+    assert torch.equal(got["model.embed_tokens.weight"], experts[0]["model.embed_tokens.weight"])
+    assert_equal(state("out-experts/expert-0"), experts[0])
+    assert torch.equal(state("out-experts/expert-1")[up], experts[1][up])
+
+
+def test_vectors_of_a_config_file_take_their_weights_by_name(here: Path) -> None:
+    (here / "run.toml").write_text(CONFIGS["vectors"].replace('method = "dare"\n        density = 0.5\n', ""))
+    weights = {"embeddings": 0.3, "layers.0-1": 0.6, "norm": -0.2, "head": 1.5}
+    recipe = {f"chat/{name}": w for name, w in weights.items()} | {"code/embeddings": 0, "code/layers.0": 1}
+    (here / "w.json").write_text(json.dumps(recipe | {"code/layers.1": 0}))
+    got = merged("--config=run.toml", "--weights=w.json")
+    assert torch.equal(got["lm_head.weight"], formula("target", 1.5, "chat")["lm_head.weight"])
+    name = "model.layers.0.mlp.up_proj.weight"
+    own, chat, code, base = (
+        load_file(f"{model}/model.safetensors")[name].float() for model in ("target", "chat", "code", "base")
+    )
+    step = 0.6 * (chat - base) + 1 * (code - base)
+    assert torch.equal(got[name], (own + step).bfloat16())
+    name = "model.layers.1.mlp.up_proj.weight"
+    assert torch.equal(got[name], formula("target", 0.6, "chat")[name])
+
+
+def test_patterns_leave_what_they_do_not_name_and_say_so(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "run.toml").write_text(CONFIGS["patterns"])
+    (here / "w.json").write_text('{"attention": 0.5, "mlp": -1.25}')
+    got = merged("--config=run.toml", "--weights=w.json")
+    own, half, back = (
+        formula("target", 0, "chat"),
+        formula("target", 0.5, "chat"),
+        formula("target", -1.25, "chat"),
+    )
+    for name, tensor in got.items():
+        expected = half if "self_attn." in name else back if "mlp" in name else own
+        assert torch.equal(tensor, expected[name]), name
+    assert "no weight, as in the target: model.embed_tokens.weight" in capsys.readouterr().err
+
+
+def test_a_target_with_more_tokens_gets_the_vector_in_the_rows_of_shared_ones(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    got = merged("--target-model=extended", *PLAIN[1:], "--weight=0.5")
+    assert "tokens: chat: " in capsys.readouterr().err
+    tokenizer: Any = AutoTokenizer.from_pretrained("out")
+    assert tokenizer.convert_ids_to_tokens([0, 6]) == ["語0", "w63"]
+    own, new, old = (
+        load_file(f"{name}/model.safetensors")["lm_head.weight"].float()
+        for name in ("extended", "chat", "base")
+    )
+    expected = own.clone()
+    expected[6:] += 0.5 * (new - old).flip(0)
+    assert torch.equal(got["lm_head.weight"], expected.bfloat16())
+
+
+def test_skipped_tokens_leave_both_tables_alone(here: Path) -> None:
+    got = merged("--target-model=extended", *PLAIN[1:], "--weight=0.5", "--vocab=skip")
+    own = load_file("extended/model.safetensors")
+    assert torch.equal(got["lm_head.weight"], own["lm_head.weight"])
+    assert not torch.equal(got["model.norm.weight"], own["model.norm.weight"])
+
+
+def test_an_adapter_is_merged_by_the_base_it_names(here: Path) -> None:
+    got = merged("--target-model=target", "--tuned-model=adapter", "--weight=0.5", "--dtype=float32")
+    factors = load_file("adapter/adapter_model.safetensors")
+    module = "layers.0.self_attn.q_proj"
+    a, b = (factors[f"base_model.model.model.{module}.lora_{part}.weight"] for part in "AB")
+    own = load_file("target/model.safetensors")[f"model.{module}.weight"].float()
+    torch.testing.assert_close(got[f"model.{module}.weight"], own + 0.5 * 2.0 * (b @ a), rtol=1e-5, atol=1e-6)
+
+
+def test_a_chat_template_that_is_given_comes_along_and_is_part_of_making_it_again(here: Path) -> None:
+    (here / "mine.jinja").write_text("{{ messages[0].content }}!")
+    merged(*PLAIN, "--weight=1", "--chat-template=mine.jinja")
+    tokenizer: Any = AutoTokenizer.from_pretrained("out")
+    assert tokenizer.chat_template == "{{ messages[0].content }}!"
+    assert "--chat-template chat_template.jinja" in (here / "out/README.md").read_text()
+
+
+def test_any_trial_of_a_search_is_written_with_the_chat_template_it_was_scored_with(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    template = tmp_path / "mine.jinja"
+    text = (demo_models / "target" / "chat_template.jinja").read_text() + "{# mine #}"
+    template.write_text(text)
+    roles = [f"--{role}-model={demo_models / role}" for role in ("target", "base", "tuned")]
+    searched = ["--bench-name=demo", "--judge=rules", "--n-trials=1", "--max-new-tokens=2", "--holdout=0"]
+    folder = [f"--run-dir={tmp_path / 'run'}", "--study-name=s", f"--chat-template={template}"]
+    assert run(["optimize", *roles, *searched, *folder]) == 0
+    template.unlink()
+    study = ["--storage", f"sqlite:///{tmp_path / 'run' / 'study.db'}", "--study-name=s", "--trial=0"]
+    assert run(["merge", *study, "--output-dir", str(tmp_path / "trial")]) == 0
+    for model in (tmp_path / "run" / "model", tmp_path / "trial"):
+        assert (model / "chat_template.jinja").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--weight=1", "--chat-template=none.jinja"], "--chat-template none.jinja: cannot be read"),
+        (["--weight=1", "--weights=w.json"], "give one of --weight, --weights or --trial; got --weight and"),
+        (["--weights=none.json"], "none.json: cannot be read as JSON"),
+        (["--weight=nan"], "the recipe does not fit: the weight of"),
+        (["--weight=1", "--shard-size=0"], "shard_size must be larger than 0"),
+        (["--weight=1", "--method=ties", "--density=1.5"], "density must lie above 0 and at most at 1"),
+        (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
+        (["--weight=1", "--gate=zeros"], "settings of a mixture need two target models or more"),
+        (["--weight=1", "--base-model=extended", "--vocab=error"], "do not fit target"),
+    ],
+)
+def test_what_cannot_be_merged_is_said_in_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert run(["merge", *PLAIN, *argv, "--output-dir", "out"]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not (here / "out").exists()
