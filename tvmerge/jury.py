@@ -16,6 +16,7 @@ from tvmerge.evaluation.objective import Part
 from tvmerge.judging.account import open_accounts
 from tvmerge.judging.budget import Budget
 from tvmerge.judging.conduct import Conduct
+from tvmerge.judging.footprint import memory_by_device
 from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
@@ -141,6 +142,16 @@ def assemble(
         ledger=ledger,
         baseline=baseline,
     )
+
+
+def judge_memory(specs: Sequence[JudgeSpec]) -> dict[str, int]:
+    """Bytes that the weights of judges on this machine will take, by device (`cpu`, `cuda:0`)."""
+    local = [spec for spec in specs if spec.provider == "local"]
+    if not local:
+        return {}
+    import torch
+
+    return memory_by_device(local, torch.cuda.device_count())
 
 
 def _parts(

@@ -17,7 +17,7 @@ from tvmerge.judging.chat import ChatReply, TooLongError
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.prompts import JudgePrompt
-from tvmerge.judging.providers.checkpoint import identity, weight_bytes
+from tvmerge.judging.providers.checkpoint import identity
 from tvmerge.judging.providers.local import LocalChat
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import JudgeSpec
@@ -202,11 +202,6 @@ def test_a_folder_that_is_not_there_is_an_error(name: str) -> None:
 
 def test_a_hub_id_is_its_own_identity() -> None:
     assert identity("CohereForAI/c4ai-command-r-plus-4bit") == "CohereForAI/c4ai-command-r-plus-4bit"
-
-
-def test_the_size_of_the_weights_is_known_where_they_are_here(folder: Path) -> None:
-    assert weight_bytes(str(folder)) == (folder / "model.safetensors").stat().st_size
-    assert weight_bytes("CohereForAI/c4ai-command-r-plus-4bit") is None
 
 
 async def test_a_model_that_cannot_be_loaded_is_an_error_for_everyone(folder: Path, tmp_path: Path) -> None:

@@ -34,10 +34,3 @@ def identity(model: str) -> str:
                 file.seek(max(_SAMPLE, path.stat().st_size - _SAMPLE))
                 content.update(file.read())
     return f"{folder.name}@{content.hexdigest()[:16]}"
-
-
-def weight_bytes(model: str) -> int | None:
-    """Bytes of a folder's weights as they are stored, or None where they are not on this machine."""
-    folder = Path(model)
-    files = [*folder.glob("*.safetensors")] if folder.is_dir() else []
-    return sum(path.stat().st_size for path in files) or None
