@@ -99,13 +99,17 @@ def _request(root: Path, *vectors: tuple[str, str], target: str = "target", **se
 
 
 def _compare(request: MergeRequest, root: Path, out: Path) -> None:
+    _write_both(request, root, out)
+    _assert_nearly_equal(out / "ours", out / "theirs")
+
+
+def _write_both(request: MergeRequest, root: Path, out: Path) -> None:
     merge = open_request(request)
     weights = {name: 0.3 + 0.13 * (index % 9) for index, name in enumerate(merge.group_names)}
     merge.write(out / "ours", Recipe(weights))
     files = [str(out / "ours" / "mergekit.yml"), str(out / "theirs")]
     # Its model card would ask the hub about the models' names.
     _run("mergekit-yaml", *files, "--no-write-model-card", cwd=root)
-    _assert_nearly_equal(out / "ours", out / "theirs")
 
 
 @needs_mergekit
@@ -130,21 +134,53 @@ def test_mergekit_writes_the_same_model_of_several_vectors(root: Path, tmp_path:
 
 
 @needs_mergekit
-def test_mergekits_ties_is_the_same_where_magnitudes_differ(root: Path, tmp_path: Path) -> None:
-    # In bfloat16 many differences are equally large, and which of them mergekit trims is its sort's whim.
-    folders = {}
+def test_mergekits_ties_is_the_same_where_no_two_magnitudes_are(root: Path, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     for name in ("base", "chat", "code"):
-        folders[name] = Path(shutil.copytree(root / name, tmp_path / name))
-        state = load_file(folders[name] / "model.safetensors")
+        folder = Path(shutil.copytree(root / name, tmp_path / name))
+        state = load_file(folder / "model.safetensors")
         fine = {n: t.float() + 1e-3 * torch.randn(t.shape, generator=generator) for n, t in state.items()}
-        save_file(fine, folders[name] / "model.safetensors", metadata={"format": "pt"})
+        save_file(fine, folder / "model.safetensors", metadata={"format": "pt"})
+    _compare(_ties(tmp_path, dtype="bfloat16"), tmp_path, tmp_path)
+
+
+@needs_mergekit
+def test_mergekits_ties_differs_at_most_where_a_magnitude_is_that_of_the_last_element_kept(
+    root: Path, tmp_path: Path
+) -> None:
+    # In bfloat16 many differences are equally large. mergekit's sort keeps any of those, tvmerge the first.
+    request = _ties(root)
+    _write_both(request, root, tmp_path)
+    mine, other = _state(tmp_path / "ours"), _state(tmp_path / "theirs")
+    unequal = total = other_choice = 0
+    for name, tensor in mine.items():
+        tied = _at_threshold(root, name, request.vectors)
+        apart = (_ordered(tensor) - _ordered(other[name])).abs()
+        assert int(apart[~tied].max()) <= 1, name
+        unequal, total = unequal + int((apart[~tied] > 0).sum()), total + int((~tied).sum())
+        other_choice += int((apart[tied] > 1).sum())
+    assert unequal <= 1e-4 * total
+    assert 0 < other_choice < 0.01 * total
+
+
+def _ties(root: Path, **options: Any) -> MergeRequest:
     vectors = tuple(
-        TaskVector(tuned=str(folders[name]), base=str(folders["base"]), name=name, method="ties", density=0.4)
+        TaskVector(tuned=str(root / name), base=str(root / "base"), name=name, method="ties", density=0.4)
         for name in ("chat", "code")
     )
-    request = MergeRequest(targets=(str(folders["base"]),), vectors=vectors, dtype="bfloat16")
-    _compare(request, tmp_path, tmp_path)
+    return MergeRequest(targets=(str(root / "base"),), vectors=vectors, **options)
+
+
+def _at_threshold(root: Path, name: str, vectors: tuple[TaskVector, ...]) -> torch.Tensor:
+    """Which elements of a tensor have, in any vector, just the magnitude of the smallest one that is kept."""
+    base = load_file(root / "base" / "model.safetensors")[name].float()
+    tied = torch.zeros_like(base, dtype=torch.bool)
+    for vector in vectors:
+        size = (load_file(Path(vector.tuned) / "model.safetensors")[name].float() - base).abs()
+        assert isinstance(vector.density, float)
+        kept = max(1, int(vector.density * size.numel()))
+        tied |= size == size.view(-1).sort(descending=True).values[kept - 1]
+    return tied
 
 
 @pytest.mark.parametrize(
