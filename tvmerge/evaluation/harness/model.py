@@ -47,7 +47,8 @@ class Prompts:
         if special is None and has_bos_prefix(text, self._tokenizer.decode(self.start_id)):
             special = False
         flags = {} if special is None else {"add_special_tokens": special}
-        return list(self._tokenizer.encode(text, **flags))
+        # Long texts are cut later on; the tokenizer need not warn of them.
+        return list(self._tokenizer.encode(text, verbose=False, **flags))
 
     def pair(
         self, texts: tuple[str, str], encode: Callable[[str, str], tuple[list[int], list[int]]]

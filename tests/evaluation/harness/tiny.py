@@ -1,0 +1,161 @@
+"""Small tasks of every type, and small files in the form of JGLUE's, both made up here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from tests.generation.models import open_demo_engine, open_models, uniform
+from tvmerge.evaluation.harness.judge import HarnessJudge
+from tvmerge.evaluation.harness.loading import load_tasks
+from tvmerge.evaluation.harness.model import Prompts
+from tvmerge.evaluation.harness.pool import HarnessPool
+from tvmerge.evaluation.harness.requests import task_requests
+from tvmerge.evaluation.harness.task import HarnessTask, Measured
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.pool import EnginePool
+from tvmerge.protocols import Engine, Pool
+from tvmerge.records import Answer, Sampling
+
+PLACES = ("日本", "フランス", "中国", "ドイツ", "イタリア", "スペイン")
+CITIES = ("東京", "パリ", "北京", "ベルリン", "ローマ", "マドリード")
+CONTEXT = 256
+
+
+def write_jglue(folder: Path, count: int = 9) -> Path:
+    """JCommonsenseQA, JNLI and JSQuAD with `count` documents each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    places = [(PLACES[n % 6], CITIES[n % 6]) for n in range(count)]
+    choices = [
+        {
+            "q_id": n,
+            "question": f"{place}の首都はどこ？",
+            **{f"choice{i}": CITIES[i] for i in range(5)},
+            "label": n % 5,
+        }
+        for n, (place, _) in enumerate(places)
+    ]
+    labels = ("neutral", "neutral", "entailment", "contradiction", "entailment")
+    pairs = [
+        {
+            "sentence_pair_id": str(n),
+            "yjcaptions_id": str(n),
+            "sentence1": f"{city}は{place}の町です。",
+            "sentence2": f"{city}は大きい。",
+            "label": labels[n % 5],
+        }
+        for n, (place, city) in enumerate(places)
+    ]
+    paragraphs = [
+        {
+            "context": f"{place} [SEP] {place}の首都は{city}です。",
+            "qas": [
+                {
+                    "id": f"q{n}",
+                    "question": f"{place}の首都は？",
+                    "answers": [{"text": city, "answer_start": 9}],
+                    "is_impossible": False,
+                }
+            ],
+        }
+        for n, (place, city) in enumerate(places)
+    ]
+    _write_lines(folder / "jcommonsenseqa-valid-v1.3.json", choices)
+    _write_lines(folder / "jnli-valid-v1.3.json", pairs)
+    squad = {"version": "1.3", "data": [{"title": "首都", "paragraphs": paragraphs}]}
+    (folder / "jsquad-valid-v1.3.json").write_text(json.dumps(squad, ensure_ascii=False), encoding="utf-8")
+    return folder
+
+
+def write_task(folder: Path, name: str, rows: Sequence[dict[str, Any]], **config: Any) -> str:
+    """A task file of one's own, with its data beside it; tells the task's name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_lines(folder / f"{name}.json", rows)
+    task = {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {
+            "data_files": {"test": str(folder / f"{name}.json")},
+            "cache_dir": str(folder / ".data"),
+        },
+        "test_split": "test",
+        "num_fewshot": 0,
+        **config,
+    }
+    # JSON is YAML.
+    (folder / f"{name}.yaml").write_text(json.dumps(task, ensure_ascii=False), encoding="utf-8")
+    return name
+
+
+def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def metric(
+    name: str, aggregation: str = "mean", *, higher_is_better: bool = True, **more: Any
+) -> dict[str, Any]:
+    """An entry of a task's metric_list."""
+    return {"metric": name, "aggregation": aggregation, "higher_is_better": higher_is_better, **more}
+
+
+def load(names: Sequence[str], folder: Path | None = None, **settings: Any) -> tuple[HarnessTask, ...]:
+    """Tasks by their written names."""
+    jglue = settings.pop("jglue_data", None)
+    requests = task_requests([(name, 1.0) for name in names], **settings)
+    return load_tasks(requests, task_path=folder, jglue_data=jglue)
+
+
+def open_pool(models: Path) -> EnginePool:
+    """One transformers engine with the demo's models."""
+
+    async def start() -> Engine:
+        return open_demo_engine(str(models))
+
+    return EnginePool({"cpu": start})
+
+
+def prompts_of(models: Path) -> Prompts:
+    """The target's tokenizer, with the context of the demo's models."""
+    return Prompts(ChatFormat(models / "target").tokenizer, CONTEXT)
+
+
+def examine(
+    models: Path, tasks: Sequence[HarnessTask], *, weight: float = 0.0, pool: Pool | None = None
+) -> list[Measured]:
+    """The judgments of a uniform merge on all documents, in their order."""
+
+    async def work() -> list[Measured]:
+        whole = HarnessPool(pool or open_pool(models), tasks, prompts_of(models))
+        judge = HarnessJudge(tasks)
+        questions = [question for task in tasks for question in task.questions]
+        answers: dict[object, Answer] = {}
+        recipe = uniform(open_models(models), weight)
+        async with aclosing(whole.answer(recipe, questions, Sampling())) as stream:
+            async for batch in stream:
+                answers |= {answer.question_id: answer for answer in batch}
+        await whole.close()
+        judged = [j for q in questions for j in await judge.judge(q, answers[q.question_id])]
+        assert all(isinstance(judgment, Measured) for judgment in judged)
+        return [judgment for judgment in judged if isinstance(judgment, Measured)]
+
+    return asyncio.run(work())
+
+
+def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask], limit: int | None = None) -> dict[str, Any]:
+    """What lm-eval finds by itself: its own model, prompts and loop, on the same folder."""
+    # What it reports of the machine takes longer than the tasks.
+    with warnings.catch_warnings(), patch("lm_eval.evaluator.add_env_info"):
+        warnings.simplefilter("ignore")
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+
+        model = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=4)
+        sources = [task.source for task in tasks]
+        found: dict[str, Any] = simple_evaluate(model, tasks=sources, limit=limit, bootstrap_iters=0)
+    return found
