@@ -1,0 +1,127 @@
+"""Whether a run that is killed ends as if it had not been: a campaign of kill -9.
+
+    python -m perf.resume [--runs 40] [--seed 0] [--jobs 2]
+
+A study of the demo's models (TPE and CMA-ES, one and four trials in flight, races, a judge over a loopback
+network through the real SDK) is killed one to three times, at random moments, and resumed. Its table
+(numbers, weights, scores, states and what was recorded with them) must be that of the study that was never
+killed. And with four trials in flight, random delays in engine and judge must not change the table.
+
+Printed: each run, then the total. Targets: no table differs; half of the kills or more come after the first
+told trial, a quarter or more with calls of the judge in flight; races stop a fifth of the trials or more;
+what is asked of the judge twice was in flight at a kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.cli.killing import PARALLEL, Ended, Hit, Kill, Setting, play, write_benchmark
+
+SETTINGS = tuple(Setting(sampler, window) for sampler in ("TPE", "CMA-ES") for window in (1, 4))
+FIRST_TRIAL = 64
+"""Calls of the judge that the first trial takes."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A study that was killed, and what it should have been."""
+
+    number: int
+    setting: Setting
+    ended: Ended
+    expected: Ended
+
+    @property
+    def same(self) -> bool:
+        """Whether the kills left no trace in the table."""
+        return self.ended.table == self.expected.table
+
+    @property
+    def thrifty(self) -> bool:
+        """Whether nothing was asked twice but what may have been in flight."""
+        return self.ended.asked_again <= PARALLEL * len(self.ended.hits)
+
+    def __str__(self) -> str:
+        hits = ", ".join(f"{hit.told} told and {hit.in_flight} in flight" for hit in self.ended.hits)
+        return (
+            f"run {self.number:2} {self.setting}: killed at {hits}; "
+            f"{self.ended.stopped:.0%} of the trials stopped; "
+            f"{self.ended.asked_again} of {len(self.ended.prompts)} calls asked again; "
+            f"{'the same table' if self.same else 'ANOTHER TABLE'}"
+        )
+
+
+def plan(rng: random.Random, calls: int) -> Iterator[Kill]:
+    """One to three kills of a run that asks its judge `calls` times: early, in the midst of calls, or not."""
+    done = 0
+    for number in range(rng.randint(1, 3)):
+        if number == 0 and rng.random() < 0.4:
+            yield Kill(rng.choice((0, rng.randrange(FIRST_TRIAL))), rng.uniform(0, 2), held=False)
+            continue
+        answered = rng.randrange(calls - done - 1)
+        done += answered
+        yield Kill(answered, rng.uniform(0, 0.5), held=rng.random() < 0.5)
+
+
+def killed(folder: Path, seed: int, references: Mapping[Setting, Ended], number: int) -> Played:
+    """One run of the campaign."""
+    setting = SETTINGS[number % len(SETTINGS)]
+    expected = references[setting]
+    kills = list(plan(random.Random(f"{seed} {number}"), len(expected.prompts)))
+    ended = play(folder / str(number), folder / "bench", setting, kills)
+    return Played(number, setting, ended, expected)
+
+
+def total(runs: Sequence[Played], delayed: Mapping[Setting, bool]) -> bool:
+    """Print what all runs show; whether it is what it should be."""
+    hits: list[Hit] = [hit for run in runs for hit in run.ended.hits]
+    told = sum(hit.told > 0 for hit in hits) / len(hits)
+    in_flight = sum(hit.in_flight > 0 for hit in hits) / len(hits)
+    stopped = min(run.ended.stopped for run in runs)
+    other = sum(not run.same for run in runs)
+    print(
+        f"{len(runs)} runs, {len(hits)} kills: {told:.0%} after the first told trial, "
+        f"{in_flight:.0%} with calls in flight; "
+        f"{stopped:.0%} of the trials stopped or more; {other} tables differ"
+    )
+    for setting, same in delayed.items():
+        print(f"{setting} with random delays: {'the same table' if same else 'ANOTHER TABLE'}")
+    aims = (other == 0, told >= 0.5, in_flight >= 0.25, stopped >= 0.2, *delayed.values())
+    return all(aims) and all(run.thrifty and run.ended.hits for run in runs)
+
+
+def main() -> None:
+    """Run the campaign; the exit code is 1 where it does not show what it should."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(args.jobs) as pool:
+        folder = Path(name)
+        bench = write_benchmark(folder / "bench", SETTINGS[0])
+        whole = [pool.submit(play, folder / f"whole {s}", bench, s) for s in SETTINGS]
+        references = {s: future.result() for s, future in zip(SETTINGS, whole, strict=True)}
+        slow = {
+            s: pool.submit(play, folder / f"slow {s}", bench, s, delays=args.seed)
+            for s in SETTINGS
+            if s.window > 1
+        }
+        runs = []
+        for run in pool.map(partial(killed, folder, args.seed, references), range(args.runs)):
+            print(run, flush=True)
+            runs.append(run)
+        delayed = {s: future.result().table == references[s].table for s, future in slow.items()}
+    raise SystemExit(0 if total(runs, delayed) else 1)
+
+
+if __name__ == "__main__":
+    main()

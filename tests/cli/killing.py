@@ -1,0 +1,212 @@
+"""Small studies in processes that are killed: the demo's models, a judge over a loopback network, races.
+
+Imports what a run imports, so that its processes can be forked ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import openai
+import optuna
+import torch
+import transformers
+
+import tvmerge.generation.transformers_engine
+import tvmerge.search.cmaes_sampler
+import tvmerge.search.study
+from examples.demo.generate import fresh_questions, question_row
+from tests.cli.slowness import SlowEngine, SlowJudge
+from tvmerge.assets import bundled_demo_models
+from tvmerge.cli.app import run
+from tvmerge.engines import EngineSettings, engine_of
+from tvmerge.files import write_jsonl
+from tvmerge.merging.opening import Merge
+from tvmerge.protocols import Engine
+
+__all__ = ["openai", "optuna", "transformers", "tvmerge"]
+
+PARALLEL = 8
+DEADLINE = 300.0
+
+Table = list[tuple[int, dict[str, float], list[float] | None, str, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A study: `window` trials in flight, races from 8 of its 32 questions on; 8 more are held out."""
+
+    sampler: str
+    window: int
+    trials: int = 24
+    questions: int = 40
+
+    def __str__(self) -> str:
+        return f"{self.sampler} P={self.window}"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a run is killed.
+
+    Attributes:
+        calls: After so many calls of the judge in this start of the run.
+        seconds: So much later.
+        held: Calls that come meanwhile are not answered, so that some are in flight.
+    """
+
+    calls: int
+    seconds: float
+    held: bool
+
+
+@dataclass(frozen=True)
+class Hit:
+    """How things stood when a run was killed: trials told, calls in flight."""
+
+    told: int
+    in_flight: int
+
+
+@dataclass
+class Ended:
+    """A study that came to its end.
+
+    Attributes:
+        table: Its trials: number, weights, scores, state, attributes.
+        prompts: What the judge was asked, in order.
+        hits: Its kills.
+    """
+
+    table: Table
+    prompts: list[str]
+    hits: list[Hit] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> float:
+        """Share of the trials that lost their race."""
+        return sum(state == "PRUNED" for *_, state, _ in self.table) / len(self.table)
+
+    @property
+    def asked_again(self) -> int:
+        """Calls that had been made before."""
+        return len(self.prompts) - len(set(self.prompts))
+
+
+def write_benchmark(folder: Path, setting: Setting) -> Path:
+    """Fresh questions of the demo's kind."""
+    folder.mkdir(parents=True)
+    rows = [question_row(question) for question in fresh_questions(setting.questions, seed=6)]
+    write_jsonl(folder / "question.jsonl", rows)
+    return folder
+
+
+def play(
+    folder: Path, bench: Path, setting: Setting, kills: Sequence[Kill] = (), delays: int | None = None
+) -> Ended:
+    """Run a study to its end, through its kills.
+
+    Args:
+        folder: A new folder for its results and its cache.
+        bench: The benchmark.
+        setting: The study.
+        kills: One after another, each in a new start of the run.
+        delays: Seed of random delays in engine and judge; None for none.
+
+    Raises:
+        RuntimeError: A start that was not killed failed; says what it printed.
+    """
+    hits = []
+    with SlowJudge(delays) as judge:
+        for kill in kills:
+            process = _start(folder, bench, setting, judge.base_url, delays)
+            hit = _strike(process, judge, kill, folder)
+            hits += [hit] if hit is not None else []
+        process = _start(folder, bench, setting, judge.base_url, delays)
+        process.join(DEADLINE)
+        if process.exitcode != 0:
+            process.kill()
+            raise RuntimeError((folder / "log").read_text(encoding="utf-8"))
+        return Ended(table(folder), judge.prompts(), hits)
+
+
+def table(folder: Path) -> Table:
+    """The trials of a study as they lie in its database."""
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 'run' / 'study.db'}")
+    return [(t.number, t.params, t.values, t.state.name, t.user_attrs) for t in study.trials]
+
+
+def _strike(process: BaseProcess, judge: SlowJudge, kill: Kill, folder: Path) -> Hit | None:
+    """Kill a run at its moment; None if it had ended before."""
+    due = judge.calls + kill.calls
+    if kill.held:
+        judge.hold_after(due)
+    deadline = time.monotonic() + DEADLINE
+    while judge.calls < due + kill.held and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.join(kill.seconds)
+    alive, in_flight = process.is_alive(), judge.in_flight
+    process.kill()
+    process.join()
+    judge.release()
+    return Hit(_told(folder / "run" / "study.db"), in_flight) if alive else None
+
+
+def _told(database: Path) -> int:
+    """How many trials a database holds that have ended; read from a copy, to leave it as the kill left it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in database.parent.glob(f"{database.name}*"):
+            shutil.copy(path, folder)
+        with contextlib.closing(sqlite3.connect(Path(folder) / database.name)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if "trials" not in tables:
+                return 0
+            return len(connection.execute("SELECT 1 FROM trials WHERE state != 'RUNNING'").fetchall())
+
+
+def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | None) -> BaseProcess:
+    models = bundled_demo_models()
+    argv = [
+        *("optimize", "--bench-name", str(bench), "--judge", "gpt-4", "--judge-base-url", url),
+        *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
+        *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(setting.trials)),
+        *("--optuna-sampler", setting.sampler, "--trials-in-flight", str(setting.window)),
+        *("--parallel", str(PARALLEL), "--max-new-tokens", "16", "--holdout", "0.2"),
+        *("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch", "4"),
+    ]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    process = context.Process(target=_run, args=(argv, folder, delays), daemon=True)
+    process.start()
+    return process
+
+
+def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:
+    """The whole of a run, as the command line does it, in a process of its own."""
+    os.environ |= {"TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"}
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def slow_engine(merge: Merge, settings: EngineSettings) -> Engine:
+        return SlowEngine(engine_of(merge, settings), delays or 0)
+
+    with (
+        (folder / "log").open("w", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+        contextlib.nullcontext() if delays is None else patch("tvmerge.placing.engine_of", slow_engine),
+    ):
+        code = run(argv)
+    raise SystemExit(code)
