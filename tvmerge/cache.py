@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import diskcache
 from diskcache.core import MODE_PICKLE, UNKNOWN
@@ -22,13 +23,30 @@ SCHEMA = 1
 """Part of every stored row: a row of another schema is not read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A key that tvmerge did not write, as it is in the database: a pickled one is never loaded.
+
+    Attributes:
+        key: The column `key`.
+        raw: The column `raw`: false where the key is pickled.
+    """
+
+    key: Any
+    raw: bool
+
+    def __str__(self) -> str:
+        return f"a key that is no text: {self.key!r}" if self.raw else "a pickled key"
+
+
 class _JsonDisk(diskcache.Disk):
-    """Keys and values are text; a row that would be unpickled is an error instead."""
+    """Keys and values are text; what would be unpickled is a `Stranger` as a key, and an error as a value."""
 
     def get(self, key: Any, raw: bool) -> Any:
-        if not raw:
-            raise UserError("the cache holds a pickled key and is refused; delete the cache folder")
-        return super().get(key, raw)
+        return key if raw and isinstance(key, str) else Stranger(key, raw)
+
+    def put(self, key: Any) -> Any:
+        return (key.key, key.raw) if isinstance(key, Stranger) else super().put(key)
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode == MODE_PICKLE:
@@ -64,7 +82,7 @@ class ContentCache:
             UserError: The row is pickled, and so not tvmerge's.
         """
         row = self._cache.get(key, retry=True)
-        return None if row is None else _unpack(cast("str", row))
+        return _unpack(row) if isinstance(row, str) else None
 
     def put(self, key: str, value: object) -> None:
         """Store one value."""
@@ -83,7 +101,11 @@ class ContentCache:
         except UserError:
             return False
 
-    def drop(self, keys: Iterable[str]) -> None:
+    def strangers(self) -> list[Stranger]:
+        """Keys that tvmerge did not write; their rows are never read."""
+        return [key for key in self._cache if isinstance(key, Stranger)]
+
+    def drop(self, keys: Iterable[str | Stranger]) -> None:
         """Remove rows."""
         with self._cache.transact(retry=True):
             for key in keys:
@@ -97,7 +119,7 @@ class ContentCache:
         return key in self._cache
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._cache)
+        return (key for key in self._cache if isinstance(key, str))
 
     def __len__(self) -> int:
         return len(self._cache)

@@ -374,3 +374,30 @@ def test_a_row_that_would_run_code_is_found_and_dropped_without_being_loaded(
     assert run(["cache", "prune"]) == 0
     assert "1 rows dropped" in capsys.readouterr().out
     assert run(["cache", "verify"]) == 0
+
+
+def test_a_key_that_would_run_code_is_passed_over_and_dropped_without_being_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path))
+    judgments = ContentCache(tmp_path / "judgments")
+    judgments.put_many(dict.fromkeys(("good", "pickled", "number", "bare"), 1))
+    with closing(sqlite3.connect(tmp_path / "judgments" / "cache.db")) as database, database:
+        # Loading it would end the test with an error: it is no pickle at all.
+        database.execute("UPDATE Cache SET raw = 0, key = x'626f6f6d' WHERE key = 'pickled'")
+        database.execute("UPDATE Cache SET key = 7 WHERE key = 'number'")
+        database.execute("UPDATE Cache SET value = 7 WHERE key = 'bare'")
+    assert list(judgments) == ["good", "bare"]
+    judgments.close()
+    assert run(["cache", "stats"]) == 0
+    assert run(["cache", "export"]) == 0
+    assert '"key": "good"' in capsys.readouterr().out
+    assert run(["cache", "explain", "g"]) == 0
+    assert run(["cache", "verify"]) == 2
+    said = capsys.readouterr()
+    assert "judgments a pickled key" in said.out
+    assert "judgments a key that is no text: 7" in said.out
+    assert "3 rows are damaged" in said.err
+    assert run(["cache", "prune"]) == 0
+    assert "3 rows dropped" in capsys.readouterr().out
+    assert run(["cache", "verify"]) == 0

@@ -14,7 +14,7 @@ from tvmerge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tvmerge.cache import ContentCache
+    from tvmerge.cache import ContentCache, Stranger
 
 KINDS = ("answers", "judgments", "digests")
 
@@ -51,7 +51,7 @@ def explain(key: str) -> None:
 @cache.command()
 def verify() -> None:
     """Read every row; say which are damaged, and exit with 2 if any are."""
-    damaged = [f"{kind} {key}" for kind, opened in _opened() for key in opened if not opened.sound(key)]
+    damaged = [f"{kind} {key}" for kind, opened in _opened() for key in _damaged(opened)]
     for line in damaged:
         click.echo(line)
     if damaged:
@@ -87,10 +87,15 @@ def prune(kind: str | None, yes: bool) -> None:
         click.confirm(f"drop all {kind}?", abort=True)
     dropped = 0
     for name, opened in _opened():
-        doomed = [key for key in opened if name == kind or not opened.sound(key)]
+        doomed = [*opened, *opened.strangers()] if name == kind else _damaged(opened)
         opened.drop(doomed)
         dropped += len(doomed)
     click.echo(f"{dropped} rows dropped")
+
+
+def _damaged(opened: ContentCache) -> list[str | Stranger]:
+    """Keys whose rows cannot be read, and keys that are none of tvmerge's."""
+    return [*(key for key in opened if not opened.sound(key)), *opened.strangers()]
 
 
 def _opened() -> Iterator[tuple[str, ContentCache]]:
