@@ -29,13 +29,14 @@ ALLOWED = {
     "trace": {"files"},
     "records": set(),
     "protocols": {"records"},
-    "config": {"errors", "files"},
+    "config": {"errors", "files", "urls"},
     "demo": {"assets"},
     **{stage: LEAVES | {stage} for stage in STAGES},
     "report": LEAVES | {"report"},
     "caches": {"cache", "errors"},
     "ratings": {"records", "protocols", "trace"},
     "orchestrator": {"records", "protocols", "errors", "ratings", "trace"},
+    "studies": LEAVES | {"config", "search"},
     "trials": LEAVES | {"evaluation", "search", "orchestrator"},
     "confirmation": LEAVES | {"evaluation", "search", "report", "trials"},
     "jury": LEAVES | {"caches", "config", "evaluation", "judging"},
@@ -43,15 +44,33 @@ ALLOWED = {
     "engines": LEAVES | STAGES | {"config", "caches", "models"},
     "placing": LEAVES | {"config", "engines", "generation", "merging", "models"},
     "writing": LEAVES | {"merging"},
-    "groundwork": LEAVES | STAGES | {"config", "caches", "jury", "models", "placing"},
+    "groundwork": LEAVES | STAGES | {"config", "caches", "jury", "models", "placing", "studies"},
     "build": LEAVES
     | STAGES
-    | {"config", "caches", "jury", "models", "engines", "placing", "groundwork", "orchestrator", "trials"},
+    | {
+        "config",
+        "caches",
+        "jury",
+        "models",
+        "engines",
+        "placing",
+        "groundwork",
+        "orchestrator",
+        "studies",
+        "trials",
+    },
+    "prospects": LEAVES | {"confirmation", "evaluation", "groundwork", "search"},
+    "rehearsal": LEAVES | {"generation", "judging", "jury"},
+    "outlay": LEAVES | {"config", "generation", "judging", "merging", "rehearsal", "report"},
+    "plan": LEAVES
+    | STAGES
+    | {"config", "caches", "jury", "models", "placing", "groundwork", "report"}
+    | {"prospects", "rehearsal", "outlay"},
     "run": LEAVES
     | STAGES
     | {"config", "caches", "jury", "orchestrator", "trials", "build", "confirmation", "writing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
-    "cli": LEAVES | STAGES | {"config", "caches", "models", "writing", "run", "scoring", "report", "demo"},
+    "cli": LEAVES | STAGES | {"config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -9,32 +9,59 @@ import click
 
 from tvmerge.cli.options import given, run_options
 
+_dry_run = click.option(
+    "--dry-run", is_flag=True, help="Say what the run would do and cost; load, ask and write nothing."
+)
+
 
 @click.command()
+@_dry_run
 @run_options
-def optimize(config: Path | None, **flags: Any) -> None:
+def optimize(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
     """Search the weights, confirm the best on held-out questions, write the merged model."""
-    _run(config, flags, {})
+    _run(config, flags, {}, dry_run=dry_run)
 
 
 @click.command()
+@_dry_run
 @run_options
-def demo(config: Path | None, **flags: Any) -> None:
+def demo(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
     """Run `optimize` on the models and questions that ship with tvmerge: no GPU, no key, no download."""
     from tvmerge.demo import demo_defaults
 
-    _run(config, flags, demo_defaults())
+    _run(config, flags, demo_defaults(), dry_run=dry_run)
 
 
-def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any]) -> None:
+def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, dry_run: bool) -> None:
     import asyncio
 
     from tvmerge.config import load_config
-    from tvmerge.run import optimize as run_optimize
 
     config = load_config(given(flags), file, defaults)
+    if dry_run:
+        _plan(config)
+        return
+    from tvmerge.run import optimize as run_optimize
+
     result = asyncio.run(run_optimize(config))
     _show(result, config.run_folder)
+
+
+def _plan(config: Any) -> None:
+    import asyncio
+
+    from rich.console import Console
+
+    from tvmerge.plan import plan_run
+    from tvmerge.report.plan import calls_table, plan_lines, small_print
+
+    console = Console()
+    plan = asyncio.run(plan_run(config, lambda line: click.echo(line, err=True)))
+    for line in plan_lines(plan):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if plan.calls:
+        console.print(calls_table(plan.calls))
+        console.print(small_print(plan), highlight=False, soft_wrap=True)
 
 
 def _show(result: Any, folder: Path) -> None:

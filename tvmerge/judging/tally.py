@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
@@ -36,22 +36,22 @@ class Tally:
 
     def __init__(self) -> None:
         self._asked: dict[str, Calls] = defaultdict(Calls)
-        self._stored = 0
+        self._stored: Counter[str] = Counter()
 
     def asked(self, judge: str, request: ChatRequest) -> None:
         """A judge would send `request`."""
         usage = most_tokens(request)
         self._asked[judge] += Calls(1, usage.input, usage.output)
 
-    def stored(self) -> None:
+    def stored(self, judge: str) -> None:
         """A judge would find its reply in the cache."""
-        self._stored += 1
+        self._stored[judge] += 1
 
     def take(self) -> tuple[dict[str, Calls], int]:
         """By judge what it would send, and how many replies are stored; counting begins anew."""
-        taken = dict(self._asked), self._stored
+        taken = dict(self._asked), self._stored.total()
         self._asked.clear()
-        self._stored = 0
+        self._stored.clear()
         return taken
 
 

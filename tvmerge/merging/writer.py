@@ -72,7 +72,7 @@ def write_model(
     needed = sum(spec.nbytes for spec in specs.values())
     _check_space(folder, needed)
     with _full_disk_told(folder, needed), new_folder(folder) as temporary:
-        weights = _plan_shards(specs, shard_size)
+        weights = plan_shards(specs, shard_size)
         _write_shards(temporary, weights, stream)
         if len(weights) > 1:
             write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
@@ -85,7 +85,19 @@ def write_model(
         write_json(temporary / MARKER, marker)
 
 
-def _plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, dict[str, TensorSpec]]:
+def shard_sizes(specs: Mapping[str, TensorSpec], shard_size: int) -> list[int]:
+    """Bytes of tensors in each file that a model of these is written to."""
+    shards = plan_shards(specs, shard_size).values()
+    return [sum(spec.nbytes for spec in shard.values()) for shard in shards]
+
+
+def free_space(folder: Path) -> int:
+    """Bytes free where `folder` is, or will be."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, dict[str, TensorSpec]]:
     """File name -> its tensors, filled in order, a new file where the next tensor would not fit."""
     shards: list[dict[str, TensorSpec]] = [{}]
     size = 0
@@ -195,8 +207,7 @@ def _config(source: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> dict[
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_space(folder)
     if free < needed:
         raise CheckpointError(f"{folder}: the model needs {_size(needed)}, the disk has {_size(free)} free")
 

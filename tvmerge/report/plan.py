@@ -1,0 +1,234 @@
+"""What a run would do and take, as data and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.report.numbers import count
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_SHOWN = 12
+"""Names of weights that are written out before they are folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCalls:
+    """What one judge is sent in one stage of a run, at most.
+
+    Attributes:
+        judge: The judge's name.
+        stage: The stage.
+        calls: Calls; a reply without a rating is asked for again, which is not counted.
+        input_tokens: Tokens sent.
+        output_tokens: Tokens replied.
+        cost: USD; None where the judge's file has no price.
+    """
+
+    judge: str
+    stage: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much a candidate is asked.
+
+    Attributes:
+        questions: Questions it answers.
+        turns: Turns of its answers that are judged.
+        calls: Calls that takes, at most.
+    """
+
+    questions: int
+    turns: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Who answers the held-out questions, at most.
+
+    Attributes:
+        finalists: Candidates that the winner is chosen from.
+        choosing: Questions it is chosen on.
+        compared: The winner and what it is compared with.
+        reporting: Questions they are compared on.
+        samples: Answers to each question.
+    """
+
+    finalists: int
+    choosing: int
+    compared: int
+    reporting: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run that has not begun, or not ended.
+
+    Attributes:
+        study: The study's name.
+        storage: Where it is kept, without passwords.
+        asked: Trials it has asked so far; 0 for a study that is not there yet.
+        told: Trials it was told.
+        left: Trials it is still to be told.
+        run_folder: Where results go.
+        model_folder: Where the model goes.
+        weights: The names of what is searched.
+        low: Smallest weight.
+        high: Largest weight.
+        trial: A whole trial.
+        first_look: A trial up to where its race can end; None where none ends early.
+        comparison: The comparison at the end; None where nothing is held out.
+        answers: Answers to generate, at most.
+        calls: What each judge is sent in each stage, at most; empty where no call is made.
+        prices: Judge to its price in words.
+        reasks: How often a reply without a rating is asked for again.
+        stored: Answers, and replies to them, that are stored already; None where only reading the models
+            would tell.
+        memory: What the models need on each device, a line each.
+        model_bytes: Size of the written model.
+        files: Number of files its tensors go to.
+        free_bytes: Room on the disk it goes to.
+        warnings: What will stop the run, a line each.
+    """
+
+    study: str
+    storage: str
+    asked: int
+    told: int
+    left: int
+    run_folder: Path
+    model_folder: Path
+    weights: tuple[str, ...]
+    low: float
+    high: float
+    trial: Extent
+    first_look: Extent | None
+    comparison: Comparison | None
+    answers: int
+    calls: tuple[PlannedCalls, ...]
+    prices: dict[str, str]
+    reasks: int
+    stored: tuple[int, int] | None
+    memory: tuple[str, ...]
+    model_bytes: int
+    files: int
+    free_bytes: int
+    warnings: tuple[str, ...]
+
+
+def plan_lines(plan: RunPlan) -> Iterator[str]:
+    """Everything but the table of calls, a line each."""
+    state = f"{plan.told} of {plan.told + plan.left} trials told" if plan.asked else "new"
+    yield f"study: {plan.study} in {plan.storage}, {state}, {count(plan.left, 'trial')} left"
+    yield f"results: {plan.run_folder}"
+    size = f"{_size(plan.model_bytes)} in {count(plan.files, 'file')}"
+    yield f"model: {plan.model_folder}, {size}; the disk has {_size(plan.free_bytes)} free"
+    yield f"dimensions: {len(plan.weights)} from {plan.low:g} to {plan.high:g}: {folded(plan.weights)}"
+    yield f"a trial: {_extent(plan.trial)}; {_race(plan.first_look)}"
+    yield f"final comparison: {_comparison(plan.comparison)}"
+    yield f"answers to generate: at most {plan.answers:,}"
+    yield f"stored already: {_stored(plan.stored)}"
+    yield from plan.memory
+    for judge, price in plan.prices.items():
+        yield f"judge {judge}: {price}"
+    yield from (f"warning: {line}" for line in plan.warnings)
+
+
+def small_print(plan: RunPlan) -> str:
+    """How the most is counted."""
+    return (
+        "answers and replies count at their longest, prompts with a token for each byte; "
+        f"not counted: a reply without a rating is asked for again up to {count(plan.reasks, 'time')}"
+    )
+
+
+def calls_table(calls: Sequence[PlannedCalls]) -> Table:
+    """The calls of each judge in each stage, and their sum."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, title="judge calls, at most")
+    table.add_column("judge")
+    table.add_column("stage")
+    for name in ("calls", "tokens in", "tokens out", "USD"):
+        table.add_column(name, justify="right")
+    for _, rows in groupby(calls, key=lambda row: row.judge):
+        for row in rows:
+            table.add_row(row.judge, row.stage, *_cells(row))
+    if len(calls) > 1:
+        table.add_section()
+        table.add_row("all", "", *_cells(total(calls)))
+    return table
+
+
+def total(calls: Sequence[PlannedCalls]) -> PlannedCalls:
+    """All calls together; their cost is known where each one's is."""
+    costs = [row.cost for row in calls]
+    return PlannedCalls(
+        judge="all",
+        stage="",
+        calls=sum(row.calls for row in calls),
+        input_tokens=sum(row.input_tokens for row in calls),
+        output_tokens=sum(row.output_tokens for row in calls),
+        cost=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
+
+
+def folded(names: Sequence[str]) -> str:
+    """Names in a line, the middle of many left out."""
+    if len(names) <= _SHOWN:
+        return ", ".join(names)
+    half = _SHOWN // 2
+    return ", ".join((*names[:half], f"... {len(names) - _SHOWN} more ...", *names[-half:]))
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 10**9 else f"{number / 1e6:.1f} MB"
+
+
+def _cells(row: PlannedCalls) -> tuple[str, ...]:
+    cost = "no price" if row.cost is None else f"{row.cost:,.2f}"
+    return f"{row.calls:,}", f"{row.input_tokens:,}", f"{row.output_tokens:,}", cost
+
+
+def _extent(extent: Extent) -> str:
+    turns, calls = count(extent.turns, "turn"), count(extent.calls, "call")
+    return f"{count(extent.questions, 'question')}, {turns} judged with {calls}"
+
+
+def _race(first_look: Extent | None) -> str:
+    if first_look is None:
+        return "none ends early"
+    return f"one that loses its race ends after {_extent(first_look)} at the soonest"
+
+
+def _comparison(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return "none, since no question is held out"
+    text = f"{count(comparison.compared, 'candidate')} on {count(comparison.reporting, 'held-out question')}"
+    if comparison.choosing:
+        finalists = f"{count(comparison.finalists, 'candidate')} on {count(comparison.choosing, 'question')}"
+        text = f"{finalists} to choose the winner, then {text}"
+    return text if comparison.samples == 1 else f"{text}, each answered {comparison.samples} times"
+
+
+def _stored(stored: tuple[int, int] | None) -> str:
+    if stored is None:
+        return "nothing is known of these models yet"
+    answers, replies = stored
+    return (
+        f"{count(answers, 'answer')} of the candidates known now, and judges' replies to them: {replies}; "
+        "neither is made or paid for again"
+    )
