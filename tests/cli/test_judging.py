@@ -114,6 +114,16 @@ def test_a_judge_file_says_how_many_judgments_are_in_flight_unless_the_flag_does
         assert server.peak == together
 
 
+@pytest.mark.parametrize("flag", ["judge-patience", "max-cost", "non-japanese-penalty"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-1"])
+def test_an_amount_that_is_none_is_refused(
+    bench: Path, flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge(bench, "--judge=rules", f"--{flag}={value}") == 2
+    name = flag.replace("-", "_")
+    assert f"error: {name} must be finite and not negative, got {value}" in capsys.readouterr().err
+
+
 def test_one_judgment_is_in_flight_where_nobody_says(bench: Path) -> None:
     with OpenAIServer() as server:
         assert judge(bench, "--judge=gpt-4o", f"--judge-base-url={server.base_url}") == 0
@@ -131,11 +141,16 @@ def test_short_answers_are_judged_as_far_as_they_go(bench: Path, tmp_path: Path)
     assert run([*flags, f"--out={tmp_path / 'short.jsonl'}"]) == 2
 
 
-def test_samples_and_a_panel_give_more_judgments(bench: Path, tmp_path: Path) -> None:
+def test_samples_and_a_panel_give_more_judgments(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with OpenAIServer() as server:
         flags = [f"--judge-base-url={server.base_url}", f"--out={tmp_path / 'out'}"]
         assert judge(bench, "--judge=gpt-4o", "--judge=gpt-4.1", "--judge-samples=2", *flags) == 0
         assert server.peak == 1  # the places of one server, whoever asks it
+    said = capsys.readouterr().out
+    assert "panel: two judges differ by 0.00 points" in said
+    assert "repeated ratings of a turn have a standard deviation of 0.00 points" in said
     judged = read_judgments(tmp_path / "out")
     assert len(judged) == 2 * QUESTIONS * 2 * 2 * 2
     assert {judgment.judge for _, judgment in judged} == {"gpt-4o", "gpt-4.1"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer, error
 from tvmerge.errors import ConfigError, QuotaError
-from tvmerge.judging.panel import PanelJudge, agreement, judge_noise
+from tvmerge.judging.panel import PanelJudge, agreement
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.rules import RulesJudge
@@ -86,6 +86,7 @@ def test_samples_of_a_judge_count_as_one_rating() -> None:
     assert found is not None
     assert (found.units, found.difference) == (1, 0.0)
     assert math.isnan(found.alpha)
+    assert found.noise == pytest.approx(math.sqrt(2))
 
 
 def test_one_judge_agrees_with_nobody() -> None:
@@ -99,8 +100,9 @@ def test_the_noise_of_a_judge_is_pooled_over_turns() -> None:
         verdict(7, "a", turn=2),
         verdict(7, "a", turn=2, sample=1),
     ]
-    assert judge_noise([evaluation]) == pytest.approx(1.0)
-    assert math.isnan(judge_noise([[verdict(4, "a")]]))
+    found = agreement([evaluation])
+    assert found is not None
+    assert found.as_json() == {"units": 0, "mean_difference": None, "alpha": None, "noise": 1.0}
 
 
 @given(st.lists(st.tuples(st.integers(1, 10), st.integers(1, 10)), min_size=2, max_size=20))

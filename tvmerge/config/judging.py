@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tvmerge.config.option import option
@@ -56,8 +57,8 @@ class JudgeConfig:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
         for name in ("judge_reasks", "judge_patience", "max_cost", "max_judge_calls", "non_japanese_penalty"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ConfigError(f"{name} must not be negative, got {value:g}")
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"{name} must be finite and not negative, got {value:g}")
         if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
             raise ConfigError(f"min_japanese must lie between 0 and 1, got {self.min_japanese:g}")
         if len(set(self.judge)) < len(self.judge) or not self.judge:

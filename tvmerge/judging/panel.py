@@ -63,42 +63,51 @@ class PanelJudge:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far judges agree.
+    """How far judges agree, with each other and with themselves.
 
     Attributes:
         units: Turns that at least two judges rated.
-        difference: Mean absolute difference between two judges' ratings of one turn, in points.
+        difference: Mean absolute difference between two judges' ratings of one turn, in points; nan without
+            such a turn.
         alpha: Krippendorff's alpha for interval data: 1 is agreement, 0 is chance; nan where all ratings are
-            the same.
+            the same or no two judges rated one turn.
+        noise: Standard deviation of one judge's repeated ratings of one turn, in points; nan where nothing
+            was rated twice by one judge. A mean over n ratings owes noise / sqrt(n) of its standard error
+            to the judge.
     """
 
     units: int
     difference: float
     alpha: float
+    noise: float
 
     def as_json(self) -> dict[str, float | None]:
-        """As it stands in `result.json`; an alpha that is not defined is null."""
-        alpha = None if math.isnan(self.alpha) else round(self.alpha, 4)
-        return {"units": self.units, "mean_difference": round(self.difference, 4), "alpha": alpha}
+        """As it stands in `result.json`; what is not defined is null."""
+        return {
+            "units": self.units,
+            "mean_difference": _defined(self.difference),
+            "alpha": _defined(self.alpha),
+            "noise": _defined(self.noise),
+        }
 
 
 def agreement(evaluations: Iterable[Iterable[Judgment]]) -> Agreement | None:
-    """How far the judges of a panel agree.
+    """How far the judges of a panel agree with each other, and each with itself.
 
     Args:
         evaluations: The judgments of each candidate's answers.
 
     Returns:
-        The agreement, or None where no turn was rated by two judges. The mean of a judge's samples is its
-        rating. (Krippendorff, Content Analysis, 2004, chapter 11.)
+        The agreement, or None where no turn was rated twice. Between judges the mean of a judge's samples is
+        its rating. (Krippendorff, Content Analysis, 2004, chapter 11.)
     """
+    turns = list(_ratings(evaluations))
+    noise = _noise(turns)
     units = [
-        [sum(scores) / len(scores) for scores in by_judge.values()]
-        for by_judge in _ratings(evaluations)
-        if len(by_judge) > 1
+        [sum(scores) / len(scores) for scores in by_judge.values()] for by_judge in turns if len(by_judge) > 1
     ]
     if not units:
-        return None
+        return None if math.isnan(noise) else Agreement(0, math.nan, math.nan, noise)
     values = [value for unit in units for value in unit]
     observed = sum(_squares(unit) / (len(unit) - 1) for unit in units) / len(values)
     expected = _squares(values) / (len(values) * (len(values) - 1))
@@ -107,20 +116,15 @@ def agreement(evaluations: Iterable[Iterable[Judgment]]) -> Agreement | None:
         units=len(units),
         difference=sum(differences) / len(differences),
         alpha=1 - observed / expected if expected > 0 else math.nan,
+        noise=noise,
     )
 
 
-def judge_noise(evaluations: Iterable[Iterable[Judgment]]) -> float:
-    """Standard deviation of one judge's repeated ratings of one turn, in points, pooled over all turns.
-
-    A mean over n such ratings owes `judge_noise / sqrt(n)` of its standard error to the judge.
-
-    Returns:
-        The deviation; nan where nothing was rated twice by one judge.
-    """
+def _noise(turns: Iterable[Mapping[str, Sequence[float]]]) -> float:
+    """Standard deviation of a judge's ratings of one turn, pooled over judges and turns."""
     squares = 0.0
     degrees = 0
-    for by_judge in _ratings(evaluations):
+    for by_judge in turns:
         for scores in by_judge.values():
             mean = sum(scores) / len(scores)
             squares += sum((score - mean) ** 2 for score in scores)
@@ -136,6 +140,10 @@ def _ratings(evaluations: Iterable[Iterable[Judgment]]) -> Iterable[Mapping[str,
             if isinstance(judgment, Verdict):
                 turns[judgment.question_id, judgment.turn][judgment.judge].append(judgment.score)
         yield from turns.values()
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _squares(values: Sequence[float]) -> float:

@@ -39,7 +39,7 @@ class JudgedAnswers:
     Attributes:
         models: Their ratings.
         usage: What each judge took, as plain JSON data.
-        agreement: How far the judges of a panel agree, as plain JSON data; None for one judge.
+        agreement: How far judges agree, as plain JSON data; None where no turn was rated twice.
         commonest_fault: Why most of what was not rated was not; empty where all was.
     """
 

@@ -86,7 +86,7 @@ class RunResult:
         output: Where the merged model was written, for people.
         seconds: Wall time of the search part of this run.
         usage: What each judge took over all of the study's runs, as plain JSON data.
-        agreement: How far the judges of a panel agree, as plain JSON data; None for one judge.
+        agreement: How far judges agree, as plain JSON data; None where no turn was rated twice.
     """
 
     study: str

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def usage_lines(usage: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any] | None) -> Iterator[str]:
-    """A line for each judge that was asked, and one on how far a panel agrees.
+    """A line for each judge that was asked, and one each on how far a panel and repeated ratings agree.
 
     Args:
         usage: The rows of `RunResult.usage`.
@@ -23,9 +23,11 @@ def usage_lines(usage: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any]
             seconds = row["latency_seconds"]
             parts.append(f"{seconds['p50']:.2f} s a call (90%: {seconds['p90']:.2f} s)")
         yield f"judge {row['judge']}: {', '.join(parts)}"
-    if agreement is not None:
+    if agreement is not None and agreement["units"]:
         alpha = "not defined" if agreement["alpha"] is None else f"{agreement['alpha']:.2f}"
         yield (
             f"panel: two judges differ by {agreement['mean_difference']:.2f} points a turn on average, "
             f"Krippendorff's alpha {alpha}"
         )
+    if agreement is not None and agreement["noise"] is not None:
+        yield f"repeated ratings of a turn have a standard deviation of {agreement['noise']:.2f} points"
