@@ -149,13 +149,20 @@ def examine(
 
 def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask], limit: int | None = None) -> dict[str, Any]:
     """What lm-eval finds by itself: its own model, prompts and loop, on the same folder."""
-    # What it reports of the machine takes longer than the tasks.
+    # What it reports of the machine, and an index of all its tasks, takes longer than these tasks.
     with warnings.catch_warnings(), patch("lm_eval.evaluator.add_env_info"):
         warnings.simplefilter("ignore")
         from lm_eval import simple_evaluate
         from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
 
         model = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=4)
         sources = [task.source for task in tasks]
-        found: dict[str, Any] = simple_evaluate(model, tasks=sources, limit=limit, bootstrap_iters=0)
+        found: dict[str, Any] = simple_evaluate(
+            model,
+            tasks=sources,
+            limit=limit,
+            bootstrap_iters=0,
+            task_manager=TaskManager(include_defaults=False),
+        )
     return found

@@ -167,7 +167,7 @@ def sampling_of(settings: dict[str, Any], *, samples: int = 1, seed: int = 0) ->
     until = normal.get("until") or []
     return Sampling(
         max_new_tokens=normal["max_gen_toks"],
-        default_temperature=normal["temperature"],
+        default_temperature=normal.get("temperature", 0.0),
         seed=seed,
         samples=samples,
         stop=tuple(text for text in ([until] if isinstance(until, str) else until) if text),

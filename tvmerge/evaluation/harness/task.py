@@ -12,7 +12,7 @@ from lm_eval.api.instance import Instance
 
 from tvmerge.canonical import digest
 from tvmerge.evaluation.harness.metric import Metric
-from tvmerge.records import Judgment, Question, QuestionId, Verdict
+from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
 
 JUDGE = "lm-eval"
 """The judge's name in judgments of tasks."""
@@ -99,15 +99,17 @@ class HarnessTask:
             ensemble.apply(answered)
         kept = [request.filtered_resps[self.metric.filter] for request in answered]
         value = self.source.process_results(document.content, kept)[self.metric.name]
-        return Measured(
-            question_id=document.question.question_id,
-            turn=1,
-            score=self.metric.alone(value),
-            judge=JUDGE,
-            prompt=f"{self.name}:{self.metric.name}",
-            reply=_said(document, kept),
-            value=value,
-        )
+        score = self.metric.alone(value)
+        common: dict[str, Any] = {
+            "question_id": document.question.question_id,
+            "turn": 1,
+            "judge": JUDGE,
+            "prompt": f"{self.name}:{self.metric.name}",
+            "reply": _said(document, kept),
+        }
+        if not math.isfinite(score):
+            return Unscored(**common, reason=f"the metric has no value for this document: {score}")
+        return Measured(**common, score=score, value=value)
 
     def aggregate(self, judgments: Iterable[Judgment]) -> float:
         """The task's score by its own aggregation over the documents judged; nan without any.
