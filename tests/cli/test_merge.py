@@ -13,35 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.merging.families import saved_model
-from tests.merging.test_lora import saved_adapter
-from tests.merging.tokens import save_tokenizer
 from tvmerge.cli.app import run
-
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-
-_WORDS = [f"w{number}" for number in range(64)]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of small models; `extended` has other tokens, `adapter` is a LoRA of `base`."""
-    root = tmp_path_factory.mktemp("models")
-    for seed, name in enumerate(("target", "other", "base", "chat", "code")):
-        save_tokenizer(saved_model(root / name, "llama", seed=seed), _WORDS, eos_token="w2")
-    extended = saved_model(root / "extended", "llama", seed=9, vocab_size=70)
-    save_tokenizer(extended, [*(f"語{number}" for number in range(6)), *reversed(_WORDS)], eos_token="w2")
-    saved_adapter(root / "base", root / "adapter")
-    return root
-
-
-@pytest.fixture
-def here(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder in which the models lie under their names."""
-    for folder in models.iterdir():
-        (tmp_path / folder.name).symlink_to(folder)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def merged(*argv: str, out: str = "out") -> dict[str, torch.Tensor]:
@@ -247,27 +219,3 @@ def test_any_trial_of_a_search_is_written_with_the_chat_template_it_was_scored_w
     assert run(["merge", *study, "--output-dir", str(tmp_path / "trial")]) == 0
     for model in (tmp_path / "run" / "model", tmp_path / "trial"):
         assert (model / "chat_template.jinja").read_text() == text
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--weight=1", "--chat-template=none.jinja"], "--chat-template none.jinja: cannot be read"),
-        (["--weight=1", "--weights=w.json"], "give one of --weight, --weights or --trial; got --weight and"),
-        (["--weights=none.json"], "none.json: cannot be read as JSON"),
-        (["--weight=nan"], "the recipe does not fit: the weight of"),
-        (["--weight=1", "--shard-size=0"], "shard_size must be larger than 0"),
-        (["--weight=1", "--method=ties", "--density=1.5"], "density must lie above 0 and at most at 1"),
-        (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
-        (["--weight=1", "--gate=zeros"], "settings of a mixture need two target models or more"),
-        (["--weight=1", "--base-model=extended", "--vocab=error"], "do not fit target"),
-    ],
-)
-def test_what_cannot_be_merged_is_said_in_one_line(
-    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
-) -> None:
-    assert run(["merge", *PLAIN, *argv, "--output-dir", "out"]) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
-    assert len(errors) == 1
-    assert message in errors[0]
-    assert not (here / "out").exists()

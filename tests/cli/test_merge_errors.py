@@ -1,0 +1,113 @@
+"""Bad input to `tvmerge merge`: one line that says all of it, and nothing written."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.merging.families import saved_model
+from tests.merging.test_lora import saved_adapter
+from tvmerge.cli.app import run
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+_PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--weight=1", "--chat-template=none.jinja"], "--chat-template none.jinja: cannot be read"),
+        (["--weight=1", "--weights=w.json"], "give one of --weight, --weights or --trial; got --weight and"),
+        (["--weights=none.json"], "none.json: cannot be read as JSON"),
+        (["--weight=nan"], "the recipe does not fit: the weight of"),
+        (["--weight=1", "--shard-size=0"], "shard_size must be larger than 0"),
+        (["--weight=1", "--method=ties", "--density=1.5"], "density must lie above 0 and at most at 1"),
+        (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
+        (["--weight=1", "--gate=zeros"], "settings of a mixture need two target models or more"),
+        (["--weight=1", "--base-model=extended", "--vocab=error"], "do not fit target"),
+    ],
+)
+def test_what_cannot_be_merged_is_said_in_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert run(["merge", *_PLAIN, *argv, "--output-dir", "out"]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not (here / "out").exists()
+
+
+def _family(folder: Path) -> None:
+    saved_model(folder, "mistral", seed=1, num_hidden_layers=3)
+
+
+def _size(folder: Path) -> None:
+    saved_model(folder, "llama", seed=1, hidden_size=64, num_key_value_heads=4)
+
+
+def _missing(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    saved_model(folder, "llama", seed=1, save={"max_shard_size": "20KB"})
+    sorted(folder.glob("model-*.safetensors"))[1].unlink()
+
+
+def _corrupt(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{not json at all" + bytes(64))
+
+
+def _spoilt(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        tensors | {name: change(tensors[name])}, folder / "model.safetensors", metadata={"format": "pt"}
+    )
+
+
+def _nan(folder: Path) -> None:
+    _spoilt(folder, "model.norm.weight", lambda tensor: tensor.index_fill(0, torch.tensor(3), math.nan))
+
+
+def _inf(folder: Path) -> None:
+    _spoilt(folder, "model.norm.weight", lambda tensor: tensor.index_fill(0, torch.tensor(3), -math.inf))
+
+
+def _integers(folder: Path) -> None:
+    _spoilt(folder, "model.norm.weight", lambda tensor: tensor.to(torch.int8))
+
+
+def _foreign_adapter(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    saved_adapter(folder.parent / "code", folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "parts"),
+    [
+        (_family, ["tuned is a MistralForCausalLM (mistral)", "tuned has 3 layers, target has 2"]),
+        (_size, ["1.self_attn.q_proj.weight is [32, 64] in tuned", "norm.weight is [64] in tuned"]),
+        (_missing, ["missing model-00002-of-", "download it again"]),
+        (_corrupt, ["tuned/model.safetensors: its safetensors header is damaged"]),
+        (_nan, ["tuned: tensor 'model.norm.weight' holds NaN"]),
+        (_inf, ["tuned: tensor 'model.norm.weight' holds an infinity"]),
+        (_integers, ["model.norm.weight is I8 and should be a float"]),
+        (_foreign_adapter, ["tuned was trained on 'code', but the base model is 'base'"]),
+    ],
+)
+def test_a_model_that_does_not_fit_is_told_whole_in_one_line_before_anything_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], parts: list[str]
+) -> None:
+    shutil.copytree("chat", "tuned")
+    spoil(here / "tuned")
+    own = ("--target-model=target", "--base-model=base", "--tuned-model=tuned", "--weight=1")
+    assert run(["merge", *own, "--output-dir", "out"]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert [part for part in parts if part not in errors[0]] == [], errors[0]
+    assert not (here / "out").exists()
