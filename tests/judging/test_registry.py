@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ SHIPPED = (
     "gpt-4",
     "gpt-4.1",
     "gpt-4o",
+    "gpt-6-luna",
     "llama-server",
     "ollama",
     "rules",
@@ -101,6 +103,20 @@ def test_a_missing_key_is_named_by_its_variable(prompts: dict[str, JudgePrompt])
             check_ready(find_spec("gpt-4"), env)
         with pytest.raises(CredentialsError, match="environment variable OPENAI_API_KEY"):
             create_judge(find_spec("gpt-4"), prompts, env=env)
+
+
+@pytest.mark.parametrize(("name", "day"), [("gpt-4", "2026-10-23"), ("gpt-4o", "2027-01-14")])
+def test_a_model_that_is_shut_down_is_refused_from_that_day_on(name: str, day: str) -> None:
+    env = {"OPENAI_API_KEY": KEY}
+    last = date.fromisoformat(day)
+    check_ready(find_spec(name), env, today=last - timedelta(days=1))
+    with pytest.raises(ConfigError, match=f"shut the model {name} down on {day}; name another with --judge"):
+        check_ready(find_spec(name), env, today=last)
+
+
+def test_a_server_that_still_has_the_model_may_be_asked(server: OpenAIServer) -> None:
+    spec = find_spec("gpt-4", base_url=server.base_url)
+    check_ready(spec, {"OPENAI_API_KEY": KEY}, today=date(2030, 1, 1))
 
 
 @pytest.mark.parametrize("wrong", ["sk-ключ", "sk-a\nb", "sk-\u200bx"])

@@ -87,6 +87,7 @@ def test_every_shipped_judge_file_is_sound_and_sets_no_limits(path: Path) -> Non
         ('provider = "openai"\nmodel = "m"\nbase_url = "http://.host/v1"', "an address must read"),
         ('provider = "openai"\nmodel = "m"\napi_version = "1"', "the key 'base_url' is missing"),
         ('provider = "anthropic"\nmodel = "m"\nomit_parameters = ["max_tokens"]', "must not name max_tokens"),
+        ('provider = "openai"\nmodel = "m"\nretired = "2026-13-01"', "'retired' must be a day, YYYY-MM-DD"),
         ("provider = ", "not a readable TOML file"),
     ],
 )

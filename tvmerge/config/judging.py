@@ -22,7 +22,8 @@ class JudgeConfig:
     )
     judge: tuple[str, ...] = option(
         str,
-        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",
+        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel. The "
+        "default is the original scripts' judge, which OpenAI has shut down.",
         ("gpt-4",),
         aliases=("judge-model", "judge-model-name"),
         many=True,

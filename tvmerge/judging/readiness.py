@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from os import environ
@@ -22,20 +23,25 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 _REACH_SECONDS = 10.0
 
 
-def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ) -> None:
-    """See that the SDK is installed, the key is set and a server of the user's own listens.
+def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, today: date | None = None) -> None:
+    """See that SDK and key are there, that the model is still offered and that the user's own server listens.
 
     Any HTTP status counts as an answer. A provider's own address is not tried.
 
     Raises:
         MissingExtraError: A package is not installed.
         CredentialsError: The key's variable is not set.
-        ConfigError: Nothing answers at `base_url`.
+        ConfigError: The model is retired, or nothing answers at `base_url`.
     """
     check_packages(spec)
     api_key(spec, env)
     if spec.base_url:
         _reach(spec)
+    elif spec.retired and (today or datetime.now(UTC).date()) >= date.fromisoformat(spec.retired):
+        raise ConfigError(
+            f"the judge '{spec.name}': its provider shut the model {spec.model} down on {spec.retired}; name "
+            "another with --judge (`tvmerge list judges`), or a server that has it with --judge-base-url"
+        )
 
 
 def check_packages(spec: JudgeSpec) -> None:

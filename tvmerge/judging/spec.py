@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,6 +56,7 @@ class JudgeSpec:
         price_input: USD per million input tokens.
         price_output: USD per million output tokens.
         price_date: The day the prices were read, YYYY-MM-DD.
+        retired: The day from which its provider no longer offers the model, YYYY-MM-DD; empty for none.
         samples: Independent ratings asked for each turn.
         device_map: For `local`: where the layers go, as in transformers.
         max_memory: For `local`: memory by device, as in transformers.
@@ -83,6 +85,7 @@ class JudgeSpec:
     price_input: float | None = None
     price_output: float | None = None
     price_date: str = ""
+    retired: str = ""
     samples: int = 1
     device_map: str | Mapping[str, Any] = "auto"
     max_memory: Mapping[str, str] = field(default_factory=dict)
@@ -170,6 +173,13 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_day(value: object) -> bool:
+    try:
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
 def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
@@ -227,6 +237,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "price_input": _AMOUNT,
     "price_output": _AMOUNT,
     "price_date": _TEXT,
+    "retired": (_is_day, "a day, YYYY-MM-DD"),
     "samples": _COUNT,
     "device_map": (lambda value: isinstance(value, str | dict), "a text or a table"),
     "max_memory": _TABLE,
