@@ -201,6 +201,18 @@ def test_the_card_says_why_mergekit_cannot_do_it(
     )
 
 
+def test_names_within_names_cannot_be_told_to_mergekit(root: Path, tmp_path: Path) -> None:
+    # A checkpoint of the model below the head leaves out the prefix `model.`.
+    for name in ("target", "base", "chat"):
+        folder = Path(shutil.copytree(root / name, tmp_path / name))
+        bare = {n.removeprefix("model."): t for n, t in load_file(folder / "model.safetensors").items()}
+        save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
+    merge = open_request(_request(tmp_path, ("chat", "base")))
+    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
+    assert not (tmp_path / "out" / "mergekit.yml").exists()
+    assert "some name is part of another" in (tmp_path / "out" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("mode", ["layer", "parameter", "block", "all"])
 def test_filters_select_just_the_tensors_of_their_group(root: Path, mode: Mode) -> None:
     merge = open_request(_request(root, ("chat", "base"), rules=GroupRules(mode)))

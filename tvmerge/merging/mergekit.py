@@ -32,6 +32,9 @@ def not_expressible(plan: Plan, *, mixture: bool, original: bool) -> str | None:
         "mergekit draws the elements that dare drops from random numbers of its own": "dare" in methods,
         "mergekit's ties knows only models that were tuned from the target itself": "ties" in methods
         and not all(term.method == "ties" and _from_target(row.target, term) for row, term in pairs),
+        "mergekit selects tensors by a part of their names, and some name is part of another": _nested(
+            [row.name for row in plan.rows]
+        ),
         "the target keeps tensors in several formats": len({row.spec.dtype for row in plan.rows}) > 1,
     }
     return next((reason for reason, holds in objections.items() if holds), None)
@@ -108,7 +111,7 @@ def _filters(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
     Of texts that select as many the longest is the clearest: `model.layers.3.`, not `3`.
     """
     wanted = set(tensors)
-    others = [name for name in names if name not in wanted]
+    others = "\n".join(name for name in names if name not in wanted)
     left = list(tensors)
     found = []
     while left:
@@ -117,11 +120,17 @@ def _filters(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
         pieces = {dotted[a : b + 1] for i, a in enumerate(cuts) for b in cuts[i + 1 :]}
         # A piece at a name's end has no dot behind it, nor has one at its start a dot before it.
         texts = {t for p in pieces for t in (p, p[1:], p[:-1], p[1:-1]) if t and t in left[0]}
-        good = [text for text in texts if not any(text in other for other in others)]
+        good = [text for text in texts if text not in others]
         best = max(good, key=lambda text: (sum(text in name for name in left), len(text), text))
         found.append(best)
         left = [name for name in left if best not in name]
     return found
+
+
+def _nested(names: Sequence[str]) -> bool:
+    """Whether a name lies within another, as `norm.weight` does in `layers.0.input_layernorm.weight`."""
+    text = "\n".join(names)
+    return any(text.count(name) > 1 for name in names)
 
 
 def _number(value: float) -> str:
