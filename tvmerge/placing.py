@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines import EngineSettings, engine_of, process_starts
 from tvmerge.errors import ConfigError
@@ -135,10 +135,9 @@ def loads(config: RunConfig, models: Merge, placement: Placement, judges: Mappin
     import torch
 
     from tvmerge.generation.memory import Load, footprint, free_memory
-    from tvmerge.generation.transformers_engine import read_config
 
     trust = config.trust_remote_code
-    model = models.mixture_config or read_config(models.target.folder, trust_remote_code=trust)
+    model = _model_config(models, trust_remote_code=trust)
     dtype = getattr(torch, compute_dtype(config, models, placement))
     needed = footprint(model, dtype, trust_remote_code=trust).shared(config.tensor_parallel)
     engines = Counter(device for group in placement.devices for device in group)
@@ -147,6 +146,17 @@ def loads(config: RunConfig, models: Merge, placement: Placement, judges: Mappin
         for device, count in engines.items()
         if (free := free_memory(device)) is not None
     ]
+
+
+def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
+    """The configuration of the merged model, as transformers reads it."""
+    if models.mixture_config is None:
+        from tvmerge.generation.transformers_engine import read_config
+
+        return read_config(models.target.folder, trust_remote_code=trust_remote_code)
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(**models.mixture_config)
 
 
 def _devices(config: RunConfig) -> tuple[tuple[str, ...], ...]:
