@@ -22,14 +22,14 @@ class Opinion:
     """What the judge model said.
 
     Attributes:
-        user_prompt: What it was shown.
+        user_prompt: What it was shown; empty where it was not asked.
         reply: What it said, whole.
         score: The score read from that, or None.
         reason: Why there is no score, or an empty string.
         refused: The provider refused the text it was shown, every time.
     """
 
-    user_prompt: str
+    user_prompt: str = ""
     reply: str = ""
     score: float | None = None
     reason: str = ""

@@ -9,17 +9,10 @@ from tvmerge.errors import ConfigError
 from tvmerge.judging.chat import ChatModel
 from tvmerge.judging.degenerate import degeneracy
 from tvmerge.judging.forms import VerdictForm
-from tvmerge.judging.llm import prompt_digests
 from tvmerge.judging.opinion import Opinion, opinion, together
-from tvmerge.judging.prompts import (
-    JudgePrompt,
-    PromptKind,
-    answer_fields,
-    judged_turns,
-    kind_for,
-    question_fields,
-)
-from tvmerge.records import Answer, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.judging.prompted import PromptedJudge, Task
+from tvmerge.judging.prompts import JudgePrompt, answer_fields, question_fields
+from tvmerge.records import Answer, Judgment, Question, QuestionId
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -28,11 +21,11 @@ WIN, TIE, LOSS = 1.0, 0.5, 0.0
 _OTHER_ORDER = "\n\n---- the other order ----\n\n"
 
 
-class PairwiseJudge:
+class PairwiseJudge(PromptedJudge):
     """Asks a chat model which of two answers is better, with FastChat's pairwise prompts.
 
     A judge prefers what stands first more often than it should, so both orders are asked; where they
-    disagree it is a tie.
+    disagree it is a tie. The baseline's answers are no part of the fingerprint: that is the caller's to tell.
 
     Args:
         name: The judge's name.
@@ -42,6 +35,8 @@ class PairwiseJudge:
         baseline: Answers to compare with, by question; it may be filled after the judge is made.
         samples: Independent comparisons of each turn.
     """
+
+    pairwise = True
 
     def __init__(
         self,
@@ -53,26 +48,8 @@ class PairwiseJudge:
         baseline: Mapping[QuestionId, Answer],
         samples: int = 1,
     ) -> None:
-        self._name = name
-        self._chat = chat
-        self._prompts = prompts
+        super().__init__(name=name, chat=chat, prompts=prompts, model=model, samples=samples)
         self._baseline = baseline
-        self._samples = samples
-        self._fingerprint = dict(model) | {
-            "mode": "pairwise",
-            "samples": samples,
-            "prompts": prompt_digests(prompts, "pairwise"),
-        }
-
-    @property
-    def name(self) -> str:
-        """The judge's name."""
-        return self._name
-
-    @property
-    def fingerprint(self) -> Mapping[str, object]:
-        """Model, parameters, samples and a digest of each prompt; the baseline is the caller's to tell."""
-        return self._fingerprint
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Compare each turn that was answered, of the first two: by turn, then by sample.
@@ -82,70 +59,29 @@ class PairwiseJudge:
         Raises:
             ConfigError: The baseline has no answer to the question.
         """
-        baseline = self._baseline.get(question.question_id)
-        if baseline is None:
+        if question.question_id not in self._baseline:
             raise ConfigError(
                 f"pairwise judging: the baseline has no answer to question {question.question_id}"
             )
-        answered = min(judged_turns(question), len(answer.turns))
-        return await together(
-            self._compare(question, answer, baseline, turn, sample)
-            for turn in range(1, answered + 1)
-            for sample in range(self._samples)
-        )
+        return await super().judge(question, answer)
 
-    async def close(self) -> None:
-        """Close the chat model."""
-        await self._chat.close()
-
-    async def _compare(
-        self, question: Question, answer: Answer, baseline: Answer, turn: int, sample: int
-    ) -> Judgment:
-        kind = kind_for(question, turn, pairwise=True)
-        if turn > len(baseline.turns):
-            return Unscored(
-                question_id=question.question_id,
-                turn=turn,
-                judge=self._name,
-                prompt=kind.name,
-                reason="the baseline has no answer to this turn",
-                sample=sample,
-            )
-        known = _without_asking(answer, baseline, turn)
+    async def _judge(self, task: Task) -> Judgment:
+        baseline = self._baseline[task.question.question_id]
+        if task.turn > len(baseline.turns):
+            return self._judgment(task, Opinion(reason="the baseline has no answer to this turn"))
+        known = _without_asking(task.answer, baseline, task.turn)
         if known is not None:
             score, note = known
-            return Verdict(question.question_id, turn, score, self._name, kind.name, sample=sample, note=note)
-        first, second = await together(
-            self._ask(question, kind, *pair, sample) for pair in ((answer, baseline), (baseline, answer))
-        )
-        if first.score is None or second.score is None:
-            return Unscored(
-                question_id=question.question_id,
-                turn=turn,
-                judge=self._name,
-                prompt=kind.name,
-                # Refused texts hold both answers: which of them the provider minds, it does not say.
-                reason=first.reason or second.reason,
-                user_prompt=first.user_prompt,
-                reply=_both(first, second),
-                sample=sample,
-            )
-        return Verdict(
-            question_id=question.question_id,
-            turn=turn,
-            score=_score(first.score, second.score),
-            judge=self._name,
-            prompt=kind.name,
-            user_prompt=first.user_prompt,
-            reply=_both(first, second),
-            sample=sample,
-        )
+            return self._judgment(task, Opinion(score=score), note)
+        orders = ((task.answer, baseline), (baseline, task.answer))
+        first, second = await together(self._ask(task, *order) for order in orders)
+        return self._judgment(task, _combined(first, second))
 
-    async def _ask(self, question: Question, kind: PromptKind, a: Answer, b: Answer, sample: int) -> Opinion:
-        prompt = self._prompts[kind.name]
-        fields = question_fields(question, kind)
-        fields |= answer_fields(a, kind, "answer_a") | answer_fields(b, kind, "answer_b")
-        return await opinion(self._chat, prompt, VerdictForm(prompt.structured), fields, sample)
+    async def _ask(self, task: Task, a: Answer, b: Answer) -> Opinion:
+        prompt = self._prompts[task.kind.name]
+        fields = question_fields(task.question, task.kind)
+        fields |= answer_fields(a, task.kind, "answer_a") | answer_fields(b, task.kind, "answer_b")
+        return await opinion(self._chat, prompt, VerdictForm(prompt.structured), fields, task.sample)
 
 
 def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float, str] | None:
@@ -161,13 +97,18 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
     return (WIN, f"the baseline has: {baseline_flaw}") if baseline_flaw else None
 
 
-def _score(as_a: float, as_b: float) -> float:
-    """The candidate's share of the win from the first answer's share in both orders."""
-    return as_a if as_a == WIN - as_b else TIE
-
-
-def _both(first: Opinion, second: Opinion) -> str:
-    return f"{first.reply}{_OTHER_ORDER}{second.reply}"
+def _combined(first: Opinion, second: Opinion) -> Opinion:
+    """The opinions on both orders as one on the candidate, which stands first in the first of them."""
+    score = None
+    if first.score is not None and second.score is not None:
+        score = first.score if first.score == WIN - second.score else TIE
+    return Opinion(
+        user_prompt=first.user_prompt,
+        reply=f"{first.reply}{_OTHER_ORDER}{second.reply}",
+        score=score,
+        # Refused texts hold both answers: which of them the provider minds, it does not say.
+        reason=first.reason or second.reason,
+    )
 
 
 if TYPE_CHECKING:
