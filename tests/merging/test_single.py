@@ -126,6 +126,13 @@ def test_memory_with_gaps_is_left_to_torch() -> None:
     assert not merge_natively(as_single(shuffled(0)), gaps, torch.bfloat16, WHOLE)
 
 
+def test_numbers_at_odd_addresses_are_left_to_torch() -> None:
+    odd = torch.frombuffer(bytearray(2**17 + 1), dtype=torch.bfloat16, offset=1)
+    assert odd.data_ptr() % 2 == 1
+    row = row_of(odd, EVERY_BFLOAT16, EVERY_BFLOAT16)
+    assert not merge_natively(as_single(row), torch.empty(2**16, 1), torch.bfloat16, WHOLE)
+
+
 def test_without_numba_torch_merges_the_same_model(llamas: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
     merger = merger_of(llamas, resident_limit=0)
     fast = dict(merger.merge(even(merger, 0.7)))

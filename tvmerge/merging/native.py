@@ -37,11 +37,16 @@ def merge_natively(row: Single, out: torch.Tensor, dtype: torch.dtype, part: sli
     if any(rows.dtype != torch.bfloat16 for rows in operands):
         return False
     rows = [*operands, out]
-    if not all(tensor.is_contiguous() for tensor in rows) or (kernel := _kernel(out.dtype)) is None:
+    if not all(map(_regular, rows)) or (kernel := _kernel(out.dtype)) is None:
         return False
     target, tuned, base, into = (_flat(tensor[part]) for tensor in rows)
     kernel(target, tuned, base, row.weight, into)
     return True
+
+
+def _regular(rows: torch.Tensor) -> bool:
+    """Whether memory is without gaps, and each number where a processor expects it; files need not be so."""
+    return rows.is_contiguous() and rows.data_ptr() % rows.element_size() == 0
 
 
 def _flat(rows: torch.Tensor) -> Any:
