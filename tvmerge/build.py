@@ -6,19 +6,23 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from tvmerge.config import RunConfig
+from tvmerge.exam import examiners
 from tvmerge.generation.cached_pool import CachedPool
+from tvmerge.generation.context import rated_context
 from tvmerge.generation.pool import EnginePool
 from tvmerge.groundwork import Groundwork, lay_groundwork
-from tvmerge.jury import Note, assemble
+from tvmerge.jury import Note, judge_memory
 from tvmerge.merging.folders import check_replaceable
 from tvmerge.models import open_models, resolved
 from tvmerge.orchestrator import Evaluator
 from tvmerge.placing import loads, starts
+from tvmerge.studies import open_study
 from tvmerge.trace import Trace
 from tvmerge.trials import Trials
 
 if TYPE_CHECKING:
     from tvmerge.caches import Caches
+    from tvmerge.protocols import Pool
     from tvmerge.search.study import SearchStudy
 
 
@@ -39,7 +43,7 @@ class Run(Groundwork):
     trials: Trials
     evaluator: Evaluator
     confirmer: Evaluator
-    pool: CachedPool
+    pool: Pool
     trace: Trace
 
     async def close(self) -> None:
@@ -61,19 +65,19 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
-    jury = assemble(config.judging, caches, note, config.run_folder / "ledger.jsonl")
+    jury = examiners(config, caches, note, config.run_folder / "ledger.jsonl")
     ground = lay_groundwork(config, jury, lambda: open_models(config.merge, caches))
     models = ground.models
     for remark in models.remarks():
         note(remark)
-    study = _open_study(ground)
+    study = _open_study(ground, note)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     trace = Trace()
-    found = loads(config, models, ground.placement, judges={})
+    found = loads(config, models, ground.placement, judges=judge_memory(jury.specs))
     for load in found:
         note(str(load))
     engines = EnginePool(starts(config, models, ground.placement, found), trace=trace, note=note)
-    pool = CachedPool(engines, caches.answers, ground.answer_identity)
+    pool = _with_tasks(CachedPool(engines, caches.answers, ground.answer_identity), ground)
     evaluator = Evaluator(pool, jury.judge, ground.sampling, trace=trace)
     trials = Trials(
         study,
@@ -95,17 +99,30 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     )
 
 
-def _open_study(ground: Groundwork) -> SearchStudy:
-    import optuna
+def _with_tasks(pool: CachedPool, ground: Groundwork) -> Pool:
+    """The pool, able to answer the documents of tasks where there are any."""
+    if not ground.jury.tasks:
+        return pool
+    from tvmerge.evaluation.harness.model import Prompts
+    from tvmerge.evaluation.harness.pool import HarnessPool
 
-    from tvmerge.search.samplers import make_sampler
-    from tvmerge.search.storage import enter_study, open_storage
-    from tvmerge.search.study import SearchStudy, distributions
+    config = ground.config
+    context = rated_context(
+        ground.placement.kind,
+        config.vllm or {},
+        ground.models.target.folder,
+        trust_remote_code=config.trust_remote_code,
+    )
+    return HarnessPool(pool, ground.jury.tasks, Prompts(ground.chat.tokenizer, context))
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config, space = ground.config, ground.space
-    sampler = make_sampler(config.optuna_sampler, distributions(space), config.optuna_seed)
-    storage = open_storage(config.storage_url)
-    run = {**asdict(resolved(config.merge, ground.models)), "texts": ground.chat.texts}
-    study_id = enter_study(storage, config.study, ground.fingerprint, run)
-    return SearchStudy(storage, study_id, space, sampler, fixed=ground.fixed, window=config.trials_in_flight)
+
+def _open_study(ground: Groundwork, note: Note) -> SearchStudy:
+    return open_study(
+        ground.config,
+        ground.space,
+        fingerprint=ground.fingerprint,
+        run={**asdict(resolved(ground.config.merge, ground.models)), "texts": ground.chat.texts},
+        given=ground.fixed,
+        objectives=ground.objectives,
+        note=note,
+    )

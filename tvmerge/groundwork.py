@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.caches import cache_folder
 from tvmerge.canonical import digest
-from tvmerge.config import SQLITE, RunConfig
+from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
 from tvmerge.evaluation.objective import Objective
 from tvmerge.evaluation.order import mixed
@@ -21,8 +21,10 @@ from tvmerge.evaluation.split import Halves, split
 from tvmerge.jury import Jury
 from tvmerge.placing import Placement, identity, place
 from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.search.address import sqlite_file
 from tvmerge.search.racing import Rules
 from tvmerge.search.space import Space
+from tvmerge.studies import check_search, sampler_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +71,14 @@ class Groundwork:
     def rules(self) -> Rules | None:
         """How candidates race; None has each answer everything."""
         config = self.config
-        if config.racing == "off" or config.multi_objective:
+        if config.racing == "off" or config.multi_objective or not self.objective.by_question:
             return None
         return Rules(config.racing_p, config.racing_min_questions, config.racing_batch)
+
+    @property
+    def objectives(self) -> int:
+        """How many scores a trial has."""
+        return _objectives(self.config, self.objective)
 
     @property
     def fixed(self) -> list[Recipe]:
@@ -125,6 +132,7 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         UserError: Something the user gave is not usable.
     """
     objective = Objective(jury.parts)
+    check_search(config, _objectives(config, objective))
     search, holdout = _halves(config, jury)
     sampling = _sampling(config, jury.benchmark)
     placement = place(config)
@@ -143,6 +151,10 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         space=Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges),
         chat=_chat(config, models),
     )
+
+
+def _objectives(config: RunConfig, objective: Objective) -> int:
+    return len(objective.parts) if config.multi_objective else 1
 
 
 def _halves(config: RunConfig, jury: Jury) -> Halves:
@@ -190,8 +202,8 @@ def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
         ("tvmerge's cache", cache_folder()),
         ("the working directory", Path.cwd()),
     ]
-    if config.storage_url.startswith(SQLITE):
-        precious.append(("the study", Path(config.storage_url.removeprefix(SQLITE))))
+    if (file := sqlite_file(config.storage_url)) is not None:
+        precious.append(("the study", file))
     for name, path in precious:
         if path.resolve().is_relative_to(place):
             raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")
@@ -225,7 +237,7 @@ def _search_settings(config: RunConfig) -> dict[str, object]:
             "racing_min_questions",
             "racing_batch",
         )
-    } | {"uniform_weights": list(config.uniform_weights)}
+    } | {"uniform_weights": list(config.uniform_weights), **sampler_fingerprint(config)}
 
 
 def _chat(config: RunConfig, models: Merge) -> ChatFormat:

@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, aclosing, closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
-from tvmerge.config import SQLITE
 from tvmerge.confirmation import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.evidence import Evidence
@@ -27,6 +26,7 @@ from tvmerge.report.progress import Progress
 from tvmerge.report.result import LABELS, Contender, RunResult, as_json
 from tvmerge.report.table import score_rows
 from tvmerge.report.verdict import verdict
+from tvmerge.search.lease import leased
 from tvmerge.trials import best_of
 from tvmerge.writing import write_merge
 
@@ -61,16 +61,14 @@ async def optimize(config: RunConfig) -> RunResult:
 
 @contextmanager
 def _held(config: RunConfig) -> Iterator[None]:
-    """Hold the run folder and the study's file; refuse a folder that holds another study's evidence.
+    """Hold the run folder and the study; refuse a folder that holds another study's evidence.
 
     Raises:
         StudyError: Another process holds one of them, or the folder belongs to another study.
     """
     with ExitStack() as held:
         held.enter_context(locked(config.run_folder))
-        if config.storage_url.startswith(SQLITE):
-            database = Path(config.storage_url.removeprefix(SQLITE))
-            held.enter_context(locked(database.parent, f".{database.name}.lock"))
+        held.enter_context(leased(config.storage_url, config.study))
         mark = config.run_folder / ".study"
         study = f"{config.study}\n"
         if mark.exists() and mark.read_text(encoding="utf-8") != study:
@@ -157,7 +155,7 @@ def _result(run: Run, confirmed: Confirmed, seconds: float) -> RunResult:
         trials=run.study.trials,
         finalists=confirmed.finalists,
         front=_front(run),
-        settings=asdict(run.config),
+        settings=run.config.shown,
         output=str(run.config.model_folder),
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.jury.ledger.usage()),

@@ -4,14 +4,15 @@ from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option, weighted
 from tvmerge.config.reading import load_config, load_merge_config
-from tvmerge.config.run import SQLITE, RunConfig, options
+from tvmerge.config.run import RunConfig, options
+from tvmerge.config.tasks import TaskConfig
 
 __all__ = [
-    "SQLITE",
     "JudgeConfig",
     "MergeConfig",
     "Option",
     "RunConfig",
+    "TaskConfig",
     "load_config",
     "load_merge_config",
     "options",

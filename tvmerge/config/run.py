@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,16 @@ from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option, option, weighted
 from tvmerge.config.search import SearchConfig
+from tvmerge.config.tasks import TaskConfig
 from tvmerge.errors import ConfigError
 from tvmerge.files import safe_name
-
-SQLITE = "sqlite:///"
-"""What the URL of an SQLite storage begins with; the file's path follows."""
+from tvmerge.urls import hide_passwords, sqlite_url
 
 PARTS = (MergeConfig, JudgeConfig, SearchConfig, AnswerConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(AnswerConfig, SearchConfig, JudgeConfig, MergeConfig):
+class RunConfig(AnswerConfig, SearchConfig, TaskConfig, JudgeConfig, MergeConfig):
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
     run_dir: str | None = option(str, "Folder of the run's results; default: runs/<study-name>.", None)
@@ -42,12 +41,22 @@ class RunConfig(AnswerConfig, SearchConfig, JudgeConfig, MergeConfig):
                 raise ConfigError(f"{f.name} must be finite, got {value}")
         for part in PARTS:
             part.__post_init__(self)
+        if not (self.bench_name or self.has_tasks):
+            raise ConfigError("nothing is asked: give --bench-name, --tasks, --jglue-tasks or --jglue-data")
         if self.grace < 0:
             raise ConfigError(f"grace must not be negative, got {self.grace:g}")
         if bool(self.task_vectors) == (self.tuned_model is not None):
             raise ConfigError("give --tuned-model and --base-model, or [[task_vectors]] in the config file")
+        if self.fork == self.parent_study:
+            raise ConfigError(f"--fork {self.fork} is the study itself; give the new study another name")
         if not self.shard_size > 0:
             raise ConfigError(f"shard_size must be larger than 0, got {self.shard_size:g}")
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """All settings as plain data, passwords in URLs hidden."""
+        plain = asdict(self)
+        return {key: hide_passwords(v) if isinstance(v, str) else v for key, v in plain.items()}
 
     @property
     def merge(self) -> MergeConfig:
@@ -62,20 +71,38 @@ class RunConfig(AnswerConfig, SearchConfig, JudgeConfig, MergeConfig):
     @property
     def study(self) -> str:
         """The study's name."""
+        return self.fork if self.fork is not None else self.parent_study
+
+    @property
+    def parent_study(self) -> str:
+        """The name of the study that `fork` begins with; without it, the study's own."""
         if self.study_name is not None:
             return self.study_name
-        asked = "-".join(_last_part(weighted(name)[0]) for name in self.bench_name)
+        names = (*self.bench_name, *self.tasks, *self.jglue_tasks)
+        asked = "-".join(_last_part(weighted(name)[0]) for name in names) or "jglue"
         return safe_name(f"{_last_part(self.target_model[0])}-{asked}")
 
     @property
     def run_folder(self) -> Path:
-        """The folder of the run's results."""
-        return Path(self.run_dir) if self.run_dir is not None else Path("runs") / safe_name(self.study)
+        """The folder of the run's results; a fork's lies beside its parent's."""
+        parent = self._parent_folder
+        return parent if self.fork is None else parent.parent / safe_name(self.fork)
+
+    @property
+    def _parent_folder(self) -> Path:
+        if self.run_dir is not None:
+            return Path(self.run_dir)
+        return Path("runs") / safe_name(self.parent_study)
 
     @property
     def storage_url(self) -> str:
         """The storage the study is journalled in."""
-        return self.storage if self.storage is not None else f"{SQLITE}{self.run_folder / 'study.db'}"
+        return self.storage if self.storage is not None else sqlite_url(self.run_folder / "study.db")
+
+    @property
+    def parent_storage_url(self) -> str:
+        """The storage of the study that `fork` begins with."""
+        return self.storage if self.storage is not None else sqlite_url(self._parent_folder / "study.db")
 
     @property
     def model_folder(self) -> Path:

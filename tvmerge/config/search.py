@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tvmerge.config.option import option
 from tvmerge.errors import ConfigError
 
-SAMPLERS = ("TPE", "CMA-ES")
+SAMPLERS = ("TPE", "CMA-ES", "GP", "random", "NSGA-II")
 RACES = ("wilcoxon", "off")
 
 
@@ -18,12 +20,17 @@ class SearchConfig:
     weight_min: float = option(float, "Smallest weight.", 0.0)
     weight_max: float = option(float, "Largest weight.", 2.0)
     optuna_sampler: str = option(str, "How the next weights are chosen.", "TPE", choices=SAMPLERS)
+    sampler: Mapping[str, Any] | None = option(dict, "Settings of the sampler; see docs/search.md.", None)
     optuna_seed: int = option(int, "Seed of the search, the hold-out and the answers.", 42)
     n_trials: int = option(int, "Trials in total; running again with more continues.", 30)
     trials_in_flight: int = option(int, "Candidates in work at once.", 1)
     uniform_weights: tuple[float, ...] = option(
         float, "Uniform weights to try first, beside 0 and 1.", (), many=True
     )
+    warm_start: str | None = option(
+        str, "Study whose best trials are tried first: a name in the same storage, or FILE-OR-URL#NAME.", None
+    )
+    warm_start_trials: int = option(int, "How many of its best trials a warm start takes.", 5)
     holdout: float | None = option(
         float,
         "Share of questions held out for the final comparison; default: the file's split, or 0.3.",
@@ -47,7 +54,12 @@ class SearchConfig:
         float, "Share of judgments that must give a rating, else the trial fails.", 0.9
     )
     study_name: str | None = option(str, "Name of the study; default: <target>-<benchmark>.", None)
-    storage: str | None = option(str, "Optuna storage URL; default: sqlite:///<run-dir>/study.db.", None)
+    storage: str | None = option(
+        str, "URL of an SQLite, PostgreSQL or MySQL database; default: sqlite:///<run-dir>/study.db.", None
+    )
+    fork: str | None = option(
+        str, "Name of a new study with these settings that begins with the trials of the one named.", None
+    )
 
     def __post_init__(self) -> None:
         if self.weight_min > self.weight_max:
@@ -57,7 +69,7 @@ class SearchConfig:
             raise ConfigError(f"uniform_weights must lie in the range of the weights, got {outside[0]:g}")
         for name in (
             *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),
-            *("confirm_candidates", "confirm_samples"),
+            *("confirm_candidates", "confirm_samples", "warm_start_trials"),
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")

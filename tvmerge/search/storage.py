@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,12 @@ FINGERPRINT = "tvmerge:fingerprint"
 
 RUN = "tvmerge:run"
 """Study attribute: what is needed to make any trial's model again, without the run's command line."""
+
+ORIGIN = "tvmerge:origin"
+"""Study attribute: the trials of other studies that it begins with, a row for each of those studies."""
+
+N_TRIALS = "tvmerge:n_trials"
+"""Study attribute: the number of trials its latest run works towards."""
 
 SCHEMA = "tvmerge:schema"
 """Study attribute: the version of what tvmerge keeps in a study."""
@@ -101,8 +107,17 @@ def enter_study(
     run: Mapping[str, object],
     *,
     objectives: int = 1,
+    origin: Callable[[], Sequence[Mapping[str, object]]] = tuple,
 ) -> int:
-    """The id of the study called `name`, made if it does not exist, with that many scores to maximise.
+    """The id of the study called `name`, made if it does not exist.
+
+    Args:
+        storage: Where it is, or is to be.
+        name: Its name.
+        fingerprint: What its scores and its sequence of candidates depend on.
+        run: What is needed to make any trial's model again.
+        objectives: How many scores a trial has; each is maximised.
+        origin: Finds what a new study begins with, to be recorded under `ORIGIN`.
 
     Raises:
         StudyError: The study exists with another fingerprint (says what changed), is no study of
@@ -113,15 +128,16 @@ def enter_study(
     with translated(storage):
         known = {study.study_name: study for study in storage.get_all_studies()}
         if name not in known:
+            described = _description(fingerprint, run, origin())
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE] * objectives, name)
-            _describe(storage, study_id, fingerprint, run)
+            _describe(storage, study_id, described)
             return study_id
         study_id = storage.get_study_id_from_name(name)
         attrs = storage.get_study_user_attrs(study_id)
         stored = attrs.get(FINGERPRINT)
         if stored is None and not storage.get_all_trials(study_id):
             # Killed between making the study and describing it; nothing depends on it yet.
-            _describe(storage, study_id, fingerprint, run)
+            _describe(storage, study_id, _description(fingerprint, run, origin()))
             return study_id
     if stored is None:
         raise StudyError(f"study '{name}' was not made by tvmerge; choose another --study-name")
@@ -130,13 +146,16 @@ def enter_study(
     return study_id
 
 
-def _describe(
-    storage: BaseStorage, study_id: int, fingerprint: Mapping[str, object], run: Mapping[str, object]
-) -> None:
-    """Write what a study is, the fingerprint last: what has one is described in full."""
-    storage.set_study_user_attr(study_id, SCHEMA, VERSION)
-    storage.set_study_user_attr(study_id, RUN, dict(run))
-    storage.set_study_user_attr(study_id, FINGERPRINT, dict(fingerprint))
+def _description(
+    fingerprint: Mapping[str, object], run: Mapping[str, object], origin: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """What a study is, the fingerprint last: a study that has one is described in full."""
+    return {SCHEMA: VERSION, ORIGIN: list(origin), RUN: dict(run), FINGERPRINT: dict(fingerprint)}
+
+
+def _describe(storage: BaseStorage, study_id: int, attrs: Mapping[str, object]) -> None:
+    for key, value in attrs.items():
+        storage.set_study_user_attr(study_id, key, value)
 
 
 def _check_version(name: str, attrs: Mapping[str, Any]) -> None:

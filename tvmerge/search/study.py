@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge.errors import StudyError
@@ -21,7 +22,7 @@ from tvmerge.search.front import pareto_front
 from tvmerge.search.journal import Ending, open_journal
 from tvmerge.search.space import Space
 from tvmerge.search.storage import translated
-from tvmerge.search.view import FIXED, SamplerView
+from tvmerge.search.view import FIXED, INHERITED, SamplerView
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -39,6 +40,8 @@ class SearchStudy:
         space: The weights searched.
         sampler: Makes the sampler of each trial.
         fixed: Recipes to try first, as trials 0, 1, ...
+        inherited: Recipes to try next as if the sampler had drawn them: those of a forked study, by the
+            numbers they had in it.
         window: The most trials in flight.
 
     Attributes:
@@ -56,11 +59,13 @@ class SearchStudy:
         sampler: SamplerFactory,
         *,
         fixed: Sequence[Recipe] = (),
+        inherited: Mapping[int, Recipe] = MappingProxyType({}),
         window: int = 1,
     ) -> None:
         self._storage = storage
         self._sampler = sampler
-        self._fixed = tuple(fixed)
+        self._given: list[tuple[Recipe, dict[str, Any]]] = [(recipe, {FIXED: True}) for recipe in fixed]
+        self._given += [(recipe, {INHERITED: number}) for number, recipe in inherited.items()]
         self._window = window
         self._space = space
         self._distributions = distributions(space)
@@ -107,8 +112,8 @@ class SearchStudy:
             StudyError: The storage cannot be written.
         """
         number = self.asked
-        if number < len(self._fixed):
-            row = self._given(number)
+        if number < len(self._given):
+            row = self._undrawn(number)
             self._view.add(row)
         else:
             self._view.advance(self.known_at(number))
@@ -118,15 +123,16 @@ class SearchStudy:
         self._trials.append(as_trial(row, self._space))
         return self._trials[number]
 
-    def _given(self, number: int) -> FrozenTrial:
-        """A running trial with weights that no sampler drew."""
+    def _undrawn(self, number: int) -> FrozenTrial:
+        """A running trial with weights that no sampler of this study drew."""
         from optuna.trial import TrialState, create_trial
 
+        recipe, attrs = self._given[number]
         row = create_trial(
             state=TrialState.RUNNING,
-            params=dict(self._fixed[number].weights),
+            params=dict(recipe.weights),
             distributions=dict(self._distributions),
-            user_attrs={FIXED: True},
+            user_attrs=attrs,
         )
         row.number = number
         return row

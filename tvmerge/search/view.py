@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 FIXED = "fixed"
 """Trial attribute of trials whose weights were given, not drawn by the sampler."""
 
+INHERITED = "inherited"
+"""Trial attribute: the number that the trial had in the study this one was forked from."""
+
 GENERATION = "NsgaSampler:generation"
-"""System attribute in which NSGA-II notes a trial's generation; given weights belong to its first."""
+"""System attribute in which NSGA-II notes a trial's generation; what it did not draw belongs to its first."""
 
 
 class SamplerView:
@@ -51,8 +54,7 @@ class SamplerView:
         running.values = None
         running.datetime_complete = None
         running.intermediate_values = {}
-        if row.user_attrs.get(FIXED):
-            running.system_attrs = {**row.system_attrs, GENERATION: 0}
+        running.system_attrs = {GENERATION: 0, **row.system_attrs}
         self._storage.create_new_trial(self._id, template_trial=running)
 
     def advance(self, told: Sequence[Trial]) -> None:
