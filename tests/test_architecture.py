@@ -40,6 +40,7 @@ ALLOWED = {
     "trials": LEAVES | {"evaluation", "search", "orchestrator"},
     "confirmation": LEAVES | {"evaluation", "search", "report", "trials"},
     "jury": LEAVES | {"caches", "config", "evaluation", "judging"},
+    "exam": LEAVES | {"caches", "config", "evaluation", "judging", "jury"},
     "models": LEAVES | {"caches", "config", "merging"},
     "engines": LEAVES | STAGES | {"config", "caches", "models"},
     "placing": LEAVES | {"config", "engines", "generation", "merging", "models"},
@@ -50,6 +51,7 @@ ALLOWED = {
     | {
         "config",
         "caches",
+        "exam",
         "jury",
         "models",
         "engines",
@@ -64,13 +66,15 @@ ALLOWED = {
     "outlay": LEAVES | {"config", "generation", "judging", "merging", "rehearsal", "report"},
     "plan": LEAVES
     | STAGES
-    | {"config", "caches", "jury", "models", "placing", "groundwork", "report"}
+    | {"config", "caches", "exam", "jury", "models", "placing", "groundwork", "report"}
     | {"prospects", "rehearsal", "outlay"},
     "run": LEAVES
     | STAGES
     | {"config", "caches", "jury", "orchestrator", "trials", "build", "confirmation", "writing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
-    "cli": LEAVES | STAGES | {"config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
+    "cli": LEAVES
+    | STAGES
+    | {"config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -30,6 +30,7 @@ from tvmerge.records import Answer, QuestionId
 if TYPE_CHECKING:
     from tvmerge.caches import Caches
     from tvmerge.config import JudgeConfig
+    from tvmerge.evaluation.harness.task import HarnessTask
     from tvmerge.protocols import Judge
 
 Note = Callable[[str], None]
@@ -58,6 +59,7 @@ class Jury:
         ledger: What the judges took.
         baseline: Answers to compare with, by question, to be filled before the first judgment; None where
             answers are rated.
+        tasks: Tasks of lm-eval among what is asked; they rate themselves.
     """
 
     benchmark: Benchmark
@@ -67,6 +69,7 @@ class Jury:
     judge: Judge
     ledger: Ledger
     baseline: dict[QuestionId, Answer] | None
+    tasks: tuple[HarnessTask, ...] = ()
 
 
 def assemble(

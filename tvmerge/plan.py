@@ -10,10 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge.caches import Caches, KnownCaches, UnknownDigestError
+from tvmerge.exam import examiners
 from tvmerge.generation.stored_answers import StoredAnswers
 from tvmerge.groundwork import Groundwork, lay_groundwork
 from tvmerge.judging.tally import Tally
-from tvmerge.jury import Note, assemble
+from tvmerge.jury import Note
 from tvmerge.merging.folders import check_replaceable
 from tvmerge.merging.writer import free_space
 from tvmerge.models import open_models
@@ -42,7 +43,7 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
     """
     tally = Tally()
     with closing(KnownCaches()) as caches:
-        jury = assemble(config.judging, caches, note, tally=tally)
+        jury = examiners(config, caches, note, tally=tally)
         try:
             ground = await asyncio.to_thread(lay_groundwork, config, jury, partial(_open, config, caches))
             stored, trials = await asyncio.to_thread(_known, ground, caches)

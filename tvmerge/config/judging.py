@@ -18,6 +18,7 @@ class JudgeConfig:
     bench_name: tuple[str, ...] = option(
         str,
         "Benchmark: a name of `tvmerge list benchmarks`, or a folder; several with weights: a=0.7,b=0.3.",
+        (),
         many=True,
     )
     judge: tuple[str, ...] = option(

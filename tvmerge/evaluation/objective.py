@@ -9,7 +9,7 @@ first, since their ratings have nothing in common otherwise, and then weighted:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +27,8 @@ class Part:
         weight: Its weight beside the others; only ratios matter.
         floor: The lowest rating.
         ceiling: The highest rating.
+        aggregate: From the judgments of all questions to the score, where it is not their mean; what single
+            questions score then says only how candidates compare.
     """
 
     name: str
@@ -34,11 +36,19 @@ class Part:
     weight: float = 1.0
     floor: float = 1.0
     ceiling: float = 10.0
+    aggregate: Callable[[Sequence[Judgment]], float] | None = None
 
     @property
     def span(self) -> float:
         """How far apart the lowest and the highest rating are."""
         return self.ceiling - self.floor
+
+    def estimate(self, judgments: Sequence[Judgment]) -> Estimate:
+        """The score; how far it can be trusted is known of means only."""
+        found = estimate(judgments)
+        if self.aggregate is None:
+            return found
+        return Estimate(self.aggregate(judgments), math.nan, found.n)
 
 
 @dataclass(frozen=True)
@@ -51,12 +61,17 @@ class Objective:
 
     parts: tuple[Part, ...]
 
+    @property
+    def by_question(self) -> bool:
+        """Whether some questions say of the score what all do, so that candidates can race."""
+        return all(part.aggregate is None for part in self.parts)
+
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
         """The score of a candidate and its standard error; nan where a part has no verdict."""
         groups = self._groups(judgments)
         if len(self.parts) == 1:
-            return estimate(groups[0])
-        found = [estimate(group) for group in groups]
+            return self.parts[0].estimate(groups[0])
+        found = [part.estimate(group) for part, group in zip(self.parts, groups, strict=True)]
         terms = [
             (share * (e.mean - part.floor) / part.span, share * e.se / part.span)
             for part, share, e in zip(self.parts, self.shares, found, strict=True)
@@ -70,7 +85,7 @@ class Objective:
     def by_part(self, judgments: Iterable[Judgment]) -> dict[str, Estimate]:
         """The score on each part, on the part's own scale."""
         groups = self._groups(judgments)
-        return {part.name: estimate(group) for part, group in zip(self.parts, groups, strict=True)}
+        return {part.name: part.estimate(group) for part, group in zip(self.parts, groups, strict=True)}
 
     def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
         """How much better one candidate is than another, with the 95% interval of a paired bootstrap."""

@@ -24,7 +24,7 @@ TEXT: dict[str, Any] = {
 
 
 def test_documents_become_questions_with_an_id_a_category_and_the_right_answer(tmp_path: Path) -> None:
-    (task,) = load([write_task(tmp_path, "sums", ROWS, **TEXT)], tmp_path, limits=[3])
+    (task,) = load([write_task(tmp_path, "sums", ROWS, **TEXT)], tmp_path, limit=3)
     assert [question.question_id for question in task.questions] == ["sums/0", "sums/1", "sums/2"]
     assert {question.category for question in task.questions} == {"sums"}
     assert task.questions[2].turns == ("2 + 2 =",)
@@ -32,13 +32,13 @@ def test_documents_become_questions_with_an_id_a_category_and_the_right_answer(t
 
 
 def test_a_choice_is_shown_by_its_words(tmp_path: Path) -> None:
-    (task,) = load(["ja_leaderboard_jnli"], jglue_data=write_jglue(tmp_path), num_fewshot=[0])
+    (task,) = load(["ja_leaderboard_jnli"], jglue_data=write_jglue(tmp_path), num_fewshot=0)
     assert task.questions[0].reference == ("中立",)
     assert "前提：東京は日本の町です。" in task.questions[0].turns[0]
 
 
 def test_prompts_begin_with_examples_that_are_not_asked(tmp_path: Path) -> None:
-    (task,) = load(["ja_leaderboard_jnli"], jglue_data=write_jglue(tmp_path), num_fewshot=[3])
+    (task,) = load(["ja_leaderboard_jnli"], jglue_data=write_jglue(tmp_path), num_fewshot=3)
     contexts = [document.requests[0].args[0] for document in task.documents]
     assert len(contexts) == 6
     beginnings = {context.rpartition("### 指示")[0] for context in contexts}
@@ -50,7 +50,7 @@ def test_a_tasks_own_number_of_examples_is_the_default_and_its_zero_stands(tmp_p
     folder = write_jglue(tmp_path / "jglue")
     (jsquad,) = load(["ja_leaderboard_jsquad"], jglue_data=folder)
     assert jsquad.documents[0].requests[0].args[0].count("### 応答：\n") == 2
-    (sums,) = load([write_task(tmp_path, "sums", ROWS, **TEXT)], tmp_path, num_fewshot=[2])
+    (sums,) = load([write_task(tmp_path, "sums", ROWS, **TEXT)], tmp_path, num_fewshot=2)
     assert sums.documents[0].requests[0].args[0] == "0 + 0 ="
 
 
@@ -77,7 +77,7 @@ def test_the_digest_tells_what_is_asked_and_how_it_is_rated(tmp_path: Path) -> N
     name = write_task(tmp_path, "sums", ROWS, **TEXT)
     digests = [load([name], tmp_path)[0].digest, load([name], tmp_path)[0].digest]
     assert digests[0] == digests[1]
-    others = [load([f"{name}:bleu"], tmp_path)[0], load([name], tmp_path, limits=[7])[0]]
+    others = [load([f"{name}:bleu"], tmp_path)[0], load([name], tmp_path, limit=7)[0]]
     write_task(tmp_path, "sums", [*ROWS[:-1], {"text": "7 + 7 =", "answer": "15"}], **TEXT)
     others += load([name], tmp_path)
     assert len({digests[0], *(task.digest for task in others)}) == 4

@@ -136,9 +136,7 @@ async def test_questions_of_no_task_go_to_the_other_pool_and_the_other_judge(
 
 
 async def test_what_was_asked_of_a_candidate_is_not_asked_again(demo_models: Path, tmp_path: Path) -> None:
-    jglue = load(
-        ["ja_leaderboard_jcommonsenseqa"], jglue_data=write_jglue(tmp_path / "jglue"), num_fewshot=[0]
-    )
+    jglue = load(["ja_leaderboard_jcommonsenseqa"], jglue_data=write_jglue(tmp_path / "jglue"), num_fewshot=0)
     tasks = [sums(tmp_path), *jglue]
     questions = [question for task in tasks for question in task.questions]
     cache = ContentCache(tmp_path / "cache")
@@ -187,7 +185,7 @@ async def test_many_candidates_at_once_do_not_wait_for_each_other_for_ever(
 
 
 def test_scores_move_with_the_weights(demo_models: Path, tmp_path: Path) -> None:
-    tasks = load(["ja_leaderboard_jcommonsenseqa"], jglue_data=write_jglue(tmp_path, 12), num_fewshot=[0])
+    tasks = load(["ja_leaderboard_jcommonsenseqa"], jglue_data=write_jglue(tmp_path, 12), num_fewshot=0)
     target, tuned = (examine(demo_models, tasks, weight=weight) for weight in (0.0, 1.0))
     assert [j.reply for j in target] != [j.reply for j in tuned]
     assert {judgment.score for judgment in target} <= {0.0, 1.0}

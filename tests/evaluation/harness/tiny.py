@@ -104,11 +104,18 @@ def metric(
     return {"metric": name, "aggregation": aggregation, "higher_is_better": higher_is_better, **more}
 
 
-def load(names: Sequence[str], folder: Path | None = None, **settings: Any) -> tuple[HarnessTask, ...]:
+def load(
+    names: Sequence[str],
+    folder: Path | None = None,
+    *,
+    num_fewshot: int | None = None,
+    limit: int | None = None,
+    jglue_data: Path | None = None,
+) -> tuple[HarnessTask, ...]:
     """Tasks by their written names."""
-    jglue = settings.pop("jglue_data", None)
-    requests = task_requests([(name, 1.0) for name in names], **settings)
-    return load_tasks(requests, task_path=folder, jglue_data=jglue)
+    count = len(names)
+    requests = task_requests([(name, 1.0) for name in names], [num_fewshot] * count, [limit] * count)
+    return load_tasks(requests, task_path=folder, jglue_data=jglue_data)
 
 
 def open_pool(models: Path) -> EnginePool:

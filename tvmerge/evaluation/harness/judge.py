@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.evaluation.harness.task import JUDGE, HarnessTask
 from tvmerge.protocols import Judge
-from tvmerge.records import Answer, Judgment, Question
+from tvmerge.records import Answer, Judgment, Question, Unscored
 
 
 class HarnessJudge:
@@ -38,14 +38,23 @@ class HarnessJudge:
         return {**others, "lm_eval": version("lm_eval"), "tasks": digests}
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """The one judgment of a document; none where it was not answered."""
+        """The one judgment of a document; none where it was not answered.
+
+        What holds no responses, such as what a plan puts in an answer's place, has no rating.
+        """
         task = self._task_of.get(question.question_id)
         if task is None:
             assert self._others is not None, f"question {question.question_id} is of no task"
             return await self._others.judge(question, answer)
         if not answer.turns:
             return []
-        return [task.rate(task.by_id[question.question_id], unpack(answer.turns[0]))]
+        try:
+            responses = unpack(answer.turns[0])
+        except (ValueError, TypeError, KeyError):
+            return [
+                Unscored(question.question_id, 1, JUDGE, task.name, reason="the answer holds no responses")
+            ]
+        return [task.rate(task.by_id[question.question_id], responses)]
 
     async def close(self) -> None:
         """Close the other judge."""
@@ -55,14 +64,17 @@ class HarnessJudge:
 
 def pack(responses: Sequence[Sequence[Any]]) -> str:
     """What a model says of a document, as the one turn of an answer."""
-    return json.dumps(responses, ensure_ascii=False)
+    return json.dumps({"responses": responses}, ensure_ascii=False)
 
 
 def unpack(text: str) -> list[list[Any]]:
-    """What was packed; JSON has no pairs."""
-    return [
-        [tuple(said) if isinstance(said, list) else said for said in request] for request in json.loads(text)
-    ]
+    """What was packed; JSON has no pairs.
+
+    Raises:
+        ValueError, TypeError, KeyError: The text is something else.
+    """
+    requests = json.loads(text)["responses"]
+    return [[tuple(said) if isinstance(said, list) else said for said in request] for request in requests]
 
 
 if TYPE_CHECKING:

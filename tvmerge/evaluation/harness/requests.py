@@ -30,40 +30,30 @@ class TaskRequest:
 
 
 def task_requests(
-    texts: Sequence[tuple[str, float]],
-    *,
-    num_fewshot: Sequence[int] = (),
-    limits: Sequence[int] = (),
-    limits_flag: str = "--task-limit",
+    texts: Sequence[tuple[str, float]], num_fewshot: Sequence[int | None], limits: Sequence[int | None]
 ) -> tuple[TaskRequest, ...]:
     """Requests from texts like `name`, `name:metric` or `name:metric/filter`, with their weights.
 
     Args:
         texts: Each task as it is written, and its weight.
-        num_fewshot: Examples in each prompt: none, one number for all tasks, or one a task.
-        limits: The most documents, given likewise.
-        limits_flag: What the user calls `limits`.
+        num_fewshot: Examples in the prompts of each.
+        limits: The most documents of each.
 
     Raises:
-        ConfigError: A text names no task, or a list has the wrong length or a number out of range.
+        ConfigError: A text names no task.
     """
-    shots = _one_each(num_fewshot, len(texts), "--num-fewshot", least=0)
-    sizes = _one_each(limits, len(texts), limits_flag, least=1)
     return tuple(
-        _request(text, weight, shot, size)
-        for (text, weight), shot, size in zip(texts, shots, sizes, strict=True)
+        _request(text, weight, shots, limit)
+        for (text, weight), shots, limit in zip(texts, num_fewshot, limits, strict=True)
     )
 
 
-def _request(text: str, weight: float, num_fewshot: int | None, limit: int | None) -> TaskRequest:
-    name, colon, rated = text.partition(":")
-    metric, slash, choice = rated.partition("/")
-    if not name.strip() or (colon and not metric) or (slash and not choice):
-        raise ConfigError(f"a task is written name, name:metric or name:metric/filter, got '{text}'")
-    return TaskRequest(name, metric or None, choice or None, weight, num_fewshot, limit)
+def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> list[int | None]:
+    """A number for each of `count` tasks, from none, from one for all, or from one a task.
 
-
-def _one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> list[int | None]:
+    Raises:
+        ConfigError: There are others than these, or a number is below `least`; names the flag.
+    """
     if not values:
         return [None] * count
     low = min(values)
@@ -74,3 +64,11 @@ def _one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> li
             f"{flag} takes one number, or one for each of the {count} tasks, got {len(values)} numbers"
         )
     return [*values] * (count if len(values) == 1 else 1)
+
+
+def _request(text: str, weight: float, num_fewshot: int | None, limit: int | None) -> TaskRequest:
+    name, colon, rated = text.partition(":")
+    metric, slash, choice = rated.partition("/")
+    if not name.strip() or (colon and not metric) or (slash and not choice):
+        raise ConfigError(f"a task is written name, name:metric or name:metric/filter, got '{text}'")
+    return TaskRequest(name, metric or None, choice or None, weight, num_fewshot, limit)

@@ -1,0 +1,151 @@
+"""From settings to what is asked and who rates it: a jury's benchmarks, tasks of lm-eval, or both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.config import TaskConfig, weighted
+from tvmerge.errors import MissingExtraError
+from tvmerge.evaluation.benchmark import Benchmark
+from tvmerge.evaluation.harness import jglue
+from tvmerge.evaluation.harness.requests import TaskRequest, one_each, task_requests
+from tvmerge.evaluation.objective import Part
+from tvmerge.evaluation.settings import BenchmarkSettings
+from tvmerge.judging.ledger import Ledger
+from tvmerge.jury import Jury, Note, assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tvmerge.caches import Caches
+    from tvmerge.config import RunConfig
+    from tvmerge.evaluation.harness.task import HarnessTask
+    from tvmerge.judging.tally import Tally
+    from tvmerge.records import Question
+
+
+def examiners(
+    config: RunConfig,
+    caches: Caches,
+    note: Note,
+    ledger_file: Path | None = None,
+    tally: Tally | None = None,
+) -> Jury:
+    """Who judges what, tasks included.
+
+    Args:
+        config: The run's settings.
+        caches: Where paid replies are kept.
+        note: Tells the user something in passing.
+        ledger_file: Where calls are entered; None keeps the accounts in memory only.
+        tally: Counts what the judges would send; with one they send nothing.
+
+    Raises:
+        UserError: A benchmark, a judge, a task or its data are missing or unsound.
+    """
+    if not config.has_tasks:
+        return assemble(config.judging, caches, note, ledger_file, tally)
+    tasks = load(config)
+    for task in tasks:
+        if not task.metric.by_document:
+            note(
+                f"{task.name} is scored over all its documents at once ({task.metric.name} is no mean over "
+                "documents), so candidates do not race"
+            )
+    if not config.bench_name:
+        return _tasks_alone(tasks, ledger_file)
+    return _joined(assemble(config.judging, caches, note, ledger_file, tally), tasks)
+
+
+def load(config: TaskConfig) -> tuple[HarnessTask, ...]:
+    """The tasks that are asked.
+
+    Raises:
+        UserError: lm-eval is not installed, or a task is not usable.
+    """
+    requests = _requests(config)
+    try:
+        from tvmerge.evaluation.harness.loading import load_tasks
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "lm_eval", "harness") from error
+    return load_tasks(requests, task_path=_path(config.task_path), jglue_data=_path(config.jglue_data))
+
+
+def _requests(config: TaskConfig) -> tuple[TaskRequest, ...]:
+    """What is wanted of lm-eval: `--tasks`, then JGLUE's."""
+    names = config.jglue_tasks
+    if config.jglue_data is not None and not (names or config.tasks):
+        names = tuple(jglue.found(Path(config.jglue_data)))
+    texts = [weighted(text) for text in (*config.tasks, *names)]
+    own = len(config.tasks)
+    shots = one_each(config.num_fewshot, len(texts), "--num-fewshot", least=0)
+    limits = [
+        *one_each(config.task_limit, own, "--task-limit", least=1),
+        *one_each(config.jglue_limit, len(names), "--jglue-limit", least=1),
+    ]
+    requests = task_requests(texts, shots, limits)
+    return (*requests[:own], *map(jglue.resolve, requests[own:]))
+
+
+def _tasks_alone(tasks: tuple[HarnessTask, ...], ledger_file: Path | None) -> Jury:
+    from tvmerge.evaluation.harness.judge import HarnessJudge
+
+    questions = _questions(tasks)
+    return Jury(
+        benchmark=Benchmark(
+            name=" + ".join(task.name for task in tasks),
+            folder=Path(),
+            questions=questions,
+            settings=BenchmarkSettings(),
+            without_reference=(),
+            stated=questions,
+            references={},
+        ),
+        parts=tuple(map(_part, tasks)),
+        folders=(),
+        specs=(),
+        judge=HarnessJudge(tasks),
+        ledger=Ledger(ledger_file),
+        baseline=None,
+        tasks=tasks,
+    )
+
+
+def _joined(jury: Jury, tasks: tuple[HarnessTask, ...]) -> Jury:
+    """The jury, and the metrics of tasks."""
+    from tvmerge.evaluation.harness.judge import HarnessJudge
+
+    benchmark, questions = jury.benchmark, _questions(tasks)
+    return replace(
+        jury,
+        benchmark=replace(
+            benchmark,
+            name=" + ".join((benchmark.name, *(task.name for task in tasks))),
+            questions=(*benchmark.questions, *questions),
+            stated=(*benchmark.stated, *questions),
+        ),
+        parts=(*jury.parts, *map(_part, tasks)),
+        judge=HarnessJudge(tasks, jury.judge),
+        tasks=tasks,
+    )
+
+
+def _questions(tasks: Sequence[HarnessTask]) -> tuple[Question, ...]:
+    return tuple(question for task in tasks for question in task.questions)
+
+
+def _part(task: HarnessTask) -> Part:
+    return Part(
+        name=task.name,
+        questions=frozenset(task.by_id),
+        weight=task.weight,
+        floor=0.0,
+        ceiling=1.0,
+        aggregate=None if task.metric.by_document else task.aggregate,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
