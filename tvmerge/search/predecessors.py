@@ -1,0 +1,148 @@
+"""Studies whose trials come first in another: one that is forked, or the best of one to start from.
+
+A study notes which trials it takes, by number. What is told once never changes, so a resumed run finds the
+same recipes, whatever its predecessor has learnt meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tvmerge.errors import StudyError
+from tvmerge.records import Recipe
+from tvmerge.search.space import Space
+from tvmerge.search.storage import StoredStudy, read_study
+from tvmerge.search.view import FIXED
+from tvmerge.urls import sqlite_url
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+Kind = Literal["fork", "warm-start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A study that another one takes trials from.
+
+    Attributes:
+        kind: `fork` takes all that was told, `warm-start` the best.
+        storage: URL of its storage.
+        study: Its name.
+        most: How many of its best are taken for a warm start.
+    """
+
+    kind: Kind
+    storage: str
+    study: str
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Heritage:
+    """What a study begins with.
+
+    Attributes:
+        fixed: Recipes that are given: baselines, the user's, the best of another study.
+        inherited: What the forked study's sampler drew, by the number it had there.
+    """
+
+    fixed: tuple[Recipe, ...] = ()
+    inherited: Mapping[int, Recipe] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.fixed) + len(self.inherited)
+
+
+def warm_start(reference: str, storage: str, most: int) -> Predecessor:
+    """The study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`."""
+    place, sign, name = reference.rpartition("#")
+    if not sign or not ("://" in place or Path(place).is_file()):
+        return Predecessor("warm-start", storage, reference, most)
+    return Predecessor("warm-start", place if "://" in place else sqlite_url(Path(place)), name, most)
+
+
+def choose(
+    predecessor: Predecessor, space: Space, given: Sequence[Recipe], note: Callable[[str], None]
+) -> list[int]:
+    """Numbers of the trials to take.
+
+    Args:
+        predecessor: Where they are taken from.
+        space: The weights searched now.
+        given: Recipes that are tried anyway; they are not taken again.
+        note: Told what is left out for its range.
+
+    Raises:
+        StudyError: There is no such study, it has other weights, or nothing that could be taken.
+    """
+    source = read_study(predecessor.storage, predecessor.study)
+    told = [row for row in source.rows if row.state.is_finished()]
+    if told:
+        _check_names(source, told[0], space)
+    rows = told if predecessor.kind == "fork" else _best_first(told, given, predecessor.most)
+    inside = [row.number for row in rows if _holds(space, row)]
+    if len(inside) < len(rows):
+        note(
+            f"{len(rows) - len(inside)} of {len(rows)} trials of study '{predecessor.study}' are left out: "
+            "they lie outside the range of the weights"
+        )
+    if not inside:
+        raise StudyError(f"study '{predecessor.study}' has no trial to begin with in this range of weights")
+    return inside
+
+
+def heritage(
+    taken: Sequence[tuple[Predecessor, Sequence[int]]], space: Space, given: Sequence[Recipe]
+) -> Heritage:
+    """What a study begins with, from the trials it takes of its predecessors and what is tried anyway.
+
+    Raises:
+        StudyError: A predecessor, or a trial of it, is gone.
+    """
+    fixed, inherited = list(given), {}
+    for predecessor, numbers in taken:
+        rows = {row.number: row for row in read_study(predecessor.storage, predecessor.study).rows}
+        missing = [number for number in numbers if number not in rows]
+        if missing:
+            raise StudyError(f"study '{predecessor.study}' has lost trial {missing[0]}; start a new study")
+        for number in numbers:
+            recipe = space.recipe(rows[number].params)
+            if predecessor.kind == "fork" and not rows[number].user_attrs.get(FIXED):
+                inherited[number] = recipe
+            elif recipe not in fixed:
+                fixed.append(recipe)
+    return Heritage(tuple(fixed), inherited)
+
+
+def _check_names(source: StoredStudy, row: FrozenTrial, space: Space) -> None:
+    odd = sorted(set(space.names) ^ set(row.params))
+    if odd:
+        where = "only there" if odd[0] in row.params else "only here"
+        raise StudyError(
+            f"study '{source.name}' has {len(row.params)} weights, this run {len(space.names)}, and they "
+            f"differ: {odd[0]} is {where}; only a study with the same weights can be continued"
+        )
+
+
+def _best_first(rows: Sequence[FrozenTrial], given: Sequence[Recipe], most: int) -> list[FrozenTrial]:
+    """The scored trials of the highest (sum of) scores whose weights are new."""
+    scored = sorted(
+        (row for row in rows if row.state.name == "COMPLETE"),
+        key=lambda row: (-sum(row.values), row.number),
+    )
+    seen: list[Mapping[str, Any]] = [dict(recipe.weights) for recipe in given]
+    best: list[FrozenTrial] = []
+    for row in scored:
+        if row.params not in seen and len(best) < most:
+            seen.append(row.params)
+            best.append(row)
+    return best
+
+
+def _holds(space: Space, row: FrozenTrial) -> bool:
+    bounds = {name: space.bounds(name) for name in space.names}
+    return all(low <= row.params[name] <= high for name, (low, high) in bounds.items())

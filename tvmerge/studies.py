@@ -1,0 +1,163 @@
+"""From settings to a study: its sampler, its storage, and the trials it begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import StudyError
+from tvmerge.records import Recipe
+from tvmerge.search.predecessors import Heritage, Predecessor, choose, heritage, warm_start
+from tvmerge.search.sampler_settings import read_settings
+from tvmerge.search.samplers import check_objectives, make_sampler
+from tvmerge.search.space import Space
+from tvmerge.search.storage import N_TRIALS, ORIGIN, enter_study, open_storage, translated
+from tvmerge.search.study import SearchStudy, distributions
+from tvmerge.urls import hide_passwords
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from tvmerge.config import RunConfig
+
+
+def sampler_fingerprint(config: RunConfig) -> dict[str, object]:
+    """What the sequence of candidates depends on beside the seed: the sampler and where the search begins.
+
+    Raises:
+        ConfigError: The table `[sampler]` does not fit the sampler.
+    """
+    begins = {}
+    if config.warm_start is not None:
+        begins = {
+            "warm_start": hide_passwords(config.warm_start),
+            "warm_start_trials": config.warm_start_trials,
+        }
+    return {"sampler": asdict(read_settings(config.optuna_sampler, config.sampler)), **begins}
+
+
+def check_search(config: RunConfig, objectives: int) -> None:
+    """Refuse what is known to be wrong before anything is read.
+
+    Raises:
+        ConfigError: The sampler or its table is not usable.
+    """
+    read_settings(config.optuna_sampler, config.sampler)
+    check_objectives(config.optuna_sampler, objectives)
+
+
+def open_study(
+    config: RunConfig,
+    space: Space,
+    *,
+    fingerprint: Mapping[str, object],
+    run: Mapping[str, object],
+    given: Sequence[Recipe],
+    objectives: int,
+    note: Callable[[str], None],
+) -> SearchStudy:
+    """The study of a run, new or as an earlier run left it.
+
+    Args:
+        config: The run's settings.
+        space: The weights searched.
+        fingerprint: What scores and candidates depend on.
+        run: What is needed to make any trial's model again.
+        given: Recipes to try first.
+        objectives: How many scores a trial has.
+        note: Tells the user something in passing.
+
+    Raises:
+        UserError: The study cannot be opened, or not be continued with these settings.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings = read_settings(config.optuna_sampler, config.sampler)
+    sampler = make_sampler(
+        config.optuna_sampler, distributions(space), config.optuna_seed, settings, objectives=objectives
+    )
+    storage = open_storage(config.storage_url)
+    study_id = enter_study(
+        storage,
+        config.study,
+        fingerprint,
+        run,
+        objectives=objectives,
+        origin=lambda: [_origin(config, of, space, given, note) for of in _predecessors(config)],
+    )
+    begins = _heritage(config, storage, study_id, space, given)
+    study = SearchStudy(
+        storage,
+        study_id,
+        space,
+        sampler,
+        fixed=begins.fixed,
+        inherited=begins.inherited,
+        window=config.trials_in_flight,
+    )
+    if config.n_trials < study.asked:
+        raise StudyError(
+            f"study '{config.study}' has {study.asked} trials; --n-trials {config.n_trials} is less, it can "
+            "only be raised"
+        )
+    with translated(storage):
+        storage.set_study_user_attr(study_id, N_TRIALS, config.n_trials)
+    return study
+
+
+def _predecessors(config: RunConfig) -> list[Predecessor]:
+    """The studies that a new study takes trials from, by the settings."""
+    found = []
+    if config.fork is not None:
+        found.append(Predecessor("fork", config.parent_storage_url, config.parent_study))
+    if config.warm_start is not None:
+        found.append(warm_start(config.warm_start, config.storage_url, config.warm_start_trials))
+    return found
+
+
+def _origin(
+    config: RunConfig, of: Predecessor, space: Space, given: Sequence[Recipe], note: Callable[[str], None]
+) -> dict[str, Any]:
+    """A row for `ORIGIN`; it names no storage that is the study's own, which may hold a password."""
+    numbers = choose(of, space, given, note)
+    note(f"study '{config.study}' begins with {len(numbers)} trials of study '{of.study}'")
+    here = of.storage == config.storage_url
+    return {
+        "kind": of.kind,
+        "study": of.study,
+        "storage": None if here else hide_passwords(of.storage),
+        "trials": numbers,
+    }
+
+
+def _heritage(
+    config: RunConfig, storage: BaseStorage, study_id: int, space: Space, given: Sequence[Recipe]
+) -> Heritage:
+    """What the study begins with; read from its predecessors while there is something left to begin with.
+
+    Raises:
+        StudyError: The study is no fork of the one named, or a predecessor cannot be read.
+    """
+    with translated(storage):
+        origin = storage.get_study_user_attrs(study_id).get(ORIGIN, [])
+        asked = len(storage.get_all_trials(study_id, deepcopy=False))
+    forked = [row["study"] for row in origin if row["kind"] == "fork"]
+    if config.fork is not None and forked != [config.parent_study]:
+        raise StudyError(
+            f"study '{config.fork}' exists and is no fork of '{config.parent_study}'; choose another name"
+        )
+    if asked >= len(given) + sum(len(row["trials"]) for row in origin):
+        return Heritage()
+    taken = [(_stored_predecessor(config, row), row["trials"]) for row in origin]
+    return heritage(taken, space, given)
+
+
+def _stored_predecessor(config: RunConfig, row: Mapping[str, Any]) -> Predecessor:
+    """A predecessor as a study recorded it; an address whose password was hidden comes from the settings."""
+    wanted = {(of.kind, of.study): of for of in _predecessors(config)}
+    found = wanted.get((row["kind"], row["study"]))
+    if found is not None:
+        return found
+    return Predecessor(row["kind"], row["storage"] or config.storage_url, row["study"])
