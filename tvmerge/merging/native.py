@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from tvmerge.merging.single import Single
 
 _Kernel = Callable[[Any, Any, Any, float, Any], None]
 _WRITES = {torch.bfloat16, torch.float32}
+
+_compiling = Lock()
+"""Held by the first worker while the others wait for what it compiles."""
 
 
 def merge_natively(row: Single, out: torch.Tensor, dtype: torch.dtype, part: slice) -> bool:
@@ -37,7 +41,11 @@ def merge_natively(row: Single, out: torch.Tensor, dtype: torch.dtype, part: sli
     if any(rows.dtype != torch.bfloat16 for rows in operands):
         return False
     rows = [*operands, out]
-    if not all(map(_regular, rows)) or (kernel := _kernel(out.dtype)) is None:
+    if not all(map(_regular, rows)):
+        return False
+    with _compiling:
+        kernel = _kernel(out.dtype)
+    if kernel is None:
         return False
     target, tuned, base, into = (_flat(tensor[part]) for tensor in rows)
     kernel(target, tuned, base, row.weight, into)
