@@ -189,6 +189,20 @@ def test_of_several_models_limits_the_least_holds(order: tuple[int, int]) -> Non
     assert run(calls()) >= 60
 
 
+def test_a_limit_that_grows_lets_those_go_who_wait() -> None:
+    async def calls() -> float:
+        limiter = Limiter()
+        limiter.learn(RateLimits(requests=1))
+        await limiter.admit()
+        waiting = [asyncio.create_task(limiter.admit()) for _ in range(5)]
+        await asyncio.sleep(1)
+        limiter.learn(RateLimits(requests=100))
+        await asyncio.gather(*waiting)
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) == 1
+
+
 def test_the_users_limit_is_not_overruled() -> None:
     async def calls() -> float:
         limiter = Limiter(rpm=1)

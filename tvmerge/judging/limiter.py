@@ -139,6 +139,7 @@ class Limiter:
             lacking = min(tokens, limits.tokens) - limits.tokens_left
             if lacking > 0:
                 self.pause(limits.tokens_reset * lacking / (limits.tokens - limits.tokens_left))
+        self._advance()
 
     def _recall(self) -> None:
         """Count the requests of earlier runs, on the event loop's clock."""

@@ -23,10 +23,17 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 _REACH_SECONDS = 10.0
 
 
-def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, today: date | None = None) -> None:
+def check_ready(
+    spec: JudgeSpec, env: Mapping[str, str] = environ, *, today: date | None = None, reach: bool = True
+) -> None:
     """See that SDK and key are there, that the model is still offered and that the user's own server listens.
 
-    Any HTTP status counts as an answer. A provider's own address is not tried.
+    Args:
+        spec: The judge.
+        env: The environment that holds the keys.
+        today: The date; that of the clock unless given.
+        reach: Whether to try the user's own server, where any HTTP status counts as an answer. A provider's
+            own address is never tried.
 
     Raises:
         MissingExtraError: A package is not installed.
@@ -36,7 +43,8 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, today: dat
     check_packages(spec)
     api_key(spec, env)
     if spec.base_url:
-        _reach(spec)
+        if reach:
+            _reach(spec)
     elif spec.retired and (today or datetime.now(UTC).date()) >= date.fromisoformat(spec.retired):
         raise ConfigError(
             f"the judge '{spec.name}': its provider shut the model {spec.model} down on {spec.retired}; name "
