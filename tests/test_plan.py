@@ -20,7 +20,7 @@ from tests.merging.hub import hub
 from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.config import RunConfig
-from tvmerge.errors import CheckpointError, StudyError
+from tvmerge.errors import CheckpointError, CredentialsError, StudyError
 from tvmerge.plan import plan_run
 from tvmerge.report.plan import Extent, RunPlan, total
 from tvmerge.run import optimize
@@ -55,13 +55,17 @@ def bench(tmp_path: Path) -> Path:
 def configure(bench: Path, demo_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     """Settings of a small run."""
     monkeypatch.setenv("OPENAI_API_KEY", "k")
+    judge = tmp_path / "priced.toml"
+    judge.write_text(
+        'provider = "openai"\nmodel = "m"\nprice_input = 30\nprice_output = 60\n', encoding="utf-8"
+    )
     target, base, tuned = (str(demo_models / role) for role in ("target", "base", "tuned"))
     usual: dict[str, Any] = {
         "target_model": (target,),
         "base_model": base,
         "tuned_model": tuned,
         "bench_name": (str(bench),),
-        "judge": ("rules",),
+        "judge": (str(judge),),
         "study_name": "s",
         "run_dir": str(tmp_path / "run"),
         "n_trials": 5,
@@ -97,7 +101,7 @@ def asked(server: OpenAIServer) -> int:
 
 def test_a_run_without_races_asks_exactly_what_its_plan_says(configure: Configure) -> None:
     with OpenAIServer() as server:
-        config = configure(judge=("gpt-4",), judge_base_url=server.base_url)
+        config = configure(judge_base_url=server.base_url)
         planned = plan(config)
         assert server.requests == []
         found = asyncio.run(optimize(config))
@@ -124,7 +128,7 @@ def rating_and_verdict(user_prompt: str) -> str:
 )
 def test_no_run_asks_more_than_its_plan_says(configure: Configure, settings: dict[str, Any]) -> None:
     with OpenAIServer(reply=rating_and_verdict) as server:
-        config = configure(judge=("gpt-4",), judge_base_url=server.base_url, **settings)
+        config = configure(judge_base_url=server.base_url, **settings)
         planned = total(plan(config).calls).calls
         asyncio.run(optimize(config))
         assert 0 < asked(server) <= planned
@@ -134,7 +138,7 @@ def test_a_plan_of_a_study_tells_what_is_left_of_it_and_changes_nothing(
     configure: Configure, tmp_path: Path
 ) -> None:
     with OpenAIServer() as server:
-        judged = {"judge": ("gpt-4",), "judge_base_url": server.base_url}
+        judged = {"judge_base_url": server.base_url}
         asyncio.run(optimize(configure(n_trials=3, **judged)))
         before, paid = tree(tmp_path), asked(server)
         over, longer = (plan(configure(n_trials=n, **judged)) for n in (3, 5))
@@ -154,28 +158,28 @@ def test_a_plan_without_a_study_leaves_no_trace(configure: Configure, tmp_path: 
     cache = Path(os.environ["TVMERGE_CACHE_DIR"])
     cache.rmdir()
     before = tree(tmp_path)
-    assert plan(configure(judge=("gpt-4",))).left == 5
+    assert plan(configure()).left == 5
     assert tree(tmp_path) == before
     assert not (tmp_path / "run").exists()
     assert not cache.exists()
 
 
-def test_panels_samples_and_pairs_multiply_the_calls(configure: Configure) -> None:
+def test_panels_samples_and_pairs_multiply_the_calls(configure: Configure, tmp_path: Path) -> None:
     def calls(**settings: Any) -> list[int]:
         return [row.calls for row in plan(configure(**settings)).calls]
 
-    one = calls(judge=("gpt-4",))
-    assert calls(judge=("gpt-4",), judge_samples=3) == [3 * n for n in one]
-    assert calls(judge=("gpt-4",), judge_mode="pairwise") == [2 * n for n in one]
-    assert calls(judge=("gpt-4", "gpt-4o")) == one + one
-    assert calls(judge=("gpt-4",), confirm_samples=2) == [one[0], 2 * one[1]]
+    one = calls()
+    assert calls(judge_samples=3) == [3 * n for n in one]
+    assert calls(judge_mode="pairwise") == [2 * n for n in one]
+    assert calls(judge=(str(tmp_path / "priced.toml"), "gpt-6-luna")) == one + one
+    assert calls(confirm_samples=2) == [one[0], 2 * one[1]]
     assert calls(judge=("rules",)) == []
 
 
 def test_costs_come_from_the_judges_file_or_are_not_known(configure: Configure, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('provider = "openai"\nmodel = "m"\n', encoding="utf-8")
-    planned = plan(configure(judge=(str(file), "gpt-4")))
+    planned = plan(configure(judge=(str(file), str(tmp_path / "priced.toml"))))
     unpriced, priced = (row for row in planned.calls if row.stage == "search")
     assert unpriced.cost is None
     assert "not known" in planned.prices["mine"]
@@ -184,23 +188,23 @@ def test_costs_come_from_the_judges_file_or_are_not_known(configure: Configure, 
 
 
 def test_a_longer_answer_costs_the_judge_as_many_tokens_more(configure: Configure) -> None:
-    short, long = (plan(configure(judge=("gpt-4",), max_new_tokens=n)).calls[0] for n in (24, 124))
+    short, long = (plan(configure(max_new_tokens=n)).calls[0] for n in (24, 124))
     # A prompt of the second turn shows two answers.
     assert long.input_tokens - short.input_tokens == 5 * SEARCHED * (1 + 2) * 100
     assert long.output_tokens == short.output_tokens
 
 
 def test_a_race_shortens_a_trial_at_its_first_look(configure: Configure) -> None:
-    planned = plan(configure(judge=("gpt-4",), racing="wilcoxon", racing_min_questions=3, racing_batch=2))
+    planned = plan(configure(racing="wilcoxon", racing_min_questions=3, racing_batch=2))
     assert planned.trial == Extent(SEARCHED, 2 * SEARCHED, 2 * SEARCHED)
     assert planned.first_look == Extent(4, 8, 8)
     assert plan(configure(racing="off")).first_look is None
 
 
 def test_what_will_stop_a_run_is_foretold(configure: Configure) -> None:
-    planned = plan(configure(judge=("gpt-4",), max_judge_calls=3, max_cost=0.01))
+    planned = plan(configure(max_judge_calls=3, max_cost=0.01))
     assert [line.split()[0] for line in planned.warnings] == ["--max-judge-calls", "--max-cost"]
-    assert plan(configure(judge=("gpt-4",), max_judge_calls=1000)).warnings == ()
+    assert plan(configure(max_judge_calls=1000)).warnings == ()
 
 
 def test_a_mixture_is_planned_without_running_a_model_for_its_routers(
@@ -229,10 +233,20 @@ def test_a_model_of_the_hub_is_not_downloaded_for_a_plan(
         assert "model.safetensors" not in served.downloads
 
 
+def test_a_server_need_not_listen_yet_and_a_key_must_be_there(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan(configure(judge_base_url="http://127.0.0.1:9/v1")).calls
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(CredentialsError, match="OPENAI_API_KEY"):
+        plan(configure())
+
+
 def test_a_study_with_other_settings_is_refused(configure: Configure) -> None:
-    asyncio.run(optimize(configure(n_trials=1)))
+    rules = ("rules",)
+    asyncio.run(optimize(configure(n_trials=1, judge=rules)))
     with pytest.raises(StudyError, match="max_new_tokens was 24, is 25"):
-        plan(configure(n_trials=1, max_new_tokens=25))
+        plan(configure(n_trials=1, judge=rules, max_new_tokens=25))
 
 
 def test_large_models_are_planned_from_their_headers(

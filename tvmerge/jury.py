@@ -101,9 +101,8 @@ def assemble(
     if benchmark.without_reference:
         ids = ", ".join(map(str, benchmark.without_reference[:5]))
         note(f"{len(benchmark.without_reference)} questions are judged without a reference: {ids}")
-    if tally is None:
-        for spec in specs:
-            check_ready(spec)
+    for spec in specs:
+        check_ready(spec, reach=tally is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)

@@ -79,6 +79,7 @@ class Rehearsal:
         self._tokens = max_new_tokens
         self._stored = stored
         self._baseline = baseline
+        self._rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
         self._most: dict[QuestionId, CallsByJudge] = {}
 
     async def unknown(self, questions: Sequence[Question], samples: int = 1) -> Demand:
@@ -123,6 +124,8 @@ class Rehearsal:
         self, question: Question, answer: Answer, baseline: Answer | None
     ) -> tuple[CallsByJudge, int]:
         """What the judges would send for an answer, and how many replies to it are stored."""
+        if question.question_id in self._rated_by_task:
+            return {}, 0
         if self._jury.baseline is not None and baseline is not None:
             self._jury.baseline[question.question_id] = baseline
         await self._jury.judge.judge(question, answer)
