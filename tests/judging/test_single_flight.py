@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 
 import pytest
 
@@ -115,26 +114,3 @@ async def test_who_comes_while_work_is_being_cancelled_gets_work_of_their_own() 
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await leaver
-
-
-async def test_a_failure_that_nobody_waits_for_is_not_reported_as_unhandled() -> None:
-    reported: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    flights: SingleFlight[int] = SingleFlight()
-
-    async def fails_when_cancelled() -> int:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise ValueError from None
-        return 0
-
-    only = asyncio.create_task(flights.do("key", fails_when_cancelled))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    only.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await only
-    del only
-    gc.collect()
-    assert reported == []

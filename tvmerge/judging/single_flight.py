@@ -34,7 +34,7 @@ class SingleFlight(Generic[T]):
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = _Flight(asyncio.create_task(work()))
-            flight.task.add_done_callback(lambda _: self._landed(key, flight))
+            flight.task.add_done_callback(lambda _: self._forget(key, flight))
         flight.passengers += 1
         try:
             return await asyncio.shield(flight.task)
@@ -46,11 +46,6 @@ class SingleFlight(Generic[T]):
             raise
         finally:
             flight.passengers -= 1
-
-    def _landed(self, key: str, flight: _Flight[T]) -> None:
-        self._forget(key, flight)
-        if not flight.task.cancelled():
-            flight.task.exception()  # seen here: all passengers may have left, and nobody else would
 
     def _forget(self, key: str, flight: _Flight[T]) -> None:
         if self._flights.get(key) is flight:
