@@ -141,14 +141,22 @@ def test_adapters_that_are_no_sum_are_refused(
         _open(base, adapter)
 
 
+@pytest.mark.parametrize("half", ["lora_A", "lora_B"])
+def test_a_factor_without_its_other_half_is_named(base: Path, tmp_path: Path, half: str) -> None:
+    adapter, _ = saved_adapter(base, tmp_path / "adapter")
+    file = adapter / "adapter_model.safetensors"
+    weights = load_file(file)
+    first = next(name for name in weights if half in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != first}, file)
+    with pytest.raises(CheckpointError, match="half of the factors of model"):
+        _open(base, adapter)
+
+
 def test_a_damaged_adapter_is_named(base: Path, tmp_path: Path) -> None:
     adapter, _ = saved_adapter(base, tmp_path / "adapter")
     file = adapter / "adapter_model.safetensors"
     weights = load_file(file)
     first = next(name for name in weights if "lora_B" in name)
-    save_file({name: tensor for name, tensor in weights.items() if name != first}, file)
-    with pytest.raises(CheckpointError, match="half of the factors of model"):
-        _open(base, adapter)
     save_file({**weights, first: torch.full_like(weights[first], torch.nan)}, file)
     with pytest.raises(CheckpointError, match=f"adapter: tensor '{first}' holds NaN"):
         _open(base, adapter)

@@ -123,6 +123,8 @@ class Adapter:
                     )
             elif ending in {_DENSE[0], _EMBEDDING[0]}:
                 factors[tensor] = self._factors(tensor, module, key, embedding=ending == _EMBEDDING[0])
+            elif key.replace("lora_B", "lora_A").replace("embedding_B", "embedding_A") not in self.specs:
+                problems.append(f"half of the factors of {tensor} is missing")
         problems += [problem for found in factors.values() if (problem := self._misfit(found))]
         if problems:
             raise CheckpointError(f"{self.name} does not fit {self.base.name}: {'; '.join(problems)}")
