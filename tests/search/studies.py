@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tvmerge.records import Recipe
 from tvmerge.search.sampler_settings import (
@@ -19,6 +20,7 @@ from tvmerge.search.samplers import make_sampler
 from tvmerge.search.space import Space
 from tvmerge.search.storage import enter_study, open_storage
 from tvmerge.search.study import SearchStudy, distributions
+from tvmerge.urls import sqlite_url
 
 SPACE = Space(("embeddings", "layers.0", "layers.1", "norm"), 0.0, 2.0)
 
@@ -67,11 +69,11 @@ def open_study(
     *,
     seed: int = 7,
     fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
+    inherited: Mapping[int, Recipe] = MappingProxyType({}),
     name: str = "s",
 ) -> SearchStudy:
-    return open_at(
-        f"sqlite:///{folder / 'deep' / 'study.db'}", kind, window, seed=seed, fixed=fixed, name=name
-    )
+    url = sqlite_url(folder / "deep" / "study.db")
+    return open_at(url, kind, window, seed=seed, fixed=fixed, inherited=inherited, name=name)
 
 
 def open_at(
@@ -81,13 +83,14 @@ def open_at(
     *,
     seed: int = 7,
     fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
+    inherited: Mapping[int, Recipe] = MappingProxyType({}),
     name: str = "s",
 ) -> SearchStudy:
     of = KINDS[kind]
     storage = open_storage(url)
     study_id = enter_study(storage, name, {"seed": seed}, {"mode": "layer"}, objectives=of.objectives)
     make = make_sampler(of.name, distributions(SPACE), seed, of.settings, objectives=of.objectives)
-    return SearchStudy(storage, study_id, SPACE, make, fixed=fixed, window=window)
+    return SearchStudy(storage, study_id, SPACE, make, fixed=fixed, inherited=inherited, window=window)
 
 
 def run(

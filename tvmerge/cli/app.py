@@ -16,6 +16,7 @@ from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
 from tvmerge.cli.merge import merge
 from tvmerge.cli.optimize import demo, optimize
+from tvmerge.cli.status import status
 from tvmerge.errors import TvmergeError
 
 BAD_INPUT = 2
@@ -38,7 +39,7 @@ def app() -> None:
     """
 
 
-for command in (optimize, demo, merge, judge, list_assets, cache):
+for command in (optimize, demo, merge, judge, list_assets, cache, status):
     app.add_command(command)
 
 

@@ -115,7 +115,7 @@ def heritage(
                 inherited[number] = recipe
             elif recipe not in fixed:
                 fixed.append(recipe)
-    return Heritage(tuple(fixed), inherited)
+    return Heritage(tuple(fixed), {n: recipe for n, recipe in inherited.items() if recipe not in fixed})
 
 
 def _check_names(source: StoredStudy, row: FrozenTrial, space: Space) -> None:

@@ -68,7 +68,7 @@ class StoredStudy:
             scored = [row for row in self.rows if row.state.name == "COMPLETE"]
             if not scored:
                 raise StudyError(f"study '{self.name}' has no scored trial yet")
-            row = max(scored, key=lambda row: (row.values[0], -row.number))
+            row = max(scored, key=lambda row: (sum(row.values), -row.number))
         elif trial.isdecimal() and int(trial) < len(self.rows):
             row = self.rows[int(trial)]
         else:
