@@ -177,6 +177,22 @@ except MissingExtraError as error:
     assert done.stdout.strip() == str(MissingExtraError("openai", "openai"))
 
 
+def test_a_checkpoint_quantized_before_needs_the_package_too() -> None:
+    code = """
+import sys
+sys.modules["bitsandbytes"] = None
+from tvmerge.errors import MissingExtraError
+from tvmerge.judging.readiness import check_ready
+from tvmerge.judging.registry import find_spec
+try:
+    check_ready(find_spec("cohere"), {})
+except MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(MissingExtraError("bitsandbytes", "local"))
+
+
 def test_judges_are_known_without_torch_or_an_sdk() -> None:
     code = """
 import sys

@@ -80,7 +80,7 @@ def test_every_shipped_judge_file_is_sound_and_sets_no_limits(path: Path) -> Non
         ('provider = "openai"\nmodel = "m"\nbase_url = "http://host:99999"', "an address must read"),
         ('provider = "openai"\nmodel = "m"\nparameters = 1', "'parameters' must be a table"),
         ('provider = "openai"\nmodel = "m"\naliases = "a"', "'aliases' must be a list of texts"),
-        ('provider = "local"\nmodel = "m"\nquantization = "3bit"', "one of none, 4bit, 8bit"),
+        ('provider = "local"\nmodel = "m"\nquantization = "3bit"', "one of none, 4bit, 8bit, bitsandbytes"),
         ('provider = "openai"\nmodel = "m"\n[parameters]\nday = 2024-01-01', "that JSON can hold"),
         ('provider = "openai"\nmodel = "m"\n[parameters]\ntop_p = nan', "that JSON can hold"),
         ('provider = "openai"\nmodel = "m"\nbase_url = "http://my host/v1"', "no space"),

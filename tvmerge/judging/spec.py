@@ -61,7 +61,8 @@ class JudgeSpec:
         device_map: For `local`: where the layers go, as in transformers.
         max_memory: For `local`: memory by device, as in transformers.
         dtype: For `local`: `auto`, `float32`, `bfloat16` or `float16`.
-        quantization: For `local`: `none` (as the checkpoint is), `4bit` or `8bit`, by bitsandbytes.
+        quantization: For `local`: `none` (as the checkpoint is), `4bit` or `8bit`, by bitsandbytes when it is
+            loaded; `bitsandbytes` where the checkpoint was quantized by that before.
         batch_size: For `local`: most prompts generated for at once.
     """
 
@@ -242,7 +243,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "device_map": (lambda value: isinstance(value, str | dict), "a text or a table"),
     "max_memory": _TABLE,
     "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
-    "quantization": _one_of("none", "4bit", "8bit"),
+    "quantization": _one_of("none", "4bit", "8bit", "bitsandbytes"),
     "batch_size": _COUNT,
 }
 
