@@ -76,7 +76,8 @@ class ChatFormat:
         """Token ids of a text as it stands, begun as the tokenizer begins texts."""
         start = self.tokenizer.bos_token
         begun = bool(start) and text.startswith(start)
-        return list(self.tokenizer(text, add_special_tokens=not begun)["input_ids"])
+        # Whether it is too long is for others to say.
+        return list(self.tokenizer(text, add_special_tokens=not begun, verbose=False)["input_ids"])
 
     def decode(self, ids: Sequence[int], stop: Sequence[str] = (), *, strip: bool = True) -> str:
         """The text of an answer up to the first text of `stop`, without special tokens and outer space."""
