@@ -106,6 +106,7 @@ def test_every_command_line_can_be_typed(
         return
     if command.argv[0] in ("optimize", "demo"):
         file = settings.pop("config")
+        settings.pop("dry_run")
         check_run(load_config(given(settings), file, demo_defaults() if command.argv[0] == "demo" else None))
     elif command.argv[0] == "judge":
         check_judging(JudgeConfig(**given({f.name: settings[f.name] for f in fields(JudgeConfig)})))
