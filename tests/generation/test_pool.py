@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.generation.models import (
     open_models,
     uniform,
 )
-from tests.generation.mortals import QUESTIONS, SAMPLING, Mortal, PoolContract, ask, mortals
+from tests.generation.mortals import KEYS, QUESTIONS, SAMPLING, Mortal, PoolContract, ask, mortals
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
@@ -123,16 +124,26 @@ async def test_an_engine_that_is_the_candidate_already_is_not_merged_again() -> 
     assert [engine.merges for engine in made] == [1, 1]
 
 
-async def test_the_trace_counts_what_engines_do_and_not_what_is_done_with_it() -> None:
+async def test_the_trace_counts_what_engines_do_and_not_their_waiting_for_a_reader() -> None:
     now = 0.0
     trace = Trace(lambda: now)
     pool = EnginePool(mortals(2, []), trace=trace)
     async for _ in pool.answer(Recipe({"a": 1.0}), QUESTIONS, SAMPLING):
+        for _ in range(20):  # until the engine has made what may lie ready
+            await asyncio.sleep(0)
         now += 1.0
     assert trace.idle_share() == 1.0
     assert {(s.track, s.name) for s in trace.spans} == {
         ("engine 0", name) for name in ("start", "merge", "answer")
     }
+
+
+async def test_an_engine_is_free_when_its_last_answer_is_made_though_nobody_has_taken_it() -> None:
+    pool = EnginePool(mortals(1, []))
+    async with aclosing(pool.answer(Recipe({"a": 1.0}), QUESTIONS[:2], SAMPLING)) as slow:
+        await anext(slow)  # two batches: one is dealt with, one lies ready
+        assert len(await ask(pool, 2.0)) == len(KEYS)
+        assert [len(batch) async for batch in slow] == [1]
 
 
 async def test_real_engines_killed_at_work_lose_and_repeat_nothing(demo_models: Path) -> None:

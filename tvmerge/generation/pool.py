@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tvmerge.errors import ConfigError
+from tvmerge.generation.ahead import read_ahead
 from tvmerge.generation.lost import EngineLostError
 from tvmerge.protocols import Engine, Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
@@ -74,7 +75,7 @@ class EnginePool:
             self._trace.declare(_track(slot))
             self._free.put_nowait(slot)
 
-    async def answer(
+    def answer(
         self,
         recipe: Recipe,
         questions: Sequence[Question],
@@ -82,20 +83,12 @@ class EnginePool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer on the first free engine; on another what the first left open when it died."""
-        told: set[tuple[QuestionId, int]] = set()
-        lacking = list(questions)
-        while lacking:
-            async with self._leased() as slot:
-                stream = self._stream(slot, recipe, _waves(lacking, wave), sampling)
-                async with aclosing(stream):
-                    async for answers in stream:
-                        fresh = tuple(a for a in answers if (a.question_id, a.sample) not in told)
-                        told.update((a.question_id, a.sample) for a in fresh)
-                        if fresh:
-                            yield fresh
-            samples = range(sampling.samples)
-            lacking = [q for q in lacking if any((q.question_id, s) not in told for s in samples)]
+        """Answer on the first free engine; on another what the first left open when it died.
+
+        The engine is not held up by what becomes of its answers: it is read ahead, and free for the next
+        candidate when its last answer is made, not when that is taken.
+        """
+        return read_ahead(self._answers(recipe, questions, sampling, wave))
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         """Rate on the first free engine; on another from the start when that one dies."""
@@ -117,6 +110,23 @@ class EnginePool:
             if slot.engine is not None:
                 await slot.engine.close()
                 slot.engine = None
+
+    async def _answers(
+        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling, wave: int | None
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        told: set[tuple[QuestionId, int]] = set()
+        lacking = list(questions)
+        while lacking:
+            async with self._leased() as slot:
+                stream = self._stream(slot, recipe, _waves(lacking, wave), sampling)
+                async with aclosing(stream):
+                    async for answers in stream:
+                        fresh = tuple(a for a in answers if (a.question_id, a.sample) not in told)
+                        told.update((a.question_id, a.sample) for a in fresh)
+                        if fresh:
+                            yield fresh
+            samples = range(sampling.samples)
+            lacking = [q for q in lacking if any((q.question_id, s) not in told for s in samples)]
 
     async def _stream(
         self, slot: _Slot, recipe: Recipe, waves: Iterable[Sequence[Question]], sampling: Sampling

@@ -143,6 +143,7 @@ class VllmEngine:
             "worker_extension_cls": EXTENSION,
             "enable_prefix_caching": True,
             "trust_remote_code": self._trust_remote_code,
+            "disable_log_stats": True,
             **self._options,
         }
         try:
@@ -193,6 +194,8 @@ class VllmEngine:
                 seed=seed,
                 stop=list(sampling.stop),
                 stop_token_ids=self._ends,
+                # Texts are made of the tokens at the end; while they come, only a stop text needs them.
+                detokenize=bool(sampling.stop),
             )
             ids, _ = until_end(output.outputs[0].token_ids, self._ends)
             finish: Finish = "length" if output.outputs[0].finish_reason == "length" else "stop"
@@ -201,7 +204,7 @@ class VllmEngine:
 
     async def _rate(self, pair: Continuation) -> LogLikelihood:
         output = await self._request(
-            [*pair.context, *pair.tokens], max_tokens=1, temperature=0.0, prompt_logprobs=0
+            [*pair.context, *pair.tokens], max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False
         )
         rows = output.prompt_logprobs[len(pair.context) :]
         found = [row[token] for row, token in zip(rows, pair.tokens, strict=True)]
