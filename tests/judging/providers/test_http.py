@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError
-from tvmerge.judging.chat import RateLimits, TooLongError
+from tvmerge.judging.chat import FormError, RateLimits, TooLongError
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, retry_after, translate
 
 KEY = ApiKey("", "MY_KEY")
@@ -74,11 +74,27 @@ def test_a_prompt_that_is_too_long_is_told_apart(status: int, code: str | None) 
     assert isinstance(translate(status, "too much", headers={}, code=code, key=KEY), TooLongError)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens",
+        "the request exceeds the available context size, try increasing it",
+        "too many tokens: size limit exceeded",
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_apart_by_words(message: str) -> None:
+    assert isinstance(translate(400, message, headers={}, key=KEY), TooLongError)
+
+
 def test_a_malformed_request_names_its_parameter() -> None:
     error = translate(400, "Unsupported parameter", headers={}, param="temperature", key=KEY)
     assert isinstance(error, RequestError)
-    assert not error.about_content
+    assert isinstance(error, FormError)
     assert error.param == "temperature"
+    assert str(error) == (
+        "the judge's provider refuses the request (HTTP 400: Unsupported parameter): "
+        "check the judge's model and parameters"
+    )
 
 
 @pytest.mark.parametrize(

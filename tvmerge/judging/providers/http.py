@@ -87,8 +87,7 @@ def translate(
     if code in _LENGTH_CODES or status == 413 or _mentions(said, _LENGTH_WORDS):
         return TooLongError(text, status=status, param=param)
     about_content = code in _CONTENT_CODES or _mentions(said, _CONTENT_WORDS)
-    kind = RequestError if about_content else FormError
-    return kind(text, status=status, param=param, about_content=about_content)
+    return _refusal(text, status, param, about_content=about_content)
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
@@ -149,6 +148,16 @@ def _duration(text: str, now: Callable[[], float]) -> float | None:
     except ValueError:
         return None
     return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now())
+
+
+def _refusal(text: str, status: int, param: str | None, *, about_content: bool) -> RequestError:
+    if about_content:
+        return RequestError(text, status=status, param=param, about_content=True)
+    return FormError(
+        f"the judge's provider refuses the request ({text}): check the judge's model and parameters",
+        status=status,
+        param=param,
+    )
 
 
 def _wait(headers: Mapping[str, str], said: str) -> float | None:
