@@ -1,11 +1,12 @@
 """How fast the engines answer, against answering one question at a time, on SmolLM2-135M-Instruct.
 
-    python -m perf.generation FOLDER [--engine transformers|vllm] [--dtype float32] [--device cpu]
+    .venv-vllm/bin/python -m perf.generation FOLDER [--engine NAME] [--dtype float32] [--device cpu]
 
 FOLDER holds the checkpoints; they are made if they are missing. 20 one-turn conversations, 64 new tokens
-each, greedy, so that every way makes the same tokens and times compare. With vLLM also `vllm.LLM.chat` on all
-prompts at once. Then what becoming another recipe costs, as a share of a trial on the japanese-chat benchmark
-(seven tenths of its questions, two turns, up to 512 new tokens each).
+each, greedy, so that every way makes the same tokens and times compare; the best of four runs of each. Both
+engines are measured where vLLM is installed, and `vllm.LLM.chat` on all prompts at once. Then what becoming
+another recipe costs, as a share of a trial on the japanese-chat benchmark (seven tenths of its questions, two
+turns, up to 512 new tokens each).
 
 Targets: 4.5 times as fast (transformers), 7 times and 0.9 of `LLM.chat` (vLLM on a CPU), below 5% of a trial.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import os
 import subprocess
 import sys
@@ -33,7 +35,7 @@ from tvmerge.generation.chat import ChatFormat
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
 
-CONVERSATIONS, NEW_TOKENS, CONTEXT = 20, 64, 4096
+CONVERSATIONS, NEW_TOKENS, CONTEXT, REPEATS = 20, 64, 4096, 4
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "japanese-chat"
 SHORT = Sampling(max_new_tokens=NEW_TOKENS, default_temperature=0.0)
 TRIAL = Sampling(max_new_tokens=512, default_temperature=0.7)
@@ -47,12 +49,12 @@ def conversations() -> tuple[Question, ...]:
     return tuple(Question(number, "math", (text,)) for number, text in enumerate(texts))
 
 
-def settings(folder: Path, args: argparse.Namespace) -> EngineSettings:
+def settings(folder: Path, engine: str, args: argparse.Namespace) -> EngineSettings:
     """The engine to measure."""
     target, base, tuned = (str(folder.resolve() / role) for role in ROLES)
     merge = MergeConfig(target_model=(target,), base_model=base, tuned_model=tuned)
     return EngineSettings(
-        merge=merge, engine=args.engine, device=args.device, dtype=args.dtype, vllm=vllm_options(args)
+        merge=merge, engine=engine, device=args.device, dtype=args.dtype, vllm=vllm_options(args)
     )
 
 
@@ -88,13 +90,13 @@ async def answer(engine: Engine, questions: Sequence[Question], sampling: Sampli
     return time.perf_counter() - started
 
 
-async def measure(folder: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Seconds of the engine: for the conversations (best of two), to become a recipe, for a trial."""
-    engine: Engine = settings(folder, args).entry().call()
+async def measure(folder: Path, kind: str, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds of an engine: for the conversations (the best run), to become a recipe, for a trial."""
+    engine: Engine = settings(folder, kind, args).entry().call()
     names = ["embeddings", *(f"layers.{layer}" for layer in range(30)), "norm"]
     await engine.apply(Recipe(dict.fromkeys(names, 0.0)))
     await answer(engine, conversations()[:2], SHORT)
-    found = {"conversations": min([await answer(engine, conversations(), SHORT) for _ in range(2)])}
+    found = {"conversations": min([await answer(engine, conversations(), SHORT) for _ in range(REPEATS)])}
     started = time.perf_counter()
     await engine.apply(Recipe(dict.fromkeys(names, 0.4)))
     found["apply"] = time.perf_counter() - started
@@ -108,17 +110,33 @@ async def measure(folder: Path, args: argparse.Namespace) -> dict[str, float]:
 
 
 def llm_chat(folder: Path, args: argparse.Namespace) -> float:
-    """Seconds of `vllm.LLM.chat` on all conversations at once (best of two), in a process of its own."""
+    """Seconds of `vllm.LLM.chat` on all conversations at once (the best run), in a process of its own."""
     argv = [sys.executable, "-m", "perf.llm_chat", str(folder), args.dtype, str(args.eager), args.device]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ})
     return float(done.stdout.split()[-1])
 
 
+def show(folder: Path, kind: str, plain: float, tokens: int, args: argparse.Namespace) -> None:
+    """Measure one engine and print."""
+    found = asyncio.run(measure(folder, kind, args))
+    ratio = plain / found["conversations"]
+    print(f"{kind:24s} {tokens / found['conversations']:8.1f} tokens/s  {ratio:.1f} times as fast")
+    if kind == "vllm":
+        chat = llm_chat(folder, args)
+        share = chat / found["conversations"]
+        print(f"  vllm.LLM.chat          {tokens / chat:8.1f} tokens/s  the engine has {share:.2f} of it")
+    print(f"  merge and reset        {found['apply']:8.2f} s")
+    if "trial" in found:
+        share = found["apply"] / (found["apply"] + found["trial"])
+        print(f"  share of a trial       {share:8.1%}  of {found['trial']:.0f} s")
+
+
 def main() -> None:
     """Measure and print."""
+    both = ["transformers", "vllm"] if importlib.util.find_spec("vllm") else ["transformers"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), help="this one only")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--eager", action="store_true", help="vLLM: do not compile")
@@ -127,16 +145,8 @@ def main() -> None:
     folder = make(args.folder)
     plain, tokens = one_at_a_time(folder, args)
     print(f"one at a time            {tokens / plain:8.1f} tokens/s")
-    found = asyncio.run(measure(folder, args))
-    ratio = plain / found["conversations"]
-    print(f"{args.engine:24s} {tokens / found['conversations']:8.1f} tokens/s  {ratio:.1f} times as fast")
-    if args.engine == "vllm":
-        chat = llm_chat(folder, args)
-        share = chat / found["conversations"]
-        print(f"vllm.LLM.chat            {tokens / chat:8.1f} tokens/s  the engine has {share:.2f} of it")
-    print(f"merge and reset          {found['apply']:8.2f} s")
-    if "trial" in found:
-        print(f"share of a trial         {found['apply'] / (found['apply'] + found['trial']):8.1%}")
+    for kind in [args.engine] if args.engine else both:
+        show(folder, kind, plain, tokens, args)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import argparse
 import sys
 import time
 
-from perf.generation import NEW_TOKENS, conversations, vllm_options
+from perf.generation import NEW_TOKENS, REPEATS, conversations, vllm_options
 
 
 def main() -> None:
-    """Answer twice, print the better time."""
+    """Answer several times, print the best."""
     from vllm import LLM, SamplingParams
 
     folder, dtype, eager, device = sys.argv[1:]
@@ -20,7 +20,7 @@ def main() -> None:
     params = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS)
     llm.chat(prompts[:2], params, use_tqdm=False)
     seconds = []
-    for _ in range(2):
+    for _ in range(REPEATS):
         started = time.perf_counter()
         llm.chat(prompts, params, use_tqdm=False)
         seconds.append(time.perf_counter() - started)
