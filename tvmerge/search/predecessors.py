@@ -83,7 +83,9 @@ def choose(
     told = [row for row in source.rows if row.state.is_finished()]
     if told:
         _check_names(source, told[0], space)
-    rows = told if predecessor.kind == "fork" else _best_first(told, given, predecessor.most)
+    known = [dict(recipe.weights) for recipe in given]
+    new = [row for row in told if row.params not in known]
+    rows = new if predecessor.kind == "fork" else _best_first(new, predecessor.most)
     inside = [row.number for row in rows if _holds(space, row)]
     if len(inside) < len(rows):
         note(
@@ -128,19 +130,16 @@ def _check_names(source: StoredStudy, row: FrozenTrial, space: Space) -> None:
         )
 
 
-def _best_first(rows: Sequence[FrozenTrial], given: Sequence[Recipe], most: int) -> list[FrozenTrial]:
-    """The scored trials of the highest (sum of) scores whose weights are new."""
+def _best_first(rows: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
+    """The scored trials of the highest (sum of) scores, those with the same weights once."""
     scored = sorted(
         (row for row in rows if row.state.name == "COMPLETE"),
         key=lambda row: (-sum(row.values), row.number),
     )
-    seen: list[Mapping[str, Any]] = [dict(recipe.weights) for recipe in given]
-    best: list[FrozenTrial] = []
+    distinct: dict[tuple[Any, ...], FrozenTrial] = {}
     for row in scored:
-        if row.params not in seen and len(best) < most:
-            seen.append(row.params)
-            best.append(row)
-    return best
+        distinct.setdefault(tuple(row.params.items()), row)
+    return list(distinct.values())[:most]
 
 
 def _holds(space: Space, row: FrozenTrial) -> bool:

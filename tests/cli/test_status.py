@@ -1,0 +1,100 @@
+"""`tvmerge status` while a run works, afterwards, and where there is nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.search.studies import drive, open_at
+from tvmerge.cli.app import run
+from tvmerge.search.lease import leased
+from tvmerge.urls import sqlite_url
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run folder in the middle of a run: 6 trials told, 2 in flight, a ledger that is being written."""
+    url = sqlite_url(tmp_path / "study.db")
+    drive(lambda: open_at(url, window=2), 6)
+    study = open_at(url, window=2)
+    study.ask()
+    study.ask()
+    (tmp_path / ".study").write_text("s\n", encoding="utf-8")
+    rows = [
+        {"judge": "gpt-4", "cost": 0.25},
+        {"judge": "gpt-4", "cost": None},
+        {"judge": "rules", "cost": None},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"judge": "gpt'
+    (tmp_path / "ledger.jsonl").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".db", ".jsonl")}
+
+
+def test_status_shows_a_study_that_a_run_works_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(folder)
+    with leased(sqlite_url(folder / "study.db"), "s"):
+        assert run(["status", "--run-dir", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "6 trials told, 2 running, 2 stopped early; a run works on it" in shown
+    assert "best: trial" in shown
+    assert "judge gpt-4: 2 calls, 0.2500 USD" in shown
+    assert "judge rules: 1 calls, price not known" in shown
+    assert contents(folder) == before
+
+
+def test_status_is_also_one_json_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = sqlite_url(folder / "study.db")
+    assert run(["status", "--storage", url, "--study-name", "s", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {key: found[key] for key in ("told", "running", "pruned", "failed", "held", "judges")} == {
+        "told": 6,
+        "running": 2,
+        "pruned": 2,
+        "failed": 0,
+        "held": False,
+        "judges": {},
+    }
+    assert found["last_told"].startswith("2")
+    best = max((t for t in open_at(url, window=2).trials if t.scored), key=lambda t: (t.values[0], -t.number))
+    assert found["best"] == [{"number": best.number, "scores": list(best.values)}]
+
+
+def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = sqlite_url(tmp_path / "study.db")
+    drive(lambda: open_at(url, "TPE of two"), 6)
+    assert run(["status", "--storage", url, "--study-name", "s"]) == 0
+    front = [line for line in capsys.readouterr().out.splitlines() if "front:" in line]
+    assert len(front) == len(open_at(url, "TPE of two").front()) > 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "give --run-dir, or --storage and --study-name"),
+        (["--storage", "sqlite:///no.db"], "give --run-dir, or --storage and --study-name"),
+        (["--run-dir", "nowhere"], "nowhere is no run folder"),
+        (["--storage", "sqlite:///no.db", "--study-name", "s"], "there is no study database at no.db"),
+        (["--storage", "oracle://h/d", "--study-name", "s"], "a study cannot be kept in oracle"),
+        (["--storage", "no url", "--study-name", "s"], "'no url' is no database URL"),
+    ],
+)
+def test_what_status_cannot_find_is_one_line(
+    argv: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["status", *argv]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
