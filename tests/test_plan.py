@@ -16,6 +16,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from tests.evaluation.harness.tiny import write_jglue
 from tests.merging.hub import hub
 from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
@@ -185,6 +186,13 @@ def test_costs_come_from_the_judges_file_or_are_not_known(configure: Configure, 
     assert "not known" in planned.prices["mine"]
     assert priced.cost == pytest.approx((priced.input_tokens * 30 + priced.output_tokens * 60) / 1e6)
     assert total(planned.calls).cost is None
+
+
+def test_tasks_that_rate_themselves_cost_no_calls(configure: Configure, tmp_path: Path) -> None:
+    judged = plan(configure())
+    both = plan(configure(jglue_data=str(write_jglue(tmp_path / "jglue")), jglue_tasks=("jnli",)))
+    assert both.trial.calls == judged.trial.calls
+    assert both.trial.questions > judged.trial.questions
 
 
 def test_a_longer_answer_costs_the_judge_as_many_tokens_more(configure: Configure) -> None:

@@ -14,7 +14,7 @@ from tvmerge.exam import examiners
 from tvmerge.generation.stored_answers import StoredAnswers
 from tvmerge.groundwork import Groundwork, lay_groundwork
 from tvmerge.judging.tally import Tally
-from tvmerge.jury import Note
+from tvmerge.jury import Note, judge_memory
 from tvmerge.merging.folders import check_replaceable
 from tvmerge.merging.writer import free_space
 from tvmerge.models import open_models
@@ -113,7 +113,7 @@ async def _plan(
     calls = planned_calls(ground.jury.specs, {name: stage.calls for name, stage in stages.items()})
     whole = sum(stages.values(), Demand())
     sizes, free = written_sizes(models, config), free_space(config.model_folder)
-    memory = loads(config, models, ground.placement, judges={})
+    memory = loads(config, models, ground.placement, judges=judge_memory(ground.jury.specs))
     return RunPlan(
         study=config.study,
         storage=hide_passwords(config.storage_url),
