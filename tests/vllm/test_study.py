@@ -26,22 +26,35 @@ kv_cache_memory_bytes = 268435456
 """
 
 
-def optimize(folder: Path, engine: str, settings: str) -> dict[str, Any]:
-    """The result of a study on the demo's models, greedy, in float32."""
+def optimize(folder: Path, engine: str, settings: str) -> Path:
+    """The run folder of a study on the demo's models, greedy, in float32."""
     folder.mkdir()
     (folder / "run.toml").write_text(settings, encoding="utf-8")
     argv = [sys.executable, "-m", "tvmerge", "demo", "--engine", engine, "--device", "cpu"]
     where = ["--config", str(folder / "run.toml"), "--run-dir", str(folder / "run")]
     done = subprocess.run([*argv, *where], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads((folder / "run" / "result.json").read_text(encoding="utf-8"))
-    return found
+    return folder / "run"
 
 
-def test_a_whole_study_has_the_candidates_and_scores_of_the_transformers_engine(tmp_path: Path) -> None:
+def result(run: Path) -> dict[str, Any]:
+    """What the study found."""
+    found: dict[str, Any] = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    return {key: found[key] for key in ("best_trial", "weights", "search", "holdout", "finalists", "trials")}
+
+
+def answers(run: Path) -> dict[str, list[Any]]:
+    """What each trial answered."""
+    files = sorted((run / "model_answer").glob("*.jsonl"))
+    lines = {path.stem: path.read_text(encoding="utf-8").splitlines() for path in files}
+    return {trial: [json.loads(line)["choices"] for line in rows] for trial, rows in lines.items()}
+
+
+def test_a_whole_study_has_the_candidates_and_answers_of_the_transformers_engine(tmp_path: Path) -> None:
     vllm = optimize(tmp_path / "vllm", "vllm", SETTINGS + SMALL)
     transformers = optimize(tmp_path / "transformers", "transformers", SETTINGS)
-    for found in ("trials", "best_trial", "weights", "search", "holdout", "finalists"):
-        assert vllm[found] == transformers[found], found
-    assert len({trial["value"] for trial in vllm["trials"]}) > 1
-    assert (tmp_path / "vllm" / "run" / "model" / "model.safetensors").is_file()
+    assert result(vllm) == result(transformers)
+    assert result(vllm)["trials"]["complete"] == 4
+    assert answers(vllm) == answers(transformers)
+    assert len({str(rows) for rows in answers(vllm).values()}) == 4
+    assert (vllm / "model" / "model.safetensors").is_file()
