@@ -98,8 +98,9 @@ def test_trials_outside_the_range_are_left_out_and_counted(tmp_path: Path) -> No
     assert said == [
         f"{left} of 10 trials of study 's' are left out: they lie outside the range of the weights"
     ]
-    with pytest.raises(StudyError, match="no trial to begin with in this range"):
-        choose(source, Space(SPACE.names, 5.0, 6.0), (), quiet)
+    best = Predecessor("warm-start", url(tmp_path), "s", 3)
+    with pytest.raises(StudyError, match="nothing to begin with: no scored trial in this range"):
+        choose(best, Space(SPACE.names, 5.0, 6.0), (), quiet)
 
 
 def test_other_weights_or_no_study_are_refused_plainly(tmp_path: Path) -> None:
@@ -111,11 +112,18 @@ def test_other_weights_or_no_study_are_refused_plainly(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="there is no study 'x'"):
         choose(Predecessor("fork", url(tmp_path), "x"), SPACE, (), quiet)
     open_study(tmp_path, name="empty")
-    with pytest.raises(StudyError, match="study 'empty' has no trial to begin with"):
+    with pytest.raises(StudyError, match="study 'empty' has nothing to begin with"):
         choose(Predecessor("warm-start", url(tmp_path), "empty", 5), SPACE, (), quiet)
     gone = Predecessor("fork", url(tmp_path), "s")
     with pytest.raises(StudyError, match="study 's' has lost trial 7"):
         heritage([(gone, [1, 7])], SPACE, BASELINES)
+
+
+def test_a_study_that_tried_nothing_but_the_baselines_can_be_forked(tmp_path: Path) -> None:
+    run(tmp_path, "TPE", 1, 2)
+    assert choose(Predecessor("fork", url(tmp_path), "s"), SPACE, BASELINES, quiet) == []
+    with pytest.raises(StudyError, match="nothing to begin with"):
+        choose(Predecessor("warm-start", url(tmp_path), "s", 1), SPACE, BASELINES, quiet)
 
 
 def test_a_reference_is_a_name_here_or_a_place_and_a_name(tmp_path: Path) -> None:

@@ -92,8 +92,11 @@ def choose(
             f"{len(rows) - len(inside)} of {len(rows)} trials of study '{predecessor.study}' are left out: "
             "they lie outside the range of the weights"
         )
-    if not inside:
-        raise StudyError(f"study '{predecessor.study}' has no trial to begin with in this range of weights")
+    if not inside and (predecessor.kind == "warm-start" or not told):
+        raise StudyError(
+            f"study '{predecessor.study}' has nothing to begin with: no scored trial in this range of "
+            "weights beside those that are tried anyway"
+        )
     return inside
 
 
