@@ -132,6 +132,21 @@ async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_peop
     await engine.close()
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"no_such_argument": 1}, "unexpected keyword argument 'no_such_argument'; mend the table"),
+        ({"max_model_len": 10**6}, r"max_model_len \(1000000\) is greater than"),
+    ],
+)
+async def test_arguments_that_vllm_refuses_are_an_error_for_people(
+    demo_models: Path, options: dict[str, Any], reason: str
+) -> None:
+    engine = make_engine(demo_models, **options)
+    with pytest.raises(ConfigError, match=f"^vLLM does not start with target: .*{reason}"):
+        await engine.apply(uniform(open_models(demo_models), 1.0))
+
+
 def children() -> set[int]:
     """The processes that this one has started."""
     tasks = Path("/proc/self/task").glob("*/children")

@@ -70,7 +70,7 @@ class ChatFormat:
         except Exception as error:
             first_line = str(error).strip().split("\n")[0]
             raise CheckpointError(f"the chat template fails: {first_line}") from error
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a text as it stands, begun as the tokenizer begins texts."""

@@ -149,8 +149,10 @@ class VllmEngine:
         try:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except (ValueError, RuntimeError, TypeError) as error:
-            first_line = str(error).strip().split("\n")[0]
-            raise ConfigError(f"vLLM does not start with {self._folder.name}: {first_line}") from error
+            raise ConfigError(
+                f"vLLM does not start with {self._folder.name}: {_reason(error)}; "
+                "mend the table [vllm], or give --engine transformers"
+            ) from error
 
     async def _call(self, method: str, *args: object) -> None:
         """Call a method of `MergingWorker` on every worker."""
@@ -218,6 +220,13 @@ class VllmEngine:
         params = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
         stream = self._llm.generate({"prompt_token_ids": list(ids)}, params, str(next(self._numbers)))
         return await self._outlived(anext(stream))
+
+
+def _reason(error: Exception) -> str:
+    """What an error of vLLM's says in a line; pydantic's counts its errors in the first one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if " validation error" not in line]
+    return next(iter([*telling, *lines]), type(error).__name__).partition(" [type=")[0]
 
 
 def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:
