@@ -1,0 +1,27 @@
+"""Judgments for the tests of what is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
+
+Ratings = Mapping[QuestionId, Sequence[float | None]]
+"""By question: a rating a turn; None where the judge gave none."""
+
+
+def judgments(ratings: Ratings) -> list[Judgment]:
+    found: list[Judgment] = []
+    for question, turns in ratings.items():
+        for turn, score in enumerate(turns, start=1):
+            if score is None:
+                found.append(Unscored(question, turn, "judge", "p", "no rating"))
+            else:
+                found.append(Verdict(question, turn, score, "judge", "p"))
+    return found
+
+
+def questions(sizes: Mapping[str, int]) -> list[Question]:
+    """Questions with their categories interleaved."""
+    names = [name for index in range(max(sizes.values())) for name, size in sizes.items() if index < size]
+    return [Question(number, name, ("?",)) for number, name in enumerate(names, start=1)]

@@ -1,0 +1,93 @@
+"""What a search maximises: one benchmark on its own scale, several on one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluation.ratings import judgments
+from tvmerge.evaluation.objective import Objective, Part
+from tvmerge.evaluation.statistics import estimate, paired_interval
+from tvmerge.records import Question, QuestionId
+
+LONG, SHORT = frozenset({1, 2, 3, 4}), frozenset({5, 6})
+QUESTIONS = [Question(number, "any", ("a", "b")) for number in (1, 5, 2, 3, 6, 4)]
+ONE = Objective((Part("one", LONG | SHORT),))
+TWO = Objective((Part("long", LONG, weight=3), Part("short", SHORT, weight=1, floor=0, ceiling=100)))
+
+CHAT = st.lists(st.integers(1, 10), min_size=2, max_size=2)
+EXACT = st.lists(st.integers(0, 100), min_size=2, max_size=2)
+RATINGS: Callable[..., st.SearchStrategy[dict[QuestionId, list[float]]]] = st.fixed_dictionaries
+CANDIDATE = RATINGS({**dict.fromkeys(sorted(LONG), CHAT), **dict.fromkeys(sorted(SHORT), EXACT)})
+
+
+@given(CANDIDATE, CANDIDATE)
+def test_one_benchmark_keeps_its_scale(
+    first: dict[QuestionId, list[float]], second: dict[QuestionId, list[float]]
+) -> None:
+    a, b = judgments(first), judgments(second)
+    assert ONE.estimate(a) == estimate(a)
+    assert ONE.difference(a, b) == paired_interval(a, b)
+    assert ONE.by_part(a) == {"one": estimate(a)}
+
+
+def test_several_benchmarks_are_scaled_to_0_and_1_and_weighted() -> None:
+    found = TWO.estimate(
+        judgments({1: [10, 10], 2: [1, 1], 3: [5.5, 5.5], 4: [5.5, 5.5], 5: [100, 0], 6: [30, 70]})
+    )
+    assert TWO.shares == (0.75, 0.25)
+    assert found.mean == pytest.approx(0.75 * 0.5 + 0.25 * 0.5)
+    assert found.n == 6
+
+
+@given(CANDIDATE)
+def test_the_error_of_a_weighted_mean_is_that_of_a_sum_of_independent_parts(
+    ratings: dict[QuestionId, list[float]],
+) -> None:
+    parts = TWO.by_part(judgments(ratings))
+    long, short = parts["long"], parts["short"]
+    expected = math.sqrt((0.75 / 9 * long.se) ** 2 + (0.25 / 100 * short.se) ** 2)
+    assert TWO.estimate(judgments(ratings)).se == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("objective", [ONE, TWO])
+@given(ratings=CANDIDATE)
+def test_what_the_questions_add_averages_to_the_score(
+    objective: Objective, ratings: dict[QuestionId, list[float]]
+) -> None:
+    found = judgments(ratings)
+    added = objective.contributions(found, QUESTIONS)
+    assert math.fsum(added.values()) / len(QUESTIONS) == pytest.approx(objective.estimate(found).mean)
+
+
+def test_a_question_adds_the_mean_of_its_ratings_and_nothing_where_it_has_none() -> None:
+    found = judgments({1: [4, None], 2: [None, None], 5: [7, 9]})
+    assert ONE.contributions(found, QUESTIONS) == {1: 4, 5: 8}
+
+
+def test_few_questions_of_a_heavy_benchmark_count_as_much_as_its_weight_says() -> None:
+    objective = Objective((Part("many", LONG), Part("few", SHORT)))
+    best = judgments({key: [10.0] for key in (*LONG, *SHORT)})
+    added = objective.contributions(best, QUESTIONS)
+    assert sum(added[key] for key in LONG) == pytest.approx(sum(added[key] for key in SHORT))
+
+
+@given(CANDIDATE, CANDIDATE)
+def test_the_difference_of_two_candidates_is_that_of_their_scores(
+    first: dict[QuestionId, list[float]], second: dict[QuestionId, list[float]]
+) -> None:
+    a, b = judgments(first), judgments(second)
+    found = TWO.difference(a, b)
+    assert found.difference == pytest.approx(TWO.estimate(a).mean - TWO.estimate(b).mean)
+    assert found.low <= found.difference + 1e-9
+    assert found.high >= found.difference - 1e-9
+
+
+def test_a_benchmark_without_any_rating_leaves_no_score() -> None:
+    found = judgments({1: [4], 5: [None]})
+    assert math.isnan(TWO.estimate(found).mean)
+    assert math.isnan(TWO.difference(found, found).difference)
