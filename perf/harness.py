@@ -1,0 +1,197 @@
+"""A second trial's documents a second on tasks of lm-eval, beside lm-eval called anew for each trial.
+
+Both score SmolLM2-135M on JGLUE's JCommonsenseQA and JNLI and on a task that generates texts, the same
+documents with the same prompts, in float32. tvmerge's second trial merges, asks and rates; what is lm-eval's
+is timed twice, with the model in memory already and with loading it, as a script does that calls it for every
+candidate. Scores must be equal document by document. The target is to be 1.5 times as fast.
+
+Run as `python -m perf.harness JGLUE [MODELS]`: the folder with JGLUE's files, and one for the models, which
+are made there if they are not there yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from perf.smollm2 import ROLES, make
+from tvmerge.evaluation.harness.judge import HarnessJudge
+from tvmerge.evaluation.harness.loading import load_tasks
+from tvmerge.evaluation.harness.model import Prompts
+from tvmerge.evaluation.harness.pool import HarnessPool
+from tvmerge.evaluation.harness.requests import task_requests
+from tvmerge.evaluation.harness.task import HarnessTask, Measured
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.context import model_context
+from tvmerge.generation.pool import EnginePool
+from tvmerge.generation.transformers_engine import TransformersEngine
+from tvmerge.merging.live import load_into
+from tvmerge.merging.opening import Merge, open_merge
+from tvmerge.protocols import Engine
+from tvmerge.records import Question, Recipe, Sampling
+
+JGLUE = ("ja_leaderboard_jcommonsenseqa", "ja_leaderboard_jnli")
+CAPITALS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Egypt": "Cairo",
+    "Spain": "Madrid",
+    "Canada": "Ottawa",
+    "Japan": "Tokyo",
+}
+BATCH = 8
+"""Rows of a batch of lm-eval's model."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Values by task, and the seconds they took."""
+
+    values: dict[str, list[float]]
+    seconds: float
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("jglue", type=Path)
+    parser.add_argument("models", type=Path, nargs="?")
+    parser.add_argument("--limit", type=int, default=10)
+    parser.add_argument("--num-fewshot", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        models = make(given.models or folder / "models")
+        names = (*JGLUE, write_capitals(folder))
+        requests = task_requests(
+            [(name, 1.0) for name in names], [given.num_fewshot] * len(names), [given.limit] * len(names)
+        )
+        tasks = load_tasks(requests, task_path=folder, jglue_data=given.jglue)
+        target, base, tuned = (str(models / role) for role in ROLES)
+        first, second = asyncio.run(trials(open_merge(target, base, tuned, "layer"), tasks))
+        loading, theirs = by_lm_eval(models / "target", tasks)
+        report(tasks, first, second, theirs, loading)
+
+
+def write_capitals(folder: Path) -> str:
+    """A task that generates texts; tells its name."""
+    rows = [
+        {"question": f"Q: What is the capital of {k}?\nA:", "answer": f"The capital of {k} is {v}."}
+        for k, v in CAPITALS.items()
+    ]
+    (folder / "rows.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    task = {
+        "task": "capitals",
+        "dataset_path": "json",
+        "dataset_kwargs": {
+            "data_files": {"test": str(folder / "rows.json")},
+            "cache_dir": str(folder / "data"),
+        },
+        "test_split": "test",
+        "num_fewshot": 0,
+        "output_type": "generate_until",
+        "doc_to_text": "{{question}}",
+        "doc_to_target": "answer",
+        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 12},
+        "metric_list": [
+            {
+                "metric": "exact_match",
+                "aggregation": "mean",
+                "higher_is_better": True,
+                "regexes_to_ignore": ["^ "],
+            }
+        ],
+    }
+    (folder / "capitals.yaml").write_text(json.dumps(task), encoding="utf-8")
+    return "capitals"
+
+
+async def trials(merge: Merge, tasks: Sequence[HarnessTask]) -> tuple[Timed, Timed]:
+    """Two trials on one engine; the second has the target's own weights."""
+    folder = merge.target.folder
+    chat = ChatFormat(folder)
+
+    async def start() -> Engine:
+        return TransformersEngine(folder, chat, merge.merger, load_into)
+
+    prompts = Prompts(chat.tokenizer, model_context(folder))
+    pool = HarnessPool(EnginePool({"cpu": start}), tasks, prompts)
+    found = [await trial(pool, tasks, merge, weight) for weight in (1.0, 0.0)]
+    await pool.close()
+    return found[0], found[1]
+
+
+async def trial(pool: HarnessPool, tasks: Sequence[HarnessTask], merge: Merge, weight: float) -> Timed:
+    """A uniform merge on all documents."""
+    judge = HarnessJudge(tasks)
+    asked: dict[Any, Question] = {q.question_id: q for task in tasks for q in task.questions}
+    recipe = Recipe(dict.fromkeys(merge.group_names, weight))
+    found: dict[Any, float] = {}
+    started = time.perf_counter()
+    async with aclosing(pool.answer(recipe, list(asked.values()), Sampling())) as stream:
+        async for answers in stream:
+            for answer in answers:
+                for judgment in await judge.judge(asked[answer.question_id], answer):
+                    assert isinstance(judgment, Measured)
+                    found[answer.question_id] = judgment.value
+    seconds = time.perf_counter() - started
+    return Timed({task.name: [found[q.question_id] for q in task.questions] for task in tasks}, seconds)
+
+
+def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask]) -> tuple[float, Timed]:
+    """Seconds to load lm-eval's own model, and what `simple_evaluate` finds with it.
+
+    Its report on the machine and its index of all tasks are left out of the time: neither is scoring.
+    """
+    with warnings.catch_warnings(), patch("lm_eval.evaluator.add_env_info"):
+        warnings.simplefilter("ignore")
+        from lm_eval import simple_evaluate
+        from lm_eval.models.huggingface import HFLM
+        from lm_eval.tasks import TaskManager
+
+        started = time.perf_counter()
+        model = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=BATCH)
+        loading = time.perf_counter() - started
+        index = TaskManager(include_defaults=False)
+        sources = [task.source for task in tasks]
+        limit = len(tasks[0].documents)
+        started = time.perf_counter()
+        found = simple_evaluate(model, tasks=sources, limit=limit, bootstrap_iters=0, task_manager=index)
+        seconds = time.perf_counter() - started
+    values = {t.name: [sample[t.metric.name] for sample in found["samples"][t.name]] for t in tasks}
+    return loading, Timed(values, seconds)
+
+
+def report(tasks: Sequence[HarnessTask], first: Timed, second: Timed, theirs: Timed, loading: float) -> None:
+    """Print scores and speeds side by side."""
+    count = sum(len(task.documents) for task in tasks)
+    for task in tasks:
+        ours, other = second.values[task.name], theirs.values[task.name]
+        print(f"{task.name}: {sum(ours) / len(ours):.4f}, by lm-eval {sum(other) / len(other):.4f}")
+    print(f"documents that are scored alike: {second.values == theirs.values}")
+    print(f"tvmerge, first trial   {count / first.seconds:8.3f} documents/s (loads the model)")
+    print(f"tvmerge, second trial  {count / second.seconds:8.3f} documents/s")
+    anew = theirs.seconds + loading
+    print(f"lm-eval, model there   {count / theirs.seconds:8.3f} documents/s")
+    print(f"lm-eval, with loading  {count / anew:8.3f} documents/s")
+    print(f"times faster           {theirs.seconds / second.seconds:8.2f}")
+    print(f"times faster, loading  {anew / second.seconds:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
