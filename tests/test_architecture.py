@@ -13,7 +13,19 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "tvmerge"
 
 LEAVES = {
-    *("errors", "canonical", "files", "assets", "cache", "locking", "trace", "urls", "records", "protocols"),
+    *(
+        "errors",
+        "canonical",
+        "files",
+        "assets",
+        "cache",
+        "locking",
+        "trace",
+        "threads",
+        "urls",
+        "records",
+        "protocols",
+    ),
     "__init__",
 }
 STAGES = {"search", "merging", "generation", "judging", "evaluation"}
@@ -28,6 +40,7 @@ ALLOWED = {
     "cache": {"errors"},
     "trace": {"files"},
     "records": set(),
+    "threads": set(),
     "protocols": {"records"},
     "config": {"errors", "files", "urls"},
     "demo": {"assets"},
@@ -35,7 +48,7 @@ ALLOWED = {
     "report": LEAVES | {"report"},
     "caches": {"cache", "errors"},
     "ratings": {"records", "protocols", "trace"},
-    "orchestrator": {"records", "protocols", "errors", "ratings", "trace"},
+    "orchestrator": {"records", "protocols", "errors", "ratings", "threads", "trace"},
     "studies": LEAVES | {"config", "search"},
     "trials": LEAVES | {"evaluation", "search", "orchestrator"},
     "confirmation": LEAVES | {"evaluation", "search", "report", "trials"},

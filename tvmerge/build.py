@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -48,10 +50,11 @@ class Run(Groundwork):
 
     async def close(self) -> None:
         """Finish what is paid for, then free the models and the judge's connections."""
-        for evaluator in (self.evaluator, self.confirmer):
-            await evaluator.drain(self.config.grace)
-        await self.pool.close()
-        await self.jury.judge.close()
+        async with AsyncExitStack() as last:
+            last.push_async_callback(self.jury.judge.close)
+            last.push_async_callback(self.pool.close)
+            evaluators = (self.evaluator, self.confirmer)
+            await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
 
 
 def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:

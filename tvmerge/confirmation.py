@@ -16,6 +16,7 @@ from typing import Any
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.objective import Objective
 from tvmerge.evaluation.split import halve
+from tvmerge.evaluation.statistics import shortfall
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample
 from tvmerge.search.space import Space, uniform_weight
@@ -90,6 +91,7 @@ class Confirmation:
         objective: What is maximised.
         questions: All questions, of the search and held out.
         on_scored: Called whenever a model's answers to a set of held-out questions are rated.
+        min_coverage: Share of judgments that must give a rating, else a candidate is not compared.
     """
 
     def __init__(
@@ -98,13 +100,16 @@ class Confirmation:
         search: Callable[[Recipe], Coroutine[Any, Any, Evaluation]],
         objective: Objective,
         questions: Iterable[Question],
+        *,
         on_scored: Callable[[Entrant, Estimate], None],
+        min_coverage: float,
     ) -> None:
         self._evaluate = evaluate
         self._search = search
         self._objective = objective
         self._questions = {question.question_id: question for question in questions}
         self._on_scored = on_scored
+        self._min_coverage = min_coverage
         self._kept: dict[str, Evaluation] = {}
 
     async def run(
@@ -120,9 +125,14 @@ class Confirmation:
         """
         entrants = [Entrant("best", trial.recipe, trial) for trial in finalists]
         choosing, reporting = halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
-        chosen = [self._objective.estimate(e.judgments) for e in await self._ask(entrants, choosing)]
-        # The first of equals: without a rating there, the order of the search stands.
-        winner = max(zip(entrants, chosen, strict=True), key=lambda pair: _or_lowest(pair[1].mean))[0]
+        answered = await self._ask(entrants, choosing)
+        chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
+        # The first of equals: without enough ratings there, the order of the search stands.
+        ranks = [
+            -math.inf if self._short(e) or math.isnan(s.mean) else s.mean
+            for e, s in zip(answered, chosen, strict=True)
+        ]
+        winner = entrants[max(range(len(entrants)), key=ranks.__getitem__)]
         compared = (winner, *rivals)
         reported = await self._ask(compared, reporting)
         best = reported[0]
@@ -170,8 +180,9 @@ class Confirmation:
         searched = None
         if entrant.trial is None or not questions:
             searched = await self._search(entrant.recipe)
+        short = self._short(found) if questions else ""
         gain = None
-        if questions and entrant.key != "best":
+        if questions and entrant.key != "best" and not (short or self._short(best)):
             gain = self._objective.difference(best.judgments, found.judgments)
         return Contender(
             key=entrant.key,
@@ -180,8 +191,13 @@ class Confirmation:
             search=self._search_estimate(entrant, searched),
             holdout=self._objective.estimate(found.judgments) if questions else None,
             gain=gain,
+            shortfall=short,
             samples=self._samples(found if questions else searched or found),
         )
+
+    def _short(self, evaluation: Evaluation) -> str:
+        """Why too few of the judgments gave a rating, if so."""
+        return shortfall(evaluation.judgments, self._min_coverage)
 
     def _search_estimate(self, entrant: Entrant, searched: Evaluation | None) -> Estimate:
         if entrant.trial is not None:
@@ -200,7 +216,3 @@ def search_estimate(trial: Trial) -> Estimate:
     se = trial.attrs.get("se")
     mean = math.nan if trial.overall is None else trial.overall
     return Estimate(mean, math.nan if se is None else se, trial.attrs["n"])
-
-
-def _or_lowest(mean: float) -> float:
-    return -math.inf if math.isnan(mean) else mean

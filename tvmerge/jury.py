@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
 from tvmerge.judging.prompts import JudgePrompt, load_prompts
-from tvmerge.judging.readiness import check_ready
+from tvmerge.judging.readiness import check_ready, retirement
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
 from tvmerge.judging.tally import Tally
@@ -103,6 +104,8 @@ def assemble(
         note(f"{len(benchmark.without_reference)} questions are judged without a reference: {ids}")
     for spec in specs:
         check_ready(spec, reach=tally is None)
+        if warning := retirement(spec, datetime.now(UTC).date()):
+            note(warning)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)

@@ -15,6 +15,7 @@ from typing import Any
 from tvmerge.protocols import Judge, Pool, Race, Study
 from tvmerge.ratings import Rated, Ratings, all_rated
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
+from tvmerge.threads import in_thread
 from tvmerge.trace import Trace
 
 
@@ -111,10 +112,9 @@ class Evaluator:
         asked = {question.question_id: question for question in wave}
         tasks: list[asyncio.Task[Rated]] = []
         async for answer in inbox:
-            tasks.append(self._ratings.start(asked[answer.question_id], answer))
-            for task in tasks:
-                if task.done():
-                    task.result()
+            task = self._ratings.start(asked[answer.question_id], answer)
+            task.add_done_callback(inbox.watch)
+            tasks.append(task)
         return await all_rated(tasks)
 
     async def _breathe(self) -> None:
@@ -145,13 +145,13 @@ async def search(
     try:
         while study.told < n_trials:
             while study.may_ask and study.asked < n_trials:
-                trial = await asyncio.to_thread(study.ask)
+                trial = await in_thread(study.ask)
                 flights[trial.number] = asyncio.create_task(evaluate(trial))
             trial = study.running()[0]
             evaluation = await _first(flights, trial.number)
-            outcome = await asyncio.to_thread(judge_outcome, trial, evaluation)
+            outcome = await in_thread(judge_outcome, trial, evaluation)
             scores = outcome.values or None
-            await asyncio.to_thread(study.tell, trial.number, scores, outcome.attrs, state=outcome.state)
+            await in_thread(study.tell, trial.number, scores, outcome.attrs, state=outcome.state)
             on_told(study.trials[trial.number])
     finally:
         for flight in flights.values():
@@ -186,6 +186,11 @@ class _Inbox:
 
     def fail(self, error: BaseException) -> None:
         self._arrived.put_nowait(error)
+
+    def watch(self, rating: asyncio.Task[Rated]) -> None:
+        """Fail with a rating that failed: who waits for answers need not wait any more."""
+        if not rating.cancelled() and (error := rating.exception()) is not None:
+            self.fail(error)
 
     async def __aiter__(self) -> AsyncGenerator[Answer, None]:
         while self._missing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, aclosing, closing, contextmanager
@@ -27,6 +26,7 @@ from tvmerge.report.result import LABELS, Contender, RunResult, as_json
 from tvmerge.report.table import score_rows
 from tvmerge.report.verdict import verdict
 from tvmerge.search.lease import leased
+from tvmerge.threads import in_thread
 from tvmerge.trials import best_of
 from tvmerge.writing import write_merge
 
@@ -42,7 +42,7 @@ async def optimize(config: RunConfig) -> RunResult:
         ProviderError, BudgetError: The judge cannot go on; everything done is saved.
     """
     with _held(config), closing(Caches()) as caches, Progress() as progress:
-        run = await asyncio.to_thread(build_run, config, caches, progress.note)
+        run = await in_thread(build_run, config, caches, progress.note)
         try:
             await _answer_baseline(run)
             started = time.perf_counter()
@@ -53,7 +53,7 @@ async def optimize(config: RunConfig) -> RunResult:
                 progress.note(f"engines sat idle {idle:.0%} of the search")
             confirmed = await _confirm(run, progress)
             result = _result(run, confirmed, seconds)
-            await asyncio.to_thread(_write, run, result, progress.note)
+            await in_thread(_write, run, result, progress.note)
         finally:
             await run.close()
     return result
@@ -92,7 +92,6 @@ async def _answer_baseline(run: Run) -> None:
 
 async def _search(run: Run, progress: Progress) -> None:
     evidence = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
-
     place = {question.question_id: n for n, question in enumerate(run.jury.benchmark.questions)}
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
@@ -129,7 +128,8 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
         searched,
         run.objective,
         run.jury.benchmark.questions,
-        lambda entrant, found: progress.confirmed(_label(entrant), found),
+        on_scored=lambda entrant, found: progress.confirmed(_label(entrant), found),
+        min_coverage=run.config.min_coverage,
     )
     chosen_among = len(finalists) if len(finalists) > 1 else 0
     progress.confirming(chosen_among + 1 + len({rival.model for rival in rivals}), len(run.holdout_questions))

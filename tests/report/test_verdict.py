@@ -96,7 +96,7 @@ def test_a_single_question_gives_no_interval() -> None:
 def test_no_question_rated_for_both_is_no_comparison() -> None:
     found = finding(results.simple((math.nan, math.nan, math.nan)))
     assert found.kind == "unmeasured"
-    assert "no held-out question was rated for both" in found.sentence
+    assert "too few held-out questions were rated for both" in found.sentence
 
 
 def test_a_baseline_without_a_score_is_no_rival() -> None:

@@ -74,6 +74,6 @@ def _show(result: Any, folder: Path) -> None:
     console = Console()
     console.print(result_table(result))
     for line in (*race_lines(result), *usage_lines(result.usage, result.agreement)):
-        console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    console.print(f"model: {result.output}", highlight=False, soft_wrap=True)
+        click.echo(line)
+    click.echo(f"report: {folder / 'report.html'}")
+    click.echo(f"model: {result.output}")

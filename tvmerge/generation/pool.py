@@ -17,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -105,11 +105,12 @@ class EnginePool:
                     return found
 
     async def close(self) -> None:
-        """Close every engine that was started."""
-        for slot in self._slots:
-            if slot.engine is not None:
-                await slot.engine.close()
-                slot.engine = None
+        """Close every engine that was started, also where closing one of them fails."""
+        async with AsyncExitStack() as last:
+            for slot in self._slots:
+                if slot.engine is not None:
+                    last.push_async_callback(slot.engine.close)
+                    slot.engine = None
 
     async def _answers(
         self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling, wave: int | None

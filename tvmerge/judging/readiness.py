@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from os import environ
@@ -23,33 +23,38 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 _REACH_SECONDS = 10.0
 
 
-def check_ready(
-    spec: JudgeSpec, env: Mapping[str, str] = environ, *, today: date | None = None, reach: bool = True
-) -> None:
-    """See that SDK and key are there, that the model is still offered and that the user's own server listens.
+def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: bool = True) -> None:
+    """See that SDK and key are there and that the user's own server listens.
 
     Args:
         spec: The judge.
         env: The environment that holds the keys.
-        today: The date; that of the clock unless given.
         reach: Whether to try the user's own server, where any HTTP status counts as an answer. A provider's
             own address is never tried.
 
     Raises:
         MissingExtraError: A package is not installed.
         CredentialsError: The key's variable is not set.
-        ConfigError: The model is retired, or nothing answers at `base_url`.
+        ConfigError: Nothing answers at `base_url`.
     """
     check_packages(spec)
     api_key(spec, env)
-    if spec.base_url:
-        if reach:
-            _reach(spec)
-    elif spec.retired and (today or datetime.now(UTC).date()) >= date.fromisoformat(spec.retired):
-        raise ConfigError(
-            f"the judge '{spec.name}': its provider shut the model {spec.model} down on {spec.retired}; name "
-            "another with --judge (`tvmerge list judges`), or a server that has it with --judge-base-url"
-        )
+    if spec.base_url and reach:
+        _reach(spec)
+
+
+def retirement(spec: JudgeSpec, today: date) -> str:
+    """A word of warning where the provider no longer offers the model, as its file has it; else nothing.
+
+    No error: dates are put off, and a proxy may know the model still. If it is gone, the first judgment
+    says so and nothing is lost.
+    """
+    if spec.base_url or not spec.retired or today < date.fromisoformat(spec.retired):
+        return ""
+    return (
+        f"judge {spec.name}: its provider announced to shut {spec.model} down on {spec.retired}; if "
+        "it refuses, name another judge (`tvmerge list judges`), or a server that has it with --judge-base-url"
+    )
 
 
 def check_packages(spec: JudgeSpec) -> None:

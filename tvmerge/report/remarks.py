@@ -22,6 +22,7 @@ def remarks(result: RunResult) -> tuple[str, ...]:
         *_one_weight(best, result.contender("uniform")),
         *(_luck(best, rival) if rival is not None else ()),
         *(_answers(best, rival) if rival is not None else ()),
+        *_shortfalls(result),
         *_failures(result),
     )
 
@@ -86,6 +87,15 @@ def _length(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
             f"The best's answers are {ratio:.1f} times as long as those of {label}; "
             "judges tend to favour length."
         )
+
+
+def _shortfalls(result: RunResult) -> Iterator[str]:
+    for contender in result.contenders:
+        if contender.shortfall:
+            yield (
+                f"{LABELS[contender.key][0].upper()}{LABELS[contender.key][1:]} is not compared on held-out "
+                f"questions: {contender.shortfall}."
+            )
 
 
 def _failures(result: RunResult) -> Iterator[str]:

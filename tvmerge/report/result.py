@@ -39,7 +39,9 @@ class Contender:
         weights: Its weights.
         search: Its score on the questions of the search; biased upwards for the best, which was chosen on it.
         holdout: Its score on the held-out questions, or None where there are none.
-        gain: How much better the best is on the held-out questions; None for the best itself.
+        gain: How much better the best is on the held-out questions; None for the best itself, and where one
+            of the two has too few ratings to be compared.
+        shortfall: Why its held-out answers have too few ratings; empty where they have enough.
         samples: Its held-out (else search) answers with their judgments, in question order.
     """
 
@@ -49,6 +51,7 @@ class Contender:
     search: Estimate
     holdout: Estimate | None
     gain: Difference | None
+    shortfall: str = ""
     samples: tuple[Sample, ...] = ()
 
 

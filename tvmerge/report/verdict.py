@@ -92,7 +92,10 @@ def _baseline_that_is(best: Contender, result: RunResult) -> Contender | None:
 
 def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
     if gain is None or math.isnan(gain.difference):
-        return "unmeasured", f"cannot be compared with {other} since no held-out question was rated for both"
+        return (
+            "unmeasured",
+            f"cannot be compared with {other} since too few held-out questions were rated for both",
+        )
     on = f"on {count(gain.n, 'held-out question')}"
     bounds = f"95% interval {interval(gain)}"
     if math.isnan(gain.low) or math.isnan(gain.high):
