@@ -53,7 +53,7 @@ def retirement(spec: JudgeSpec, today: date) -> str:
         return ""
     return (
         f"judge {spec.name}: its provider announced to shut {spec.model} down on {spec.retired}; if "
-        "it refuses, name another judge (`tvmerge list judges`), or a server that has it with --judge-base-url"
+        "it refuses, name another judge (`tvmerge list judges`) or, with --judge-base-url, another server"
     )
 
 
