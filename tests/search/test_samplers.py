@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import fields
 from itertools import count
 from pathlib import Path
@@ -172,6 +173,17 @@ def test_every_allowed_value_is_taken_as_it_is(data: st.DataObject) -> None:
         )
     read = read_settings(name, table)
     assert {key: getattr(read, key) for key in table} == table
+
+
+def test_the_page_on_the_search_describes_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(.+?)` \| `(\w+)` \|", page, re.MULTILINE)
+    assert described == [(name, f.name) for name, kind in SETTINGS.items() for f in fields(kind)]
+    defaults = re.findall(r"^\| `.+?` \| `\w+` \| ([\d.]+) \|", page, re.MULTILINE)
+    numbers = [
+        f.default for kind in SETTINGS.values() for f in fields(kind) if type(f.default) in (int, float)
+    ]
+    assert [float(text) for text in defaults] == [n for n in numbers if n != CmaEsSettings().sigma]
 
 
 def test_samplers_are_refused_what_they_cannot_search() -> None:
