@@ -3,9 +3,8 @@
 All candidates meet the questions in one order, so the scores of two candidates pair up question by
 question, and what makes a question hard cancels. After each batch the race asks whether the pairs so far
 could be chance: Wilcoxon's signed-rank test (Wilcoxon, Individual Comparisons by Ranking Methods, 1945),
-one-sided, exact for few pairs without ties and by the normal approximation otherwise. It is the test of
-Optuna's WilcoxonPruner; unlike there, the incumbent is fixed when the candidate is asked, so the end of a
-race depends on the table and on the scores, never on timing.
+one-sided. It is the test of Optuna's WilcoxonPruner; unlike there, the incumbent is fixed when the candidate
+is asked, so the end of a race depends on the table and on the scores, never on timing.
 """
 
 from __future__ import annotations
@@ -18,6 +17,10 @@ Scores = Sequence[float | None]
 """What each question adds to the score, in the order of the race; None where no judgment gave a rating."""
 
 RACES = ("wilcoxon", "off")
+
+_DIGITS = 9  # scores are sums of scaled ratings: differences that are equal come out unequal in the last bits
+_MOST_TABLED = 50  # pairs, of which the distribution of untied ranks is summed up
+_MOST_SIGNED = 13  # pairs, of which all 2^n patterns of signs are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +78,37 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     """One-sided p-value of Wilcoxon's signed-rank test that the differences tend to be negative.
 
     Zeros are ranked and then split between the signs, as in Optuna's pruner: questions that two candidates
-    answer alike are evidence of their likeness.
+    answer alike are evidence of their likeness. The p-value is exact for up to 50 pairs without ties and
+    zeros, and for up to 13 with them; beyond, it is that of the normal approximation without a correction for
+    continuity.
     """
     import numpy as np
     from scipy.stats import wilcoxon
 
     if not any(differences):
         return 1.0
-    found = wilcoxon(np.asarray(differences), alternative="less", zero_method="zsplit")
+    found = wilcoxon(
+        np.asarray(differences),
+        alternative="less",
+        zero_method="zsplit",
+        correction=False,
+        method=_method(differences),
+    )
     return float(found.pvalue)
 
 
+def _method(differences: Sequence[float]) -> object:
+    """How scipy is to find the p-value; left to itself, each of its versions decides in another way."""
+    from scipy.stats import PermutationMethod
+
+    untied = len({abs(difference) for difference in differences}) == len(differences) and all(differences)
+    if untied and len(differences) <= _MOST_TABLED:
+        return "exact"
+    if len(differences) <= _MOST_SIGNED:
+        return PermutationMethod(n_resamples=2**_MOST_SIGNED)
+    return "approx"  # the name that all versions know
+
+
 def _differences(scores: Scores, incumbent: Scores) -> list[float]:
-    return [a - b for a, b in zip(scores, incumbent, strict=False) if a is not None and b is not None]
+    pairs = zip(scores, incumbent, strict=False)
+    return [round(a - b, _DIGITS) for a, b in pairs if a is not None and b is not None]
