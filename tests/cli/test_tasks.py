@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import optuna
@@ -128,3 +129,13 @@ def test_a_study_over_the_real_jglue_runs_from_end_to_end(demo_models: Path, tmp
     parts = trials_of(tmp_path)[0].user_attrs["parts"]
     assert set(parts) == {f"ja_leaderboard_{name}" for name in ("jcommonsenseqa", "jnli", "jsquad")}
     assert all(0 <= score <= 1 for score in parts.values())
+
+
+def test_without_lm_eval_the_line_to_type_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    for name in [name for name in sys.modules if name.startswith("tvmerge.evaluation.harness.")]:
+        monkeypatch.delitem(sys.modules, name)
+    error = fails(flags(tmp_path, tmp_path, "--jglue-tasks=jnli"), capsys)
+    assert error.endswith("the package 'lm_eval' is not installed; run: pip install 'tvmerge[harness]'")

@@ -69,6 +69,14 @@ def test_a_likelihood_does_not_depend_on_what_else_is_asked(
         assert found.greedy == expected.greedy
 
 
+def test_paddings_behind_a_long_context_need_no_position_of_their_own() -> None:
+    long, short = tuple(range(1, 31)) * 4, (7,)
+    pairs = [Continuation(long, (n,)) for n in (1, 2)] + [Continuation(short, long[n:]) for n in (0, 1)]
+    found = log_likelihoods(MODELS["learned positions"], pairs, 0)
+    expected = [alone(MODELS["learned positions"], pair).logprob for pair in pairs]
+    assert [one.logprob for one in found] == pytest.approx(expected, abs=1e-3)
+
+
 def test_what_contexts_share_is_read_once() -> None:
     draw = random.Random(0)
     beginning = tuple(draw.randrange(1, SIZE) for _ in range(40))

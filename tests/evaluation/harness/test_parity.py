@@ -11,6 +11,7 @@ import pytest
 from tests.evaluation.harness.tiny import (
     CITIES,
     PLACES,
+    answers_to,
     by_lm_eval,
     examine,
     load,
@@ -19,6 +20,7 @@ from tests.evaluation.harness.tiny import (
     write_task,
 )
 from tests.generation.models import PlainModel
+from tvmerge.evaluation.harness.judge import unpack
 
 LIMIT = 16  # as in the demo's generation_config.json, which lm-eval's model prefers to what a task says
 QUESTIONS = [f"{place}の首都はどこですか。" for place in PLACES] + [
@@ -152,14 +154,17 @@ def test_any_metric_is_aggregated_as_lm_eval_does_and_turned_and_scaled(
     assert task.metric.by_document == (metric in ("acc", "acc_norm", "acc_mutual_info", "exact_match"))
 
 
-def test_jglue_scores_as_lm_eval_scores_it_even_where_prompts_are_too_long(
+def test_jglue_is_asked_as_lm_eval_asks_it_even_where_prompts_are_too_long(
     demo_models: Path, tmp_path: Path
 ) -> None:
     names = ["ja_leaderboard_jcommonsenseqa", "ja_leaderboard_jnli"]
     tasks = load(names, jglue_data=write_jglue(tmp_path, 12))
-    judgments = examine(demo_models, tasks)
+    answers = {answer.question_id: answer for answer in answers_to(demo_models, tasks)}
     theirs = by_lm_eval(demo_models / "target", tasks)
     for task in tasks:
-        ours = [judgment for judgment in judgments if judgment.prompt == f"{task.name}:acc"]
-        assert [judgment.value for judgment in ours] == [s["acc"] for s in theirs["samples"][task.name]]
-        assert 0 < task.aggregate(ours) < 1
+        for document, sample in zip(task.documents, theirs["samples"][task.name], strict=True):
+            assert [request.args for request in document.requests] == sample["arguments"]
+            said = unpack(answers[document.question.question_id].turns[0])
+            for (own,), (other,) in zip(said, sample["resps"], strict=True):
+                assert own[0] == pytest.approx(other[0], rel=1e-5)
+                assert own[1] == other[1]

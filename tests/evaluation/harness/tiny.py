@@ -20,7 +20,7 @@ from tvmerge.evaluation.harness.requests import task_requests
 from tvmerge.evaluation.harness.task import HarnessTask, Measured
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.pool import EnginePool
-from tvmerge.protocols import Engine, Pool
+from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Sampling
 
 PLACES = ("日本", "フランス", "中国", "ドイツ", "イタリア", "スペイン")
@@ -132,26 +132,34 @@ def prompts_of(models: Path) -> Prompts:
     return Prompts(ChatFormat(models / "target").tokenizer, CONTEXT)
 
 
-def examine(
-    models: Path, tasks: Sequence[HarnessTask], *, weight: float = 0.0, pool: Pool | None = None
-) -> list[Measured]:
+def answers_to(models: Path, tasks: Sequence[HarnessTask], *, weight: float = 0.0) -> list[Answer]:
+    """What a uniform merge answers to all documents, in their order."""
+
+    async def work() -> list[Answer]:
+        pool = HarnessPool(open_pool(models), tasks, prompts_of(models))
+        questions = [question for task in tasks for question in task.questions]
+        recipe = uniform(open_models(models), weight)
+        async with aclosing(pool.answer(recipe, questions, Sampling())) as stream:
+            found = [answer async for answers in stream for answer in answers]
+        await pool.close()
+        assert [answer.question_id for answer in found] == [question.question_id for question in questions]
+        return found
+
+    return asyncio.run(work())
+
+
+def examine(models: Path, tasks: Sequence[HarnessTask], *, weight: float = 0.0) -> list[Measured]:
     """The judgments of a uniform merge on all documents, in their order."""
 
-    async def work() -> list[Measured]:
-        whole = HarnessPool(pool or open_pool(models), tasks, prompts_of(models))
+    async def work(answers: Sequence[Answer]) -> list[Measured]:
         judge = HarnessJudge(tasks)
         questions = [question for task in tasks for question in task.questions]
-        answers: dict[object, Answer] = {}
-        recipe = uniform(open_models(models), weight)
-        async with aclosing(whole.answer(recipe, questions, Sampling())) as stream:
-            async for batch in stream:
-                answers |= {answer.question_id: answer for answer in batch}
-        await whole.close()
-        judged = [j for q in questions for j in await judge.judge(q, answers[q.question_id])]
+        pairs = zip(questions, answers, strict=True)
+        judged = [judgment for pair in pairs for judgment in await judge.judge(*pair)]
         assert all(isinstance(judgment, Measured) for judgment in judged)
         return [judgment for judgment in judged if isinstance(judgment, Measured)]
 
-    return asyncio.run(work())
+    return asyncio.run(work(answers_to(models, tasks, weight=weight)))
 
 
 def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask], limit: int | None = None) -> dict[str, Any]:
