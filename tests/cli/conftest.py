@@ -23,9 +23,7 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extended = saved_model(root / "extended", "llama", seed=9, vocab_size=70)
     save_tokenizer(extended, [*(f"語{number}" for number in range(6)), *reversed(_WORDS)], eos_token="w2")
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", FutureWarning
-        )  # peft calls what is deprecated
+        warnings.simplefilter("ignore", FutureWarning)  # peft calls what is deprecated
         saved_adapter(root / "base", root / "adapter")
     return root
 
