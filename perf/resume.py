@@ -26,7 +26,7 @@ from pathlib import Path
 from tests.cli.killing import PARALLEL, Ended, Hit, Kill, Setting, play, write_benchmark
 
 SETTINGS = tuple(Setting(sampler, window) for sampler in ("TPE", "CMA-ES") for window in (1, 4))
-FIRST_TRIAL = 64
+FIRST_TRIAL = 48
 """Calls of the judge that the first trial takes."""
 
 

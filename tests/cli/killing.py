@@ -46,12 +46,12 @@ Table = list[tuple[int, dict[str, float], list[float] | None, str, dict[str, Any
 
 @dataclass(frozen=True)
 class Setting:
-    """A study: `window` trials in flight, races from 8 of its 32 questions on; 8 more are held out."""
+    """A study: `window` trials in flight, races from 8 of its 24 questions on; 8 more are held out."""
 
     sampler: str
     window: int
-    trials: int = 24
-    questions: int = 40
+    trials: int = 20
+    questions: int = 32
 
     def __str__(self) -> str:
         return f"{self.sampler} P={self.window}"
@@ -183,7 +183,7 @@ def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | 
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(setting.trials)),
         *("--optuna-sampler", setting.sampler, "--trials-in-flight", str(setting.window)),
-        *("--parallel", str(PARALLEL), "--max-new-tokens", "16", "--holdout", "0.2"),
+        *("--parallel", str(PARALLEL), "--max-new-tokens", "16", "--holdout", "0.25"),
         *("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch", "4"),
     ]
     context = multiprocessing.get_context("forkserver")
