@@ -15,8 +15,6 @@ from typing import Any
 
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.objective import Objective
-from tvmerge.evaluation.split import halve
-from tvmerge.evaluation.statistics import shortfall
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample
 from tvmerge.search.space import Space, uniform_weight
@@ -91,7 +89,8 @@ class Confirmation:
         objective: What is maximised.
         questions: All questions, of the search and held out.
         on_scored: Called whenever a model's answers to a set of held-out questions are rated.
-        min_coverage: Share of judgments that must give a rating, else a candidate is not compared.
+        min_coverage: Share of each benchmark's judgments that must give a rating, else a candidate is not
+            compared.
     """
 
     def __init__(
@@ -124,7 +123,9 @@ class Confirmation:
             seed: Of the halves.
         """
         entrants = [Entrant("best", trial.recipe, trial) for trial in finalists]
-        choosing, reporting = halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
+        choosing, reporting = (
+            self._objective.halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
+        )
         answered = await self._ask(entrants, choosing)
         chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
         # The first of equals: without enough ratings there, the order of the search stands.
@@ -197,7 +198,7 @@ class Confirmation:
 
     def _short(self, evaluation: Evaluation) -> str:
         """Why too few of the judgments gave a rating, if so."""
-        return shortfall(evaluation.judgments, self._min_coverage)
+        return self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
     def _search_estimate(self, entrant: Entrant, searched: Evaluation | None) -> Estimate:
         if entrant.trial is not None:

@@ -144,6 +144,7 @@ def _part(task: HarnessTask) -> Part:
         floor=0.0,
         ceiling=1.0,
         aggregate=None if task.metric.by_document else task.aggregate,
+        resamples=task.metric.resamples,
     )
 
 

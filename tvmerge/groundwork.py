@@ -134,6 +134,7 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     objective = Objective(jury.parts)
     check_search(config, _objectives(config, objective))
     search, holdout = _halves(config, jury)
+    _check_holdout(config, objective, holdout)
     sampling = _sampling(config, jury.benchmark)
     placement = place(config)
     _protect(config, jury.folders)
@@ -167,6 +168,28 @@ def _halves(config: RunConfig, jury: Jury) -> Halves:
     search = [question for half, _ in halves for question in half]
     holdout = tuple(question for _, half in halves for question in half)
     return mixed(search, config.optuna_seed, lambda question: question.category), holdout
+
+
+def _check_holdout(config: RunConfig, objective: Objective, holdout: Sequence[Question]) -> None:
+    """Refuse several benchmarks of which one has too few held-out questions for the last comparison.
+
+    Its interval takes two questions of each benchmark, and the choice of the winner one more. A benchmark
+    alone may be as small as one likes: then no other is asked in vain.
+
+    Raises:
+        ConfigError: One has too few, though questions are held out.
+    """
+    if not holdout or len(objective.parts) == 1:
+        return
+    choice = min(config.confirm_candidates, config.n_trials) > 1
+    for part in objective.parts:
+        held = sum(question.question_id in part.questions for question in holdout)
+        if held < 2 + choice:
+            fewer = " compare one candidate (--confirm-candidates 1)," if held == 2 else ""
+            raise ConfigError(
+                f"too few questions of {part.name} are held out to confirm the best of the search: {held}; "
+                f"hold out more (--holdout),{fewer} or nothing (--holdout 0)"
+            )
 
 
 def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:

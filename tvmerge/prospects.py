@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.confirmation import choose_finalists, choose_rivals
-from tvmerge.evaluation.split import halve
 from tvmerge.records import Question, Recipe, Sampling, Trial
 from tvmerge.search.space import is_density
 
@@ -67,7 +66,7 @@ def prospects(ground: Groundwork, trials: Sequence[Trial]) -> Prospects:
     finalists = _finalists(ground, trials) if over else ()
     rivals, others = _rivals(ground, trials, over=over)
     number = len(finalists) if over else min(ground.config.confirm_candidates, ground.config.n_trials)
-    choosing, reporting = halve(ground.holdout_questions, ground.config.optuna_seed)
+    choosing, reporting = ground.objective.halve(ground.holdout_questions, ground.config.optuna_seed)
     if number == 1:
         choosing, reporting = (), ground.holdout_questions
     # Where one candidate alone is scored there is nothing to choose, and all answer both halves.

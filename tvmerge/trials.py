@@ -30,7 +30,7 @@ class Trials:
         objective: What is maximised.
         questions: The questions of the search, in the order in which all candidates meet them.
         rules: How candidates race; None has each answer everything.
-        min_coverage: Share of judgments that must give a rating, else a trial fails.
+        min_coverage: Share of each benchmark's judgments that must give a rating, else a trial fails.
         several: Whether each part of the objective is an objective of its own (a Pareto front).
     """
 
@@ -67,7 +67,7 @@ class Trials:
             "judgments": len(judgments),
             "questions": len({answer.question_id for answer in evaluation.answers}),
         }
-        short = shortfall(judgments, self._min_coverage)
+        short = self._shortfall(evaluation)
         if short:
             return Outcome(None, attrs | {FAILURE: short})
         scores = self._scores(judgments)
@@ -77,6 +77,16 @@ class Trials:
         if math.isnan(found.mean):
             return Outcome(None, attrs | {FAILURE: "a benchmark has no rating at all"})
         return self._complete(judgments, attrs | {"se": _number(found.se), SCORES: scores}, found.mean)
+
+    def _shortfall(self, evaluation: Evaluation) -> str:
+        """Why too few judgments gave a rating, if so.
+
+        What a race asked of a benchmark may be two questions: too few to hold to a share, but not to none.
+        """
+        judgments = evaluation.judgments
+        if evaluation.stopped:
+            return shortfall(judgments, self._min_coverage) or self._objective.shortfall(judgments, 0)
+        return self._objective.shortfall(judgments, self._min_coverage)
 
     def _complete(self, judgments: Sequence[Judgment], attrs: Mapping[str, Any], mean: float) -> Outcome:
         if len(self._objective.parts) == 1:

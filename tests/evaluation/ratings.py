@@ -21,6 +21,19 @@ def judgments(ratings: Ratings) -> list[Judgment]:
     return found
 
 
+def verdicts(clusters: Sequence[Sequence[float]]) -> list[Judgment]:
+    """One question a cluster, its scores as its turns."""
+    return [
+        Verdict(question_id, turn, score, "j", "p")
+        for question_id, scores in enumerate(clusters)
+        for turn, score in enumerate(scores, start=1)
+    ]
+
+
+def unscored(question_id: int, turn: int = 1, reason: str = "no rating") -> Judgment:
+    return Unscored(question_id, turn, "j", "p", reason)
+
+
 def questions(sizes: Mapping[str, int]) -> list[Question]:
     """Questions with their categories interleaved."""
     names = [name for index in range(max(sizes.values())) for name, size in sizes.items() if index < size]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluation.ratings import judgments
+from tvmerge.evaluation.intervals import paired_interval
 from tvmerge.evaluation.objective import Objective, Part
-from tvmerge.evaluation.statistics import estimate, paired_interval
-from tvmerge.records import Question, QuestionId
+from tvmerge.evaluation.split import halve
+from tvmerge.evaluation.statistics import estimate
+from tvmerge.records import Judgment, Question, QuestionId, Verdict
 
 LONG, SHORT = frozenset({1, 2, 3, 4}), frozenset({5, 6})
 QUESTIONS = [Question(number, "any", ("a", "b")) for number in (1, 5, 2, 3, 6, 4)]
@@ -91,3 +93,57 @@ def test_a_benchmark_without_any_rating_leaves_no_score() -> None:
     found = judgments({1: [4], 5: [None]})
     assert math.isnan(TWO.estimate(found).mean)
     assert math.isnan(TWO.difference(found, found).difference)
+
+
+def best(judgments: Sequence[Judgment]) -> float:
+    """An aggregation that is no mean."""
+    return max(judgment.score for judgment in judgments if isinstance(judgment, Verdict))
+
+
+def test_the_difference_on_a_part_that_is_no_mean_is_that_of_its_scores() -> None:
+    whole = Part("whole", LONG, floor=0, ceiling=10, aggregate=best, resamples=200)
+    a, b = judgments({1: [2], 2: [9], 3: [1], 4: [1]}), judgments({1: [4], 2: [4], 3: [5], 4: [4]})
+    alone = Objective((whole,)).difference(a, b)
+    assert alone.difference == 9 - 5
+    assert alone.low < 0 < alone.high
+    beside = Objective((whole, Part("short", SHORT)))
+    a, b = [*a, *judgments({5: [3], 6: [7]})], [*b, *judgments({5: [3], 6: [6]})]
+    expected = beside.estimate(a).mean - beside.estimate(b).mean
+    assert beside.difference(a, b).difference == pytest.approx(expected)
+
+
+def test_a_part_that_is_always_rated_hides_no_other_that_is_not() -> None:
+    found = judgments({1: [4] * 100, 2: [4] * 100, 5: [7], 6: [None]})
+    assert TWO.shortfall(found, 0.5) == ""
+    assert TWO.shortfall(found, 0.9) == (
+        "short: 50% of the judgments gave a rating; the commonest reason: no rating"
+    )
+    assert ONE.shortfall(found, 0.9) == ""
+
+
+def test_a_single_benchmark_s_shortfall_needs_no_name() -> None:
+    found = judgments({1: [4], 2: [None]})
+    assert ONE.shortfall(found, 0.9) == "50% of the judgments gave a rating; the commonest reason: no rating"
+
+
+def test_a_part_of_which_nothing_was_asked_is_no_shortfall_but_nothing_at_all_is() -> None:
+    assert TWO.shortfall(judgments({1: [4]}), 1.0) == ""
+    assert (
+        TWO.shortfall([], 0.0)
+        == "0% of the judgments gave a rating; the commonest reason: nothing was judged"
+    )
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 3))
+def test_each_part_s_held_out_questions_are_divided_evenly(long: int, short: int, seed: int) -> None:
+    held = [Question(n, "any", ("?",)) for n in range(long + short)]
+    parts = (Part("long", frozenset(range(long))), Part("short", frozenset(range(long, long + short))))
+    chosen, reported = Objective(parts).halve(held, seed)
+    assert sorted((*chosen, *reported), key=held.index) == held
+    for part in parts:
+        sizes = [sum(q.question_id in part.questions for q in half) for half in (chosen, reported)]
+        assert sizes == [len(part.questions) // 2, -(-len(part.questions) // 2)]
+
+
+def test_a_single_benchmark_is_divided_as_ever() -> None:
+    assert ONE.halve(QUESTIONS, 3) == halve(QUESTIONS, 3)

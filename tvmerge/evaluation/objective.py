@@ -9,11 +9,13 @@ first, since their ratings have nothing in common otherwise, and then weighted:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tvmerge.evaluation.statistics import estimate, weighted_interval
+from tvmerge.evaluation.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
+from tvmerge.evaluation.split import Halves, halve
+from tvmerge.evaluation.statistics import estimate, shortfall
 from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
 
 
@@ -28,7 +30,8 @@ class Part:
         floor: The lowest rating.
         ceiling: The highest rating.
         aggregate: From the judgments of all questions to the score, where it is not their mean; what single
-            questions score then says only how candidates compare.
+            questions score then enters no number of the part.
+        resamples: How often its questions are resampled for an interval; fewer where `aggregate` is slow.
     """
 
     name: str
@@ -36,7 +39,8 @@ class Part:
     weight: float = 1.0
     floor: float = 1.0
     ceiling: float = 10.0
-    aggregate: Callable[[Sequence[Judgment]], float] | None = None
+    aggregate: Aggregate | None = None
+    resamples: int = RESAMPLES
 
     @property
     def span(self) -> float:
@@ -88,10 +92,49 @@ class Objective:
         return {part.name: part.estimate(group) for part, group in zip(self.parts, groups, strict=True)}
 
     def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
-        """How much better one candidate is than another, with the 95% interval of a paired bootstrap."""
+        """How much better one candidate is than another, with the 95% interval of a paired bootstrap.
+
+        It is the difference of what `estimate` says of both, on the questions that both have a verdict of.
+        """
         scales = [1.0] if len(self.parts) == 1 else self._scales
-        pairs = zip(self._groups(first), self._groups(second), strict=True)
-        return weighted_interval([(scale, a, b) for scale, (a, b) in zip(scales, pairs, strict=True)])
+        groups = zip(self.parts, scales, self._groups(first), self._groups(second), strict=True)
+        return weighted_interval(
+            [Stratum(scale, a, b, part.aggregate) for part, scale, a, b in groups],
+            resamples=min(part.resamples for part in self.parts),
+        )
+
+    def shortfall(self, judgments: Iterable[Judgment], min_coverage: float) -> str:
+        """Why a score would say too little, or an empty string: the first part that falls short.
+
+        Each part has to have its share of ratings, since one that is always rated would hide another that is
+        not. A part of which nothing was asked does not count.
+
+        Args:
+            judgments: All judgments of a candidate, with a rating or without.
+            min_coverage: The share of each part's that must have one, in [0, 1].
+        """
+        groups = self._groups(judgments)
+        if not any(groups):
+            return shortfall((), min_coverage)
+        for part, group in zip(self.parts, groups, strict=True):
+            short = shortfall(group, min_coverage) if group else ""
+            if short:
+                return f"{part.name}: {short}" if len(self.parts) > 1 else short
+        return ""
+
+    def halve(self, questions: Sequence[Question], seed: int) -> Halves:
+        """Divide held-out questions, each part's evenly, to choose the winner on and to report it on.
+
+        Args:
+            questions: The held-out questions, in order.
+            seed: Of the draw.
+        """
+        halves = [halve([q for q in questions if q.question_id in p.questions], seed) for p in self.parts]
+        chosen = {question.question_id for first, _ in halves for question in first}
+        return (
+            tuple(question for question in questions if question.question_id in chosen),
+            tuple(question for question in questions if question.question_id not in chosen),
+        )
 
     def contributions(
         self, judgments: Iterable[Judgment], questions: Sequence[Question]

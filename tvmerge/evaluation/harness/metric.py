@@ -9,12 +9,13 @@ from typing import Any
 from lm_eval.api.metrics import bleu, chrf, chrfpp, f1_score, matthews_corrcoef, mean, nanmean, ter
 
 from tvmerge.errors import ConfigError
+from tvmerge.evaluation.intervals import RESAMPLES
 
 MEANS = (mean, nanmean)
 """Aggregations that are the mean over documents."""
 
 PERCENTAGES = (bleu, chrf, chrfpp, ter)
-"""Aggregations whose result lies between 0 and 100."""
+"""Aggregations whose result lies between 0 and 100. They compare texts, which takes long."""
 
 CLASSIFICATIONS = (f1_score, matthews_corrcoef)
 """Aggregations of (label, prediction) pairs, which say nothing of a single pair."""
@@ -40,6 +41,13 @@ class Metric:
     def by_document(self) -> bool:
         """Whether a task's value is the mean of its documents' values."""
         return self.aggregation in MEANS
+
+    @property
+    def resamples(self) -> int:
+        """How often documents are resampled for an interval: as often as takes seconds, or a few minutes."""
+        if self.by_document:
+            return RESAMPLES
+        return 200 if self.aggregation in PERCENTAGES else 1_000
 
     @property
     def factor(self) -> float:
