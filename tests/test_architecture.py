@@ -80,7 +80,7 @@ ALLOWED = {
     "plan": LEAVES
     | STAGES
     | {"config", "caches", "exam", "jury", "models", "placing", "groundwork", "report"}
-    | {"prospects", "rehearsal", "outlay"},
+    | {"prospects", "rehearsal", "outlay", "studies"},
     "run": LEAVES
     | STAGES
     | {"config", "caches", "jury", "orchestrator", "trials", "build", "confirmation", "writing", "report"},

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.study import StudyDirection
 
 from tests.search.studies import SPACE, score
 from tvmerge.config import RunConfig, load_config
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.search.storage import read_study
+from tvmerge.search.storage import open_storage, read_study
 from tvmerge.search.study import SearchStudy
 from tvmerge.studies import check_search, open_study, sampler_fingerprint
 
@@ -109,6 +110,36 @@ def test_what_is_wrong_with_a_sampler_is_said_before_anything_is_read(tmp_path: 
         check_search(config(tmp_path, sampler={"n_ei_candidate": 48}), 1)
     with pytest.raises(ConfigError, match="CMA-ES maximises one objective"):
         check_search(config(tmp_path, optuna_sampler="CMA-ES"), 2)
+
+
+def test_a_warm_start_from_a_url_needs_the_name_of_a_study(tmp_path: Path) -> None:
+    for reference in ("postgresql://u:geheim@h/db", "postgresql://u:ge#heim@h/db"):
+        with pytest.raises(ConfigError, match=r"names a storage and no study in it; add #NAME") as caught:
+            check_search(config(tmp_path, warm_start=reference), 1)
+        assert "heim" not in str(caught.value)
+    check_search(config(tmp_path, warm_start="postgresql://u:geheim@h/db#old"), 1)
+
+
+def test_a_study_to_begin_with_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(
+        StudyError, match=r"no study database at .*old.*give its --study-name and its --run-dir"
+    ):
+        opened(config(tmp_path, fork="new"))
+    with pytest.raises(StudyError, match=r"no study database at .*; write --warm-start FILE-OR-URL#NAME"):
+        opened(config(tmp_path, warm_start="x"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_whose_making_was_interrupted_is_made_to_its_end(tmp_path: Path) -> None:
+    finish(config(tmp_path))
+    fork = config(tmp_path, fork="new")
+    open_storage(fork.storage_url).create_new_study([StudyDirection.MAXIMIZE], "new")
+    study, said = opened(fork)
+    assert said == ["study 'new' begins with 6 trials of study 'old'"]
+    assert (study.asked, read_study(fork.storage_url, "new").attrs["tvmerge:origin"][0]["study"]) == (
+        0,
+        "old",
+    )
 
 
 def test_a_fork_needs_another_name_and_a_parent(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from tvmerge.trace import Trace
 from tvmerge.trials import Trials
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tvmerge.caches import Caches
     from tvmerge.protocols import Pool
     from tvmerge.search.study import SearchStudy
@@ -57,13 +59,16 @@ class Run(Groundwork):
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
 
 
-def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
+def build_run(
+    config: RunConfig, caches: Caches, note: Note, still_held: Callable[[], None] = lambda: None
+) -> Run:
     """Wire a run.
 
     Args:
         config: Its settings.
         caches: Where dear results are kept; closed by whoever opened them.
         note: Tells the user something in passing.
+        still_held: Raises `StudyError` where the study is not this run's any more.
 
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
@@ -73,7 +78,7 @@ def build_run(config: RunConfig, caches: Caches, note: Note) -> Run:
     models = ground.models
     for remark in models.remarks():
         note(remark)
-    study = _open_study(ground, note)
+    study = _open_study(ground, note, still_held)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     trace = Trace()
     found = loads(config, models, ground.placement, judges=judge_memory(jury.specs))
@@ -119,7 +124,7 @@ def _with_tasks(pool: CachedPool, ground: Groundwork) -> Pool:
     return HarnessPool(pool, ground.jury.tasks, Prompts(ground.chat.tokenizer, context))
 
 
-def _open_study(ground: Groundwork, note: Note) -> SearchStudy:
+def _open_study(ground: Groundwork, note: Note, still_held: Callable[[], None]) -> SearchStudy:
     return open_study(
         ground.config,
         ground.space,
@@ -128,4 +133,5 @@ def _open_study(ground: Groundwork, note: Note) -> SearchStudy:
         given=ground.fixed,
         objectives=ground.objectives,
         note=note,
+        still_held=still_held,
     )

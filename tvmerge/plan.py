@@ -24,6 +24,7 @@ from tvmerge.prospects import Candidates, Prospects, prospects
 from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.rehearsal import Demand, Rehearsal, turns_of
 from tvmerge.report.plan import Comparison, Extent, RunPlan
+from tvmerge.studies import find_study
 from tvmerge.urls import hide_passwords
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
         jury = examiners(config, caches, note, tally=tally)
         try:
             ground = await asyncio.to_thread(lay_groundwork, config, jury, partial(_open, config, caches))
-            stored, trials = await asyncio.to_thread(_known, ground, caches)
+            stored, trials = await asyncio.to_thread(_known, ground, caches, note)
             return await _plan(ground, trials, tally, stored)
         finally:
             await jury.judge.close()
@@ -62,11 +63,13 @@ def _open(config: RunConfig, caches: Caches) -> Merge:
         )
 
 
-def _known(ground: Groundwork, caches: Caches) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
+def _known(
+    ground: Groundwork, caches: Caches, note: Note
+) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
     """The stored answers of these models, None where the models are not known yet, and the study's trials.
 
     Raises:
-        UserError: The study cannot be continued with these settings, or the model's folder be replaced.
+        UserError: The study cannot begin or go on with these settings, or the model's folder be replaced.
     """
     config, models = ground.config, ground.models
     try:
@@ -74,28 +77,32 @@ def _known(ground: Groundwork, caches: Caches) -> tuple[StoredAnswers | None, tu
         fingerprint = None if measured else ground.fingerprint
     except UnknownDigestError:
         fingerprint = None
-    trials = _trials(ground, fingerprint)
+    trials = _trials(ground, fingerprint, note)
     if fingerprint is None:
         return None, trials
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     return StoredAnswers(caches.answers, ground.answer_identity), trials
 
 
-def _trials(ground: Groundwork, fingerprint: Mapping[str, object] | None) -> tuple[Trial, ...]:
+def _trials(
+    ground: Groundwork, fingerprint: Mapping[str, object] | None, note: Note
+) -> tuple[Trial, ...]:
     """The trials of the study, if it is there.
 
     Raises:
-        StudyError: It cannot be read, or not be continued with these settings.
+        UserError: It cannot be read, or not begin or go on with these settings.
     """
-    from tvmerge.search.storage import compare, has_study, read_study
+    from tvmerge.search.storage import compare
     from tvmerge.search.study import as_trial
 
-    url, name = ground.config.storage_url, ground.config.study
-    if not has_study(url, name):
+    study = find_study(
+        ground.config, ground.space, given=ground.fixed, objectives=ground.objectives, note=note
+    ).stored
+    if study is None:
         return ()
-    study = read_study(url, name)
     # What is not known of the models is taken to be as it was.
-    compare(name, study.fingerprint, fingerprint or {**study.fingerprint, **ground.settings_fingerprint})
+    known = fingerprint or {**study.fingerprint, **ground.settings_fingerprint}
+    compare(study.name, study.fingerprint, known)
     return tuple(as_trial(row, ground.space) for row in study.rows)
 
 

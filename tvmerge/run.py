@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, aclosing, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +41,8 @@ async def optimize(config: RunConfig) -> RunResult:
         UserError: Bad input or a bad environment.
         ProviderError, BudgetError: The judge cannot go on; everything done is saved.
     """
-    with _held(config), closing(Caches()) as caches, Progress() as progress:
-        run = await in_thread(build_run, config, caches, progress.note)
+    with _held(config) as still_held, closing(Caches()) as caches, Progress() as progress:
+        run = await in_thread(build_run, config, caches, progress.note, still_held)
         try:
             await _answer_baseline(run)
             started = time.perf_counter()
@@ -60,15 +60,18 @@ async def optimize(config: RunConfig) -> RunResult:
 
 
 @contextmanager
-def _held(config: RunConfig) -> Iterator[None]:
+def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
     """Hold the run folder and the study; refuse a folder that holds another study's evidence.
+
+    Yields:
+        A check that the study is still held; see `leased`.
 
     Raises:
         StudyError: Another process holds one of them, or the folder belongs to another study.
     """
     with ExitStack() as held:
         held.enter_context(locked(config.run_folder))
-        held.enter_context(leased(config.storage_url, config.study))
+        still_held = held.enter_context(leased(config.storage_url, config.study))
         mark = config.run_folder / ".study"
         study = f"{config.study}\n"
         if mark.exists() and mark.read_text(encoding="utf-8") != study:
@@ -77,7 +80,7 @@ def _held(config: RunConfig) -> Iterator[None]:
                 f"{config.run_folder} holds the study '{owner}'; choose another --run-dir for this one"
             )
         write_text(mark, study)
-        yield
+        yield still_held
 
 
 async def _answer_baseline(run: Run) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.search.predecessors import Heritage, Predecessor, choose, heritage, warm_start
 from tvmerge.search.sampler_settings import read_settings
-from tvmerge.search.samplers import check_objectives, make_sampler
+from tvmerge.search.samplers import SamplerFactory, check_objectives, make_sampler
 from tvmerge.search.space import Space
-from tvmerge.search.storage import N_TRIALS, ORIGIN, enter_study, open_storage, translated
+from tvmerge.search.storage import (
+    N_TRIALS,
+    ORIGIN,
+    StoredStudy,
+    enter_study,
+    has_study,
+    open_storage,
+    read_study,
+    translated,
+)
 from tvmerge.search.study import SearchStudy, distributions
 from tvmerge.urls import hide_passwords
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
     from tvmerge.config import RunConfig
 
 
@@ -41,10 +48,69 @@ def check_search(config: RunConfig, objectives: int) -> None:
     """Refuse what is known to be wrong before anything is read.
 
     Raises:
-        ConfigError: The sampler or its table is not usable.
+        ConfigError: The sampler, its table or what a warm start names is not usable.
     """
     read_settings(config.optuna_sampler, config.sampler)
     check_objectives(config.optuna_sampler, objectives)
+    _predecessors(config)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """A run's study before it is opened.
+
+    Attributes:
+        sampler: Makes the sampler of each trial.
+        stored: The study as it lies in its storage; None where it is new.
+        origin: The trials of other studies that it begins with, in the rows of `ORIGIN`.
+    """
+
+    sampler: SamplerFactory
+    stored: StoredStudy | None
+    origin: Sequence[Mapping[str, Any]]
+
+
+def find_study(
+    config: RunConfig,
+    space: Space,
+    *,
+    given: Sequence[Recipe],
+    objectives: int,
+    note: Callable[[str], None],
+) -> FoundStudy:
+    """Look for the study of a run, and whether it can go on or begin; writes nothing.
+
+    Args:
+        config: The run's settings.
+        space: The weights searched.
+        given: Recipes to try first.
+        objectives: How many scores a trial has.
+        note: Tells the user something in passing.
+
+    Raises:
+        UserError: The sampler cannot search this space, the study has more trials than are wanted or is no
+            fork of the one named, or a study to begin with cannot be taken from.
+    """
+    settings = read_settings(config.optuna_sampler, config.sampler)
+    sampler = make_sampler(
+        config.optuna_sampler, distributions(space), config.optuna_seed, settings, objectives=objectives
+    )
+    if not has_study(config.storage_url, config.study):
+        origin = [_origin(config, of, space, given, note) for of in _predecessors(config)]
+        return FoundStudy(sampler, None, origin)
+    stored = read_study(config.storage_url, config.study)
+    found = FoundStudy(sampler, stored, stored.attrs.get(ORIGIN, []))
+    forked = [row["study"] for row in found.origin if row["kind"] == "fork"]
+    if config.fork is not None and forked != [config.parent_study]:
+        raise StudyError(
+            f"study '{config.fork}' exists and is no fork of '{config.parent_study}'; choose another name"
+        )
+    if config.n_trials < len(stored.rows):
+        raise StudyError(
+            f"study '{config.study}' has {len(stored.rows)} trials; --n-trials {config.n_trials} is less, it "
+            "can only be raised"
+        )
+    return found
 
 
 def open_study(
@@ -56,6 +122,7 @@ def open_study(
     given: Sequence[Recipe],
     objectives: int,
     note: Callable[[str], None],
+    still_held: Callable[[], None] = lambda: None,
 ) -> SearchStudy:
     """The study of a run, new or as an earlier run left it.
 
@@ -67,6 +134,7 @@ def open_study(
         given: Recipes to try first.
         objectives: How many scores a trial has.
         note: Tells the user something in passing.
+        still_held: Raises `StudyError` where the study is not this run's any more.
 
     Raises:
         UserError: The study cannot be opened, or not be continued with these settings.
@@ -74,34 +142,22 @@ def open_study(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    settings = read_settings(config.optuna_sampler, config.sampler)
-    sampler = make_sampler(
-        config.optuna_sampler, distributions(space), config.optuna_seed, settings, objectives=objectives
-    )
+    found = find_study(config, space, given=given, objectives=objectives, note=note)
     storage = open_storage(config.storage_url)
     study_id = enter_study(
-        storage,
-        config.study,
-        fingerprint,
-        run,
-        objectives=objectives,
-        origin=lambda: [_origin(config, of, space, given, note) for of in _predecessors(config)],
+        storage, config.study, fingerprint, run, objectives=objectives, origin=found.origin
     )
-    begins = _heritage(config, storage, study_id, space, given)
+    begins = _heritage(config, found, space, given)
     study = SearchStudy(
         storage,
         study_id,
         space,
-        sampler,
+        found.sampler,
         fixed=begins.fixed,
         inherited=begins.inherited,
         window=config.trials_in_flight,
+        still_held=still_held,
     )
-    if config.n_trials < study.asked:
-        raise StudyError(
-            f"study '{config.study}' has {study.asked} trials; --n-trials {config.n_trials} is less, it can "
-            "only be raised"
-        )
     with translated(storage):
         storage.set_study_user_attr(study_id, N_TRIALS, config.n_trials)
     return study
@@ -132,25 +188,16 @@ def _origin(
     }
 
 
-def _heritage(
-    config: RunConfig, storage: BaseStorage, study_id: int, space: Space, given: Sequence[Recipe]
-) -> Heritage:
+def _heritage(config: RunConfig, found: FoundStudy, space: Space, given: Sequence[Recipe]) -> Heritage:
     """What the study begins with; read from its predecessors while there is something left to begin with.
 
     Raises:
-        StudyError: The study is no fork of the one named, or a predecessor cannot be read.
+        StudyError: A predecessor cannot be read.
     """
-    with translated(storage):
-        origin = storage.get_study_user_attrs(study_id).get(ORIGIN, [])
-        asked = len(storage.get_all_trials(study_id, deepcopy=False))
-    forked = [row["study"] for row in origin if row["kind"] == "fork"]
-    if config.fork is not None and forked != [config.parent_study]:
-        raise StudyError(
-            f"study '{config.fork}' exists and is no fork of '{config.parent_study}'; choose another name"
-        )
-    if asked >= len(given) + sum(len(row["trials"]) for row in origin):
+    asked = 0 if found.stored is None else len(found.stored.rows)
+    if asked >= len(given) + sum(len(row["trials"]) for row in found.origin):
         return Heritage()
-    taken = [(_stored_predecessor(config, row), row["trials"]) for row in origin]
+    taken = [(_stored_predecessor(config, row), row["trials"]) for row in found.origin]
     return heritage(taken, space, given)
 
 

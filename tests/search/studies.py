@@ -71,9 +71,19 @@ def open_study(
     fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
     inherited: Mapping[int, Recipe] = MappingProxyType({}),
     name: str = "s",
+    still_held: Callable[[], None] = lambda: None,
 ) -> SearchStudy:
     url = sqlite_url(folder / "deep" / "study.db")
-    return open_at(url, kind, window, seed=seed, fixed=fixed, inherited=inherited, name=name)
+    return open_at(
+        url,
+        kind,
+        window,
+        seed=seed,
+        fixed=fixed,
+        inherited=inherited,
+        name=name,
+        still_held=still_held,
+    )
 
 
 def open_at(
@@ -85,12 +95,22 @@ def open_at(
     fixed: Sequence[Recipe] = (SPACE.uniform(0), SPACE.uniform(1)),
     inherited: Mapping[int, Recipe] = MappingProxyType({}),
     name: str = "s",
+    still_held: Callable[[], None] = lambda: None,
 ) -> SearchStudy:
     of = KINDS[kind]
     storage = open_storage(url)
     study_id = enter_study(storage, name, {"seed": seed}, {"mode": "layer"}, objectives=of.objectives)
     make = make_sampler(of.name, distributions(SPACE), seed, of.settings, objectives=of.objectives)
-    return SearchStudy(storage, study_id, SPACE, make, fixed=fixed, inherited=inherited, window=window)
+    return SearchStudy(
+        storage,
+        study_id,
+        SPACE,
+        make,
+        fixed=fixed,
+        inherited=inherited,
+        window=window,
+        still_held=still_held,
+    )
 
 
 def run(

@@ -15,6 +15,7 @@ from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from tvmerge.errors import StudyError
 from tvmerge.search import journal as journals
 from tvmerge.search.journal import Ending, open_journal
 from tvmerge.search.storage import enter_study, open_storage
@@ -103,6 +104,21 @@ def test_bulk_and_plain_write_and_read_the_same_rows(
     for row in written:
         assert row.datetime_start is not None
         assert abs(row.datetime_start - datetime.now()) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("schemas", [journals.SCHEMAS, frozenset()], ids=["bulk", "plain"])
+def test_no_trial_is_written_or_told_twice(
+    storage: RDBStorage, schemas: frozenset[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SCHEMAS", schemas)
+    study_id = write(storage, [Ending("COMPLETE", (6.5,))])
+    journal = open_journal(storage, study_id)
+    with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
+        journal.add(trial(0))
+    with pytest.raises(StudyError, match="another run writes to this study: trial 0 was told already"):
+        journal.tell(0, Ending("COMPLETE", (9.5,), {"late": True}))
+    (row,) = journal.read()
+    assert (row.value, "late" in row.user_attrs) == (6.5, False)
 
 
 def test_a_stopped_trial_shows_its_estimate_to_tools_of_optuna(storage: RDBStorage) -> None:

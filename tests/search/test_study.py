@@ -13,6 +13,7 @@ from tvmerge.search.samplers import make_sampler
 from tvmerge.search.space import Space, uniform_weight
 from tvmerge.search.storage import enter_study, open_storage, read_study
 from tvmerge.search.study import SearchStudy, distributions
+from tvmerge.trials import best_of
 
 
 def test_another_writer_of_the_same_study_is_noticed(tmp_path: Path) -> None:
@@ -20,6 +21,34 @@ def test_another_writer_of_the_same_study_is_noticed(tmp_path: Path) -> None:
     one.ask()
     with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
         other.ask()
+
+
+def test_another_run_that_told_a_trial_is_noticed(tmp_path: Path) -> None:
+    open_study(tmp_path).ask()
+    one, other = open_study(tmp_path), open_study(tmp_path)
+    one.tell(0, 5.0, {})
+    with pytest.raises(StudyError, match="another run writes to this study: trial 0 was told already"):
+        other.tell(0, 9.0, {"late": True})
+    (row,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").rows
+    assert (row.values, "late" in row.user_attrs) == ([5.0], False)
+
+
+def test_a_run_that_lost_its_study_writes_nothing_more(tmp_path: Path) -> None:
+    taken_over: list[str] = []
+
+    def still_held() -> None:
+        if taken_over:
+            raise StudyError("lost")
+
+    study = open_study(tmp_path, window=2, still_held=still_held)
+    study.ask()
+    taken_over.append("s")
+    with pytest.raises(StudyError, match="lost"):
+        study.ask()
+    with pytest.raises(StudyError, match="lost"):
+        study.tell(0, 5.0, {})
+    (row,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").rows
+    assert row.state.name == "RUNNING"
 
 
 def test_the_table_in_the_database_is_the_table_in_memory(tmp_path: Path) -> None:
@@ -45,7 +74,7 @@ def test_a_trial_that_was_stopped_is_no_best_but_known_to_the_sampler(tmp_path: 
     study.tell(0, 4.0, {})
     study.ask()
     study.tell(1, 5.5, {"questions": 16}, state="PRUNED")
-    best = study.best()
+    best = best_of(study.trials)
     assert best is not None
     assert best.number == 0
     assert [(t.state, t.value, t.scored) for t in study.trials] == [
@@ -82,9 +111,7 @@ def test_a_study_of_several_objectives_has_a_front(tmp_path: Path) -> None:
         study.ask()
         study.tell(number, pair, {})
     assert [trial.number for trial in study.front()] == [0, 1, 3, 5]
-    best = study.best()
-    assert best is not None
-    assert (best.number, best.value, best.values) == (3, 9, (9, 2))
+    assert study.trials[3].values == (9, 2)
     assert opened().front() == study.front()
     study.ask()
     with pytest.raises(StudyError, match="trial 6 has 1 scores for 2 objectives"):
@@ -95,10 +122,10 @@ def test_a_failed_trial_is_never_the_best(tmp_path: Path) -> None:
     study = open_study(tmp_path, "TPE", 1)
     study.ask()
     study.tell(0, None, {"coverage": 0.2})
-    assert study.best() is None
+    assert best_of(study.trials) is None
     study.ask()
     study.tell(1, -3.0, {})
-    best = study.best()
+    best = best_of(study.trials)
     assert best is not None
     assert best.number == 1
 
@@ -120,7 +147,7 @@ def test_a_study_made_elsewhere_is_not_taken_over(tmp_path: Path) -> None:
     other.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(StudyError, match="was not made by tvmerge"):
         enter_study(storage, "theirs", {}, {})
-    with pytest.raises(StudyError, match="it holds: theirs"):
+    with pytest.raises(StudyError, match=r"no study 'ours' in .* \(it holds: theirs\); give --storage URL"):
         read_study(url, "ours")
 
 
@@ -128,7 +155,9 @@ def test_a_storage_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> No
     (tmp_path / "study.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(StudyError, match="not a database"):
         open_storage(f"sqlite:///{tmp_path / 'study.db'}")
-    with pytest.raises(StudyError, match="there is no study database"):
+    with pytest.raises(
+        StudyError, match=r"no study database at .*none.db; give --storage URL and --study-name"
+    ):
         read_study(f"sqlite:///{tmp_path / 'none.db'}", "s")
 
 

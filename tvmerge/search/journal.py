@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tvmerge.errors import StudyError
+
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
@@ -44,10 +46,18 @@ class Journal(Protocol):
         """All trials, in order of number."""
 
     def add(self, row: FrozenTrial) -> None:
-        """Write a running trial, its weights and attributes included."""
+        """Write a running trial, its weights and attributes included.
+
+        Raises:
+            StudyError: There is a trial of that number.
+        """
 
     def tell(self, number: int, ending: Ending) -> None:
-        """Write how a running trial ended."""
+        """Write how a running trial ended.
+
+        Raises:
+            StudyError: It does not run any more.
+        """
 
 
 def open_journal(storage: BaseStorage, study_id: int) -> Journal:
@@ -72,12 +82,19 @@ class _PlainJournal:
         return sorted(self._storage.get_all_trials(self._study_id), key=lambda row: row.number)
 
     def add(self, row: FrozenTrial) -> None:
-        self._storage.create_new_trial(self._study_id, template_trial=row)
+        try:
+            self._storage.get_trial_id_from_study_id_trial_number(self._study_id, row.number)
+        except KeyError:
+            self._storage.create_new_trial(self._study_id, template_trial=row)
+        else:
+            raise StudyError(f"another run writes to this study: trial {row.number} is there already")
 
     def tell(self, number: int, ending: Ending) -> None:
         from optuna.trial import TrialState
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            raise StudyError(f"another run writes to this study: trial {number} was told already")
         for key, item in ending.attrs.items():
             self._storage.set_trial_user_attr(trial_id, key, item)
         if ending.step is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,14 +30,23 @@ _TAKE = {
 }
 """Takes the lock for as long as the connection lives, or says at once that another has it."""
 
+_PG_LOCKS = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+    "WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() "
+    "AND (classid::bigint << 32 | objid::bigint) = :number"
+)
+
 _HELD = {
-    "postgresql": (
-        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
-        "WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() "
-        "AND (classid::bigint << 32 | objid::bigint) = :number"
-    ),
+    "postgresql": _PG_LOCKS,
     "mysql": "SELECT IS_USED_LOCK(:name) IS NOT NULL",
 }
+"""Whether anybody has the lock."""
+
+_HELD_HERE = {
+    "postgresql": f"{_PG_LOCKS} AND pid = pg_backend_pid()",
+    "mysql": "SELECT COALESCE(IS_USED_LOCK(:name) = CONNECTION_ID(), FALSE)",
+}
+"""Whether the connection that asks has the lock."""
 
 _KEEP_ALIVE = {
     # A machine that lost its power says no good-bye: the server finds out by asking, within a minute.
@@ -53,16 +62,21 @@ _KEEP_ALIVE = {
 
 
 @contextmanager
-def leased(storage: str, study: str) -> Iterator[None]:
+def leased(storage: str, study: str) -> Iterator[Callable[[], None]]:
     """Hold a study, or the whole file of an SQLite storage, for this process.
+
+    Yields:
+        A check that it is still held, for one thread at a time: a server drops its locks when it restarts or
+        takes the connection for dead. It raises `StudyError` where the hold is lost. The lock on a file lasts
+        as long as the process.
 
     Raises:
         StudyError: Another process holds it, or the storage cannot be reached.
     """
     file = sqlite_file(storage)
     if file is not None:
-        with locked(file.parent, _lock_name(file)):
-            yield
+        with locked(*_lock_of(file)):
+            yield lambda: None
         return
     with translated(storage):
         connection = _connect(read_url(storage))
@@ -74,7 +88,7 @@ def leased(storage: str, study: str) -> Iterator[None]:
                 f"another tvmerge works on study '{study}' in {hide_passwords(storage)}; wait for it, "
                 "or choose another --study-name"
             )
-        yield
+        yield lambda: _check_held(connection, storage, study)
     finally:
         with contextlib.suppress(Exception):  # the server frees the lock of a broken connection by itself
             connection.close()
@@ -88,13 +102,29 @@ def is_leased(storage: str, study: str) -> bool:
     """
     file = sqlite_file(storage)
     if file is not None:
-        return is_locked(file.parent, _lock_name(file))
+        return is_locked(*_lock_of(file))
     with translated(storage), _connect(read_url(storage)) as connection:
         return _ask(connection, _HELD, study)
 
 
-def _lock_name(file: Path) -> str:
-    return f".{file.name}.lock"
+def _check_held(connection: Connection, storage: str, study: str) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        held = _ask(connection, _HELD_HERE, study)
+    except SQLAlchemyError:
+        held = False
+    if not held:
+        raise StudyError(
+            f"the hold on study '{study}' in {hide_passwords(storage)} was lost (the server restarted, or "
+            "was not reached for too long); what was told is kept: give the same command again"
+        )
+
+
+def _lock_of(file: Path) -> tuple[Path, str]:
+    """Folder and name of the lock: those of the file itself, by whatever links it is reached."""
+    real = file.resolve()
+    return real.parent, f".{real.name}.lock"
 
 
 def _connect(url: URL) -> Connection:

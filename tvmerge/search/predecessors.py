@@ -11,17 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tvmerge.errors import StudyError
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
+from tvmerge.search.ranking import best_first
 from tvmerge.search.space import Space
 from tvmerge.search.storage import StoredStudy, read_study
 from tvmerge.search.view import FIXED
-from tvmerge.urls import sqlite_url
+from tvmerge.urls import hide_passwords, sqlite_url
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Kind = Literal["fork", "warm-start"]
+
+_REMEDIES: Mapping[Kind, str] = {
+    "fork": "--fork goes on from the study of the same command without it: give its --study-name and its "
+    "--run-dir or --storage",
+    "warm-start": "write --warm-start FILE-OR-URL#NAME",
+}
+"""How to name a study that was not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,14 @@ class Heritage:
 
 
 def warm_start(reference: str, storage: str, most: int) -> Predecessor:
-    """The study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`."""
+    """The study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`.
+
+    Raises:
+        ConfigError: It is a URL without a name.
+    """
+    shown = hide_passwords(reference)
+    if "://" in shown and "#" not in shown:  # one within a password begins no name
+        raise ConfigError(f"--warm-start {shown} names a storage and no study in it; add #NAME")
     place, sign, name = reference.rpartition("#")
     if not sign or not ("://" in place or Path(place).is_file()):
         return Predecessor("warm-start", storage, reference, most)
@@ -79,7 +94,7 @@ def choose(
     Raises:
         StudyError: There is no such study, it has other weights, or nothing that could be taken.
     """
-    source = read_study(predecessor.storage, predecessor.study)
+    source = read_study(predecessor.storage, predecessor.study, remedy=_REMEDIES[predecessor.kind])
     told = [row for row in source.rows if row.state.is_finished()]
     if told:
         _check_names(source, told[0], space)
@@ -134,13 +149,9 @@ def _check_names(source: StoredStudy, row: FrozenTrial, space: Space) -> None:
 
 
 def _best_first(rows: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
-    """The scored trials of the highest (sum of) scores, those with the same weights once."""
-    scored = sorted(
-        (row for row in rows if row.state.name == "COMPLETE"),
-        key=lambda row: (-sum(row.values), row.number),
-    )
+    """The best of the scored trials, those with the same weights once."""
     distinct: dict[tuple[Any, ...], FrozenTrial] = {}
-    for row in scored:
+    for row in best_first(rows):
         distinct.setdefault(tuple(row.params.items()), row)
     return list(distinct.values())[:most]
 

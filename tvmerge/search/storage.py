@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.search.address import read_url, sqlite_file
 from tvmerge.search.journal import open_journal
+from tvmerge.search.ranking import best_first
 from tvmerge.urls import hide_passwords
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ SCHEMA = "tvmerge:schema"
 
 VERSION = 1
 """The version written; a study of another one is refused."""
+
+_TABLES = frozenset({"studies", "version_info", "alembic_version"})
+"""Tables of a storage that Optuna has set up."""
 
 _PATIENCE = 60.0
 """Seconds to wait for an SQLite file that another program writes to."""
@@ -65,10 +69,10 @@ class StoredStudy:
             StudyError: There is no such trial.
         """
         if trial == "best":
-            scored = [row for row in self.rows if row.state.name == "COMPLETE"]
+            scored = best_first(self.rows)
             if not scored:
                 raise StudyError(f"study '{self.name}' has no scored trial yet")
-            row = max(scored, key=lambda row: (sum(row.values), -row.number))
+            row = scored[0]
         elif trial.isdecimal() and int(trial) < len(self.rows):
             row = self.rows[int(trial)]
         else:
@@ -79,7 +83,9 @@ class StoredStudy:
 
 
 def open_storage(url: str) -> BaseStorage:
-    """Open a storage; for SQLite its folder is made and readers are not blocked by the writer.
+    """Open a storage to write to, and make its tables if they are not there.
+
+    For SQLite its folder is made, and readers are not blocked by the writer.
 
     Raises:
         StudyError: The storage cannot be opened.
@@ -100,6 +106,20 @@ def open_storage(url: str) -> BaseStorage:
         return storage
 
 
+def _look_into(url: str) -> BaseStorage | None:
+    """A storage to read from, as it is; None where there is none, or a database without studies."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy import NullPool, create_engine, inspect
+
+    file, address = sqlite_file(url), read_url(url).render_as_string(hide_password=False)
+    if file is not None and not file.is_file():
+        return None
+    tables = inspect(create_engine(address, poolclass=NullPool)).get_table_names()
+    if not _TABLES.issubset(tables):  # Optuna would write its version into them
+        return None
+    return RDBStorage(address, engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)
+
+
 def enter_study(
     storage: BaseStorage,
     name: str,
@@ -107,7 +127,7 @@ def enter_study(
     run: Mapping[str, object],
     *,
     objectives: int = 1,
-    origin: Callable[[], Sequence[Mapping[str, object]]] = tuple,
+    origin: Sequence[Mapping[str, object]] = (),
 ) -> int:
     """The id of the study called `name`, made if it does not exist.
 
@@ -117,7 +137,7 @@ def enter_study(
         fingerprint: What its scores and its sequence of candidates depend on.
         run: What is needed to make any trial's model again.
         objectives: How many scores a trial has; each is maximised.
-        origin: Finds what a new study begins with, to be recorded under `ORIGIN`.
+        origin: What a new study begins with, to be recorded under `ORIGIN`.
 
     Raises:
         StudyError: The study exists with another fingerprint (says what changed), is no study of
@@ -128,16 +148,15 @@ def enter_study(
     with translated(storage):
         known = {study.study_name: study for study in storage.get_all_studies()}
         if name not in known:
-            described = _description(fingerprint, run, origin())
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE] * objectives, name)
-            _describe(storage, study_id, described)
+            _describe(storage, study_id, _description(fingerprint, run, origin))
             return study_id
         study_id = storage.get_study_id_from_name(name)
         attrs = storage.get_study_user_attrs(study_id)
         stored = attrs.get(FINGERPRINT)
         if stored is None and not storage.get_all_trials(study_id):
             # Killed between making the study and describing it; nothing depends on it yet.
-            _describe(storage, study_id, _description(fingerprint, run, origin()))
+            _describe(storage, study_id, _description(fingerprint, run, origin))
             return study_id
     if stored is None:
         raise StudyError(f"study '{name}' was not made by tvmerge; choose another --study-name")
@@ -168,34 +187,45 @@ def _check_version(name: str, attrs: Mapping[str, Any]) -> None:
 
 
 def has_study(url: str, name: str) -> bool:
-    """Whether a storage is there and holds a study of that name; makes neither.
+    """Whether a storage is there and holds a study of that name; writes nothing.
+
+    A study of which nothing is known yet, since a kill came between making and describing it, does not count.
 
     Raises:
         StudyError: The storage cannot be read.
     """
-    file = sqlite_file(url)
-    if file is not None and not file.is_file():
-        return False
-    storage = open_storage(url)
     with translated(url):
-        return any(study.study_name == name for study in storage.get_all_studies())
+        storage = _look_into(url)
+        if storage is None or name not in {study.study_name for study in storage.get_all_studies()}:
+            return False
+        study_id = storage.get_study_id_from_name(name)
+        return FINGERPRINT in storage.get_study_user_attrs(study_id) or bool(
+            storage.get_all_trials(study_id, deepcopy=False)
+        )
 
 
-def read_study(url: str, name: str) -> StoredStudy:
-    """Read a study without changing it.
+def read_study(
+    url: str, name: str, *, remedy: str = "give --storage URL and --study-name NAME"
+) -> StoredStudy:
+    """Read a study; writes nothing.
+
+    Args:
+        url: Its storage.
+        name: Its name.
+        remedy: What is to be done where it is not there.
 
     Raises:
         StudyError: There is no such storage or study, or it was not made by this version of tvmerge.
     """
     file, shown = sqlite_file(url), hide_passwords(url)
     if file is not None and not file.is_file():
-        raise StudyError(f"there is no study database at {file}")
-    storage = open_storage(url)
+        raise StudyError(f"there is no study database at {file}; {remedy}")
     with translated(url):
-        known = {study.study_name: study for study in storage.get_all_studies()}
-        if name not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            raise StudyError(f"there is no study '{name}' in {shown}; it holds: {listed}")
+        storage = _look_into(url)
+        known = {} if storage is None else {study.study_name: study for study in storage.get_all_studies()}
+        if storage is None or name not in known:
+            holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
+            raise StudyError(hide_passwords(f"there is no study '{name}' in {shown} ({holds}); {remedy}"))
         attrs = known[name].user_attrs
         rows = open_journal(storage, storage.get_study_id_from_name(name)).read()
     if RUN not in attrs:

@@ -11,7 +11,7 @@ depends on the seed and on the scores, never on which score came first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -43,6 +43,7 @@ class SearchStudy:
         inherited: Recipes to try next as if the sampler had drawn them: those of a forked study, by the
             numbers they had in it.
         window: The most trials in flight.
+        still_held: Raises `StudyError` where the study is not this run's any more; asked before each write.
 
     Attributes:
         objectives: How many scores a trial has.
@@ -61,8 +62,10 @@ class SearchStudy:
         fixed: Sequence[Recipe] = (),
         inherited: Mapping[int, Recipe] = MappingProxyType({}),
         window: int = 1,
+        still_held: Callable[[], None] = lambda: None,
     ) -> None:
         self._storage = storage
+        self._still_held = still_held
         self._sampler = sampler
         self._given: list[tuple[Recipe, dict[str, Any]]] = [(recipe, {FIXED: True}) for recipe in fixed]
         self._given += [(recipe, {INHERITED: number}) for number, recipe in inherited.items()]
@@ -109,8 +112,9 @@ class SearchStudy:
         """The next candidate, already written to the storage when this returns.
 
         Raises:
-            StudyError: The storage cannot be written.
+            StudyError: The storage cannot be written, or another run took the study over.
         """
+        self._still_held()
         number = self.asked
         if number < len(self._given):
             row = self._undrawn(number)
@@ -159,7 +163,7 @@ class SearchStudy:
 
         Raises:
             StudyError: It is not this trial's turn, it has not as many scores as the study has objectives,
-                or the storage cannot be written.
+                the storage cannot be written, or another run took the study over.
         """
         if number != self.told:
             raise StudyError(f"trial {number} cannot be told before trial {self.told}")
@@ -168,6 +172,7 @@ class SearchStudy:
             raise StudyError(f"trial {number} has {len(scores)} scores for {self.objectives} objectives")
         step = int(attrs["questions"]) if scores and state == "PRUNED" else None
         ending = Ending(state if scores else "FAIL", scores, attrs, step)
+        self._still_held()
         with translated(self._storage):
             self._journal.tell(number, ending)
         asked = self._trials[number]
@@ -178,11 +183,6 @@ class SearchStudy:
             attrs={**asked.attrs, **attrs},
             values=scores,
         )
-
-    def best(self) -> Trial | None:
-        """The trial with the highest score (of several, the highest sum), the earliest of equals."""
-        scored = [trial for trial in self._trials if trial.scored]
-        return max(scored, key=lambda trial: (sum(trial.values), -trial.number), default=None)
 
     def front(self) -> tuple[Trial, ...]:
         """The scored trials that no other beats, in order of number: the Pareto front."""

@@ -106,8 +106,12 @@ class BulkJournal:
         """
         from sqlalchemy import func, select
 
+        trials, studies = self._table("trials"), self._table("studies")
         with self._engine.begin() as connection:
-            trials = self._table("trials")
+            # Writing to the study's own row first makes writers wait for each other, in every database: what
+            # is counted then is still so when the trial is written.
+            turn = studies.update().where(studies.c.study_id == self._study_id)
+            connection.execute(turn.values(study_name=studies.c.study_name))
             mine = trials.c.study_id == self._study_id
             there = connection.execute(select(func.count()).select_from(trials).where(mine)).scalar_one()
             if there != row.number:
@@ -125,16 +129,22 @@ class BulkJournal:
             self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
 
     def tell(self, number: int, ending: Ending) -> None:
-        """Write how a running trial ended."""
+        """Write how a running trial ended.
+
+        Raises:
+            StudyError: Somebody else told it.
+        """
         trials = self._table("trials")
         with self._engine.begin() as connection:
             mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
+            ended = {"state": ending.state, "datetime_complete": _utc(datetime.now())}
+            running = trials.update().where(mine & (trials.c.state == "RUNNING"))
+            if connection.execute(running.values(ended)).rowcount != 1:
+                raise StudyError(f"another run writes to this study: trial {number} was told already")
             trial_id = connection.execute(trials.select().where(mine)).one().trial_id
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, ending.attrs))
             self._insert(connection, "trial_values", _values(trial_id, ending))
             self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, ending))
-            ended = {"state": ending.state, "datetime_complete": _utc(datetime.now())}
-            connection.execute(trials.update().where(mine).values(ended))
 
     def _params(self, trial_id: int, row: FrozenTrial) -> Iterator[dict[str, Any]]:
         for name, value in row.params.items():
