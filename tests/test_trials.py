@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from optuna.storages import InMemoryStorage
@@ -11,7 +12,7 @@ from optuna.storages import InMemoryStorage
 from tests.tables import Rate, Table
 from tvmerge.evaluation.objective import Objective, Part
 from tvmerge.orchestrator import Evaluator, search
-from tvmerge.records import OVERALL, Evaluation, Question, Recipe, Sampling, Trial
+from tvmerge.records import OVERALL, Evaluation, Outcome, Question, Recipe, Sampling, Trial
 from tvmerge.search.racing import Rules
 from tvmerge.search.samplers import make_sampler
 from tvmerge.search.space import Space
@@ -161,6 +162,42 @@ async def test_several_benchmarks_are_told_as_one_score_or_as_one_each(several: 
     assert outcome.values == ((4.0, 8.5) if several else (pytest.approx(overall),))
     assert outcome.attrs.get(OVERALL) == (pytest.approx(overall) if several else None)
     assert math.fsum(outcome.attrs[SCORES]) / len(IDS) == pytest.approx(overall)
+
+
+async def outcome_of(unrated: int, *, stopped: bool) -> Outcome:
+    """What is told of a candidate of whose answers to the last questions so many are not rated."""
+    objective = Objective((Part("low", frozenset(IDS[:11])), Part("high", frozenset(IDS[11:]))))
+    missing = IDS[len(IDS) - unrated :]
+
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        return None if recipe.weights["a"] < 1 and question.question_id in missing else 5.0
+
+    table, study = Table(rate), make_study([1.0], [0.5])
+    evaluator = Evaluator(table, table, Sampling())
+    trials = Trials(study, evaluator, objective, QUESTIONS, rules=None, min_coverage=0.5)
+    await search(study, 1, trials.evaluate, trials.outcome, lambda trial: None)
+    trial = Trial(1, SPACE.uniform(0.5))
+    return trials.outcome(trial, replace(await trials.evaluate(trial), stopped=stopped))
+
+
+@pytest.mark.parametrize(
+    ("unrated", "why"), [(2, "high: 33% of the judgments"), (3, "high: 0% of the judgments")]
+)
+async def test_a_benchmark_that_is_not_rated_fails_a_trial_however_many_ratings_another_has(
+    unrated: int, why: str
+) -> None:
+    """The first benchmark has 11 questions and all ratings, the second 3."""
+    outcome = await outcome_of(unrated, stopped=False)
+    assert outcome.value is None
+    assert outcome.attrs[FAILURE].startswith(why)
+
+
+@pytest.mark.parametrize(("unrated", "failed"), [(2, False), (3, True)])
+async def test_in_a_race_a_benchmark_needs_some_rating(unrated: int, failed: bool) -> None:
+    """What was asked of it may be a question or two, which are no measure of a share."""
+    outcome = await outcome_of(unrated, stopped=True)
+    assert (outcome.value is None) == failed
+    assert outcome.stopped != failed
 
 
 def test_a_trial_without_any_judgment_fails() -> None:
