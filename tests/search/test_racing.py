@@ -24,14 +24,14 @@ RACE = st.lists(PAIR, min_size=2, max_size=6) | st.lists(PAIR, min_size=14, max_
 
 
 def test_looks_come_a_batch_apart_from_the_minimum_on_and_never_at_the_end() -> None:
-    assert Rules(minimum=20, batch=10).looks(60) == (20, 30, 40, 50)
-    assert Rules(minimum=20, batch=10).looks(61) == (20, 30, 40, 50, 60)
-    assert Rules(minimum=20, batch=10).looks(20) == ()
+    assert Rules(p=0.1, minimum=20, batch=10).looks(60) == (20, 30, 40, 50)
+    assert Rules(p=0.1, minimum=20, batch=10).looks(61) == (20, 30, 40, 50, 60)
+    assert Rules(p=0.1, minimum=20, batch=10).looks(20) == ()
 
 
 @given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 200))
 def test_a_wave_divides_every_look_and_none_comes_too_early(minimum: int, batch: int, questions: int) -> None:
-    looks = Rules(minimum=minimum, batch=batch).looks(questions)
+    looks = Rules(p=0.1, minimum=minimum, batch=batch).looks(questions)
     assert all(look % batch == 0 and minimum <= look < questions for look in looks)
     assert not looks or looks[0] < minimum + batch
 

@@ -42,7 +42,7 @@ class SearchConfig:
         "wilcoxon",
         choices=RACES,
     )
-    racing_p: float = option(float, "Probability of chance below which a candidate counts as worse.", 0.1)
+    racing_p: float = option(float, "Probability of chance below which a candidate counts as worse.", 0.35)
     racing_min_questions: int = option(int, "Questions a candidate answers before the first test.", 20)
     racing_batch: int = option(int, "Questions between two tests.", 10)
     confirm_candidates: int = option(int, "Best candidates that the held-out questions choose among.", 3)

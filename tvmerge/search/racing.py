@@ -33,9 +33,9 @@ class Rules:
         batch: Questions between two looks.
     """
 
-    p: float = 0.1
-    minimum: int = 20
-    batch: int = 10
+    p: float
+    minimum: int
+    batch: int
 
     def looks(self, questions: int) -> tuple[int, ...]:
         """After how many of the questions a race is looked at.
