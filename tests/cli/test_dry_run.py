@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.search.studies import drive, open_at
 from tvmerge.cli.app import run
+from tvmerge.urls import sqlite_url
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +49,41 @@ def test_calls_are_shown_in_a_table(
         ("--output-dir=.", "choose a folder of its own"),
         ("--device=cuda:7", "there is no device 'cuda:7'"),
         ("--optuna-sampler=NSGA", "NSGA"),
+        ("--fork=new", "there is no study database at runs/demo/study.db; --fork goes on from"),
+        ("--warm-start=old", "there is no study database at runs/demo/study.db; write --warm-start"),
+        ("--warm-start=postgresql://u:geheim@h/db", "postgresql://u:***@h/db names a storage and no study"),
     ],
 )
 def test_what_a_run_would_refuse_a_plan_refuses_in_one_line(
     flag: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["demo", "--dry-run", flag]) == 2
+    assert expected in refused(capsys, flag)
+    assert list(tmp_path.iterdir()) == []
+
+
+def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    """The one line in which a plan is refused."""
+    assert run(["demo", "--dry-run", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
-    assert expected in line
-    assert list(tmp_path.iterdir()) == []
+    return line
+
+
+def test_a_plan_is_refused_what_the_study_that_is_there_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = sqlite_url(tmp_path / "runs" / "demo" / "study.db")
+    drive(lambda: open_at(url, name="demo"), 6)
+    capsys.readouterr()  # optuna's own lines
+    assert "study 'demo' has 6 trials; --n-trials 5 is less" in refused(capsys, "--n-trials=5")
+    assert "only a study with the same weights can be continued" in refused(capsys, "--fork=other")
+
+
+def test_a_plan_of_a_sampler_that_cannot_search_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_weight = ("--optuna-sampler=CMA-ES", "--optimize-mode=uniform")
+    assert "CMA-ES needs at least two weights" in refused(capsys, *one_weight)
+    config = tmp_path / "run.toml"
+    config.write_text('optuna_sampler = "CMA-ES"\n[sampler]\nstart = 9.0\n', encoding="utf-8")
+    assert "[sampler] start must lie in the range" in refused(capsys, f"--config={config}")

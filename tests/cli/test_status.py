@@ -79,7 +79,10 @@ def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.
         ([], "give --run-dir, or --storage and --study-name"),
         (["--storage", "sqlite:///no.db"], "give --run-dir, or --storage and --study-name"),
         (["--run-dir", "nowhere"], "nowhere is no run folder"),
-        (["--storage", "sqlite:///no.db", "--study-name", "s"], "there is no study database at no.db"),
+        (
+            ["--storage", "sqlite:///no.db", "--study-name", "s"],
+            "there is no study database at no.db; give --storage URL and --study-name NAME",
+        ),
         (["--storage", "oracle://h/d", "--study-name", "s"], "a study cannot be kept in oracle"),
         (["--storage", "no url", "--study-name", "s"], "'no url' is no database URL"),
     ],

@@ -111,7 +111,7 @@ def test_a_study_of_several_objectives_has_a_front(tmp_path: Path) -> None:
         study.ask()
         study.tell(number, pair, {})
     assert [trial.number for trial in study.front()] == [0, 1, 3, 5]
-    assert study.trials[3].values == (9, 2)
+    assert list(study.trials[3].values) == [9, 2]
     assert opened().front() == study.front()
     study.ask()
     with pytest.raises(StudyError, match="trial 6 has 1 scores for 2 objectives"):
