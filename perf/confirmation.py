@@ -1,0 +1,182 @@
+"""Whether the interval that a run reports holds what it says: the truth, at least nine times out of ten.
+
+    python -m perf.confirmation [--study URL] [--questions 2000] [--seeds 40] [--held-out 120]
+
+A search of the demo (run first, unless --study is the database of one) leaves its three best trials, the two
+baselines and the best uniform weight. All of them answer fresh questions, and the rules rate them: the
+differences over all of these are the truth. Then each seed holds out some of them, as a benchmark's are held
+out, and the confirmation of the product chooses a winner on one half and reports its gains on the other.
+
+Printed: for each rival how often the interval of the gain (95%) holds the true gain of the winner chosen, how
+wide it is on average, and how often it lies above 0. Target: at least 90% of the seeds, for every rival.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from examples.demo.generate import fresh_questions
+from perf.pipeline import make_pool
+from tvmerge.assets import bundled_demo_models
+from tvmerge.cli.app import run
+from tvmerge.confirmation import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
+from tvmerge.evaluation.objective import Objective, Part
+from tvmerge.evaluation.split import split
+from tvmerge.judging.rules import RulesJudge
+from tvmerge.merging.opening import open_merge
+from tvmerge.orchestrator import Evaluator
+from tvmerge.records import Difference, Evaluation, Question, Recipe, Sampling, Trial
+from tvmerge.search.space import Space
+from tvmerge.search.storage import read_study
+from tvmerge.search.study import as_trial
+from tvmerge.trace import Trace
+
+FINALISTS = 3
+QUESTION_SEED = 40_000
+
+Weights = tuple[float, ...]
+"""The weights of a recipe, by which its evaluation is found."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A gain that was reported, and what it is in truth."""
+
+    rival: str
+    reported: Difference
+    truth: float
+
+    @property
+    def covered(self) -> bool:
+        """Whether the interval holds the truth."""
+        return self.reported.low <= self.truth <= self.reported.high
+
+
+class Rated:
+    """Candidates that have answered all questions there are.
+
+    Args:
+        questions: The questions.
+        evaluations: By weights, the answers and ratings.
+    """
+
+    def __init__(self, questions: Sequence[Question], evaluations: Mapping[Weights, Evaluation]) -> None:
+        self.questions = questions
+        self.objective = Objective((Part("fresh", frozenset(q.question_id for q in questions)),))
+        self._evaluations = evaluations
+
+    async def evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
+        """What is there of some of the questions."""
+        asked = {question.question_id for question in questions}
+        whole = self._evaluations[_weights(recipe)]
+        return Evaluation(recipe, tuple(pair for pair in whole.rated if pair[0].question_id in asked))
+
+    async def search(self, recipe: Recipe) -> Evaluation:
+        """Nothing is known of the questions of the search."""
+        return Evaluation(recipe)
+
+    def gain(self, winner: Mapping[str, float], rival: Mapping[str, float]) -> float:
+        """How much better one is than another, over all questions."""
+        one, other = (
+            self.objective.estimate(self._evaluations[tuple(weights.values())].judgments)
+            for weights in (winner, rival)
+        )
+        return one.mean - other.mean
+
+
+def entrants(url: str) -> tuple[Sequence[Trial], Sequence[Entrant]]:
+    """The finalists of a demo study, and their rivals."""
+    rows = read_study(url, "demo").rows
+    space = Space(tuple(rows[0].params), 0.0, 2.0)
+    trials = [as_trial(row, space) for row in rows]
+    return choose_finalists(trials, FINALISTS), choose_rivals(space, trials)
+
+
+async def rated(recipes: Sequence[Recipe], questions: Sequence[Question]) -> Rated:
+    """Have all candidates answer all questions."""
+    target, base, tuned = (str(bundled_demo_models() / role) for role in ("target", "base", "tuned"))
+    pool = make_pool(open_merge(target, base, tuned, "layer"), Trace())
+    evaluator = Evaluator(pool, RulesJudge(), Sampling(max_new_tokens=16, default_temperature=0))
+    found = {_weights(recipe): await evaluator.evaluate(recipe, questions) for recipe in recipes}
+    await pool.close()
+    return Rated(questions, found)
+
+
+async def confirmed(
+    known: Rated, finalists: Sequence[Trial], rivals: Sequence[Entrant], held_out: int, seed: int
+) -> Confirmed:
+    """The confirmation on the questions that a seed holds out."""
+    _, holdout = split(known.questions, held_out / len(known.questions), seed)
+    confirmation = Confirmation(
+        known.evaluate,
+        known.search,
+        known.objective,
+        known.questions,
+        on_scored=lambda entrant, found: None,
+        min_coverage=0.9,
+    )
+    return await confirmation.run(finalists, rivals, holdout, seed)
+
+
+def gains(known: Rated, found: Confirmed) -> list[Gain]:
+    """What a confirmation reports, beside the truth."""
+    best, *others = found.contenders
+    return [
+        Gain(other.key, other.gain, known.gain(best.weights, other.weights))
+        for other in others
+        if other.gain is not None
+    ]
+
+
+def show(found: Sequence[Gain]) -> bool:
+    """Print what the seeds show together; whether the target is met."""
+    covers = []
+    for rival in dict.fromkeys(gain.rival for gain in found):
+        mine = [gain for gain in found if gain.rival == rival]
+        covers.append(sum(gain.covered for gain in mine) / len(mine))
+        width = sum(gain.reported.high - gain.reported.low for gain in mine) / len(mine)
+        above = sum(gain.reported.low > 0 for gain in mine)
+        print(
+            f"{rival}: {covers[-1]:.1%} of {len(mine)} intervals hold the truth (true gain "
+            f"{min(gain.truth for gain in mine):+.2f} to {max(gain.truth for gain in mine):+.2f}); "
+            f"mean width {width:.2f}, {above} above 0"
+        )
+    return min(covers) >= 0.9
+
+
+def main() -> None:
+    """Measure; the exit code is 1 where the target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--study", help="storage URL of a demo study")
+    parser.add_argument("--questions", type=int, default=2000, help="fresh questions, which are the truth")
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--held-out", type=int, default=120)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.study is None:
+            run(["demo", f"--run-dir={folder}"])
+        finalists, rivals = entrants(args.study or f"sqlite:///{Path(folder) / 'study.db'}")
+    questions = list(fresh_questions(args.questions, QUESTION_SEED))
+    known = asyncio.run(rated([*(t.recipe for t in finalists), *(r.recipe for r in rivals)], questions))
+    found = [
+        gain
+        for seed in range(args.seeds)
+        for gain in gains(known, asyncio.run(confirmed(known, finalists, rivals, args.held_out, seed)))
+    ]
+    raise SystemExit(0 if show(found) else 1)
+
+
+def _weights(recipe: Recipe) -> Weights:
+    return tuple(recipe.weights.values())
+
+
+if __name__ == "__main__":
+    main()
