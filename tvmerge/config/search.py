@@ -51,7 +51,7 @@ class SearchConfig:
         bool, "Search the Pareto front of several benchmarks instead of their weighted mean.", False
     )
     min_coverage: float = option(
-        float, "Share of judgments that must give a rating, else the trial fails.", 0.9
+        float, "Share of each benchmark's judgments that must give a rating, else the trial fails.", 0.9
     )
     study_name: str | None = option(str, "Name of the study; default: <target>-<benchmark>.", None)
     storage: str | None = option(
