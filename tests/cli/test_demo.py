@@ -61,12 +61,14 @@ def scores_by_model(folder: Path) -> dict[str, list[float]]:
 
 
 def test_the_best_beats_both_baselines_by_a_point_on_questions_the_search_never_saw(demo: Finished) -> None:
-    assert demo.result["trials"]["complete"] >= 100
+    told = demo.result["trials"]
+    assert told["complete"] + told["stopped"] >= 100
+    assert told["stopped"] >= 20
     for baseline in ("weight_0", "weight_1"):
         gain = demo.result["gain"][baseline]
         assert gain["difference"] >= 1.0
         assert gain["low"] > 0
-        assert gain["n"] >= 120
+        assert gain["n"] >= 60
     for half in ("search", "holdout"):
         assert {"best", "weight_0", "weight_1"} <= set(demo.result[half])
         assert all({"mean", "se", "n"} <= set(row) for row in demo.result[half].values())
@@ -80,7 +82,7 @@ def test_the_screen_ends_with_the_table(demo: Finished) -> None:
 
 
 def test_the_saved_model_is_target_plus_weight_times_task_vector(demo: Finished, demo_models: Path) -> None:
-    weights = stored_study(demo.folder).best_trial.params
+    weights = stored_study(demo.folder).trials[demo.result["best_trial"]].params
     target, base, tuned, saved = (
         load_file(folder / "model.safetensors")
         for folder in (*(demo_models / r for r in ("target", "base", "tuned")), demo.folder / "model")
@@ -107,8 +109,9 @@ def test_the_saved_model_answers_like_the_searched_one(demo: Finished) -> None:
     best = demo.result["best_trial"]
     answers = read_answers(demo.folder / "model_answer" / f"{best}.jsonl", questions).answers
     asked = {question.question_id: question for question in questions}
+    limit = demo.result["settings"]["max_new_tokens"]
     for answer in answers[:8]:
-        expected = plain_answer(demo.folder / "model", None, asked[answer.question_id])
+        expected = plain_answer(demo.folder / "model", None, asked[answer.question_id], limit)
         assert answer.turns == expected
 
 
@@ -131,8 +134,17 @@ def test_the_study_opens_in_optuna_with_weights_named_by_what_they_scale(demo: F
     assert names == ["embeddings", *layers, "norm", "head"]
     assert set(study.trials[0].params.values()) == {0.0}
     assert set(study.trials[1].params.values()) == {1.0}
-    assert study.best_trial.number == demo.result["best_trial"]
-    assert demo.result["weights"] == study.best_trial.params
+    assert demo.result["weights"] == study.trials[demo.result["best_trial"]].params
+
+
+def test_the_winner_is_the_finalist_that_did_best_on_the_other_half(demo: Finished) -> None:
+    scored = [trial for trial in stored_study(demo.folder).trials if trial.state.name == "COMPLETE"]
+    best = sorted(scored, key=lambda trial: trial.values[0], reverse=True)[:3]
+    finalists = demo.result["finalists"]
+    assert [row["trial"] for row in finalists] == [trial.number for trial in best]
+    winner = max(finalists, key=lambda row: row["chosen_on"]["mean"])
+    assert demo.result["best_trial"] == winner["trial"]
+    assert winner["chosen_on"]["n"] + demo.result["holdout"]["best"]["n"] == 120
 
 
 def test_every_score_follows_from_the_evidence(demo: Finished) -> None:
@@ -140,9 +152,12 @@ def test_every_score_follows_from_the_evidence(demo: Finished) -> None:
     study = stored_study(demo.folder)
     assert {str(trial.number) for trial in study.trials} == set(scores)
     for trial in study.trials:
-        assert trial.value == pytest.approx(np.mean(scores[str(trial.number)]))
-    best = scores_by_model(demo.folder / "holdout")[str(demo.result["best_trial"])]
-    assert demo.result["holdout"]["best"]["mean"] == pytest.approx(np.mean(best), abs=1e-6)
+        if trial.state.name == "COMPLETE":
+            assert trial.value == pytest.approx(np.mean(scores[str(trial.number)]))
+        else:
+            assert len(scores[str(trial.number)]) == 2 * trial.user_attrs["questions"] < 240
+    reported = scores_by_model(demo.folder / "holdout")["0"]
+    assert demo.result["holdout"]["weight_0"]["mean"] == pytest.approx(np.mean(reported), abs=1e-6)
 
 
 def test_the_report_is_one_page_that_needs_no_network(demo: Finished) -> None:
@@ -158,11 +173,14 @@ def test_the_report_is_one_page_that_needs_no_network(demo: Finished) -> None:
 
 def test_any_trial_can_be_written_again(demo: Finished, tmp_path: Path) -> None:
     storage = f"--storage=sqlite:///{demo.folder / 'study.db'}"
-    for trial in ("best", str(demo.result["best_trial"])):
+    winner = str(demo.result["best_trial"])
+    for trial in ("best", winner):
         output = tmp_path / trial
         assert run(["merge", storage, "--study-name=demo", f"--trial={trial}", f"--output-dir={output}"]) == 0
-        same = (demo.folder / "model" / "model.safetensors").read_bytes()
-        assert (output / "model.safetensors").read_bytes() == same
+    same = (demo.folder / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / winner / "model.safetensors").read_bytes() == same
+    best = json.loads((tmp_path / "best" / "tvmerge.json").read_text(encoding="utf-8"))
+    assert best["weights"] == stored_study(demo.folder).best_trial.params
 
 
 def test_the_weights_of_the_result_make_the_same_model(
