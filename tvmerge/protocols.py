@@ -105,8 +105,8 @@ class Pool(Protocol):
             questions: What it is asked.
             sampling: How its answers are drawn.
             wave: Answer in waves of that many questions, in the order given and without merging anew: all
-                answers of a wave come before the first of the next. What is stored already may come first
-                and counts for no wave. None: all questions together.
+                answers of a wave come before the first of the next. What is stored already, and what a task
+                has asked ahead, may come first and counts for no wave. None: all questions together.
 
         Raises:
             UserError: As an engine raises it, or no engine can be kept alive.

@@ -20,13 +20,19 @@ from tests.evaluation.harness.tiny import (
 from tests.generation.models import open_models, uniform
 from tvmerge.cache import ContentCache
 from tvmerge.evaluation.harness.judge import HarnessJudge, unpack
-from tvmerge.evaluation.harness.pool import HarnessPool
+from tvmerge.evaluation.harness.pool import PORTION, HarnessPool
 from tvmerge.evaluation.harness.task import HarnessTask
 from tvmerge.generation.cached_pool import CachedPool
 from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling, Unscored, Verdict
+from tvmerge.trace import Trace
 
-ROWS: list[dict[str, Any]] = [{"text": f"{n} + {n} =", "answer": str(n % 3)} for n in range(8)]
+
+def rows(number: int) -> list[dict[str, Any]]:
+    return [{"text": f"{n} + {n} =", "answer": str(n % 3)} for n in range(number)]
+
+
+ROWS = rows(8)
 RECIPE = Recipe({"a": 1.0})
 
 
@@ -69,7 +75,7 @@ class Counting:
             raise
 
 
-def sums(folder: Path, **more: Any) -> HarnessTask:
+def sums(folder: Path, number: int = len(ROWS), **more: Any) -> HarnessTask:
     config: dict[str, Any] = {
         "output_type": "generate_until",
         "doc_to_text": "{{text}}",
@@ -78,7 +84,7 @@ def sums(folder: Path, **more: Any) -> HarnessTask:
         "metric_list": [metric("exact_match")],
         **more,
     }
-    return load([write_task(folder, "sums", ROWS, **config)], folder)[0]
+    return load([write_task(folder, "sums", rows(number), **config)], folder)[0]
 
 
 async def all_answers(
@@ -96,6 +102,43 @@ async def test_documents_are_answered_in_waves_in_the_order_given(demo_models: P
         asked = [(len(answers), len(inner.generated)) async for answers in stream]
     assert asked == [(3, 3), (3, 6), (2, 8)]
     assert inner.generated == [question.turns[0] for question in questions]
+
+
+async def test_two_candidates_in_waves_take_few_turns_at_the_engine(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    trace = Trace()
+    task = sums(tmp_path, 48)
+    pool = HarnessPool(open_pool(demo_models, trace), [task], prompts_of(demo_models))
+    models = open_models(demo_models)
+    plain = [Question(number, "writing", (f"{number}?",)) for number in range(16)]
+    questions = [q for n in range(16) for q in (plain[n], *task.questions[3 * n : 3 * n + 3])]
+
+    async def answered(weight: float) -> list[Answer]:
+        stream = pool.answer(uniform(models, weight), questions, Sampling(max_new_tokens=2), wave=4)
+        return [answer async for answers in stream for answer in answers]
+
+    found = await asyncio.gather(answered(0.0), answered(1.0))
+    await pool.close()
+    assert [len({answer.question_id for answer in answers}) for answers in found] == [64, 64]
+    # Portions of 4, 4, 8, 16, 32: for each a turn of texts and one of other questions. Waves took 16 of each.
+    trace.write(tmp_path / "trace.json")
+    merges = (tmp_path / "trace.json").read_text(encoding="utf-8").count('"merge"')
+    assert 2 < merges <= 2 * 5 * 2
+
+
+async def test_a_candidate_that_is_stopped_was_asked_little_more_than_it_needed(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    task, inner = sums(tmp_path, 700), Counting()
+    pool = HarnessPool(inner, [task], prompts_of(demo_models))
+    came = 0
+    async with aclosing(pool.answer(RECIPE, task.questions, Sampling(), wave=10)) as stream:
+        async for answers in stream:
+            came += len(answers)
+            assert len(inner.generated) == came <= max(10, 2 * (came - len(answers)))
+            assert len(answers) <= PORTION
+    assert inner.generated == [question.turns[0] for question in task.questions]
 
 
 async def test_questions_of_no_task_go_to_the_other_pool_and_the_other_judge(

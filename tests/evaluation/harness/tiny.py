@@ -22,6 +22,7 @@ from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.pool import EnginePool
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Sampling
+from tvmerge.trace import Trace
 
 PLACES = ("日本", "フランス", "中国", "ドイツ", "イタリア", "スペイン")
 CITIES = ("東京", "パリ", "北京", "ベルリン", "ローマ", "マドリード")
@@ -118,13 +119,13 @@ def load(
     return load_tasks(requests, task_path=folder, jglue_data=jglue_data)
 
 
-def open_pool(models: Path) -> EnginePool:
+def open_pool(models: Path, trace: Trace | None = None) -> EnginePool:
     """One transformers engine with the demo's models."""
 
     async def start() -> Engine:
         return open_demo_engine(str(models))
 
-    return EnginePool({"cpu": start})
+    return EnginePool({"cpu": start}, trace=trace)
 
 
 def prompts_of(models: Path) -> Prompts:

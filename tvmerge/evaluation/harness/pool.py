@@ -17,13 +17,18 @@ from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 PORTION = 256
-"""Documents asked together where nobody wants waves: many batches, and little lost by a kill."""
+"""Questions asked together, at most: many batches, and little lost by a kill."""
 
 
 class HarnessPool:
     """Answers documents of tasks by asking another pool; that answers all other questions as ever.
 
     An answer's one turn holds the responses to all requests of its document, for `HarnessJudge` to read.
+
+    Each time the other pool is asked, an engine may have become another candidate meanwhile and is merged
+    anew. So documents are asked ahead of the waves, in portions that double: a candidate takes turns at the
+    engine a handful of times instead of once a wave, and one that is stopped after a wave was asked at most
+    twice what it needed.
 
     lm-eval's interface to models blocks, so it is called in threads of the pool's own: those of the event
     loop are needed by what it waits for.
@@ -48,13 +53,11 @@ class HarnessPool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer as the other pool; how texts are drawn for tasks is theirs to say, but for the seed."""
+        """Answer as the other pool; how texts are drawn for tasks is theirs to say, but for the seed.
+
+        In waves, the documents of a portion come before its other questions, and count for no wave.
+        """
         for portion in self._portions(questions, wave):
-            others = [question for question in portion if question.question_id not in self._documents]
-            if others:
-                async with aclosing(self._pool.answer(recipe, others, sampling)) as stream:
-                    async for answers in stream:
-                        yield answers
             ours = [question for question in portion if question.question_id in self._documents]
             if ours:
                 found = await self._ask(recipe, ours, sampling.seed)
@@ -63,6 +66,11 @@ class HarnessPool:
                     for question, responses in zip(ours, found, strict=True)
                     for sample in range(sampling.samples)
                 )
+            others = [question for question in portion if question.question_id not in self._documents]
+            if others:
+                async with aclosing(self._pool.answer(recipe, others, sampling, wave=wave)) as stream:
+                    async for answers in stream:
+                        yield answers
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         """As the other pool."""
@@ -74,9 +82,9 @@ class HarnessPool:
         await self._pool.close()
 
     def _portions(self, questions: Sequence[Question], wave: int | None) -> list[Sequence[Question]]:
-        """The questions as they are asked together: in waves, or others first and documents after them."""
+        """The questions as they are asked together: whole waves, or others first and documents after them."""
         if wave:
-            return _cut(questions, wave)
+            return _doubling(questions, wave)
         others = [question for question in questions if question.question_id not in self._documents]
         ours = [question for question in questions if question.question_id in self._documents]
         return [others, *_cut(ours, PORTION)]
@@ -95,6 +103,18 @@ class HarnessPool:
 
 def _cut(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
     return [questions[start : start + size] for start in range(0, len(questions), size)]
+
+
+def _doubling(questions: Sequence[Question], wave: int) -> list[Sequence[Question]]:
+    """The questions in portions of one wave, one, two, four, ...: each as large as all before it."""
+    portions: list[Sequence[Question]] = []
+    most = max(PORTION // wave, 1) * wave
+    start = 0
+    while start < len(questions):
+        end = start + min(max(start, wave), most)
+        portions.append(questions[start:end])
+        start = end
+    return portions
 
 
 class _Bridge:
