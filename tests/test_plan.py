@@ -190,7 +190,7 @@ def test_costs_come_from_the_judges_file_or_are_not_known(configure: Configure, 
 
 def test_tasks_that_rate_themselves_cost_no_calls(configure: Configure, tmp_path: Path) -> None:
     judged = plan(configure())
-    both = plan(configure(jglue_data=str(write_jglue(tmp_path / "jglue")), jglue_tasks=("jnli",)))
+    both = plan(configure(jglue_data=str(write_jglue(tmp_path / "jglue", 12)), jglue_tasks=("jnli",)))
     assert both.trial.calls == judged.trial.calls
     assert both.trial.questions > judged.trial.questions
 

@@ -29,8 +29,7 @@ class Part:
         weight: Its weight beside the others; only ratios matter.
         floor: The lowest rating.
         ceiling: The highest rating.
-        aggregate: From the judgments of all questions to the score, where it is not their mean; what single
-            questions score then enters no number of the part.
+        aggregate: From the judgments of all questions to the score, where it is not their mean.
         resamples: How often its questions are resampled for an interval; fewer where `aggregate` is slow.
     """
 
