@@ -43,6 +43,8 @@ async def optimize(config: RunConfig) -> RunResult:
     """
     with _held(config) as still_held, closing(Caches()) as caches, Progress() as progress:
         run = await in_thread(build_run, config, caches, progress.note, still_held)
+        # Not before: a run that is refused leaves the folder to whoever comes next.
+        write_text(_mark(config), f"{config.study}\n")
         try:
             await _answer_baseline(run)
             started = time.perf_counter()
@@ -72,15 +74,17 @@ def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
     with ExitStack() as held:
         held.enter_context(locked(config.run_folder))
         still_held = held.enter_context(leased(config.storage_url, config.study))
-        mark = config.run_folder / ".study"
-        study = f"{config.study}\n"
-        if mark.exists() and mark.read_text(encoding="utf-8") != study:
-            owner = mark.read_text(encoding="utf-8").strip()
+        mark = _mark(config)
+        if mark.exists() and (owner := mark.read_text(encoding="utf-8").strip()) != config.study:
             raise StudyError(
                 f"{config.run_folder} holds the study '{owner}'; choose another --run-dir for this one"
             )
-        write_text(mark, study)
         yield still_held
+
+
+def _mark(config: RunConfig) -> Path:
+    """The file that says whose evidence is in the run folder."""
+    return config.run_folder / ".study"
 
 
 async def _answer_baseline(run: Run) -> None:

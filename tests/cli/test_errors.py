@@ -215,6 +215,13 @@ def test_a_run_folder_keeps_one_study(models: Path, capsys: pytest.CaptureFixtur
     assert "holds the study" in fails(flags(models, "--study-name=other"), capsys)
 
 
+def test_a_run_that_is_refused_does_not_claim_its_folder(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails(flags(models, "--study-name=other", "--bench-name=no-such-bench"), capsys)
+    assert run(flags(models)) == 0
+
+
 def test_a_study_is_not_written_by_two_runs_at_once(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tvmerge.locking import locked
 
