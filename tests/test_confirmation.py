@@ -43,7 +43,7 @@ ZERO, ONE = (Trial(n, SPACE.uniform(n), 5.0 + n, "COMPLETE", {"n": 4, "se": 0.2}
 class Bench:
     """A confirmation over known ratings, and what was asked of it."""
 
-    def __init__(self, rate: Rate, min_coverage: float = 0.9) -> None:
+    def __init__(self, rate: Rate, min_coverage: float = 0.9, objective: Objective = OBJECTIVE) -> None:
         self.table = Table(rate)
         self.asked: list[tuple[float, int]] = []
         self.searched: list[Recipe] = []
@@ -52,7 +52,7 @@ class Bench:
         self._confirmation = Confirmation(
             self._evaluate,
             self._search,
-            OBJECTIVE,
+            objective,
             [*SEARCHED, *HELD],
             on_scored=lambda entrant, found: self.scored.append((entrant.model, found)),
             min_coverage=min_coverage,
@@ -143,6 +143,38 @@ async def test_nothing_is_claimed_against_a_rival_with_too_few_ratings() -> None
     assert "gave a rating" in zero.shortfall
     assert one.gain is not None
     assert not one.shortfall
+
+
+SMALL = HELD[:4]
+TWO = Objective(
+    (
+        Part("large", frozenset(q.question_id for q in (*SEARCHED, *HELD[4:]))),
+        Part("small", frozenset(q.question_id for q in SMALL)),
+    )
+)
+
+
+async def test_nothing_is_claimed_where_one_of_several_benchmarks_has_too_few_ratings() -> None:
+    """Of all the rival's answers in either half, at least 8 of 10 are rated."""
+
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        return None if recipe.weights["a"] == 0 and question in SMALL else 5.0
+
+    found = await Bench(rate, min_coverage=0.8, objective=TWO).run([FIRST, SECOND])
+    zero, one = found.contenders[1:3]
+    assert zero.gain is None
+    assert zero.shortfall.startswith("small: 0% of the judgments gave a rating")
+    assert one.gain is not None
+
+
+async def test_each_of_several_benchmarks_is_in_both_halves() -> None:
+    bench = Bench(lambda recipe, question: 5.0 + noise(question), objective=TWO)
+    found = await bench.run([FIRST, SECOND])
+    choosing = {*bench.table.judged[:10]}
+    assert len(choosing & {q.question_id for q in SMALL}) == 2
+    gain = found.contenders[1].gain
+    assert gain is not None
+    assert (gain.n, gain.difference, gain.low, gain.high) == (10, 0, 0, 0)
 
 
 async def test_without_held_out_questions_the_best_of_the_search_wins_and_nothing_is_claimed() -> None:
