@@ -111,6 +111,24 @@ async def test_the_rival_is_the_best_that_was_known_when_the_candidate_was_asked
     assert (await run(study, make_trials(study)[0]))[2][0] == state
 
 
+async def test_a_candidate_that_is_answered_late_meets_the_rival_of_its_time() -> None:
+    study = make_study([1.0], [1.5, 1.25], window=2)
+    trials, _ = make_trials(study)
+    study.ask()
+
+    async def told(number: int) -> str:
+        trial = study.trials[number]
+        outcome = trials.outcome(trial, await trials.evaluate(trial))
+        study.tell(number, outcome.values, outcome.attrs, state=outcome.state)
+        return study.trials[number].state
+
+    await told(0)
+    study.ask()
+    study.ask()
+    # As after an interruption: trial 2 was asked before trial 1, which is better, was told.
+    assert [await told(1), await told(2)] == ["COMPLETE", "COMPLETE"]
+
+
 async def test_a_candidate_that_was_stopped_is_nobody_s_rival() -> None:
     study = make_study([1.0], [0.5, 0.75])
     found = await run(study, make_trials(study)[0])
