@@ -42,8 +42,10 @@ from tvmerge.judging.registry import find_spec
 from tvmerge.judging.spec import read_spec
 from tvmerge.models import merge_request
 from tvmerge.records import Question
+from tvmerge.search.storage import read_study
 
 READMES = (ROOT / "README.md", ROOT / "README.ja.md")
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 FILES = ROOT / "docs" / "files.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 SHOWN = [block for document in DOCUMENTS for block in blocks(document) if block.path]
@@ -202,6 +204,18 @@ def test_the_page_of_settings_is_up_to_date() -> None:
     assert all(f"| `{key}` |" in page() for key in options())
 
 
+def test_every_file_that_a_help_text_names_is_there() -> None:
+    texts = [option.help for option, _ in options().values()]
+    for command in (app, *app.commands.values()):
+        texts += [command.help or "", *(getattr(parameter, "help", "") or "" for parameter in command.params)]
+    named = {
+        path for text in texts for path in re.findall(r"[\w-]+(?:/[\w.-]+)*\.(?:md|toml|jinja|py)\b", text)
+    }
+    assert "docs/search.md" in named
+    for path in named:
+        assert (ROOT / path).is_file(), path
+
+
 def test_the_shipped_chat_template_writes_mistrals_format(demo_models: Path) -> None:
     chat = ChatFormat(demo_models / "target", ROOT / "examples" / "mistral-instruct.jinja")
     messages = [
@@ -252,6 +266,19 @@ def test_the_attributes_of_a_trial_are_all_described(finished: Path) -> None:
     )
     text = FILES.read_text(encoding="utf-8")
     assert all(f"`{attribute}`" in text for attribute in study.user_attrs)
+
+
+def test_the_settings_in_the_fingerprint_are_all_named(finished: Path) -> None:
+    stored = read_study(f"sqlite:///{(finished / 'runs' / 'demo' / 'study.db').as_posix()}", "demo")
+    (section,) = re.findall(
+        r"## The fingerprint\n(.*?)\n## ", ARCHITECTURE.read_text(encoding="utf-8"), re.DOTALL
+    )
+    compared, _, free = section.partition("may change")
+    settings = set(stored.fingerprint) & set(options())
+    assert len(settings) > 10
+    for name in settings:
+        assert f"`{name}`" in compared or name.replace("_", " ") in compared, name
+    assert not settings & set(re.findall(r"`(\w+)`", free))
 
 
 def test_the_listing_of_the_cache_is_complete(finished: Path) -> None:
