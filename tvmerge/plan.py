@@ -63,9 +63,7 @@ def _open(config: RunConfig, caches: Caches) -> Merge:
         )
 
 
-def _known(
-    ground: Groundwork, caches: Caches, note: Note
-) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
+def _known(ground: Groundwork, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
     """The stored answers of these models, None where the models are not known yet, and the study's trials.
 
     Raises:
@@ -84,9 +82,7 @@ def _known(
     return StoredAnswers(caches.answers, ground.answer_identity), trials
 
 
-def _trials(
-    ground: Groundwork, fingerprint: Mapping[str, object] | None, note: Note
-) -> tuple[Trial, ...]:
+def _trials(ground: Groundwork, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
     """The trials of the study, if it is there.
 
     Raises:
