@@ -17,7 +17,7 @@ from tests.servers.openai_server import OpenAIServer, user_prompt
 
 BENCH = 12  # questions
 TRIALS = 8
-DEADLINE = 120.0
+DEADLINE = 600.0
 
 
 @pytest.fixture(scope="module")
