@@ -19,6 +19,14 @@ BENCH = 12  # questions
 TRIALS = 8
 DEADLINE = 600.0
 
+START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tvmerge.__main__ import main
+main()
+"""
+"""A suite that runs in the background of a shell ignores Ctrl-C, and so would its children."""
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,7 +50,7 @@ def start(folder: Path, bench: Path, models: Path, url: str) -> subprocess.Popen
         *("--trials-in-flight", "2", "--parallel", "8", "--max-new-tokens", "16", "--holdout", "0"),
     ]
     return subprocess.Popen(
-        [sys.executable, "-m", "tvmerge", *argv],
+        [sys.executable, "-c", START, *argv],
         env={**os.environ, "TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
