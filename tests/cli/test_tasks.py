@@ -107,6 +107,8 @@ def test_another_task_or_limit_is_another_study(
         ([], "nothing is asked: give --bench-name, --tasks, --jglue-tasks or --jglue-data"),
         (["--jglue-tasks=jnil"], "JGLUE has no task 'jnil'; did you mean jnli?"),
         (["--jglue-tasks=jnli,jsquad", "--jglue-limit=1,2,3"], "--jglue-limit takes one number, or one for"),
+        (["--jglue-tasks=jnli", "--task-limit=9"], "--task-limit is given without a task it is for"),
+        (["--tasks=ja_leaderboard_jnli", "--jglue-limit=9"], "--jglue-limit is given without a task it is"),
         (["--jglue-tasks=jnli:f1"], "task 'ja_leaderboard_jnli' has no metric 'f1'; it has: acc"),
         (["--jglue-tasks=jnli,ja_leaderboard_jnli"], "the task 'ja_leaderboard_jnli' is named twice"),
         (["--jglue-tasks=marc_ja"], "MARC-ja is no longer distributed, leave it out"),

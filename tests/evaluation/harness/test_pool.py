@@ -19,7 +19,7 @@ from tests.evaluation.harness.tiny import (
 )
 from tests.generation.models import open_models, uniform
 from tvmerge.cache import ContentCache
-from tvmerge.evaluation.harness.judge import HarnessJudge, unpack
+from tvmerge.evaluation.harness.judge import HarnessJudge, pack, unpack
 from tvmerge.evaluation.harness.pool import PORTION, HarnessPool
 from tvmerge.evaluation.harness.task import HarnessTask
 from tvmerge.generation.cached_pool import CachedPool
@@ -237,6 +237,21 @@ def test_scores_move_with_the_weights(demo_models: Path, tmp_path: Path) -> None
 async def test_a_document_that_was_not_answered_is_not_scored(tmp_path: Path) -> None:
     task = sums(tmp_path)
     assert await HarnessJudge([task]).judge(task.questions[0], Answer("sums/0", ())) == []
+
+
+@pytest.mark.parametrize("broken", [[float("nan")] * 3, [-1.0, float("nan"), -2.0]])
+async def test_a_likelihood_that_is_no_number_is_no_score(broken: list[float], tmp_path: Path) -> None:
+    (task,) = load(["ja_leaderboard_jnli"], jglue_data=write_jglue(tmp_path), num_fewshot=0)
+    question, judge = task.questions[0], HarnessJudge([task])
+    (sound,) = await judge.judge(question, _rated(question, [-3.0, -1.0, -2.0]))
+    (judged,) = await judge.judge(question, _rated(question, broken))
+    assert isinstance(sound, Verdict)
+    assert isinstance(judged, Unscored)
+    assert judged.reason == "the model's likelihood is not a number"
+
+
+def _rated(question: Question, logprobs: Sequence[float]) -> Answer:
+    return Answer(question.question_id, (pack([[(logprob, False)] for logprob in logprobs]),))
 
 
 async def test_a_value_that_is_no_number_gives_no_score(demo_models: Path, tmp_path: Path) -> None:

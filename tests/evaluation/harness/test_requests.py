@@ -35,6 +35,13 @@ def test_a_list_of_a_wrong_length_is_refused() -> None:
         one_each([10, 20], 3, "--jglue-limit", least=1)
 
 
+@pytest.mark.parametrize("flag", ["--task-limit", "--jglue-limit"])
+def test_a_number_for_no_task_is_refused_and_not_ignored(flag: str) -> None:
+    assert one_each([], 0, flag, least=1) == []
+    with pytest.raises(ConfigError, match=rf"^{flag} is given without a task it is for"):
+        one_each([100], 0, flag, least=1)
+
+
 def test_numbers_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="--num-fewshot must be at least 0, got -1"):
         one_each([2, -1], 2, "--num-fewshot", least=0)

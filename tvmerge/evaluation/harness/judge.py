@@ -32,7 +32,7 @@ class HarnessJudge:
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """lm-eval's version, each task's documents, prompts and metric, and what the other judge says."""
+        """lm-eval's version, each task's documents, prompts and rating, and what the other judge says."""
         digests = {task.name: task.digest[:16] for task in self._tasks}
         others = {} if self._others is None else self._others.fingerprint
         return {**others, "lm_eval": version("lm_eval"), "tasks": digests}

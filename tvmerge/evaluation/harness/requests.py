@@ -52,10 +52,16 @@ def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> lis
     """A number for each of `count` tasks, from none, from one for all, or from one a task.
 
     Raises:
-        ConfigError: There are others than these, or a number is below `least`; names the flag.
+        ConfigError: There are others than these, a number is below `least`, or there are numbers and no
+            tasks; names the flag.
     """
     if not values:
         return [None] * count
+    if not count:
+        raise ConfigError(
+            f"{flag} is given without a task it is for (--task-limit goes with --tasks, --jglue-limit with "
+            "--jglue-tasks); leave it out"
+        )
     low = min(values)
     if low < least:
         raise ConfigError(f"{flag} must be at least {least}, got {low}")

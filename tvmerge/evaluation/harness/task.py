@@ -12,6 +12,7 @@ from lm_eval.api.instance import Instance
 
 from tvmerge.canonical import digest
 from tvmerge.evaluation.harness.metric import Metric
+from tvmerge.evaluation.harness.rating import plain, rating_of
 from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
 
 JUDGE = "lm-eval"
@@ -78,19 +79,37 @@ class HarnessTask:
 
     @property
     def digest(self) -> str:
-        """Digest of what is asked and how it is rated."""
+        """Digest of what is asked and how it is rated: filters, metrics and the task's own code included."""
         return digest(
             {
                 "metric": [self.metric.name, self.metric.filter, self.metric.factor],
+                "rating": rating_of(self.source),
                 "documents": [
-                    [d.question.question_id, d.question.reference, [r.arguments for r in d.requests]]
+                    [
+                        d.question.question_id,
+                        d.question.reference,
+                        plain(d.content),
+                        [r.arguments for r in d.requests],
+                    ]
                     for d in self.documents
                 ],
             }
         )
 
     def rate(self, document: Document, responses: Responses) -> Judgment:
-        """The judgment of what a model says of a document."""
+        """The judgment of what a model says of a document.
+
+        A likelihood that is not a number is no score: the likeliest of such choices is the first one, so a
+        broken model would be right as often as the first choice is.
+        """
+        common: dict[str, Any] = {
+            "question_id": document.question.question_id,
+            "turn": 1,
+            "judge": JUDGE,
+            "prompt": f"{self.name}:{self.metric.name}",
+        }
+        if _has_nan(responses):
+            return Unscored(**common, reason="the model's likelihood is not a number")
         answered = [
             replace(request, resps=list(said), filtered_resps={})
             for request, said in zip(document.requests, responses, strict=True)
@@ -100,13 +119,7 @@ class HarnessTask:
         kept = [request.filtered_resps[self.metric.filter] for request in answered]
         value = self.source.process_results(document.content, kept)[self.metric.name]
         score = self.metric.alone(value)
-        common: dict[str, Any] = {
-            "question_id": document.question.question_id,
-            "turn": 1,
-            "judge": JUDGE,
-            "prompt": f"{self.name}:{self.metric.name}",
-            "reply": _said(document, kept),
-        }
+        common["reply"] = _said(document, kept)
         if not math.isfinite(score):
             return Unscored(**common, reason=f"the metric has no value for this document: {score}")
         return Measured(**common, score=score, value=value)
@@ -118,6 +131,12 @@ class HarnessTask:
         """
         values = [judgment.value for judgment in judgments if isinstance(judgment, Measured)]
         return self.metric.score(self.metric.aggregation(values)) if values else math.nan
+
+
+def _has_nan(responses: Responses) -> bool:
+    """Whether a log-likelihood is not a number."""
+    found = [said[0] if isinstance(said, tuple) else said for request in responses for said in request]
+    return any(isinstance(said, float) and math.isnan(said) for said in found)
 
 
 def _said(document: Document, kept: Sequence[Any]) -> str:
