@@ -134,7 +134,8 @@ def check_run(config: RunConfig) -> None:
 
 def check_judging(config: JudgeConfig) -> None:
     for judge in config.judge:
-        find_spec(judge, base_url=config.judge_base_url)
+        spec = find_spec(judge)
+        assert config.judge_base_url is None or spec.at(config.judge_base_url)
     for name in config.bench_name:
         load_benchmark(find("benchmarks", weighted(name)[0]))
     load_prompts(find("prompts", config.judge_file or "judge_prompts"))

@@ -52,7 +52,9 @@ def write_merge(
     yield f"model: {folder}"
     if save_experts:
         experts = folder.with_name(f"{folder.name}-experts")
-        written = models.write_experts(experts, recipe, owner=owner, overwrite=overwrite, shard_size=size)
+        written = models.write_experts(
+            experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, texts=texts
+        )
         yield from (f"expert: {path}" for path in written)
     if push_to_hub is not None:
         from tvmerge.merging.hub import push_to_hub as push

@@ -204,6 +204,14 @@ def test_a_chat_template_that_is_given_comes_along_and_is_part_of_making_it_agai
     assert "--chat-template chat_template.jinja" in (here / "out/README.md").read_text()
 
 
+def test_a_runs_file_brings_its_chat_template_to_any_merge(here: Path) -> None:
+    (here / "mine.jinja").write_text("{{ messages[0].content }}!")
+    (here / "run.toml").write_text('chat_template = "mine.jinja"\npush_to_hub = "nobody/nothing"\n')
+    merged(*PLAIN, "--weight=1", "--config=run.toml")
+    tokenizer: Any = AutoTokenizer.from_pretrained("out")
+    assert tokenizer.chat_template == "{{ messages[0].content }}!"
+
+
 def test_any_trial_of_a_search_is_written_with_the_chat_template_it_was_scored_with(
     demo_models: Path, tmp_path: Path
 ) -> None:

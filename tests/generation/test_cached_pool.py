@@ -167,3 +167,21 @@ def test_what_was_rated_is_not_rated_again(cache: ContentCache) -> None:
     rate(old, recipe=TWO)
     rate(old, identity="another model")
     assert pool.rated == [*old, *new, *old, *old]
+
+
+def test_a_likelihood_that_is_no_number_is_told_and_not_kept(cache: ContentCache) -> None:
+    class Overflowing(CountingPool):
+        async def loglikelihood(
+            self, recipe: Recipe, pairs: Sequence[Continuation]
+        ) -> Sequence[LogLikelihood]:
+            self.rated += pairs
+            return [LogLikelihood(float("nan"), greedy=False), LogLikelihood(-1.0, greedy=True)]
+
+    pool = Overflowing()
+    pairs = [Continuation((1,), (2,)), Continuation((1,), (3,))]
+    first, second = asyncio.run(CachedPool(pool, cache, {"target": "m"}).loglikelihood(ONE, pairs))
+    assert first.logprob != first.logprob
+    assert second == LogLikelihood(-1.0, greedy=True)
+    sound = CountingPool()
+    asyncio.run(CachedPool(sound, cache, {"target": "m"}).loglikelihood(ONE, pairs))
+    assert sound.rated == pairs[:1]

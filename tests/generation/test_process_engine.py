@@ -16,11 +16,12 @@ import pytest_asyncio
 from tests.generation.contract import GREEDY, WARM, EngineContract
 from tests.generation.models import answers_of, demo_questions, open_models, uneven
 from tvmerge.errors import AssetError, CheckpointError
+from tvmerge.generation import process_engine
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
 from tvmerge.generation.process_engine import ProcessEngine
 from tvmerge.merging.opening import Merge
-from tvmerge.records import Continuation, LogLikelihood
+from tvmerge.records import Continuation, LogLikelihood, Recipe
 
 QUESTIONS = demo_questions()
 
@@ -154,3 +155,20 @@ async def test_a_run_that_is_killed_takes_its_engines_with_it(demo_models: Path)
     await parent.wait()
     while alive(pid):
         await asyncio.sleep(0.01)
+
+
+async def test_many_continuations_are_rated_a_request_at_a_time_and_in_order(
+    entry: Entry, merge: Merge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [Continuation((1, 2, 3 + n), (4, 5 + n)) for n in range(7)]
+    recipe = Recipe(dict.fromkeys(merge.group_names, 0.5))
+    engine = await ProcessEngine.start(entry)
+    try:
+        await engine.apply(recipe)
+        together = await engine.loglikelihood(pairs)
+        monkeypatch.setattr(process_engine, "REQUEST_TOKENS", 12)
+        apart = await engine.loglikelihood(pairs)
+    finally:
+        await engine.close()
+    assert len({one.logprob for one in together}) == len(pairs)
+    assert [one.logprob for one in apart] == pytest.approx([one.logprob for one in together], rel=1e-5)

@@ -70,7 +70,7 @@ def test_every_shipped_judge_can_be_made(name: str, prompts: dict[str, JudgeProm
 
 
 def test_a_base_url_replaces_the_judges_own(assets: Path) -> None:
-    spec = find_spec("mine", assets=assets, base_url="http://127.0.0.1:1/v1")
+    spec = find_spec("mine", assets=assets).at("http://127.0.0.1:1/v1")
     assert spec.endpoint == "http://127.0.0.1:1/v1"
 
 
@@ -113,7 +113,7 @@ def test_a_model_that_is_shut_down_is_told_from_that_day_on(name: str, day: str)
 
 
 def test_nothing_is_said_of_a_server_of_ones_own(server: OpenAIServer) -> None:
-    spec = find_spec("gpt-4", base_url=server.base_url)
+    spec = find_spec("gpt-4").at(server.base_url)
     assert retirement(spec, date(2030, 1, 1)) == ""
 
 

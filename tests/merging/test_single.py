@@ -18,7 +18,7 @@ from tests.merging.test_merge import Trio, even, merger_of
 from tvmerge.merging import native
 from tvmerge.merging.arithmetic import CHUNK, merge_rows
 from tvmerge.merging.deltas import Difference, Operand
-from tvmerge.merging.device import DeviceMerger
+from tvmerge.merging.device import PADDING, DeviceMerger
 from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.native import merge_natively
 from tvmerge.merging.plan import Row, Term
@@ -186,7 +186,8 @@ def test_sources_are_kept_beside_the_model_where_all_of_them_fit(missing: int, t
     row = shuffled(3)
     operands = as_single(row).operands
     # A tensor that plays two parts is counted once.
-    merger = DeviceMerger(torch.device("cpu"), (*operands, operands[0]), 3 * 2 * 2**16 - missing, nullcontext)
+    room = int(PADDING * 3 * 2 * 2**16) - missing
+    merger = DeviceMerger(torch.device("cpu"), (*operands, operands[0]), room, nullcontext)
     out = torch.zeros(2**16, 1, dtype=torch.bfloat16)
     for _ in range(2):
         merger.merge(as_single(row), out, torch.bfloat16, WHOLE)

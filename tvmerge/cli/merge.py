@@ -13,7 +13,7 @@ import click
 
 from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
-from tvmerge.config import MergeConfig, load_merge_config
+from tvmerge.config import MergeConfig, file_settings, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.layout import CHAT_TEMPLATE
 from tvmerge.records import Recipe
@@ -26,12 +26,16 @@ ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 WRITING = ("shard_size", "save_experts", "push_to_hub")
 """Settings that decide how a model is written."""
 
+BESIDE = ("chat_template", "shard_size", "save_experts")
+"""Settings of a run's file that hold for any merge; an upload is asked for each time."""
+
 
 @click.command()
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="TOML file with the settings of a run; flags win, and what is not about merging is passed over.",
+    help="TOML file with the settings of a run; flags win. What is not about a merge is passed over, "
+    "and so is push_to_hub.",
 )
 @click.option("--weight", type=float, help="One weight for everything.")
 @click.option(
@@ -56,7 +60,7 @@ def merge(
     **flags: Any,
 ) -> None:
     """Write target + weight * (tuned - base), without a search."""
-    given = given_flags(flags)
+    given = {**file_settings(config, BESIDE), **given_flags(flags)}
     written = {key: given.pop(key) for key in WRITING if key in given}
     if _choose(weight, weights, trial) == "--trial":
         settings, recipe, fingerprint, texts = _from_study(storage, study_name, str(trial), given)

@@ -3,7 +3,7 @@
 from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option, weighted
-from tvmerge.config.reading import load_config, load_merge_config
+from tvmerge.config.reading import file_settings, load_config, load_merge_config
 from tvmerge.config.run import RunConfig, options
 from tvmerge.config.tasks import TaskConfig
 
@@ -13,6 +13,7 @@ __all__ = [
     "Option",
     "RunConfig",
     "TaskConfig",
+    "file_settings",
     "load_config",
     "load_merge_config",
     "options",

@@ -48,6 +48,17 @@ def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> Mer
     return MergeConfig(**settings)
 
 
+def file_settings(file: Path | None, keys: Sequence[str]) -> dict[str, Any]:
+    """Those of a TOML file's settings that are named, where it has them.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds a key or a value that is no setting.
+    """
+    if file is None:
+        return {}
+    return {key: value for key, value in _read_toml(file).items() if key in keys}
+
+
 def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
     if "task_vectors" not in settings:
         needed = (*needed, "tuned_model")  # an adapter names its base itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,9 @@ class CachedPool:
         if missing:
             rated = await self._pool.loglikelihood(recipe, list(missing.values()))
             rows = {key: [one.logprob, one.greedy] for key, one in zip(missing, rated, strict=True)}
-            await asyncio.to_thread(self._cache.put_many, rows)
+            # A model that overflows says no number; that is no likelihood to keep.
+            kept = {key: row for key, row in rows.items() if math.isfinite(row[0])}
+            await asyncio.to_thread(self._cache.put_many, kept)
             found |= rows
         return [LogLikelihood(*found[key]) for key in keys]
 

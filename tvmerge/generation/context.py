@@ -25,9 +25,12 @@ def rated_context(
 
     Args:
         kind: `transformers` or `vllm`.
-        options: Further arguments of vLLM.
+        options: Further arguments of vLLM; they concern no other engine.
         folder: The model's folder.
         trust_remote_code: Whether the model may bring code of its own.
     """
-    whole = options.get("max_model_len") or model_context(folder, trust_remote_code=trust_remote_code)
-    return int(whole) - 2 if whole and kind == "vllm" else whole
+    context = model_context(folder, trust_remote_code=trust_remote_code)
+    if kind != "vllm":
+        return context
+    whole = options.get("max_model_len") or context
+    return None if whole is None else int(whole) - 2

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,8 +21,24 @@ from tvmerge.generation.worker import LIMIT
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
+REQUEST_TOKENS = 1 << 20
+"""Tokens of the continuations that go into one request: a line of JSON has its limit (`LIMIT`)."""
+
 FAREWELL = 20.0
 """Seconds a worker has to end by itself."""
+
+
+def _portions(pairs: Sequence[Continuation]) -> Iterator[Sequence[Continuation]]:
+    """The pairs in order, cut where a request would have more than `REQUEST_TOKENS`."""
+    start = tokens = 0
+    for index, pair in enumerate(pairs):
+        size = len(pair.context) + len(pair.tokens)
+        if index > start and tokens + size > REQUEST_TOKENS:
+            yield pairs[start:index]
+            start, tokens = index, 0
+        tokens += size
+    if pairs:
+        yield pairs[start:]
 
 
 class ProcessEngine:
@@ -93,8 +109,10 @@ class ProcessEngine:
                 self._write({"do": "stop"})
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Have the engine rate continuations."""
-        rows = await self._ask({"do": "loglikelihood", "pairs": [pack(pair) for pair in pairs]})
+        """Have the engine rate continuations, as many at a time as fit into a request."""
+        rows: list[Row] = []
+        for portion in _portions(pairs):
+            rows += await self._ask({"do": "loglikelihood", "pairs": [pack(pair) for pair in portion]})
         return [unpack(LogLikelihood, row) for row in rows]
 
     async def close(self) -> None:

@@ -33,20 +33,33 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
 }
 
 
-def find_spec(name: str, *, assets: Path | None = None, base_url: str | None = None) -> JudgeSpec:
+def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
     """The judge called `name`: a file of `judges/`, an alias one has, a path, or `provider/model`.
 
     Args:
         name: What the user wrote.
         assets: A folder of the user's with `judges/` inside.
-        base_url: A server to ask instead of the judge's own.
 
     Raises:
         AssetError: Nothing has that name, or the file is malformed.
-        ConfigError: `base_url` is malformed or not for this judge.
     """
-    spec = _find(name, assets)
-    return spec if base_url is None else spec.at(base_url)
+    known = names("judges", assets)
+    provider, _, model = name.partition("/")
+    if name not in known and not Path(name).is_file():
+        for path in known.values():
+            spec = read_spec(path)
+            if name in spec.aliases:
+                return spec
+        if model and provider in PROVIDERS:
+            return spec_for_model(provider, model)
+    try:
+        return read_spec(find("judges", name, assets))
+    except AssetError as error:
+        if name in known or Path(name).exists():
+            raise
+        raise AssetError(
+            f"{error}; or provider/model with a provider of {', '.join(ENDPOINTS)}, local"
+        ) from error
 
 
 def create_judge(
@@ -104,26 +117,6 @@ def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:
     module, name = _CLASSES[spec.provider]
     chat: ChatModel = getattr(import_module(module), name)(spec, key)
     return chat
-
-
-def _find(name: str, assets: Path | None) -> JudgeSpec:
-    known = names("judges", assets)
-    provider, _, model = name.partition("/")
-    if name not in known and not Path(name).is_file():
-        for path in known.values():
-            spec = read_spec(path)
-            if name in spec.aliases:
-                return spec
-        if model and provider in PROVIDERS:
-            return spec_for_model(provider, model)
-    try:
-        return read_spec(find("judges", name, assets))
-    except AssetError as error:
-        if name in known or Path(name).exists():
-            raise
-        raise AssetError(
-            f"{error}; or provider/model with a provider of {', '.join(ENDPOINTS)}, local"
-        ) from error
 
 
 def _identity(spec: JudgeSpec) -> dict[str, object]:

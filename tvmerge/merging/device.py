@@ -26,7 +26,14 @@ Lane = Callable[[], AbstractContextManager[None]]
 _Sources = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Rows of target, tuned and base."""
 
+_Key = tuple[int, str, int]
+"""A part of a source: its checkpoint, its tensor, its first row."""
+
 _Kernel = Callable[[_Sources, float, torch.Tensor], None]
+
+
+PADDING = 1.25
+"""Memory that parts of a source take over their size: torch's allocator serves two of them from 20 MiB."""
 
 
 class DeviceMerger:
@@ -41,10 +48,10 @@ class DeviceMerger:
 
     def __init__(self, device: torch.device, sources: Iterable[Operand], room: int, lane: Lane) -> None:
         needed = {(id(s.checkpoint), s.name): s.checkpoint.specs[s.name].nbytes for s in sources}
-        self.keeps = sum(needed.values()) <= room
+        self.keeps = PADDING * sum(needed.values()) <= room
         self._device = device
         self._lane = lane
-        self._kept: dict[tuple[int, str, int], torch.Tensor] = {}
+        self._kept: dict[_Key, torch.Tensor] = {}
 
     def merge(self, row: Single, out: torch.Tensor, dtype: torch.dtype, part: slice) -> None:
         """Merge rows of one tensor; they are there when this returns.
@@ -55,12 +62,16 @@ class DeviceMerger:
             dtype: What each element is rounded to, whatever `out` holds.
             part: Which rows, the same slices in every merge.
         """
+        copied: dict[_Key, torch.Tensor] = {}
         with self._lane():
-            target, tuned, base = (self._there(operand, part) for operand in row.operands)
+            target, tuned, base = (self._there(operand, part, copied) for operand in row.operands)
             _write((target, tuned, base), row.weight, out[part], dtype)
+        if self.keeps:
+            # Not before the lane's work has ended: another lane would read what has not arrived yet.
+            self._kept |= copied
 
-    def _there(self, operand: Operand, part: slice) -> torch.Tensor:
-        """Rows of a source, on the device."""
+    def _there(self, operand: Operand, part: slice, copied: dict[_Key, torch.Tensor]) -> torch.Tensor:
+        """Rows of a source, on the device; new ones are entered in `copied`."""
         key = id(operand.checkpoint), operand.name, part.start
         if (kept := self._kept.get(key)) is not None:
             return kept
@@ -68,8 +79,7 @@ class DeviceMerger:
         # Only memory that cannot be swapped is copied while the processor does something else. torch gives
         # it to nobody else before the copy has ended.
         staged = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=self._device.type == "cuda")
-        there = staged.copy_(rows).to(self._device, non_blocking=True)
-        return self._kept.setdefault(key, there) if self.keeps else there
+        return copied.setdefault(key, staged.copy_(rows).to(self._device, non_blocking=True))
 
 
 def on_cuda(device: torch.device, sources: Iterable[Operand]) -> DeviceMerger:
