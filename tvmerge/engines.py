@@ -117,7 +117,7 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
     from tvmerge.merging.live import load_into, new_model
 
     device, dtype = resolve_device(wanted.device), getattr(torch, wanted.dtype)
-    mixture = models.mixture_config
+    config = models.config
     return TransformersEngine(
         folder,
         chat,
@@ -127,7 +127,7 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
         dtype=dtype,
         batch_tokens=wanted.batch_tokens,
         trust_remote_code=trust,
-        new_model=None if mixture is None else partial(new_model, mixture, dtype=dtype, device=device),
+        new_model=None if config is None else partial(new_model, config, dtype=dtype, device=device),
     )
 
 

@@ -150,13 +150,13 @@ def loads(config: RunConfig, models: Merge, placement: Placement, judges: Mappin
 
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
     """The configuration of the merged model, as transformers reads it."""
-    if models.mixture_config is None:
+    if models.config is None:
         from tvmerge.generation.transformers_engine import read_config
 
         return read_config(models.target.folder, trust_remote_code=trust_remote_code)
     from transformers import AutoConfig
 
-    return AutoConfig.for_model(**models.mixture_config)
+    return AutoConfig.for_model(**models.config)
 
 
 def _devices(config: RunConfig) -> tuple[tuple[str, ...], ...]:

@@ -224,7 +224,7 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         sources,
         base or targets[0],
         matched=mixture.matched,
-        mixture_config=mixture.config,
+        config=mixture.config,
         experts=tuple(experts),
     )
 

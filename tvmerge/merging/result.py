@@ -70,7 +70,7 @@ class Merge:
         sources: Part in the merge (`target`, `base`, `tuned`, ...) -> the model that plays it.
         donor: The model that gives tokenizer and chat template, and of a dense merge the configuration.
         matched: What vocabularies have in common where they differ, a line for each vector.
-        mixture_config: `config.json` of a mixture of experts; None for a dense model.
+        config: Content of `config.json` where it is not the donor's, as of a mixture; None where it is.
         experts: Its experts as dense models.
     """
 
@@ -79,7 +79,7 @@ class Merge:
     sources: Mapping[str, Source]
     donor: Checkpoint
     matched: tuple[str, ...] = ()
-    mixture_config: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = None
     experts: tuple[Expert, ...] = ()
 
     @property
@@ -209,7 +209,7 @@ class Merge:
             self.merger.merge(recipe),
             self.donor,
             specs=self.merger.specs,
-            config=self.mixture_config,
+            config=self.config,
             provenance=self.provenance(recipe),
             owner=owner,
             overwrite=overwrite,

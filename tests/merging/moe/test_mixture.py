@@ -141,8 +141,8 @@ def test_the_live_mixture_is_changed_in_place_and_is_what_is_written(
 ) -> None:
     *targets, base, tuned = folders
     merge = _open(targets, base, tuned)
-    assert merge.mixture_config is not None
-    live = new_model(merge.mixture_config, dtype=torch.bfloat16)
+    assert merge.config is not None
+    live = new_model(merge.config, dtype=torch.bfloat16)
     addresses = {name: parameter.data_ptr() for name, parameter in live.named_parameters()}
     for recipe in (Recipe(dict.fromkeys(merge.group_names, 0.0)), _uneven(merge)):
         load_into(live, merge.merger.merge(recipe))
