@@ -76,8 +76,6 @@ def build_run(
     jury = examiners(config, caches, note, config.run_folder / "ledger.jsonl")
     ground = lay_groundwork(config, jury, lambda: open_models(config.merge, caches))
     models = ground.models
-    for remark in models.remarks():
-        note(remark)
     study = _open_study(ground, note, still_held)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     trace = Trace()

@@ -45,6 +45,7 @@ async def optimize(config: RunConfig) -> RunResult:
         run = await in_thread(build_run, config, caches, progress.note, still_held)
         # Not before: a run that is refused leaves the folder to whoever comes next.
         write_text(_mark(config), f"{config.study}\n")
+        _tell_remarks(run, progress.note)
         try:
             await _answer_baseline(run)
             started = time.perf_counter()
@@ -85,6 +86,17 @@ def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
 def _mark(config: RunConfig) -> Path:
     """The file that says whose evidence is in the run folder."""
     return config.run_folder / ".study"
+
+
+def _tell_remarks(run: Run, note: Note) -> None:
+    """Say what is to be known of the merge; what is too long for a line is listed in the run folder."""
+    from tvmerge.merging.remarks import LISTING, listing
+
+    remarks, place = run.models.remarks(), run.config.run_folder / LISTING
+    if (whole := listing(remarks)) is not None:
+        write_text(place, whole)
+    for remark in remarks:
+        note(remark.line(place))
 
 
 async def _answer_baseline(run: Run) -> None:

@@ -38,7 +38,7 @@ def test_a_merged_model_of_the_family_speaks(family: str, tmp_path: Path) -> Non
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     plan = merge.merger.plan
     weighted = {row.name for row in plan.rows if row.terms}
-    assert weighted | plan.idle.keys() | plan.copies.keys() == set(merge.merger.specs)
+    assert weighted | plan.idle[""].keys() | plan.copies.keys() == set(merge.merger.specs)
     tokens = torch.tensor([[3, 5, 7]])
     spoken = model.generate(tokens, max_new_tokens=3, min_new_tokens=3, do_sample=False)
     assert spoken.shape == (1, 6)

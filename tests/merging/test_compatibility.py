@@ -40,7 +40,7 @@ def test_three_alike_models_are_laid_side_by_side(llamas: tuple[Checkpoint, Chec
     laid = _lay_out(*llamas)
     assert [row.name for row in laid.rows] == list(llamas[0].structure.layouts[0])
     assert all(operand.name == row.name for row in laid.rows for operand in row.terms[0].delta.operands)
-    assert (laid.unchanged, laid.extra, laid.idle) == ((), (), {})
+    assert (laid.unchanged, laid.extra, laid.idle) == ((), (), {"": {}})
 
 
 def test_another_family_is_refused(llamas: tuple[Checkpoint, Checkpoint, Checkpoint], tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def merge(
         texts = _texts(given.pop("chat_template", None))
         settings, recipe, fingerprint = load_merge_config(given, config), None, {}
     from tvmerge.caches import Caches
+    from tvmerge.merging.remarks import LISTING
     from tvmerge.models import open_models
     from tvmerge.writing import write_merge
 
@@ -75,7 +76,7 @@ def merge(
         models = open_models(settings, caches)
         _check_sources(models.fingerprint, fingerprint)
         for remark in models.remarks():
-            click.echo(remark, err=True)
+            click.echo(remark.line(output_dir / LISTING), err=True)
         if recipe is None:
             recipe = _read_weights(weights) if weights is not None else _uniform(models.group_names, weight)
         for line in write_merge(models, output_dir, recipe, overwrite=overwrite, texts=texts, **written):

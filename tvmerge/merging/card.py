@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tvmerge import __version__
 from tvmerge.merging.again import SETTINGS
 from tvmerge.merging.layout import CARD
+from tvmerge.merging.remarks import LISTING
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ def model_card(
         "## Recipe",
         *_settings(merge),
         _recipe_table(recipe),
-        *(["".join(f"- {line}\n" for line in remarks).rstrip()] if (remarks := merge.remarks()) else []),
+        *(
+            ["\n".join(f"- {remark.line(f'`{LISTING}`')}" for remark in remarks)]
+            if (remarks := merge.remarks())
+            else []
+        ),
         "## Make it again",
         f"```sh\n{command}\n```",
         f"`{SETTINGS}` holds the settings. {mergekit} Names without an owner are local folders.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tvmerge.merging.lora import Adapter, check_adapter_config
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.moe.mixture import expert_prefix, lay_out_mixture
 from tvmerge.merging.plan import Plan
+from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.result import Expert, Merge, is_target
 from tvmerge.merging.rules import GroupRules, Mode
@@ -197,7 +198,7 @@ def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened
     target = opened.model("target")
     laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
     plan = _dense_plan(laid, target, opened)
-    return Merge(request, _merger(request, plan), sources, target, matched=laid.matched)
+    return Merge(request, _merger(request, plan), sources, target, noted=_matched(laid.matched))
 
 
 def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:
@@ -209,7 +210,7 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         copies={},
         models=dict(opened.parts),
         constants=mixture.gates,
-        idle={row.name: "no rule gives it one" for row in mixture.rows if not row.terms},
+        idle=mixture.idle,
         settings={"mixture": asdict(request.mixture), "config": mixture.config},
     )
     experts = [
@@ -223,10 +224,14 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         _merger(request, plan),
         sources,
         base or targets[0],
-        matched=mixture.matched,
+        noted=_matched(mixture.matched),
         config=mixture.config,
         experts=tuple(experts),
     )
+
+
+def _matched(lines: Iterable[str]) -> tuple[Remark, ...]:
+    return tuple(Remark(f"tokens: {line}") for line in lines)
 
 
 def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:

@@ -114,7 +114,7 @@ class Plan:
         copies: Name in the merged model -> a tensor that is copied as it is (integers, unused tables).
         constants: Name -> a tensor that comes from no checkpoint (routers).
         extra: Names among `copies` that the model does not use.
-        idle: Name of a tensor without weight -> why it has none.
+        idle: Each vector's name -> the tensors it is not added to -> why it is not.
         models: What to call each model in fingerprints -> the model.
         settings: Whatever else decides the merged tensors, as plain JSON data.
     """
@@ -124,7 +124,7 @@ class Plan:
     models: Mapping[str, Model]
     constants: Mapping[str, torch.Tensor] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
-    idle: Mapping[str, str] = field(default_factory=dict)
+    idle: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
 
     @property

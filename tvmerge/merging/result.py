@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.layout import CARD, CHAT_TEMPLATE
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.mergekit import mergekit_yaml, not_expressible, output_dtype
+from tvmerge.merging.remarks import LISTING, Remark, listing, on_tensors
 from tvmerge.merging.request import MergeRequest
 from tvmerge.merging.sources import Source
 from tvmerge.merging.writer import SHARD_SIZE, write_model
@@ -21,9 +21,6 @@ from tvmerge.records import Recipe
 
 MERGEKIT = "mergekit.yml"
 """Name of the configuration that makes mergekit write the same model."""
-
-_SHOWN = 4
-"""Names of tensors listed in a remark before the rest is counted."""
 
 
 def is_target(part: str) -> bool:
@@ -69,7 +66,7 @@ class Merge:
         merger: Makes the tensors of a recipe.
         sources: Part in the merge (`target`, `base`, `tuned`, ...) -> the model that plays it.
         donor: The model that gives tokenizer and chat template, and of a dense merge the configuration.
-        matched: What vocabularies have in common where they differ, a line for each vector.
+        noted: What else people should know, found as the models were opened.
         config: Content of `config.json` where it is not the donor's, as of a mixture; None where it is.
         experts: Its experts as dense models.
     """
@@ -78,7 +75,7 @@ class Merge:
     merger: RecipeMerger
     sources: Mapping[str, Source]
     donor: Checkpoint
-    matched: tuple[str, ...] = ()
+    noted: tuple[Remark, ...] = ()
     config: Mapping[str, Any] | None = None
     experts: tuple[Expert, ...] = ()
 
@@ -148,18 +145,9 @@ class Merge:
                     bounds[name] = searched if isinstance(searched, tuple) else mine
         return bounds
 
-    def remarks(self) -> list[str]:
-        """What happened to tensors that are not simply added to, a line each."""
-        idle: dict[str, list[str]] = defaultdict(list)
-        for name, reason in self.merger.plan.idle.items():
-            idle[reason].append(name)
-        lines = [f"tokens: {line}" for line in self.matched]
-        for reason, names in idle.items():
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            lines.append(f"no weight, as in the target: {', '.join(names[:_SHOWN])}{more} ({reason})")
-        if self.merger.extra:
-            lines.append(f"copied, since the model does not use them: {', '.join(self.merger.extra)}")
-        return lines
+    def remarks(self) -> tuple[Remark, ...]:
+        """What people should know of it: what was found, and tensors that vectors are not simply added to."""
+        return (*self.noted, *on_tensors(self.merger.plan))
 
     def provenance(self, recipe: Recipe) -> dict[str, object]:
         """What a merged model was made from and how, as plain JSON data without local paths."""
@@ -177,6 +165,8 @@ class Merge:
         again = command(chat_template=CHAT_TEMPLATE in given)
         texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
         texts[SETTINGS] = settings_toml(self.portable)
+        if (whole := listing(self.remarks())) is not None:
+            texts[LISTING] = whole
         if reason is None:
             names = {id(model): self.sources[part].identity for part, model in plan.models.items()}
             texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))

@@ -37,14 +37,14 @@ class Laid:
         rows: Its floating-point tensors, in model order.
         unchanged: Names of its tensors that are copied: integers, booleans, and `extra`.
         extra: Names of its tensors that the model does not use.
-        idle: Name of a tensor without weight -> why it has none.
+        idle: Each vector's name -> the tensors it is not added to -> why it is not.
         matched: What vocabularies have in common, one line for each vector that needed it.
     """
 
     rows: tuple[Row, ...]
     unchanged: tuple[str, ...]
     extra: tuple[str, ...]
-    idle: Mapping[str, str]
+    idle: Mapping[str, Mapping[str, str]]
     matched: tuple[str, ...]
 
 
@@ -90,10 +90,10 @@ def lay_out(
         )
         for name in floats
     )
+    # In model order, whatever order the reasons were found in.
     idle = {
-        row.name: "; ".join(dict.fromkeys(side.idle[row.name] for side in sides if row.name in side.idle))
-        for row in rows
-        if not row.terms
+        vector.settings.name: {name: side.idle[name] for name in floats if name in side.idle}
+        for vector, side in zip(vectors, sides, strict=True)
     }
     whole_numbers = [name for name in own.names.values() if name not in set(floats)]
     matched = tuple(side.matched for side in sides if side.matched)

@@ -6,7 +6,7 @@ have weights, so no dimension of the search is dead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ class Mixture:
 
     Attributes:
         rows: Its tensors but for the routers, layer by layer.
+        idle: Each vector's name -> the tensors it is not added to -> why it is not.
         gates: Name of each router -> its values.
         config: Its `config.json`.
         experts: Each target as a dense model, with the names of the mixture's weights.
@@ -43,6 +44,7 @@ class Mixture:
     """
 
     rows: tuple[Row, ...]
+    idle: Mapping[str, Mapping[str, str]]
     gates: dict[str, torch.Tensor]
     config: dict[str, Any]
     experts: tuple[Laid, ...]
@@ -84,8 +86,17 @@ def lay_out_mixture(
         experts=len(targets),
         per_token=request.mixture.experts_per_token,
     )
+    parts = list(_parts(layout, donor, shared, targets, experts))
     return Mixture(
-        rows=_rows(layout, donor, shared, targets, experts),
+        rows=tuple(replace(row, name=name) for name, row, _ in parts),
+        idle={
+            vector: {
+                name: laid.idle[vector][row.name]
+                for name, row, laid in parts
+                if row.name in laid.idle[vector]
+            }
+            for vector in shared.idle
+        },
         gates=_gates(layout, donor, len(targets), request),
         config=config,
         experts=experts,
@@ -99,25 +110,24 @@ def expert_prefix(number: int) -> str:
     return f"experts.{number}/"
 
 
-def _rows(
+def _parts(
     layout: Layout, donor: Checkpoint, shared: Laid, targets: Sequence[Checkpoint], experts: Sequence[Laid]
-) -> tuple[Row, ...]:
-    own_names = {name: own for own, name in complete(donor).names.items()}
+) -> Iterator[tuple[str, Row, Laid]]:
+    """Each tensor's name in the mixture, the dense row it is made of, and where that was laid out."""
+    own_names = _inverse(donor)
     matrices = [
         {own: row for row in laid.rows if (own := _inverse(target).get(row.name))}
         for target, laid in zip(targets, experts, strict=True)
     ]
-    rows: list[Row] = []
     for row in shared.rows:
         own = own_names[row.name]
         if layout.expert_name(own, 0) is None:
-            rows.append(replace(row, name=own))
+            yield own, row, shared
             continue
-        for number, expert in enumerate(matrices):
+        for number, (laid, expert) in enumerate(zip(experts, matrices, strict=True)):
             name = layout.expert_name(own, number)
             assert name is not None
-            rows.append(replace(expert[own], name=name))
-    return tuple(rows)
+            yield name, expert[own], laid
 
 
 def _inverse(checkpoint: Checkpoint) -> dict[str, str]:
