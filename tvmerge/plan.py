@@ -47,6 +47,8 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
         jury = examiners(config, caches, note, tally=tally)
         try:
             ground = await asyncio.to_thread(lay_groundwork, config, jury, partial(_open, config, caches))
+            for remark in ground.models.remarks():
+                note(remark.line())
             stored, trials = await asyncio.to_thread(_known, ground, caches, note)
             return await _plan(ground, trials, tally, stored)
         finally:

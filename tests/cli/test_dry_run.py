@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.search.studies import drive, open_at
 from tvmerge.cli.app import run
+from tvmerge.demo import demo_defaults
 from tvmerge.urls import sqlite_url
 
 
@@ -87,3 +90,14 @@ def test_a_plan_of_a_sampler_that_cannot_search_is_refused(
     config = tmp_path / "run.toml"
     config.write_text('optuna_sampler = "CMA-ES"\n[sampler]\nstart = 9.0\n', encoding="utf-8")
     assert "[sampler] start must lie in the range" in refused(capsys, f"--config={config}")
+
+
+def test_a_plan_tells_in_what_the_models_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = shutil.copytree(demo_defaults()["tuned_model"], tmp_path / "changed")
+    path = changed / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"rms_norm_eps": 0.5}))
+    assert run(["demo", "--dry-run", f"--tuned-model={changed}"]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "norm epsilon differs" in line)
+    assert "0.5 in changed; the merged model is like " in line
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_act": "relu"}))
+    assert "hidden_act is silu in " in refused(capsys, f"--tuned-model={changed}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.configurations import contradictions
 from tvmerge.merging.dtypes import FLOATS
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoint import Checkpoint
     from tvmerge.merging.structure import Arrangement, Place, Structure
+
+    _Check = Callable[[Structure, Structure], Iterable[str]]
 
 
 def check_structures(target: Structure, others: Sequence[Structure], *, any_vocabulary: bool = False) -> None:
@@ -22,21 +26,19 @@ def check_structures(target: Structure, others: Sequence[Structure], *, any_voca
         any_vocabulary: Embeddings and head may have other numbers of rows.
 
     Raises:
-        CheckpointError: Families or numbers of layers differ, or tensors are missing or of another shape;
-            names every one of them.
+        CheckpointError: Families or numbers of layers differ, tensors are missing or of another shape, or a
+            setting gives their numbers another meaning; names every one of them.
     """
-    problems = dict.fromkeys(problem for other in others for problem in _outlines(target, other))
-    if not problems:
-        problems = dict.fromkeys(
-            problem for other in others for problem in _differences(target, other, any_vocabulary)
-        )
-    if problems:
-        names = " and ".join(dict.fromkeys(other.name for other in others))
-        hint = _vocabulary_hint(target, *others)
-        raise CheckpointError(
-            f"{names} {'do' if len(others) > 1 else 'does'} not fit {target.name}{hint}: "
-            + "; ".join(problems)
-        )
+    checks: tuple[_Check, ...] = (_outlines, partial(_differences, any_vocabulary=any_vocabulary), _meanings)
+    for check in checks:
+        found = [(other.name, problem) for other in others for problem in check(target, other)]
+        if found:
+            unlike, problems = (dict.fromkeys(column) for column in zip(*found, strict=True))
+            hint = _vocabulary_hint(target, *others)
+            raise CheckpointError(
+                f"{' and '.join(unlike)} {'do' if len(unlike) > 1 else 'does'} not fit {target.name}{hint}: "
+                + "; ".join(problems)
+            )
 
 
 def complete(checkpoint: Checkpoint) -> Arrangement:
@@ -104,6 +106,11 @@ def _differences(target: Structure, other: Structure, any_vocabulary: bool) -> I
         if name not in target.layouts[0]:
             tied = f", which {target.name} ties to {target.aliases[name]}" if name in target.aliases else ""
             yield f"{other.name} has {name} of its own{tied or f', {target.name} has none'}"
+
+
+def _meanings(target: Structure, other: Structure) -> Iterable[str]:
+    name = other.name if other.name != target.name else f"the other {other.name}"
+    return contradictions({target.name: target.settings, name: other.settings})
 
 
 def _alike(one: Place, other: Place, any_vocabulary: bool) -> bool:

@@ -11,6 +11,7 @@ import torch
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures
+from tvmerge.merging.configurations import setting_remarks
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.digests import DigestCache
 from tvmerge.merging.layout import ADAPTER_CONFIG, read_json
@@ -18,6 +19,7 @@ from tvmerge.merging.lora import Adapter, check_adapter_config
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.moe.mixture import expert_prefix, lay_out_mixture
 from tvmerge.merging.plan import Plan
+from tvmerge.merging.prompting import prompt_remarks
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.result import Expert, Merge, is_target
@@ -198,7 +200,8 @@ def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened
     target = opened.model("target")
     laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
     plan = _dense_plan(laid, target, opened)
-    return Merge(request, _merger(request, plan), sources, target, noted=_matched(laid.matched))
+    noted = _noted(sources, opened, target, laid.matched)
+    return Merge(request, _merger(request, plan), sources, target, noted=noted)
 
 
 def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:
@@ -224,14 +227,37 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         _merger(request, plan),
         sources,
         base or targets[0],
-        noted=_matched(mixture.matched),
+        noted=_noted(sources, opened, base or targets[0], mixture.matched),
         config=mixture.config,
         experts=tuple(experts),
     )
 
 
-def _matched(lines: Iterable[str]) -> tuple[Remark, ...]:
-    return tuple(Remark(f"tokens: {line}") for line in lines)
+def _noted(
+    sources: Mapping[str, Source], opened: _Opened, donor: Checkpoint, matched: Iterable[str]
+) -> tuple[Remark, ...]:
+    """What people should know of the models before they merge them."""
+    names = _distinct_names(sources)
+    settings = {
+        names[model.folder]: model.structure.settings
+        for model in opened.parts.values()
+        if isinstance(model, Checkpoint)
+    }
+    lines = (*setting_remarks(settings, names[donor.folder]), *prompt_remarks(names, donor.folder))
+    return tuple(map(Remark, (*lines, *(f"tokens: {line}" for line in matched))))
+
+
+def _distinct_names(sources: Mapping[str, Source]) -> dict[Path, str]:
+    """Folder of each model -> its name, with its part in the merge where another has the same name."""
+    parts: dict[Path, str] = {}
+    for part, source in sources.items():
+        parts.setdefault(source.folder, part)
+    names = [sources[part].name for part in parts.values()]
+    return {
+        source.folder: source.name if names.count(source.name) == 1 else f"{source.name} ({part})"
+        for part, source in sources.items()
+        if parts[source.folder] == part
+    }
 
 
 def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:

@@ -23,6 +23,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.configurations import Settings, settings_of
 from tvmerge.merging.layout import CONFIG
 
 Section = Literal["embeddings", "layers", "norm", "head", "other"]
@@ -81,6 +82,7 @@ class Structure:
         prefix: The name of the part below the head, which checkpoints may leave out (`model`).
         layouts: The ways checkpoints of this family name its tensors, each in model order.
         aliases: A further name of a tied tensor -> its first name.
+        settings: What the language model's configuration says; see `configurations.settings_of`.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Structure:
     prefix: str
     layouts: tuple[Mapping[str, Place], ...]
     aliases: Mapping[str, str]
+    settings: Settings
 
     def place(self, name: str) -> Place | None:
         """The place of a tensor, by the model's own name of it; a tied tensor's is that of its first name."""
@@ -175,6 +178,7 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
         prefix=model.base_model_prefix,
         layouts=tuple(layouts),
         aliases=aliases,
+        settings=settings_of(config.get_text_config().to_dict()),
     )
 
 

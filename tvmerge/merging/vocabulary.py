@@ -78,7 +78,7 @@ def read_vocabulary(folder: Path, name: str, rows: int) -> Vocabulary:
         ids = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
     except Exception as error:  # the library raises plain Exception for whatever is wrong with a file
         raise CheckpointError(f"{path}: cannot be read as a tokenizer: {error}") from error
-    return Vocabulary(name, ids, _roles(folder), rows)
+    return Vocabulary(name, ids, special_tokens(folder), rows)
 
 
 def same_tokens(*vocabularies: Vocabulary) -> bool:
@@ -149,7 +149,12 @@ def _pair(in_base: str, in_tuned: str, base: Vocabulary, tuned: Vocabulary) -> t
     return None if rows[0] is None or rows[1] is None else (rows[0], rows[1])
 
 
-def _roles(folder: Path) -> dict[str, str]:
+def special_tokens(folder: Path) -> dict[str, str]:
+    """Role -> text of the token that plays it, as the files of a tokenizer say.
+
+    Raises:
+        CheckpointError: One of them cannot be read.
+    """
     roles: dict[str, str] = {}
     for file in ("special_tokens_map.json", "tokenizer_config.json"):
         path = folder / file
