@@ -231,6 +231,7 @@ def test_a_mixtures_experts_must_compute_alike(tmp_path: Path) -> None:
     assert (
         open_request(request)
         .remarks()[0]
+        .line()
         .startswith("norm epsilon differs: rms_norm_eps is 1e-06 in a, 0.5 in b")
     )
     path.write_text(json.dumps(config | {"hidden_act": "relu"}))
