@@ -36,6 +36,24 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
 
 
+def hub_snapshot(folder: Path) -> tuple[str, str] | None:
+    """The hub id and the commit of a model in the hub's cache; None for any other folder.
+
+    The cache keeps it in `models--OWNER--NAME/snapshots/COMMIT`.
+    """
+    place = folder.resolve()
+    kept = re.fullmatch(r"models--([\w.-]+)", place.parent.parent.name)
+    if place.parent.name != "snapshots" or kept is None:
+        return None
+    return kept[1].replace("--", "/", 1), place.name
+
+
+def folder_name(folder: Path) -> str:
+    """What to call a model's folder: its last part, or the hub id and commit where the hub's cache has it."""
+    found = hub_snapshot(folder)
+    return folder.resolve().name if found is None else "@".join(found)
+
+
 def write_json(path: Path, data: object) -> None:
     """Replace `path` atomically with `data` as indented JSON."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

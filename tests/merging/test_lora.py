@@ -115,7 +115,7 @@ def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path) -> N
         _open(base, adapter, base=str(other))
     narrow = saved_model(tmp_path / "narrow" / "base", "llama", intermediate_size=40)
     with pytest.raises(
-        CheckpointError, match=r"adapter does not fit base: factors .* do not make .*mlp\."
+        CheckpointError, match=r"adapter does not fit narrow/base: factors .* do not make .*mlp\."
     ) as e:
         _open(base, adapter, base=str(narrow))
     assert str(e.value).count("do not make") == 4, "all misfits are told at once"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge.errors import CheckpointError
+from tvmerge.files import folder_name
 
 Message = dict[str, str]
 
@@ -32,13 +33,15 @@ class ChatFormat:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         except Exception as error:
             first_line = str(error).strip().split("\n")[0]
-            raise CheckpointError(f"{folder.name}: the tokenizer cannot be loaded: {first_line}") from error
+            raise CheckpointError(
+                f"{folder_name(folder)}: the tokenizer cannot be loaded: {first_line}"
+            ) from error
         self._given = template is not None
         if template is not None:
             self.tokenizer.chat_template = _read(template)
         if not self.tokenizer.chat_template:
             raise CheckpointError(
-                f"{folder.name}: the target has no chat template; give one with --chat-template FILE"
+                f"{folder_name(folder)}: the target has no chat template; give one with --chat-template FILE"
             )
 
     @property

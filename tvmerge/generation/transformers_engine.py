@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
 from tvmerge.errors import AssetError, CheckpointError
+from tvmerge.files import folder_name
 from tvmerge.generation.batches import Batches
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import Conversation, Prompt, conversations
@@ -148,8 +149,9 @@ class TransformersEngine:
                 return result
             if len(batch) == 1:
                 raise CheckpointError(
-                    f"{self._folder.name}: {self._device} has not enough memory for a single conversation of "
-                    f"{batches.cost(1)} tokens; lower --max-new-tokens, or take a smaller --dtype"
+                    f"{folder_name(self._folder)}: {self._device} has not enough memory for a single "
+                    f"conversation of {batches.cost(1)} tokens; lower --max-new-tokens, or take a smaller "
+                    "--dtype"
                 )
             self._budget = batches.cost(len(batch) // 2)
 
@@ -182,7 +184,7 @@ class TransformersEngine:
         free = free_memory(self._device)
         if free is not None:
             needed = footprint(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
-            load = Load(self._folder.name, self._dtype, self._device, free, needed)
+            load = Load(folder_name(self._folder), self._dtype, self._device, free, needed)
             load.check()
             # Estimated, since a system that is out of memory kills the process instead of saying so.
             self._budget = min(self._budget, load.tokens)
@@ -190,7 +192,9 @@ class TransformersEngine:
             model = self._new_model() if self._new_model is not None else self._from_folder()
         except (OSError, ValueError, RuntimeError) as error:
             first_line = str(error).strip().split("\n")[0]
-            raise CheckpointError(f"{self._folder.name}: the model cannot be loaded: {first_line}") from error
+            raise CheckpointError(
+                f"{folder_name(self._folder)}: the model cannot be loaded: {first_line}"
+            ) from error
         if self._device == "cpu" and model.num_parameters() <= SMALL_MODEL:
             torch.set_num_threads(1)
         model.eval()
@@ -256,7 +260,9 @@ def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
         return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         first_line = str(error).strip().split("\n")[0]
-        raise CheckpointError(f"{folder.name}: the configuration cannot be read: {first_line}") from error
+        raise CheckpointError(
+            f"{folder_name(folder)}: the configuration cannot be read: {first_line}"
+        ) from error
 
 
 if TYPE_CHECKING:

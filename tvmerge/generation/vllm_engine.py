@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tvmerge.errors import AssetError, ConfigError
+from tvmerge.files import folder_name
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import Conversation, Prompt, conversations
 from tvmerge.generation.endings import end_tokens, until_end
@@ -150,7 +151,7 @@ class VllmEngine:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except (ValueError, RuntimeError, TypeError) as error:
             raise ConfigError(
-                f"vLLM does not start with {self._folder.name}: {_reason(error)}; "
+                f"vLLM does not start with {folder_name(self._folder)}: {_reason(error)}; "
                 "mend the table [vllm], or give --engine transformers"
             ) from error
 

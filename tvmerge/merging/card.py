@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ def model_card(
         else "every step rounded to bfloat16"
     )
     blocks = [
-        _front_matter([source for source in parents.values() if source.commit], licences),
+        _front_matter([s.repository for s in parents.values() if s.repository is not None], licences),
         f"# {_title(merge)}",
         f"Merged with [tvmerge](https://pypi.org/project/tvmerge/) {__version__}: "
         f"`target + weight * (tuned - base)`, {rounding}.",
@@ -82,7 +82,7 @@ def model_card(
         ),
         "## Make it again",
         f"```sh\n{command}\n```",
-        f"`{SETTINGS}` holds the settings. {mergekit} Names without an owner are local folders.",
+        f"`{SETTINGS}` holds the settings. {mergekit}{_places(parents.values())}",
         *facts.notes,
     ]
     return "\n\n".join(blocks) + "\n"
@@ -102,10 +102,21 @@ def licence_of(folder: Path) -> str | None:
     return (name or found.get("license") or "").strip("'\"") or None
 
 
-def _front_matter(parents: Sequence[Source], licences: Mapping[str, str | None]) -> str:
+def _places(parents: Iterable[Source]) -> str:
+    """What to do about models that no hub has."""
+    if all(source.repository is not None for source in parents):
+        return ""
+    return (
+        " Names that begin with `./` are local folders: give the command where they lie under these names, "
+        "or write their places into the file first."
+    )
+
+
+def _front_matter(repositories: Sequence[str], licences: Mapping[str, str | None]) -> str:
     lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- merge", "- tvmerge"]
-    if parents:
-        lines += ["base_model:", *(f"- {source.name}" for source in parents), "base_model_relation: merge"]
+    if repositories:
+        bases = dict.fromkeys(repositories)
+        lines += ["base_model:", *(f"- {name}" for name in bases), "base_model_relation: merge"]
     known = set(licences.values())
     if len(known) == 1 and (only := known.pop()) is not None:
         lines.append(f"license: {only}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import CheckpointError
+from tvmerge.files import folder_name
 from tvmerge.merging.digests import DigestCache, files_digest
 from tvmerge.merging.layout import ADAPTER_CONFIG, ADAPTER_PICKLE, ADAPTER_WEIGHTS, read_json
 from tvmerge.merging.shards import PickleShard, SafetensorsShard, Shard
@@ -83,7 +84,7 @@ class Adapter:
     ) -> None:
         self.folder, self.name, self.base, self.digest_cache = folder, name, base, digest_cache
         self.config = read_json(folder / ADAPTER_CONFIG)
-        check_adapter_config(self.config, name, base.name)
+        check_adapter_config(self.config, name, folder_name(base.folder))
         self._shard = _open(folder, name, allow_pickle=allow_pickle)
         self.factors: Mapping[str, Factors]
         self.replaced: Mapping[str, str]

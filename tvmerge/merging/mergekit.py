@@ -19,8 +19,15 @@ from tvmerge.records import Recipe
 Weights = dict[str, float]
 
 
-def not_expressible(plan: Plan, *, mixture: bool, original: bool) -> str | None:
-    """Why mergekit cannot make this merge; None where it can."""
+def not_expressible(plan: Plan, folders: Sequence[str], *, mixture: bool, original: bool) -> str | None:
+    """Why mergekit cannot make this merge; None where it can.
+
+    Args:
+        plan: The merge.
+        folders: What local models are called.
+        mixture: Whether it is a mixture of experts.
+        original: Whether its arithmetic is the original script's.
+    """
     pairs = [(row, term) for row in plan.rows for term in row.terms]
     methods = {term.method for _, term in pairs}
     objections = {
@@ -34,6 +41,9 @@ def not_expressible(plan: Plan, *, mixture: bool, original: bool) -> str | None:
         and not all(term.method == "ties" and _from_target(row.target, term) for row, term in pairs),
         "mergekit selects tensors by a part of their names, and some name is part of another": _nested(
             [row.name for row in plan.rows]
+        ),
+        "mergekit reads @ and + in a folder's name as a revision and an adapter": any(
+            sign in folder for folder in folders for sign in "@+"
         ),
         "the target keeps tensors in several formats": len({row.spec.dtype for row in plan.rows}) > 1,
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.files import folder_name
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures
 from tvmerge.merging.configurations import setting_remarks
@@ -18,6 +19,7 @@ from tvmerge.merging.layout import ADAPTER_CONFIG, read_json
 from tvmerge.merging.lora import Adapter, check_adapter_config
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.moe.mixture import expert_prefix, lay_out_mixture
+from tvmerge.merging.names import told_apart
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.prompting import prompt_remarks
 from tvmerge.merging.remarks import Remark
@@ -111,6 +113,7 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> dict[str, Source]
             raise ConfigError(f"the task vector of {vector.tuned} needs the base model it was tuned from")
         sources[_part(request, vector, "base")] = resolve(base, cache_dir=cache_dir)
         sources[_part(request, vector, "tuned")] = tuned
+    sources = told_apart(sources)
     for part, source in sources.items():
         if source.is_adapter and not part.endswith("tuned"):
             raise CheckpointError(f"{source.name} is an adapter (LoRA), which only a tuned model may be")
@@ -126,8 +129,10 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
     for vector in request.vectors:
         tuned, base = (sources[_part(request, vector, role)] for role in ("tuned", "base"))
         if tuned.is_adapter:
-            check_adapter_config(read_json(tuned.folder / ADAPTER_CONFIG), tuned.name, base.name)
-    if not any(source.commit for source in sources.values()):
+            check_adapter_config(
+                read_json(tuned.folder / ADAPTER_CONFIG), tuned.name, folder_name(base.folder)
+            )
+    if not any(source.downloaded for source in sources.values()):
         return
     structures = {
         part: read_structure(source.folder, source.name, trust_remote_code=request.trust_remote_code)
@@ -214,7 +219,8 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         models=dict(opened.parts),
         constants=mixture.gates,
         idle=mixture.idle,
-        settings={"mixture": asdict(request.mixture), "config": mixture.config},
+        # Where the base lies decides nothing; what it is, its digest says.
+        settings={"mixture": asdict(replace(request.mixture, base=None)), "config": mixture.config},
     )
     experts = [
         Expert(

@@ -101,8 +101,8 @@ class Merge:
 
     @property
     def portable(self) -> MergeRequest:
-        """The request without local paths: hub ids with commits, and bare names of folders."""
-        return self._renamed(self.identities)
+        """The request without this machine's paths: hub ids with commits, folders as `./` and their names."""
+        return self._renamed({part: source.portable for part, source in self.sources.items()})
 
     def _renamed(self, places: Mapping[str, str]) -> MergeRequest:
         request = self.request
@@ -161,14 +161,16 @@ class Merge:
     def texts(self, recipe: Recipe, facts: CardFacts, given: Mapping[str, str]) -> dict[str, str]:
         """The texts that go with the merged model of `recipe`, by name; `given` are among them."""
         plan, request = self.merger.plan, self.request
-        reason = not_expressible(plan, mixture=bool(self.experts), original=request.arithmetic == "original")
+        folders = [source.name for source in self.sources.values() if source.repository is None]
+        original = request.arithmetic == "original"
+        reason = not_expressible(plan, folders, mixture=bool(self.experts), original=original)
         again = command(chat_template=CHAT_TEMPLATE in given)
         texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
         texts[SETTINGS] = settings_toml(self.portable)
         if (whole := listing(self.remarks())) is not None:
             texts[LISTING] = whole
         if reason is None:
-            names = {id(model): self.sources[part].identity for part, model in plan.models.items()}
+            names = {id(model): self.sources[part].portable for part, model in plan.models.items()}
             texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))
         return texts | dict(given)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvmerge.errors import CheckpointError
+from tvmerge.files import hub_snapshot
 from tvmerge.merging import layout
 
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@(?P<revision>[\w./-]+))?")
@@ -24,18 +25,30 @@ class Source:
 
     Attributes:
         folder: The local folder with its files.
-        name: What to call it where no local path may appear: the folder's name or the hub id.
-        commit: The commit the hub resolved it to; None for a local folder.
+        name: What to call it where no local path may appear: the hub id, or the end of the folder's path.
+        repository: Its hub id; None for a folder that is not in the hub's cache.
+        commit: The commit of `repository`.
+        downloaded: Whether the hub was asked for it; a folder of the hub's cache may be given as a path.
     """
 
     folder: Path
     name: str
+    repository: str | None = None
     commit: str | None = None
+    downloaded: bool = False
 
     @property
     def reference(self) -> str:
         """A reference that means the same model wherever it is used: with commit, or an absolute path."""
-        return str(self.folder.resolve()) if self.commit is None else self.identity
+        return self.identity if self.downloaded else str(self.folder.resolve())
+
+    @property
+    def portable(self) -> str:
+        """A reference without the place on this machine, that no hub id can be mistaken for.
+
+        A local folder is named relative to a folder that holds the models.
+        """
+        return f"./{self.name}" if self.repository is None else self.identity
 
     @property
     def is_adapter(self) -> bool:
@@ -44,8 +57,8 @@ class Source:
 
     @property
     def identity(self) -> str:
-        """`name`, or `name@commit` for a model of the hub."""
-        return self.name if self.commit is None else f"{self.name}@{self.commit}"
+        """`name`, or for a model of the hub its id and commit."""
+        return self.name if self.repository is None else f"{self.repository}@{self.commit}"
 
 
 def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
@@ -60,7 +73,8 @@ def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
     """
     folder = Path(reference).expanduser()
     if reference and folder.is_dir():
-        return Source(folder, folder.resolve().name)
+        repository, commit = hub_snapshot(folder) or (None, None)
+        return Source(folder, repository or folder.resolve().name, repository, commit)
     if folder.is_file():
         raise CheckpointError(f"'{reference}' is a file; give the folder that holds the model")
     match = _HUB_ID.fullmatch(reference)
@@ -73,7 +87,8 @@ def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
         raise CheckpointError(
             f"the hub's '{reference}' has no {layout.CONFIG}: no model transformers can read"
         )
-    return Source(folder, match["id"], commit=folder.name)  # the hub's cache names snapshots by commit
+    # The hub's cache names snapshots by commit.
+    return Source(folder, match["id"], match["id"], folder.name, downloaded=True)
 
 
 def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle: bool = False) -> None:
@@ -87,11 +102,11 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
     Raises:
         CheckpointError: The hub cannot give them.
     """
-    if source.commit is None:
+    if not source.downloaded or source.repository is None:
         return
-    _snapshot(source.name, source.commit, cache_dir, _SAFETENSORS)
+    _snapshot(source.repository, source.commit, cache_dir, _SAFETENSORS)
     if allow_pickle and not any(path for pattern in _SAFETENSORS for path in source.folder.glob(pattern)):
-        _snapshot(source.name, source.commit, cache_dir, _PICKLES)
+        _snapshot(source.repository, source.commit, cache_dir, _PICKLES)
 
 
 def check_downloaded(source: Source) -> None:
@@ -100,11 +115,12 @@ def check_downloaded(source: Source) -> None:
     Raises:
         CheckpointError: They are not; says how to get them.
     """
-    if source.commit is None or any(source.folder.glob("*.safetensors")) or any(source.folder.glob("*.bin")):
+    weights = [path for pattern in ("*.safetensors", "*.bin") for path in source.folder.glob(pattern)]
+    if not source.downloaded or weights:
         return
     raise CheckpointError(
         f"the weights of {source.identity} are not on this machine, and nothing is downloaded now: "
-        f"`hf download {source.name} --revision {source.commit}`"
+        f"`hf download {source.repository} --revision {source.commit}`"
     )
 
 

@@ -13,6 +13,7 @@ import torch
 
 from tvmerge.canonical import digest
 from tvmerge.errors import CheckpointError
+from tvmerge.files import folder_name
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.request import ExpertPrompts, MixtureSettings
 
@@ -82,7 +83,9 @@ def _measure(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
         model = factory.from_pretrained(folder, dtype="auto")
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"{folder.name}: gate hidden has to run it and cannot: {reason}") from error
+        raise CheckpointError(
+            f"{folder_name(folder)}: gate hidden has to run it and cannot: {reason}"
+        ) from error
     model.eval()
     directions = []
     for expert in prompts:
