@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tvmerge"
 
 LEAVES = {
     *(
+        "architectures",
         "errors",
         "canonical",
         "files",
@@ -31,6 +32,7 @@ LEAVES = {
 STAGES = {"search", "merging", "generation", "judging", "evaluation"}
 
 ALLOWED = {
+    "architectures": set(),
     "errors": set(),
     "canonical": set(),
     "locking": {"errors"},

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.merging.families import FAMILIES, config_of
 from tvmerge.errors import ConfigError
+from tvmerge.merging.arrangement import Structure
 from tvmerge.merging.groups import Grouping, group_names, group_tensors, layer_share
 from tvmerge.merging.rules import GroupRules, Mode
-from tvmerge.merging.structure import Structure, structure_of
+from tvmerge.merging.structure import structure_of
 
 
 def _grouping(structure: Structure, rules: GroupRules, layout: int = 0) -> Grouping:
@@ -40,8 +41,7 @@ def test_mistral_7b_has_as_many_groups_as_its_structure_says(mode: Mode, count: 
 
 def test_layers_are_named_alike_in_every_family() -> None:
     for family in FAMILIES:
-        layout = 1 if family == "gemma3" else 0
-        names = _names(family, "layer", layout)
+        names = _names(family, "layer")
         head = () if structure_of(config_of(family), family).aliases else ("head",)
         assert names == ("embeddings", "layers.0", "layers.1", "norm", *head), family
 
@@ -200,11 +200,11 @@ def test_frozen_tensors_have_no_weight_and_say_why() -> None:
 
 def test_what_lies_outside_the_language_model_is_listed() -> None:
     structure = structure_of(config_of("gemma3"), "gemma3")
-    grouping = _grouping(structure, GroupRules(), layout=1)
-    idle = {name.split(".")[0] for name in grouping.idle}
+    grouping = _grouping(structure, GroupRules())
+    idle = {name.split(".")[1] for name in grouping.idle}
     assert idle == {"vision_tower", "multi_modal_projector"}
     assert set(grouping.idle.values()) == {"outside the language model"}
-    assert not {name.split(".")[0] for name in grouping.shares} & idle
+    assert not {name.split(".")[1] for name in grouping.shares} & idle
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig, GenerationConfig
 from transformers.utils import logging
 
+from tvmerge.architectures import factory_of
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.files import folder_name
 from tvmerge.generation.batches import Batches
@@ -173,7 +174,7 @@ class TransformersEngine:
         self._load(self._model, self._merger.merge(recipe))
 
     def _from_folder(self) -> Any:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        model = factory_of(self._config).from_pretrained(
             self._folder, dtype=self._dtype, trust_remote_code=self._trust_remote_code
         )
         return model.to(self._device)

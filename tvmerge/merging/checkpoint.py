@@ -16,7 +16,7 @@ from tvmerge.merging.shards import PickleShard, SafetensorsShard, Shard, TensorS
 if TYPE_CHECKING:
     import torch
 
-    from tvmerge.merging.structure import Structure
+    from tvmerge.merging.arrangement import Structure
 
 
 class Checkpoint:
@@ -54,8 +54,12 @@ class Checkpoint:
 
     @cached_property
     def specs(self) -> Mapping[str, TensorSpec]:
-        """Shape and format of every tensor, by name, in the files' order."""
-        return {name: shard.specs[name] for name, shard in self._home.items()}
+        """Shape and format of every tensor, by name, in the files' order.
+
+        Names are those of the files, or what `Structure.plain_names` makes of names that transformers would
+        not understand.
+        """
+        return {name: self._home[own].specs[own] for name, own in self._stored.items()}
 
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor `name`, in the file's own dtype. It may share memory with the file: do not write to it.
@@ -63,9 +67,15 @@ class Checkpoint:
         Raises:
             CheckpointError: There is no such tensor, or the file became unreadable.
         """
-        if name not in self._home:
+        if name not in self._stored:
             raise CheckpointError(f"{self.name} has no tensor '{name}'")
-        return self._home[name].tensor(name)
+        own = self._stored[name]
+        return self._home[own].tensor(own)
+
+    @cached_property
+    def _stored(self) -> Mapping[str, str]:
+        """Name of each tensor -> what its file calls it."""
+        return {name: own for own, name in self.structure.plain_names(self._home).items()}
 
     @cached_property
     def digest(self) -> str:
@@ -101,7 +111,8 @@ class Checkpoint:
             )
 
     def _refuse_odd_formats(self) -> None:
-        odd = [f"{name} ({spec.dtype})" for name, spec in self.specs.items() if spec.dtype not in BYTES]
+        specs = {name: shard.specs[name] for name, shard in self._home.items()}
+        odd = [f"{name} ({spec.dtype})" for name, spec in specs.items() if spec.dtype not in BYTES]
         if odd:
             raise CheckpointError(
                 f"{self.name}: quantised or unknown number formats: {', '.join(odd[:3])}"

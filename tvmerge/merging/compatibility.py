@@ -11,10 +11,13 @@ from tvmerge.merging.configurations import contradictions
 from tvmerge.merging.dtypes import FLOATS
 
 if TYPE_CHECKING:
+    from tvmerge.merging.arrangement import Arrangement, Place, Structure
     from tvmerge.merging.checkpoint import Checkpoint
-    from tvmerge.merging.structure import Arrangement, Place, Structure
 
     _Check = Callable[[Structure, Structure], Iterable[str]]
+
+_SHOWN = 4
+"""Names listed of tensors that are missing, or there instead, before the rest is counted."""
 
 
 def check_structures(target: Structure, others: Sequence[Structure], *, any_vocabulary: bool = False) -> None:
@@ -49,7 +52,7 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
     """
     structure, specs = checkpoint.structure, checkpoint.specs
     arrangement = structure.arrange(specs)
-    odd = [f"has no {name}" for name in arrangement.missing]
+    odd = _lacks(checkpoint, arrangement)
     for own, name in arrangement.names.items():
         place, spec = structure.place(own), specs[name]
         assert place is not None
@@ -62,28 +65,46 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
     return arrangement
 
 
+def _lacks(checkpoint: Checkpoint, arrangement: Arrangement) -> list[str]:
+    """What the files lack, and, where that is more than a few tensors, what they hold instead."""
+    missing = arrangement.missing
+    odd = [f"has no {name}" for name in missing[:_SHOWN]]
+    if len(missing) > _SHOWN:
+        there = arrangement.extra or tuple(checkpoint.specs)
+        rest = f", ... ({len(there)})" if len(there) > _SHOWN else ""
+        odd.append(f"nor {len(missing) - _SHOWN} more; it has {', '.join(there[:_SHOWN])}{rest}")
+    return odd
+
+
 def counterparts(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
-    """The target's name of each floating-point tensor -> the other's name of it, in model order.
+    """The target's name of each floating-point tensor of the language model -> the other's name of it.
 
     Raises:
         CheckpointError: A file is not what its configuration says, or stores its tensors in another layout.
     """
     own, theirs = complete(target), complete(other)
-    known = {**theirs.tied, **theirs.names}
-    odd = [name for canonical, name in own.names.items() if canonical not in known]
+    known = {
+        key: name
+        for canonical, name in {**theirs.tied, **theirs.names}.items()
+        if (key := other.structure.key(canonical)) is not None
+    }
+    wanted = {
+        name: key
+        for canonical, name in own.names.items()
+        if (place := target.structure.place(canonical)) is not None
+        and place.is_float
+        and (key := target.structure.key(canonical)) is not None
+    }
+    odd = [name for name, key in wanted.items() if key not in known]
     if odd:
         raise CheckpointError(
             f"{other.name} is stored in another layout than {target.name}: {', '.join(odd)}"
         )
-    return {
-        name: known[canonical]
-        for canonical, name in own.names.items()
-        if (place := target.structure.place(canonical)) is not None and place.is_float
-    }
+    return {name: known[key] for name, key in wanted.items()}
 
 
 def _outlines(target: Structure, other: Structure) -> Iterator[str]:
-    if other.model_type != target.model_type:
+    if not _related(target, other):
         yield (
             f"{other.name} is a {other.architecture} ({other.model_type}), {target.name} a "
             f"{target.architecture} ({target.model_type}), and all models must be of one family"
@@ -95,17 +116,40 @@ def _outlines(target: Structure, other: Structure) -> Iterator[str]:
         )
 
 
+def _related(one: Structure, other: Structure) -> bool:
+    """Whether two language models are of one family, as far as names of families can tell.
+
+    Some decoders exist inside larger models only. What was taken out of such a model is saved as the text
+    model it resembles, so there the tensors alone have to tell.
+    """
+    if one.text_type == other.text_type:
+        return True
+    return any(
+        not inner.stands_alone and plain.model_type == plain.text_type
+        for inner, plain in ((one, other), (other, one))
+    )
+
+
 def _differences(target: Structure, other: Structure, any_vocabulary: bool) -> Iterator[str]:
-    for name, place in target.layouts[0].items():
-        found = other.place(name)
+    theirs = _by_key(other, {**other.layouts[0], **other.aliases})
+    for key, name in _by_key(target, target.layouts[0]).items():
+        place = target.layouts[0][name]
+        found = other.place(theirs[key]) if key in theirs else None
         if found is None:
             yield f"{other.name} has no {name}"
         elif not _alike(found, place, any_vocabulary):
             yield f"{name} is {list(found.shape)} in {other.name} and {list(place.shape)} in {target.name}"
-    for name in other.layouts[0]:
-        if name not in target.layouts[0]:
-            tied = f", which {target.name} ties to {target.aliases[name]}" if name in target.aliases else ""
-            yield f"{other.name} has {name} of its own{tied or f', {target.name} has none'}"
+    own, tied = _by_key(target, target.layouts[0]), _by_key(target, target.aliases)
+    for key, name in _by_key(other, other.layouts[0]).items():
+        if key not in own:
+            first = target.aliases[tied[key]] if key in tied else None
+            how = f", which {target.name} ties to {first}" if first else f", {target.name} has none"
+            yield f"{other.name} has {name} of its own{how}"
+
+
+def _by_key(structure: Structure, names: Iterable[str]) -> dict[str, str]:
+    """What tensors of the language model are called within it -> their own names."""
+    return {key: name for name in names if (key := structure.key(name)) is not None}
 
 
 def _meanings(target: Structure, other: Structure) -> Iterable[str]:

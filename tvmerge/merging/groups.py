@@ -19,7 +19,7 @@ from tvmerge.merging.rules import GroupRules
 from tvmerge.merging.shards import TensorSpec
 
 if TYPE_CHECKING:
-    from tvmerge.merging.structure import Arrangement, Place, Structure
+    from tvmerge.merging.arrangement import Arrangement, Place, Structure
 
 Share = tuple[tuple[str, float], ...]
 """(weight name, factor) pairs; the tensor's weight is the sum of weight times factor."""

@@ -16,12 +16,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
 
+from tvmerge.architectures import factory_of
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.deltas import as_rows
+from tvmerge.merging.naming import Renaming
 from tvmerge.merging.stream import TensorStream
 
 _State = Mapping[str, torch.Tensor]
@@ -42,8 +44,39 @@ class _Slice:
         return rows[self.first : self.first + n].view(self.shape)
 
 
-# Names and numbers only, so that a model moved to another device since is no trouble.
-_slices: WeakKeyDictionary[PreTrainedModel, Mapping[str, _Slice]] = WeakKeyDictionary()
+class _Places:
+    """Where in a live model each tensor of a checkpoint goes, by name.
+
+    It holds names and numbers only, so that a model moved to another device since is no trouble.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._renaming = Renaming(model)
+        self._known: dict[str, str | _Slice | None] = {}
+        self._slices: Mapping[str, _Slice] | None = None
+
+    def find(self, model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.Tensor] | None:
+        """The live tensor that holds a checkpoint tensor, by name, and the part of it that is the tensor."""
+        if name not in self._known:
+            self._known[name] = self._look_up(model, state, name)
+        found = self._known[name]
+        if isinstance(found, _Slice):
+            return found.owner, found.of(state)
+        return None if found is None else (found, state[found])
+
+    def _look_up(self, model: PreTrainedModel, state: _State, name: str) -> str | _Slice | None:
+        candidates = list(self._renaming.candidates(name))
+        whole = next((candidate for candidate in candidates if candidate in state), None)
+        if whole is not None:
+            return whole
+        if self._slices is None:
+            steps = self._renaming.fresh()
+            slices = _find_slices(model)
+            self._slices = {next(steps.candidates(saved)): slices[saved] for saved in sorted(slices)}
+        return next((self._slices[own] for own in candidates if own in self._slices), None)
+
+
+_places: WeakKeyDictionary[PreTrainedModel, _Places] = WeakKeyDictionary()
 
 
 def new_model(config: Mapping[str, Any], *, dtype: torch.dtype, device: str = "cpu") -> PreTrainedModel:
@@ -54,10 +87,9 @@ def new_model(config: Mapping[str, Any], *, dtype: torch.dtype, device: str = "c
         dtype: What it computes in.
         device: Where it lives.
     """
-    factory: Any = AutoModelForCausalLM
     with no_init_weights(), torch.device(device):
         settings = AutoConfig.for_model(**config)
-        model = factory.from_config(settings, dtype=dtype)
+        model = factory_of(settings).from_config(settings, dtype=dtype)
     model.eval()
     assert isinstance(model, PreTrainedModel)
     return model
@@ -110,15 +142,9 @@ def _offer(model: PreTrainedModel, state: _State, name: str, shape: tuple[int, .
 
 
 def _find(model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.Tensor] | None:
-    """The live tensor that holds a checkpoint tensor, by name, and the part of it which is that tensor."""
-    prefix = f"{model.base_model_prefix}."
-    for own in (name, prefix + name, name.removeprefix(prefix)):
-        if own in state:
-            return own, state[own]
-    if model not in _slices:
-        _slices[model] = _find_slices(model)
-    found = _slices[model].get(name)
-    return None if found is None else (found.owner, found.of(state))
+    if model not in _places:
+        _places[model] = _Places(model)
+    return _places[model].find(model, state, name)
 
 
 def _find_slices(model: PreTrainedModel) -> dict[str, _Slice]:

@@ -111,9 +111,11 @@ class Adapter:
         factors: dict[str, Factors] = {}
         replaced: dict[str, str] = {}
         problems: list[str] = []
-        for key in self.specs:
-            module, ending = _split(key)
-            tensor = tensors.get(f"{module}.weight" if ending in {*_DENSE, *_EMBEDDING} else module)
+        split = {key: _split(key) for key in self.specs}
+        wanted = {key: module + (".weight" if ending else "") for key, (module, ending) in split.items()}
+        own_names = self.base.structure.own_names(wanted.values())
+        for key, (module, ending) in split.items():
+            tensor = tensors.get(own_names.get(wanted[key], ""))
             if tensor is None:
                 problems.append(f"{self.base.name} has no place for {key}")
             elif ending == "":
