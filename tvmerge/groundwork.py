@@ -106,6 +106,8 @@ class Groundwork:
             **_search_settings(config),
             **identity(config, self.placement),
             **({"temperature": dict(config.temperature)} if config.temperature else {}),
+            **({"max_thinking_tokens": config.max_thinking_tokens} if config.max_thinking_tokens else {}),
+            **self._thoughts,
         }
 
     @property
@@ -117,7 +119,19 @@ class Groundwork:
     def answer_identity(self) -> dict[str, str]:
         """Everything but recipe, question and sampling that decides an answer."""
         template = {"chat_template": digest(self.chat.identity)}
-        return {**self.models.fingerprint, **template, **identity(self.config, self.placement)}
+        return {
+            **self.models.fingerprint,
+            **template,
+            **self._thoughts,
+            **identity(self.config, self.placement),
+        }
+
+    @property
+    def _thoughts(self) -> dict[str, str]:
+        """That thoughts are no part of an answer, where the target's template or vocabulary knows them."""
+        from tvmerge.generation.replies import ReplyReader
+
+        return {"thoughts": "told apart"} if ReplyReader(self.chat).thinks else {}
 
 
 def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge]) -> Groundwork:
@@ -205,6 +219,7 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
     # Who gives a default means every category that he does not name, as in benchmark.toml.
     return Sampling(
         max_new_tokens=config.max_new_tokens,
+        max_thinking_tokens=config.max_thinking_tokens,
         temperatures=own if default is not None else {**settings.temperatures, **own},
         default_temperature=settings.default_temperature if default is None else default,
         seed=config.optuna_seed,

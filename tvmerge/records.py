@@ -12,8 +12,14 @@ QuestionId = str | int
 OVERALL = "overall"
 """Trial attribute: the weighted score where the study itself maximises several."""
 
+CUT_OFF = "cut_off"
+"""Trial attribute: share of the turns answered that ended at the token limit."""
+
+CUT_IN_THOUGHT = "cut_in_thought"
+"""Trial attribute: share of the turns answered that ended while the model was still thinking."""
+
 Split = Literal["search", "holdout"]
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "thought"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,22 @@ class Answer:
     Attributes:
         question_id: The question answered.
         turns: The assistant's messages, one for each turn answered.
-        finish: Why each turn ended: `stop` at its own end, `length` cut off at the token limit.
+        finish: Why each turn ended: `stop` at its own end, `length` cut off at the token limit, `thought`
+            before the model was done thinking, so that there is no answer.
         sample: Which of several sampled answers this is, from 0.
+        thoughts: What the model thought before it answered, one text a turn, empty where it did not; none at
+            all where no turn has one.
     """
 
     question_id: QuestionId
     turns: tuple[str, ...]
     finish: tuple[Finish, ...] = ()
     sample: int = 0
+    thoughts: tuple[str, ...] = ()
+
+    def cut_in_thought(self, turn: int) -> bool:
+        """Whether the model was still thinking where `turn` (from 1) ends."""
+        return self.finish[turn - 1 : turn] == ("thought",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,9 @@ class Sampling:
     """How answers are drawn.
 
     Attributes:
-        max_new_tokens: The most tokens a turn may have.
+        max_new_tokens: The most tokens a turn may have; with `max_thinking_tokens` the most of its answer.
+        max_thinking_tokens: The most tokens of the thought before an answer, which is closed there so that
+            the model has to answer; None counts thought and answer together.
         temperatures: Category to temperature; 0 is greedy.
         default_temperature: For categories that `temperatures` does not name.
         seed: Root of the seed of each (question, turn, sample): common random numbers for all candidates.
@@ -95,6 +111,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     truncate: bool = False
     raw: bool = False
+    max_thinking_tokens: int | None = None
 
     def temperature(self, category: str) -> float:
         """Temperature for a question of `category`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tvmerge.caches import Caches
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
-from tvmerge.evaluation.statistics import by_category, by_turn, commonest_fault, coverage, estimate
+from tvmerge.evaluation.statistics import by_category, by_turn, commonest_fault, coverage, ended, estimate
 from tvmerge.judging.panel import agreement
 from tvmerge.jury import Note, assemble
 from tvmerge.ratings import Ratings, all_rated
@@ -69,6 +69,7 @@ async def judge_answers(
                 by_turn=by_turn(row),
                 by_category=by_category(row, jury.benchmark.questions),
                 coverage=coverage(row),
+                cut_in_thought=ended(model.answers, "thought"),
             )
             for model, row in zip(models, judged, strict=True)
         ),

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.evaluation.objective import Objective
-from tvmerge.evaluation.statistics import coverage, shortfall
+from tvmerge.evaluation.statistics import coverage, ended, shortfall
 from tvmerge.orchestrator import Evaluator
 from tvmerge.protocols import Race, Study
-from tvmerge.records import OVERALL, Evaluation, Judgment, Outcome, Question, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgment, Outcome, Question, Trial
 from tvmerge.search.racing import Rules, Scores, lost, projected
 from tvmerge.search.view import FIXED
 
@@ -66,6 +66,8 @@ class Trials:
             "coverage": round(coverage(judgments), 6),
             "judgments": len(judgments),
             "questions": len({answer.question_id for answer in evaluation.answers}),
+            CUT_OFF: round(ended(evaluation.answers, "length"), 6),
+            CUT_IN_THOUGHT: round(ended(evaluation.answers, "thought"), 6),
         }
         short = self._shortfall(evaluation)
         if short:

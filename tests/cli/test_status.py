@@ -62,7 +62,8 @@ def test_status_is_also_one_json_object(folder: Path, capsys: pytest.CaptureFixt
     }
     assert found["last_told"].startswith("2")
     best = max((t for t in open_at(url, window=2).trials if t.scored), key=lambda t: (t.values[0], -t.number))
-    assert found["best"] == [{"number": best.number, "scores": list(best.values)}]
+    ends = {key: best.attrs[key] for key in ("cut_off", "cut_in_thought")}
+    assert found["best"] == [{"number": best.number, "scores": list(best.values), **ends}]
 
 
 def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.generation.models import demo_questions
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import conversations
+from tvmerge.generation.replies import Reply
 from tvmerge.records import Sampling
 
 SAMPLING = Sampling(max_new_tokens=20)
@@ -29,7 +30,7 @@ def test_the_estimate_covers_every_turn_and_answer_and_little_more(chat: ChatFor
         longest = chat.decode(chat.encode_text(question.turns[0] * 9)[-20:])
         while (prompt := talk.prompt(chat, None, SAMPLING)) is not None:
             end = len(prompt.ids) + SAMPLING.max_new_tokens
-            talk.add(longest, "length")
+            talk.add(Reply(longest, "length"))
         # The template may add less to a later turn than to the first, with its system prompt.
         assert end <= estimate <= end + turns * 24
 

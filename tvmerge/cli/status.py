@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tvmerge.errors import ConfigError, StudyError
+from tvmerge.records import CUT_IN_THOUGHT
 from tvmerge.urls import sqlite_url
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def _lines(found: StudyStatus) -> Iterator[str]:
     yield f"  {', '.join(parts)}; {'a run works on it' if found.held else 'no run works on it'}"
     for trial in found.best:
         scores = ", ".join(f"{value:.3f}" for value in trial.values)
-        yield f"  {'best' if len(found.best) == 1 else 'front'}: trial {trial.number} with {scores}"
+        share = trial.attrs.get(CUT_IN_THOUGHT)
+        cut = f"; {share:.0%} of its answers cut in thought" if share else ""
+        yield f"  {'best' if len(found.best) == 1 else 'front'}: trial {trial.number} with {scores}{cut}"
     if found.last_told is not None:
         yield f"  last trial told {found.last_told:%Y-%m-%d %H:%M:%S}"
 

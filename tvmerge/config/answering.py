@@ -19,6 +19,12 @@ class AnswerConfig:
     """The settings of engines and of what they generate."""
 
     max_new_tokens: int = option(int, "The most tokens an answer may have.", 512)
+    max_thinking_tokens: int | None = option(
+        int,
+        "The most tokens a model may think before its answer, which it then has to give; "
+        "default: --max-new-tokens counts both.",
+        None,
+    )
     chat_template: str | None = option(str, "Chat template (Jinja file) instead of the target's own.", None)
     truncate: bool = option(bool, "Cut conversations that do not fit the context, from their start.", False)
     batch_tokens: int = option(int, "Token budget of a generation batch.", 32768)
@@ -46,8 +52,8 @@ class AnswerConfig:
     ray_address: str | None = option(str, "Address of the Ray cluster; default: one of this machine.", None)
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "batch_tokens", "engines", "tensor_parallel"):
-            if getattr(self, name) < 1:
+        for name in ("max_new_tokens", "max_thinking_tokens", "batch_tokens", "engines", "tensor_parallel"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for category, value in (self.temperature or {}).items():
             if type(value) not in {int, float} or not (math.isfinite(value) and value >= 0):

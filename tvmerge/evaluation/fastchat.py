@@ -6,7 +6,7 @@ What is written here FastChat's own tools read; keys of ours beside FastChat's a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -15,6 +15,7 @@ from tvmerge.errors import AssetError
 from tvmerge.evaluation.rows import Row
 from tvmerge.files import jsonl_line, read_jsonl, write_jsonl
 from tvmerge.records import Answer, Finish, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.thoughts import Parted, part_written
 
 _UNSCORED = -1
 _ID_LENGTH = 22  # as long as the short UUIDs that FastChat writes
@@ -51,6 +52,9 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
 def read_answers(path: Path, questions: Sequence[Question]) -> ModelAnswers:
     """Read answers in FastChat's model_answer format.
 
+    What a model thought before it answered is told apart (`tvmerge.thoughts`) where a file of another tool
+    has it in the answer.
+
     An id matches whether it is written as a text or as a number; where a question occurs twice the last
     line wins, as in FastChat; an answer may have fewer turns than its question.
 
@@ -67,19 +71,23 @@ def read_answers(path: Path, questions: Sequence[Question]) -> ModelAnswers:
         found[key] = list(_choices(row, known[key]))
     if not found:
         raise AssetError(f"{path}: holds no answers; write one JSON object a line")
-    return ModelAnswers(path.stem, tuple(answer for key in known for answer in found.get(key, ())))
+    answers = [answer for key in known for answer in found.get(key, ())]
+    return ModelAnswers(path.stem, tuple(_without_thoughts(answers)))
 
 
 def read_references(path: Path) -> dict[str, tuple[str, ...]]:
     """Reference turns by question id (as text) from a file in FastChat's model_answer format.
 
-    The first choice is the reference; blank ones are left out; a question may be one nobody asks.
+    The first choice is the reference, without what a model thought before it; blank ones are left out; a
+    question may be one nobody asks.
 
     Raises:
         AssetError: A line is malformed; names file and line.
     """
     references = {str(row.question_id()): _turns(row, _choice_list(row)[0]) for row in _rows(path)}
-    return {key: turns for key, turns in references.items() if any(turn.strip() for turn in turns)}
+    parted = iter(part_written([turn for turns in references.values() for turn in turns]))
+    answers = {key: tuple(next(parted).answer for _ in turns) for key, turns in references.items()}
+    return {key: turns for key, turns in answers.items() if any(turn.strip() for turn in turns)}
 
 
 def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
@@ -118,6 +126,8 @@ def _answer_row(model: str, samples: Sequence[Answer], tstamp: float) -> dict[st
         choice: dict[str, object] = {"index": answer.sample, "turns": list(answer.turns)}
         if answer.finish:
             choice["finish"] = list(answer.finish)
+        if answer.thoughts:
+            choice["thoughts"] = list(answer.thoughts)
         choices.append(choice)
     question_id = samples[0].question_id
     return {
@@ -139,7 +149,10 @@ def _choices(row: Row, question: Question) -> Iterator[Answer]:
         if sample in seen:
             raise row.error(f"two choices have the index {sample}")
         seen.add(sample)
-        yield Answer(question.question_id, turns, _finish(row, choice), sample)
+        thoughts = row.as_texts("thoughts", choice.get("thoughts", []))
+        if thoughts and len(thoughts) != len(turns):
+            raise row.error(f"'thoughts' has {len(thoughts)} texts for {len(turns)} turns")
+        yield Answer(question.question_id, turns, _finish(row, choice), sample, thoughts)
 
 
 def _choice_list(row: Row) -> list[Mapping[str, Any]]:
@@ -161,6 +174,26 @@ def _finish(row: Row, choice: Mapping[str, Any]) -> tuple[Finish, ...]:
     if not set(finish) <= set(get_args(Finish)):
         raise row.error(f"'finish' may hold {' and '.join(get_args(Finish))}, got {list(finish)}")
     return cast("tuple[Finish, ...]", finish)
+
+
+def _without_thoughts(answers: Sequence[Answer]) -> Iterator[Answer]:
+    """The answers with their thoughts told apart; where they were written apart they stay as they are."""
+    parted = iter(part_written([turn for answer in answers if not answer.thoughts for turn in answer.turns]))
+    for answer in answers:
+        yield answer if answer.thoughts else _parted(answer, [next(parted) for _ in answer.turns])
+
+
+def _parted(answer: Answer, turns: Sequence[Parted]) -> Answer:
+    if not any(turn.thoughts for turn in turns):
+        return answer
+    unknown: Finish = "stop"
+    finish = [*answer.finish, *(unknown for _ in turns[len(answer.finish) :])]
+    return replace(
+        answer,
+        turns=tuple(turn.answer.strip() for turn in turns),
+        finish=tuple(end if turn.finished else "thought" for turn, end in zip(turns, finish, strict=True)),
+        thoughts=tuple(turn.thought for turn in turns),
+    )
 
 
 def _judgment_row(model: str, judgment: Judgment, tstamp: float) -> dict[str, object]:

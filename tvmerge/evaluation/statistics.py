@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from tvmerge.records import Estimate, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import Answer, Estimate, Finish, Judgment, Question, QuestionId, Unscored, Verdict
 
 _Key = TypeVar("_Key", int, str)
 
@@ -37,6 +37,13 @@ def estimate(judgments: Iterable[Judgment]) -> Estimate:
         return Estimate(mean, math.nan, 1)
     squares = math.fsum((s - mean * k) ** 2 for s, k in sums)
     return Estimate(mean, math.sqrt(n / (n - 1) * squares) / count, n)
+
+
+def ended(answers: Iterable[Answer], how: Finish) -> float:
+    """Share of the turns answered that ended in this way, in [0, 1]; 0 where there are none."""
+    counts = [(answer.finish.count(how), len(answer.turns)) for answer in answers]
+    turns = sum(turns for _, turns in counts)
+    return sum(count for count, _ in counts) / turns if turns else 0.0
 
 
 def coverage(judgments: Sequence[Judgment]) -> float:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from tvmerge.errors import AssetError
 from tvmerge.generation.chat import ChatFormat, Message
+from tvmerge.generation.replies import Reply
 from tvmerge.records import Answer, Finish, Question, Sampling
+
+CLOSING = 16
+"""Tokens kept free for closing a thought that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +42,24 @@ class Conversation:
     samples: tuple[int, ...]
     turns: list[str] = field(default_factory=list)
     finish: list[Finish] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
 
     @property
     def turn(self) -> int:
         """Index of the turn to be answered next."""
         return len(self.turns)
 
-    def add(self, text: str, finish: Finish) -> None:
+    def add(self, reply: Reply) -> None:
         """Take the model's answer to the current turn."""
-        self.turns.append(text)
-        self.finish.append(finish)
+        self.turns.append(reply.text)
+        self.finish.append(reply.finish)
+        self.thoughts.append(reply.thought)
 
     def restart(self) -> None:
         """Forget what the model said: the conversation is held anew."""
         self.turns.clear()
         self.finish.clear()
+        self.thoughts.clear()
 
     def prompt(self, chat: ChatFormat, context: int | None, sampling: Sampling) -> Prompt | None:
         """The current turn as the model sees it; None: all turns are answered, or the next does not fit.
@@ -83,13 +90,16 @@ class Conversation:
         first, *later = (len(chat.encode_text(turn)) for turn in self.question.turns)
         added = max(0, len(prompt.ids) - first)
         length = len(prompt.ids) + sum(later) + len(later) * added
-        length += len(self.question.turns) * sampling.max_new_tokens
+        length += len(self.question.turns) * _most(sampling)
         return length if context is None else min(length, context)
 
     def answers(self) -> tuple[Answer, ...]:
         """The answer, once for each sample it stands for."""
         turns, finish = tuple(self.turns), tuple(self.finish)
-        return tuple(Answer(self.question.question_id, turns, finish, sample) for sample in self.samples)
+        thoughts = tuple(self.thoughts) if any(self.thoughts) else ()
+        return tuple(
+            Answer(self.question.question_id, turns, finish, sample, thoughts) for sample in self.samples
+        )
 
     def _messages(self) -> list[Message]:
         messages: list[Message] = []
@@ -111,14 +121,21 @@ def conversations(questions: Sequence[Question], sampling: Sampling) -> list[Con
     return held
 
 
+def _most(sampling: Sampling) -> int:
+    """The most tokens of a turn, thought and all."""
+    thinking = sampling.max_thinking_tokens
+    return sampling.max_new_tokens + (0 if thinking is None else thinking + CLOSING)
+
+
 def _fit(ids: list[int], context: int | None, sampling: Sampling) -> Prompt | None:
+    most = _most(sampling)
     if context is not None and sampling.raw and sampling.truncate:
-        limit = min(sampling.max_new_tokens, context - 1)
+        limit = min(most, context - 1)
         return Prompt(ids[-(context - limit) :], limit)
     if context is None or len(ids) < context:
-        room = sampling.max_new_tokens if context is None else context - len(ids)
-        return Prompt(ids, min(sampling.max_new_tokens, room))
+        room = most if context is None else context - len(ids)
+        return Prompt(ids, min(most, room))
     if not sampling.truncate:
         return None
-    limit = min(sampling.max_new_tokens, max(1, context // 2))
+    limit = min(most, max(1, context // 2))
     return Prompt(ids[len(ids) - (context - limit) :], limit)

@@ -24,11 +24,13 @@ class Row:
         ids: Token ids of the prompt.
         temperature: 0 is greedy.
         seed: Of its stream of random numbers; unused where it is greedy.
+        drawn: How many of `ids` were generated: as many numbers of the stream are used up.
     """
 
     ids: Sequence[int]
     temperature: float
     seed: int
+    drawn: int = 0
 
 
 @torch.inference_mode()
@@ -105,7 +107,8 @@ def _samplers(rows: Sequence[Row], width: int, limit: int) -> list[SeededSamplin
     temperatures = [row.temperature for row in rows]
     if not any(temperatures):
         return []
-    return [SeededSampling(temperatures, [row.seed for row in rows], width, limit)]
+    seeds, drawn = [row.seed for row in rows], [row.drawn for row in rows]
+    return [SeededSampling(temperatures, seeds, width, limit, drawn)]
 
 
 def _ending(

@@ -29,15 +29,24 @@ class SeededSampling(LogitsProcessor):
         temperatures: One a row; a row with 0 stays greedy.
         seeds: One a row.
         prompt_length: Tokens of the padded prompt, to know which step it is.
-        max_new_tokens: Length of each row's stream of uniform numbers.
+        max_new_tokens: The most tokens that are drawn for a row.
+        drawn: How many tokens were drawn for each row before, its prompt's last ones; none unless given.
     """
 
     def __init__(
-        self, temperatures: Sequence[float], seeds: Sequence[int], prompt_length: int, max_new_tokens: int
+        self,
+        temperatures: Sequence[float],
+        seeds: Sequence[int],
+        prompt_length: int,
+        max_new_tokens: int,
+        drawn: Sequence[int] = (),
     ) -> None:
         self._rows = [row for row, temperature in enumerate(temperatures) if temperature > 0]
         self._temperatures = torch.tensor([[temperatures[row]] for row in self._rows])
-        self._uniform = torch.stack([_stream(seeds[row], max_new_tokens) for row in self._rows])
+        used = drawn or [0] * len(seeds)
+        self._uniform = torch.stack(
+            [_stream(seeds[row], used[row] + max_new_tokens)[used[row] :] for row in self._rows]
+        )
         self._prompt_length = prompt_length
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

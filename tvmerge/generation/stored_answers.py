@@ -8,6 +8,7 @@ from typing import Any
 from tvmerge.cache import ContentCache
 from tvmerge.canonical import digest
 from tvmerge.records import Answer, Question, Recipe, Sampling
+from tvmerge.thoughts import part_written
 
 SCHEMA = "answer-v1"
 
@@ -33,7 +34,7 @@ class StoredAnswers:
         missing: list[Question] = []
         for question in questions:
             keys = [self._key(recipe, question, sample, sampling) for sample in range(sampling.samples)]
-            rows = [row for row in map(self._cache.get, keys) if row is not None]
+            rows = [row for row in map(self._cache.get, keys) if row is not None and _is_parted(row)]
             if len(rows) < len(keys):
                 missing.append(question)
             else:
@@ -52,7 +53,12 @@ class StoredAnswers:
     def _key(self, recipe: Recipe, question: Question, sample: int, sampling: Sampling) -> str:
         temperature = sampling.temperature(question.category)
         drawn = {"seed": sampling.seed, "sample": sample} if temperature else {}
-        unusual = {"stop": list(sampling.stop), "truncate": sampling.truncate, "raw": sampling.raw}
+        unusual = {
+            "stop": list(sampling.stop),
+            "truncate": sampling.truncate,
+            "raw": sampling.raw,
+            "max_thinking_tokens": sampling.max_thinking_tokens,
+        }
         return digest(
             {
                 "schema": SCHEMA,
@@ -68,8 +74,23 @@ class StoredAnswers:
 
 
 def _pack(answer: Answer) -> dict[str, Any]:
-    return {"turns": list(answer.turns), "finish": list(answer.finish)}
+    return {
+        "turns": list(answer.turns),
+        "finish": list(answer.finish),
+        "thoughts": list(answer.thoughts),
+    }
+
+
+def _is_parted(row: Mapping[str, Any]) -> bool:
+    """Whether thoughts were told from answers; rows of earlier releases may hold both in one text."""
+    return "thoughts" in row or not any(parted.thoughts for parted in part_written(row["turns"]))
 
 
 def _unpack(row: Mapping[str, Any], question: Question, sample: int) -> Answer:
-    return Answer(question.question_id, tuple(row["turns"]), tuple(row["finish"]), sample)
+    return Answer(
+        question.question_id,
+        tuple(row["turns"]),
+        tuple(row["finish"]),
+        sample,
+        tuple(row.get("thoughts", ())),
+    )

@@ -20,12 +20,14 @@ from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.files import folder_name
 from tvmerge.generation.batches import Batches
 from tvmerge.generation.chat import ChatFormat
-from tvmerge.generation.conversation import Conversation, Prompt, conversations
+from tvmerge.generation.conversation import Conversation, conversations
 from tvmerge.generation.decoding import Row, decode
 from tvmerge.generation.endings import end_tokens
 from tvmerge.generation.likelihood import by_context, log_likelihoods
 from tvmerge.generation.memory import Load, footprint, free_memory, ran_out
+from tvmerge.generation.replies import ReplyReader
 from tvmerge.generation.sampling import answer_seed
+from tvmerge.generation.turn import Turn
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
@@ -75,6 +77,7 @@ class TransformersEngine:
         self._folder = folder
         self._new_model = new_model
         self._chat = chat
+        self._reader = ReplyReader(chat)
         self._merger = merger
         self._load = load
         self._device = device
@@ -215,40 +218,41 @@ class TransformersEngine:
         for conversation in batch:
             conversation.restart()
         while True:
-            open_turns: dict[int, list[tuple[Conversation, Prompt]]] = {}
+            turns: list[tuple[Conversation, Turn]] = []
             for conversation in batch:
                 prompt = conversation.prompt(self._chat, self._context, sampling)
                 if prompt is not None:
-                    open_turns.setdefault(prompt.limit, []).append((conversation, prompt))
-            if not open_turns or halted.is_set():
+                    turns.append((conversation, Turn(prompt, self._reader, sampling)))
+            if not turns or halted.is_set():
                 return tuple(answer for conversation in batch for answer in conversation.answers())
-            # A row with less room is decoded apart: the others must not depend on it.
-            for limit, group in open_turns.items():
-                self._take_turn(group, limit, sampling, halted)
+            self._take_turns(turns, halted)
 
-    def _take_turn(
-        self,
-        group: Sequence[tuple[Conversation, Prompt]],
-        limit: int,
-        sampling: Sampling,
-        halted: threading.Event,
-    ) -> None:
-        rows = [
-            Row(
-                prompt.ids,
-                conversation.temperature,
-                answer_seed(sampling.seed, conversation.question, conversation.turn, conversation.samples[0]),
-            )
-            for conversation, prompt in group
-        ]
-        decoded = decode(self._model, self._chat, rows, limit=limit, stop=sampling.stop, halted=halted)
-        for (conversation, _), (ids, finish) in zip(group, decoded, strict=True):
-            conversation.add(self._chat.decode(ids, sampling.stop, strip=not sampling.raw), finish)
+    def _take_turns(self, turns: Sequence[tuple[Conversation, Turn]], halted: threading.Event) -> None:
+        """Generate until every turn has ended."""
+        while (still := [pair for pair in turns if pair[1].finish is None]) and not halted.is_set():
+            # A row with less room is decoded apart: the others must not depend on it.
+            for limit in dict.fromkeys(turn.limit for _, turn in still):
+                self._go_on([pair for pair in still if pair[1].limit == limit], limit, halted)
+        for conversation, turn in turns:
+            conversation.add(turn.reply())
+
+    def _go_on(self, turns: Sequence[tuple[Conversation, Turn]], limit: int, halted: threading.Event) -> None:
+        rows = [_row(conversation, turn) for conversation, turn in turns]
+        stop = turns[0][1].sampling.stop
+        decoded = decode(self._model, self._chat, rows, limit=limit, stop=stop, halted=halted)
+        for (_, turn), (ids, finish) in zip(turns, decoded, strict=True):
+            turn.take(ids, finish)
 
     def _rate(self, batch: Sequence[Sequence[tuple[int, Continuation]]]) -> dict[int, LogLikelihood]:
         places = [place for group in batch for place in group]
         rated = log_likelihoods(self._model, [pair for _, pair in places], self._chat.pad_id)
         return {index: found for (index, _), found in zip(places, rated, strict=True)}
+
+
+def _row(conversation: Conversation, turn: Turn) -> Row:
+    """What the decoder is given to go on with a turn."""
+    seed = answer_seed(turn.sampling.seed, conversation.question, conversation.turn, conversation.samples[0])
+    return Row(turn.context, conversation.temperature, seed, drawn=len(turn.ids))
 
 
 def read_config(folder: Path, *, trust_remote_code: bool) -> Any:

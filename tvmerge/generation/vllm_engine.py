@@ -17,7 +17,9 @@ from tvmerge.generation.conversation import Conversation, Prompt, conversations
 from tvmerge.generation.endings import end_tokens, until_end
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
+from tvmerge.generation.replies import ReplyReader
 from tvmerge.generation.sampling import answer_seed
+from tvmerge.generation.turn import Turn
 from tvmerge.generation.vllm_version import check_version
 from tvmerge.generation.vllm_worker import EXTENSION
 from tvmerge.generation.wire import pack_recipe, unpack_error
@@ -26,7 +28,6 @@ from tvmerge.records import (
     Answer,
     Capabilities,
     Continuation,
-    Finish,
     LogLikelihood,
     Question,
     Recipe,
@@ -72,6 +73,7 @@ class VllmEngine:
         self._version = check_version()
         self._folder = folder
         self._chat = chat
+        self._reader = ReplyReader(chat)
         self._merger = merger
         self._dtype = dtype
         self._options = dict(options or {})
@@ -190,20 +192,26 @@ class VllmEngine:
             seed = answer_seed(
                 sampling.seed, conversation.question, conversation.turn, conversation.samples[0]
             )
-            output = await self._request(
-                prompt.ids,
-                max_tokens=prompt.limit,
-                temperature=conversation.temperature,
-                seed=seed,
-                stop=list(sampling.stop),
-                stop_token_ids=self._ends,
-                # Texts are made of the tokens at the end; while they come, only a stop text needs them.
-                detokenize=bool(sampling.stop),
-            )
-            ids, _ = until_end(output.outputs[0].token_ids, self._ends)
-            finish: Finish = "length" if output.outputs[0].finish_reason == "length" else "stop"
-            conversation.add(self._chat.decode(ids, sampling.stop, strip=not sampling.raw), finish)
+            turn = Turn(prompt, self._reader, sampling)
+            while turn.finish is None:
+                # A request draws from its seed's start, so one that goes on gets a seed of its own.
+                await self._go_on(turn, conversation.temperature, seed + len(turn.ids))
+            conversation.add(turn.reply())
         return conversation
+
+    async def _go_on(self, turn: Turn, temperature: float, seed: int) -> None:
+        output = await self._request(
+            turn.context,
+            max_tokens=turn.limit,
+            temperature=temperature,
+            seed=seed,
+            stop=list(turn.sampling.stop),
+            stop_token_ids=self._ends,
+            # Texts are made of the tokens at the end; while they come, only a stop text needs them.
+            detokenize=bool(turn.sampling.stop),
+        )
+        ids, _ = until_end(output.outputs[0].token_ids, self._ends)
+        turn.take(ids, "length" if output.outputs[0].finish_reason == "length" else "stop")
 
     async def _rate(self, pair: Continuation) -> LogLikelihood:
         output = await self._request(

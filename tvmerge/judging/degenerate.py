@@ -1,4 +1,4 @@
-"""Answers that need no judge: empty, or stuck in a loop.
+"""Answers that need no judge: none at all, empty, or stuck in a loop.
 
 Broken merges produce them, and providers refuse some of them with an error, which must not look like an
 outage.
@@ -6,8 +6,22 @@ outage.
 
 from __future__ import annotations
 
+from tvmerge.records import Answer
+
+CUT_IN_THOUGHT = "no answer: cut in thought"
+
 _REPETITIONS = 6
 _CHARACTERS = 30
+
+
+def flaw(answer: Answer, turn: int) -> str:
+    """Why `turn` (from 1) of an answer deserves the floor score unread, or an empty string.
+
+    Where the model was still thinking there is no answer; else see `degeneracy`.
+    """
+    if answer.cut_in_thought(turn):
+        return CUT_IN_THOUGHT
+    return degeneracy(answer.turns[turn - 1])
 
 
 def degeneracy(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.degenerate import degeneracy
+from tvmerge.judging.degenerate import flaw
 from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.opinion import Opinion, opinion
 from tvmerge.judging.prompted import PromptedJudge, Task
@@ -24,9 +24,9 @@ class LLMJudge(PromptedJudge):
     async def _judge(self, task: Task) -> Judgment:
         prompt = self._prompts[task.kind.name]
         low, high = prompt.scale
-        flaw = degeneracy(task.answer.turns[task.turn - 1])
-        if flaw:
-            return self._judgment(task, Opinion(score=low), flaw)
+        wrong = flaw(task.answer, task.turn)
+        if wrong:
+            return self._judgment(task, Opinion(score=low), wrong)
         fields = question_fields(task.question, task.kind) | answer_fields(task.answer, task.kind)
         form = RatingForm(low, high, prompt.structured)
         said = await opinion(self._chat, prompt, form, fields, task.sample)

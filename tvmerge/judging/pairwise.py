@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.errors import ConfigError
 from tvmerge.judging.chat import ChatModel
-from tvmerge.judging.degenerate import degeneracy
+from tvmerge.judging.degenerate import flaw
 from tvmerge.judging.forms import VerdictForm
 from tvmerge.judging.opinion import Opinion, opinion, together
 from tvmerge.judging.prompted import PromptedJudge, Task
@@ -88,13 +88,12 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
     """Score and reason where no judge is needed, or None."""
     if answer.turns[:turn] == baseline.turns[:turn]:
         return TIE, "the baseline's very answer"
-    flaw = degeneracy(answer.turns[turn - 1])
-    baseline_flaw = degeneracy(baseline.turns[turn - 1])
-    if flaw and baseline_flaw:
-        return TIE, f"{flaw}, as the baseline"
-    if flaw:
-        return LOSS, flaw
-    return (WIN, f"the baseline has: {baseline_flaw}") if baseline_flaw else None
+    ours, theirs = flaw(answer, turn), flaw(baseline, turn)
+    if ours and theirs:
+        return TIE, f"{ours}, as the baseline"
+    if ours:
+        return LOSS, ours
+    return (WIN, f"the baseline has: {theirs}") if theirs else None
 
 
 def _combined(first: Opinion, second: Opinion) -> Opinion:

@@ -20,6 +20,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from tvmerge.judging.degenerate import CUT_IN_THOUGHT
 from tvmerge.records import Answer, Judgment, Question, Verdict
 
 VERSION = 1
@@ -61,7 +62,7 @@ def rate(question: Question, answer: Answer, turn: int) -> tuple[float, str]:
         raise ValueError(f"question {question.question_id} has no turn {turn}")
     asked, said = _normal(question.turns[turn - 1]), _normal(answer.turns[turn - 1])
     if not any(character.isalnum() for character in said):
-        return _floor("the answer is empty")
+        return _floor(CUT_IN_THOUGHT if answer.cut_in_thought(turn) else "the answer is empty")
     reference = _reference(question, turn)
     if _is_copy(asked, said, reference):
         return _floor("the answer copies the question")
@@ -190,6 +191,7 @@ def _floor(reason: str) -> tuple[float, str]:
 
 def _verdict(question: Question, answer: Answer, turn: int) -> Verdict:
     score, reply = rate(question, answer, turn)
+    empty = CUT_IN_THOUGHT if answer.cut_in_thought(turn) else "empty answer"
     shown = [f"question: {question.turns[turn - 1]}", f"answer: {answer.turns[turn - 1]}"]
     if turn <= len(question.reference):
         shown.append(f"reference: {question.reference[turn - 1]}")
@@ -202,5 +204,5 @@ def _verdict(question: Question, answer: Answer, turn: int) -> Verdict:
         user_prompt="\n".join(shown),
         reply=reply,
         sample=0,
-        note="" if _bare(answer.turns[turn - 1]) else "empty answer",
+        note="" if _bare(answer.turns[turn - 1]) else empty,
     )

@@ -37,10 +37,20 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer to one turn."""
+    """One answer to one turn.
+
+    Attributes:
+        text: The answer.
+        thought: What the model thought before it; empty where it did not.
+        cut_off: It ended at the token limit.
+        cut_in_thought: The model was still thinking where it ended.
+        opinions: What the judge said of it.
+    """
 
     text: str
+    thought: str
     cut_off: bool
+    cut_in_thought: bool
     opinions: tuple[Opinion, ...]
 
 
@@ -154,7 +164,13 @@ def _replies(samples: Sequence[Sample], index: int) -> Iterator[Reply]:
         answer = sample.answer
         if index < len(answer.turns):
             said = tuple(_opinion(j) for j in sample.judgments if j.turn == index + 1)
-            yield Reply(answer.turns[index], answer.finish[index : index + 1] == ("length",), said)
+            yield Reply(
+                text=answer.turns[index],
+                thought=answer.thoughts[index] if answer.thoughts else "",
+                cut_off=answer.finish[index : index + 1] == ("length",),
+                cut_in_thought=answer.cut_in_thought(index + 1),
+                opinions=said,
+            )
 
 
 def _opinion(judgment: Judgment) -> Opinion:

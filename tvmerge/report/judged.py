@@ -23,6 +23,7 @@ class JudgedModel:
         by_turn: By turn, from 1.
         by_category: By category, in the benchmark's order.
         coverage: Share of judgments that gave a rating.
+        cut_in_thought: Share of turns in which the model was still thinking where they end.
     """
 
     model: str
@@ -30,6 +31,7 @@ class JudgedModel:
     by_turn: Mapping[int, Estimate]
     by_category: Mapping[str, Estimate]
     coverage: float
+    cut_in_thought: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def judged_table(models: Sequence[JudgedModel]) -> Table:
     for name, estimates in rows.items():
         table.add_row(name, *map(_cell, estimates))
     table.add_row("coverage", *(f"{model.coverage:.0%}" for model in models))
+    if any(model.cut_in_thought for model in models):
+        table.add_row("cut in thought", *(f"{model.cut_in_thought:.0%}" for model in models))
     return table
 
 

@@ -27,7 +27,7 @@ from tvmerge.report.race import race_lines
 from tvmerge.report.remarks import remarks
 from tvmerge.report.result import RunResult
 from tvmerge.report.table import in_row_order, lead
-from tvmerge.report.traits import traits
+from tvmerge.report.traits import has_thoughts, traits
 from tvmerge.report.verdict import finding, has_holdout, name
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _content(result: RunResult) -> dict[str, Any]:
         "remarks": remarks(result),
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),
+        "thinking": has_thoughts(result),
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
         "choice": list(race_lines(result)),
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),

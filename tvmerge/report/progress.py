@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from tvmerge.records import Estimate, Trial
+from tvmerge.records import CUT_IN_THOUGHT, Estimate, Trial
 from tvmerge.report.displays import Bar, Display, Lines, Silence, Step
 from tvmerge.report.figures import standard_error
-from tvmerge.report.numbers import count, estimate, plus_minus, score
+from tvmerge.report.numbers import count, estimate, percent, plus_minus, score
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+_MANY = 0.1
+"""Share of answers cut in thought above which a run says so."""
 _LINES = 10  # how often a stage is mentioned in a log, new bests aside
 
 
@@ -44,6 +46,7 @@ class Progress:
         self._pace = _Pace(0, 0, 0.0)
         self._done = 0
         self._failed = 0
+        self._warned = False
 
     def __enter__(self) -> Progress:
         self._display.__enter__()
@@ -75,6 +78,7 @@ class Progress:
         self._failed += trial.state == "FAIL"
         if "failure" in trial.attrs:
             self.note(f"trial {trial.number} failed: {trial.attrs['failure']}")
+        self._warn_of_thoughts(trial)
         is_best = best is not None and best.number == trial.number
         self._display.step(
             Step(
@@ -100,6 +104,16 @@ class Progress:
         remaining = self._pace.remaining(self._done, self._clock())
         last = f"{label}: {estimate(found)}"
         self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
+
+    def _warn_of_thoughts(self, trial: Trial) -> None:
+        """Say once where candidates have no room to answer."""
+        share = trial.attrs.get(CUT_IN_THOUGHT, 0.0)
+        if share > _MANY and not self._warned:
+            self._warned = True
+            self.note(
+                f"trial {trial.number}: {percent(share)} of the answers were cut in thought and count as "
+                "empty; raise --max-new-tokens, or set --max-thinking-tokens"
+            )
 
     def _start(self, total: int, done: int) -> None:
         self._pace = _Pace(total, done, self._clock())

@@ -56,6 +56,7 @@ def _answers(best: Contender, rival: Contender) -> Iterator[str]:
         return
     label = LABELS[rival.key]
     yield from _cut_off(ours, theirs, label)
+    yield from _cut_in_thought(ours, theirs, label)
     yield from _length(ours, theirs, label)
     if ours.japanese is not None and theirs.japanese is not None and theirs.japanese - ours.japanese > _SHARE:
         yield (
@@ -75,6 +76,15 @@ def _cut_off(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
             f"The token limit cut off {percent(ours.cut_off)} of the best's answers and "
             f"{percent(theirs.cut_off)} of those of {label}: try a larger --max-new-tokens "
             "before trusting the difference."
+        )
+
+
+def _cut_in_thought(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+    if ours.cut_in_thought or theirs.cut_in_thought:
+        yield (
+            f"{percent(ours.cut_in_thought)} of the best's answers and {percent(theirs.cut_in_thought)} of "
+            f"those of {label} were cut in thought and count as empty: try a larger --max-new-tokens, or "
+            "--max-thinking-tokens, before trusting the difference."
         )
 
 

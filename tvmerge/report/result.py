@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tvmerge import __version__
-from tvmerge.records import Answer, Difference, Estimate, Judgment, Question, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Answer, Difference, Estimate, Judgment, Question, Trial
 
 ContenderKey = Literal["best", "weight_0", "weight_1", "uniform"]
 
@@ -125,6 +125,7 @@ def as_json(result: RunResult) -> dict[str, Any]:
         "weights": dict(best.weights),
         "search": {c.key: _contender(c, c.search) for c in result.contenders},
         "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
+        "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
         "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
         "trials": {
             "complete": sum(t.state == "COMPLETE" for t in result.trials),
@@ -148,6 +149,13 @@ def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
     if contender.key == "uniform":
         row["weight"] = next(iter(contender.weights.values()))
     return row
+
+
+def _ends(samples: Sequence[Sample]) -> dict[str, Any]:
+    """How a contender's answers ended."""
+    ends = [end for sample in samples for end in sample.answer.finish]
+    turns = sum(len(sample.answer.turns) for sample in samples)
+    return {"turns": turns, CUT_OFF: ends.count("length"), CUT_IN_THOUGHT: ends.count("thought")}
 
 
 def _estimate(found: Estimate | None) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tvmerge.records import Unscored
-from tvmerge.report.result import Sample
+from tvmerge.records import CUT_IN_THOUGHT, Unscored
+from tvmerge.report.result import RunResult, Sample
 
 # Hiragana, katakana with its half-width forms, and the ideographs in everyday use.
 _JAPANESE = re.compile(r"[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f\u3400-\u4dbf\u4e00-\u9fff]")
@@ -21,6 +21,7 @@ class Traits:
     Attributes:
         turns: Number of turns answered.
         cut_off: Share of them that ended at the token limit, in [0, 1].
+        cut_in_thought: Share of them that ended while the model was still thinking, in [0, 1].
         length: Mean characters a turn.
         japanese: Share of Japanese among the letters, in [0, 1]; None where no question is in Japanese.
         unrated: Judgments that gave no rating.
@@ -28,6 +29,7 @@ class Traits:
 
     turns: int
     cut_off: float
+    cut_in_thought: float
     length: float
     japanese: float | None
     unrated: int
@@ -41,10 +43,19 @@ def traits(samples: Sequence[Sample]) -> Traits | None:
     ends = [end for sample in samples for end in sample.answer.finish]
     return Traits(
         turns=len(texts),
-        cut_off=sum(end == "length" for end in ends) / len(texts),
+        cut_off=ends.count("length") / len(texts),
+        cut_in_thought=ends.count("thought") / len(texts),
         length=sum(len(text) for text in texts) / len(texts),
         japanese=_japanese_share(texts) if _asked_in_japanese(samples) else None,
         unrated=sum(isinstance(j, Unscored) for sample in samples for j in sample.judgments),
+    )
+
+
+def has_thoughts(result: RunResult) -> bool:
+    """Whether any candidate thinks before it answers, as far as answers and trials tell."""
+    answers = [sample.answer for contender in result.contenders for sample in contender.samples]
+    return any(answer.thoughts for answer in answers) or any(
+        trial.attrs.get(CUT_IN_THOUGHT) for trial in result.trials
     )
 
 

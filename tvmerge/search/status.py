@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.records import Recipe, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Recipe, Trial
 from tvmerge.search.front import pareto_front
 from tvmerge.search.lease import is_leased
 from tvmerge.search.storage import N_TRIALS, read_study
@@ -57,7 +57,14 @@ class StudyStatus:
             "complete": self.states.get("COMPLETE", 0),
             "pruned": self.states.get("PRUNED", 0),
             "failed": self.states.get("FAIL", 0),
-            "best": [{"number": t.number, "scores": list(t.values)} for t in self.best],
+            "best": [
+                {
+                    "number": t.number,
+                    "scores": list(t.values),
+                    **{key: t.attrs[key] for key in (CUT_OFF, CUT_IN_THOUGHT) if key in t.attrs},
+                }
+                for t in self.best
+            ],
             "last_told": None if self.last_told is None else self.last_told.astimezone().isoformat(),
         }
 

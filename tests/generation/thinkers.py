@@ -1,0 +1,70 @@
+"""Thinking models of several families, built by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.generation.chains import CHATML, END, chain, make_chain
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.transformers_engine import TransformersEngine
+from tvmerge.merging.live import load_into
+from tvmerge.merging.opening import Merge
+from tvmerge.records import Question
+
+ASKED = Question("capital", "general", ("首都は？", "本当？"))
+ANSWER = "東京です。"
+THOUGHT = "The user asks about cities ."
+SWITCH = (
+    "{% for m in messages %} <|im_start|> {{ m.role }} {{ m.content.split('</think>')[-1] }} <|im_end|>"
+    "{% endfor %} <|im_start|> assistant{% if quiet is defined and quiet %} <think> </think>{% endif %}"
+)
+HARMONY = (
+    "{% for m in messages %}{% if '<|channel|>' in m.content %}{{ raise_exception('no channels') }}"
+    "{% endif %} <|start|> {{ m.role }} {% if m.role == 'assistant' %}<|channel|> final {% endif %}"
+    "<|message|> {{ m.content }} <|end|>{% endfor %} <|start|> assistant"
+)
+MARKS = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>")
+
+
+def thought(opening: str, closing: str, *, first: str = "assistant") -> dict[str, str]:
+    """A model that thinks between the marks, then answers."""
+    return chain(first, opening, *THOUGHT.split(), closing, ANSWER, END)
+
+
+FAMILIES: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any]]] = {
+    "qwen3": (thought("<think>", "</think>"), {"template": SWITCH, "added": ("<think>", "</think>")}),
+    "r1": (
+        chain("<think>", *THOUGHT.split(), "</think>", ANSWER, END),
+        {"template": f"{CHATML} <think>", "added": ("<think>", "</think>")},
+    ),
+    "magistral": (thought("[THINK]", "[/THINK]"), {"special": ("[THINK]", "[/THINK]")}),
+    # The marks are words like any other.
+    "spelled": (thought("<reasoning>", "</reasoning>"), {}),
+    # The second header is spelled otherwise, since the next token depends on the last one alone.
+    "gptoss": (
+        chain("assistant", "<|channel|>", "analysis", *THOUGHT.split(), "<|end|>", "<|start|>", "Assistant")
+        | chain("Assistant", "final", "<|message|>", ANSWER, END),
+        {"template": HARMONY, "special": MARKS},
+    ),
+    "endless": (
+        chain("assistant", "<think>", "and", "so", "on", "and") | chain("</think>", ANSWER, END),
+        {"added": ("<think>", "</think>")},
+    ),
+    "plain": (chain("assistant", "`<think>`", "opens", "a", "thought.", END), {}),
+}
+
+
+def make(family: str, folder: Path) -> Path:
+    """The three models of a family."""
+    path, settings = FAMILIES[family]
+    return make_chain(folder, path, **settings)
+
+
+def open_engine(merge: Merge, variables: Mapping[str, object] | None = None) -> TransformersEngine:
+    """A transformers engine; `variables` are set in its chat template."""
+    chat = ChatFormat(merge.target.folder)
+    lines = "".join(f"{{% set {name} = {str(value).lower()} %}}" for name, value in (variables or {}).items())
+    chat.tokenizer.chat_template = lines + chat.tokenizer.chat_template
+    return TransformersEngine(merge.target.folder, chat, merge.merger, load_into)
