@@ -24,7 +24,10 @@ Every setting of `tvmerge optimize` and `tvmerge demo` has one name. It is a fla
 `tvmerge demo` has other defaults: its models, benchmark and judge, and a larger number of trials
 (`tvmerge/demo.py`).
 
-A list is written `--uniform-weights 0.5,1.5` on the command line, `uniform_weights = [0.5, 1.5]` in a file.
+A list is written `--uniform-weights 0.5,1.5` on the command line, `uniform_weights = [0.5, 1.5]` in a file;
+the flag may be given several times. A comma divides nothing where it is part of a path that is there, such as
+`--target-model models/a,b`, or lies within the brackets of a regular expression, such as
+`--freeze 'layers\\.[01]{1,2}'`. `a=0.7` is the benchmark `a` with a weight, unless a benchmark is called so.
 A switch takes no value on the command line and is `true` or `false` in a file.
 
 """

@@ -48,7 +48,7 @@ ALLOWED = {
     "thoughts": {"harmony"},
     "threads": set(),
     "protocols": {"records"},
-    "config": {"errors", "files", "urls"},
+    "config": {"assets", "errors", "files", "urls"},
     "demo": {"assets"},
     **{stage: LEAVES | {stage} for stage in STAGES},
     "report": LEAVES | {"report"},

@@ -30,7 +30,7 @@ from tests.documents import (
 from tvmerge.assets import find
 from tvmerge.cli.app import app, run
 from tvmerge.cli.options import given
-from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options, weighted
+from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options
 from tvmerge.demo import demo_defaults
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.benchmark import load_benchmark
@@ -136,8 +136,8 @@ def check_judging(config: JudgeConfig) -> None:
     for judge in config.judge:
         spec = find_spec(judge)
         assert config.judge_base_url is None or spec.at(config.judge_base_url)
-    for name in config.bench_name:
-        load_benchmark(find("benchmarks", weighted(name)[0]))
+    for name, _ in config.benchmarks:
+        load_benchmark(find("benchmarks", name))
     load_prompts(find("prompts", config.judge_file or "judge_prompts"))
 
 

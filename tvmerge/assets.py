@@ -40,20 +40,17 @@ def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
     Raises:
         AssetError: Nothing has that name; lists the places searched and the names known.
     """
-    explicit = Path(name)
-    # Whatever a judge file or a prompt file is called: a path that is there is meant.
-    if _is_asset(kind, explicit) or (kind != "benchmarks" and explicit.is_file()):
-        return explicit
-    for root in _roots(assets):
-        candidate = root / kind / f"{name}{_SUFFIX[kind]}"
-        if _is_asset(kind, candidate):
-            return candidate
-        if _is_asset(kind, root / kind / name):
-            return root / kind / name
+    if (found := _find(kind, name, assets)) is not None:
+        return found
     places = ", ".join(str(root / kind) for root in _roots(assets))
     known = ", ".join(sorted(names(kind, assets))) or "none"
     singular = kind.removesuffix("s")
     raise AssetError(f"unknown {singular} '{name}': not a path, and not in {places}; known: {known}")
+
+
+def is_there(kind: AssetKind, name: str, assets: Path | None = None) -> bool:
+    """Whether something is called `name`; see `find`."""
+    return _find(kind, name, assets) is not None
 
 
 def names(kind: AssetKind, assets: Path | None = None) -> dict[str, Path]:
@@ -68,6 +65,15 @@ def names(kind: AssetKind, assets: Path | None = None) -> dict[str, Path]:
 
 
 _SUFFIX: dict[AssetKind, str] = {"judges": ".toml", "benchmarks": "", "prompts": ".jsonl"}
+
+
+def _find(kind: AssetKind, name: str, assets: Path | None) -> Path | None:
+    explicit = Path(name)
+    # Whatever a judge file or a prompt file is called: a path that is there is meant.
+    if _is_asset(kind, explicit) or (kind != "benchmarks" and explicit.is_file()):
+        return explicit
+    candidates = (root / kind / own for root in _roots(assets) for own in (f"{name}{_SUFFIX[kind]}", name))
+    return next((candidate for candidate in candidates if _is_asset(kind, candidate)), None)
 
 
 def _is_asset(kind: AssetKind, path: Path) -> bool:

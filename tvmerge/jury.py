@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.assets import find
-from tvmerge.config import weighted
 from tvmerge.errors import ConfigError
 from tvmerge.evaluation.benchmark import Benchmark, load_benchmark
 from tvmerge.evaluation.combined import combine
@@ -94,7 +93,7 @@ def assemble(
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
-    named = [weighted(text) for text in config.bench_name]
+    named = config.benchmarks
     # A panel is shown one set of references; the first judge's.
     seen_by = specs[0].model or specs[0].name
     benchmarks = [load_benchmark(find("benchmarks", name, assets)).for_judge(seen_by) for name, _ in named]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from tvmerge.config import Option, options
+from tvmerge.config.lists import Kind, split
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,14 +20,14 @@ class _CommaSeparated(click.ParamType[Any]):
 
     name = "list"
 
-    def __init__(self, kind: type) -> None:
-        self._kind = kind
+    def __init__(self, kind: type, listed: Kind) -> None:
+        self._kind, self._listed = kind, listed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(self._kind(part) for part in str(value).split(",") if part.strip())
+            return tuple(self._kind(part) for part in split(str(value), self._listed))
         except ValueError:
             return self.fail(f"{value!r} is not a comma-separated list of {self._kind.__name__}", param, ctx)
 
@@ -79,5 +80,5 @@ def _flag(key: str, option: Option, default: Any) -> Callable[[F], F]:
 
 def _type(option: Option) -> click.ParamType[Any] | type:
     if option.many:
-        return _CommaSeparated(option.kind)
+        return _CommaSeparated(option.kind, option.listed)
     return click.Choice(option.choices) if option.choices else option.kind

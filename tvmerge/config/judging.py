@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
-from tvmerge.config.option import option
+from tvmerge.assets import is_there
+from tvmerge.config.option import option, weighted
 from tvmerge.errors import ConfigError
 
 JUDGE_MODES = ("single", "pairwise")
@@ -20,6 +22,7 @@ class JudgeConfig:
         "Benchmark: a name of `tvmerge list benchmarks`, or a folder; several with weights: a=0.7,b=0.3.",
         (),
         many=True,
+        listed="paths",
     )
     judge: tuple[str, ...] = option(
         str,
@@ -28,6 +31,7 @@ class JudgeConfig:
         ("gpt-4",),
         aliases=("judge-model", "judge-model-name"),
         many=True,
+        listed="paths",
     )
     judge_base_url: str | None = option(str, "URL of an OpenAI-compatible server to ask instead.", None)
     judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None)
@@ -51,6 +55,14 @@ class JudgeConfig:
         int, "Judgments in flight at once; default: as the judge's file says, or 1.", None
     )
     assets: str | None = option(str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None)
+
+    @property
+    def benchmarks(self) -> tuple[tuple[str, float], ...]:
+        """The benchmarks, each with its weight; a folder called `name=0.7` is no weight of another."""
+        assets = None if self.assets is None else Path(self.assets)
+        return tuple(
+            weighted(text, lambda name: is_there("benchmarks", name, assets)) for text in self.bench_name
+        )
 
     def __post_init__(self) -> None:
         for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel"):

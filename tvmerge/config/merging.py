@@ -25,6 +25,7 @@ class MergeConfig:
         "Model the task vector is added to: a folder or a hub id[@revision]; several make a mixture.",
         aliases=tuple(f"target-model-{number}" for number in range(1, 5)),
         many=True,
+        listed="paths",
     )
     base_model: str | None = option(
         str, "Model the tuned model was tuned from; an adapter names its own.", None
@@ -50,7 +51,11 @@ class MergeConfig:
         dict, "For optimize_mode regex: tables with name and pattern.", (), many=True
     )
     freeze: tuple[str, ...] = option(
-        str, "Regular expression; tensors in whose names it is found stay the target's.", (), many=True
+        str,
+        "Regular expression; tensors in whose names it is found stay the target's. Commas in brackets are its own.",
+        (),
+        many=True,
+        listed="expressions",
     )
     method: str = option(
         str, "How the task vector is made sparse before it is added.", "linear", choices=METHODS

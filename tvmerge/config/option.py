@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from tvmerge.config.lists import Kind
 from tvmerge.errors import ConfigError
 
 
@@ -19,6 +21,7 @@ class Option:
         choices: The values allowed, or empty for any.
         aliases: Other names of its flag.
         many: A list of `kind`; its flag takes a comma-separated list and may be repeated.
+        listed: What such a list is of, which decides where a comma divides it.
     """
 
     kind: type
@@ -26,6 +29,7 @@ class Option:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     many: bool = False
+    listed: Kind = "plain"
 
 
 def option(
@@ -36,13 +40,18 @@ def option(
     choices: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     many: bool = False,
+    listed: Kind = "plain",
 ) -> Any:
     """A dataclass field that is a setting; without a default it is required."""
-    return field(default=default, metadata={"option": Option(kind, text, choices, aliases, many)})
+    return field(default=default, metadata={"option": Option(kind, text, choices, aliases, many, listed)})
 
 
-def weighted(text: str) -> tuple[str, float]:
+def weighted(text: str, is_name: Callable[[str], bool] = lambda _: False) -> tuple[str, float]:
     """A name and its weight, from `name=0.7`; 1 where no weight is written.
+
+    Args:
+        text: The name, with or without a weight.
+        is_name: Whether there is something of a name; a text that is one as a whole has no weight.
 
     Raises:
         ConfigError: The weight is not larger than 0.
@@ -52,7 +61,7 @@ def weighted(text: str) -> tuple[str, float]:
         weight = float(number)
     except ValueError:
         return text, 1.0
-    if not name:
+    if not name or is_name(text):
         return text, 1.0
     if not (math.isfinite(weight) and weight > 0):
         raise ConfigError(f"the weight of {name} must be larger than 0, got {number}")

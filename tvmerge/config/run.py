@@ -78,8 +78,8 @@ class RunConfig(AnswerConfig, SearchConfig, TaskConfig, JudgeConfig, MergeConfig
         """The name of the study that `fork` begins with; without it, the study's own."""
         if self.study_name is not None:
             return self.study_name
-        names = (*self.bench_name, *self.tasks, *self.jglue_tasks)
-        asked = "-".join(_last_part(weighted(name)[0]) for name in names) or "jglue"
+        tasks = (weighted(name) for name in (*self.tasks, *self.jglue_tasks))
+        asked = "-".join(_last_part(name) for name, _ in (*self.benchmarks, *tasks)) or "jglue"
         return safe_name(f"{_last_part(self.target_model[0])}-{asked}")
 
     @property
