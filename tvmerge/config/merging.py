@@ -52,7 +52,8 @@ class MergeConfig:
     )
     freeze: tuple[str, ...] = option(
         str,
-        "Regular expression; tensors in whose names it is found stay the target's. Commas in brackets are its own.",
+        "Regular expression; tensors in whose names it is found stay the target's. A comma in brackets is part "
+        "of it.",
         (),
         many=True,
         listed="expressions",
