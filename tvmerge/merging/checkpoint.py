@@ -16,7 +16,7 @@ from tvmerge.merging.shards import PickleShard, SafetensorsShard, Shard, TensorS
 if TYPE_CHECKING:
     import torch
 
-    from tvmerge.merging.arrangement import Structure
+    from tvmerge.merging.arrangement import Arrangement, Structure
 
 
 class Checkpoint:
@@ -89,6 +89,18 @@ class Checkpoint:
         from tvmerge.merging.structure import read_structure
 
         return read_structure(self.folder, self.name, trust_remote_code=self.trust_remote_code)
+
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """Its tensors' names, sorted into the model."""
+        return self.structure.arrange(self.specs)
+
+    @cached_property
+    def heads(self) -> Mapping[str, str]:
+        """The tensors of its prediction heads; see `heads.prediction_heads`."""
+        from tvmerge.merging.heads import prediction_heads
+
+        return prediction_heads(self)
 
     def _locate(self) -> dict[str, Shard]:
         home: dict[str, Shard] = {}

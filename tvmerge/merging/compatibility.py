@@ -51,7 +51,7 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
         CheckpointError: The files do not hold what the configuration says; names every tensor concerned.
     """
     structure, specs = checkpoint.structure, checkpoint.specs
-    arrangement = structure.arrange(specs)
+    arrangement = checkpoint.arrangement
     odd = _lacks(checkpoint, arrangement)
     for own, name in arrangement.names.items():
         place, spec = structure.place(own), specs[name]

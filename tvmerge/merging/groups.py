@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,13 +38,17 @@ class Grouping:
     idle: Mapping[str, str]
 
 
-def group_tensors(structure: Structure, arrangement: Arrangement, rules: GroupRules) -> Grouping:
+def group_tensors(
+    structure: Structure, arrangement: Arrangement, rules: GroupRules, followers: Sequence[str] = ()
+) -> Grouping:
     """Put every floating-point tensor of a checkpoint into a group. A tied head is the embeddings.
 
     Args:
         structure: The model.
         arrangement: The checkpoint's names, as `structure.arrange` sorted them.
         rules: How fine the groups are.
+        followers: Tensors that no score depends on, such as those of prediction heads. They get no weight of
+            their own but the mean of the weights in the last layer, or of all where that has none.
 
     Raises:
         ConfigError: There are more knots than layers, or a pattern fits no tensor.
@@ -59,7 +63,7 @@ def group_tensors(structure: Structure, arrangement: Arrangement, rules: GroupRu
         if (place := structure.place(own)) is not None and place.is_float
     }
     idle = {name: "outside the language model" for name, place in places.items() if place.section == "other"}
-    idle |= _frozen(places.keys() - idle.keys(), places, rules.freeze)
+    idle |= _frozen([*(name for name in places if name not in idle), *followers], places, rules.freeze)
     active = {name: place for name, place in places.items() if name not in idle}
     labels = _labels(active, rules)
     unmatched = {name: "no pattern fits" for name in active if name not in labels}
@@ -67,7 +71,21 @@ def group_tensors(structure: Structure, arrangement: Arrangement, rules: GroupRu
         name: layer_share(label, active[name].layer, structure.layers, rules)
         for name, label in labels.items()
     }
-    return Grouping(shares, {name: reason for name in places if (reason := (idle | unmatched).get(name))})
+    last = [share for name, share in shares.items() if active[name].layer == structure.layers - 1]
+    common = _mean(last or list(shares.values()))
+    shares |= {name: common for name in followers if common and name not in idle}
+    why = idle | unmatched | dict.fromkeys(followers if not common else (), "no tensor has a weight")
+    return Grouping(shares, {name: why[name] for name in (*places, *followers) if name in why})
+
+
+def _mean(shares: Iterable[Share]) -> Share:
+    """The share that is the mean of all different ones."""
+    distinct = list(dict.fromkeys(shares))
+    sums: dict[str, float] = defaultdict(float)
+    for share in distinct:
+        for name, factor in share:
+            sums[name] += factor / len(distinct)
+    return tuple(sums.items())
 
 
 def group_names(shares: Iterable[Share]) -> tuple[str, ...]:

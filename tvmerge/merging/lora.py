@@ -106,7 +106,7 @@ class Adapter:
 
     def _read(self) -> tuple[dict[str, Factors], dict[str, str]]:
         """Sort the file's tensors into factors and whole replacements, both by the base's tensor name."""
-        own = self.base.structure.arrange(self.base.specs)
+        own = self.base.arrangement
         tensors = {**own.tied, **own.names}
         factors: dict[str, Factors] = {}
         replaced: dict[str, str] = {}

@@ -83,7 +83,7 @@ class RecipeMerger:
 
     @property
     def extra(self) -> Sequence[str]:
-        """Names of streamed tensors which the live model has no place for, copied from the target's files."""
+        """Names of streamed tensors which the live model has no place for."""
         return self.plan.extra
 
     @cached_property

@@ -113,7 +113,7 @@ class Plan:
         rows: The floating-point tensors, in the order of the merged model.
         copies: Name in the merged model -> a tensor that is copied as it is (integers, unused tables).
         constants: Name -> a tensor that comes from no checkpoint (routers).
-        extra: Names among `copies` that the model does not use.
+        extra: Names among `copies` and `rows` that the model does not use.
         idle: Each vector's name -> the tensors it is not added to -> why it is not.
         models: What to call each model in fingerprints -> the model.
         settings: Whatever else decides the merged tensors, as plain JSON data.

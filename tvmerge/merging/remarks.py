@@ -68,8 +68,10 @@ def on_tensors(plan: Plan) -> Iterator[Remark]:
     unused = set(plan.extra)
     if copied := tuple(name for name in plan.copies if name not in unused):
         yield Remark("copied, since they hold no floating-point numbers", copied)
-    if plan.extra:
-        yield Remark("copied, since the model does not use them", tuple(plan.extra))
+    if unused_copies := tuple(name for name in plan.copies if name in unused):
+        yield Remark("copied, since the model does not use them", unused_copies)
+    if followers := tuple(row.name for row in plan.rows if row.name in unused and row.terms):
+        yield Remark("weighted as the last layer, since no answer depends on them", followers)
     if plan.constants:
         yield Remark("the same for every weight, since they are the mixture's routers", tuple(plan.constants))
 

@@ -63,7 +63,7 @@ def _check_finite(checkpoint: Model, name: str) -> None:
 
 
 def _check_duplicates(checkpoint: Checkpoint) -> None:
-    arrangement = checkpoint.structure.arrange(checkpoint.specs)
+    arrangement = checkpoint.arrangement
     for second, first in arrangement.duplicates.items():
         if not torch.equal(checkpoint.tensor(second), checkpoint.tensor(first)):
             raise CheckpointError(

@@ -13,6 +13,7 @@ from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures, complete, counterparts
 from tvmerge.merging.deltas import Delta, Difference, LowRank, Operand, TokenDifference
 from tvmerge.merging.groups import group_tensors
+from tvmerge.merging.heads import is_table, pair_heads
 from tvmerge.merging.lora import Adapter
 from tvmerge.merging.plan import Row, Term
 from tvmerge.merging.request import TaskVector, Vocabulary
@@ -34,8 +35,9 @@ class Laid:
     """A target with its vectors.
 
     Attributes:
-        rows: Its floating-point tensors, in model order.
-        unchanged: Names of its tensors that are copied: integers, booleans, and `extra`.
+        rows: Its floating-point tensors, in model order; those of prediction heads last.
+        unchanged: Names of its tensors that are copied: integers, booleans, and what the model does not use
+            but prediction heads.
         extra: Names of its tensors that the model does not use.
         idle: Each vector's name -> the tensors it is not added to -> why it is not.
         matched: What vocabularies have in common, one line for each vector that needed it.
@@ -81,6 +83,8 @@ def lay_out(
         for vector in vectors
     ]
     floats = [n for key, n in own.names.items() if (place := target.structure.place(key)) and place.is_float]
+    heads = set(target.heads.values())
+    floats += target.heads.values()
     rows = tuple(
         Row(
             name,
@@ -97,7 +101,8 @@ def lay_out(
     }
     whole_numbers = [name for name in own.names.values() if name not in set(floats)]
     matched = tuple(side.matched for side in sides if side.matched)
-    return Laid(rows, (*whole_numbers, *own.extra), own.extra, idle, matched)
+    unused = [name for name in own.extra if name not in heads]
+    return Laid(rows, (*whole_numbers, *unused), own.extra, idle, matched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +119,21 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
     models = [vector.base] if isinstance(tuned, Adapter) else [vector.base, tuned]
     check_structures(target.structure, [m.structure for m in models], any_vocabulary=vocabulary != "error")
     shared = _match(target, vector, vocabulary)
-    grouping = group_tensors(target.structure, target.structure.arrange(target.specs), settings.rules)
+    heads = list(target.heads.values())
+    grouping = group_tensors(target.structure, target.arrangement, settings.rules, heads)
     by_token = {
         name
         for own, name in complete(target).names.items()
         if (place := target.structure.place(own)) and place.by_token
     }
+    by_token |= {name for name in heads if is_table(target, name)}
     deltas = _deltas(target, vector, by_token, shared)
-    idle = dict(grouping.idle)
-    idle |= {name: f"{tuned.name} does not adapt it" for name in grouping.shares if name not in deltas}
+    idle = {**_without_partner(target, vector), **grouping.idle}
+    idle |= {
+        name: f"{tuned.name} does not adapt it"
+        for name in grouping.shares
+        if name not in deltas and name not in idle
+    }
     if shared == "skip":
         idle |= dict.fromkeys(
             by_token & grouping.shares.keys(), f"tokens of {tuned.name} differ, and --vocab skip"
@@ -183,14 +194,23 @@ def _deltas(
             if (delta := _adapted(tuned, own, vector.base)) is not None
         }
     in_tuned = counterparts(target, tuned)
+    heads, _ = pair_heads(target, vector.base, tuned)
+    pairs = {name: (own, in_tuned[name]) for name, own in in_base.items()} | heads
     deltas: dict[str, Delta] = {}
-    for name, own in in_base.items():
-        pair = Operand(tuned, in_tuned[name]), Operand(vector.base, own)
+    for name, (own, learnt) in pairs.items():
+        pair = Operand(tuned, learnt), Operand(vector.base, own)
         if isinstance(shared, Matched) and name in by_token:
             deltas[name] = TokenDifference(*pair, shared.rows)
         else:
             deltas[name] = Difference(*pair)
     return deltas
+
+
+def _without_partner(target: Checkpoint, vector: OpenVector) -> dict[str, str]:
+    """The target's tensors that a vector has nothing for -> why."""
+    if isinstance(vector.tuned, Adapter):
+        return {}
+    return pair_heads(target, vector.base, vector.tuned)[1]
 
 
 def _adapted(adapter: Adapter, tensor: str, base: Checkpoint) -> Delta | None:

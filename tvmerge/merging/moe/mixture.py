@@ -120,7 +120,9 @@ def _parts(
         for target, laid in zip(targets, experts, strict=True)
     ]
     for row in shared.rows:
-        own = own_names[row.name]
+        own = own_names.get(row.name)
+        if own is None:  # of a prediction head, which a mixture has none of
+            continue
         if layout.expert_name(own, 0) is None:
             yield own, row, shared
             continue
