@@ -52,8 +52,8 @@ class MergeConfig:
     )
     freeze: tuple[str, ...] = option(
         str,
-        "Regular expression; tensors in whose names it is found stay the target's. A comma in brackets is part "
-        "of it.",
+        "Regular expression; tensors in whose names it is found stay the target's. A comma in brackets is "
+        "part of it.",
         (),
         many=True,
         listed="expressions",

@@ -18,7 +18,7 @@ from tvmerge.merging.digests import DigestCache
 from tvmerge.merging.layout import ADAPTER_CONFIG, read_json
 from tvmerge.merging.lora import Adapter, check_adapter_config
 from tvmerge.merging.merge import RecipeMerger
-from tvmerge.merging.moe.mixture import expert_prefix, lay_out_mixture
+from tvmerge.merging.moe.mixture import lay_out_mixture
 from tvmerge.merging.names import told_apart
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.prompting import prompt_remarks
@@ -223,10 +223,8 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         settings={"mixture": asdict(replace(request.mixture, base=None)), "config": mixture.config},
     )
     experts = [
-        Expert(
-            target, _merger(request, _dense_plan(laid, target, opened)), expert_prefix(number), mixture.shared
-        )
-        for number, (target, laid) in enumerate(zip(targets, mixture.experts, strict=True))
+        Expert(target, _merger(request, _dense_plan(laid, target, opened)))
+        for target, laid in zip(targets, mixture.experts, strict=True)
     ]
     return Merge(
         request,

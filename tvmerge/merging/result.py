@@ -34,27 +34,15 @@ class Expert:
 
     Attributes:
         target: Gives configuration and tokenizer.
-        merger: Makes its tensors.
-        prefix: What the names of its weights start with.
-        shared: What the names of the weights of the mixture's shared parts start with.
+        merger: Makes its tensors, from the weights that the mixture has for each part.
     """
 
     target: Checkpoint
     merger: RecipeMerger
-    prefix: str
-    shared: str
 
     def recipe(self, mixture: Recipe) -> Recipe:
-        """Its weights; a part which the mixture takes from elsewhere has the weight it has there."""
-        weights = mixture.weights
-        return Recipe(
-            {
-                name: weights[name]
-                if name in weights
-                else weights[self.shared + name.removeprefix(self.prefix)]
-                for name in self.merger.group_names
-            }
-        )
+        """Its weights, of those of the mixture."""
+        return Recipe({name: mixture.weights[name] for name in self.merger.group_names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,52 @@ def test_experts_can_be_written_as_dense_models(llamas: list[Path], tmp_path: Pa
     ):
         exact = own[name].float() + weight * (new[name].float() - old[name].float())
         assert torch.equal(got[name], exact.bfloat16()), name
+
+
+_EVERY_RULE = {
+    "layer": GroupRules("layer"),
+    "block": GroupRules("block"),
+    "parameter": GroupRules("parameter"),
+    "all": GroupRules("all"),
+    "uniform": GroupRules("uniform"),
+    "knots": GroupRules("layer", knots=2),
+    "joined": GroupRules("block", layer_granularity=2),
+    "frozen": GroupRules("layer", freeze=("lm_head", r"1\.mlp")),
+    "regex": GroupRules("regex", (("attention", "self_attn"), ("rest", "mlp|norm"))),
+}
+
+
+@pytest.mark.parametrize(("rules", "separate"), [*((rules, False) for rules in _EVERY_RULE), ("layer", True)])
+def test_an_expert_as_a_dense_model_gets_what_the_mixture_adds_to_each_part(
+    llamas: list[Path], tmp_path: Path, rules: str, separate: bool
+) -> None:
+    donor, one, two, base, tuned = llamas
+    targets = [one, two] if separate else [donor, one]
+    plain = TaskVector(name="a", tuned=str(tuned), base=str(base), rules=_EVERY_RULE[rules])
+    vectors = (plain, replace(plain, name="b", tuned=str(two), method="dare", density=0.5))
+    settings = MixtureSettings(base=str(donor) if separate else None)
+    merge = open_request(
+        MergeRequest(
+            targets=tuple(map(str, targets)), vectors=vectors, mixture=settings, dtype="float32", seed=3
+        )
+    )
+    recipe = _uneven(merge)
+    mixture = dict(merge.merger.merge(recipe))
+    shared = load_file(donor / "model.safetensors")
+    for number, (folder, target) in enumerate(
+        zip(merge.write_experts(tmp_path, recipe), targets, strict=True)
+    ):
+        got, own = load_file(folder / "model.safetensors"), load_file(target / "model.safetensors")
+        for name, tensor in got.items():
+            head, mlp, matrix = name.partition(".mlp.")
+            if mlp:
+                kept = {"gate_proj.weight": "w1", "down_proj.weight": "w2", "up_proj.weight": "w3"}[matrix]
+                assert torch.equal(
+                    tensor, mixture[f"{head}.block_sparse_moe.experts.{number}.{kept}.weight"]
+                ), name
+            else:
+                step = mixture[name] - shared[name].float()
+                torch.testing.assert_close(tensor - own[name].float(), step, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_the_router_does_not_depend_on_the_recipe_and_is_part_of_the_fingerprint(llamas: list[Path]) -> None:

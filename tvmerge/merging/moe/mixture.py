@@ -38,8 +38,7 @@ class Mixture:
         idle: Each vector's name -> the tensors it is not added to -> why it is not.
         gates: Name of each router -> its values.
         config: Its `config.json`.
-        experts: Each target as a dense model, with the names of the mixture's weights.
-        shared: What the names of the weights of embeddings, attention and norms start with.
+        experts: Each target as a dense model, with the weights that the mixture has for each of its parts.
         matched: What vocabularies have in common, for people.
     """
 
@@ -48,7 +47,6 @@ class Mixture:
     gates: dict[str, torch.Tensor]
     config: dict[str, Any]
     experts: tuple[Laid, ...]
-    shared: str
     matched: tuple[str, ...]
 
 
@@ -99,8 +97,10 @@ def lay_out_mixture(
         },
         gates=_gates(layout, donor, len(targets), request),
         config=config,
-        experts=experts,
-        shared=expert_prefix(0) if base is None else SHARED,
+        experts=tuple(
+            _as_dense(layout, donor, shared, target, laid)
+            for target, laid in zip(targets, experts, strict=True)
+        ),
         matched=tuple(dict.fromkeys(line for laid in (shared, *experts) for line in laid.matched)),
     )
 
@@ -130,6 +130,17 @@ def _parts(
             name = layout.expert_name(own, number)
             assert name is not None
             yield name, expert[own], laid
+
+
+def _as_dense(layout: Layout, donor: Checkpoint, shared: Laid, target: Checkpoint, expert: Laid) -> Laid:
+    """An expert as a dense model: what the mixture adds to its shared parts is added to the expert's own."""
+    own_names, of_donor = _inverse(target), _inverse(donor)
+    terms = {of_donor[row.name]: row.terms for row in shared.rows}
+    rows = tuple(
+        row if layout.expert_name(own := own_names[row.name], 0) else replace(row, terms=terms[own])
+        for row in expert.rows
+    )
+    return replace(expert, rows=rows)
 
 
 def _inverse(checkpoint: Checkpoint) -> dict[str, str]:
