@@ -16,7 +16,7 @@ from typing import Any
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.objective import Objective
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
-from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample
+from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample, label
 from tvmerge.search.space import Space, uniform_weight
 from tvmerge.trials import ranked
 
@@ -25,16 +25,25 @@ Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A candidate that is compared at the end, with its trial if the study has one."""
+    """A candidate that is compared at the end, with its trial if the study has one.
+
+    `sparse` is as in `Contender`.
+    """
 
     key: ContenderKey
     recipe: Recipe
     trial: Trial | None
+    sparse: str = ""
 
     @property
     def model(self) -> str:
         """Its name in the evidence."""
         return str(self.trial.number) if self.trial is not None else self.key
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"trial {self.model}" if self.key == "best" else label(self.key, self.sparse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +75,21 @@ def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
     return tuple(distinct.values())[:most]
 
 
-def choose_rivals(space: Space, trials: Sequence[Trial]) -> tuple[Entrant, ...]:
-    """The two baselines, and the best uniform weight where uniform weights were tried."""
+def choose_rivals(space: Space, trials: Sequence[Trial], sparse: str = "") -> tuple[Entrant, ...]:
+    """The two baselines, and the best uniform weight where uniform weights were tried.
+
+    Args:
+        space: What is searched.
+        trials: The trials of the search.
+        sparse: How task vectors are made sparse at weight 1; empty where they are added as they are.
+    """
     scored = ranked(trials)
     entrants = []
     baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
     for key, weight in baselines:
         recipe = space.uniform(weight)
-        entrants.append(Entrant(key, recipe, next((t for t in scored if t.recipe == recipe), None)))
+        trial = next((t for t in scored if t.recipe == recipe), None)
+        entrants.append(Entrant(key, recipe, trial, sparse))
     uniform = next((trial for trial in scored if uniform_weight(trial.recipe) is not None), None)
     if uniform is not None:
         entrants.append(Entrant("uniform", uniform.recipe, uniform))
@@ -194,6 +210,7 @@ class Confirmation:
             gain=gain,
             shortfall=short,
             samples=self._samples(found if questions else searched or found),
+            sparse=entrant.sparse,
         )
 
     def _short(self, evaluation: Evaluation) -> str:

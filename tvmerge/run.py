@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
-from tvmerge.confirmation import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
+from tvmerge.confirmation import Confirmation, Confirmed, choose_finalists, choose_rivals
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.files import write_json, write_text
@@ -22,7 +22,7 @@ from tvmerge.orchestrator import search
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.page import write_page
 from tvmerge.report.progress import Progress
-from tvmerge.report.result import LABELS, Contender, RunResult, as_json
+from tvmerge.report.result import Contender, RunResult, as_json
 from tvmerge.report.table import score_rows
 from tvmerge.report.verdict import verdict
 from tvmerge.search.lease import leased
@@ -137,7 +137,7 @@ def _evidence(run: Run, folder: Path, known: Collection[str]) -> Evidence:
 async def _confirm(run: Run, progress: Progress) -> Confirmed:
     """Choose the winner and compare it; keep the evidence of both."""
     finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
-    rivals = choose_rivals(run.space, run.study.trials)
+    rivals = choose_rivals(run.space, run.study.trials, run.models.sparse)
 
     async def searched(recipe: Recipe) -> Evaluation:
         return await run.evaluator.evaluate(recipe, run.search_questions)
@@ -147,7 +147,7 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
         searched,
         run.objective,
         run.jury.benchmark.questions,
-        on_scored=lambda entrant, found: progress.confirmed(_label(entrant), found),
+        on_scored=lambda entrant, found: progress.confirmed(entrant.label, found),
         min_coverage=run.config.min_coverage,
     )
     chosen_among = len(finalists) if len(finalists) > 1 else 0
@@ -157,10 +157,6 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
     for model, evaluation in confirmed.evaluations.items():
         evidence.keep(model, evaluation)
     return confirmed
-
-
-def _label(entrant: Entrant) -> str:
-    return f"trial {entrant.model}" if entrant.key == "best" else LABELS[entrant.key]
 
 
 def _result(run: Run, confirmed: Confirmed, seconds: float) -> RunResult:

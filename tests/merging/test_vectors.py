@@ -260,3 +260,29 @@ def test_smoothed_weights_are_interpolated_in_the_merge(folders: list[Path], tmp
     merged = dict(merge.merger.merge(Recipe(recipe)))
     name = "model.layers.1.mlp.up_proj.weight"
     assert torch.equal(merged[name], (target[name] + 0.6 * (tuned[name] - base[name])).bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("settings", "sparse"),
+    [
+        ([{}], ""),
+        ([{"method": "ties", "density": 0.2}], "TIES, density 0.2"),
+        ([{"method": "dare", "density": 0.5}], "DARE, density 0.5"),
+        ([{"method": "ties", "density": (0.2, 0.6)}], "TIES, density 0.6"),
+        ([{"method": "dare", "density": (0.2, 1.0)}], ""),
+        ([{"method": "ties"}], ""),
+        ([{}, {}], ""),
+        ([{"method": "ties"}, {"method": "ties"}], "TIES"),
+        ([{"method": "ties", "density": 0.2}, {}], "v0: TIES, density 0.2; v1: plain"),
+    ],
+)
+def test_what_weight_1_adds_is_told_where_it_is_not_the_plain_vector(
+    folders: list[Path], settings: list[dict[str, Any]], sparse: str
+) -> None:
+    names = [f"v{number}" if len(settings) > 1 else "" for number in range(len(settings))]
+    uniform = GroupRules("uniform")
+    vectors = [
+        _vector(folders, 1, 0, name=name, rules=uniform, **more)
+        for name, more in zip(names, settings, strict=True)
+    ]
+    assert _open(folders, *vectors).sparse == sparse

@@ -58,6 +58,17 @@ class TaskVector:
         if not all(map(math.isfinite, given)) or sorted(given) != given:
             raise ConfigError(f"weight_min {self.weight_min} and weight_max {self.weight_max} are no range")
 
+    def sparse(self, *, alone: bool) -> str:
+        """How it is made sparse at its largest density, such as `TIES, density 0.2`; empty: not at all.
+
+        Args:
+            alone: Whether it is the only vector: then ties has no signs to choose between.
+        """
+        density = self.density[1] if isinstance(self.density, tuple) else self.density
+        if density < 1:
+            return f"{self.method.upper()}, density {density:g}"
+        return "TIES" if self.method == "ties" and not alone else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertPrompts:

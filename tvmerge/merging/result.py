@@ -133,6 +133,20 @@ class Merge:
                     bounds[name] = searched if isinstance(searched, tuple) else mine
         return bounds
 
+    @property
+    def sparse(self) -> str:
+        """How its vectors are made sparse at weight 1; empty where they are added as they are.
+
+        A density that is searched is at its largest then.
+        """
+        ways = {
+            vector.name: vector.sparse(alone=len(self.request.vectors) == 1)
+            for vector in self.request.vectors
+        }
+        if len(set(ways.values())) == 1:
+            return next(iter(ways.values()))
+        return "; ".join(f"{name}: {way or 'plain'}" for name, way in ways.items())
+
     def remarks(self) -> tuple[Remark, ...]:
         """What people should know of it: what was found, and tensors that vectors are not simply added to."""
         return (*self.noted, *on_tensors(self.merger.plan))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
 from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
 from tvmerge.report.numbers import MISSING, score
-from tvmerge.report.result import LABELS, ContenderKey, RunResult, Sample
+from tvmerge.report.result import ContenderKey, RunResult, Sample
 from tvmerge.report.verdict import better_baseline
 
 Change = Literal["better", "same", "worse", "unknown"]
@@ -96,8 +96,9 @@ def comparisons(result: RunResult) -> tuple[Comparison, ...]:
     baseline = better_baseline(result)
     rival = None if baseline is None else baseline.key
     questions = {s.question.question_id: s.question for s in result.contenders[0].samples}
+    labels = {contender.key: contender.label for contender in result.contenders}
     return tuple(
-        _comparison(question, {key: shelf.get(number, ()) for key, shelf in shelves.items()}, rival)
+        _comparison(question, {key: shelf.get(number, ()) for key, shelf in shelves.items()}, rival, labels)
         for number, question in questions.items()
     )
 
@@ -123,7 +124,10 @@ def _by_question(samples: Sequence[Sample]) -> dict[QuestionId, tuple[Sample, ..
 
 
 def _comparison(
-    question: Question, columns: dict[ContenderKey, tuple[Sample, ...]], rival: ContenderKey | None
+    question: Question,
+    columns: dict[ContenderKey, tuple[Sample, ...]],
+    rival: ContenderKey | None,
+    labels: Mapping[ContenderKey, str],
 ) -> Comparison:
     best = _mean(columns.get("best", ()))
     baseline = math.nan if rival is None else _mean(columns.get(rival, ()))
@@ -131,7 +135,7 @@ def _comparison(
         question=question,
         change=_change(best, baseline),
         size=score(abs(best - baseline)),
-        turns=tuple(_turn(question, index, columns) for index in range(len(question.turns))),
+        turns=tuple(_turn(question, index, columns, labels) for index in range(len(question.turns))),
     )
 
 
@@ -148,13 +152,18 @@ def _change(best: float, rival: float) -> Change:
     return "better" if best > rival else "worse"
 
 
-def _turn(question: Question, index: int, columns: dict[ContenderKey, tuple[Sample, ...]]) -> Turn:
+def _turn(
+    question: Question,
+    index: int,
+    columns: dict[ContenderKey, tuple[Sample, ...]],
+    labels: Mapping[ContenderKey, str],
+) -> Turn:
     return Turn(
         number=index + 1,
         prompt=question.turns[index],
         reference=question.reference[index] if index < len(question.reference) else "",
         cells=tuple(
-            Cell(key, LABELS[key], tuple(_replies(samples, index))) for key, samples in columns.items()
+            Cell(key, labels[key], tuple(_replies(samples, index))) for key, samples in columns.items()
         ),
     )
 

@@ -74,11 +74,13 @@ class WeightsFigure:
     Attributes:
         weights: Group and weight, in model order.
         bounds: Bounds of the search.
+        one: What weight 1 is.
         description: The figure in words.
     """
 
     weights: tuple[tuple[str, float], ...]
     bounds: tuple[float, float]
+    one: str
     description: str
 
 
@@ -140,7 +142,9 @@ def weights(result: RunResult) -> WeightsFigure:
             f"; the smallest is {weight(smallest[1])} ({smallest[0]}), "
             f"the largest {weight(largest[1])} ({largest[0]})"
         )
-    return WeightsFigure(weights=values, bounds=result.weight_range, description=f"{words}.")
+    whole = result.contender("weight_1")
+    one = "sparse" if whole is not None and whole.sparse else "plain"
+    return WeightsFigure(weights=values, bounds=result.weight_range, one=one, description=f"{words}.")
 
 
 def contenders(result: RunResult) -> ContendersFigure:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from tvmerge.report.numbers import count, gain, percent, signed, weight
-from tvmerge.report.result import LABELS, Contender, RunResult
+from tvmerge.report.result import Contender, RunResult
 from tvmerge.report.traits import Traits, traits
 from tvmerge.report.verdict import better_baseline, same_weights
 
@@ -45,7 +45,7 @@ def _luck(best: Contender, rival: Contender) -> Iterator[str]:
     lead = best.search.mean - rival.search.mean
     if rival.gain is not None and not math.isnan(lead) and lead > rival.gain.high:
         yield (
-            f"On the questions of the search the best led {LABELS[rival.key]} by {signed(lead)}, more than "
+            f"On the questions of the search the best led {rival.label} by {signed(lead)}, more than "
             f"held-out questions bear out ({gain(rival.gain)}): part of that lead was luck in choosing."
         )
 
@@ -54,7 +54,7 @@ def _answers(best: Contender, rival: Contender) -> Iterator[str]:
     ours, theirs = traits(best.samples), traits(rival.samples)
     if ours is None or theirs is None:
         return
-    label = LABELS[rival.key]
+    label = rival.label
     yield from _cut_off(ours, theirs, label)
     yield from _cut_in_thought(ours, theirs, label)
     yield from _length(ours, theirs, label)
@@ -103,7 +103,7 @@ def _shortfalls(result: RunResult) -> Iterator[str]:
     for contender in result.contenders:
         if contender.shortfall:
             yield (
-                f"{LABELS[contender.key][0].upper()}{LABELS[contender.key][1:]} is not compared on held-out "
+                f"{contender.label[0].upper()}{contender.label[1:]} is not compared on held-out "
                 f"questions: {contender.shortfall}."
             )
 

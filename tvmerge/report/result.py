@@ -20,6 +20,16 @@ LABELS: dict[ContenderKey, str] = {
 }
 
 
+def label(key: ContenderKey, sparse: str = "") -> str:
+    """What people call a contender.
+
+    Args:
+        key: Which one.
+        sparse: How weight 1 differs from the plain task vector, such as `TIES, density 0.2`; empty: not.
+    """
+    return f"weight 1 ({sparse})" if key == "weight_1" and sparse else LABELS[key]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A held-out question with one contender's answer and what the judge said of it."""
@@ -43,6 +53,7 @@ class Contender:
             of the two has too few ratings to be compared.
         shortfall: Why its held-out answers have too few ratings; empty where they have enough.
         samples: Its held-out (else search) answers with their judgments, in question order.
+        sparse: How task vectors are made sparse at weight 1; empty where they are added as they are.
     """
 
     key: ContenderKey
@@ -53,6 +64,12 @@ class Contender:
     gain: Difference | None
     shortfall: str = ""
     samples: tuple[Sample, ...] = ()
+    sparse: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return label(self.key, self.sparse)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tvmerge.records import Difference, Estimate
 from tvmerge.report.numbers import count, estimate, interval, score, weight
-from tvmerge.report.result import LABELS, Contender, ContenderKey, RunResult
+from tvmerge.report.result import Contender, ContenderKey, RunResult
 
 Kind = Literal["better", "unclear", "worse", "unmeasured"]
 
@@ -43,10 +43,10 @@ def finding(result: RunResult) -> Finding:
     if rival is None:
         return Finding("unmeasured", _alone(result, best))
     subject = "the best of the search"
-    other = f"the better baseline, {LABELS[rival.key]},"
+    other = f"the better baseline, {rival.label},"
     if own is not None:
-        subject = f"the search found nothing better than {LABELS[own.key]}, which"
-        other = LABELS[rival.key]
+        subject = f"the search found nothing better than {own.label}, which"
+        other = rival.label
     if not has_holdout(result):
         return Finding("unmeasured", _on_search_questions(best, rival, subject, other))
     kind, statement = _compared(rival.gain, other)
@@ -76,8 +76,8 @@ def shown(result: RunResult, contender: Contender) -> Estimate:
 def name(contender: Contender) -> str:
     """What a contender is called; the uniform weight with its weight."""
     if contender.key != "uniform":
-        return LABELS[contender.key]
-    return f"{LABELS['uniform']} ({weight(next(iter(contender.weights.values())))})"
+        return contender.label
+    return f"{contender.label} ({weight(next(iter(contender.weights.values())))})"
 
 
 def same_weights(a: Contender, b: Contender) -> bool:

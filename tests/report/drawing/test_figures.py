@@ -186,6 +186,14 @@ def test_the_weights_show_0_and_1_and_the_bounds() -> None:
     assert {"0 = target", "1 = plain", "2 = largest"} <= set(texts(root))
 
 
+def test_weight_1_of_a_sparse_vector_is_not_drawn_as_the_plain_one() -> None:
+    run = results.simple()
+    sparse = replace(run, contenders=tuple(replace(c, sparse="TIES, density 0.2") for c in run.contenders))
+    found = texts(parse(draw_weights(figures.weights(sparse))))
+    assert "1 = sparse" in found
+    assert "1 = plain" not in found
+
+
 def test_582_weights_stay_readable() -> None:
     run = results.simple()
     best = replace(run.contenders[0], weights=results.varied(LARGE))

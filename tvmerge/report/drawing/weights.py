@@ -71,7 +71,7 @@ def _bars(data: WeightsFigure, y: Scale) -> Iterator[ET.Element]:
 def _levels(data: WeightsFigure, y: Scale) -> Iterator[ET.Element]:
     yield line(_LEFT, y(0), _RIGHT, y(0), "axis")
     yield line(_LEFT, y(1), _RIGHT, y(1), "reference weight_1")
-    yield group([label(_RIGHT + 8, y(1) + 4, "1 = plain", "series-label")], "weight_1")
+    yield group([label(_RIGHT + 8, y(1) + 4, f"1 = {data.one}", "series-label")], "weight_1")
     yield label(_RIGHT + 8, y(0) + 4, "0 = target", "label")
     for bound, word in zip(data.bounds, ("smallest", "largest"), strict=True):
         if bound not in {0.0, 1.0}:
