@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
+from tvmerge.architectures import factory_of, text_settings
 from tvmerge.errors import CheckpointError
 
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory")
@@ -99,19 +103,36 @@ class Load:
 
 
 def footprint(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> Footprint:
-    """What a model of `config` needs in `dtype`; its tensors are laid out without memory to count them."""
-    from transformers import AutoModelForCausalLM
-
-    factory: Any = AutoModelForCausalLM
+    """What a model of `config` needs in `dtype`; it is built, and reads two tokens, without memory."""
+    # Some kernels for experts know bfloat16 alone.
     with torch.device("meta"):
-        model = factory.from_config(config, dtype=dtype, trust_remote_code=trust_remote_code)
-    text = config.get_text_config()
-    # Models without attention heads keep a state of fixed size instead; it is small.
-    heads = getattr(text, "num_attention_heads", None) or 0
-    shared = getattr(text, "num_key_value_heads", None) or heads
-    head = getattr(text, "head_dim", None) or (text.hidden_size // heads if heads else 0)
-    token = 2 * text.num_hidden_layers * shared * head * dtype.itemsize
-    return Footprint(sum(p.numel() * dtype.itemsize for p in model.parameters()), token)
+        model = factory_of(config).from_config(
+            config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
+        )
+    numbers = _remembered(model)
+    return Footprint(
+        sum(p.numel() for p in model.parameters()) * dtype.itemsize, round(numbers * dtype.itemsize)
+    )
+
+
+def _remembered(model: Any) -> float:
+    """How many numbers a model remembers of each token: keys and values, whatever their shape in a layer.
+
+    What recurrent layers remember does not grow with the tokens and is small.
+    """
+    found = None
+    # A model's own code may raise anything without memory behind its tensors.
+    with suppress(Exception), torch.device("meta"), torch.inference_mode():
+        ids = torch.zeros((1, 2), dtype=torch.long)
+        cache = DynamicCache(config=model.config)
+        model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
+        kept = [(layer.keys, layer.values) for layer in cache.layers if isinstance(layer, DynamicLayer)]
+        found = sum(t.numel() for pair in kept for t in pair if isinstance(t, torch.Tensor)) / ids.numel()
+    if found is None:
+        # As if each head had keys and values of its own.
+        text = text_settings(model.config)
+        found = 2 * text.num_hidden_layers * text.hidden_size
+    return found
 
 
 def free_memory(device: str) -> int | None:
