@@ -150,17 +150,49 @@ def test_a_corrupt_header_is_refused(folder: Path, content: bytes) -> None:
         Checkpoint(folder)
 
 
-def test_quantised_weights_are_refused_by_method(folder: Path) -> None:
-    _edit(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
-    with pytest.raises(CheckpointError, match=r"quantised \(gptq\)"):
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer.model", "chat_template.jinja"]
+)
+def test_a_pointer_of_git_lfs_is_called_that(folder: Path, name: str) -> None:
+    _point(folder / name)
+    with pytest.raises(
+        CheckpointError, match=rf"{name}: is a git-lfs pointer .*; run `git lfs pull` in .*model$"
+    ):
         Checkpoint(folder)
+
+
+def test_shards_pickles_and_indices_may_be_pointers_too(folder: Path, tmp_path: Path) -> None:
+    sharded = _sharded(tmp_path / "sharded")
+    _point(max(sharded.glob("*.safetensors")))
+    with pytest.raises(CheckpointError, match=r"safetensors: is a git-lfs pointer"):
+        Checkpoint(sharded)
+    _point(sharded / "model.safetensors.index.json")
+    with pytest.raises(CheckpointError, match=r"index\.json: is a git-lfs pointer"):
+        Checkpoint(sharded)
+    (folder / "model.safetensors").unlink()
+    _point(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: is a git-lfs pointer"):
+        Checkpoint(folder, allow_pickle=True)
+
+
+def test_a_pointer_in_place_of_a_file_that_no_merge_needs_is_no_trouble(folder: Path) -> None:
+    for name in ("pytorch_model.bin", "training_args.bin", "consolidated.pth"):
+        _point(folder / name)
+    assert len(Checkpoint(folder).specs) == 21
+
+
+def _point(path: Path) -> None:
+    """Put what git leaves in place of a file that git-lfs has not brought."""
+    path.write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4242\n", newline="\n"
+    )
 
 
 def test_8_bit_floats_are_refused(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] = weights["model.norm.weight"].to(torch.float8_e4m3fn)
     save_file(weights, folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"model\.norm\.weight \(F8_E4M3\)"):
+    with pytest.raises(CheckpointError, match=r"its weights are quantised \(fp8\)"):
         Checkpoint(folder)
 
 

@@ -210,16 +210,6 @@ def test_a_merge_tells_what_differs_and_its_card_too(tmp_path: Path, llama_folde
     assert told in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_models_of_one_name_are_told_apart_by_their_parts(
-    tmp_path: Path, llama_folders: tuple[Path, ...]
-) -> None:
-    for folder in _three(tmp_path, llama_folders, rms_norm_eps=0.5):
-        shutil.copytree(folder, Path(folder, "model"))
-    target, base, tuned = (str(tmp_path / part / "model") for part in ("target", "base", "tuned"))
-    (remark,) = (remark.line() for remark in open_merge(target, base, tuned, "all").remarks())
-    assert "is 1e-06 in model (target) and model (base), 0.5 in model (tuned); " in remark
-
-
 def test_a_mixtures_experts_must_compute_alike(tmp_path: Path) -> None:
     first, second = (saved_model(tmp_path / name, "llama", seed=seed) for seed, name in enumerate("ab"))
     request = MergeRequest(

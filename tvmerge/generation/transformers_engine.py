@@ -178,7 +178,10 @@ class TransformersEngine:
 
     def _from_folder(self) -> Any:
         model = factory_of(self._config).from_pretrained(
-            self._folder, dtype=self._dtype, trust_remote_code=self._trust_remote_code
+            self._folder,
+            config=self._config,
+            dtype=self._dtype,
+            trust_remote_code=self._trust_remote_code,
         )
         return model.to(self._device)
 
@@ -258,16 +261,22 @@ def _row(conversation: Conversation, turn: Turn) -> Row:
 def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
     """A model's configuration, as transformers reads it.
 
+    What it says of quantisation is left out: only models of floats are merged, and where a fine-tune still
+    has the settings of the quantised model that it was trained on, transformers would quantise it again.
+
     Raises:
         CheckpointError: It cannot.
     """
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise CheckpointError(
             f"{folder_name(folder)}: the configuration cannot be read: {first_line}"
         ) from error
+    for part in (config, config.get_text_config()):
+        vars(part).pop("quantization_config", None)
+    return config
 
 
 if TYPE_CHECKING:

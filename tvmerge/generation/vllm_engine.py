@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import json
 import os
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -148,6 +149,7 @@ class VllmEngine:
             "trust_remote_code": self._trust_remote_code,
             "disable_log_stats": True,
             **self._options,
+            **_floats(self._folder, self._options),
         }
         try:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
@@ -236,6 +238,16 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if " validation error" not in line]
     return next(iter([*telling, *lines]), type(error).__name__).partition(" [type=")[0]
+
+
+def _floats(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Has vLLM take the weights for floats where `config.json` says otherwise; they were seen to be floats.
+
+    A fine-tune may still have the settings of the quantised model that it was trained on.
+    """
+    if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
+        return {}
+    return {"hf_overrides": {"quantization_config": None, **options.get("hf_overrides", {})}}
 
 
 def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:

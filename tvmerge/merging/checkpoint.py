@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging import layout
 from tvmerge.merging.digests import DigestCache, files_digest
 from tvmerge.merging.dtypes import BYTES
+from tvmerge.merging.quantised import declared, method_of, method_of_names
 from tvmerge.merging.shards import PickleShard, SafetensorsShard, Shard, TensorSpec
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ class Checkpoint:
         self.trust_remote_code = trust_remote_code
         self.config = layout.read_json(folder / layout.CONFIG)
         self.digest_cache = digest_cache
-        self._refuse_quantised_config()
+        layout.refuse_pointers(layout.companions(folder))
         self._shards = _open_shards(folder, allow_pickle=allow_pickle)
         self._home = self._locate()
-        self._refuse_odd_formats()
+        stored = {name: shard.specs[name] for name, shard in self._home.items()}
+        refuse_quantised(self.name, method_of(stored), self.config)
+        self._refuse_odd_formats(stored)
 
     @cached_property
     def specs(self) -> Mapping[str, TensorSpec]:
@@ -113,23 +116,43 @@ class Checkpoint:
                 home[name] = shard
         return home
 
-    def _refuse_quantised_config(self) -> None:
-        settings = self.config.get("quantization_config")
-        if settings is not None:
-            method = settings.get("quant_method", "unknown") if isinstance(settings, dict) else settings
-            raise CheckpointError(
-                f"{self.name}: its weights are quantised ({method}); task vectors need the float weights "
-                "it was quantised from"
-            )
-
-    def _refuse_odd_formats(self) -> None:
-        specs = {name: shard.specs[name] for name, shard in self._home.items()}
-        odd = [f"{name} ({spec.dtype})" for name, spec in specs.items() if spec.dtype not in BYTES]
+    def _refuse_odd_formats(self, stored: Mapping[str, TensorSpec]) -> None:
+        odd = [f"{name} ({spec.dtype})" for name, spec in stored.items() if spec.dtype not in BYTES]
         if odd:
             raise CheckpointError(
-                f"{self.name}: quantised or unknown number formats: {', '.join(odd[:3])}"
+                f"{self.name}: unknown number formats: {', '.join(odd[:3])}"
                 f"{f' and {len(odd) - 3} more' if len(odd) > 3 else ''}; use its 16 or 32 bit weights"
             )
+
+
+def refuse_quantised(name: str, method: str | None, config: Mapping[str, Any]) -> None:
+    """Refuse a model whose tensors are quantised.
+
+    Args:
+        name: What to call it.
+        method: How, as the tensors tell; None: they are floats, whatever the configuration says.
+        config: Its `config.json`, which may know the method better.
+
+    Raises:
+        CheckpointError: It is quantised; names the method.
+    """
+    if method is not None:
+        raise CheckpointError(
+            f"{name}: its weights are quantised ({declared(config) or method}); task vectors need the float "
+            "weights it was quantised from"
+        )
+
+
+def refuse_quantised_index(folder: Path, name: str) -> None:
+    """Refuse a quantised model by the index of its weights, where there is one, before they are downloaded.
+
+    Raises:
+        CheckpointError: It is quantised, or the index cannot be read.
+    """
+    index = folder / layout.SAFETENSORS_INDEX
+    names = layout.read_json(index).get("weight_map") if index.is_file() else None
+    if isinstance(names, dict):
+        refuse_quantised(name, method_of_names(names), layout.read_json(folder / layout.CONFIG))
 
 
 def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:

@@ -7,8 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoint import refuse_quantised
 from tvmerge.merging.configurations import contradictions
 from tvmerge.merging.dtypes import FLOATS
+from tvmerge.merging.quantised import declared
 
 if TYPE_CHECKING:
     from tvmerge.merging.arrangement import Arrangement, Place, Structure
@@ -61,6 +63,8 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
         elif place.is_float and spec.dtype not in FLOATS:
             odd.append(f"{name} is {spec.dtype} and should be a float")
     if odd:
+        # A way to quantise whose traces nobody knew.
+        refuse_quantised(checkpoint.name, declared(checkpoint.config), checkpoint.config)
         raise CheckpointError(f"{checkpoint.name} does not hold what its config.json says: {'; '.join(odd)}")
     return arrangement
 

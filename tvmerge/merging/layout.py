@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ METADATA_PATTERNS = (
 """What a model needs besides its weights: configuration, tokenizer, chat templates, modelling code."""
 
 
+_POINTERS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
+"""How git-lfs begins what stands in the place of a file; the second before its first release."""
+
 HUB_PATTERNS = (*METADATA_PATTERNS, ADAPTER_CONFIG, CARD)
 """What is downloaded before the weights: also what tells an adapter, and the card that tells the licence."""
 
@@ -50,6 +54,24 @@ def companions(folder: Path) -> list[Path]:
     return sorted(found - {folder / SAFETENSORS_INDEX})
 
 
+def refuse_pointers(paths: Iterable[Path]) -> None:
+    """Refuse files in whose place git has left a pointer, since git-lfs was not there to bring them.
+
+    Raises:
+        CheckpointError: There is one; says how to get the file.
+    """
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                begin = file.read(max(map(len, _POINTERS)))
+        except OSError:  # for the reader of the file to tell
+            continue
+        if begin.startswith(_POINTERS):
+            raise CheckpointError(
+                f"{path}: is a git-lfs pointer and not the file itself; run `git lfs pull` in {path.parent}"
+            )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file of a model folder.
 
@@ -57,6 +79,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: There is none, or the file cannot be read.
     """
     try:
+        refuse_pointers([path])
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(

@@ -10,7 +10,7 @@ import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.files import folder_name
-from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.checkpoint import Checkpoint, refuse_quantised_index
 from tvmerge.merging.compatibility import check_structures
 from tvmerge.merging.configurations import setting_remarks
 from tvmerge.merging.deltas import Operand
@@ -22,6 +22,7 @@ from tvmerge.merging.moe.mixture import lay_out_mixture
 from tvmerge.merging.names import told_apart
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.prompting import prompt_remarks
+from tvmerge.merging.quantised import declared
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.result import Expert, Merge, is_target
@@ -134,6 +135,8 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
             )
     if not any(source.downloaded for source in sources.values()):
         return
+    for source in sources.values():
+        refuse_quantised_index(source.folder, source.name)
     structures = {
         part: read_structure(source.folder, source.name, trust_remote_code=request.trust_remote_code)
         for part, source in sources.items()
@@ -172,6 +175,12 @@ class _Opened:
                     known[source.folder] = self._open(source)
                 self.parts[part] = known[source.folder]
         self.vectors = [self._vector(vector, sources) for vector in request.vectors]
+
+    @property
+    def whole(self) -> list[Checkpoint]:
+        """The whole models, each once."""
+        models = {id(m): m for m in self.parts.values() if isinstance(m, Checkpoint)}
+        return list(models.values())
 
     def model(self, part: str) -> Checkpoint:
         """The whole model that plays a part."""
@@ -241,27 +250,16 @@ def _noted(
     sources: Mapping[str, Source], opened: _Opened, donor: Checkpoint, matched: Iterable[str]
 ) -> tuple[Remark, ...]:
     """What people should know of the models before they merge them."""
-    names = _distinct_names(sources)
-    settings = {
-        names[model.folder]: model.structure.settings
-        for model in opened.parts.values()
-        if isinstance(model, Checkpoint)
-    }
-    lines = (*setting_remarks(settings, names[donor.folder]), *prompt_remarks(names, donor.folder))
+    names = {source.folder: source.name for source in sources.values()}
+    settings = {names[model.folder]: model.structure.settings for model in opened.whole}
+    stale = [
+        f"{names[model.folder]}: its config.json says that its weights are quantised ({method}), but they "
+        "are floats and are taken as such"
+        for model in opened.whole
+        if (method := declared(model.config)) is not None
+    ]
+    lines = (*setting_remarks(settings, names[donor.folder]), *prompt_remarks(names, donor.folder), *stale)
     return tuple(map(Remark, (*lines, *(f"tokens: {line}" for line in matched))))
-
-
-def _distinct_names(sources: Mapping[str, Source]) -> dict[Path, str]:
-    """Folder of each model -> its name, with its part in the merge where another has the same name."""
-    parts: dict[Path, str] = {}
-    for part, source in sources.items():
-        parts.setdefault(source.folder, part)
-    names = [sources[part].name for part in parts.values()]
-    return {
-        source.folder: source.name if names.count(source.name) == 1 else f"{source.name} ({part})"
-        for part, source in sources.items()
-        if parts[source.folder] == part
-    }
 
 
 def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:

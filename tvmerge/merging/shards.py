@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.dtypes import BYTES, code_of
+from tvmerge.merging.layout import refuse_pointers
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +117,7 @@ class PickleShard:
 
 
 def _read_header(path: Path) -> dict[str, TensorSpec]:
+    refuse_pointers([path])
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -150,6 +152,7 @@ def _spec(entry: Mapping[str, Any]) -> TensorSpec:
 def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
+    refuse_pointers([path])
     try:
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
@@ -21,7 +21,7 @@ from tvmerge.architectures import factory_of, stands_alone, text_settings
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.arrangement import Place, Structure
 from tvmerge.merging.configurations import settings_of
-from tvmerge.merging.layout import CONFIG
+from tvmerge.merging.layout import CONFIG, read_json
 from tvmerge.merging.naming import Renaming
 from tvmerge.merging.sections import Section, Sections
 
@@ -42,12 +42,20 @@ def read_structure(folder: Path, name: str, *, trust_remote_code: bool = False) 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        if not trust_remote_code and '"auto_map"' in (folder / CONFIG).read_text(encoding="utf-8"):
-            raise CheckpointError(
-                f"{name} brings modelling code of its own; pass --trust-remote-code if you trust it"
-            ) from error
-        raise CheckpointError(f"{name}: its config.json is not usable: {_first_line(error)}") from error
+        raise CheckpointError(f"{name}: {_unusable(folder, error, trusted=trust_remote_code)}") from error
     return structure_of(config, name, trust_remote_code=trust_remote_code)
+
+
+def _unusable(folder: Path, error: BaseException, *, trusted: bool) -> str:
+    """Why a configuration cannot be read, where transformers failed with `error`."""
+    given = read_json(folder / CONFIG)
+    own, known = "auto_map" in given, given.get("model_type") in CONFIG_MAPPING
+    if own and not known and not trusted:
+        return "brings modelling code of its own; pass --trust-remote-code if you trust it"
+    hint = f"; transformers knows {given['model_type']}: leave out --trust-remote-code" * (
+        own and known and trusted
+    )
+    return f"its config.json is not usable: {_first_line(error)}{hint}"
 
 
 def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool = False) -> Structure:

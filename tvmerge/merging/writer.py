@@ -16,7 +16,8 @@ from tvmerge import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.files import write_json, write_text
 from tvmerge.merging import layout
-from tvmerge.merging.dtypes import BYTES, FLOATS, code_of, torch_dtype, torch_name
+from tvmerge.merging.config_file import write_config
+from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
 from tvmerge.merging.folders import MARKER, check_replaceable, new_folder, sync
 from tvmerge.merging.shards import TensorSpec
 from tvmerge.merging.stream import TensorStream
@@ -77,7 +78,7 @@ def write_model(
         if len(weights) > 1:
             write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
         _copy_companions(target, temporary)
-        write_json(temporary / layout.CONFIG, _config(target.config if config is None else config, specs))
+        write_config(temporary, target, specs, config)
         for name, text in (texts or {}).items():
             write_text(temporary / name, text)
         files = sorted(path.name for path in temporary.iterdir() if not path.name.startswith("."))
@@ -194,16 +195,6 @@ def _copy_companions(target: Checkpoint, folder: Path) -> None:
         destination = folder / path.relative_to(target.folder)
         destination.parent.mkdir(exist_ok=True)
         shutil.copyfile(path, destination)
-
-
-def _config(source: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
-    config = dict(source)
-    formats = {spec.dtype for spec in specs.values() if spec.dtype in FLOATS}
-    if len(formats) == 1:
-        name = torch_name(formats.pop())
-        # transformers wrote `torch_dtype` up to version 4; both names are read.
-        config |= {key: name for key in ("dtype", "torch_dtype") if key in config} or {"dtype": name}
-    return config
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -74,13 +74,17 @@ def _measure(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
 
     Measured on what the router sees: the normed input of the MLP, at the last token of a prompt.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    configs: Any = AutoConfig
     factory: Any = AutoModelForCausalLM
     tokenizers: Any = AutoTokenizer
     try:
         tokenizer = tokenizers.from_pretrained(folder)
-        model = factory.from_pretrained(folder, dtype="auto")
+        config = configs.from_pretrained(folder)
+        # Its weights are floats by now; else it would not have been opened.
+        vars(config).pop("quantization_config", None)
+        model = factory.from_pretrained(folder, config=config, dtype="auto")
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
