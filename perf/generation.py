@@ -32,6 +32,7 @@ from tvmerge.config import MergeConfig
 from tvmerge.engines import EngineSettings
 from tvmerge.evaluation.benchmark import load_benchmark
 from tvmerge.generation.chat import ChatFormat
+from tvmerge.merging.eos import read_eos
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
 
@@ -54,7 +55,12 @@ def settings(folder: Path, engine: str, args: argparse.Namespace) -> EngineSetti
     target, base, tuned = (str(folder.resolve() / role) for role in ROLES)
     merge = MergeConfig(target_model=(target,), base_model=base, tuned_model=tuned)
     return EngineSettings(
-        merge=merge, engine=engine, device=args.device, dtype=args.dtype, vllm=vllm_options(args)
+        merge=merge,
+        stop_tokens=read_eos(Path(target)).generation or (),
+        engine=engine,
+        device=args.device,
+        dtype=args.dtype,
+        vllm=vllm_options(args),
     )
 
 

@@ -37,6 +37,7 @@ from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.context import model_context
 from tvmerge.generation.pool import EnginePool
 from tvmerge.generation.transformers_engine import TransformersEngine
+from tvmerge.merging.eos import read_eos
 from tvmerge.merging.live import load_into
 from tvmerge.merging.opening import Merge, open_merge
 from tvmerge.protocols import Engine
@@ -124,10 +125,10 @@ def write_capitals(folder: Path) -> str:
 async def trials(merge: Merge, tasks: Sequence[HarnessTask]) -> tuple[Timed, Timed]:
     """Two trials on one engine; the second has the target's own weights."""
     folder = merge.target.folder
-    chat = ChatFormat(folder)
+    chat, stops = ChatFormat(folder), read_eos(folder).generation or ()
 
     async def start() -> Engine:
-        return TransformersEngine(folder, chat, merge.merger, load_into)
+        return TransformersEngine(folder, chat, merge.merger, load_into, stop_tokens=stops)
 
     prompts = Prompts(chat.tokenizer, model_context(folder))
     pool = HarnessPool(EnginePool({"cpu": start}), tasks, prompts)

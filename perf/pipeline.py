@@ -29,6 +29,7 @@ from tvmerge.evaluation.benchmark import load_benchmark
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.pool import EnginePool
 from tvmerge.generation.transformers_engine import TransformersEngine
+from tvmerge.merging.eos import read_eos
 from tvmerge.merging.live import load_into
 from tvmerge.merging.opening import Merge, open_merge
 from tvmerge.orchestrator import Evaluator
@@ -100,9 +101,10 @@ class Setting:
 def make_pool(merge: Merge, trace: Trace) -> EnginePool:
     """One engine in this process."""
     folder = merge.target.folder
+    chat, stops = ChatFormat(folder), read_eos(folder).generation or ()
 
     async def start() -> Engine:
-        return TransformersEngine(folder, ChatFormat(folder), merge.merger, load_into, batch_tokens=4096)
+        return TransformersEngine(folder, chat, merge.merger, load_into, stop_tokens=stops, batch_tokens=4096)
 
     return EnginePool({"cpu": start}, trace=trace)
 

@@ -62,9 +62,10 @@ ALLOWED = {
     "exam": LEAVES | {"caches", "config", "evaluation", "judging", "jury"},
     "models": LEAVES | {"caches", "config", "merging"},
     "engines": LEAVES | STAGES | {"config", "caches", "models"},
-    "placing": LEAVES | {"config", "engines", "generation", "merging", "models"},
+    "placing": LEAVES | {"chats", "config", "engines", "generation", "merging", "models"},
+    "chats": LEAVES | {"config", "generation", "merging"},
     "writing": LEAVES | {"merging"},
-    "groundwork": LEAVES | STAGES | {"config", "caches", "jury", "models", "placing", "studies"},
+    "groundwork": LEAVES | STAGES | {"config", "caches", "chats", "jury", "models", "placing", "studies"},
     "build": LEAVES
     | STAGES
     | {
@@ -93,7 +94,7 @@ ALLOWED = {
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
     "cli": LEAVES
     | STAGES
-    | {"config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
+    | {"chats", "config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -222,7 +222,7 @@ def test_the_shipped_chat_template_writes_mistrals_format(demo_models: Path) -> 
     messages = [
         {"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))
     ]
-    text = chat.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    text = chat.render(messages)
     bos, eos = chat.tokenizer.bos_token, chat.tokenizer.eos_token
     assert text == f"{bos}[INST] a [/INST] b{eos}[INST] c [/INST]"
 

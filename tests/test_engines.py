@@ -22,6 +22,9 @@ from tvmerge.merging.opening import Merge
 from tvmerge.models import open_models
 from tvmerge.protocols import Engine
 
+STOPS = (2,)
+"""The demo's end of text."""
+
 
 @pytest.fixture(scope="module")
 def config(demo_models: Path) -> MergeConfig:
@@ -40,7 +43,7 @@ def models(config: MergeConfig) -> Merge:
 async def test_an_engine_opened_from_plain_data_answers_like_one_opened_here(
     config: MergeConfig, models: Merge, demo_models: Path
 ) -> None:
-    settings = EngineSettings(merge=config, fingerprint=models.fingerprint)
+    settings = EngineSettings(merge=config, stop_tokens=STOPS, fingerprint=models.fingerprint)
     opened: Engine = settings.entry().call()
     here = open_demo_engine(str(demo_models))
     recipe, questions = uniform(models, 0.7), demo_questions(4)
@@ -53,7 +56,7 @@ async def test_an_engine_opened_from_plain_data_answers_like_one_opened_here(
 def test_other_files_under_the_same_name_are_refused(config: MergeConfig, models: Merge) -> None:
     other = {**models.fingerprint, "tuned": "0" * 64}
     with pytest.raises(CheckpointError, match=r"^tuned of target differ here .* bring the same model files"):
-        EngineSettings(merge=config, fingerprint=other).entry().call()
+        EngineSettings(merge=config, stop_tokens=STOPS, fingerprint=other).entry().call()
 
 
 def test_weights_are_read_for_nan_once_in_a_run(
@@ -66,21 +69,23 @@ def test_weights_are_read_for_nan_once_in_a_run(
     save_file(tensors, file, metadata={"format": "pt"})
     spoiled = replace(config, tuned_model=str(tmp_path / "models" / "tuned"))
     with pytest.raises(CheckpointError, match="NaN"):
-        EngineSettings(merge=spoiled).entry().call()
+        EngineSettings(merge=spoiled, stop_tokens=STOPS).entry().call()
     # Whoever gives a fingerprint has read the very same files.
     with closing(Caches()) as caches:
         fingerprint = open_models(spoiled, caches, verify=False).fingerprint
-    EngineSettings(merge=spoiled, fingerprint=fingerprint).entry().call()
+    EngineSettings(merge=spoiled, stop_tokens=STOPS, fingerprint=fingerprint).entry().call()
 
 
 def test_the_workers_of_vllm_get_what_the_merger_yields(config: MergeConfig, models: Merge) -> None:
     recipe = uniform(models, 0.7)
-    found = dict(open_merger(**asdict(EngineSettings(merge=config))).merge(recipe))
+    found = dict(open_merger(**asdict(EngineSettings(merge=config, stop_tokens=STOPS))).merge(recipe))
     expected = dict(models.merger.merge(recipe))
     assert found.keys() == expected.keys()
     assert all(found[name].equal(tensor) for name, tensor in expected.items())
     with pytest.raises(CheckpointError, match="no weight for"):
-        open_merger(**asdict(EngineSettings(merge=config))).merge(replace(recipe, weights={}))
+        open_merger(**asdict(EngineSettings(merge=config, stop_tokens=STOPS))).merge(
+            replace(recipe, weights={})
+        )
 
 
 async def test_a_study_on_two_processes_ends_with_the_table_of_one_engine(
@@ -93,7 +98,7 @@ async def test_a_study_on_two_processes_ends_with_the_table_of_one_engine(
     (tmp_path / "one").mkdir()
     expected = await run_study(tmp_path / "one", models.group_names, single)
     await single.close()
-    settings = EngineSettings(merge=config, fingerprint=models.fingerprint)
+    settings = EngineSettings(merge=config, stop_tokens=STOPS, fingerprint=models.fingerprint)
     starts = process_starts(settings, [("cpu",), ("cpu",)])
     assert list(starts) == ["cpu (1)", "cpu (2)"]
     pool = EnginePool(starts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,20 @@ import torch
 
 from tests.generation.test_vllm_version import install
 from tvmerge.caches import Caches
+from tvmerge.chats import ChatRecord
 from tvmerge.config import RunConfig
 from tvmerge.engines import visible
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.generation.memory import Footprint, Load
+from tvmerge.generation.stop_tokens import StopToken, StopTokens
 from tvmerge.models import open_models
 from tvmerge.placing import Placement, engine_settings, identity, loads, place, starts
+
+RECORD = ChatRecord(
+    StopTokens((StopToken(2, "</s>", ("target",)),)),
+    arguments={"enable_thinking": False},
+    day=date(2026, 3, 14),
+)
 
 
 def config(folder: Path | str = "models", **more: Any) -> RunConfig:
@@ -116,9 +125,11 @@ def test_arguments_of_vllm_reach_its_engines(demo_models: Path) -> None:
     run = config(demo_models, tensor_parallel=2, vllm={"max_model_len": 512})
     placed = Placement("vllm", (("cuda:2", "cuda:3"),))
     with closing(Caches()) as caches:
-        settings = engine_settings(run, open_models(run.merge, caches), placed)
+        settings = engine_settings(run, open_models(run.merge, caches), placed, RECORD)
     assert settings.vllm == {"max_model_len": 512, "tensor_parallel_size": 2}
     assert (settings.engine, settings.dtype) == ("vllm", "bfloat16")
+    assert (settings.stop_tokens, settings.day) == ((2,), "2026-03-14")
+    assert settings.chat_template_kwargs == {"enable_thinking": False}
 
 
 def test_what_a_run_puts_on_a_device_is_counted(demo_models: Path) -> None:
@@ -138,6 +149,6 @@ async def test_what_does_not_fit_is_refused_before_it_is_loaded(demo_models: Pat
     with closing(Caches()) as caches:
         models = open_models(run.merge, caches)
     large = Load("target", torch.float32, "cpu", free=2**30, needed=Footprint(2**31, 1))
-    [start] = starts(run, models, place(run), [large]).values()
+    [start] = starts(run, models, place(run), RECORD, [large]).values()
     with pytest.raises(CheckpointError, match=r"target needs about 2\.0 GiB on cpu"):
         await start()

@@ -82,7 +82,9 @@ def build_run(
     found = loads(config, models, ground.placement, judges=judge_memory(jury.specs))
     for load in found:
         note(str(load))
-    engines = EnginePool(starts(config, models, ground.placement, found), trace=trace, note=note)
+    engines = EnginePool(
+        starts(config, models, ground.placement, ground.record, found), trace=trace, note=note
+    )
     pool = _with_tasks(CachedPool(engines, caches.answers, ground.answer_identity), ground)
     evaluator = Evaluator(pool, jury.judge, ground.sampling, trace=trace)
     trials = Trials(
@@ -127,7 +129,7 @@ def _open_study(ground: Groundwork, note: Note, still_held: Callable[[], None]) 
         ground.config,
         ground.space,
         fingerprint=ground.fingerprint,
-        run={**asdict(resolved(ground.config.merge, ground.models)), "texts": ground.chat.texts},
+        run={**asdict(resolved(ground.config.merge, ground.models)), "chat": ground.record.as_json()},
         given=ground.fixed,
         objectives=ground.objectives,
         note=note,

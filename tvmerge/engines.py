@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,21 +37,27 @@ class EngineSettings:
 
     Attributes:
         merge: The sources and how they are merged; folders as absolute paths.
+        stop_tokens: Numbers of the tokens that end an answer.
         engine: `transformers` or `vllm`.
         device: Where the model lives; vLLM takes the devices it sees.
         dtype: What it computes in: `float32`, `bfloat16` or `float16`.
         batch_tokens: Token budget of a batch of the transformers engine.
         chat_template: File with a chat template to use instead of the target's own.
+        chat_template_kwargs: Variables for the chat template.
+        day: The date that prompts tell, as ISO 8601 writes it; None: today's.
         vllm: Further arguments of vLLM's `AsyncEngineArgs`.
         fingerprint: The sources' fingerprint where the run was started; empty: not compared.
     """
 
     merge: MergeConfig
+    stop_tokens: Sequence[int]
     engine: str = "transformers"
     device: str = "cpu"
     dtype: str = "float32"
     batch_tokens: int = 16384
     chat_template: str | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    day: str | None = None
     vllm: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,9 +112,14 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
     """
     from tvmerge.generation.chat import ChatFormat
 
-    template = None if wanted.chat_template is None else Path(wanted.chat_template)
     folder, trust = models.target.folder, wanted.merge.trust_remote_code
-    chat = ChatFormat(folder, template, trust_remote_code=trust)
+    chat = ChatFormat(
+        folder,
+        None if wanted.chat_template is None else Path(wanted.chat_template),
+        arguments=wanted.chat_template_kwargs,
+        day=None if wanted.day is None else date.fromisoformat(wanted.day),
+        trust_remote_code=trust,
+    )
     if wanted.engine == "vllm":
         return _vllm_engine(models, wanted, chat)
     import torch
@@ -123,6 +135,7 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
         chat,
         models.merger,
         partial(load_into, ignore=frozenset(models.merger.extra)),
+        stop_tokens=wanted.stop_tokens,
         device=device,
         dtype=dtype,
         batch_tokens=wanted.batch_tokens,
@@ -138,6 +151,7 @@ def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Eng
         models.target.folder,
         chat,
         Entry("tvmerge.engines:open_merger", asdict(wanted)),
+        stop_tokens=wanted.stop_tokens,
         dtype=wanted.dtype,
         options=wanted.vllm,
         trust_remote_code=wanted.merge.trust_remote_code,

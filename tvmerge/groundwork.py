@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.caches import cache_folder
-from tvmerge.canonical import digest
+from tvmerge.canonical import canonical_json, digest
+from tvmerge.chats import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
 from tvmerge.evaluation.objective import Objective
@@ -24,13 +25,15 @@ from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.search.address import sqlite_file
 from tvmerge.search.racing import Rules
 from tvmerge.search.space import Space
-from tvmerge.studies import check_search, sampler_fingerprint
+from tvmerge.studies import check_search, sampler_fingerprint, study_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from tvmerge.evaluation.benchmark import Benchmark
     from tvmerge.generation.chat import ChatFormat
+    from tvmerge.generation.stop_tokens import StopTokens
     from tvmerge.merging.opening import Merge
 
 
@@ -49,6 +52,8 @@ class Groundwork:
         models: The models and what they merge to.
         space: The weights searched.
         chat: The target's tokenizer and chat template.
+        stops: The tokens that end an answer.
+        day: The date that prompts tell; None where they tell none.
     """
 
     config: RunConfig
@@ -61,6 +66,8 @@ class Groundwork:
     models: Merge
     space: Space
     chat: ChatFormat
+    stops: StopTokens
+    day: date | None
 
     @property
     def confirm_sampling(self) -> Sampling:
@@ -98,6 +105,8 @@ class Groundwork:
         halves = (self.search_questions, self.holdout_questions)
         return {
             "chat_template": digest(self.chat.identity)[:16],
+            **({"chat_template_kwargs": self.chat.arguments} if self.chat.arguments else {}),
+            "stop_tokens": sorted(self.stops.texts),
             "benchmark": f"{benchmark.name} {benchmark.digest[:16]}",
             "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
             **_weights_of_parts(self.objective),
@@ -118,10 +127,15 @@ class Groundwork:
     @property
     def answer_identity(self) -> dict[str, str]:
         """Everything but recipe, question and sampling that decides an answer."""
-        template = {"chat_template": digest(self.chat.identity)}
+        chat = {
+            "chat_template": digest(self.chat.identity),
+            "stop_tokens": canonical_json(sorted(self.stops.ids)),
+            **({"chat_template_kwargs": digest(self.chat.arguments)} if self.chat.arguments else {}),
+            **({} if self.day is None else {"day": self.day.isoformat()}),
+        }
         return {
             **self.models.fingerprint,
-            **template,
+            **chat,
             **self._thoughts,
             **identity(self.config, self.placement),
         }
@@ -132,6 +146,11 @@ class Groundwork:
         from tvmerge.generation.replies import ReplyReader
 
         return {"thoughts": "told apart"} if ReplyReader(self.chat).thinks else {}
+
+    @property
+    def record(self) -> ChatRecord:
+        """What of the chats is stored with the study and goes into the models it writes."""
+        return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
 
 
 def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge]) -> Groundwork:
@@ -153,6 +172,7 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     placement = place(config)
     _protect(config, jury.folders)
     models = open_models()
+    chat, day = _chat(config, jury, models)
     ranges = models.ranges(config.weight_min, config.weight_max)
     return Groundwork(
         config=config,
@@ -164,7 +184,9 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         placement=placement,
         models=models,
         space=Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges),
-        chat=_chat(config, models),
+        chat=chat,
+        stops=find_stop_tokens(chat, config.chat, models),
+        day=day,
     )
 
 
@@ -278,13 +300,17 @@ def _search_settings(config: RunConfig) -> dict[str, object]:
     } | {"uniform_weights": list(config.uniform_weights), **sampler_fingerprint(config)}
 
 
-def _chat(config: RunConfig, models: Merge) -> ChatFormat:
-    from tvmerge.generation.chat import ChatFormat
+def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, date | None]:
+    """The chat format, once it is known to write every prompt, and the date they tell, if they tell one.
 
-    return ChatFormat(
-        models.target.folder, _path(config.chat_template), trust_remote_code=config.trust_remote_code
-    )
+    Raises:
+        UserError: The chat template is not usable, or fails on a question.
+    """
+    from tvmerge.generation.prompts import check_prompts
 
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
+    chat = open_chat(config.chat, models)
+    by_tasks = {id_ for task in jury.tasks for id_ in task.by_id}
+    if not check_prompts(chat, (q for q in jury.benchmark.questions if q.question_id not in by_tasks)):
+        return chat, None
+    chat = chat.on(study_day(config) or chat.day)
+    return chat, chat.day

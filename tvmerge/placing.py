@@ -17,6 +17,7 @@ from tvmerge.generation.vllm_version import check_installed, is_usable
 from tvmerge.models import resolved
 
 if TYPE_CHECKING:
+    from tvmerge.chats import ChatRecord
     from tvmerge.config import RunConfig
     from tvmerge.generation.memory import Load
     from tvmerge.generation.pool import Start
@@ -70,7 +71,11 @@ def identity(config: RunConfig, placement: Placement) -> dict[str, str]:
 
 
 def starts(
-    config: RunConfig, models: Merge, placement: Placement, loads: Sequence[Load] = ()
+    config: RunConfig,
+    models: Merge,
+    placement: Placement,
+    record: ChatRecord,
+    loads: Sequence[Load] = (),
 ) -> dict[str, Start]:
     """How each engine is started: one in this process, several in their own, or over a cluster.
 
@@ -78,9 +83,10 @@ def starts(
         config: The run's settings.
         models: The models, opened.
         placement: What `place` found.
+        record: How chats are written and end.
         loads: What the run puts on each device; checked before the first engine is started.
     """
-    settings = engine_settings(config, models, placement)
+    settings = engine_settings(config, models, placement, record)
     if config.pool == "ray":
         from tvmerge.generation.ray_engine import ray_starts
 
@@ -94,17 +100,22 @@ def starts(
     return {name: _checked(start, loads) for name, start in found.items()}
 
 
-def engine_settings(config: RunConfig, models: Merge, placement: Placement) -> EngineSettings:
+def engine_settings(
+    config: RunConfig, models: Merge, placement: Placement, record: ChatRecord
+) -> EngineSettings:
     """What every engine of the run is opened from."""
     parallel = {} if config.tensor_parallel == 1 else {"tensor_parallel_size": config.tensor_parallel}
     device = placement.devices[0][0]
     return EngineSettings(
         merge=resolved(config.merge, models),
+        stop_tokens=record.stops.ids,
         engine=placement.kind,
         device="cuda:0" if config.pool == "ray" and not placement.on_cpu else device,
         dtype=compute_dtype(config, models, placement),
         batch_tokens=config.batch_tokens,
         chat_template=config.chat_template,
+        chat_template_kwargs=dict(record.arguments),
+        day=None if record.day is None else record.day.isoformat(),
         vllm={**(config.vllm or {}), **parallel},
         fingerprint=models.fingerprint,
     )

@@ -50,6 +50,8 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
             for remark in ground.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, ground, caches, note)
+            for line in ground.stops.lines:
+                note(line)
             return await _plan(ground, trials, tally, stored)
         finally:
             await jury.judge.close()

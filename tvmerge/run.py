@@ -95,8 +95,8 @@ def _tell_remarks(run: Run, note: Note) -> None:
     remarks, place = run.models.remarks(), run.config.run_folder / LISTING
     if (whole := listing(remarks)) is not None:
         write_text(place, whole)
-    for remark in remarks:
-        note(remark.line(place))
+    for line in (*(remark.line(place) for remark in remarks), *run.stops.lines):
+        note(line)
 
 
 async def _answer_baseline(run: Run) -> None:
@@ -198,13 +198,17 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
         run.models,
         config.model_folder,
         Recipe(result.contenders[0].weights),
-        facts=CardFacts(scores=score_rows(result), notes=(verdict(result),)),
+        facts=CardFacts(
+            scores=score_rows(result),
+            notes=(verdict(result), *run.record.notes),
+            settings=run.record.settings,
+        ),
         owner=run.owner,
         overwrite=config.overwrite,
         shard_size=config.shard_size,
         save_experts=config.save_experts,
         push_to_hub=config.push_to_hub,
-        texts=run.chat.texts,
+        files=run.record.files,
     )
     for line in lines:
         note(line)

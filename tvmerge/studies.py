@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
@@ -53,6 +54,22 @@ def check_search(config: RunConfig, objectives: int) -> None:
     read_settings(config.optuna_sampler, config.sampler)
     check_objectives(config.optuna_sampler, objectives)
     _predecessors(config)
+
+
+def study_day(config: RunConfig) -> date | None:
+    """The date that the prompts of a run's study tell, or those of the study it begins with; None: neither.
+
+    Raises:
+        StudyError: The study cannot be read.
+    """
+    studies = [(config.storage_url, config.study)]
+    if config.fork is not None:
+        studies.append((config.parent_storage_url, config.parent_study))
+    for url, name in studies:
+        if has_study(url, name):
+            found = read_study(url, name).run.get("chat", {}).get("day")
+            return None if found is None else date.fromisoformat(found)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ def write_merge(
     shard_size: float = 5.0,
     save_experts: bool = False,
     push_to_hub: str | None = None,
-    texts: Mapping[str, str] | None = None,
+    files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
 ) -> Iterator[str]:
     """Write the merged model of `recipe` and say, a line each, what was written where.
 
@@ -40,7 +40,7 @@ def write_merge(
         shard_size: Gigabytes of tensors in one file, at most.
         save_experts: Write a mixture's experts too, beside `folder`.
         push_to_hub: Repository (owner/name) that gets a copy.
-        texts: Further files of the model, by name.
+        files: Further files of a model, by name, told the folder that gives it all others.
 
     Raises:
         CheckpointError: A folder may not be replaced, the disk is full, the hub refuses.
@@ -48,12 +48,20 @@ def write_merge(
     if not 0 < shard_size < math.inf:
         raise ConfigError(f"shard_size must be larger than 0 and finite, got {shard_size:g}")
     size = int(shard_size * 10**9)
-    models.write(folder, recipe, facts=facts, owner=owner, overwrite=overwrite, shard_size=size, texts=texts)
+    models.write(
+        folder,
+        recipe,
+        facts=facts,
+        owner=owner,
+        overwrite=overwrite,
+        shard_size=size,
+        texts=files(models.donor.folder),
+    )
     yield f"model: {folder}"
     if save_experts:
         experts = folder.with_name(f"{folder.name}-experts")
         written = models.write_experts(
-            experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, texts=texts
+            experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, files=files
         )
         yield from (f"expert: {path}" for path in written)
     if push_to_hub is not None:

@@ -72,7 +72,7 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
         (["--holdout=1"], "leaves no question to search with"),
         (["--optuna-sampler=NSGA"], "NSGA"),
         (["--no-such-flag=1"], "no-such-flag"),
-        (["--chat-template=no-such-template"], "chat template no-such-template cannot be read"),
+        (["--chat-template=no-such-template"], "--chat-template no-such-template: cannot be read"),
         (["--storage=sqlite:////proc/no/study.db"], "storage"),
         (["--engine=vllm"], r"tvmerge\[vllm\]"),
         (["--tensor-parallel=2"], "--tensor-parallel is for --engine vllm, and this run uses transformers"),

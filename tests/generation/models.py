@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from tvmerge.evaluation.benchmark import load_benchmark
 from tvmerge.generation.chat import ChatFormat
@@ -32,6 +32,13 @@ def open_models(folder: Path) -> Merge:
 def demo_questions(count: int = 24) -> tuple[Question, ...]:
     """The first questions of the demo benchmark; each has two turns."""
     return load_benchmark(BENCHMARK).questions[:count]
+
+
+def stop_ids(folder: Path) -> list[int]:
+    """The tokens at which transformers ends the model's answers."""
+    settings: Any = GenerationConfig
+    found = settings.from_pretrained(folder).eos_token_id
+    return [found] if isinstance(found, int) else list(found)
 
 
 def uniform(merge: Merge, weight: float) -> Recipe:
@@ -123,7 +130,14 @@ def open_demo_engine(folder: str, batch_tokens: int = 16384) -> Engine:
     torch.set_num_threads(1)
     merge = open_models(Path(folder))
     target = merge.target.folder
-    return TransformersEngine(target, ChatFormat(target), merge.merger, load_into, batch_tokens=batch_tokens)
+    return TransformersEngine(
+        target,
+        ChatFormat(target),
+        merge.merger,
+        load_into,
+        stop_tokens=stop_ids(target),
+        batch_tokens=batch_tokens,
+    )
 
 
 def open_demo_merger(folder: str) -> Merger:

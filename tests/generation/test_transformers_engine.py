@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.generation.contract import GREEDY, WARM, EngineContract
-from tests.generation.models import answers_of, demo_questions, open_models, plain_answer, uneven, uniform
+from tests.generation.models import (
+    answers_of,
+    demo_questions,
+    open_models,
+    plain_answer,
+    stop_ids,
+    uneven,
+    uniform,
+)
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.transformers_engine import TransformersEngine
 from tvmerge.merging.live import load_into
@@ -27,7 +35,14 @@ def merge(demo_models: Path) -> Merge:
 
 def make_engine(merge: Merge, batch_tokens: int = 16384) -> TransformersEngine:
     folder = merge.target.folder
-    return TransformersEngine(folder, ChatFormat(folder), merge.merger, load_into, batch_tokens=batch_tokens)
+    return TransformersEngine(
+        folder,
+        ChatFormat(folder),
+        merge.merger,
+        load_into,
+        stop_tokens=stop_ids(folder),
+        batch_tokens=batch_tokens,
+    )
 
 
 @pytest.fixture

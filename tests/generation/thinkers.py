@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.generation.chains import CHATML, END, chain, make_chain
+from tests.generation.models import stop_ids
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.transformers_engine import TransformersEngine
 from tvmerge.merging.live import load_into
@@ -64,7 +65,6 @@ def make(family: str, folder: Path) -> Path:
 
 def open_engine(merge: Merge, variables: Mapping[str, object] | None = None) -> TransformersEngine:
     """A transformers engine; `variables` are set in its chat template."""
-    chat = ChatFormat(merge.target.folder)
-    lines = "".join(f"{{% set {name} = {str(value).lower()} %}}" for name, value in (variables or {}).items())
-    chat.tokenizer.chat_template = lines + chat.tokenizer.chat_template
-    return TransformersEngine(merge.target.folder, chat, merge.merger, load_into)
+    folder = merge.target.folder
+    chat = ChatFormat(folder, arguments=variables)
+    return TransformersEngine(folder, chat, merge.merger, load_into, stop_tokens=stop_ids(folder))

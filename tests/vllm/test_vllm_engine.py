@@ -21,6 +21,7 @@ from tests.generation.models import (
     demo_questions,
     open_demo_engine,
     open_models,
+    stop_ids,
     uneven,
     uniform,
 )
@@ -39,7 +40,14 @@ SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256
 def make_engine(folder: Path, **options: Any) -> VllmEngine:
     target = folder / "target"
     merger = Entry("tests.generation.models:open_demo_merger", {"folder": str(folder)})
-    return VllmEngine(target, ChatFormat(target), merger, dtype="float32", options={**SMALL, **options})
+    return VllmEngine(
+        target,
+        ChatFormat(target),
+        merger,
+        stop_tokens=stop_ids(target),
+        dtype="float32",
+        options={**SMALL, **options},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +134,7 @@ async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_peop
 ) -> None:
     target = demo_models / "target"
     merger = Entry("tests.generation.entries:refused")
-    engine = VllmEngine(target, ChatFormat(target), merger, dtype="float32", options=SMALL)
+    engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
     with pytest.raises(CheckpointError, match="there is no such model"):
         await engine.apply(uniform(open_models(demo_models), 1.0))
     await engine.close()

@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
-from tvmerge.config import MergeConfig, file_settings, load_merge_config
+from tvmerge.config import ChatConfig, MergeConfig, file_settings, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.merging.layout import CHAT_TEMPLATE
 from tvmerge.records import Recipe
 from tvmerge.search.space import is_density
+
+if TYPE_CHECKING:
+    from tvmerge.chats import ChatRecord
+    from tvmerge.merging.opening import Merge
 
 ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 """Merge settings that may differ from those of the study whose trial is written."""
@@ -26,7 +29,10 @@ ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 WRITING = ("shard_size", "save_experts", "push_to_hub")
 """Settings that decide how a model is written."""
 
-BESIDE = ("chat_template", "shard_size", "save_experts")
+CHAT = ("chat_template", "chat_template_kwargs", "stop_token")
+"""Settings of chats, which go into a model's files."""
+
+BESIDE = (*CHAT, "shard_size", "save_experts")
 """Settings of a run's file that hold for any merge; an upload is asked for each time."""
 
 
@@ -46,7 +52,7 @@ BESIDE = ("chat_template", "shard_size", "save_experts")
 @click.option("--trial", help="Number of the trial, or `best`.")
 @click.option("--output-dir", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace whatever is in the output folder.")
-@setting_options((*(f.name for f in fields(MergeConfig)), "chat_template", *WRITING))
+@setting_options((*(f.name for f in fields(MergeConfig)), *CHAT, *WRITING))
 def merge(
     *,
     config: Path | None,
@@ -62,12 +68,14 @@ def merge(
     """Write target + weight * (tuned - base), without a search."""
     given = {**file_settings(config, BESIDE), **given_flags(flags)}
     written = {key: given.pop(key) for key in WRITING if key in given}
+    chat: ChatConfig | Mapping[str, Any]
     if _choose(weight, weights, trial) == "--trial":
-        settings, recipe, fingerprint, texts = _from_study(storage, study_name, str(trial), given)
+        settings, recipe, fingerprint, chat = _from_study(storage, study_name, str(trial), given)
     else:
-        texts = _texts(given.pop("chat_template", None))
+        chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
         settings, recipe, fingerprint = load_merge_config(given, config), None, {}
     from tvmerge.caches import Caches
+    from tvmerge.merging.card import CardFacts
     from tvmerge.merging.remarks import LISTING
     from tvmerge.models import open_models
     from tvmerge.writing import write_merge
@@ -77,9 +85,18 @@ def merge(
         _check_sources(models.fingerprint, fingerprint)
         for remark in models.remarks():
             click.echo(remark.line(output_dir / LISTING), err=True)
+        record = _record(chat, models)
         if recipe is None:
             recipe = _read_weights(weights) if weights is not None else _uniform(models.group_names, weight)
-        for line in write_merge(models, output_dir, recipe, overwrite=overwrite, texts=texts, **written):
+        for line in write_merge(
+            models,
+            output_dir,
+            recipe,
+            facts=CardFacts(notes=record.notes, settings=record.settings),
+            overwrite=overwrite,
+            files=record.files,
+            **written,
+        ):
             click.echo(line)
 
 
@@ -91,20 +108,24 @@ def _choose(weight: float | None, weights: Path | None, trial: str | None) -> st
     return named[0]
 
 
-def _texts(chat_template: str | None) -> dict[str, str]:
-    """The files that take the place of the target's."""
-    if chat_template is None:
-        return {}
-    try:
-        return {CHAT_TEMPLATE: Path(chat_template).read_text(encoding="utf-8")}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--chat-template {chat_template}: cannot be read: {error}") from error
+def _record(chat: ChatConfig | Mapping[str, Any], models: Merge) -> ChatRecord:
+    """How chats are written and end: as a study stored it, or by these settings."""
+    from tvmerge.chats import ChatRecord, chat_of_merge
+
+    if not isinstance(chat, ChatConfig):
+        record = ChatRecord.from_json(chat)
+        lines = record.stops.lines if record.stops.tokens else ()
+    else:
+        record, lines = chat_of_merge(chat, models)
+    for line in lines:
+        click.echo(line, err=True)
+    return record
 
 
 def _from_study(
     storage: str | None, study_name: str | None, trial: str, given: Mapping[str, Any]
-) -> tuple[MergeConfig, Recipe, Mapping[str, Any], Mapping[str, str]]:
-    """The merge settings, a trial's weights, what the models were and what goes with them, from the study."""
+) -> tuple[MergeConfig, Recipe, Mapping[str, Any], Mapping[str, Any]]:
+    """The merge settings, a trial's weights, what the models were and how chats were held, from the study."""
     if storage is None or study_name is None:
         raise ConfigError("--trial needs --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
@@ -114,8 +135,8 @@ def _from_study(
 
     stored = read_study(storage, study_name)
     run = dict(stored.run)
-    texts = run.pop("texts", {})
-    return MergeConfig(**{**run, **given}), stored.recipe(trial), stored.fingerprint, texts
+    chat = {"texts": run.pop("texts", {}), **run.pop("chat", {})}
+    return MergeConfig(**{**run, **given}), stored.recipe(trial), stored.fingerprint, chat
 
 
 def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Every setting of a run, declared once: its key in `run.toml`, its flag, its default and its meaning."""
 
+from tvmerge.config.chat import ChatConfig
 from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option, weighted
@@ -8,6 +9,7 @@ from tvmerge.config.run import RunConfig, options
 from tvmerge.config.tasks import TaskConfig
 
 __all__ = [
+    "ChatConfig",
     "JudgeConfig",
     "MergeConfig",
     "Option",

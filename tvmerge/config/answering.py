@@ -25,7 +25,6 @@ class AnswerConfig:
         "default: --max-new-tokens counts both.",
         None,
     )
-    chat_template: str | None = option(str, "Chat template (Jinja file) instead of the target's own.", None)
     truncate: bool = option(bool, "Cut conversations that do not fit the context, from their start.", False)
     batch_tokens: int = option(int, "Token budget of a generation batch.", 32768)
     temperature: Mapping[str, Any] | None = option(

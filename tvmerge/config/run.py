@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge.config.answering import AnswerConfig
+from tvmerge.config.chat import ChatConfig
 from tvmerge.config.judging import JudgeConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option, option, weighted
@@ -18,11 +19,11 @@ from tvmerge.errors import ConfigError
 from tvmerge.files import safe_name
 from tvmerge.urls import hide_passwords, sqlite_url
 
-PARTS = (MergeConfig, JudgeConfig, SearchConfig, AnswerConfig)
+PARTS = (MergeConfig, JudgeConfig, SearchConfig, ChatConfig, AnswerConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(AnswerConfig, SearchConfig, TaskConfig, JudgeConfig, MergeConfig):
+class RunConfig(AnswerConfig, ChatConfig, SearchConfig, TaskConfig, JudgeConfig, MergeConfig):
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
     run_dir: str | None = option(str, "Folder of the run's results; default: runs/<study-name>.", None)
@@ -62,6 +63,11 @@ class RunConfig(AnswerConfig, SearchConfig, TaskConfig, JudgeConfig, MergeConfig
     def merge(self) -> MergeConfig:
         """The part that decides what is merged."""
         return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})
+
+    @property
+    def chat(self) -> ChatConfig:
+        """The part that decides how conversations are written and where answers end."""
+        return ChatConfig(**{f.name: getattr(self, f.name) for f in fields(ChatConfig)})
 
     @property
     def judging(self) -> JudgeConfig:

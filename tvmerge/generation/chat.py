@@ -2,57 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from copy import copy
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import CheckpointError
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.files import folder_name
+from tvmerge.generation.template_date import FUNCTION, VARIABLE, asks_for_date, directives, with_date
 
 Message = dict[str, str]
+
+TEMPLATE = "chat_template.jinja"
+"""Name of a model's file with its chat template."""
+
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tekken.json", "*.model", "*.tiktoken", "vocab.*")
+"""Files of which a folder with a tokenizer has one."""
+
+INPUTS = frozenset({"tools", "documents"})
+"""Arguments of transformers' `apply_chat_template` that it hands on to the template as they are."""
+
+
+class TokenizerError(CheckpointError):
+    """A model has no tokenizer, or none that can be loaded."""
 
 
 class ChatFormat:
     """A tokenizer with its chat template.
 
+    A model without a usable template can be opened all the same: tasks go on with texts as they stand, and
+    only a conversation needs the template.
+
     Args:
         folder: The target model's folder.
         template: A file with a Jinja chat template to use instead of the model's own.
+        arguments: Variables for the template, such as `enable_thinking`.
+        day: The date a template is told that asks for it; today unless given.
         trust_remote_code: Whether the tokenizer may bring code of its own.
 
     Raises:
-        CheckpointError: The tokenizer cannot be loaded, or there is no chat template.
+        CheckpointError: The tokenizer cannot be loaded, or the template not be read.
+        ConfigError: The template does not use one of the variables.
     """
 
     def __init__(
-        self, folder: Path, template: Path | None = None, *, trust_remote_code: bool = False
+        self,
+        folder: Path,
+        template: Path | None = None,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        day: date | None = None,
+        trust_remote_code: bool = False,
     ) -> None:
-        from transformers import AutoTokenizer
-
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        except Exception as error:
-            first_line = str(error).strip().split("\n")[0]
-            raise CheckpointError(
-                f"{folder_name(folder)}: the tokenizer cannot be loaded: {first_line}"
-            ) from error
-        self._given = template is not None
-        if template is not None:
-            self.tokenizer.chat_template = _read(template)
-        if not self.tokenizer.chat_template:
-            raise CheckpointError(
-                f"{folder_name(folder)}: the target has no chat template; give one with --chat-template FILE"
-            )
+        self.tokenizer: Any = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+        self.name = folder_name(folder)
+        self.arguments = dict(arguments or {})
+        self.day = datetime.now(UTC).astimezone().date() if day is None else day
+        self.texts = {} if template is None else template_texts(template)
+        """Files that a written model must bring along to be what was scored: a template that was given."""
+        self._template = self.texts.get(TEMPLATE, self._own())
+        if self.arguments:
+            self._check_arguments()
 
     @property
     def identity(self) -> str:
-        """The template's text; with the target's digest it decides every prompt."""
-        return str(self.tokenizer.chat_template)
+        """The template's text; with the target's digest, arguments and date it decides every prompt."""
+        return self._template or ""
 
     @property
-    def texts(self) -> dict[str, str]:
-        """Files that a written model must bring along to be what was scored: a template that was given."""
-        return {"chat_template.jinja": self.identity} if self._given else {}
+    def may_tell_date(self) -> bool:
+        """Whether the template asks for the date anywhere."""
+        return self._template is not None and asks_for_date(self._template)
 
     @property
     def pad_id(self) -> int:
@@ -60,19 +83,66 @@ class ChatFormat:
         pad = self.tokenizer.pad_token_id
         return int(pad if pad is not None else self.tokenizer.eos_token_id or 0)
 
+    def on(self, day: date) -> ChatFormat:
+        """The same on another day."""
+        other = copy(self)
+        other.day = day
+        return other
+
+    def require_template(self) -> str:
+        """The template's text.
+
+        Raises:
+            CheckpointError: There is none, or it is not clear which of several is meant.
+        """
+        if self._template is not None:
+            return self._template
+        own = self.tokenizer.chat_template
+        if isinstance(own, dict) and own:
+            raise CheckpointError(
+                f"{self.name}: of the target's chat templates ({', '.join(sorted(own))}) none is called "
+                "'default'; save the one to use as a file and give it with --chat-template FILE"
+            )
+        raise CheckpointError(
+            f"{self.name}: the target has no chat template; give one with --chat-template FILE"
+        )
+
+    def render(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
+        """The text of a conversation.
+
+        Args:
+            messages: What was said.
+            prompt: Go on to where the assistant's next message begins.
+            variables: Set for the template, over its arguments and the tokenizer's special tokens.
+
+        Raises:
+            CheckpointError: There is no template, or it fails on this conversation.
+        """
+        template, values = self.require_template(), {**self.arguments, **variables}
+        if self.may_tell_date:
+            template, values = with_date(template), {VARIABLE: directives(self.day), **values}
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(messages),
+                chat_template=template,
+                add_generation_prompt=prompt,
+                tokenize=False,
+                **values,
+            )
+        except Exception as error:
+            raise CheckpointError(f"the chat template fails: {_first_line(error)}") from error
+        return str(text)
+
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation up to where the assistant's next message begins.
 
         Raises:
-            CheckpointError: The template fails on this conversation.
+            CheckpointError: There is no template, or it fails on this conversation.
         """
-        try:
-            text = self.tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=True, tokenize=False
-            )
-        except Exception as error:
-            first_line = str(error).strip().split("\n")[0]
-            raise CheckpointError(f"the chat template fails: {first_line}") from error
+        return self.tokens(self.render(messages))
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a text that says itself how it begins, as rendered ones do."""
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def encode_text(self, text: str) -> list[int]:
@@ -89,9 +159,61 @@ class ChatFormat:
         text = text[: min(ends, default=len(text))]
         return text.strip() if strip else text
 
+    def _own(self) -> str | None:
+        """The tokenizer's template; of several the one called `default`."""
+        own = self.tokenizer.chat_template
+        found = own.get("default") if isinstance(own, dict) else own
+        return str(found) if found else None
 
-def _read(template: Path) -> str:
+    def _check_arguments(self) -> None:
+        """Refuse variables that would change nothing, or something other than the template's text.
+
+        Raises:
+            CheckpointError: There is no template.
+            ConfigError: A variable is not the template's.
+        """
+        template = self.require_template()
+        reserved = inspect.signature(self.tokenizer.apply_chat_template).parameters.keys() - INPUTS
+        for name in self.arguments:
+            if name in reserved or name in {"messages", FUNCTION, VARIABLE}:
+                raise ConfigError(f"chat_template_kwargs: '{name}' is set by tvmerge; leave it out")
+            if not re.search(rf"\b{re.escape(name)}\b", template):
+                raise ConfigError(f"chat_template_kwargs: the chat template uses no '{name}'")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has a tokenizer's files."""
+    return any(path.is_file() for pattern in TOKENIZERS for path in folder.glob(pattern))
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """A model's tokenizer, as transformers reads it.
+
+    Raises:
+        TokenizerError: There is none, or it cannot be read.
+    """
+    if not has_tokenizer(folder):
+        raise TokenizerError(f"{folder_name(folder)} has no tokenizer; save one there with transformers")
+    from transformers import AutoTokenizer
+
     try:
-        return template.read_text(encoding="utf-8")
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        message = f"{folder_name(folder)}: the tokenizer cannot be loaded: {_first_line(error)}"
+        raise TokenizerError(message) from error
+
+
+def template_texts(template: Path) -> dict[str, str]:
+    """A chat template that was given, as the file that a model has of it.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        return {TEMPLATE: template.read_text(encoding="utf-8")}
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"the chat template {template} cannot be read: {error}") from error
+        raise CheckpointError(f"--chat-template {template}: cannot be read: {error}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

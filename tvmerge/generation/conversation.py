@@ -49,6 +49,16 @@ class Conversation:
         """Index of the turn to be answered next."""
         return len(self.turns)
 
+    @property
+    def messages(self) -> list[Message]:
+        """What was said so far, and the current turn's question."""
+        messages: list[Message] = []
+        for turn in range(self.turn + 1):
+            messages.append({"role": "user", "content": self.question.turns[turn]})
+            if turn < self.turn:
+                messages.append({"role": "assistant", "content": self.turns[turn]})
+        return messages
+
     def add(self, reply: Reply) -> None:
         """Take the model's answer to the current turn."""
         self.turns.append(reply.text)
@@ -69,7 +79,7 @@ class Conversation:
         """
         if self.turn == len(self.question.turns):
             return None
-        ids = chat.encode_text(self.question.turns[0]) if sampling.raw else chat.encode(self._messages())
+        ids = chat.encode_text(self.question.turns[0]) if sampling.raw else chat.encode(self.messages)
         prompt = _fit(ids, context, sampling)
         if prompt is None and self.turn == 0:
             raise AssetError(
@@ -100,14 +110,6 @@ class Conversation:
         return tuple(
             Answer(self.question.question_id, turns, finish, sample, thoughts) for sample in self.samples
         )
-
-    def _messages(self) -> list[Message]:
-        messages: list[Message] = []
-        for turn in range(self.turn + 1):
-            messages.append({"role": "user", "content": self.question.turns[turn]})
-            if turn < self.turn:
-                messages.append({"role": "assistant", "content": self.turns[turn]})
-        return messages
 
 
 def conversations(questions: Sequence[Question], sampling: Sampling) -> list[Conversation]:

@@ -11,8 +11,8 @@ import torch
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from tvmerge.generation.chat import ChatFormat
-from tvmerge.generation.endings import until_end
 from tvmerge.generation.sampling import SeededSampling
+from tvmerge.generation.stop_tokens import until_stop
 from tvmerge.records import Finish
 
 
@@ -114,6 +114,6 @@ def _samplers(rows: Sequence[Row], width: int, limit: int) -> list[SeededSamplin
 def _ending(
     tokens: Sequence[int], ends: Sequence[int], chat: ChatFormat, stop: Sequence[str]
 ) -> tuple[list[int], Finish]:
-    ids, ended = until_end(tokens, ends)
+    ids, ended = until_stop(tokens, ends)
     text = chat.tokenizer.decode(ids, skip_special_tokens=True) if stop and not ended else ""
     return ids, "stop" if ended or any(end in text for end in stop) else "length"

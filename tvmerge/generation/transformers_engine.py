@@ -22,7 +22,6 @@ from tvmerge.generation.batches import Batches
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import Conversation, conversations
 from tvmerge.generation.decoding import Row, decode
-from tvmerge.generation.endings import end_tokens
 from tvmerge.generation.likelihood import by_context, log_likelihoods
 from tvmerge.generation.memory import Load, footprint, free_memory, ran_out
 from tvmerge.generation.replies import ReplyReader
@@ -48,10 +47,11 @@ class TransformersEngine:
     memory is halved, and later ones stay that small; one that nobody waits for ends at its next token.
 
     Args:
-        folder: The target model's folder: configuration, weights, generation config.
+        folder: The target model's folder: configuration, weights.
         chat: The target's tokenizer and chat template.
         merger: Makes the tensors of a recipe.
         load: Puts them into the model.
+        stop_tokens: Numbers of the tokens that end an answer.
         device: `cpu`, `cuda` or `cuda:N`.
         dtype: What the model computes in.
         batch_tokens: Token budget of a batch, prompts, padding and new tokens included.
@@ -68,6 +68,7 @@ class TransformersEngine:
         merger: Merger,
         load: Loader,
         *,
+        stop_tokens: Sequence[int],
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         batch_tokens: int = 16384,
@@ -80,6 +81,7 @@ class TransformersEngine:
         self._reader = ReplyReader(chat)
         self._merger = merger
         self._load = load
+        self._stop_tokens = list(stop_tokens)
         self._device = device
         self._dtype = dtype
         self._budget = batch_tokens
@@ -209,7 +211,7 @@ class TransformersEngine:
         # `generate` fills what a call leaves open from here: only the tokens are the model's to decide.
         settings: Any = GenerationConfig
         model.generation_config = settings(
-            eos_token_id=end_tokens(self._folder, self._chat) or None,
+            eos_token_id=self._stop_tokens or None,
             pad_token_id=self._chat.pad_id,
         )
         return model

@@ -15,11 +15,11 @@ from tvmerge.errors import AssetError, ConfigError
 from tvmerge.files import folder_name
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.conversation import Conversation, Prompt, conversations
-from tvmerge.generation.endings import end_tokens, until_end
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
 from tvmerge.generation.replies import ReplyReader
 from tvmerge.generation.sampling import answer_seed
+from tvmerge.generation.stop_tokens import until_stop
 from tvmerge.generation.turn import Turn
 from tvmerge.generation.vllm_version import check_version
 from tvmerge.generation.vllm_worker import EXTENSION
@@ -51,6 +51,7 @@ class VllmEngine:
         folder: The target model's folder.
         chat: The target's tokenizer and chat template.
         merger: Opens a `tvmerge.protocols.Merger` in a worker.
+        stop_tokens: Numbers of the tokens that end an answer.
         dtype: What the model computes in: `bfloat16`, `float16` or `float32`.
         options: Further arguments of vLLM's `AsyncEngineArgs`: `tensor_parallel_size`, `max_model_len`,
             `gpu_memory_utilization`, ...
@@ -67,6 +68,7 @@ class VllmEngine:
         chat: ChatFormat,
         merger: Entry,
         *,
+        stop_tokens: Sequence[int],
         dtype: str = "bfloat16",
         options: Mapping[str, Any] | None = None,
         trust_remote_code: bool = False,
@@ -79,7 +81,7 @@ class VllmEngine:
         self._dtype = dtype
         self._options = dict(options or {})
         self._trust_remote_code = trust_remote_code
-        self._ends = end_tokens(folder, chat)
+        self._stop_tokens = list(stop_tokens)
         self._context = _context(folder, self._options, trust_remote_code=trust_remote_code)
         self._numbers = itertools.count()
         self._llm: Any = None
@@ -208,11 +210,12 @@ class VllmEngine:
             temperature=temperature,
             seed=seed,
             stop=list(turn.sampling.stop),
-            stop_token_ids=self._ends,
+            stop_token_ids=self._stop_tokens,
+            ignore_eos=True,  # what vLLM reads from the target's files is one of those, or not wanted
             # Texts are made of the tokens at the end; while they come, only a stop text needs them.
             detokenize=bool(turn.sampling.stop),
         )
-        ids, _ = until_end(output.outputs[0].token_ids, self._ends)
+        ids, _ = until_stop(output.outputs[0].token_ids, self._stop_tokens)
         turn.take(ids, "length" if output.outputs[0].finish_reason == "length" else "stop")
 
     async def _rate(self, pair: Continuation) -> LogLikelihood:

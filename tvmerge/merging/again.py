@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,9 +15,15 @@ SETTINGS = "tvmerge.toml"
 """Name of the file beside a written model."""
 
 
-def settings_toml(request: MergeRequest) -> str:
-    """Everything that decides the merge but for its weights; what is not set has no line."""
+def settings_toml(request: MergeRequest, beside: Mapping[str, Any]) -> str:
+    """Everything that decides the merge but for its weights; what is not set has no line.
+
+    Args:
+        request: The merge.
+        beside: Further settings, of the model's other files.
+    """
     settings: dict[str, Any] = {
+        **beside,
         "target_model": request.targets,
         "vocab": request.vocabulary,
         "arithmetic": request.arithmetic,
@@ -71,8 +78,12 @@ def _lines(table: Mapping[str, Any]) -> str:
 def _value(value: Any) -> str:
     """A value in TOML, whose strings and numbers are written as JSON writes them."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key} = {_value(own)}' for key, own in value.items())}}}"
+        return f"{{{', '.join(f'{_key(key)} = {_value(own)}' for key, own in value.items())}}}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(_value, value))}]"
     # TOML knows no pairs of surrogates, and wants the one other control character escaped too.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvmerge import __version__
 from tvmerge.merging.again import SETTINGS
@@ -30,10 +30,12 @@ class CardFacts:
     Attributes:
         scores: Rows of a table, all with the same columns.
         notes: Further paragraphs, in Markdown.
+        settings: Settings beside those of the merge that make the model's files again.
     """
 
     scores: Sequence[Mapping[str, str | float | int]] = ()
     notes: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def model_card(

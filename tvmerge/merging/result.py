@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,7 @@ class Merge:
         reason = not_expressible(plan, folders, mixture=bool(self.experts), original=original)
         again = command(chat_template=CHAT_TEMPLATE in given)
         texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
-        texts[SETTINGS] = settings_toml(self.portable)
+        texts[SETTINGS] = settings_toml(self.portable, facts.settings)
         if (whole := listing(self.remarks())) is not None:
             texts[LISTING] = whole
         if reason is None:
@@ -212,12 +212,20 @@ class Merge:
             texts=self.texts(recipe, facts or CardFacts(), texts or {}),
         )
 
-    def write_experts(self, parent: Path, recipe: Recipe, **options: Any) -> list[Path]:
+    def write_experts(
+        self,
+        parent: Path,
+        recipe: Recipe,
+        *,
+        files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+        **options: Any,
+    ) -> list[Path]:
         """Write each expert of a mixture as a dense model.
 
         Args:
             parent: Folder that gets `expert-0`, `expert-1`, ...
             recipe: The mixture's.
+            files: Further files of an expert, by name, told the folder that gives it all others.
             options: As for `write`.
 
         Returns:
@@ -235,6 +243,7 @@ class Merge:
                 specs=expert.merger.specs,
                 provenance=provenance,
                 sources=self.folders,
+                texts=files(expert.target.folder),
                 **options,
             )
             folders.append(folder)

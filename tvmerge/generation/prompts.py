@@ -1,0 +1,43 @@
+"""Whether a chat template can write every prompt of a run, before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from tvmerge.errors import CheckpointError
+from tvmerge.generation.chat import ChatFormat
+from tvmerge.generation.conversation import Conversation
+from tvmerge.generation.replies import Reply
+from tvmerge.records import Question
+
+ANSWER = Reply("Yes.", "stop")
+"""Stands for what a model will have said before a later turn."""
+
+DAYS = date(2001, 2, 3), date(2012, 11, 20)
+"""Two days of which nothing is the same."""
+
+
+def check_prompts(chat: ChatFormat, questions: Iterable[Question]) -> bool:
+    """Render every turn of every question.
+
+    Returns:
+        Whether a prompt depends on the date.
+
+    Raises:
+        CheckpointError: There is no template, or it fails; names the question.
+    """
+    one, other = (chat.on(day) for day in DAYS)
+    dated = False
+    for question in questions:
+        chat.require_template()
+        conversation = Conversation(question, 0.0, (0,))
+        for turn in range(len(question.turns)):
+            try:
+                text = one.render(conversation.messages)
+                if chat.may_tell_date and not dated:
+                    dated = other.render(conversation.messages) != text
+            except CheckpointError as error:
+                raise CheckpointError(f"question {question.question_id}, turn {turn + 1}: {error}") from error
+            conversation.add(ANSWER)
+    return dated
