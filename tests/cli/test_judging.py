@@ -416,3 +416,22 @@ def test_a_key_that_would_run_code_is_passed_over_and_dropped_without_being_load
     assert run(["cache", "prune"]) == 0
     assert "3 rows dropped" in capsys.readouterr().out
     assert run(["cache", "verify"]) == 0
+
+
+def test_thoughts_of_another_tool_are_neither_shown_to_the_judge_nor_lost_count_of(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, thought in (("good", "<think>Let me add.</think>\n\n"), ("english", "<think>Let me add ")):
+        rows = [json.loads(line) for line in (tmp_path / f"{model}.jsonl").read_text("utf-8").splitlines()]
+        for row in rows:
+            row["choices"][0]["turns"][0] = thought + row["choices"][0]["turns"][0]
+        write_lines(tmp_path / f"{model}.jsonl", rows)
+    out = tmp_path / "judgments.jsonl"
+    assert judge(bench, "--judge=rules", f"--out={out}") == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "cut in thought" in line]
+    assert row.split("│")[2].strip() == "0%"
+    assert row.split("│")[3].strip() == "50%"
+    judged = [judgment for _, judgment in read_judgments(out)]
+    assert not any("Let me add" in judgment.user_prompt for judgment in judged)
+    notes = [j.note.split(";")[0] for j in judged if isinstance(j, Verdict) and "cut" in j.note]
+    assert notes == ["no answer: cut in thought"] * QUESTIONS

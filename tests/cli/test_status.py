@@ -62,8 +62,7 @@ def test_status_is_also_one_json_object(folder: Path, capsys: pytest.CaptureFixt
     }
     assert found["last_told"].startswith("2")
     best = max((t for t in open_at(url, window=2).trials if t.scored), key=lambda t: (t.values[0], -t.number))
-    ends = {key: best.attrs[key] for key in ("cut_off", "cut_in_thought")}
-    assert found["best"] == [{"number": best.number, "scores": list(best.values), **ends}]
+    assert found["best"] == [{"number": best.number, "scores": list(best.values)}]
 
 
 def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,3 +101,18 @@ def test_what_status_cannot_find_is_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_status_says_how_many_answers_were_cut_in_thought(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = sqlite_url(tmp_path / "study.db")
+    study = open_at(url, window=2)
+    study.ask()
+    study.tell(0, (4.0,), {"cut_off": 0.5, "cut_in_thought": 0.25})
+    flags = ["status", "--storage", url, "--study-name", "s"]
+    assert run(flags) == 0
+    assert "best: trial 0 with 4.000; 25% of its answers cut in thought" in capsys.readouterr().out
+    assert run([*flags, "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["best"]
+    assert best == [{"number": 0, "scores": [4.0], "cut_off": 0.5, "cut_in_thought": 0.25}]

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvmerge.errors import AssetError
-from tvmerge.evaluation.fastchat import read_answers, read_judgments, write_answers, write_judgments
+from tvmerge.evaluation.fastchat import (
+    read_answers,
+    read_judgments,
+    read_references,
+    write_answers,
+    write_judgments,
+)
 from tvmerge.records import Answer, Finish, Judgment, Question, Unscored, Verdict
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -52,9 +58,10 @@ def answers(draw: st.DrawFn) -> tuple[Answer, ...]:
     for question in QUESTIONS:
         for sample in range(draw(st.integers(0, 3))):
             turns = tuple(draw(st.lists(TEXT, min_size=1, max_size=len(question.turns))))
-            ends: st.SearchStrategy[Finish] = st.sampled_from(["stop", "length"])
+            ends: st.SearchStrategy[Finish] = st.sampled_from(["stop", "length", "thought"])
             finish = tuple(draw(ends) for _ in turns) if draw(st.booleans()) else ()
-            made.append(Answer(question.question_id, turns, finish, sample))
+            thoughts = tuple(draw(TEXT) for _ in turns) if draw(st.booleans()) else ()
+            made.append(Answer(question.question_id, turns, finish, sample, thoughts))
     return tuple(made)
 
 
@@ -237,3 +244,33 @@ def test_a_bad_judgment_is_named_by_file_and_line(
         read_judgments(path)
     assert f"{path}:1: " in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_thoughts_of_another_tool_are_told_from_its_answers(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.jsonl",
+        answer_line(1, "<think>\n東京?\n</think>\n\n東京です。", "本当です。"),
+        answer_line("x", "<think>京都? いや、"),
+    )
+    assert read_answers(path, QUESTIONS).answers == (
+        Answer(1, ("東京です。", "本当です。"), ("stop", "stop"), thoughts=("東京?", "")),
+        Answer("x", ("",), ("thought",), thoughts=("京都? いや、",)),
+    )
+
+
+def test_how_an_answer_ended_is_kept_where_its_thought_did(tmp_path: Path) -> None:
+    row = {"question_id": 3, "choices": [{"turns": ["<think>a</think>b"], "finish": ["length"]}]}
+    path = save(tmp_path / "m.jsonl", json.dumps(row))
+    assert read_answers(path, QUESTIONS).answers == (Answer(3, ("b",), ("length",), thoughts=("a",)),)
+
+
+def test_a_reference_is_the_answer_without_its_thought(tmp_path: Path) -> None:
+    path = save(tmp_path / "r.jsonl", answer_line(1, "<think>a</think>b", "c"), answer_line(3, "<think>a"))
+    assert read_references(path) == {"1": ("b", "c")}
+
+
+def test_thoughts_that_are_not_one_a_turn_are_refused(tmp_path: Path) -> None:
+    row = {"question_id": 1, "choices": [{"turns": ["a", "b"], "thoughts": ["c"]}]}
+    path = save(tmp_path / "m.jsonl", json.dumps(row))
+    with pytest.raises(AssetError, match=r"m.jsonl:1: 'thoughts' has 1 texts for 2 turns"):
+        read_answers(path, QUESTIONS)

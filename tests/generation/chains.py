@@ -30,6 +30,7 @@ def make_chain(
     special: Sequence[str] = (),
     added: Sequence[str] = (),
     roles: Sequence[str] = ("target", "base", "tuned"),
+    certainty: float = 32.0,
 ) -> Path:
     """Write the same model for each of `roles`.
 
@@ -40,13 +41,14 @@ def make_chain(
         special: Special tokens beside those of ChatML.
         added: Added tokens that are not special.
         roles: Names of the folders.
+        certainty: Logit of the token that follows; all others have 0.
     """
     special = [END, "<|im_start|>", *special]
     words = ["user", "assistant", *path, *path.values()]
     tokens = [*special, *added, *(word for word in dict.fromkeys(words) if word not in {*special, *added})]
     number = {token: i for i, token in enumerate(tokens)}
     first = folder / roles[0]
-    _model(number, path).save_pretrained(first)
+    _model(number, path, certainty).save_pretrained(first)
     _tokenizer(first, number, special, added)
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": template}
     (first / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -55,7 +57,7 @@ def make_chain(
     return folder
 
 
-def _model(number: Mapping[str, int], path: Mapping[str, str]) -> Any:
+def _model(number: Mapping[str, int], path: Mapping[str, str], certainty: float) -> Any:
     config = Qwen3Config(
         vocab_size=len(number),
         hidden_size=64,
@@ -78,7 +80,8 @@ def _model(number: Mapping[str, int], path: Mapping[str, str]) -> Any:
         model.model.embed_tokens.weight.copy_(torch.eye(len(number), 64))
         model.lm_head.weight.zero_()
         for token, following in path.items():
-            model.lm_head.weight[number[following], number[token]] = 4.0
+            # What reaches the head is a one-hot vector, normalised: its one entry is sqrt(64).
+            model.lm_head.weight[number[following], number[token]] = certainty / 8
     return model
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.generation.mortals import PoolContract, mortals
 from tvmerge.cache import ContentCache
 from tvmerge.generation.cached_pool import CachedPool
 from tvmerge.generation.pool import EnginePool
+from tvmerge.generation.stored_answers import StoredAnswers
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 QUESTIONS = tuple(Question(i, "writing" if i % 2 else "math", (f"q{i}", "and?")) for i in range(6))
@@ -185,3 +187,27 @@ def test_a_likelihood_that_is_no_number_is_told_and_not_kept(cache: ContentCache
     sound = CountingPool()
     asyncio.run(CachedPool(sound, cache, {"target": "m"}).loglikelihood(ONE, pairs))
     assert sound.rated == pairs[:1]
+
+
+def test_thoughts_are_kept_with_their_answers(cache: ContentCache) -> None:
+    stored = StoredAnswers(cache, {"target": "m"})
+    kept = Answer(1, ("a", ""), ("stop", "thought"), thoughts=("hm", "so"))
+    stored.keep(ONE, [(QUESTIONS[1], kept)], Sampling())
+    assert stored.look_up(ONE, [QUESTIONS[1]], Sampling()) == ([kept], [])
+    assert stored.look_up(ONE, [QUESTIONS[1]], Sampling(max_thinking_tokens=9)) == ([], [QUESTIONS[1]])
+
+
+@pytest.mark.parametrize(("text", "known"), [("tokyo", True), ("<think>hm</think>tokyo", False)])
+def test_a_row_of_an_earlier_release_counts_where_it_holds_no_thought(
+    cache: ContentCache, monkeypatch: pytest.MonkeyPatch, text: str, known: bool
+) -> None:
+    stored = StoredAnswers(cache, {"target": "m"})
+    put = cache.put_many
+
+    def put_as_before(rows: Mapping[str, Any]) -> None:
+        put({key: {name: row[name] for name in ("turns", "finish")} for key, row in rows.items()})
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(cache, "put_many", put_as_before)
+        stored.keep(ONE, [(QUESTIONS[1], Answer(1, (text,), ("stop",)))], Sampling())
+    assert bool(stored.look_up(ONE, [QUESTIONS[1]], Sampling())[0]) == known

@@ -103,8 +103,8 @@ async def test_a_limit_for_thoughts_changes_nothing_of_what_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turn, "PIECE", 1)
-    folder = thinkers.make("qwen3", tmp_path)
-    warm = Sampling(max_new_tokens=60, default_temperature=11.0, samples=24)
+    folder = thinkers.make("qwen3", tmp_path, certainty=2.9)
+    warm = Sampling(max_new_tokens=60, default_temperature=1.0, samples=24)
     whole = await ask_all(folder, warm)
     pieces = await ask_all(folder, replace(warm, max_new_tokens=7, max_thinking_tokens=53))
     assert any(answer.thoughts and answer.turns[0] for answer in whole)

@@ -57,10 +57,10 @@ FAMILIES: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any]]] = {
 }
 
 
-def make(family: str, folder: Path) -> Path:
-    """The three models of a family."""
+def make(family: str, folder: Path, certainty: float = 32.0) -> Path:
+    """The three models of a family, as certain of their next token as asked for."""
     path, settings = FAMILIES[family]
-    return make_chain(folder, path, **settings)
+    return make_chain(folder, path, certainty=certainty, **settings)
 
 
 def open_engine(merge: Merge, variables: Mapping[str, object] | None = None) -> TransformersEngine:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tvmerge.judging.degenerate import degeneracy
+from tvmerge.judging.degenerate import degeneracy, flaw
+from tvmerge.records import Answer
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t　"])
@@ -50,3 +51,8 @@ def test_a_real_answer_is_not(text: str) -> None:
 def test_six_repetitions_over_thirty_characters_are_enough(unit: str, times: int, before: str) -> None:
     assume(len(unit * times) >= 30 and (before + unit * times).strip() == before + unit * times)
     assert degeneracy(before + unit * times) == "endless repetition"
+
+
+def test_where_the_model_was_still_thinking_there_is_no_answer() -> None:
+    answer = Answer(1, ("", "東京です。", ""), ("thought", "stop", "stop"), thoughts=("hm", "so", ""))
+    assert [flaw(answer, turn) for turn in (1, 2, 3)] == ["no answer: cut in thought", "", "empty answer"]

@@ -349,3 +349,15 @@ async def test_the_fingerprint_tells_what_decides_a_rating(prompts: Prompts) -> 
     assert create_judge(spec, changed, env=ENV).fingerprint != fingerprint()
     moved = a_spec("http://127.0.0.1:2/v1")
     assert create_judge(moved, prompts, env=ENV).fingerprint == fingerprint()
+
+
+async def test_an_answer_cut_in_thought_gets_the_floor_without_a_call(
+    server: OpenAIServer, prompts: Prompts
+) -> None:
+    answer = Answer("q1", ("", "The old pond…"), ("thought", "stop"), thoughts=("俳句とは…", "In English…"))
+    first, second = await judge_one(server, prompts, answer=answer)
+    assert isinstance(first, Verdict)
+    assert (first.score, first.note, first.user_prompt) == (1.0, "no answer: cut in thought", "")
+    assert isinstance(second, Verdict)
+    assert server.answered == 1
+    assert "In English…" not in second.user_prompt

@@ -161,3 +161,11 @@ async def test_equal_answers_get_equal_judgments_and_the_fingerprint_is_json_wit
     question, answer = Question(1, "any", ("何？",)), Answer(1, ("はい、そうです。",))
     assert await RulesJudge().judge(question, answer) == await RulesJudge().judge(question, answer)
     assert '"version":' in canonical_json(dict(RulesJudge().fingerprint))
+
+
+async def test_an_answer_cut_in_thought_is_rated_as_an_empty_one_and_says_so() -> None:
+    asked = Question(1, "geography", ("首都は？",))
+    (verdict,) = await RulesJudge().judge(asked, Answer(1, ("",), ("thought",), thoughts=("東京です。",)))
+    assert isinstance(verdict, Verdict)
+    assert (verdict.score, verdict.note) == (1.0, "no answer: cut in thought")
+    assert "東京" not in verdict.user_prompt

@@ -16,7 +16,7 @@ from tests.report.html_tree import Node, parse
 from tvmerge.records import Answer, Question, Unscored, Verdict
 from tvmerge.report.page import render_page, write_page
 from tvmerge.report.remarks import remarks
-from tvmerge.report.result import ContenderKey, RunResult, Sample
+from tvmerge.report.result import ContenderKey, RunResult, Sample, as_json
 from tvmerge.report.verdict import verdict
 
 RUN = results.rated(6)
@@ -286,3 +286,23 @@ def test_the_page_asks_the_network_for_nothing(page: Node) -> None:
     assert outside == []
     assert "url(" not in PAGE
     assert "@import" not in PAGE
+
+
+def test_thoughts_are_folded_beside_their_answers_and_unfinished_ones_are_counted() -> None:
+    asked = results.question(81)
+    rated = results.sample(asked, [7, 1])
+    answer = Answer(81, ("東京です。", ""), ("stop", "thought"), thoughts=("<b>首都は…", "本当に…"))
+    made = run_with(replace(rated, answer=answer))
+    page = parse(render_page(made))
+    folded = [node for node in page.all("details") if node.all("summary")[0].text == "thought"]
+    assert len(folded) == 2 * len([c for c in made.contenders if c.key != "uniform"])
+    assert "<b>首都は…" in folded[0].text
+    assert "(no answer: cut in thought)" in page.text
+    traits = page.one("table", id="traits")
+    assert "Cut in thought" in traits.text
+    assert traits.text.count("50%") == len(made.contenders)
+    assert as_json(made)["answers"]["best"] == {"turns": 2, "cut_off": 0, "cut_in_thought": 1}
+
+
+def test_a_run_without_thoughts_says_nothing_of_them(page: Node) -> None:
+    assert "thought" not in page.text.lower()

@@ -121,3 +121,13 @@ def test_half_width_katakana_and_kanji_count_as_japanese() -> None:
 
 def test_no_answers_have_no_traits() -> None:
     assert traits([]) is None
+
+
+def test_answers_cut_in_thought_are_mentioned_with_what_helps() -> None:
+    unfinished = [
+        replace(one, answer=replace(one.answer, finish=("thought", "stop"), thoughts=("hm", "so")))
+        for one in answers()
+    ]
+    remark = only(run(best=answers(), weight_1=unfinished))
+    assert "0% of the best's answers and 50% of those of weight 1" in remark
+    assert "--max-thinking-tokens" in remark
