@@ -134,6 +134,11 @@ def test_of_messages_with_channels_the_final_one_is_the_answer(
     assert (found.answer, found.thought, found.finished) == (answer, thought, True)
 
 
+def test_messages_behind_the_final_one_are_no_answer() -> None:
+    found = part(f"{HARMONY}<|end|><|start|>assistant<|channel|>analysis<|message|>so", "<|start|>assistant")
+    assert (found.answer, found.thoughts, found.ahead) == ("Tokyo.", ("hm", "so"), 1)
+
+
 @pytest.mark.parametrize("end", range(1, len(HARMONY) - len("Tokyo.") - len("<|message|>")))
 def test_messages_that_end_before_the_final_one_are_no_answer(end: int) -> None:
     begun = HARMONY[:end]

@@ -60,10 +60,11 @@ class Parted:
 
     Attributes:
         answer: The answer; all of the text where there was no thought.
-        thoughts: What stood before it, one text for each thought; empty texts where nothing was thought.
+        thoughts: What is not for the user, one text for each thought.
         finished: Whether the last thought was closed: an answer may begin only then.
         before: Whether the first thought began before the text, as the text itself shows.
         closing: What closes a thought that is not finished; empty where it is.
+        behind: How many of the thoughts stand behind the answer, as messages of their own.
     """
 
     answer: str
@@ -71,6 +72,12 @@ class Parted:
     finished: bool = True
     before: bool = False
     closing: str = ""
+    behind: int = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many of the thoughts stand before the answer."""
+        return len(self.thoughts) - self.behind
 
     @property
     def thought(self) -> str:
@@ -192,14 +199,13 @@ def _tagged(grammar: _Grammar, text: str, opening: str) -> Parted:
 
 
 def _harmony(text: str, prompt: str) -> Parted:
-    answers: list[str] = []
-    thoughts: list[str] = []
-    for message in messages(text, prompt):
-        (answers if message.final else thoughts).append(message.text)
-    finished = bool(answers)
-    return Parted(
-        "".join(answers), tuple(thoughts), finished, closing="" if finished else final_begins(text, prompt)
-    )
+    found = list(messages(text, prompt))
+    answers = [message.text for message in found if message.final]
+    thoughts = tuple(message.text for message in found if not message.final)
+    if not answers:
+        return Parted("", thoughts, finished=False, closing=final_begins(text, prompt))
+    last = max(place for place, message in enumerate(found) if message.final)
+    return Parted("".join(answers), thoughts, behind=len(found) - 1 - last)
 
 
 def _written(text: str) -> Parted:

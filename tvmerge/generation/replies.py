@@ -74,11 +74,11 @@ class ReplyReader:
         whole = self.part(prompt, ids)
         if not whole.finished:
             return None
-        low, high = 0, len(ids) if whole.thoughts else 0
+        low, high = 0, len(ids) if whole.answer != self._text(ids) else 0
         while low < high:
             middle = (low + high) // 2
             parted = self.part(prompt, ids[:middle])
-            begun = parted.finished and len(parted.thoughts) == len(whole.thoughts)
+            begun = parted.finished and parted.ahead == whole.ahead
             low, high = (low, middle) if begun else (middle + 1, high)
         return low
 

@@ -76,7 +76,7 @@ class Turn:
             self.finish = finish if finish == "stop" or self._full else None
             return
         # A mark is not cut: the thought has to be open where it is closed.
-        while self.reader.part(self.prompt.ids, self.ids[:budget]).finished:
+        while budget < len(self.ids) and self.reader.part(self.prompt.ids, self.ids[:budget]).finished:
             budget += 1
         del self.ids[budget:]
         self.ids += self.reader.closing(self.prompt.ids, self.ids)
