@@ -11,11 +11,12 @@ import torch
 from tests.merging.families import saved_model
 from tests.merging.test_merge import Trio, even, merger_of
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.request import TaskVector
-from tvmerge.merging.vectors import OpenVector, lay_out
+from tvmerge.merging.vectors import lay_out
 
 
 @pytest.fixture(params=[256 * 2**20, 0], ids=["resident", "lazy"])

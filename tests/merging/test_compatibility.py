@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.merging.families import saved_model
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.request import TaskVector, Vocabulary
-from tvmerge.merging.vectors import Laid, OpenVector, lay_out
+from tvmerge.merging.vectors import Laid, lay_out
 
 
 def _model(tmp_path: Path, name: str, family: str = "llama", **changes: Any) -> Checkpoint:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tests.merging.families import FAMILIES, saved_model
 from tvmerge.cache import ContentCache
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.merge import RecipeMerger
@@ -23,7 +24,7 @@ from tvmerge.merging.plan import Plan
 from tvmerge.merging.request import TaskVector
 from tvmerge.merging.rules import GroupRules, Mode
 from tvmerge.merging.soundness import check_plan
-from tvmerge.merging.vectors import OpenVector, lay_out
+from tvmerge.merging.vectors import lay_out
 from tvmerge.protocols import Merger
 from tvmerge.records import Recipe
 

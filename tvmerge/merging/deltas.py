@@ -157,43 +157,6 @@ class _TokenDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class LowRank:
-    """left @ right * scale, of an adapter.
-
-    Attributes:
-        left: Rows by rank.
-        right: Rank by columns.
-        flipped: Whether both lie transposed on disk.
-        scale: What the product is multiplied by.
-    """
-
-    left: Operand
-    right: Operand
-    flipped: bool
-    scale: float
-
-    @property
-    def operands(self) -> tuple[Operand, ...]:
-        """The tensors it is made from."""
-        return (self.left, self.right)
-
-    def open(self) -> Reader:
-        """Start reading."""
-        left, right = (operand.rows().float() for operand in (self.left, self.right))
-        return _LowRank(left.T, right.T, self.scale) if self.flipped else _LowRank(left, right, self.scale)
-
-
-@dataclass(frozen=True, slots=True)
-class _LowRank:
-    left: torch.Tensor
-    right: torch.Tensor
-    scale: float
-
-    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
-        torch.mm(self.left[rows].to(out.device), self.right.to(out.device), out=out).mul_(self.scale)
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """A delta that is kept in memory, in float32."""
 

@@ -30,8 +30,14 @@ _State = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class _Slice:
-    """A checkpoint tensor as consecutive rows of a live one; a row is its last dimension."""
+class Slice:
+    """A checkpoint tensor as consecutive rows of a live one; a row is its last dimension.
+
+    Attributes:
+        owner: Name of the live tensor.
+        first: Its row at which the checkpoint's tensor begins.
+        shape: Shape of the checkpoint's tensor.
+    """
 
     owner: str
     first: int
@@ -52,26 +58,26 @@ class _Places:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._renaming = Renaming(model)
-        self._known: dict[str, str | _Slice | None] = {}
-        self._slices: Mapping[str, _Slice] | None = None
+        self._known: dict[str, str | Slice | None] = {}
+        self._slices: Mapping[str, Slice] | None = None
 
     def find(self, model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.Tensor] | None:
         """The live tensor that holds a checkpoint tensor, by name, and the part of it that is the tensor."""
         if name not in self._known:
             self._known[name] = self._look_up(model, state, name)
         found = self._known[name]
-        if isinstance(found, _Slice):
+        if isinstance(found, Slice):
             return found.owner, found.of(state)
         return None if found is None else (found, state[found])
 
-    def _look_up(self, model: PreTrainedModel, state: _State, name: str) -> str | _Slice | None:
+    def _look_up(self, model: PreTrainedModel, state: _State, name: str) -> str | Slice | None:
         candidates = list(self._renaming.candidates(name))
         whole = next((candidate for candidate in candidates if candidate in state), None)
         if whole is not None:
             return whole
         if self._slices is None:
             steps = self._renaming.fresh()
-            slices = _find_slices(model)
+            slices = find_slices(model)
             self._slices = {next(steps.candidates(saved)): slices[saved] for saved in sorted(slices)}
         return next((self._slices[own] for own in candidates if own in self._slices), None)
 
@@ -147,7 +153,7 @@ def _find(model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.
     return _places[model].find(model, state, name)
 
 
-def _find_slices(model: PreTrainedModel) -> dict[str, _Slice]:
+def find_slices(model: PreTrainedModel) -> dict[str, Slice]:
     """Where transformers renames or cuts tensors as it saves `model`: the checkpoint's name -> the slice.
 
     The rows of all live tensors are numbered, and transformers converts the numbers in place of the rows. A
@@ -163,7 +169,7 @@ def _find_slices(model: PreTrainedModel) -> dict[str, _Slice]:
         starts.append((first, name))
         first += rows
     state = model.state_dict()
-    slices: dict[str, _Slice] = {}
+    slices: dict[str, Slice] = {}
     for name, rows_of in revert_weight_conversion(model, numbered).items():
         numbers = rows_of.reshape(-1)
         if not len(numbers) or not torch.equal(numbers, numbers[0] + torch.arange(len(numbers))):
@@ -173,7 +179,7 @@ def _find_slices(model: PreTrainedModel) -> dict[str, _Slice]:
         if live.dim() > 1 and rows_of.shape[-1:] != (1,):  # its rows became columns
             continue
         shape = (*rows_of.shape[:-1], live.shape[-1]) if live.dim() > 1 else tuple(rows_of.shape)
-        slices[name] = _Slice(owner, int(numbers[0]) - start, shape)
+        slices[name] = Slice(owner, int(numbers[0]) - start, shape)
     return slices
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
-from tvmerge.files import folder_name
+from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.checkpoint import Checkpoint, refuse_quantised_index
 from tvmerge.merging.compatibility import check_structures
 from tvmerge.merging.configurations import setting_remarks
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.digests import DigestCache
-from tvmerge.merging.layout import ADAPTER_CONFIG, read_json
-from tvmerge.merging.lora import Adapter, check_adapter_config
+from tvmerge.merging.lora.adapter import Adapter
+from tvmerge.merging.lora.identity import adapter_base
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.moe.mixture import lay_out_mixture
 from tvmerge.merging.names import told_apart
@@ -30,7 +30,7 @@ from tvmerge.merging.rules import GroupRules, Mode
 from tvmerge.merging.soundness import check_plan
 from tvmerge.merging.sources import Source, check_downloaded, fetch_weights, resolve
 from tvmerge.merging.structure import read_structure
-from tvmerge.merging.vectors import Laid, OpenVector, lay_out
+from tvmerge.merging.vectors import Laid, lay_out
 from tvmerge.merging.vocabulary import read_vocabulary, share_tokens
 
 __all__ = ["Merge", "open_merge", "open_request"]
@@ -57,14 +57,14 @@ def open_request(
         CheckpointError: A model cannot be found or read, or the models do not fit together.
         ConfigError: The request does not fit the models.
     """
-    sources = _resolve(request, cache_dir)
+    sources, remarks = _resolve(request, cache_dir)
     _check_configurations(request, sources)
     for source in sources.values():
         if download:
             fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
         else:
             check_downloaded(source)
-    opened = _Opened(request, sources, digest_cache)
+    opened = _Opened(request, sources, digest_cache, remarks)
     merge = (
         _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)
     )
@@ -97,8 +97,12 @@ def open_merge(
     return open_request(request, cache_dir=cache_dir, digest_cache=digest_cache, verify=verify)
 
 
-def _resolve(request: MergeRequest, cache_dir: Path | None) -> dict[str, Source]:
-    """Part in the merge -> the model that plays it: `target`, `base`, `tuned`, and numbered or named ones."""
+def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, Source], tuple[str, ...]]:
+    """Part in the merge -> the model that plays it: `target`, `base`, `tuned`, and numbered or named ones.
+
+    And what people should know of the bases of adapters.
+    """
+    remarks: list[str] = []
     references: dict[str, str] = {}
     for number, target in enumerate(request.targets):
         references["target" if len(request.targets) == 1 else f"target.{number}"] = target
@@ -107,18 +111,20 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> dict[str, Source]
     sources = {part: resolve(reference, cache_dir=cache_dir) for part, reference in references.items()}
     for vector in request.vectors:
         tuned = resolve(vector.tuned, cache_dir=cache_dir)
-        base = vector.base
-        if base is None and tuned.is_adapter:
-            base = read_json(tuned.folder / ADAPTER_CONFIG).get("base_model_name_or_path")
-        if base is None:
+        if tuned.is_adapter:
+            base, remark = adapter_base(tuned, vector.base, cache_dir=cache_dir)
+            remarks += [] if remark is None else [remark]
+        elif vector.base is None:
             raise ConfigError(f"the task vector of {vector.tuned} needs the base model it was tuned from")
-        sources[_part(request, vector, "base")] = resolve(base, cache_dir=cache_dir)
+        else:
+            base = resolve(vector.base, cache_dir=cache_dir)
+        sources[_part(request, vector, "base")] = base
         sources[_part(request, vector, "tuned")] = tuned
     sources = told_apart(sources)
     for part, source in sources.items():
         if source.is_adapter and not part.endswith("tuned"):
             raise CheckpointError(f"{source.name} is an adapter (LoRA), which only a tuned model may be")
-    return sources
+    return sources, tuple(remarks)
 
 
 def _part(request: MergeRequest, vector: TaskVector, role: str) -> str:
@@ -127,12 +133,6 @@ def _part(request: MergeRequest, vector: TaskVector, role: str) -> str:
 
 def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) -> None:
     """Check what the configurations tell, so that gigabytes are not downloaded in vain."""
-    for vector in request.vectors:
-        tuned, base = (sources[_part(request, vector, role)] for role in ("tuned", "base"))
-        if tuned.is_adapter:
-            check_adapter_config(
-                read_json(tuned.folder / ADAPTER_CONFIG), tuned.name, folder_name(base.folder)
-            )
     if not any(source.downloaded for source in sources.values()):
         return
     for source in sources.values():
@@ -161,10 +161,15 @@ class _Opened:
     Attributes:
         parts: Part in the merge -> the model that plays it.
         vectors: The task vectors.
+        remarks: What people should know of them.
     """
 
     def __init__(
-        self, request: MergeRequest, sources: Mapping[str, Source], digest_cache: DigestCache | None
+        self,
+        request: MergeRequest,
+        sources: Mapping[str, Source],
+        digest_cache: DigestCache | None,
+        remarks: tuple[str, ...],
     ) -> None:
         self._request, self._digest_cache = request, digest_cache
         known: dict[Path, Checkpoint] = {}
@@ -175,6 +180,7 @@ class _Opened:
                     known[source.folder] = self._open(source)
                 self.parts[part] = known[source.folder]
         self.vectors = [self._vector(vector, sources) for vector in request.vectors]
+        self.remarks = remarks
 
     @property
     def whole(self) -> list[Checkpoint]:
@@ -258,7 +264,12 @@ def _noted(
         for model in opened.whole
         if (method := declared(model.config)) is not None
     ]
-    lines = (*setting_remarks(settings, names[donor.folder]), *prompt_remarks(names, donor.folder), *stale)
+    lines = (
+        *opened.remarks,
+        *setting_remarks(settings, names[donor.folder]),
+        *prompt_remarks(names, donor.folder),
+        *stale,
+    )
     return tuple(map(Remark, (*lines, *(f"tokens: {line}" for line in matched))))
 
 

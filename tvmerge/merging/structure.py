@@ -39,11 +39,18 @@ def read_structure(folder: Path, name: str, *, trust_remote_code: bool = False) 
     Raises:
         CheckpointError: The configuration is unusable, or not that of a decoder-only language model.
     """
+    config = read_config(folder, name, trust_remote_code=trust_remote_code)
+    return structure_of(config, name, trust_remote_code=trust_remote_code)
+
+
+def read_config(folder: Path, name: str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
+    """A model's configuration, as transformers reads it; see `read_structure`."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{name}: {_unusable(folder, error, trusted=trust_remote_code)}") from error
-    return structure_of(config, name, trust_remote_code=trust_remote_code)
+    assert isinstance(config, PreTrainedConfig)
+    return config
 
 
 def _unusable(folder: Path, error: BaseException, *, trusted: bool) -> str:
@@ -61,7 +68,7 @@ def _unusable(folder: Path, error: BaseException, *, trusted: bool) -> str:
 def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool = False) -> Structure:
     """The structure of the model that `config` describes; see `read_structure`."""
     _refuse_other_kinds(config, name)
-    model = _build_on_meta(config, name, trust_remote_code=trust_remote_code)
+    model = empty_model(config, name, trust_remote_code=trust_remote_code)
     state = model.state_dict()
     aliases = _aliases(state)
     sections = Sections(model, name)
@@ -116,7 +123,8 @@ def _refuse_other_kinds(config: PreTrainedConfig, name: str) -> None:
 _UNUSABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
 
 
-def _build_on_meta(config: PreTrainedConfig, name: str, *, trust_remote_code: bool) -> PreTrainedModel:
+def empty_model(config: PreTrainedConfig, name: str, *, trust_remote_code: bool) -> PreTrainedModel:
+    """The model that `config` describes, without memory; see `read_structure`."""
     try:
         with torch.device("meta"):
             model = factory_of(config).from_config(config, trust_remote_code=trust_remote_code)

@@ -5,29 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from tvmerge.canonical import canonical_json
-from tvmerge.errors import CheckpointError
+from tvmerge.merging.additions import OpenVector, additions, head_additions, match, token_remark
 from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.compatibility import check_structures, complete, counterparts
-from tvmerge.merging.deltas import Delta, Difference, LowRank, Operand, TokenDifference
+from tvmerge.merging.compatibility import check_structures, complete
+from tvmerge.merging.deltas import Operand
 from tvmerge.merging.groups import group_tensors
-from tvmerge.merging.heads import is_table, pair_heads
-from tvmerge.merging.lora import Adapter
+from tvmerge.merging.heads import is_table
+from tvmerge.merging.lora.adapter import Adapter
+from tvmerge.merging.lora.fit import is_by_token
 from tvmerge.merging.plan import Row, Term
-from tvmerge.merging.request import TaskVector, Vocabulary
-from tvmerge.merging.vocabulary import Matched, read_vocabulary, same_tokens, share_tokens
-from tvmerge.merging.vocabulary import Vocabulary as Tokens
-
-
-@dataclass(frozen=True, slots=True)
-class OpenVector:
-    """A task vector with its models open."""
-
-    settings: TaskVector
-    base: Checkpoint
-    tuned: Checkpoint | Adapter
+from tvmerge.merging.request import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +107,16 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
     settings, tuned = vector.settings, vector.tuned
     models = [vector.base] if isinstance(tuned, Adapter) else [vector.base, tuned]
     check_structures(target.structure, [m.structure for m in models], any_vocabulary=vocabulary != "error")
-    shared = _match(target, vector, vocabulary)
+    shared = match(target, vector, vocabulary)
     heads = list(target.heads.values())
     grouping = group_tensors(target.structure, target.arrangement, settings.rules, heads)
-    by_token = {
-        name
-        for own, name in complete(target).names.items()
-        if (place := target.structure.place(own)) and place.by_token
-    }
+    names = complete(target).names
+    by_token = {name for own, name in names.items() if is_by_token(own, target)}
     by_token |= {name for name in heads if is_table(target, name)}
-    deltas = _deltas(target, vector, by_token, shared)
-    idle = {**_without_partner(target, vector), **grouping.idle}
+    added = additions(target, vector, shared)
+    further, unpaired = head_additions(target, vector, shared)
+    deltas = {name: added[own] for own, name in names.items() if own in added} | further
+    idle = {**unpaired, **grouping.idle}
     idle |= {
         name: f"{tuned.name} does not adapt it"
         for name in grouping.shares
@@ -150,76 +138,7 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
         for name, share in grouping.shares.items()
         if name not in idle
     }
-    matched = f"{tuned.name}: {shared}" if isinstance(shared, Matched) else ""
-    return _Side(terms, idle, matched)
-
-
-def _match(
-    target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary
-) -> Matched | Literal["skip"] | None:
-    tuned = vector.tuned
-    if isinstance(tuned, Adapter):
-        return _match_adapter(target, tuned, vocabulary)
-    return share_tokens(_tokens(target), _tokens(vector.base), _tokens(tuned), vocabulary)
-
-
-def _tokens(model: Checkpoint) -> Tokens:
-    return read_vocabulary(model.folder, model.name, model.structure.vocabulary)
-
-
-def _match_adapter(target: Checkpoint, adapter: Adapter, vocabulary: Vocabulary) -> Literal["skip"] | None:
-    base = adapter.base
-    if same_tokens(_tokens(target), _tokens(base)):
-        return None
-    by_token = [
-        name for own, name in complete(base).names.items() if (p := base.structure.place(own)) and p.by_token
-    ]
-    if vocabulary != "skip" and any(name in {*adapter.factors, *adapter.replaced} for name in by_token):
-        raise CheckpointError(
-            f"{adapter.name} adapts embeddings or head, and {target.name} has other tokens than {base.name}; "
-            "pass --vocab skip to leave those alone, or merge the adapter into its base first"
-        )
-    return "skip"
-
-
-def _deltas(
-    target: Checkpoint, vector: OpenVector, by_token: set[str], shared: Matched | str | None
-) -> dict[str, Delta]:
-    """The target's tensor name -> what the vector adds to it for weight 1."""
-    tuned, in_base = vector.tuned, counterparts(target, vector.base)
-    if isinstance(tuned, Adapter):
-        return {
-            name: delta
-            for name, own in in_base.items()
-            if (delta := _adapted(tuned, own, vector.base)) is not None
-        }
-    in_tuned = counterparts(target, tuned)
-    heads, _ = pair_heads(target, vector.base, tuned)
-    pairs = {name: (own, in_tuned[name]) for name, own in in_base.items()} | heads
-    deltas: dict[str, Delta] = {}
-    for name, (own, learnt) in pairs.items():
-        pair = Operand(tuned, learnt), Operand(vector.base, own)
-        if isinstance(shared, Matched) and name in by_token:
-            deltas[name] = TokenDifference(*pair, shared.rows)
-        else:
-            deltas[name] = Difference(*pair)
-    return deltas
-
-
-def _without_partner(target: Checkpoint, vector: OpenVector) -> dict[str, str]:
-    """The target's tensors that a vector has nothing for -> why."""
-    if isinstance(vector.tuned, Adapter):
-        return {}
-    return pair_heads(target, vector.base, vector.tuned)[1]
-
-
-def _adapted(adapter: Adapter, tensor: str, base: Checkpoint) -> Delta | None:
-    if (factors := adapter.factors.get(tensor)) is not None:
-        left, right = Operand(adapter, factors.left), Operand(adapter, factors.right)
-        return LowRank(left, right, factors.flipped, factors.scale)
-    if (key := adapter.replaced.get(tensor)) is not None:
-        return Difference(Operand(adapter, key), Operand(base, tensor))
-    return None
+    return _Side(terms, idle, token_remark(vector, shared))
 
 
 def _seed(seed: int, prefix: str, name: str) -> int:

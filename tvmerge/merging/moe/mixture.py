@@ -14,6 +14,7 @@ import torch
 from transformers import AutoConfig
 
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures, complete
 from tvmerge.merging.dtypes import torch_dtype
@@ -22,7 +23,7 @@ from tvmerge.merging.moe.gates import draw_gates, hidden_gates
 from tvmerge.merging.moe.layouts import Layout, layout_for
 from tvmerge.merging.plan import Row
 from tvmerge.merging.request import MergeRequest
-from tvmerge.merging.vectors import Laid, OpenVector, lay_out
+from tvmerge.merging.vectors import Laid, lay_out
 from tvmerge.merging.vocabulary import read_vocabulary, same_tokens
 
 SHARED = "shared/"

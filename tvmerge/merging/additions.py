@@ -1,0 +1,149 @@
+"""What a task vector adds to each tensor of a target, once it is known which tokens they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.compatibility import complete, counterparts
+from tvmerge.merging.deltas import Delta, Difference, Operand, TokenDifference, TokenRows
+from tvmerge.merging.heads import is_table, pair_heads
+from tvmerge.merging.lora.adapter import Adapter
+from tvmerge.merging.lora.fit import is_by_token
+from tvmerge.merging.request import TaskVector
+from tvmerge.merging.request import Vocabulary as Policy
+from tvmerge.merging.vocabulary import Matched, Vocabulary, read_vocabulary, share_tokens
+
+Shared = Matched | Literal["skip"] | None
+"""What models' tokens have in common: None where rows are simply added."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVector:
+    """A task vector with its models open."""
+
+    settings: TaskVector
+    base: Checkpoint
+    tuned: Checkpoint | Adapter
+
+
+def match(target: Checkpoint, vector: OpenVector, policy: Policy) -> Shared:
+    """What happens to embeddings and head.
+
+    Raises:
+        CheckpointError: Tokens differ, and the policy is `error` or they cannot be matched.
+    """
+    tuned, base = vector.tuned, _tokens(vector.base)
+    if not isinstance(tuned, Adapter):
+        return share_tokens(_tokens(target), base, _tokens(tuned), policy)
+    adapted = [part for own, part in tuned.parts.items() if is_by_token(own, tuned.base)]
+    if not adapted:
+        return None
+    shared = share_tokens(_tokens(target), base, _adapter_tokens(tuned, base), policy)
+    if isinstance(shared, Matched) and any(part.magnitude is not None for part in adapted):
+        raise CheckpointError(
+            f"{tuned.name} adapts embeddings or head by DoRA, and tokens differ; pass --vocab skip to leave "
+            "those alone, or merge it into its base with peft and pass the result"
+        )
+    return shared
+
+
+def token_remark(vector: OpenVector, shared: Shared) -> str:
+    """What people should know of a vector's tokens; empty for nothing."""
+    tuned, lines = vector.tuned, [str(shared)] if isinstance(shared, Matched) else []
+    rows = vector.base.structure.vocabulary
+    if isinstance(tuned, Adapter) and tuned.rows not in {None, rows}:
+        lines.append(
+            f"of its {tuned.rows} rows those of tokens that {vector.base.name} lacks add nothing"
+            if read_vocabulary(tuned.folder, tuned.name, rows).ids is not None
+            else f"it has no tokenizer.json, so the first {rows} of its {tuned.rows} rows are taken for the "
+            f"tokens of {vector.base.name}, and the others add nothing"
+        )
+    return f"{tuned.name}: {'; '.join(lines)}" if lines else ""
+
+
+def additions(target: Checkpoint, vector: OpenVector, shared: Shared) -> dict[str, Delta]:
+    """The target's own name of each tensor -> what is added to it for weight 1.
+
+    Names of tied tensors are among them, each with what would be added were it a tensor of its own.
+
+    Raises:
+        CheckpointError: A file is not what its configuration says, or stores its tensors in another layout.
+    """
+    tuned, base = vector.tuned, vector.base
+    rows = shared.rows if isinstance(shared, Matched) else None
+    in_base, found = _twins(target, base), tensors_of(base)
+    deltas: dict[str, Delta] = {}
+    if isinstance(tuned, Adapter):
+        for own, twin in in_base.items():
+            by_token = is_by_token(own, target)
+            part = tuned.parts.get(twin)
+            delta = part.delta(rows if by_token else None, _rows(target, own)) if part is not None else None
+            if delta is not None:
+                deltas[own] = delta
+        return deltas
+    in_tuned, learnt = _twins(target, tuned), tensors_of(tuned)
+    for own, twin in in_base.items():
+        pair = Operand(tuned, learnt[in_tuned[own]]), Operand(base, found[twin])
+        deltas[own] = _difference(*pair, rows if is_by_token(own, target) else None)
+    return deltas
+
+
+def head_additions(
+    target: Checkpoint, vector: OpenVector, shared: Shared
+) -> tuple[dict[str, Delta], dict[str, str]]:
+    """What is added to the tensors of prediction heads, by name, and why nothing to the others."""
+    tuned, base = vector.tuned, vector.base
+    if isinstance(tuned, Adapter):
+        return {}, {}
+    rows = shared.rows if isinstance(shared, Matched) else None
+    pairs, idle = pair_heads(target, base, tuned)
+    found = {
+        name: _difference(
+            Operand(tuned, learnt), Operand(base, own), rows if is_table(target, name) else None
+        )
+        for name, (own, learnt) in pairs.items()
+    }
+    return found, idle
+
+
+def tensors_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """The model's own name of each tensor, tied ones included -> the checkpoint's name of it."""
+    arrangement = complete(checkpoint)
+    return {**arrangement.tied, **arrangement.names}
+
+
+def _difference(tuned: Operand, base: Operand, rows: TokenRows | None) -> Delta:
+    return Difference(tuned, base) if rows is None else TokenDifference(tuned, base, rows)
+
+
+def _twins(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
+    """The target's own name of each floating-point tensor of the language model -> the other's."""
+    counterparts(target, other)  # complains of what is missing
+    theirs = {other.structure.key(own): own for own in tensors_of(other)}
+    return {
+        own: theirs[key]
+        for own in tensors_of(target)
+        if (place := target.structure.place(own)) is not None
+        and place.is_float
+        and (key := target.structure.key(own)) is not None
+        and key in theirs
+    }
+
+
+def _rows(target: Checkpoint, own: str) -> int:
+    place = target.structure.place(own)
+    return 0 if place is None else place.shape[0]
+
+
+def _tokens(model: Checkpoint) -> Vocabulary:
+    return read_vocabulary(model.folder, model.name, model.structure.vocabulary)
+
+
+def _adapter_tokens(adapter: Adapter, base: Vocabulary) -> Vocabulary:
+    """The tokens of an adapter: as its own tokenizer numbers them, or else those of its base."""
+    rows = base.rows if adapter.rows is None else adapter.rows
+    found = read_vocabulary(adapter.folder, adapter.name, rows)
+    return found if found.ids is not None else replace(base, name=adapter.name, rows=rows)

@@ -1,0 +1,270 @@
+"""What an adapter adds to a tensor, for weight 1, read a few rows at a time in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+
+import torch
+
+from tvmerge.merging.deltas import Delta, Operand, Reader, TokenRows
+
+_CHUNK = 2**20
+"""Elements of a matrix that are worked on at a time where all of it must be read first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """left @ right * scale; Hu et al. 2021, "LoRA".
+
+    Attributes:
+        left: Rows by rank.
+        right: Rank by columns.
+        flipped: Whether both lie transposed on disk.
+        scale: What the product is multiplied by.
+    """
+
+    left: Operand
+    right: Operand
+    flipped: bool
+    scale: float
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors it is made from."""
+        return (self.left, self.right)
+
+    def open(self) -> Product:
+        """Start reading."""
+        left, right = (operand.rows().float() for operand in (self.left, self.right))
+        return Product(left.T, right.T, self.scale) if self.flipped else Product(left, right, self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """left @ right * scale, of matrices in memory."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+    scale: float
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        """Write rows to `out`."""
+        torch.mm(self.left[rows].to(out.device), self.right.to(out.device), out=out).mul_(self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLowRank:
+    """The rows of a product that belong to tokens of the target; nothing for its other tokens.
+
+    Attributes:
+        product: A row for each token of the adapter.
+        shared: Which rows belong together; `tuned` are those of the product.
+        rows: How many the target has.
+    """
+
+    product: LowRank
+    shared: TokenRows
+    rows: int
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors it is made from."""
+        return self.product.operands
+
+    def open(self) -> Product:
+        """Start reading."""
+        product = self.product.open()
+        left = product.left.new_zeros(self.rows, product.left.shape[1])
+        left[torch.tensor(self.shared.target, dtype=torch.long)] = product.left[list(self.shared.tuned)]
+        return Product(left, product.right, product.scale)
+
+
+class Dora:
+    """m * (start + left @ right * scale) / its norms - base; Liu et al. 2024, "DoRA", equations 5 and 6.
+
+    Args:
+        start: What the product is added to: the base's tensor, unless the adapter brings one of its own.
+        base: The base's tensor.
+        product: The low-rank part.
+        magnitude: The learnt norms: one for each output, that is for each row, or for each column of a tensor
+            that has its input dimension first (`product.flipped`).
+    """
+
+    def __init__(self, start: Operand, base: Operand, product: LowRank, magnitude: Operand) -> None:
+        self.start, self.base, self.product, self.magnitude = start, base, product, magnitude
+        self._lock = Lock()
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors it is made from."""
+        return (self.start, self.base, *self.product.operands, self.magnitude)
+
+    def open(self) -> Reader:
+        """Start reading."""
+        start, base, product = self.start.rows(), self.base.rows(), self.product.open()
+        magnitude = self.magnitude.rows().float().reshape(-1)
+        if not self.product.flipped:
+            return _DoraRows(start, base, product, magnitude)
+        with self._lock:
+            norms = self._column_norms
+        return _DoraColumns(start, base, product, magnitude / norms)
+
+    @cached_property
+    def _column_norms(self) -> torch.Tensor:
+        start, product = self.start.rows(), self.product.open()
+        squares = torch.zeros(start.shape[1], dtype=torch.float64)
+        size = max(1, _CHUNK // max(1, start.shape[1]))
+        for first in range(0, start.shape[0], size):
+            rows = slice(first, min(first + size, start.shape[0]))
+            directed = torch.empty(rows.stop - rows.start, start.shape[1])
+            product.read(rows, directed, directed)
+            squares += directed.add_(start[rows]).square_().sum(0, dtype=torch.float64)
+        return squares.sqrt().float()
+
+
+@dataclass(frozen=True, slots=True)
+class _DoraRows:
+    start: torch.Tensor
+    base: torch.Tensor
+    product: Product
+    magnitude: torch.Tensor
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        self.product.read(rows, out, spare)
+        out.add_(spare.copy_(self.start[rows]))
+        factors = self.magnitude[rows].to(out.device) / torch.linalg.vector_norm(out, dim=1)
+        out.mul_(factors[:, None]).sub_(spare.copy_(self.base[rows]))
+
+
+@dataclass(frozen=True, slots=True)
+class _DoraColumns:
+    start: torch.Tensor
+    base: torch.Tensor
+    product: Product
+    factors: torch.Tensor
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        self.product.read(rows, out, spare)
+        out.add_(spare.copy_(self.start[rows])).mul_(self.factors.to(out.device))
+        out.sub_(spare.copy_(self.base[rows]))
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """For each expert of a fused tensor a product of its own, or a run of rows of all of them.
+
+    peft keeps the factors of all experts in two matrices: the columns of `b` go through the experts for each
+    rank, the rows of `a` through the ranks for each expert.
+
+    Attributes:
+        a: Rank times experts, by inputs.
+        b: Outputs by rank times experts.
+        experts: How many.
+        flipped: Whether each expert's matrix has its input dimension first.
+        scale: What the products are multiplied by.
+        first: Row of the fused tensor at which this one begins; all matrices lie below each other.
+    """
+
+    a: Operand
+    b: Operand
+    experts: int
+    flipped: bool
+    scale: float
+    first: int = 0
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors it is made from."""
+        return (self.a, self.b)
+
+    def open(self) -> Reader:
+        """Start reading."""
+        a, b = (operand.rows().float() for operand in (self.a, self.b))
+        right = a.reshape(self.experts, -1, a.shape[1])
+        left = b.reshape(b.shape[0], -1, self.experts).permute(2, 0, 1)
+        if self.flipped:
+            left, right = right.transpose(1, 2), left.transpose(1, 2)
+        return _Experts(left, right, self.scale, self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Experts:
+    left: torch.Tensor
+    right: torch.Tensor
+    scale: float
+    first: int
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        height = self.left.shape[1]
+        at, end = self.first + rows.start, self.first + rows.stop
+        while at < end:
+            expert, row = divmod(at, height)
+            n = min(height - row, end - at)
+            done = at - self.first - rows.start
+            left, right = self.left[expert, row : row + n], self.right[expert]
+            torch.mm(left.to(out.device), right.to(out.device), out=out[done : done + n])
+            at += n
+        out.mul_(self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A tensor times a number.
+
+    Attributes:
+        tensor: The tensor.
+        scale: The number.
+    """
+
+    tensor: Operand
+    scale: float
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors it is made from."""
+        return (self.tensor,)
+
+    def open(self) -> Reader:
+        """Start reading."""
+        return _Scaled(self.tensor.rows(), self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    rows: torch.Tensor
+    scale: float
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        out.copy_(self.rows[rows]).mul_(self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Several deltas of one tensor."""
+
+    parts: Sequence[Delta]
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors it is made from."""
+        return tuple(operand for part in self.parts for operand in part.operands)
+
+    def open(self) -> Reader:
+        """Start reading."""
+        return _Sum([part.open() for part in self.parts])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    parts: Sequence[Reader]
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        first, *others = self.parts
+        first.read(rows, out, spare)
+        one = torch.empty_like(out)
+        for part in others:
+            part.read(rows, one, spare)
+            out.add_(one)
