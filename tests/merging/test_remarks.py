@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.merging.families import saved_model
-from tests.merging.test_lora import saved_adapter
+from tests.merging.lora.adapters import saved_adapter
 from tests.merging.tokens import save_tokenizer
 from tvmerge.cli.app import run
 from tvmerge.merging.opening import Merge, open_request
@@ -47,7 +47,7 @@ def test_a_few_names_are_said_in_the_line_and_many_are_counted_and_listed() -> N
 def test_each_vectors_tensors_are_told_with_the_reason_that_holds_for_it(
     folders: list[Path], tmp_path: Path
 ) -> None:
-    adapter, _ = saved_adapter(folders[3], tmp_path / "adapter", target_modules=["q_proj"])
+    adapter = saved_adapter(folders[3], tmp_path / "adapter", target_modules=["q_proj"])
     frozen = GroupRules(freeze=("lm_head",))
     merge = _open(
         folders[:1],

@@ -25,7 +25,8 @@ _ROLES: dict[str, Role] = {
     ".lora_magnitude_vector.weight": "magnitude",
     ".token_adapter.trainable_tokens_delta": "tokens",
 }
-_WRAPPERS = frozenset({"base_layer", "modules_to_save", "token_adapter"})
+_ORIGINAL, _TRAINED = "original_module", "modules_to_save"
+_WRAPPERS = frozenset({"base_layer", _TRAINED, "token_adapter"})
 """Parts of a name where peft has put a module around another."""
 
 
@@ -74,7 +75,7 @@ def read_pieces(
     Returns:
         The pieces, and the names for which the base has no place.
     """
-    parsed = [_parse(key) for key in keys]
+    parsed = [_parse(key) for key in _without_second_copies(list(keys))]
     parameters = [str(name) for name in config.get("target_parameters") or ()]
     own = structure.own_names({one.tensor for one in parsed})
     fused = _parameters(structure, {one.module for one in parsed if one.tensor not in own}, parameters)
@@ -91,6 +92,15 @@ def read_pieces(
         else:
             strange.append(one.key)
     return pieces, strange
+
+
+def _without_second_copies(keys: Sequence[str]) -> list[str]:
+    """The names without what peft writes along where a vocabulary grew and the whole module was trained.
+
+    That is the module as it was before the training, and the trained one under the name it has in memory.
+    """
+    known = {key: key.replace(f".{_TRAINED}.", ".") for key in keys if f".{_ORIGINAL}." not in key}
+    return [key for key, plain in known.items() if key == plain or plain not in known]
 
 
 def _parse(key: str) -> _Parsed:
