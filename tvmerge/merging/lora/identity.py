@@ -92,8 +92,8 @@ def adapter_base(
     # Whether a folder's weights are quantised only they can tell, and those of a copy need no download.
     if repository(wanted).original is not None and declared(_settings(base)) is not None:
         raise CheckpointError(
-            f"{adapter.name} was trained on '{repository(wanted)}', whose weights are quantised; pass the float "
-            "model that it was made from as base model"
+            f"{adapter.name} was trained on '{repository(wanted)}', whose weights are quantised; pass "
+            "the float model that it was made from as base model"
         )
     return base, None
 
