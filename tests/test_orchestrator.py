@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scripted import QUESTIONS, SPACE, Clock, ScriptedEngine, ScriptedJudge, pool_of
-from tvmerge.errors import CredentialsError
+from tvmerge.errors import CandidateError, CredentialsError
 from tvmerge.evaluation.statistics import estimate
 from tvmerge.orchestrator import Evaluator, search
 from tvmerge.records import (
@@ -18,6 +18,7 @@ from tvmerge.records import (
     Evaluation,
     Outcome,
     Question,
+    Recipe,
     Sampling,
     Trial,
     Unscored,
@@ -153,3 +154,25 @@ async def test_a_turn_without_an_answer_counts_as_unscored() -> None:
         (1, 2, True),
         (2, 1, False),
     ]
+
+
+class _Unmakeable(ScriptedEngine):
+    """Cannot become one of its candidates."""
+
+    async def apply(self, recipe: Recipe) -> None:
+        if recipe == SPACE.uniform(1):
+            raise CandidateError("holds infinities")
+        await super().apply(recipe)
+
+
+async def test_a_candidate_that_no_engine_can_become_has_no_score_and_stops_no_other(tmp_path: Path) -> None:
+    study = make_study(tmp_path, 2)
+    evaluator = Evaluator(pool_of(_Unmakeable(Clock(None))), ScriptedJudge(Clock(None)), Sampling())
+    failed = await evaluator.evaluate(SPACE.uniform(1), QUESTIONS)
+    assert (failed.failure, failed.rated) == ("holds infinities", ())
+
+    def judged(trial: Trial, evaluation: Evaluation) -> Outcome:
+        return Outcome(None, {}) if evaluation.failure else outcome(trial, evaluation)
+
+    await search(study, 4, lambda trial: evaluator.evaluate(trial.recipe, QUESTIONS), judged, lambda _: None)
+    assert [trial.state for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]

@@ -225,6 +225,13 @@ def test_a_trial_without_any_judgment_fails() -> None:
     assert "nothing was judged" in outcome.attrs[FAILURE]
 
 
+def test_a_candidate_that_is_no_model_fails_with_its_reason() -> None:
+    trial = Trial(0, SPACE.uniform(1))
+    evaluation = Evaluation(trial.recipe, failure="holds infinities")
+    outcome = make_trials(make_study([1.0], []))[0].outcome(trial, evaluation)
+    assert (outcome.value, outcome.attrs) == (None, {FAILURE: "holds infinities"})
+
+
 def test_the_best_is_the_earliest_of_the_highest_scores_and_never_one_that_was_stopped() -> None:
     recipe = Recipe({"a": 1.0})
     trials = [

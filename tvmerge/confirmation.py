@@ -215,7 +215,7 @@ class Confirmation:
 
     def _short(self, evaluation: Evaluation) -> str:
         """Why too few of the judgments gave a rating, if so."""
-        return self._objective.shortfall(evaluation.judgments, self._min_coverage)
+        return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
     def _search_estimate(self, entrant: Entrant, searched: Evaluation | None) -> Estimate:
         if entrant.trial is not None:

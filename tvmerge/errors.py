@@ -5,6 +5,7 @@
         * ConfigError          a flag, a key of the config file or a combination of them
         * AssetError           a judge, benchmark or prompt file: unknown, unreadable or malformed
         * CheckpointError      a model folder, its tensors or its tokenizer
+            * CandidateError       weights that make no model of these sources
         * StudyError           a study that cannot be opened, resumed or told
         * MissingExtraError    a package of an optional extra is not installed
         * CredentialsError     an API key is missing or was refused
@@ -40,6 +41,10 @@ class AssetError(UserError):
 
 class CheckpointError(UserError):
     """A model folder, its tensors, its configuration or its tokenizer is not usable."""
+
+
+class CandidateError(CheckpointError):
+    """A recipe makes no usable model, though the sources are sound: a trial of it fails, others go on."""
 
 
 class StudyError(UserError):

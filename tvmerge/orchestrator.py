@@ -12,6 +12,7 @@ from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
+from tvmerge.errors import CandidateError
 from tvmerge.protocols import Judge, Pool, Race, Study
 from tvmerge.ratings import Rated, Ratings, all_rated
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
@@ -43,6 +44,8 @@ class Evaluator:
     ) -> Evaluation:
         """Answers and judgments of `recipe` on `questions`, in the order of the questions.
 
+        Where the recipe makes no usable model, the evaluation is empty and says why.
+
         With a race, answers go to the judge a wave at a time: what lies behind the next look is generated
         meanwhile, but not paid for before the race has passed the look. Where the race is lost, generation
         ends, and the evaluation covers the questions up to that look, whatever else was generated.
@@ -52,6 +55,12 @@ class Evaluator:
             questions: What it is asked, in the order of the race.
             race: Decides at its looks whether to stop.
         """
+        try:
+            return await self._evaluate(recipe, questions, race)
+        except CandidateError as error:
+            return Evaluation(recipe, failure=str(error))
+
+    async def _evaluate(self, recipe: Recipe, questions: Sequence[Question], race: Race | None) -> Evaluation:
         waves = _between(questions, () if race is None else race.looks)
         answers = [_Inbox(len(wave) * self._sampling.samples) for wave in waves]
         answering = asyncio.create_task(self._answer(recipe, waves, answers, race))

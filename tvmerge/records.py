@@ -249,11 +249,13 @@ class Evaluation:
         recipe: The candidate.
         rated: Its answers, each with its judgments.
         stopped: It was stopped before it had answered all questions.
+        failure: Why the candidate is no model that could answer; empty where it is one.
     """
 
     recipe: Recipe
     rated: tuple[tuple[Answer, tuple[Judgment, ...]], ...] = ()
     stopped: bool = False
+    failure: str = ""
 
     @property
     def answers(self) -> tuple[Answer, ...]:

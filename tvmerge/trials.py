@@ -59,6 +59,8 @@ class Trials:
 
     def outcome(self, trial: Trial, evaluation: Evaluation) -> Outcome:
         """What the study is told: the score, or a failure where too few judgments gave one."""
+        if evaluation.failure:
+            return Outcome(None, {FAILURE: evaluation.failure})
         judgments = evaluation.judgments
         found = self._objective.estimate(judgments)
         attrs = {

@@ -38,9 +38,9 @@ class MergingWorker:
         worker: Any = self
         try:
             stream = self._tvmerge_merger.merge(unpack_recipe(recipe))
+            worker.reload_weights(weights_iterator=stream)
         except UserError as error:
             return pack_error(error)
-        worker.reload_weights(weights_iterator=stream)
         _refresh_tied_head(worker.get_model())
         return None
 

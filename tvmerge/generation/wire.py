@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from tvmerge.errors import AssetError, CheckpointError, ConfigError, UserError
+from tvmerge.errors import AssetError, CandidateError, CheckpointError, ConfigError, UserError
 from tvmerge.records import (
     Answer,
     Capabilities,
@@ -20,7 +20,7 @@ from tvmerge.records import (
 R = TypeVar("R", Answer, Capabilities, Continuation, LogLikelihood, Question, Sampling)
 Row = dict[str, Any]
 
-_ERRORS: Sequence[type[UserError]] = (AssetError, CheckpointError, ConfigError)
+_ERRORS: Sequence[type[UserError]] = (AssetError, CandidateError, CheckpointError, ConfigError)
 
 
 def pack(record: R) -> Row:

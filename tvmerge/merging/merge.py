@@ -17,6 +17,7 @@ from tvmerge.merging.deltas import as_rows
 from tvmerge.merging.device import DeviceMerger, on_cuda
 from tvmerge.merging.dtypes import code_of, torch_dtype
 from tvmerge.merging.native import merge_natively
+from tvmerge.merging.overflow import check_merged
 from tvmerge.merging.parallel import Task, in_parallel
 from tvmerge.merging.plan import Plan, Row, Term
 from tvmerge.merging.shards import TensorSpec
@@ -108,6 +109,7 @@ class RecipeMerger:
 
         Raises:
             CheckpointError: A weight is missing, unknown or not finite.
+            CandidateError: While the stream is read: a merged number is too large for float16.
         """
         self._check(recipe)
         values = dict(recipe.weights)
@@ -153,6 +155,11 @@ class RecipeMerger:
         return torch.empty(row.spec.shape, dtype=self._output(row.spec)) if given is None else given
 
     def _merge(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
+        self._fill(row, values, out, part)
+        if self._output(row.spec) == torch.float16:
+            check_merged(row.name, as_rows(out)[part])
+
+    def _fill(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
         rows, dtype = as_rows(out), self._output(row.spec)
         if self._original:
             merge_as_original(row, values, rows, part)

@@ -69,7 +69,7 @@ def open_request(
         _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)
     )
     if verify:
-        check_plan(merge.merger.plan)
+        check_plan(merge.merger.plan, _dtype(request))
     return merge
 
 
@@ -284,5 +284,8 @@ def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:
 
 
 def _merger(request: MergeRequest, plan: Plan) -> RecipeMerger:
-    dtype = None if request.dtype is None else getattr(torch, request.dtype)
-    return RecipeMerger(plan, dtype, arithmetic=request.arithmetic)
+    return RecipeMerger(plan, _dtype(request), arithmetic=request.arithmetic)
+
+
+def _dtype(request: MergeRequest) -> torch.dtype | None:
+    return None if request.dtype is None else getattr(torch, request.dtype)
