@@ -88,10 +88,26 @@ class Checkpoint:
 
     @cached_property
     def structure(self) -> Structure:
-        """The model its configuration describes, and where in it each tensor belongs."""
+        """The model its configuration describes, and where in it each tensor belongs.
+
+        As transformers does, it takes no head for tied that has other weights than the embeddings.
+        """
+        return self._read_structure(untied=self.is_untied)
+
+    @cached_property
+    def is_untied(self) -> bool:
+        """Whether the files hold weights of its own for a head that the configuration ties."""
+        structure = self._read_structure()
+        stored = {plain: own for own, plain in structure.plain_names(self._home).items()}
+        return any(
+            not _same(*(self._home[stored[name]].tensor(stored[name]) for name in pair))
+            for pair in structure.arrange(stored).duplicates.items()
+        )
+
+    def _read_structure(self, *, untied: bool = False) -> Structure:
         from tvmerge.merging.structure import read_structure
 
-        return read_structure(self.folder, self.name, trust_remote_code=self.trust_remote_code)
+        return read_structure(self.folder, self.name, trust_remote_code=self.trust_remote_code, untied=untied)
 
     @cached_property
     def arrangement(self) -> Arrangement:
@@ -153,6 +169,13 @@ def refuse_quantised_index(folder: Path, name: str) -> None:
     names = layout.read_json(index).get("weight_map") if index.is_file() else None
     if isinstance(names, dict):
         refuse_quantised(name, method_of_names(names), layout.read_json(folder / layout.CONFIG))
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether tensors hold the same numbers; those that do not mostly differ in the first row."""
+    import torch
+
+    return one.shape == other.shape and torch.equal(one[:1], other[:1]) and torch.equal(one, other)
 
 
 def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging.additions import OpenVector
+from tvmerge.merging.arrangement import Structure
 from tvmerge.merging.checkpoint import Checkpoint, refuse_quantised_index
 from tvmerge.merging.compatibility import check_structures
 from tvmerge.merging.configurations import setting_remarks
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.digests import DigestCache
+from tvmerge.merging.layout import SAFETENSORS_INDEX, read_json
 from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.lora.identity import adapter_base
 from tvmerge.merging.merge import RecipeMerger
@@ -138,7 +141,7 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
     for source in sources.values():
         refuse_quantised_index(source.folder, source.name)
     structures = {
-        part: read_structure(source.folder, source.name, trust_remote_code=request.trust_remote_code)
+        part: _announced(source, trust_remote_code=request.trust_remote_code)
         for part, source in sources.items()
         if not source.is_adapter
     }
@@ -153,6 +156,16 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
         for part in structures:
             if pair[0] and pair[1] and is_target(part):
                 share_tokens(tokens[part], pair[0], pair[1], request.vocabulary)
+
+
+def _announced(source: Source, *, trust_remote_code: bool) -> Structure:
+    """A model's structure before its weights are there: what the index of its files lists is known."""
+    structure = read_structure(source.folder, source.name, trust_remote_code=trust_remote_code)
+    index = source.folder / SAFETENSORS_INDEX
+    names = read_json(index).get("weight_map") if index.is_file() else None
+    if not isinstance(names, dict) or not structure.arrange(names).duplicates:
+        return structure
+    return read_structure(source.folder, source.name, trust_remote_code=trust_remote_code, untied=True)
 
 
 class _Opened:
@@ -221,7 +234,18 @@ def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened
     laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
     plan = _dense_plan(laid, target, opened)
     noted = _noted(sources, opened, target, laid.matched)
-    return Merge(request, _merger(request, plan), sources, target, noted=noted)
+    # Code of a model's own is built from its folder alone.
+    amend = target.is_untied and not request.trust_remote_code
+    config = _untied(target.config) if amend else None
+    return Merge(request, _merger(request, plan), sources, target, noted=noted, config=config)
+
+
+def _untied(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration that says that the head has weights of its own."""
+    amended = {**config, "tie_word_embeddings": False}
+    if isinstance(text := config.get("text_config"), dict):
+        amended["text_config"] = {**text, "tie_word_embeddings": False}
+    return amended
 
 
 def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:

@@ -9,7 +9,6 @@ import torch
 
 from tvmerge.canonical import digest
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.overflow import limit_of
 from tvmerge.merging.plan import Model, Plan
@@ -35,7 +34,7 @@ def check_plan(plan: Plan, dtype: torch.dtype | None = None) -> None:
 
 
 def check_sound(checkpoint: Model, names: Sequence[str], limit: float = math.inf) -> None:
-    """Read tensors and make sure that they are finite, and that tied tensors are alike.
+    """Read tensors and make sure that they are finite.
 
     A checkpoint found sound is remembered by its content, and not read again in a later run.
 
@@ -45,8 +44,7 @@ def check_sound(checkpoint: Model, names: Sequence[str], limit: float = math.inf
         limit: What its numbers must stay below.
 
     Raises:
-        CheckpointError: A tensor holds NaN, an infinity or a number beyond the limit, or a head that the
-            configuration ties to the embeddings has values of its own; names tensor and model.
+        CheckpointError: A tensor holds NaN, an infinity or a number beyond the limit; names tensor and model.
     """
     cache = checkpoint.digest_cache
     bound = [] if limit == math.inf else [limit]
@@ -55,8 +53,6 @@ def check_sound(checkpoint: Model, names: Sequence[str], limit: float = math.inf
         return
     for name in names:
         _check_finite(checkpoint, name, limit)
-    if isinstance(checkpoint, Checkpoint):
-        _check_duplicates(checkpoint)
     if cache is not None:
         cache.put(key, True)
 
@@ -75,13 +71,3 @@ def _check_finite(checkpoint: Model, name: str, limit: float) -> None:
         return
     kind = "NaN" if math.isnan(low) or math.isnan(high) else "an infinity"
     raise CheckpointError(f"{checkpoint.name}: tensor '{name}' holds {kind}; the model is damaged")
-
-
-def _check_duplicates(checkpoint: Checkpoint) -> None:
-    arrangement = checkpoint.arrangement
-    for second, first in arrangement.duplicates.items():
-        if not torch.equal(checkpoint.tensor(second), checkpoint.tensor(first)):
-            raise CheckpointError(
-                f"{checkpoint.name}: its config.json ties '{second}' to '{first}', but they differ; "
-                "set tie_word_embeddings to false there"
-            )

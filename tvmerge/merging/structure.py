@@ -28,18 +28,23 @@ from tvmerge.merging.sections import Section, Sections
 _RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3, "other": 4}
 
 
-def read_structure(folder: Path, name: str, *, trust_remote_code: bool = False) -> Structure:
+def read_structure(
+    folder: Path, name: str, *, trust_remote_code: bool = False, untied: bool = False
+) -> Structure:
     """Learn a model's structure from its configuration alone; reads no weights.
 
     Args:
         folder: The model's folder.
         name: What to call it in messages.
         trust_remote_code: Let transformers run modelling code that lies in the folder.
+        untied: Whether the head has weights of its own, whatever the configuration says.
 
     Raises:
         CheckpointError: The configuration is unusable, or not that of a decoder-only language model.
     """
     config = read_config(folder, name, trust_remote_code=trust_remote_code)
+    if untied:
+        config.tie_word_embeddings = text_settings(config).tie_word_embeddings = False
     return structure_of(config, name, trust_remote_code=trust_remote_code)
 
 
