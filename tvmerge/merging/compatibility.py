@@ -58,7 +58,7 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
     for own, name in arrangement.names.items():
         place, spec = structure.place(own), specs[name]
         assert place is not None
-        if spec.shape != place.shape:
+        if not structure.renaming.fits(own, spec.shape, place.shape):
             odd.append(f"{name} is {list(spec.shape)} and should be {list(place.shape)}")
         elif place.is_float and spec.dtype not in FLOATS:
             odd.append(f"{name} is {spec.dtype} and should be a float")
@@ -99,12 +99,21 @@ def counterparts(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
         and place.is_float
         and (key := target.structure.key(canonical)) is not None
     }
-    odd = [name for name, key in wanted.items() if key not in known]
+    odd = [
+        name
+        for name, key in wanted.items()
+        if key not in known or _turned(target.specs[name].shape, other.specs[known[key]].shape)
+    ]
     if odd:
         raise CheckpointError(
             f"{other.name} is stored in another layout than {target.name}: {', '.join(odd)}"
         )
     return {name: known[key] for name, key in wanted.items()}
+
+
+def _turned(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether of two stacks of matrices one is stored transposed."""
+    return len(one) > 2 and one != other and sorted(one) == sorted(other)
 
 
 def _outlines(target: Structure, other: Structure) -> Iterator[str]:

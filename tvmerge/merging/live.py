@@ -70,6 +70,10 @@ class _Places:
             return found.owner, found.of(state)
         return None if found is None else (found, state[found])
 
+    def turns(self, owner: str, tensor: torch.Tensor, live: torch.Tensor) -> bool:
+        """Whether transformers would transpose a tensor that has another shape than the live one."""
+        return self._renaming.fits(owner, tensor.shape, live.shape)
+
     def _look_up(self, model: PreTrainedModel, state: _State, name: str) -> str | Slice | None:
         candidates = list(self._renaming.candidates(name))
         whole = next((candidate for candidate in candidates if candidate in state), None)
@@ -129,6 +133,8 @@ def load_into(
             misplaced.append(name)
             continue
         owner, destination = live
+        if destination.shape != tensor.shape and _places[model].turns(owner, tensor, destination):
+            destination = destination.mT
         if tensor.data_ptr() != destination.data_ptr() or tensor.numel() == 0:
             _copy(destination, tensor, name, model)
         rest[_place(state[owner])] -= tensor.numel()

@@ -8,12 +8,12 @@ here knows a family.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from copy import deepcopy
 
 from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightRenaming, rename_source_key
+from transformers.core_model_loading import Transpose, WeightConverter, WeightRenaming, rename_source_key
 
 
 class Renaming:
@@ -25,15 +25,28 @@ class Renaming:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._prefix = f"{model.base_model_prefix}."
-        self._rules = [
-            rule for rule in get_model_conversion_mapping(model) or [] if isinstance(rule, WeightRenaming)
-        ]
+        rules = get_model_conversion_mapping(model) or []
+        self._rules = [rule for rule in rules if isinstance(rule, WeightRenaming)]
+        self._turning = [rule for rule in rules if isinstance(rule, WeightConverter) and _turns(rule)]
 
     def fresh(self) -> Renaming:
         """The same, knowing of no name yet: some rules depend on the names that came before."""
         new: Renaming = object.__new__(Renaming)
-        new._prefix, new._rules = self._prefix, deepcopy(self._rules)
+        new._prefix, new._rules, new._turning = self._prefix, deepcopy(self._rules), self._turning
         return new
+
+    def fits(self, own: str, stored: Sequence[int], wanted: Sequence[int]) -> bool:
+        """Whether transformers takes a tensor of a checkpoint as it is, or with its last dimensions swapped.
+
+        Args:
+            own: The model's own name of it.
+            stored: Its shape in the checkpoint.
+            wanted: Its shape in the model.
+        """
+        if tuple(stored) == tuple(wanted):
+            return True
+        swapped = len(stored) > 2 and (*stored[:-2], stored[-1], stored[-2]) == tuple(wanted)
+        return swapped and rename_source_key(own, [], self._turning)[1] is not None
 
     def candidates(self, name: str) -> Iterator[str]:
         """The names a tensor may have in the model, the likeliest first; the last is none that was renamed.
@@ -45,6 +58,14 @@ class Renaming:
             yield known
             yield f"{self._prefix}{known}"
             yield known.removeprefix(self._prefix)
+
+
+def _turns(rule: WeightConverter) -> bool:
+    """Whether a rule transposes matrices, the last two of three dimensions, that have the other shape."""
+    match rule.operations:
+        case [Transpose(dim0=1, dim1=2, check_dims=True)]:
+            return True
+    return False
 
 
 def without_leftovers(
