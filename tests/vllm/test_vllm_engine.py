@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from safetensors.torch import load_file, save_file
 
 from tests.generation.contract import GREEDY, EngineContract
 from tests.generation.models import (
@@ -25,7 +28,9 @@ from tests.generation.models import (
     uneven,
     uniform,
 )
-from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.config import MergeConfig
+from tvmerge.engines import EngineSettings
+from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.generation import vllm_version
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.entry import Entry
@@ -137,6 +142,38 @@ async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_peop
     engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
     with pytest.raises(CheckpointError, match="there is no such model"):
         await engine.apply(uniform(open_models(demo_models), 1.0))
+    await engine.close()
+
+
+def _large(folder: Path, number: float) -> None:
+    """Give one weight of a model a number."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    weights["model.layers.1.mlp.up_proj.weight"][0, 0] = number
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+async def test_an_engine_goes_on_after_weights_that_make_no_model_and_quantises_no_floats(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    """Weight 1 leads beyond float16, and the target's configuration speaks of weights in 8 bits."""
+    folder = Path(shutil.copytree(demo_models, tmp_path / "models"))
+    target, base, tuned = (folder / part for part in ("target", "base", "tuned"))
+    for model, number in ((target, 60000.0), (base, 0.0), (tuned, 60000.0)):
+        _large(model, number)
+    config = json.loads((target / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "fp8", "activation_scheme": "dynamic"}
+    (target / "config.json").write_text(json.dumps(config))
+    models = MergeConfig(
+        target_model=(str(target),), base_model=str(base), tuned_model=str(tuned), dtype="float16"
+    )
+    merger = Entry("tvmerge.engines:open_merger", asdict(EngineSettings(merge=models, stop_tokens=(2,))))
+    engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
+    merge = open_models(folder)
+    before = await answers_of(engine, uniform(merge, 0.0), demo_questions(2), GREEDY)
+    with pytest.raises(CandidateError, match="would hold infinities"):
+        await engine.apply(uniform(merge, 1.0))
+    assert await answers_of(engine, uniform(merge, 0.0), demo_questions(2), GREEDY) == before
     await engine.close()
 
 

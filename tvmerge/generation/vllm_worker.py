@@ -6,12 +6,13 @@ public calls of the worker are used: `get_model` and `reload_weights`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tvmerge.errors import UserError
+from tvmerge.errors import CandidateError, UserError
 from tvmerge.generation.entry import Entry
 from tvmerge.generation.wire import Row, pack_error, unpack_recipe
+from tvmerge.records import Recipe
 
 EXTENSION = f"{__name__}.MergingWorker"
 
@@ -37,12 +38,45 @@ class MergingWorker:
         """
         worker: Any = self
         try:
-            stream = self._tvmerge_merger.merge(unpack_recipe(recipe))
-            worker.reload_weights(weights_iterator=stream)
+            stream = _Unbroken(self._tvmerge_merger, unpack_recipe(recipe))
         except UserError as error:
             return pack_error(error)
+        worker.reload_weights(weights_iterator=iter(stream))
+        if stream.problem is not None:
+            return pack_error(stream.problem)
         _refresh_tied_head(worker.get_model())
         return None
+
+
+class _Unbroken:
+    """A merge that ends in any case: vLLM cannot load anything more once a reload has broken off.
+
+    Args:
+        merger: Makes tensors of recipes.
+        recipe: The candidate. Where its tensors turn out to be unusable, the rest are the target's.
+
+    Attributes:
+        problem: What was wrong with the candidate, once the stream has ended; None: nothing.
+
+    Raises:
+        CheckpointError: The recipe does not fit.
+    """
+
+    def __init__(self, merger: Any, recipe: Recipe) -> None:
+        self.problem: CandidateError | None = None
+        self._merger, self._recipe = merger, recipe
+        self._stream = merger.merge(recipe)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        given: set[str] = set()
+        try:
+            for name, tensor in self._stream:
+                given.add(name)
+                yield name, tensor
+        except CandidateError as error:
+            self.problem = error
+            target = self._merger.merge(Recipe(dict.fromkeys(self._recipe.weights, 0.0)))
+            yield from ((name, tensor) for name, tensor in target if name not in given)
 
 
 def _refresh_tied_head(model: Any) -> None:
