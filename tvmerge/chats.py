@@ -15,15 +15,13 @@ from tvmerge.config import ChatConfig
 from tvmerge.config.chat import ONLY
 from tvmerge.generation.chat import (
     ChatFormat,
-    TokenizerError,
-    has_tokenizer,
-    load_tokenizer,
     template_texts,
 )
 from tvmerge.generation.stop_tokens import Collector, Speaker, StopTokens
 from tvmerge.generation.turn_end import keeps_prompts, turn_end
 from tvmerge.merging.eos import eos_texts, read_eos
 from tvmerge.merging.result import is_target
+from tvmerge.tokenizer import TokenizerError, has_tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from datetime import date

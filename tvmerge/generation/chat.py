@@ -13,21 +13,15 @@ from typing import Any
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.files import folder_name
 from tvmerge.generation.template_date import FUNCTION, VARIABLE, asks_for_date, directives, with_date
+from tvmerge.tokenizer import load_tokenizer
 
 Message = dict[str, str]
 
 TEMPLATE = "chat_template.jinja"
 """Name of a model's file with its chat template."""
 
-TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tekken.json", "*.model", "*.tiktoken", "vocab.*")
-"""Files of which a folder with a tokenizer has one."""
-
 INPUTS = frozenset({"tools", "documents"})
 """Arguments of transformers' `apply_chat_template` that it hands on to the template as they are."""
-
-
-class TokenizerError(CheckpointError):
-    """A model has no tokenizer, or none that can be loaded."""
 
 
 class ChatFormat:
@@ -179,28 +173,6 @@ class ChatFormat:
                 raise ConfigError(f"chat_template_kwargs: '{name}' is set by tvmerge; leave it out")
             if not re.search(rf"\b{re.escape(name)}\b", template):
                 raise ConfigError(f"chat_template_kwargs: the chat template uses no '{name}'")
-
-
-def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder has a tokenizer's files."""
-    return any(path.is_file() for pattern in TOKENIZERS for path in folder.glob(pattern))
-
-
-def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """A model's tokenizer, as transformers reads it.
-
-    Raises:
-        TokenizerError: There is none, or it cannot be read.
-    """
-    if not has_tokenizer(folder):
-        raise TokenizerError(f"{folder_name(folder)} has no tokenizer; save one there with transformers")
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:
-        message = f"{folder_name(folder)}: the tokenizer cannot be loaded: {_first_line(error)}"
-        raise TokenizerError(message) from error
 
 
 def template_texts(template: Path) -> dict[str, str]:
