@@ -75,7 +75,7 @@ def load_tokenizer(
         raise TokenizerError(f"{failed}: {_install(missing)}")
     try:
         tokenizer = factory.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        words = set(tokenizer.get_vocab()) - special_tokens(tokenizer)
+        words = set(tokenizer.get_vocab()) - marked_tokens(tokenizer)
     except Exception as error:  # transformers and the code of tokenizers raise what they like
         reason = _install(missing) if missing else _reason(folder, error)
         raise TokenizerError(f"{failed}: {reason}") from error
@@ -86,7 +86,7 @@ def load_tokenizer(
     return tokenizer
 
 
-def special_tokens(tokenizer: Any) -> set[Any]:
+def marked_tokens(tokenizer: Any) -> set[Any]:
     """The special tokens of a tokenizer, and those that were added to its vocabulary."""
     added = getattr(tokenizer, "get_added_vocab", dict)  # mistral-common's tokenizers add none
     return {*tokenizer.all_special_tokens, *added()}

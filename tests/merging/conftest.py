@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.merging.families import saved_model
+from tests.merging.tokens import save_tokenizer
 from tvmerge.merging.checkpoint import Checkpoint
 
 
@@ -22,11 +23,13 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def llama_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """Folders of a target, a base and a tuned model in bfloat16."""
+    """Folders of a target, a base and a tuned model in bfloat16, with the same tokenizer."""
     root = tmp_path_factory.mktemp("llama")
     target, base, tuned = (
         saved_model(root / name, "llama", seed=seed) for seed, name in enumerate(("target", "base", "tuned"))
     )
+    for folder in (target, base, tuned):
+        save_tokenizer(folder, [f"w{number}" for number in range(64)])
     return target, base, tuned
 
 

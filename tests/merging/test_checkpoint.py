@@ -264,8 +264,8 @@ def test_a_remembered_digest_is_used_until_the_file_changes(folder: Path, tmp_pa
         assert set(cache) == keys
         cache.put_many(dict.fromkeys(keys, "0" * 64))
         assert Checkpoint(folder, digest_cache=cache).digest != before, "the file was read again"
-        _edit(folder / "config.json", changed=True)
-        _edit(folder / "generation_config.json", changed=True)
+        for path in folder.glob("*.json"):
+            _edit(path, changed=True)
         weights = load_file(folder / "model.safetensors")
         save_file(weights, folder / "model.safetensors")
         assert Checkpoint(folder, digest_cache=cache).digest == Checkpoint(folder).digest

@@ -22,6 +22,10 @@ def _model(folder: Path) -> Path:
         "README.md",
         "chat_template.jinja",
         "additional_chat_templates/rag.jinja",
+        "preprocessor_config.json",
+        "tekken.json",
+        "modeling_own.py",
+        "original.zip",
     ):
         (folder / name).write_text(f'"{name}"')
     return folder
@@ -45,7 +49,31 @@ def test_a_hub_model_is_fetched_metadata_first_and_its_commit_recorded(
         fetch_weights(source, cache_dir=tmp_path / "cache")
     assert (source.folder / "model.safetensors").read_text() == '"model.safetensors"'
     assert source.identity == f"owner/model@{COMMIT}"
-    assert not {"flax_model.msgpack", "pytorch_model.bin"} & set(served.downloads)
+    assert {"preprocessor_config.json", "tekken.json"} <= set(served.downloads)
+    assert not {"flax_model.msgpack", "pytorch_model.bin", "original.zip"} & set(served.downloads)
+
+
+def test_a_models_code_is_fetched_only_where_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub({"owner/model": _model(tmp_path / "remote")}) as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        resolve("owner/model", cache_dir=tmp_path / "cache")
+        assert "modeling_own.py" not in served.downloads
+        resolve("owner/model", cache_dir=tmp_path / "cache", code=True)
+        assert "modeling_own.py" in served.downloads
+
+
+def test_a_model_in_shards_comes_with_their_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = _model(tmp_path / "remote")
+    (remote / "model.safetensors").rename(remote / "model-00001-of-00001.safetensors")
+    (remote / "model.safetensors.index.json").write_text("{}")
+    with hub({"owner/model": remote}) as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        source = resolve("owner/model", cache_dir=tmp_path / "cache")
+        assert (source.folder / "model.safetensors.index.json").is_file()
+        fetch_weights(source, cache_dir=tmp_path / "cache")
+    assert (source.folder / "model-00001-of-00001.safetensors").is_file()
 
 
 def test_a_revision_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from tests.merging.families import saved_model
-from tests.merging.tokens import save_tokenizer
+from tests.merging.tokens import save_byte_level, save_tekken, save_tokenizer
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.deltas import TokenDifference, TokenRows
+from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.opening import Merge, open_request
+from tvmerge.merging.plan import Row
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.request import Vocabulary as Policy
 from tvmerge.merging.vocabulary import Vocabulary, match_tokens
@@ -35,6 +42,10 @@ def _open(target: Path, base: Path, tuned: Path, policy: Policy = "align", **opt
     vector = TaskVector(tuned=str(tuned), base=str(base))
     request = MergeRequest(targets=(str(target),), vectors=(vector,), vocabulary=policy)
     return open_request(request, **options)
+
+
+def _lines(merge: Merge) -> list[str]:
+    return [remark.line() for remark in merge.remarks()]
 
 
 def _merged(merge: Merge, weight: float) -> dict[str, torch.Tensor]:
@@ -78,8 +89,10 @@ def test_shared_rows_are_exact_and_own_rows_untouched_in_a_reordered_extended_vo
         rest[rows] = False
         assert rest.sum() == 512
         assert torch.equal(got[name][rest], own[name][rest])
-    assert [remark.line() for remark in merge.remarks()] == [
-        "tokens: tuned: 32000 tokens shared; 500 of the target's own, 12 rows of padding"
+    first = ", ".join([word for word in theirs if word not in number][:4])
+    assert _lines(merge) == [
+        "tokens: tuned: 32000 tokens shared; 500 of the target's own, 12 rows of padding",
+        f"tokens that get nothing of tuned, since not all models have them: {first} and 496 more",
     ]
     assert (tmp_path / "out" / "chat_template.jinja").read_text() == "{{ messages }}"
     factory: Any = AutoTokenizer
@@ -94,7 +107,7 @@ def test_skip_leaves_embeddings_and_head_alone_and_without_a_weight(
     assert merge.group_names == ("layers.0", "norm")
     merged, own = _merged(merge, 1.0), _tables(target)[0]
     assert all(torch.equal(merged[name], own[name]) for name in _TABLES)
-    assert [remark.line() for remark in merge.remarks()] == [
+    assert _lines(merge) == [
         "no weight, as in the target: model.embed_tokens.weight, lm_head.weight "
         "(tokens of tuned differ, and --vocab skip)"
     ]
@@ -135,19 +148,36 @@ def test_special_tokens_are_matched_by_role_where_their_text_differs(tmp_path: P
         (own[name][0].float() + 0.5 * (new[name][63].float() - old[name][63].float())).bfloat16(),
     )
     assert torch.equal(merged[name][1], own[name][1])
-    assert [remark.line() for remark in merge.remarks()][-1:] == [
-        "tokens: tuned: 63 tokens shared, <|end|> by role; 1 of the target's own"
+    assert _lines(merge)[-3:] == [
+        "tokens: tuned: 63 tokens shared, <|end|> by role; 1 of the target's own",
+        "tokens that get nothing of tuned, since not all models have them: <own>",
+        "tokens that tuned has and that go nowhere, since not all models have them: <s>",
     ]
 
 
-def test_without_tokenizers_equal_sizes_are_trusted_and_unequal_ones_refused(tmp_path: Path) -> None:
+def test_without_a_tokenizer_equal_sizes_are_trusted_and_told_and_unequal_ones_refused(
+    tmp_path: Path,
+) -> None:
     words = [f"w{number}" for number in range(64)]
     base, tuned = (_model(tmp_path / name, words) for name in ("base", "tuned"))
     target = _model(tmp_path / "target", [*words, "more"])
     (base / "tokenizer.json").unlink()
-    assert not _open(tuned, base, tuned).remarks()
-    with pytest.raises(CheckpointError, match=r"without a tokenizer.json they cannot be matched: base lacks"):
+    assert _lines(_open(tuned, base, tuned)) == [
+        "tokens: tuned: taken to be numbered alike, though without a tokenizer: base"
+    ]
+    with pytest.raises(CheckpointError, match=r"without a tokenizer they cannot be matched: base lacks one"):
         _open(target, base, tuned)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_refused_though_sizes_are_equal(tmp_path: Path) -> None:
+    words = [f"w{number}" for number in range(64)]
+    target, base = (_model(tmp_path / name, words) for name in ("target", "base"))
+    (target / "tokenizer.json").rename(target / "tokenizer.model")
+    with pytest.raises(
+        CheckpointError, match=r"numbered alike cannot be told: target: .*; --vocab skip leaves"
+    ):
+        _open(target, base, base)
+    assert _open(target, base, base, "skip").group_names == ("layers.0", "norm")
 
 
 def test_vocabularies_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
@@ -160,8 +190,197 @@ def test_vocabularies_with_nothing_in_common_are_refused(tmp_path: Path) -> None
 def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     base, tuned = (_model(tmp_path / name, [f"w{i}" for i in range(64)]) for name in ("base", "tuned"))
     (tuned / "tokenizer.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"tuned.tokenizer\.json: cannot be read as a tokenizer"):
+    with pytest.raises(CheckpointError, match=r"tuned: the tokenizer cannot be loaded: tokenizer\.json is"):
         _open(base, base, tuned)
+
+
+def _moved(target: Path, base: Path, tuned: Path) -> dict[str, tuple[int, int]]:
+    """Text of each token that moved -> of which rows of base and tuned model it got the difference."""
+    factory: Any = AutoTokenizer
+    name = _TABLES[0]
+    own, old, new = (table[name].float() for table in _tables(target, base, tuned))
+    got = _merged(_open(target, base, tuned), 1.0)[name].float() - own
+    moved = {}
+    for text, row in factory.from_pretrained(target).get_vocab().items():
+        if row < len(own) and got[row].abs().max() > 0:
+            errors = (new[None] - old[:, None] - got[row]).abs().amax(-1)
+            assert errors.min() < 0.02
+            in_base, in_tuned = divmod(int(errors.argmin()), len(new))
+            moved[text] = (in_base, in_tuned)
+    return moved
+
+
+WORDS = ["<unk>", "<s>", "</s>", *(f"w{number}" for number in range(3, 40))]
+
+
+def test_a_role_that_base_and_tuned_model_give_to_different_tokens_matches_nothing(tmp_path: Path) -> None:
+    chat = [*WORDS, "<|im_end|>", "<|im_start|>"]
+    base = _model(tmp_path / "base", WORDS, seed=1, eos_token="</s>")
+    tuned = _model(tmp_path / "tuned", chat, seed=2, eos_token="<|im_end|>")
+    target = _model(tmp_path / "target", chat, seed=3, eos_token="<|im_end|>")
+    assert _moved(target, base, tuned) == {word: (row, row) for row, word in enumerate(WORDS)}
+
+
+@pytest.mark.parametrize(
+    ("in_base", "in_tuned"), [("<unk>", "</s>"), ("<unk>", "<unk>"), ("</s>", "</s>"), ("w3", "w4")]
+)
+def test_a_padding_token_of_its_own_gets_nothing_of_another_token_that_the_target_has(
+    in_base: str, in_tuned: str, tmp_path: Path
+) -> None:
+    base = _model(tmp_path / "base", WORDS, seed=1, eos_token="</s>", pad_token=in_base)
+    tuned = _model(tmp_path / "tuned", WORDS, seed=2, eos_token="</s>", pad_token=in_tuned)
+    target = _model(tmp_path / "target", [*WORDS, "[PAD]"], seed=3, eos_token="</s>", pad_token="[PAD]")
+    assert _moved(target, base, tuned) == {word: (row, row) for row, word in enumerate(WORDS)}
+
+
+def test_a_token_of_two_roles_is_matched_once_by_the_first(tmp_path: Path) -> None:
+    words = WORDS[3:]
+    base = _model(tmp_path / "base", [*words, "</s>", "<pad>"], seed=1, eos_token="</s>", pad_token="<pad>")
+    tuned = _model(tmp_path / "tuned", [*words, "</s>", "<pad>"], seed=2, eos_token="</s>", pad_token="<pad>")
+    target = _model(tmp_path / "target", [*words, "<end>"], seed=3, eos_token="<end>", pad_token="<end>")
+    assert _moved(target, base, tuned)["<end>"] == (len(words), len(words))
+
+
+@pytest.mark.parametrize(
+    ("names", "moved"),
+    [
+        (("<|reserved_0|>", "<|reserved_1|>"), {"<|reserved_0|>": (40, 40), "<|reserved_1|>": (41, 41)}),
+        (("<|im_start|>", "<|reserved_1|>"), {"<|im_start|>": (40, 40), "<|reserved_1|>": (41, 41)}),
+        (("<|reserved_0|>", "<|im_start|>"), {"<|im_start|>": (40, 40)}),
+        (("<|call|>", "<|reserved_1|>"), {"<|reserved_1|>": (41, 41)}),
+    ],
+)
+def test_what_was_learnt_of_a_reserved_token_under_a_new_name_goes_to_its_row(
+    names: tuple[str, ...], moved: dict[str, tuple[int, int]], tmp_path: Path
+) -> None:
+    base = _model(tmp_path / "base", [*WORDS, "<|reserved_0|>", "<|reserved_1|>"], seed=1)
+    tuned = _model(tmp_path / "tuned", [*WORDS, "<|im_start|>", "<|reserved_1|>"], seed=2)
+    target = _model(tmp_path / "target", [*WORDS, *names], seed=3)
+    got = _moved(target, base, tuned)
+    assert {text: place for text, place in got.items() if text not in WORDS} == moved
+
+
+def test_words_that_were_replaced_and_tokens_that_were_renumbered_are_not_renamed(tmp_path: Path) -> None:
+    base = _model(tmp_path / "base", [*WORDS, "word", "<|reserved|>"], seed=1)
+    replaced = _model(tmp_path / "replaced", [*WORDS, "other", "<|reserved|>"], seed=2)
+    shuffled = _model(tmp_path / "shuffled", [*WORDS[::-1], "word", "<|named|>"], seed=2)
+    assert "word" not in _moved(base, base, replaced)
+    assert "<|reserved|>" not in _moved(base, base, shuffled)
+
+
+ADDED = {"<|im_start|>": 40, "<|im_end|>": 41}
+
+
+def _in_a_file(folder: Path) -> None:
+    (folder / "added_tokens.json").write_text(json.dumps(ADDED))
+
+
+def _in_the_settings(folder: Path, gap: int = 0) -> None:
+    told = {str(number + gap): {"content": text, "special": True} for text, number in ADDED.items()}
+    _set(folder, added_tokens_decoder=told)
+
+
+def _in_the_roles(folder: Path) -> None:
+    _set(folder, bos_token="<|im_start|>", eos_token="<|im_end|>")
+
+
+def _set(folder: Path, **settings: object) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        _in_a_file,
+        _in_the_settings,
+        partial(_in_the_settings, gap=1),
+        partial(_in_the_settings, gap=9),
+        _in_the_roles,
+    ],
+)
+def test_tokens_that_stand_outside_of_the_tokenizers_file_count_as_transformers_numbers_them(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    base = _model(tmp_path / "base", [*WORDS, *ADDED], seed=1)
+    tuned = _model(tmp_path / "tuned", WORDS, rows=44, seed=2)
+    target = _model(tmp_path / "target", WORDS, rows=48, seed=3)
+    write(tuned)
+    write(target)
+    factory: Any = AutoTokenizer
+    there = factory.from_pretrained(tuned).get_vocab()
+    moved = _moved(target, base, tuned)
+    assert {text: moved[text] for text in ADDED} == {text: (row, there[text]) for text, row in ADDED.items()}
+
+
+def test_tokens_beyond_the_rows_do_not_make_vocabularies_differ(tmp_path: Path) -> None:
+    base, tuned = (_model(tmp_path / name, WORDS, seed=seed) for seed, name in enumerate(("base", "tuned")))
+    _in_the_settings(tuned)
+    assert _lines(_open(base, base, tuned)) == []
+
+
+def _without_tokenizer(folder: Path, rows: int, seed: int) -> Path:
+    _model(folder, WORDS, rows=rows, seed=seed)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    return folder
+
+
+def test_tokens_of_tekken_are_matched_by_the_text_a_tokenizers_file_has(tmp_path: Path) -> None:
+    base, tuned = (
+        _without_tokenizer(tmp_path / name, 278, seed) for seed, name in enumerate(("base", "tuned"))
+    )
+    save_tekken(base, [" the", "語"])
+    save_tekken(tuned, ["語", " the"])
+    factory: Any = PreTrainedTokenizerFast
+    number = factory.from_pretrained(base).get_vocab()["Ġthe"]
+    factory.from_pretrained(base).save_pretrained(base)
+    (base / "tekken.json").unlink()
+    assert _moved(base, base, tuned)["Ġthe"] == (number, number + 1)
+
+
+_BYTES = """
+from transformers import PreTrainedTokenizer
+class Own(PreTrainedTokenizer):
+    words = [b"the", b"th", *(bytes([number]) for number in range(256))]
+    @property
+    def vocab_size(self): return len(self.words)
+    def get_vocab(self): return {word: number for number, word in enumerate(self.words)}
+    def _tokenize(self, text, **kw): return [bytes([byte]) for byte in text.encode()]
+    def _convert_token_to_id(self, token): return self.get_vocab().get(token, 2)
+    def _convert_id_to_token(self, number): return self.words[number]
+"""
+
+
+def test_tokens_in_bytes_are_those_of_a_byte_level_tokenizer(tmp_path: Path) -> None:
+    base, own = (_without_tokenizer(tmp_path / name, 258, seed) for seed, name in enumerate(("base", "own")))
+    save_byte_level(base)
+    (base / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    (own / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["words.Own", null]}}')
+    (own / "words.py").write_text(_BYTES)
+    vector = TaskVector(tuned=str(base), base=str(base))
+    request = MergeRequest(targets=(str(own),), vectors=(vector,), trust_remote_code=True)
+    assert _lines(open_request(request))[0].startswith("tokens: base: 258 tokens shared")
+
+
+def test_which_rows_were_matched_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    words = [f"w{number}" for number in range(8)]
+    base, tuned = (_model(tmp_path / name, words) for name in ("base", "tuned"))
+    merge = _open(_model(tmp_path / "target", words[::-1]), base, tuned)
+    plan = merge.merger.plan
+    other = RecipeMerger(replace(plan, rows=tuple(map(_fewer_matched, plan.rows))))
+    assert merge.fingerprint["plan"] != other.fingerprint["plan"]
+
+
+def _fewer_matched(row: Row) -> Row:
+    terms = []
+    for term in row.terms:
+        delta = term.delta
+        if isinstance(delta, TokenDifference):
+            fewer = TokenRows(delta.shared.target[1:], delta.shared.base[1:], delta.shared.tuned[1:])
+            delta = replace(delta, shared=fewer)
+        terms.append(replace(term, delta=delta))
+    return replace(row, terms=tuple(terms))
 
 
 _TOKENS = st.lists(st.sampled_from([f"t{i}" for i in range(12)]), unique=True, min_size=1)
@@ -192,4 +411,4 @@ def test_each_matched_row_is_the_same_token_in_all_three(
     assert texts[0] == texts[1] == texts[2]
     assert set(texts[0]) == common
     assert list(matched.rows.target) == sorted(matched.rows.target)
-    assert matched.own + matched.padding + len(common) == rows
+    assert len(matched.own) + matched.padding + len(common) == rows

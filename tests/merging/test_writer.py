@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoFeatureExtractor, AutoModelForCausalLM
 
 import tvmerge
 from tests.merging.families import random_model, saved_model
@@ -133,7 +133,13 @@ def test_tensors_that_are_views_are_written_as_they_look(target: Checkpoint, tmp
     assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")[name], turned)
 
 
-def test_tokenizer_and_templates_come_along_and_nothing_else(target: Checkpoint, tmp_path: Path) -> None:
+def test_all_but_the_targets_weights_comes_along_and_code_where_it_is_trusted(
+    target: Checkpoint, tmp_path: Path
+) -> None:
+    (target.folder / "preprocessor_config.json").write_text(
+        '{"feature_extractor_type": "WhisperFeatureExtractor"}'
+    )
+    (target.folder / "modeling_own.py").write_text("")
     _merged().write(tmp_path / "out", target)
     for name in (
         "tokenizer.json",
@@ -145,6 +151,11 @@ def test_tokenizer_and_templates_come_along_and_nothing_else(target: Checkpoint,
     ):
         assert (tmp_path / "out" / name).read_bytes() == (target.folder / name).read_bytes()
     assert not (tmp_path / "out" / "training_args.bin").exists()
+    assert not (tmp_path / "out" / "modeling_own.py").exists()
+    factory: Any = AutoFeatureExtractor
+    assert factory.from_pretrained(tmp_path / "out").sampling_rate == 16000
+    _merged().write(tmp_path / "trusted", Checkpoint(target.folder, trust_remote_code=True))
+    assert (tmp_path / "trusted" / "modeling_own.py").exists()
 
 
 def test_the_old_name_of_the_format_is_kept_up_to_date(target: Checkpoint, tmp_path: Path) -> None:

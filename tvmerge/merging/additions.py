@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoint import Checkpoint
@@ -12,12 +11,18 @@ from tvmerge.merging.deltas import Delta, Difference, Operand, TokenDifference, 
 from tvmerge.merging.heads import is_table, pair_heads
 from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.lora.fit import is_by_token
+from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import TaskVector
 from tvmerge.merging.request import Vocabulary as Policy
-from tvmerge.merging.vocabulary import Matched, Vocabulary, read_vocabulary, share_tokens
-
-Shared = Matched | Literal["skip"] | None
-"""What models' tokens have in common: None where rows are simply added."""
+from tvmerge.merging.vocabulary import (
+    Matched,
+    Shared,
+    Unchecked,
+    Vocabulary,
+    read_vocabulary,
+    share_tokens,
+)
+from tvmerge.tokenizer import vocabulary_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,13 @@ def match(target: Checkpoint, vector: OpenVector, policy: Policy) -> Shared:
     Raises:
         CheckpointError: Tokens differ, and the policy is `error` or they cannot be matched.
     """
-    tuned, base = vector.tuned, _tokens(vector.base)
+    tuned, base = vector.tuned, vector.base.vocabulary
     if not isinstance(tuned, Adapter):
-        return share_tokens(_tokens(target), base, _tokens(tuned), policy)
+        return share_tokens(target.vocabulary, base, tuned.vocabulary, policy)
     adapted = [part for own, part in tuned.parts.items() if is_by_token(own, tuned.base)]
     if not adapted:
         return None
-    shared = share_tokens(_tokens(target), base, _adapter_tokens(tuned, base), policy)
+    shared = share_tokens(target.vocabulary, base, _adapter_tokens(tuned, base), policy)
     if isinstance(shared, Matched) and any(part.magnitude is not None for part in adapted):
         raise CheckpointError(
             f"{tuned.name} adapts embeddings or head by DoRA, and tokens differ; pass --vocab skip to leave "
@@ -50,18 +55,19 @@ def match(target: Checkpoint, vector: OpenVector, policy: Policy) -> Shared:
     return shared
 
 
-def token_remark(vector: OpenVector, shared: Shared) -> str:
-    """What people should know of a vector's tokens; empty for nothing."""
-    tuned, lines = vector.tuned, [str(shared)] if isinstance(shared, Matched) else []
-    rows = vector.base.structure.vocabulary
-    if isinstance(tuned, Adapter) and tuned.rows not in {None, rows}:
-        lines.append(
-            f"of its {tuned.rows} rows those of tokens that {vector.base.name} lacks add nothing"
-            if read_vocabulary(tuned.folder, tuned.name, rows).ids is not None
-            else f"it has no tokenizer.json, so the first {rows} of its {tuned.rows} rows are taken for the "
-            f"tokens of {vector.base.name}, and the others add nothing"
-        )
-    return f"{tuned.name}: {'; '.join(lines)}" if lines else ""
+def token_remarks(vector: OpenVector, shared: Shared) -> tuple[Remark, ...]:
+    """What people should know of a vector's tokens."""
+    tuned, rows = vector.tuned, vector.base.structure.vocabulary
+    found = shared.remarks(tuned.name) if isinstance(shared, Matched | Unchecked) else ()
+    if not isinstance(tuned, Adapter) or tuned.rows in {None, rows}:
+        return found
+    fate = (
+        f"of its {tuned.rows} rows those of tokens that {vector.base.name} lacks add nothing"
+        if vocabulary_files(tuned.folder)
+        else f"it has no tokenizer, so the first {rows} of its {tuned.rows} rows are taken for the "
+        f"tokens of {vector.base.name}, and the others add nothing"
+    )
+    return (*found, Remark(f"tokens: {tuned.name}: {fate}"))
 
 
 def additions(target: Checkpoint, vector: OpenVector, shared: Shared) -> dict[str, Delta]:
@@ -138,12 +144,8 @@ def _rows(target: Checkpoint, own: str) -> int:
     return 0 if place is None else place.shape[0]
 
 
-def _tokens(model: Checkpoint) -> Vocabulary:
-    return read_vocabulary(model.folder, model.name, model.structure.vocabulary)
-
-
 def _adapter_tokens(adapter: Adapter, base: Vocabulary) -> Vocabulary:
     """The tokens of an adapter: as its own tokenizer numbers them, or else those of its base."""
     rows = base.rows if adapter.rows is None else adapter.rows
     found = read_vocabulary(adapter.folder, adapter.name, rows)
-    return found if found.ids is not None else replace(base, name=adapter.name, rows=rows)
+    return found if found.ids is not None or found.problem else replace(base, name=adapter.name, rows=rows)

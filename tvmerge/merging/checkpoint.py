@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging import layout
+from tvmerge.merging.contents import companions, deciding
 from tvmerge.merging.digests import DigestCache, files_digest
 from tvmerge.merging.dtypes import BYTES
 from tvmerge.merging.quantised import declared, method_of, method_of_names
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from tvmerge.merging.arrangement import Arrangement, Structure
+    from tvmerge.merging.vocabulary import Vocabulary
 
 
 class Checkpoint:
@@ -48,7 +50,7 @@ class Checkpoint:
         self.trust_remote_code = trust_remote_code
         self.config = layout.read_json(folder / layout.CONFIG)
         self.digest_cache = digest_cache
-        layout.refuse_pointers(layout.companions(folder))
+        layout.refuse_pointers(companions(folder, code=trust_remote_code))
         self._shards = _open_shards(folder, allow_pickle=allow_pickle)
         self._home = self._locate()
         stored = {name: shard.specs[name] for name, shard in self._home.items()}
@@ -82,9 +84,22 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over weights, configuration, tokenizer and chat templates."""
-        weights = [shard.path for shard in self._shards]
-        return files_digest(self.folder, weights + layout.companions(self.folder), self.digest_cache)
+        """SHA-256 over the weights and every other file that can decide an answer."""
+        others = deciding(self.folder, code=self.trust_remote_code)
+        return files_digest(self.folder, self.weights + others, self.digest_cache)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens, as transformers numbers them."""
+        from tvmerge.merging.vocabulary import read_vocabulary
+
+        rows = self.structure.vocabulary
+        return read_vocabulary(self.folder, self.name, rows, trust_remote_code=self.trust_remote_code)
+
+    @property
+    def weights(self) -> list[Path]:
+        """The files that hold its tensors."""
+        return [shard.path for shard in self._shards]
 
     @cached_property
     def structure(self) -> Structure:

@@ -1,4 +1,4 @@
-"""Which files make up a model folder, besides and including its weights."""
+"""The files of a model folder that are known by name, and reading those that are JSON."""
 
 from __future__ import annotations
 
@@ -20,38 +20,8 @@ ADAPTER_PICKLE = "adapter_model.bin"
 CARD = "README.md"
 CHAT_TEMPLATE = "chat_template.jinja"
 
-METADATA_PATTERNS = (
-    CONFIG,
-    "generation_config.json",
-    SAFETENSORS_INDEX,
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "*.model",
-    "*.tiktoken",
-    CHAT_TEMPLATE,
-    "chat_template.json",
-    "additional_chat_templates/*.jinja",
-    "*.py",
-)
-"""What a model needs besides its weights: configuration, tokenizer, chat templates, modelling code."""
-
-
 _POINTERS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 """How git-lfs begins what stands in the place of a file; the second before its first release."""
-
-HUB_PATTERNS = (*METADATA_PATTERNS, ADAPTER_CONFIG, CARD)
-"""What is downloaded before the weights: also what tells an adapter, and the card that tells the licence."""
-
-
-def companions(folder: Path) -> list[Path]:
-    """The files of `folder` that `METADATA_PATTERNS` names, the weights' index excepted, sorted."""
-    found = {path for pattern in METADATA_PATTERNS for path in folder.glob(pattern) if path.is_file()}
-    return sorted(found - {folder / SAFETENSORS_INDEX})
 
 
 def refuse_pointers(paths: Iterable[Path]) -> None:

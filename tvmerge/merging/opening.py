@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,16 +112,19 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, S
         references["target" if len(request.targets) == 1 else f"target.{number}"] = target
     if request.mixture.base is not None:
         references["moe_base"] = request.mixture.base
-    sources = {part: resolve(reference, cache_dir=cache_dir) for part, reference in references.items()}
+    find = partial(resolve, cache_dir=cache_dir, code=request.trust_remote_code)
+    sources = {part: find(reference) for part, reference in references.items()}
     for vector in request.vectors:
-        tuned = resolve(vector.tuned, cache_dir=cache_dir)
+        tuned = find(vector.tuned)
         if tuned.is_adapter:
-            base, remark = adapter_base(tuned, vector.base, cache_dir=cache_dir)
+            base, remark = adapter_base(
+                tuned, vector.base, cache_dir=cache_dir, code=request.trust_remote_code
+            )
             remarks += [] if remark is None else [remark]
         elif vector.base is None:
             raise ConfigError(f"the task vector of {vector.tuned} needs the base model it was tuned from")
         else:
-            base = resolve(vector.base, cache_dir=cache_dir)
+            base = find(vector.base)
         sources[_part(request, vector, "base")] = base
         sources[_part(request, vector, "tuned")] = tuned
     sources = told_apart(sources)
@@ -148,7 +152,12 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
     first, *others = structures.values()
     check_structures(first, others, any_vocabulary=request.vocabulary != "error")
     tokens = {
-        part: read_vocabulary(sources[part].folder, structure.name, structure.vocabulary)
+        part: read_vocabulary(
+            sources[part].folder,
+            structure.name,
+            structure.vocabulary,
+            trust_remote_code=request.trust_remote_code,
+        )
         for part, structure in structures.items()
     }
     for vector in request.vectors:
@@ -277,7 +286,7 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
 
 
 def _noted(
-    sources: Mapping[str, Source], opened: _Opened, donor: Checkpoint, matched: Iterable[str]
+    sources: Mapping[str, Source], opened: _Opened, donor: Checkpoint, matched: Iterable[Remark]
 ) -> tuple[Remark, ...]:
     """What people should know of the models before they merge them."""
     names = {source.folder: source.name for source in sources.values()}
@@ -294,7 +303,7 @@ def _noted(
         *prompt_remarks(names, donor.folder),
         *stale,
     )
-    return tuple(map(Remark, (*lines, *(f"tokens: {line}" for line in matched))))
+    return (*map(Remark, lines), *matched)
 
 
 def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:

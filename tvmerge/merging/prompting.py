@@ -13,7 +13,7 @@ from typing import Any
 from tvmerge.errors import CheckpointError
 from tvmerge.merging import layout
 from tvmerge.merging.configurations import grouped
-from tvmerge.merging.vocabulary import ROLES, special_tokens
+from tvmerge.merging.vocabulary import ROLES
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _OLD_TEMPLATE = "chat_template.json"
@@ -61,6 +61,25 @@ def chat_template(folder: Path) -> str | None:
         if (folder / name).is_file() and (text := _text(layout.read_json(folder / name))) is not None:
             return text
     return None
+
+
+def special_tokens(folder: Path) -> dict[str, str]:
+    """Role -> text of the token that plays it, as the files of a tokenizer say.
+
+    Raises:
+        CheckpointError: One of them cannot be read.
+    """
+    roles: dict[str, str] = {}
+    for file in ("special_tokens_map.json", _TOKENIZER_CONFIG):
+        if (folder / file).is_file():
+            data = layout.read_json(folder / file)
+            roles |= {role: text for role in ROLES if (text := _content(data.get(role))) is not None}
+    return roles
+
+
+def _content(token: Any) -> str | None:
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
 
 
 def _text(data: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from tvmerge.merging.again import SETTINGS, command, settings_toml
 from tvmerge.merging.card import CardFacts, model_card
 from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.contents import left_out
 from tvmerge.merging.layout import CARD, CHAT_TEMPLATE
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.mergekit import mergekit_yaml, not_expressible, output_dtype
@@ -148,8 +149,11 @@ class Merge:
         return "; ".join(f"{name}: {way or 'plain'}" for name, way in ways.items())
 
     def remarks(self) -> tuple[Remark, ...]:
-        """What people should know of it: what was found, and tensors that vectors are not simply added to."""
-        return (*self.noted, *on_tensors(self.merger.plan))
+        """What people should know of it: what was found, tensors left alone, and files left behind."""
+        donor = self.donor
+        behind = left_out(donor.folder, donor.weights, code=donor.trust_remote_code)
+        files = [Remark(f"not copied from {donor.name}", tuple(names), why) for why, names in behind.items()]
+        return (*self.noted, *on_tensors(self.merger.plan), *files)
 
     def provenance(self, recipe: Recipe) -> dict[str, object]:
         """What a merged model was made from and how, as plain JSON data without local paths."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tvmerge.errors import CheckpointError
 from tvmerge.files import hub_snapshot
 from tvmerge.merging import layout
+from tvmerge.merging.contents import hub_ignores
 
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@(?P<revision>[\w./-]+))?")
 _SAFETENSORS = ("model*.safetensors", layout.ADAPTER_WEIGHTS)
@@ -61,12 +63,13 @@ class Source:
         return self.name if self.repository is None else f"{self.repository}@{self.commit}"
 
 
-def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
+def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False) -> Source:
     """Find a model; of one on the hub download all but the weights, so that they can be checked first.
 
     Args:
         reference: A folder, or a hub id with or without `@revision`.
         cache_dir: The hub's cache; its usual place unless given.
+        code: Download the model's own code too.
 
     Raises:
         CheckpointError: It is neither a folder nor a model the hub can give.
@@ -82,7 +85,7 @@ def resolve(reference: str, *, cache_dir: Path | None = None) -> Source:
         raise CheckpointError(
             f"'{reference}' is not a folder here, and no hub id (owner/name or owner/name@revision)"
         )
-    folder = _snapshot(match["id"], match["revision"], cache_dir, layout.HUB_PATTERNS)
+    folder = _snapshot(match["id"], match["revision"], cache_dir, ignore=hub_ignores(code=code))
     if not (folder / layout.CONFIG).exists() and not (folder / layout.ADAPTER_CONFIG).exists():
         raise CheckpointError(
             f"the hub's '{reference}' has no {layout.CONFIG}: no model transformers can read"
@@ -104,9 +107,9 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
     """
     if not source.downloaded or source.repository is None:
         return
-    _snapshot(source.repository, source.commit, cache_dir, _SAFETENSORS)
+    _snapshot(source.repository, source.commit, cache_dir, allow=_SAFETENSORS)
     if allow_pickle and not any(path for pattern in _SAFETENSORS for path in source.folder.glob(pattern)):
-        _snapshot(source.repository, source.commit, cache_dir, _PICKLES)
+        _snapshot(source.repository, source.commit, cache_dir, allow=_PICKLES)
 
 
 def check_downloaded(source: Source) -> None:
@@ -124,7 +127,14 @@ def check_downloaded(source: Source) -> None:
     )
 
 
-def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns: tuple[str, ...]) -> Path:
+def _snapshot(
+    name: str,
+    revision: str | None,
+    cache_dir: Path | None,
+    *,
+    allow: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
 
@@ -135,7 +145,8 @@ def _snapshot(name: str, revision: str | None, cache_dir: Path | None, patterns:
                 name,
                 revision=revision,
                 cache_dir=cache_dir,
-                allow_patterns=list(patterns),
+                allow_patterns=None if allow is None else list(allow),
+                ignore_patterns=None if ignore is None else list(ignore),
                 endpoint=os.environ.get("HF_ENDPOINT"),
             )
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmerge.canonical import canonical_json
-from tvmerge.merging.additions import OpenVector, additions, head_additions, match, token_remark
+from tvmerge.merging.additions import OpenVector, additions, head_additions, match, token_remarks
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.compatibility import check_structures, complete
 from tvmerge.merging.deltas import Operand
@@ -16,6 +16,7 @@ from tvmerge.merging.heads import is_table
 from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.lora.fit import is_by_token
 from tvmerge.merging.plan import Row, Term
+from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import Vocabulary
 
 
@@ -29,14 +30,14 @@ class Laid:
             but prediction heads.
         extra: Names of its tensors that the model does not use.
         idle: Each vector's name -> the tensors it is not added to -> why it is not.
-        matched: What vocabularies have in common, one line for each vector that needed it.
+        matched: What vocabularies have in common, for each vector that needed it.
     """
 
     rows: tuple[Row, ...]
     unchanged: tuple[str, ...]
     extra: tuple[str, ...]
     idle: Mapping[str, Mapping[str, str]]
-    matched: tuple[str, ...]
+    matched: tuple[Remark, ...]
 
 
 def lay_out(
@@ -89,7 +90,7 @@ def lay_out(
         for vector, side in zip(vectors, sides, strict=True)
     }
     whole_numbers = [name for name in own.names.values() if name not in set(floats)]
-    matched = tuple(side.matched for side in sides if side.matched)
+    matched = tuple(remark for side in sides for remark in side.matched)
     unused = [name for name in own.extra if name not in heads]
     return Laid(rows, (*whole_numbers, *unused), own.extra, idle, matched)
 
@@ -100,7 +101,7 @@ class _Side:
 
     terms: Mapping[str, Term]
     idle: Mapping[str, str]
-    matched: str
+    matched: tuple[Remark, ...]
 
 
 def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix: str, seed: int) -> _Side:
@@ -138,7 +139,7 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
         for name, share in grouping.shares.items()
         if name not in idle
     }
-    return _Side(terms, idle, token_remark(vector, shared))
+    return _Side(terms, idle, token_remarks(vector, shared))
 
 
 def _seed(seed: int, prefix: str, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Writes a merged model as transformers would: safetensors in shards, configuration, tokenizer, templates."""
+"""Writes a merged model as transformers would: safetensors in shards, and all the target has but weights."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tvmerge.errors import CheckpointError
 from tvmerge.files import write_json, write_text
 from tvmerge.merging import layout
 from tvmerge.merging.config_file import write_config
+from tvmerge.merging.contents import companions
 from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
 from tvmerge.merging.folders import MARKER, check_replaceable, new_folder, sync
 from tvmerge.merging.shards import TensorSpec
@@ -55,7 +56,7 @@ def write_model(
     Args:
         folder: Where to; replaced only as `folders.check_replaceable` allows.
         stream: Pairs (name, tensor), in any order, on the CPU.
-        target: The model that gives configuration, tokenizer and chat templates.
+        target: The model that gives everything but weights: configuration, tokenizer, processor, templates.
         specs: What the stream will hold, in the order of the file; from the merger.
         provenance: Plain JSON data for `tvmerge.json`: recipe, sources, digests.
         config: Content of `config.json`, where it is not the target's.
@@ -71,13 +72,14 @@ def write_model(
     """
     check_replaceable(folder, owner, overwrite=overwrite, sources=(target.folder, *sources))
     needed = sum(spec.nbytes for spec in specs.values())
-    _check_space(folder, needed)
+    taken = companions(target.folder, code=target.trust_remote_code)
+    _check_space(folder, needed + sum(path.stat().st_size for path in taken))
     with _full_disk_told(folder, needed), new_folder(folder) as temporary:
         weights = plan_shards(specs, shard_size)
         _write_shards(temporary, weights, stream)
         if len(weights) > 1:
             write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
-        _copy_companions(target, temporary)
+        _copy(taken, target.folder, temporary)
         write_config(temporary, target, specs, config)
         for name, text in (texts or {}).items():
             write_text(temporary / name, text)
@@ -190,10 +192,10 @@ def _index(shards: Mapping[str, Mapping[str, TensorSpec]], size: int) -> dict[st
     return {"metadata": {"total_size": size}, "weight_map": weight_map}
 
 
-def _copy_companions(target: Checkpoint, folder: Path) -> None:
-    for path in layout.companions(target.folder):
-        destination = folder / path.relative_to(target.folder)
-        destination.parent.mkdir(exist_ok=True)
+def _copy(files: Iterable[Path], root: Path, folder: Path) -> None:
+    for path in files:
+        destination = folder / path.relative_to(root)
+        destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, destination)
 
 

@@ -249,12 +249,12 @@ def test_a_grown_vocabulary_is_matched_by_the_text_of_tokens(
         same[name] = grown[name][:64]
     merge = opened(base, adapter)
     check(merge, tmp_path / "same", base, same)
-    assert any("no tokenizer.json, so the first 64 of its 66" in r.line() for r in merge.remarks())
+    assert any("no tokenizer, so the first 64 of its 66" in r.line() for r in merge.remarks())
     # The target has one of the tokens that were added; the base has not, so that there is no difference.
     save_tokenizer(adapter, [*(f"w{number}" for number in range(64)), "a", "z"])
     merge = opened(target, adapter)
     check(merge, tmp_path / "aligned", target, aligned)
-    assert not any("no tokenizer.json" in remark.line() for remark in merge.remarks())
+    assert not any("no tokenizer" in remark.line() for remark in merge.remarks())
     assert opened(target, adapter, vocabulary="skip").group_names == ("layers.0", "layers.1")
     with pytest.raises(CheckpointError, match=r"tokens differ: .* adapter has 66 rows; pass --vocab align"):
         opened(base, adapter, vocabulary="error")

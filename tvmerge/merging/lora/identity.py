@@ -61,7 +61,7 @@ def repository(reference: str) -> Repository:
 
 
 def adapter_base(
-    adapter: Source, given: str | None, *, cache_dir: Path | None = None
+    adapter: Source, given: str | None, *, cache_dir: Path | None = None, code: bool = False
 ) -> tuple[Source, str | None]:
     """Find the base model of an adapter, and see that it is one.
 
@@ -69,6 +69,7 @@ def adapter_base(
         adapter: The adapter.
         given: What the user calls its base; None: what the adapter's configuration does.
         cache_dir: See `sources.resolve`.
+        code: See there.
 
     Returns:
         The base, and a line for people where names alone do not show that it is the one.
@@ -81,12 +82,12 @@ def adapter_base(
     check_adapter_config(config, adapter.name)
     wanted = str(config.get("base_model_name_or_path") or "")
     if given is not None:
-        base = resolve(given, cache_dir=cache_dir)
+        base = resolve(given, cache_dir=cache_dir, code=code)
         return base, _compared(wanted, adapter, base)
     if not wanted:
         raise CheckpointError(f"{adapter.name} does not say what it was trained on; pass its base model")
     try:
-        base = resolve(wanted, cache_dir=cache_dir)
+        base = resolve(wanted, cache_dir=cache_dir, code=code)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; {adapter.name} was trained on it; pass its base model") from error
     # Whether a folder's weights are quantised only they can tell, and those of a copy need no download.

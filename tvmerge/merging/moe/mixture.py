@@ -22,9 +22,10 @@ from tvmerge.merging.moe.config import mixture_config
 from tvmerge.merging.moe.gates import draw_gates, hidden_gates
 from tvmerge.merging.moe.layouts import Layout, layout_for
 from tvmerge.merging.plan import Row
+from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest
 from tvmerge.merging.vectors import Laid, lay_out
-from tvmerge.merging.vocabulary import read_vocabulary, same_tokens
+from tvmerge.merging.vocabulary import same_tokens
 
 SHARED = "shared/"
 """Prefix of the weights of a base that is none of the experts."""
@@ -48,7 +49,7 @@ class Mixture:
     gates: dict[str, torch.Tensor]
     config: dict[str, Any]
     experts: tuple[Laid, ...]
-    matched: tuple[str, ...]
+    matched: tuple[Remark, ...]
 
 
 def lay_out_mixture(
@@ -176,8 +177,9 @@ def _check(targets: Sequence[Checkpoint], donor: Checkpoint, request: MergeReque
         for model in models
         for reason in layout.refusals(_dense_config(model).to_dict())
     ]
-    tables = [read_vocabulary(model.folder, model.name, model.structure.vocabulary) for model in models]
-    if not same_tokens(*tables):
+    tables = [model.vocabulary for model in models]
+    problems += [table.problem for table in tables if table.problem]
+    if not problems and not same_tokens(*tables):
         problems.append("the target models number their tokens differently, and a mixture has one tokenizer")
     if problems:
         raise CheckpointError(f"no mixture of experts can be made: {'; '.join(problems)}")
