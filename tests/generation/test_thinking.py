@@ -16,7 +16,7 @@ from tvmerge.generation.replies import ReplyReader
 from tvmerge.records import Answer, Sampling
 
 GREEDY = Sampling(max_new_tokens=40, default_temperature=0.0)
-FAMILIES = ("qwen3", "r1", "magistral", "spelled", "gptoss")
+FAMILIES = ("qwen3", "r1", "magistral", "command", "spelled", "gptoss")
 
 
 async def ask(folder: Path, sampling: Sampling, **variables: object) -> Answer:
@@ -53,14 +53,14 @@ async def test_a_limit_within_the_thought_leaves_no_answer_and_says_so(family: P
 
 
 async def test_a_thought_that_is_too_long_is_closed_and_the_model_answers(family: Path) -> None:
-    found = await ask(family, replace(GREEDY, max_thinking_tokens=4, max_new_tokens=2))
+    found = await ask(family, replace(GREEDY, max_thinking_tokens=4, max_new_tokens=4))
     assert found.turns == (ANSWER, ANSWER)
     assert found.finish == ("stop", "stop")
     assert all(THOUGHT.startswith(thought) and thought != THOUGHT for thought in found.thoughts)
 
 
 async def test_a_thought_within_its_limit_is_left_alone(family: Path) -> None:
-    limited = replace(GREEDY, max_thinking_tokens=20, max_new_tokens=2)
+    limited = replace(GREEDY, max_thinking_tokens=20, max_new_tokens=4)
     assert await ask(family, limited) == await ask(family, GREEDY)
 
 

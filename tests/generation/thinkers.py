@@ -41,6 +41,12 @@ FAMILIES: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any]]] = {
         {"template": f"{CHATML} <think>", "added": ("<think>", "</think>")},
     ),
     "magistral": (thought("[THINK]", "[/THINK]"), {"special": ("[THINK]", "[/THINK]")}),
+    # Its answer stands between special tokens too.
+    "command": (
+        chain("assistant", "<|START_THINKING|>", *THOUGHT.split(), "<|END_THINKING|>")
+        | chain("<|END_THINKING|>", "<|START_TEXT|>", ANSWER, "<|END_TEXT|>", END),
+        {"special": ("<|START_THINKING|>", "<|END_THINKING|>", "<|START_TEXT|>", "<|END_TEXT|>")},
+    ),
     # The marks are words like any other.
     "spelled": (thought("<reasoning>", "</reasoning>"), {}),
     # The second header is spelled otherwise, since the next token depends on the last one alone.
