@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.generation.thinkers import ANSWER, ASKED, THOUGHT
 from tvmerge.generation import turn
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.replies import ReplyReader
+from tvmerge.generation.wire import pack, unpack
 from tvmerge.records import Answer, Sampling
 
 GREEDY = Sampling(max_new_tokens=40, default_temperature=0.0)
@@ -117,3 +119,8 @@ async def test_a_limit_for_thoughts_changes_nothing_of_what_is_drawn(
             assert one.thoughts[0].startswith(other.thoughts[0])
     assert same > 12
     assert len({answer.turns for answer in pieces}) > 12
+
+
+def test_thoughts_reach_the_run_from_engines_in_other_processes() -> None:
+    answer = Answer("capital", ("", ANSWER), ("thought", "stop"), 1, (THOUGHT, ""))
+    assert unpack(Answer, json.loads(json.dumps(pack(answer)))) == answer
