@@ -58,7 +58,7 @@ class Turn:
         """
         self.ids += ids
         self.finish = finish
-        if (budget := self.sampling.max_thinking_tokens) is None:
+        if (budget := self.sampling.max_thinking_tokens) is None or self.sampling.raw:
             return
         start = self.reader.answer_start(self.prompt.ids, self.ids)
         if not self._closed and (start is None or start > budget):
