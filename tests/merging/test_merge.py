@@ -254,8 +254,6 @@ def test_a_head_is_tied_where_its_weights_are_those_of_the_embeddings(tmp_path: 
     _verify((alike, tied, tied))
     assert "lm_head.weight" not in dict(merger.merge(even(merger, 1)))
     apart = _edited(tied, tmp_path / "apart", {"lm_head.weight": embeddings + 1})
-    with pytest.raises(CheckpointError, match=r"apart has lm_head\.weight of its own, which tied ties to"):
-        _verify((tied, tied, apart))
     merger = merger_of((apart, apart, apart))
     assert "head" in merger.group_names
     assert torch.equal(dict(merger.merge(even(merger, 1)))["lm_head.weight"], embeddings + 1)

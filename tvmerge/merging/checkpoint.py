@@ -14,6 +14,7 @@ from tvmerge.merging.digests import DigestCache, files_digest
 from tvmerge.merging.dtypes import BYTES
 from tvmerge.merging.quantised import declared, method_of, method_of_names
 from tvmerge.merging.shards import PickleShard, SafetensorsShard, Shard, TensorSpec
+from tvmerge.merging.untied import head_of_its_own, untied_config, untied_structure
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,10 @@ class Checkpoint:
         allow_pickle: Also read `pytorch_model.bin`, tensors only.
         trust_remote_code: Let transformers run the folder's own modelling code to learn its structure.
         digest_cache: Where digests of files are remembered.
+        untie: Take a head that is tied to the embeddings for a tensor of its own.
+
+    Attributes:
+        config: Content of its `config.json`.
 
     Raises:
         CheckpointError: A file is missing, unreadable or damaged, or the weights are quantised.
@@ -44,11 +49,13 @@ class Checkpoint:
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
         digest_cache: DigestCache | None = None,
+        untie: bool = False,
     ) -> None:
         self.folder = folder
         self.name = name or folder.resolve().name
         self.trust_remote_code = trust_remote_code
         self.config = layout.read_json(folder / layout.CONFIG)
+        self._untie = untie
         self.digest_cache = digest_cache
         layout.refuse_pointers(companions(folder, code=trust_remote_code))
         self._shards = _open_shards(folder, allow_pickle=allow_pickle)
@@ -80,7 +87,11 @@ class Checkpoint:
     @cached_property
     def _stored(self) -> Mapping[str, str]:
         """Name of each tensor -> what its file calls it."""
-        return {name: own for own, name in self.structure.plain_names(self._home).items()}
+        stored = {name: own for own, name in self.structure.plain_names(self._home).items()}
+        if not self._untie:
+            return stored
+        copied = head_of_its_own(self.structure, stored)
+        return stored | {head: stored[table] for head, table in copied.items()}
 
     @cached_property
     def digest(self) -> str:
@@ -107,7 +118,14 @@ class Checkpoint:
 
         As transformers does, it takes no head for tied that has other weights than the embeddings.
         """
+        if self._untie:
+            return untied_structure(untied_config(self.config), self.name)
         return self._read_structure(untied=self.is_untied)
+
+    @property
+    def changed(self) -> dict[str, Any] | None:
+        """What a `config.json` has to say of the model as it is taken; None where its own says it."""
+        return untied_config(self.config) if self._untie or self.is_untied else None
 
     @cached_property
     def is_untied(self) -> bool:

@@ -154,7 +154,7 @@ def _differences(target: Structure, other: Structure, any_vocabulary: bool) -> I
             yield f"{name} is {list(found.shape)} in {other.name} and {list(place.shape)} in {target.name}"
     own, tied = _by_key(target, target.layouts[0]), _by_key(target, target.aliases)
     for key, name in _by_key(other, other.layouts[0]).items():
-        if key not in own:
+        if key not in own and not target.place_is_head(tied.get(key, "")):
             first = target.aliases[tied[key]] if key in tied else None
             how = f", which {target.name} ties to {first}" if first else f", {target.name} has none"
             yield f"{other.name} has {name} of its own{how}"

@@ -32,7 +32,7 @@ def write_config(
         specs: What the merged model holds.
         config: Its content, where it is not the donor's.
     """
-    content = _without_untrusted_code(without_marks(config or donor.config), donor)
+    content = _without_untrusted_code(without_marks(config or donor.changed or donor.config), donor)
     content |= _format(content, specs)
     if content == donor.config:
         shutil.copyfile(donor.folder / layout.CONFIG, folder / layout.CONFIG)

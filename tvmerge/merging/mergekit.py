@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Difference, Operand
 from tvmerge.merging.dtypes import torch_name
 from tvmerge.merging.plan import Plan, Term
@@ -19,7 +20,9 @@ from tvmerge.records import Recipe
 Weights = dict[str, float]
 
 
-def not_expressible(plan: Plan, folders: Sequence[str], *, mixture: bool, original: bool) -> str | None:
+def not_expressible(
+    plan: Plan, folders: Sequence[str], *, mixture: bool, original: bool, untied: bool
+) -> str | None:
     """Why mergekit cannot make this merge; None where it can.
 
     Args:
@@ -27,14 +30,17 @@ def not_expressible(plan: Plan, folders: Sequence[str], *, mixture: bool, origin
         folders: What local models are called.
         mixture: Whether it is a mixture of experts.
         original: Whether its arithmetic is the original script's.
+        untied: Whether it gives a target with a tied head one of its own.
     """
     pairs = [(row, term) for row in plan.rows for term in row.terms]
     methods = {term.method for _, term in pairs}
     objections = {
         "mergekit makes mixtures of dense models on disk only (mergekit-moe), with gates of its own": mixture,
         "the original script's order of bfloat16 roundings is its own": original,
+        "mergekit keeps a tied head tied to the embeddings": untied,
         "adapters, and tokens matched between vocabularies, have no counterpart in mergekit": not all(
-            isinstance(term.delta, Difference) for _, term in pairs
+            isinstance(term.delta, Difference) and isinstance(term.delta.tuned.checkpoint, Checkpoint)
+            for _, term in pairs
         ),
         "mergekit draws the elements that dare drops from random numbers of its own": "dare" in methods,
         "mergekit's ties knows only models that were tuned from the target itself": "ties" in methods

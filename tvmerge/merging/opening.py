@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
-from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.arrangement import Structure
 from tvmerge.merging.checkpoint import Checkpoint, refuse_quantised_index
 from tvmerge.merging.compatibility import check_structures
@@ -19,11 +17,11 @@ from tvmerge.merging.configurations import setting_remarks
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.digests import DigestCache
 from tvmerge.merging.layout import SAFETENSORS_INDEX, read_json
-from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.lora.identity import adapter_base
 from tvmerge.merging.merge import RecipeMerger
 from tvmerge.merging.moe.mixture import lay_out_mixture
 from tvmerge.merging.names import told_apart
+from tvmerge.merging.opened import Opened, part_of
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.prompting import prompt_remarks
 from tvmerge.merging.quantised import declared
@@ -68,7 +66,7 @@ def open_request(
             fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
         else:
             check_downloaded(source)
-    opened = _Opened(request, sources, digest_cache, remarks)
+    opened = Opened(request, sources, digest_cache, remarks)
     merge = (
         _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)
     )
@@ -125,17 +123,13 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, S
             raise ConfigError(f"the task vector of {vector.tuned} needs the base model it was tuned from")
         else:
             base = find(vector.base)
-        sources[_part(request, vector, "base")] = base
-        sources[_part(request, vector, "tuned")] = tuned
+        sources[part_of(request, vector, "base")] = base
+        sources[part_of(request, vector, "tuned")] = tuned
     sources = told_apart(sources)
     for part, source in sources.items():
         if source.is_adapter and not part.endswith("tuned"):
             raise CheckpointError(f"{source.name} is an adapter (LoRA), which only a tuned model may be")
     return sources, tuple(remarks)
-
-
-def _part(request: MergeRequest, vector: TaskVector, role: str) -> str:
-    return role if len(request.vectors) == 1 else f"{vector.name}/{role}"
 
 
 def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) -> None:
@@ -161,7 +155,7 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
         for part, structure in structures.items()
     }
     for vector in request.vectors:
-        pair = [tokens.get(_part(request, vector, role)) for role in ("base", "tuned")]
+        pair = [tokens.get(part_of(request, vector, role)) for role in ("base", "tuned")]
         for part in structures:
             if pair[0] and pair[1] and is_target(part):
                 share_tokens(tokens[part], pair[0], pair[1], request.vocabulary)
@@ -177,89 +171,23 @@ def _announced(source: Source, *, trust_remote_code: bool) -> Structure:
     return read_structure(source.folder, source.name, trust_remote_code=trust_remote_code, untied=True)
 
 
-class _Opened:
-    """The models of a request, each folder opened once.
-
-    Attributes:
-        parts: Part in the merge -> the model that plays it.
-        vectors: The task vectors.
-        remarks: What people should know of them.
-    """
-
-    def __init__(
-        self,
-        request: MergeRequest,
-        sources: Mapping[str, Source],
-        digest_cache: DigestCache | None,
-        remarks: tuple[str, ...],
-    ) -> None:
-        self._request, self._digest_cache = request, digest_cache
-        known: dict[Path, Checkpoint] = {}
-        self.parts: dict[str, Checkpoint | Adapter] = {}
-        for part, source in sources.items():
-            if not source.is_adapter:
-                if source.folder not in known:
-                    known[source.folder] = self._open(source)
-                self.parts[part] = known[source.folder]
-        self.vectors = [self._vector(vector, sources) for vector in request.vectors]
-        self.remarks = remarks
-
-    @property
-    def whole(self) -> list[Checkpoint]:
-        """The whole models, each once."""
-        models = {id(m): m for m in self.parts.values() if isinstance(m, Checkpoint)}
-        return list(models.values())
-
-    def model(self, part: str) -> Checkpoint:
-        """The whole model that plays a part."""
-        model = self.parts[part]
-        assert isinstance(model, Checkpoint)
-        return model
-
-    def _open(self, source: Source) -> Checkpoint:
-        return Checkpoint(
-            source.folder,
-            name=source.name,
-            allow_pickle=self._request.allow_pickle,
-            trust_remote_code=self._request.trust_remote_code,
-            digest_cache=self._digest_cache,
-        )
-
-    def _vector(self, vector: TaskVector, sources: Mapping[str, Source]) -> OpenVector:
-        base, part = self.model(_part(self._request, vector, "base")), _part(self._request, vector, "tuned")
-        if part not in self.parts:
-            self.parts[part] = Adapter(
-                sources[part].folder,
-                base,
-                sources[part].name,
-                allow_pickle=self._request.allow_pickle,
-                digest_cache=self._digest_cache,
-            )
-        return OpenVector(vector, base, self.parts[part])
-
-
-def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:
+def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:
+    apart = opened.untie_where_needed(["target"])
     target = opened.model("target")
     laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
     plan = _dense_plan(laid, target, opened)
-    noted = _noted(sources, opened, target, laid.matched)
+    noted = _noted(sources, opened, target, laid.matched, apart)
     # Code of a model's own is built from its folder alone.
-    amend = target.is_untied and not request.trust_remote_code
-    config = _untied(target.config) if amend else None
+    config = None if target.is_untied and request.trust_remote_code else target.changed
     return Merge(request, _merger(request, plan), sources, target, noted=noted, config=config)
 
 
-def _untied(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration that says that the head has weights of its own."""
-    amended = {**config, "tie_word_embeddings": False}
-    if isinstance(text := config.get("text_config"), dict):
-        amended["text_config"] = {**text, "tie_word_embeddings": False}
-    return amended
-
-
-def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Opened) -> Merge:
-    targets = [opened.model(f"target.{number}") for number in range(len(request.targets))]
-    base = opened.model("moe_base") if request.mixture.base is not None else None
+def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:
+    parts = [f"target.{number}" for number in range(len(request.targets))]
+    own_base = ["moe_base"] if request.mixture.base is not None else []
+    apart = opened.untie_where_needed([*parts, *own_base])
+    targets = [opened.model(part) for part in parts]
+    base = opened.model("moe_base") if own_base else None
     mixture = lay_out_mixture(targets, base, opened.vectors, request)
     plan = Plan(
         rows=mixture.rows,
@@ -279,14 +207,18 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: _Open
         _merger(request, plan),
         sources,
         base or targets[0],
-        noted=_noted(sources, opened, base or targets[0], mixture.matched),
+        noted=_noted(sources, opened, base or targets[0], mixture.matched, apart),
         config=mixture.config,
         experts=tuple(experts),
     )
 
 
 def _noted(
-    sources: Mapping[str, Source], opened: _Opened, donor: Checkpoint, matched: Iterable[Remark]
+    sources: Mapping[str, Source],
+    opened: Opened,
+    donor: Checkpoint,
+    matched: Iterable[Remark],
+    apart: Sequence[str],
 ) -> tuple[Remark, ...]:
     """What people should know of the models before they merge them."""
     names = {source.folder: source.name for source in sources.values()}
@@ -299,6 +231,7 @@ def _noted(
     ]
     lines = (
         *opened.remarks,
+        *_untied(donor, apart),
         *setting_remarks(settings, names[donor.folder]),
         *prompt_remarks(names, donor.folder),
         *stale,
@@ -306,7 +239,14 @@ def _noted(
     return (*map(Remark, lines), *matched)
 
 
-def _dense_plan(laid: Laid, target: Checkpoint, opened: _Opened) -> Plan:
+def _untied(donor: Checkpoint, apart: Sequence[str]) -> list[str]:
+    if donor.changed is None or donor.is_untied:
+        return []
+    why = f": {' and '.join(apart)} {'move' if len(apart) > 1 else 'moves'} them differently" if apart else ""
+    return [f"head and embeddings of {donor.name}, which are one tensor there, are two here{why}"]
+
+
+def _dense_plan(laid: Laid, target: Checkpoint, opened: Opened) -> Plan:
     return Plan(
         rows=laid.rows,
         copies={name: Operand(target, name) for name in laid.unchanged},

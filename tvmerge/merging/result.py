@@ -169,7 +169,13 @@ class Merge:
         plan, request = self.merger.plan, self.request
         folders = [source.name for source in self.sources.values() if source.repository is None]
         original = request.arithmetic == "original"
-        reason = not_expressible(plan, folders, mixture=bool(self.experts), original=original)
+        reason = not_expressible(
+            plan,
+            folders,
+            mixture=bool(self.experts),
+            original=original,
+            untied=self.donor.changed is not None,
+        )
         again = command(chat_template=CHAT_TEMPLATE in given)
         texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
         texts[SETTINGS] = settings_toml(self.portable, facts.settings)

@@ -187,5 +187,7 @@ def _check(targets: Sequence[Checkpoint], donor: Checkpoint, request: MergeReque
 
 
 def _dense_config(checkpoint: Checkpoint) -> Any:
+    if checkpoint.changed is not None:
+        return AutoConfig.for_model(**checkpoint.changed)
     factory: Any = AutoConfig
     return factory.from_pretrained(checkpoint.folder)

@@ -1,0 +1,104 @@
+"""The models of a request, open, and each folder opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tvmerge.merging.additions import OpenVector
+from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.digests import DigestCache
+from tvmerge.merging.lora.adapter import Adapter
+from tvmerge.merging.request import MergeRequest, TaskVector
+from tvmerge.merging.sources import Source
+from tvmerge.merging.ties import moving_apart
+from tvmerge.merging.untied import tied_head
+
+
+def part_of(request: MergeRequest, vector: TaskVector, role: str) -> str:
+    """What the model is called that plays a role in a vector."""
+    return role if len(request.vectors) == 1 else f"{vector.name}/{role}"
+
+
+class Opened:
+    """The models of a request, each folder opened once.
+
+    Attributes:
+        parts: Part in the merge -> the model that plays it.
+        vectors: The task vectors.
+        remarks: What people should know of them.
+    """
+
+    def __init__(
+        self,
+        request: MergeRequest,
+        sources: Mapping[str, Source],
+        digest_cache: DigestCache | None,
+        remarks: tuple[str, ...],
+    ) -> None:
+        self._request, self._sources, self._digest_cache = request, sources, digest_cache
+        known: dict[Path, Checkpoint] = {}
+        self.parts: dict[str, Checkpoint | Adapter] = {}
+        for part, source in sources.items():
+            if not source.is_adapter:
+                if source.folder not in known:
+                    known[source.folder] = self._open(source)
+                self.parts[part] = known[source.folder]
+        self.vectors = [self._vector(vector, sources) for vector in request.vectors]
+        self.remarks = remarks
+
+    @property
+    def whole(self) -> list[Checkpoint]:
+        """The whole models, each once."""
+        models = {id(m): m for m in self.parts.values() if isinstance(m, Checkpoint)}
+        return list(models.values())
+
+    def model(self, part: str) -> Checkpoint:
+        """The whole model that plays a part."""
+        model = self.parts[part]
+        assert isinstance(model, Checkpoint)
+        return model
+
+    def untie_where_needed(self, parts: Sequence[str]) -> list[str]:
+        """Take models with a tied head for ones with a head of their own, where the result must have one.
+
+        That is where a vector moves head and embeddings differently, or where models that become one model
+        are tied and untied.
+
+        Args:
+            parts: The parts of the models that get the vectors.
+
+        Returns:
+            Names of the tuned models that ask for it.
+        """
+        policy = self._request.vocabulary
+        models = {part: self.model(part) for part in parts}
+        tied = [part for part, model in models.items() if tied_head(model.structure) is not None]
+        apart = dict.fromkeys(n for part in tied for n in moving_apart(models[part], self.vectors, policy))
+        if apart or 0 < len(tied) < len(parts):
+            for part in tied:
+                self.parts[part] = self._open(self._sources[part], untie=True)
+        return list(apart)
+
+    def _open(self, source: Source, *, untie: bool = False) -> Checkpoint:
+        return Checkpoint(
+            source.folder,
+            name=source.name,
+            untie=untie,
+            allow_pickle=self._request.allow_pickle,
+            trust_remote_code=self._request.trust_remote_code,
+            digest_cache=self._digest_cache,
+        )
+
+    def _vector(self, vector: TaskVector, sources: Mapping[str, Source]) -> OpenVector:
+        base = self.model(part_of(self._request, vector, "base"))
+        part = part_of(self._request, vector, "tuned")
+        if part not in self.parts:
+            self.parts[part] = Adapter(
+                sources[part].folder,
+                base,
+                sources[part].name,
+                allow_pickle=self._request.allow_pickle,
+                digest_cache=self._digest_cache,
+            )
+        return OpenVector(vector, base, self.parts[part])
