@@ -93,10 +93,11 @@ ALLOWED = {
     "run": LEAVES
     | STAGES
     | {"config", "caches", "jury", "orchestrator", "trials", "build", "confirmation", "writing", "report"},
+    "check": LEAVES | STAGES | {"caches", "chats", "config", "models", "placing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
     "cli": LEAVES
     | STAGES
-    | {"chats", "config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
+    | {"chats", "check", "config", "caches", "models", "writing", "run", "plan", "scoring", "report", "demo"},
     "__main__": {"cli"},
     "__init__": set(),
 }

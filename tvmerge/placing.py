@@ -18,7 +18,7 @@ from tvmerge.models import resolved
 
 if TYPE_CHECKING:
     from tvmerge.chats import ChatRecord
-    from tvmerge.config import RunConfig
+    from tvmerge.config import CheckConfig, RunConfig
     from tvmerge.generation.memory import Load
     from tvmerge.generation.pool import Start
     from tvmerge.merging.opening import Merge
@@ -43,7 +43,7 @@ class Placement:
         return self.devices[0] == ("cpu",)
 
 
-def place(config: RunConfig) -> Placement:
+def place(config: RunConfig | CheckConfig) -> Placement:
     """What a run's settings say of its engines; needs no model.
 
     Raises:
@@ -121,7 +121,7 @@ def engine_settings(
     )
 
 
-def compute_dtype(config: RunConfig, models: Merge, placement: Placement) -> str:
+def compute_dtype(config: RunConfig | CheckConfig, models: Merge, placement: Placement) -> str:
     """What the models compute in: on a CPU float32, which is faster there and exact."""
     if placement.on_cpu:
         return "float32"
@@ -132,7 +132,9 @@ def compute_dtype(config: RunConfig, models: Merge, placement: Placement) -> str
     return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
 
 
-def loads(config: RunConfig, models: Merge, placement: Placement, judges: Mapping[str, int]) -> list[Load]:
+def loads(
+    config: RunConfig | CheckConfig, models: Merge, placement: Placement, judges: Mapping[str, int]
+) -> list[Load]:
     """What the run is about to put on each device of this machine.
 
     Args:
@@ -170,7 +172,7 @@ def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
     return AutoConfig.for_model(**models.config)
 
 
-def _devices(config: RunConfig) -> tuple[tuple[str, ...], ...]:
+def _devices(config: RunConfig | CheckConfig) -> tuple[tuple[str, ...], ...]:
     """The devices of each engine, `tensor_parallel` of them one after the other."""
     width = config.tensor_parallel
     if width == 1 or resolve_device(config.device) == "cpu":
@@ -183,7 +185,7 @@ def _devices(config: RunConfig) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(found[start : start + width]) for start in range(0, len(found), width))
 
 
-def _kind(config: RunConfig, devices: Sequence[Sequence[str]]) -> str:
+def _kind(config: RunConfig | CheckConfig, devices: Sequence[Sequence[str]]) -> str:
     if config.engine == "vllm":
         if len(config.target_model) > 1:
             raise ConfigError("a mixture of experts runs on --engine transformers, not on vllm")

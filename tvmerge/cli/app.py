@@ -12,6 +12,7 @@ import click
 
 from tvmerge import __version__
 from tvmerge.cli.cache import cache
+from tvmerge.cli.check import check
 from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
 from tvmerge.cli.merge import merge
@@ -39,7 +40,7 @@ def app() -> None:
     """
 
 
-for command in (optimize, demo, merge, judge, list_assets, cache, status):
+for command in (optimize, demo, merge, check, judge, list_assets, cache, status):
     app.add_command(command)
 
 

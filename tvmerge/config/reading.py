@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from tvmerge.config.check import CheckConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option
 from tvmerge.config.run import RunConfig, options
@@ -46,6 +47,17 @@ def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> Mer
     settings |= flags
     _refuse_missing(("target_model",), settings)
     return MergeConfig(**settings)
+
+
+def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> CheckConfig:
+    """The settings that concern models, from flags and a run's TOML file; flags win.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value has the wrong type or range.
+    """
+    settings = file_settings(file, [f.name for f in fields(CheckConfig)]) | flags
+    _refuse_missing(("target_model",), settings)
+    return CheckConfig(**settings)
 
 
 def file_settings(file: Path | None, keys: Sequence[str]) -> dict[str, Any]:

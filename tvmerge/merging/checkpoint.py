@@ -93,6 +93,11 @@ class Checkpoint:
         copied = head_of_its_own(self.structure, stored)
         return stored | {head: stored[table] for head, table in copied.items()}
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files with its weights."""
+        return tuple(shard.path for shard in self._shards)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the weights and every other file that can decide an answer."""

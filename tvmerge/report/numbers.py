@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tvmerge.records import Difference, Estimate
 
 MISSING = "-"
 Z95 = 1.959963984540054
 """Half the width of a normal 95% interval, in standard errors."""
+
+_SHOWN = 12
+"""Names of weights that are written out before they are folded."""
 
 
 def score(value: float | None) -> str:
@@ -73,6 +77,19 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h"
+
+
+def folded(names: Sequence[str]) -> str:
+    """Names in a line, the middle of many left out."""
+    if len(names) <= _SHOWN:
+        return ", ".join(names)
+    half = _SHOWN // 2
+    return ", ".join((*names[:half], f"... {len(names) - _SHOWN} more ...", *names[-half:]))
+
+
+def size(number: int) -> str:
+    """A number of bytes."""
+    return f"{number / 1e9:.1f} GB" if number >= 10**9 else f"{number / 1e6:.1f} MB"
 
 
 def _rounded(value: float) -> float:

@@ -8,13 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.report.numbers import count
+from tvmerge.report.numbers import count, folded, size
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_SHOWN = 12
-"""Names of weights that are written out before they are folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +130,8 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     state = f"{plan.told} of {plan.told + plan.left} trials told" if plan.asked else "new"
     yield f"study: {plan.study} in {plan.storage}, {state}, {count(plan.left, 'trial')} left"
     yield f"results: {plan.run_folder}"
-    size = f"{_size(plan.model_bytes)} in {count(plan.files, 'file')}"
-    yield f"model: {plan.model_folder}, {size}; the disk has {_size(plan.free_bytes)} free"
+    model = f"{size(plan.model_bytes)} in {count(plan.files, 'file')}"
+    yield f"model: {plan.model_folder}, {model}; the disk has {size(plan.free_bytes)} free"
     yield f"dimensions: {len(plan.weights)} from {plan.low:g} to {plan.high:g}: {folded(plan.weights)}"
     yield f"a trial: {_extent(plan.trial)}; {_race(plan.first_look)}"
     yield f"final comparison: {_comparison(plan.comparison)}"
@@ -184,18 +181,6 @@ def total(calls: Sequence[PlannedCalls]) -> PlannedCalls:
         output_tokens=sum(row.output_tokens for row in calls),
         cost=None if None in costs else sum(cost for cost in costs if cost is not None),
     )
-
-
-def folded(names: Sequence[str]) -> str:
-    """Names in a line, the middle of many left out."""
-    if len(names) <= _SHOWN:
-        return ", ".join(names)
-    half = _SHOWN // 2
-    return ", ".join((*names[:half], f"... {len(names) - _SHOWN} more ...", *names[-half:]))
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 10**9 else f"{number / 1e6:.1f} MB"
 
 
 def _cells(row: PlannedCalls) -> tuple[str, ...]:

@@ -1,0 +1,47 @@
+"""`tvmerge check`: whether models fit together, on a page."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tvmerge.cli.options import given, setting_options
+from tvmerge.config import ChatConfig, MergeConfig, load_check_config
+
+PLACES = ("engine", "tensor_parallel", "engines", "devices", "device")
+"""Settings that decide what a model needs of this machine's memory."""
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file with the settings of a run; flags win. What is not about models is passed over.",
+)
+@click.option("--verify", is_flag=True, help="Also read every weight, and refuse NaN and infinities.")
+@click.option("--names", is_flag=True, help="List every tensor that gets no weight, not just the first ones.")
+@setting_options((*(f.name for part in (MergeConfig, ChatConfig) for f in fields(part)), *PLACES))
+@click.pass_context
+def check(context: click.Context, *, config: Path | None, verify: bool, names: bool, **flags: Any) -> None:
+    """Say whether models fit together, and what would be merged, copied and left out; load nothing.
+
+    Exits with 0 where a run could begin, and with 2 where it would be refused.
+    """
+    from tvmerge.caches import Caches
+    from tvmerge.check import check_models
+
+    settings = load_check_config(given(flags), config)
+    with closing(Caches()) as caches:
+        found = check_models(settings, caches, verify=verify, names=names)
+    for section in found.sections:
+        click.echo(section.title)
+        for line in section.lines:
+            click.echo(f"  {line}")
+    for problem in found.problems:
+        click.echo(f"error: {problem}", err=True)
+    if found.problems:
+        context.exit(2)
