@@ -18,7 +18,7 @@ from tvmerge.generation.context import model_context
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.contents import companions, left_out
 from tvmerge.merging.dtypes import torch_name
-from tvmerge.merging.lora import Adapter
+from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.writer import SHARD_SIZE, shard_sizes
 from tvmerge.models import open_models
 from tvmerge.placing import loads, place
@@ -88,7 +88,8 @@ def check_models(config: CheckConfig, caches: Caches, *, verify: bool = False, n
         "memory": partial(_memory, config, models),
         "files": partial(_files, config, models),
     }
-    return Check(tuple(_section(title, lines) for title, lines in parts.items()))
+    sections = (_section(title, lines) for title, lines in parts.items())
+    return Check(tuple(section for section in sections if section.lines or section.problem))
 
 
 def _section(title: str, lines: Callable[[], Iterator[str]]) -> Section:
@@ -152,7 +153,10 @@ def _positions(config: CheckConfig, models: Merge) -> Iterator[str]:
 
 def _notes(models: Merge, *, names: bool) -> Iterator[str]:
     """What people should know of the models, and what gets no weight and why."""
-    for remark in models.remarks():
+    remarks = models.remarks()
+    if not any(remark.text.startswith("tokens") for remark in remarks):
+        yield "tokens: all models number them alike"
+    for remark in remarks:
         yield from remark.whole.splitlines() if names else [remark.line()]
 
 
