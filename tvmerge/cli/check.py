@@ -26,7 +26,7 @@ PLACES = ("engine", "tensor_parallel", "engines", "devices", "device")
 @click.option("--names", is_flag=True, help="List every tensor that gets no weight, not just the first ones.")
 @setting_options((*(f.name for part in (MergeConfig, ChatConfig) for f in fields(part)), *PLACES))
 @click.pass_context
-def check(context: click.Context, *, config: Path | None, verify: bool, names: bool, **flags: Any) -> None:
+def check(context: click.Context, /, *, config: Path | None, verify: bool, names: bool, **flags: Any) -> None:
     """Say whether models fit together, and what would be merged, copied and left out; load nothing.
 
     Exits with 0 where a run could begin, and with 2 where it would be refused.
