@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -11,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.generation.models import answers_of, demo_questions, open_demo_engine, uniform
+from tests.generation.models import answers_of, demo_questions, open_demo_engine, plain_answer, uniform
 from tests.generation.studies import GREEDY, run_study
+from tests.merging.lora.adapters import saved_adapter
 from tvmerge.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines import EngineSettings, open_merger, process_starts
@@ -51,6 +53,36 @@ async def test_an_engine_opened_from_plain_data_answers_like_one_opened_here(
     assert await answers_of(opened, recipe, questions, GREEDY) == expected
     await opened.close()
     await here.close()
+
+
+def _tied(folder: Path, place: Path) -> Path:
+    """The model in `folder` with its head tied to its embeddings."""
+    shutil.copytree(folder, place)
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    tensors = load_file(place / "model.safetensors")
+    tensors.pop("lm_head.weight", None)
+    save_file(tensors, place / "model.safetensors", {"format": "pt"})
+    return place
+
+
+@pytest.mark.filterwarnings("ignore")  # peft warns of ties
+async def test_a_head_that_is_untied_answers_in_the_search_as_in_the_written_model(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    target, base = (_tied(demo_models / role, tmp_path / role) for role in ("target", "base"))
+    adapter = saved_adapter(base, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
+    config = MergeConfig(target_model=(str(target),), base_model=str(base), tuned_model=str(adapter))
+    with closing(Caches()) as caches:
+        models = open_models(config, caches)
+    engine: Engine = EngineSettings(merge=config, stop_tokens=STOPS).entry().call()
+    recipe, questions = uniform(models, 1.0), demo_questions(3)
+    answers = await answers_of(engine, recipe, questions, GREEDY)
+    await engine.close()
+    models.write(tmp_path / "merged", recipe)
+    for question in questions:
+        turns = answers[question.question_id, 0].turns
+        assert turns == plain_answer(tmp_path / "merged", None, question, GREEDY.max_new_tokens)
 
 
 def test_other_files_under_the_same_name_are_refused(config: MergeConfig, models: Merge) -> None:

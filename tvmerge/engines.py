@@ -123,6 +123,7 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
     if wanted.engine == "vllm":
         return _vllm_engine(models, wanted, chat)
     import torch
+    from transformers import AutoConfig
 
     from tvmerge.generation.devices import resolve_device
     from tvmerge.generation.transformers_engine import TransformersEngine
@@ -141,6 +142,7 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
         batch_tokens=wanted.batch_tokens,
         trust_remote_code=trust,
         new_model=None if config is None else partial(new_model, config, dtype=dtype, device=device),
+        config=None if config is None else AutoConfig.for_model(**config),
     )
 
 

@@ -56,6 +56,8 @@ class TransformersEngine:
         dtype: What the model computes in.
         batch_tokens: Token budget of a batch, prompts, padding and new tokens included.
         trust_remote_code: Whether the model may bring code of its own.
+        new_model: Makes the model, where its configuration is not the folder's.
+        config: Its configuration then.
 
     Raises:
         CheckpointError: The model's configuration cannot be read.
@@ -74,6 +76,7 @@ class TransformersEngine:
         batch_tokens: int = 16384,
         trust_remote_code: bool = False,
         new_model: Callable[[], Any] | None = None,
+        config: Any = None,
     ) -> None:
         self._folder = folder
         self._new_model = new_model
@@ -86,7 +89,7 @@ class TransformersEngine:
         self._dtype = dtype
         self._budget = batch_tokens
         self._trust_remote_code = trust_remote_code
-        self._config = read_config(folder, trust_remote_code=trust_remote_code)
+        self._config = config or read_config(folder, trust_remote_code=trust_remote_code)
         self._context: int | None = getattr(self._config.get_text_config(), "max_position_embeddings", None)
         self._model: Any = None
         self._halted = threading.Event()
