@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
+from tests.merging.families import config_of
 from tvmerge.errors import CheckpointError
 from tvmerge.generation.memory import Footprint, Load, footprint, free_memory, ran_out
 
@@ -89,3 +90,26 @@ def test_running_out_of_memory_is_told_from_other_errors() -> None:
     assert ran_out(no_memory.value)
     assert ran_out(MemoryError())
     assert not ran_out(other.value)
+
+
+@pytest.mark.parametrize(
+    ("family", "numbers"),
+    [
+        ("llama", 2 * 2 * 2 * 8),  # keys and values, layers, heads, numbers in a head
+        ("gemma4", 2 * 2 * (8 + 16)),  # heads of another size in the second layer
+        ("qwen3_5", 2 * 2 * 8),  # the first layer is recurrent
+        ("qwen3_5_moe", 2 * 2 * 8),
+        ("qwen3_vl", 2 * 2 * 2 * 8),
+        ("gpt2", 2 * 2 * 4 * 8),
+    ],
+)
+def test_a_token_takes_what_each_layer_remembers_of_it(family: str, numbers: int) -> None:
+    assert footprint(config_of(family), torch.float32).token == 4 * numbers
+
+
+def test_a_model_that_does_not_run_without_memory_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("transformers.models.llama.modeling_llama.LlamaModel.forward", fails)
+    assert footprint(config_of("llama"), torch.float32).token == 4 * 2 * 2 * 32

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
 from tests.merging.families import FAMILIES, random_model, saved_model
+from tvmerge.architectures import factory_of
 from tvmerge.merging.live import load_into
 from tvmerge.merging.opening import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
@@ -29,7 +29,7 @@ def test_a_merged_model_of_the_family_speaks(family: str, tmp_path: Path) -> Non
     merge = open_request(MergeRequest(targets=(str(target),), vectors=(vector,)))
     recipe = Recipe({name: 0.2 + 0.1 * index for index, name in enumerate(merge.group_names)})
     merge.write(tmp_path / "out", recipe)
-    factory: Any = AutoModelForCausalLM
+    factory = factory_of(AutoConfig.from_pretrained(tmp_path / "out"))
     model, report = factory.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(report.values())
     live = random_model(family, seed=9)

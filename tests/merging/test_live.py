@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from tests.merging.families import FAMILIES, config_of, random_model, saved_model
+from tvmerge.architectures import factory_of
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoint import Checkpoint
 from tvmerge.merging.live import load_into
@@ -21,8 +21,7 @@ def _stream(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _reference(folder: Path) -> PreTrainedModel:
-    factory: Any = AutoModelForCausalLM
-    model = factory.from_pretrained(folder)
+    model = factory_of(AutoConfig.from_pretrained(folder)).from_pretrained(folder)
     assert isinstance(model, PreTrainedModel)
     return model
 

@@ -147,3 +147,28 @@ def test_a_models_own_code_runs_only_where_trusted(tmp_path: Path, monkeypatch: 
 def test_learning_a_structure_leaves_the_default_device_alone() -> None:
     structure_of(config_of("llama"), "model")
     assert torch.empty(1).device.type == "cpu"
+
+
+def test_what_runs_behind_the_layers_is_no_embedding() -> None:
+    structure = structure_of(config_of("opt"), "model")
+    sections = {
+        own.removeprefix("model.decoder."): place.section for own, place in structure.layouts[0].items()
+    }
+    assert sections["embed_positions.weight"] == sections["project_in.weight"] == "embeddings"
+    assert sections["final_layer_norm.weight"] == sections["project_out.weight"] == "norm"
+    bloom = structure_of(
+        transformers.BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=4), "model"
+    )
+    place = bloom.place("transformer.word_embeddings_layernorm.weight")
+    assert place is not None
+    assert place.section == "embeddings"
+
+
+def test_where_a_decoder_does_not_run_without_memory_position_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(transformers.models.gpt2.modeling_gpt2.GPT2Model, "forward", fails)
+    structure = structure_of(config_of("gpt2"), "model")
+    assert structure.place("transformer.wpe.weight") == Place("embeddings", None, (64, 32), is_float=True)
+    assert structure.place("transformer.ln_f.weight") == Place("norm", None, (32,), is_float=True)

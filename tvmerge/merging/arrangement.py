@@ -124,26 +124,24 @@ class Structure:
     def plain_names(self, names: Iterable[str]) -> dict[str, str]:
         """A checkpoint's names -> names that transformers understands.
 
-        Leftovers of training tools are dropped. A language model that lies elsewhere than the configuration
-        says gets the names that the configuration asks for. Any other name stays.
+        Where training tools have left something in them, tensors get the model's own names. So do those of a
+        language model that lies elsewhere than the configuration says. Any other name stays.
         """
         names = list(names)
         plain = without_leftovers(names, self.own_names)
         known = self.own_names(plain.values())
-        arrangement = self.arrange(plain.values())
-        if not arrangement.missing:
-            return plain
-        moved: dict[str, str] = {}
-        everything = {key: own for layout in self.layouts for own in layout if (key := self.key(own))}
-        heads = {key: own for key, own in everything.items() if self.place_is_head(own)}
-        for keys in ({k: o for k, o in everything.items() if k not in heads}, heads):
-            left = [name for name in plain.values() if name not in known]
-            moved |= nested_elsewhere(left, keys, set(known.values()))
+        moved = known if list(plain.values()) != names else {}
+        if self.arrange(plain.values()).missing:
+            moved = moved | self._moved(plain.values(), known)
         return {name: moved.get(short, short) for name, short in plain.items()}
 
-    def place_is_head(self, own: str) -> bool:
-        """Whether a tensor is the head's."""
-        return self.head is not None and own.startswith(self.head)
+    def _moved(self, names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+        """Names of a language model that lies elsewhere -> the model's own names."""
+        everything = {key: own for layout in self.layouts for own in layout if (key := self.key(own))}
+        heads = {key: own for key, own in everything.items() if own.startswith(self.head or ".")}
+        decoder = {key: own for key, own in everything.items() if key not in heads}
+        left, found = [name for name in names if name not in known], set(known.values())
+        return {**nested_elsewhere(left, decoder, found), **nested_elsewhere(left, heads, found)}
 
     def arrange(self, names: Iterable[str]) -> Arrangement:
         """Sort a checkpoint's names into the model, by the layout which fits them best."""
