@@ -22,8 +22,6 @@ WRAPPERS = (
     *("qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen2_5_vl", "mistral3"),
     *("gemma3", "gemma4", "llama4", "llava"),
 )
-    ["qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen2_5_vl", "mistral3", "gemma3", "gemma4", "llama4", "llava"]
-)
 PARTS = ("target", "base", "tuned")
 _TIED = '"tie_word_embeddings":'
 _NESTINGS = ("language_model.model.", "model.language_model.", "language_model.", "model.")
