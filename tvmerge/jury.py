@@ -121,6 +121,7 @@ def assemble(
         patience=config.judge_patience,
         reasks=config.judge_reasks,
         tally=tally,
+        note=note,
     )
     accounts = open_accounts(specs, conduct, ledger)
     judges = [

@@ -24,7 +24,7 @@ class LocalChat:
 
     def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
         """A request to nowhere."""
-        return ChatRequest("test", "nowhere", {"system": system, "user": user}, form, sample)
+        return ChatRequest("test", "nowhere", _body(system, user), form, sample)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The answer told."""
@@ -38,7 +38,11 @@ class LocalChat:
 
 def a_request(user: str = "rate this", *, sample: int = 0) -> ChatRequest:
     """A request for a rating."""
-    return ChatRequest("test", "nowhere", {"system": "", "user": user}, RatingForm(), sample)
+    return ChatRequest("test", "nowhere", _body("", user), RatingForm(), sample)
+
+
+def _body(system: str, user: str) -> dict[str, Any]:
+    return {"system": system, "messages": [{"role": "user", "content": user}]}
 
 
 def a_spec(base_url: str, **settings: Any) -> JudgeSpec:

@@ -279,6 +279,38 @@ async def test_a_prompt_may_have_a_scale_of_its_own(prompts: Prompts) -> None:
     assert [judgment.score for judgment in judgments if isinstance(judgment, Verdict)] == [5.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("own", "reply"),
+    [
+        ({"rating_key": "score"}, 'よい。{"score": 4}'),
+        ({"rating_pattern": r"FINAL SCORE:\s*(\d+)"}, "FINAL SCORE: 1 would be unfair.\nFINAL SCORE: 4"),
+    ],
+)
+async def test_a_prompt_may_have_its_rating_written_otherwise(
+    prompts: Prompts, own: dict[str, Any], reply: str
+) -> None:
+    changed = prompts | {"single-v1": replace(prompts["single-v1"], **own)}
+    with OpenAIServer(reply=lambda _: reply) as server:
+        judge = create_judge(a_spec(server.base_url), changed, env=ENV)
+        (verdict,) = await judge.judge(TWO, Answer("q1", ("古池や…",)))
+        await judge.close()
+        assert server.answered == 1
+    assert isinstance(verdict, Verdict)
+    assert verdict.score == 4
+
+
+async def test_a_forgotten_rating_is_asked_for_alone_and_both_replies_are_shown(prompts: Prompts) -> None:
+    def forgetful(request: Request, number: int) -> Response | None:
+        return completion("6" if len(request.body["messages"]) > 2 else "とても良い回答です。")
+
+    with OpenAIServer(script=forgetful) as server:
+        (verdict,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
+        assert [len(request.body["messages"]) for request in server.requests] == [2, 4]
+    assert isinstance(verdict, Verdict)
+    assert verdict.score == 6
+    assert verdict.reply == "とても良い回答です。\n\n---- asked for the rating alone ----\n\n6"
+
+
 async def test_a_rerun_pays_nothing_and_says_the_same(
     server: OpenAIServer, prompts: Prompts, cache: ContentCache
 ) -> None:

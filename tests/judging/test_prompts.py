@@ -177,3 +177,33 @@ def test_what_the_judge_reads_is_the_identity_and_its_place_is_not(tmp_path: Pat
     there = load(tmp_path, line(name="other"), line(description="moved"))["single-v1"]
     assert here.identity == there.identity
     assert load(tmp_path, line(fence=True))["single-v1"].identity != here.identity
+
+
+def test_a_prompt_may_say_how_its_rating_is_written(tmp_path: Path) -> None:
+    (by_key,) = load(tmp_path, line(rating_key="score")).values()
+    (by_pattern,) = load(tmp_path, line(rating_pattern=r"SCORE: (\d+)")).values()
+    (plain,) = load(tmp_path, line()).values()
+    assert (by_key.rating_key, by_pattern.rating_pattern) == ("score", r"SCORE: (\d+)")
+    assert "rating_key" not in plain.identity
+    assert by_key.identity != plain.identity != by_pattern.identity
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rating_key": ""}, "'rating_key' must be a text"),
+        ({"rating_key": 3}, "'rating_key' must be a text"),
+        ({"rating_pattern": "SCORE: ("}, "'rating_pattern' is no regular expression"),
+        ({"rating_pattern": "SCORE: [0-9]+"}, "must have one group, which holds the rating; it has 0"),
+        ({"rating_pattern": "(SCORE): ([0-9]+)"}, "it has 2"),
+        ({"rating_key": "score", "rating_pattern": "(.)"}, "not both"),
+        ({"type": "pairwise", "rating_key": "score"}, "for prompts of type 'single'"),
+    ],
+)
+def test_an_unsound_form_of_a_rating_is_told_with_its_line(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(AssetError, match=message) as caught:
+        load(tmp_path, line(**changes))
+    assert "prompts.jsonl:1" in str(caught.value)
+    assert "\n" not in str(caught.value)

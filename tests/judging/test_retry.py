@@ -83,7 +83,7 @@ async def test_a_request_that_fails_while_others_are_answered_is_no_outage(
     before: int, meanwhile: int, expected: type[Exception]
 ) -> None:
     async def answer(request: ChatRequest) -> ChatReply:
-        if request.body["user"] == "poison":
+        if request.body["messages"][0]["content"] == "poison":
             raise TransientError("crashed", status=500)
         return GOOD
 

@@ -36,7 +36,7 @@ class AnthropicServer(LoopbackServer):
             return error(404, "not_found_error", f"unknown path {request.path}")
         number = self._chats
         self._chats += 1
-        prompt = request.body["messages"][-1]["content"]
+        prompt = next(m["content"] for m in request.body["messages"] if m["role"] == "user")
         return self._script(request, number) or message(scoring.reply(prompt), headers=self._headers)
 
 

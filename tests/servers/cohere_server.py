@@ -36,7 +36,7 @@ class CohereServer(LoopbackServer):
             return error(404, f"unknown path {request.path}")
         number = self._chats
         self._chats += 1
-        prompt = request.body["messages"][-1]["content"]
+        prompt = next(m["content"] for m in request.body["messages"] if m["role"] == "user")
         return self._script(request, number) or chat(scoring.reply(prompt), headers=self._headers)
 
 

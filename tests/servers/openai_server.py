@@ -52,8 +52,8 @@ class OpenAIServer(LoopbackServer):
 
 
 def user_prompt(request: Request) -> str:
-    """The last user message of a request."""
-    return str(next(m["content"] for m in reversed(request.body["messages"]) if m["role"] == "user"))
+    """The user message that opens a conversation."""
+    return str(next(m["content"] for m in request.body["messages"] if m["role"] == "user"))
 
 
 def completion(

@@ -96,7 +96,7 @@ class CachedChat(ChatWrapper):
 
 
 class StoringChat(ChatWrapper):
-    """Keeps every complete, readable reply before it is handed on.
+    """Keeps every complete, readable reply before it is handed on, as the reply to what was asked at first.
 
     It stands inside the limit on requests in flight: a place is given back only when what was paid for is
     on the disk, so a crash loses no more replies than are in flight.
@@ -113,8 +113,9 @@ class StoringChat(ChatWrapper):
     async def send(self, request: ChatRequest) -> ChatReply:
         """The wrapped model's reply."""
         reply = await self._inner.send(request)
-        if not request.fault_of(reply):
-            await self._store.put(request, reply)
+        asked, whole = request.settled(reply)
+        if not asked.fault_of(whole):
+            await self._store.put(asked, whole)
         return reply
 
 
@@ -123,14 +124,16 @@ def _packed(request: ChatRequest, reply: ChatReply) -> dict[str, object]:
     return {
         "kind": "judgment",
         "request": request.parts,
-        "reply": {"text": reply.text, "finish": reply.finish, "usage": usage},
+        # Whatever the provider calls its end: what is kept is complete.
+        "reply": {"text": reply.text, "finish": "stop", "usage": usage}
+        | ({"before": reply.before} if reply.before else {}),
     }
 
 
 def _unpacked(row: Any) -> ChatReply | None:
     match row:
-        case {"reply": {"text": str(text), "finish": "stop", "usage": usage}}:
-            return ChatReply(text, "stop", _usage(usage), cached=True)
+        case {"reply": {"text": str(text), "finish": "stop", "usage": usage, **rest}}:
+            return ChatReply(text, "stop", _usage(usage), cached=True, before=str(rest.get("before", "")))
     return None
 
 

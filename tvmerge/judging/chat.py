@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from tvmerge.canonical import digest
 from tvmerge.errors import RequestError
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
+from tvmerge.judging.spoken import spoken
 
 SCHEMA = 1
 """Part of every key: raise it when what is stored with a reply changes its meaning."""
 
-FinishReason = Literal["stop", "length", "refused", "other"]
+_REMINDED = "\n\n---- asked for the rating alone ----\n\n"
+
+FinishReason = Literal["stop", "length", "refused", "failed", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class ChatRequest:
         body: Exactly what is sent, as JSON data; no secrets.
         form: How the reply must read. No part of the key: it decides nothing about what is sent.
         sample: Which of several independent replies to the same body this is, from 0.
+        after: The request that this one follows up, and the reply to it; None where it opens a conversation.
+            No part of the key: the body holds both.
         key: SHA-256 of all of the above but the form.
     """
 
@@ -35,6 +40,7 @@ class ChatRequest:
     body: Mapping[str, Any]
     form: Form = field(compare=False)
     sample: int = 0
+    after: tuple[ChatRequest, ChatReply] | None = field(default=None, compare=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,12 +63,38 @@ class ChatRequest:
             return "refused by the provider"
         if reply.finish == "length":
             return "cut off at the token limit"
-        if reply.finish != "stop":
-            return "ended abnormally"
-        if not reply.text.strip():
-            return "empty reply"
-        reading = self.form.read(reply.text)
-        return reading.reason if isinstance(reading, Unreadable) else ""
+        if reply.finish == "failed":
+            return "the provider failed within its reply"
+        reading = self.form.read(reply.text, alone=bool(reply.before))
+        if not isinstance(reading, Unreadable):
+            return ""
+        if reply.finish == "other":
+            return f"ended abnormally ({reply.ending})" if reply.ending else "ended abnormally"
+        return reading.reason if reply.text.strip() else "empty reply"
+
+    def reminder(self, reply: ChatReply) -> ChatRequest | None:
+        """The request that goes on from `reply` and asks for the rating alone.
+
+        None where `reply` cannot be gone on from: it is no complete reply that says something, or this
+        request is such a reminder itself.
+        """
+        said = (spoken(reply.text) or "").strip()
+        if self.after is not None or reply.finish not in ("stop", "other") or not said:
+            return None
+        messages = [
+            *self.body["messages"],
+            {"role": "assistant", "content": said},
+            {"role": "user", "content": self.form.reminder},
+        ]
+        return replace(self, body={**self.body, "messages": messages}, after=(self, reply))
+
+    def settled(self, reply: ChatReply) -> tuple[ChatRequest, ChatReply]:
+        """What was asked at first, and all that was replied to that."""
+        if self.after is None:
+            return self, reply
+        asked, before = self.after
+        usage = None if reply.usage is None or before.usage is None else before.usage + reply.usage
+        return asked, replace(reply, before=before.text, usage=usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +103,9 @@ class Usage:
 
     input: int = 0
     output: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input + other.input, self.output + other.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +135,13 @@ class ChatReply:
 
     Attributes:
         text: Its words, thinking left out.
-        finish: `stop` at its own end, `length` at the token limit, `refused` for its content.
+        finish: `stop` at its own end, `length` at the token limit, `refused` for its content, `failed` where
+            something broke at the provider, `other` for what nobody knows.
         usage: Tokens billed, or None where the provider does not say.
         limits: Rate limits from the response headers.
         cached: It comes from the cache and cost nothing.
+        ending: The provider's own word for an end that nobody knows.
+        before: What was said at first, where `text` is the reply to a reminder; else empty.
     """
 
     text: str
@@ -111,6 +149,13 @@ class ChatReply:
     usage: Usage | None = None
     limits: RateLimits = field(default=RateLimits(), compare=False)
     cached: bool = field(default=False, compare=False)
+    ending: str = field(default="", compare=False)
+    before: str = ""
+
+    @property
+    def whole(self) -> str:
+        """All that was said, for people to read."""
+        return f"{self.before}{_REMINDED}{self.text}" if self.before else self.text
 
 
 class ChatModel(Protocol):

@@ -116,7 +116,9 @@ class GatedChat(ChatWrapper):
             try:
                 reply = await self._inner.send(request)
             except (UserError, QuotaError, OutageError, FormError) as error:
-                self._gate.close(error)
+                # That a reminder is refused says nothing of the requests that open a conversation.
+                if request.after is None or not isinstance(error, FormError):
+                    self._gate.close(error)
                 raise
             obey_cancellation()
             return reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvmerge.cache import ContentCache
@@ -29,6 +30,7 @@ class Conduct:
         reasks: How often a reply without a rating is asked for again.
         account: Limits and places that are shared with other judges; None is an account of its own.
         tally: Counts what would be sent, where nothing is to be sent.
+        note: Tells the user something in passing.
     """
 
     cache: ContentCache | None = None
@@ -43,3 +45,4 @@ class Conduct:
     reasks: int = 3
     account: Account | None = None
     tally: Tally | None = None
+    note: Callable[[str], None] = lambda _: None

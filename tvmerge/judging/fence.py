@@ -11,8 +11,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from tvmerge.judging.patterns import replaced
+
 MARKER = "(copy of a delimiter)"
 """What stands in place of a delimiter that an answer copied."""
+
+RATING_MARKER = "(copy of a rating)"
+"""What stands in place of what a prompt's own pattern would read as a rating."""
 
 _OPEN, _CLOSE = r"[\[［﹇]", r"[\]］﹈]"
 _RATING_LIKE = re.compile(rf"{_OPEN}\s*{_OPEN}([^\[\]［］﹇﹈]*){_CLOSE}\s*{_CLOSE}")
@@ -33,15 +38,25 @@ def delimiters(template: str) -> Sequence[str]:
     return tuple(found)
 
 
-def fenced(answer: str, fence: Sequence[str]) -> str:
+def fenced(answer: str, fence: Sequence[str], pattern: str = "") -> str:
     """`answer` without copies of the delimiters `fence` and without anything that reads as a rating.
 
     `[[10]]` becomes `[ [10] ]`; a delimiter becomes `(copy of a delimiter)`, also when its case, spacing or
     character width was changed.
+
+    Args:
+        answer: The answer.
+        fence: The delimiters.
+        pattern: The regular expression that finds the rating, where the prompt has one of its own; what it
+            finds here becomes `(copy of a rating)`.
+
+    Raises:
+        ConfigError: `pattern` takes too long on the answer.
     """
     for delimiter in fence:
         answer = _loosely(delimiter).sub(MARKER, answer)
-    return _RATING_LIKE.sub(_spaced, answer)
+    answer = _RATING_LIKE.sub(_spaced, answer)
+    return replaced(pattern, RATING_MARKER, answer) if pattern else answer
 
 
 def _nearest(lines: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ class LLMJudge(PromptedJudge):
         if wrong:
             return self._judgment(task, Opinion(score=low), wrong)
         fields = question_fields(task.question, task.kind) | answer_fields(task.answer, task.kind)
-        form = RatingForm(low, high, prompt.structured)
+        form = RatingForm(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
         said = await opinion(self._chat, prompt, form, fields, task.sample)
         if said.refused:
             # Nothing but the answer is new to the provider: this is its verdict on it.

@@ -53,10 +53,10 @@ async def opinion(
         return Opinion(user, reason=f"longer than the judge's context: {error}")
     except TransientError as error:
         return Opinion(user, reason=f"the provider fails with this request: {error}")
-    score = form.read(reply.text)
+    score = form.read(reply.text, alone=bool(reply.before))
     if isinstance(score, Unreadable):
-        return Opinion(user, reply=reply.text, reason=score.reason)
-    return Opinion(user, reply=reply.text, score=score)
+        return Opinion(user, reply=reply.whole, reason=score.reason)
+    return Opinion(user, reply=reply.whole, score=score)
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

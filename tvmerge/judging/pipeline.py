@@ -68,7 +68,9 @@ def _paid(
     chat = GatedChat(chat, account.gate)
     if conduct.budget is not None:
         chat = BudgetedChat(chat, conduct.budget, prices)
-    return ReaskingChat(chat, reasks=conduct.reasks)
+    return ReaskingChat(
+        chat, reasks=conduct.reasks, note=lambda said: conduct.note(f"judge {spec.name}: {said}")
+    )
 
 
 def prices_of(spec: JudgeSpec) -> Prices | None:

@@ -11,8 +11,10 @@ from typing import Any
 from tvmerge.errors import AssetError
 from tvmerge.files import read_jsonl
 from tvmerge.judging.fence import delimiters, fenced
+from tvmerge.judging.patterns import fault_of
 from tvmerge.records import Answer, Question
 
+_FORM_KEYS = ("rating_key", "rating_pattern")
 _TEXT_KEYS = ("name", "type", "system_prompt", "prompt_template", "output_format")
 
 
@@ -61,6 +63,8 @@ class JudgePrompt:
         scale: Lowest and highest rating.
         fence: The delimiter lines that an answer must not copy; None where answers are put in untouched.
         source: `file:line`, for error messages.
+        rating_key: The key of the rating in JSON; empty where the prompt has none of its own.
+        rating_pattern: A regular expression whose group is the rating; empty where the prompt has none.
     """
 
     name: str
@@ -71,6 +75,8 @@ class JudgePrompt:
     scale: tuple[float, float] = (1.0, 10.0)
     fence: tuple[str, ...] | None = None
     source: str = ""
+    rating_key: str = ""
+    rating_pattern: str = ""
 
     @property
     def structured(self) -> bool:
@@ -80,12 +86,14 @@ class JudgePrompt:
     @property
     def identity(self) -> Mapping[str, object]:
         """All that decides what a judge reads and how its reply is read, as JSON data."""
+        own = {"rating_key": self.rating_key, "rating_pattern": self.rating_pattern}
         return {
             "system_prompt": self.system_prompt,
             "template": self.template,
             "structured": self.structured,
             "scale": list(self.scale),
             "fenced": self.fence is not None,
+            **{name: value for name, value in own.items() if value},
         }
 
     def render(self, fields: Mapping[str, str]) -> str:
@@ -93,7 +101,7 @@ class JudgePrompt:
         fence = self.fence
         if fence is not None:
             fields = {
-                name: fenced(text, fence) if name.startswith("answer") else text
+                name: fenced(text, fence, self.rating_pattern) if name.startswith("answer") else text
                 for name, text in fields.items()
             }
         return self.template.format(**fields)
@@ -183,9 +191,25 @@ def _parse(row: Mapping[str, Any], source: str) -> JudgePrompt:
         template=template,
         output_format=row["output_format"],
         scale=_scale(row.get("scale", [1, 10]), source),
+        **_own_form(row, source),
         fence=tuple(delimiters(template)) if row.get("fence") is True else None,
         source=source,
     )
+
+
+def _own_form(row: Mapping[str, Any], source: str) -> dict[str, str]:
+    """How this prompt has its rating written, where it says so."""
+    own = {name: row[name] for name in _FORM_KEYS if name in row}
+    for name, value in own.items():
+        if not (isinstance(value, str) and value):
+            raise AssetError(f"{source}: '{name}' must be a text that is not empty; got {value!r}")
+        if row["type"] != "single":
+            raise AssetError(f"{source}: '{name}' is for prompts of type 'single', which ask for a rating")
+    if len(own) > 1:
+        raise AssetError(f"{source}: give 'rating_key' or 'rating_pattern', not both")
+    if wrong := fault_of(own["rating_pattern"]) if "rating_pattern" in own else "":
+        raise AssetError(f"{source}: 'rating_pattern' {wrong}; write it as in 'FINAL SCORE: ([0-9.]+)'")
+    return own
 
 
 def _scale(value: object, source: str) -> tuple[float, float]:

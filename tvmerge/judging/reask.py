@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
 
 
 class UnusableError(ProviderError):
@@ -20,17 +27,42 @@ class UnusableError(ProviderError):
         self.refused = refused
 
 
+@dataclass(slots=True)
+class _Tries:
+    """What came of the tries so far."""
+
+    reason: str = ""
+    text: str = ""
+    refusals: int = 0
+    failures: int = 0
+
+
 class ReaskingChat(ChatWrapper):
     """Returns complete replies of the form asked for, or none.
+
+    A judge that has said something but no rating is asked for that alone, once; each other time everything is
+    asked anew. Where something broke at the provider there is a pause before it.
 
     Args:
         inner: The model asked.
         reasks: How often it is asked again.
+        note: Told once of each word for a reply's end that nobody knows.
+        sleep: Waits a number of seconds.
     """
 
-    def __init__(self, inner: ChatModel, *, reasks: int = 3) -> None:
+    def __init__(
+        self,
+        inner: ChatModel,
+        *,
+        reasks: int = 3,
+        note: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         super().__init__(inner)
         self._reasks = reasks
+        self._note = note
+        self._sleep = sleep
+        self._noted: set[str] = set()
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The first usable reply.
@@ -38,21 +70,42 @@ class ReaskingChat(ChatWrapper):
         Raises:
             UnusableError: There was none in all the tries.
         """
-        refusals = 0
-        text = ""
-        reason = ""
-        for _ in range(self._reasks + 1):
-            try:
-                reply = await self._inner.send(request)
-            except RequestError as error:
-                if not error.about_content:
-                    raise
-                refusals += 1
-                reason = str(error)
+        tries = _Tries()
+        reminder: ChatRequest | None = None
+        for number in range(self._reasks + 1):
+            reply = await self._try(request if reminder is None else reminder, tries)
+            if reply is None:
+                reminder = None
                 continue
-            reason = request.fault_of(reply)
-            if not reason:
+            if not tries.reason:
                 return reply
-            refusals += reply.finish == "refused"
-            text = reply.text or text
-        raise UnusableError(reason, reply=text, refused=refusals == self._reasks + 1)
+            reminder = None if reply.before else request.reminder(reply)
+            if reply.finish == "failed" and number < self._reasks:
+                await self._sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries.failures))
+                tries.failures += 1
+        raise UnusableError(tries.reason, reply=tries.text, refused=tries.refusals == self._reasks + 1)
+
+    async def _try(self, request: ChatRequest, tries: _Tries) -> ChatReply | None:
+        """All that was replied to `request`, None where it was refused; what was wrong goes into `tries`."""
+        try:
+            reply = await self._inner.send(request)
+        except RequestError as error:
+            if request.after is not None:
+                return None  # the conversation has become too long, say, for a model that bears each turn
+            if not error.about_content:
+                raise
+            tries.refusals += 1
+            tries.reason = str(error)
+            return None
+        asked, whole = request.settled(reply)
+        tries.reason = asked.fault_of(whole)
+        tries.refusals += reply.finish == "refused"
+        tries.text = whole.whole if reply.text else tries.text
+        if not tries.reason and reply.ending:
+            self._remark(reply.ending)
+        return whole
+
+    def _remark(self, ending: str) -> None:
+        if ending not in self._noted:
+            self._noted.add(ending)
+            self._note(f"replies end with the unknown finish reason '{ending}'; those with a rating count")

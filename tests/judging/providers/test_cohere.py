@@ -65,8 +65,9 @@ async def test_a_structured_form_sends_its_schema() -> None:
     ("response", "finish"),
     [
         (chat("half", finish_reason="MAX_TOKENS"), "length"),
-        (chat("x", finish_reason="ERROR"), "other"),
-        (chat("x", finish_reason="TIMEOUT"), "other"),
+        (chat("x", finish_reason="ERROR"), "failed"),
+        (chat("x", finish_reason="TIMEOUT"), "failed"),
+        (chat("x", finish_reason="TOOL_CALL"), "other"),
         (chat(""), "stop"),
     ],
 )

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import anthropic
 
 from tvmerge.errors import ProviderError, TransientError, UserError
-from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, RateLimits, Usage
+from tvmerge.judging.chat import ChatReply, ChatRequest, RateLimits, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
+from tvmerge.judging.providers.finish import finish_of, unknown_word
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
 
-_FINISH: Mapping[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "refused",
-}
 _REFUSABLE = ("temperature", "output_config")
 
 
@@ -109,7 +102,8 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
             texts = [str(block["text"]) for block in blocks if block.get("type") == "text"]
             return ChatReply(
                 text=key.blotted("".join(texts)),
-                finish=_FINISH.get(str(rest.get("stop_reason")), "other"),
+                finish=finish_of(rest.get("stop_reason")),
+                ending=unknown_word(rest.get("stop_reason")),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )

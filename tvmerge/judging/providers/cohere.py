@@ -10,19 +10,13 @@ import httpx
 from cohere.core.api_error import ApiError
 
 from tvmerge.errors import ProviderError, TransientError, UserError
-from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, Usage
+from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
+from tvmerge.judging.providers.finish import finish_of, unknown_word
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
 
-_FINISH: Mapping[str, FinishReason] = {
-    "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
-    "MAX_TOKENS": "length",
-    "ERROR_LIMIT": "length",
-    "ERROR_TOXIC": "refused",
-}
 _REFUSABLE = ("response_format", "temperature")
 
 
@@ -109,7 +103,8 @@ def _reply(data: Any, headers: Mapping[str, str], key: ApiKey) -> ChatReply:
     texts = [str(block.text) for block in blocks if getattr(block, "type", "") == "text"]
     return ChatReply(
         text=key.blotted("".join(texts)),
-        finish=_FINISH.get(str(data.finish_reason), "other"),
+        finish=finish_of(data.finish_reason),
+        ending=unknown_word(data.finish_reason),
         usage=_usage(getattr(data, "usage", None)),
         limits=rate_limits(headers),
     )

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import openai
 
 from tvmerge.errors import ProviderError, TransientError, UserError
-from tvmerge.judging.chat import ChatReply, ChatRequest, FinishReason, RateLimits, Usage
+from tvmerge.judging.chat import ChatReply, ChatRequest, RateLimits, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
+from tvmerge.judging.providers.finish import finish_of, unknown_word
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
 from tvmerge.judging.spec import JudgeSpec
-
-_FINISH: Mapping[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "refused",
-}
 
 
 class OpenAIChat:
@@ -119,10 +113,11 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     # Read leniently: servers that claim to be compatible leave out what OpenAI promises.
     match data:
         case {"choices": [{"message": {} as message, **choice}, *_]}:
-            finish = _FINISH.get(str(choice.get("finish_reason") or "stop"), "other")
+            word = choice.get("finish_reason")
             return ChatReply(
                 text=key.blotted(_text(message.get("content"))),
-                finish="refused" if message.get("refusal") else finish,
+                finish="refused" if message.get("refusal") else finish_of(word),
+                ending=unknown_word(word),
                 usage=_usage(data.get("usage")),
                 limits=limits,
             )

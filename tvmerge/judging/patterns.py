@@ -1,0 +1,50 @@
+"""Regular expressions of the user's: checked when they are read, bounded in time when they are used."""
+
+from __future__ import annotations
+
+from tvmerge.errors import ConfigError
+
+_SECONDS = 1.0
+"""How long a search may take: one that backtracks without end is given up."""
+
+
+def fault_of(pattern: str) -> str:
+    """Why `pattern` cannot be used, or an empty string."""
+    import regex
+
+    try:
+        groups = regex.compile(pattern).groups
+    except regex.error as error:
+        return f"is no regular expression ({error})"
+    return "" if groups == 1 else f"must have one group, which holds the rating; it has {groups}"
+
+
+def last_group(pattern: str, text: str) -> str | None:
+    """What the group of `pattern` holds in its last match in `text`; None without a match.
+
+    Raises:
+        TimeoutError: The search takes too long.
+    """
+    import regex
+
+    last = None
+    for found in regex.finditer(pattern, text, timeout=_SECONDS):
+        last = str(found[1] or "")
+    return last
+
+
+def replaced(pattern: str, by: str, text: str) -> str:
+    """`text` with all that matches `pattern` replaced by other words.
+
+    Raises:
+        ConfigError: The search takes too long.
+    """
+    import regex
+
+    try:
+        return str(regex.sub(pattern, lambda _: by, text, timeout=_SECONDS))
+    except TimeoutError:
+        raise ConfigError(
+            f"the judge prompt's rating_pattern '{pattern}' takes more than {_SECONDS:g} s on an answer: it "
+            "backtracks; write it without a repetition inside a repetition"
+        ) from None
