@@ -31,7 +31,7 @@ _PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
         (["--weight=1", "--method=ties", "--density=1.5"], "density must lie above 0 and at most at 1"),
         (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
         (["--weight=1", "--gate=zeros"], "settings of a mixture need two target models or more"),
-        (["--weight=1", "--base-model=extended", "--vocab=error"], "do not fit target"),
+        (["--weight=1", "--base-model=extended", "--vocab=error"], "does not fit target"),
     ],
 )
 def test_what_cannot_be_merged_is_said_in_one_line(

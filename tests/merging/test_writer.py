@@ -140,6 +140,8 @@ def test_all_but_the_targets_weights_comes_along_and_code_where_it_is_trusted(
         '{"feature_extractor_type": "WhisperFeatureExtractor"}'
     )
     (target.folder / "modeling_own.py").write_text("")
+    named = {"auto_map": {"AutoTokenizer": ["modeling_own.Own", None]}, "eos_token": "語"}
+    (target.folder / "processor_config.json").write_text(json.dumps(named))
     _merged().write(tmp_path / "out", target)
     for name in (
         "tokenizer.json",
@@ -152,10 +154,12 @@ def test_all_but_the_targets_weights_comes_along_and_code_where_it_is_trusted(
         assert (tmp_path / "out" / name).read_bytes() == (target.folder / name).read_bytes()
     assert not (tmp_path / "out" / "training_args.bin").exists()
     assert not (tmp_path / "out" / "modeling_own.py").exists()
+    assert json.loads((tmp_path / "out" / "processor_config.json").read_text()) == {"eos_token": "語"}
     factory: Any = AutoFeatureExtractor
     assert factory.from_pretrained(tmp_path / "out").sampling_rate == 16000
     _merged().write(tmp_path / "trusted", Checkpoint(target.folder, trust_remote_code=True))
     assert (tmp_path / "trusted" / "modeling_own.py").exists()
+    assert json.loads((tmp_path / "trusted" / "processor_config.json").read_text()) == named
 
 
 def test_the_old_name_of_the_format_is_kept_up_to_date(target: Checkpoint, tmp_path: Path) -> None:

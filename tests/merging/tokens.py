@@ -26,7 +26,8 @@ def save_tokenizer(folder: Path, words: Sequence[str], **roles: str) -> None:
 def save_tekken(folder: Path, words: Sequence[str] = ()) -> None:
     """Give the model in `folder` Mistral's form of a tokenizer: 20 special tokens, bytes, then `words`."""
     tools = ("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]")
-    named = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", *tools]
+    parts = ("[PREFIX]", "[MIDDLE]", "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]")
+    named = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", *tools, *parts]
     special = [*named, *(f"<SPECIAL_{number}>" for number in range(len(named), 20))]
     pieces = [*(bytes([number]) for number in range(256)), *(word.encode() for word in words)]
     content = {

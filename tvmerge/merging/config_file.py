@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.files import write_text
 from tvmerge.merging import layout
+from tvmerge.merging.contents import CONFIGURATIONS, stated_in
 from tvmerge.merging.dtypes import FLOATS, torch_name
 from tvmerge.merging.quantised import without_marks
 
@@ -40,6 +41,14 @@ def write_config(
     # NaN and infinities as Python writes them, which is how transformers up to version 4 wrote them: every
     # version reads them, and a file that had them in another way keeps that.
     write_text(folder / layout.CONFIG, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def drop_untrusted_code(folder: Path) -> None:
+    """Let the other configurations of a written model name no code, where none was copied."""
+    for path in (folder / name for name in CONFIGURATIONS):
+        if _CODE in (content := stated_in(path)):
+            del content[_CODE]
+            write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _without_untrusted_code(config: Mapping[str, Any], donor: Checkpoint) -> dict[str, Any]:

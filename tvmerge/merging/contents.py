@@ -74,6 +74,12 @@ PAGES = (
 )
 """Pages for people: they come along, and decide no answer."""
 
+CONFIGURATIONS = (
+    *("tokenizer_config.json", "processor_config.json"),
+    *("preprocessor_config.json", "video_preprocessor_config.json"),
+)
+"""Files besides `config.json` that can name code."""
+
 LARGE = 10**9
 """Bytes; a larger file of none of these kinds is taken for data."""
 
@@ -144,6 +150,15 @@ def hub_ignores(*, code: bool) -> list[str]:
     return [*WEIGHTS, *TRAINING, *HIDDEN, *DATA, *(() if code else CODE)]
 
 
+def stated_in(path: Path) -> dict[str, object]:
+    """What a configuration of a model states; nothing where it is not there or cannot be read."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # whoever needs the file says what is wrong with it
+    return data if isinstance(data, dict) else {}
+
+
 def _wanted(code: bool) -> set[Kind]:
     return {"companion", "code"} if code else {"companion"}
 
@@ -186,24 +201,16 @@ def _is_model(folder: Path) -> bool:
     """Whether a folder within a model's folder is another model's: a base, an adapter, an earlier result."""
     if (folder / ADAPTER_CONFIG).is_file() or (folder / MARKER).is_file():
         return True
-    return "model_type" in _json(folder / CONFIG)
+    return "model_type" in stated_in(folder / CONFIG)
 
 
 def _named_code(folder: Path) -> set[str]:
     """Files with code that the model's configurations name; whether they are there or not."""
     named: set[str] = set()
-    for name in (CONFIG, "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
-        classes = _json(folder / name).get("auto_map")
+    for name in (CONFIG, *CONFIGURATIONS):
+        classes = stated_in(folder / name).get("auto_map")
         for value in classes.values() if isinstance(classes, dict) else ():
             for reference in value if isinstance(value, list) else [value]:
                 if isinstance(reference, str) and "--" not in reference:  # else it is another repository's
                     named.add(f"{reference.rpartition('.')[0].replace('.', '/')}.py")
     return named
-
-
-def _json(path: Path) -> dict[str, object]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # whoever needs the file says what is wrong with it
-    return data if isinstance(data, dict) else {}

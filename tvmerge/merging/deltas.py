@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from tvmerge.canonical import digest
 from tvmerge.merging.shards import TensorSpec
 
 
@@ -117,6 +118,11 @@ class TokenRows:
     target: Sequence[int]
     base: Sequence[int]
     tuned: Sequence[int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of them."""
+        return digest([list(self.target), list(self.base), list(self.tuned)])
 
 
 @dataclass(frozen=True, slots=True)

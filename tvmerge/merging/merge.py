@@ -13,7 +13,7 @@ import torch
 from tvmerge.canonical import digest
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
-from tvmerge.merging.deltas import TokenDifference, as_rows
+from tvmerge.merging.deltas import as_rows
 from tvmerge.merging.device import DeviceMerger, on_cuda
 from tvmerge.merging.dtypes import code_of, torch_dtype
 from tvmerge.merging.native import merge_natively
@@ -186,12 +186,7 @@ class RecipeMerger:
 
     def _plan_digest(self) -> str:
         rows = [[row.name, [_listing(term) for term in row.terms]] for row in self.plan.rows]
-        settings = dict(self.plan.settings)
-        deltas = [term.delta for row in self.plan.rows for term in row.terms]
-        # Which rows belong together is decided by rules of this version, not by the models' files alone.
-        if tokens := {id(d.shared): d.shared for d in deltas if isinstance(d, TokenDifference)}:
-            settings["tokens"] = [[*map(list, (t.target, t.base, t.tuned))] for t in tokens.values()]
-        return digest([settings, rows])
+        return digest([dict(self.plan.settings), rows])
 
 
 def _listing(term: Term) -> list[object]:

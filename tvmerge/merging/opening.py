@@ -196,7 +196,11 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opene
         constants=mixture.gates,
         idle=mixture.idle,
         # Where the base lies decides nothing; what it is, its digest says.
-        settings={"mixture": asdict(replace(request.mixture, base=None)), "config": mixture.config},
+        settings={
+            "mixture": asdict(replace(request.mixture, base=None)),
+            "config": mixture.config,
+            **_settings(mixture.experts[0]),  # all of them number their tokens alike
+        },
     )
     experts = [
         Expert(target, _merger(request, _dense_plan(laid, target, opened)))
@@ -253,7 +257,12 @@ def _dense_plan(laid: Laid, target: Checkpoint, opened: Opened) -> Plan:
         models=dict(opened.parts),
         extra=laid.extra,
         idle=laid.idle,
+        settings=_settings(laid),
     )
+
+
+def _settings(laid: Laid) -> dict[str, object]:
+    return {"tokens": dict(laid.tokens)} if laid.tokens else {}
 
 
 def _merger(request: MergeRequest, plan: Plan) -> RecipeMerger:

@@ -18,6 +18,7 @@ from tvmerge.merging.lora.fit import is_by_token
 from tvmerge.merging.plan import Row, Term
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import Vocabulary
+from tvmerge.merging.vocabulary import Matched
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Laid:
         extra: Names of its tensors that the model does not use.
         idle: Each vector's name -> the tensors it is not added to -> why it is not.
         matched: What vocabularies have in common, for each vector that needed it.
+        tokens: Name of each such vector -> digest of which rows were matched: rules decide that, and not the
+            models' files alone.
     """
 
     rows: tuple[Row, ...]
@@ -38,6 +41,7 @@ class Laid:
     extra: tuple[str, ...]
     idle: Mapping[str, Mapping[str, str]]
     matched: tuple[Remark, ...]
+    tokens: Mapping[str, str]
 
 
 def lay_out(
@@ -92,7 +96,12 @@ def lay_out(
     whole_numbers = [name for name in own.names.values() if name not in set(floats)]
     matched = tuple(remark for side in sides for remark in side.matched)
     unused = [name for name in own.extra if name not in heads]
-    return Laid(rows, (*whole_numbers, *unused), own.extra, idle, matched)
+    tokens = {
+        vector.settings.name: side.tokens
+        for vector, side in zip(vectors, sides, strict=True)
+        if side.tokens is not None
+    }
+    return Laid(rows, (*whole_numbers, *unused), own.extra, idle, matched, tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,7 @@ class _Side:
     terms: Mapping[str, Term]
     idle: Mapping[str, str]
     matched: tuple[Remark, ...]
+    tokens: str | None
 
 
 def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix: str, seed: int) -> _Side:
@@ -139,7 +149,8 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
         for name, share in grouping.shares.items()
         if name not in idle
     }
-    return _Side(terms, idle, token_remarks(vector, shared))
+    tokens = shared.rows.digest if isinstance(shared, Matched) else None
+    return _Side(terms, idle, token_remarks(vector, shared), tokens)
 
 
 def _seed(seed: int, prefix: str, name: str) -> int:

@@ -16,7 +16,7 @@ from tvmerge import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.files import write_json, write_text
 from tvmerge.merging import layout
-from tvmerge.merging.config_file import write_config
+from tvmerge.merging.config_file import drop_untrusted_code, write_config
 from tvmerge.merging.contents import companions
 from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
 from tvmerge.merging.folders import MARKER, check_replaceable, new_folder, sync
@@ -83,6 +83,8 @@ def write_model(
         write_config(temporary, target, specs, config)
         for name, text in (texts or {}).items():
             write_text(temporary / name, text)
+        if not target.trust_remote_code:
+            drop_untrusted_code(temporary)
         files = sorted(path.name for path in temporary.iterdir() if not path.name.startswith("."))
         marker = {"tvmerge": __version__, "owner": owner, "files": files, **provenance}
         write_json(temporary / MARKER, marker)
