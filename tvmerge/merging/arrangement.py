@@ -101,13 +101,17 @@ class Structure:
         name = self.aliases.get(name, name)
         return next((layout[name] for layout in self.layouts if name in layout), None)
 
+    def place_is_head(self, own: str) -> bool:
+        """Whether a tensor is the head's, by the model's own name of it."""
+        return self.head is not None and own.startswith(self.head)
+
     def key(self, own: str) -> str | None:
         """What a tensor is called within the language model, wherever that lies; None outside of it.
 
         Args:
             own: The model's own name of it.
         """
-        if self.head is not None and own.startswith(self.head):
+        if self.head is not None and self.place_is_head(own):
             return f"{self.head.split('.')[-2]}.{own.removeprefix(self.head)}"
         return own.removeprefix(self.decoder) if own.startswith(self.decoder) else None
 
@@ -138,7 +142,7 @@ class Structure:
     def _moved(self, names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
         """Names of a language model that lies elsewhere -> the model's own names."""
         everything = {key: own for layout in self.layouts for own in layout if (key := self.key(own))}
-        heads = {key: own for key, own in everything.items() if own.startswith(self.head or ".")}
+        heads = {key: own for key, own in everything.items() if self.place_is_head(own)}
         decoder = {key: own for key, own in everything.items() if key not in heads}
         left, found = [name for name in names if name not in known], set(known.values())
         return {**nested_elsewhere(left, decoder, found), **nested_elsewhere(left, heads, found)}
