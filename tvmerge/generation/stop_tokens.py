@@ -133,12 +133,10 @@ class Collector:
         """
         number = token_number(self._tokenizer, text)
         if number is None:
+            # A line break, say, which the vocabulary calls by another name.
             spelled = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-            if len(spelled) != 1 or spelled[0] == self._tokenizer.unk_token_id:
-                raise ConfigError(
-                    f"--stop-token {text!r} is no token of {self._name}: its tokenizer spells it as "
-                    f"{len(spelled)} tokens, or does not know it"
-                )
+            if len(spelled) != 1 or self._tokenizer.decode(spelled) != text:
+                raise ConfigError(f"--stop-token {text!r} is not one token in the tokenizer of {self._name}")
             number = int(spelled[0])
         self.add(number, "--stop-token")
 
