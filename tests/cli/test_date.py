@@ -88,4 +88,4 @@ def test_a_plan_finds_the_answers_of_the_studys_date(
     today.append(datetime(2026, 3, 15, 12))
     capsys.readouterr()
     assert optimize("one", 2, "--dry-run") == 0
-    assert "answers to generate: at most 0" in capsys.readouterr().out
+    assert "stored already: 2 answers of the candidates known now" in capsys.readouterr().out

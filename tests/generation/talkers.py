@@ -126,7 +126,7 @@ def save_talker(family: Family, folder: Path, path: Mapping[str, str], *, ends: 
 
 
 def _model(family: Family, path: Mapping[str, str]) -> Any:
-    width = 16
+    width = 64
     config = family.config(
         vocab_size=len(family.tokens),
         hidden_size=width,
@@ -134,7 +134,7 @@ def _model(family: Family, path: Mapping[str, str]) -> Any:
         num_hidden_layers=1,
         num_attention_heads=2,
         num_key_value_heads=2,
-        head_dim=8,
+        head_dim=32,
         max_position_embeddings=128,
         bos_token_id=None,
         eos_token_id=family.tokens.index(family.text_end),

@@ -62,13 +62,15 @@ def test_a_template_is_the_same_wherever_it_is_kept(tmp_path: Path, settings: di
 
 
 def test_special_tokens_are_compared_role_by_role_in_one_line(tmp_path: Path) -> None:
-    target = _model(tmp_path / "target", bos_token="<s>", eos_token={"content": "</s>"})
-    base = _model(tmp_path / "base", bos_token={"content": "<s>"}, eos_token="</s>")
-    tuned = _model(tmp_path / "tuned", bos_token="<bos>", eos_token="<|im_end|>", pad_token="<pad>")
+    target = _model(tmp_path / "target", bos_token="<s>", unk_token={"content": "<unk>"})
+    base = _model(tmp_path / "base", bos_token={"content": "<s>"}, unk_token="<unk>")
+    tuned = _model(
+        tmp_path / "tuned", bos_token="<bos>", unk_token="<?>", eos_token="<|im_end|>", pad_token="<pad>"
+    )
     assert _remarks(target, base) == []
     assert _remarks(target, base, tuned) == [
         "special tokens differ: bos_token is <s> in target and base, <bos> in tuned; "
-        "eos_token is </s> in target and base, <|im_end|> in tuned; the merged model is like target"
+        "unk_token is <unk> in target and base, <?> in tuned; the merged model is like target"
     ]
 
 

@@ -1,7 +1,7 @@
 """How models are spoken to, as far as their files tell: chat templates and special tokens, compared.
 
-A merged model is asked in its target's template and ends where the target ends. What another model learned
-in a template of its own may not show then.
+A merged model is asked in its target's template. What another model learned in a template of its own may
+not show then. Where answers end is not compared here: the ends of all models are heeded (`tvmerge.chats`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tvmerge.merging.vocabulary import ROLES
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _OLD_TEMPLATE = "chat_template.json"
+_COMPARED = tuple(role for role in ROLES if role != "eos_token")
 
 
 def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
@@ -37,7 +38,7 @@ def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
     tokens = {name: special_tokens(folder) for folder, name in models.items()}
     differing = [
         f"{role} is {grouped(found)}"
-        for role in ROLES
+        for role in _COMPARED
         if len(set((found := {name: own[role] for name, own in tokens.items() if role in own}).values())) > 1
     ]
     if differing:
