@@ -190,6 +190,14 @@ def test_a_damaged_adapter_is_named(base: Path, tmp_path: Path) -> None:
         opened(base, adapter)
 
 
+def test_an_adapter_that_holds_what_the_base_does_adds_nothing(base: Path, tmp_path: Path) -> None:
+    adapter = saved_adapter(base, tmp_path / "adapter", target_modules=["q_proj"])
+    head = load_file(base / "model.safetensors")["lm_head.weight"]
+    save_file({"base_model.model.lm_head.weight": head.float()}, adapter / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match="adapter adds nothing: its tensors are those of base"):
+        opened(base, adapter)
+
+
 def test_an_adapter_cannot_be_a_base_or_target(base: Path, tmp_path: Path) -> None:
     adapter = saved_adapter(base, tmp_path / "adapter")
     with pytest.raises(CheckpointError, match=r"adapter is an adapter .* only a tuned model may be"):

@@ -53,7 +53,10 @@ def assemble(
     if len(rows) > 1:
         listing = ", ".join(f"{own} {count}" for count, own in rows.items())
         raise CheckpointError(f"{adapter.name}: its tensors have different numbers of tokens: {listing}")
-    return without_copies(parts), next(iter(rows), None)
+    changed = without_copies(parts)
+    if not changed:
+        raise CheckpointError(f"{adapter.name} adds nothing: its tensors are those of {base.name}")
+    return changed, next(iter(rows), None)
 
 
 class _Assembly:
