@@ -102,7 +102,7 @@ class Checkpoint:
     def digest(self) -> str:
         """SHA-256 over the weights and every other file that can decide an answer."""
         others = deciding(self.folder, code=self.trust_remote_code)
-        return files_digest(self.folder, self.weights + others, self.digest_cache)
+        return files_digest(self.folder, [*self.files, *others], self.digest_cache)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -111,11 +111,6 @@ class Checkpoint:
 
         rows = self.structure.vocabulary
         return read_vocabulary(self.folder, self.name, rows, trust_remote_code=self.trust_remote_code)
-
-    @property
-    def weights(self) -> list[Path]:
-        """The files that hold its tensors."""
-        return [shard.path for shard in self._shards]
 
     @cached_property
     def structure(self) -> Structure:

@@ -151,7 +151,7 @@ class Merge:
     def remarks(self) -> tuple[Remark, ...]:
         """What people should know of it: what was found, tensors left alone, and files left behind."""
         donor = self.donor
-        behind = left_out(donor.folder, donor.weights, code=donor.trust_remote_code)
+        behind = left_out(donor.folder, donor.files, code=donor.trust_remote_code)
         files = [Remark(f"not copied from {donor.name}", tuple(names), why) for why, names in behind.items()]
         return (*self.noted, *on_tensors(self.merger.plan), *files)
 
