@@ -182,12 +182,19 @@ class TransformersEngine:
         self._load(self._model, self._merger.merge(recipe))
 
     def _from_folder(self) -> Any:
-        model = factory_of(self._config).from_pretrained(
-            self._folder,
-            config=self._config,
-            dtype=self._dtype,
-            trust_remote_code=self._trust_remote_code,
-        )
+        log: Any = logging
+        verbosity = log.get_verbosity()
+        # Which of the files' names it knows does not matter: every weight is overwritten, or missed by name.
+        log.set_verbosity_error()
+        try:
+            model = factory_of(self._config).from_pretrained(
+                self._folder,
+                config=self._config,
+                dtype=self._dtype,
+                trust_remote_code=self._trust_remote_code,
+            )
+        finally:
+            log.set_verbosity(verbosity)
         return model.to(self._device)
 
     def _open(self) -> Any:
