@@ -66,8 +66,8 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
         )
     if kind != "LORA":
         raise CheckpointError(
-            f"{name}: is an adapter of type {kind}; only LoRA and DoRA can be added; if peft can merge it into its "
-            "base, do so and pass the result"
+            f"{name}: is an adapter of type {kind}; only LoRA and DoRA can be added; if peft can merge it "
+            "into its base, do so and pass the result"
         )
     odd = [meaning for key, meaning in KINDS.items() if config.get(key)]
     start = str(config.get("init_lora_weights")).lower()
