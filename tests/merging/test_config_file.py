@@ -16,7 +16,7 @@ from tvmerge.merging.opening import open_merge
 from tvmerge.merging.shards import TensorSpec
 from tvmerge.records import Recipe
 
-CODE = {"AutoConfig": "owner/other--configuration_own.OwnConfig"}
+CODE = {"AutoModelForSequenceClassification": "owner/other--modeling_own.OwnClassifier"}
 SPECS = {"w": TensorSpec((1,), "BF16")}
 
 

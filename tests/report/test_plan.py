@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tvmerge.report.numbers import folded
 from tvmerge.report.plan import (
     Comparison,
     Extent,
     PlannedCalls,
     RunPlan,
     calls_table,
-    folded,
     plan_lines,
     small_print,
     total,

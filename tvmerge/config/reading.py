@@ -55,7 +55,7 @@ def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> Che
     Raises:
         ConfigError: A key is unknown or missing, or a value has the wrong type or range.
     """
-    settings = file_settings(file, [f.name for f in fields(CheckConfig)]) | flags
+    settings = {**file_settings(file, [f.name for f in fields(CheckConfig)]), **flags}
     _refuse_missing(("target_model",), settings)
     return CheckConfig(**settings)
 
