@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,13 @@ def test_auto_takes_transformers_on_a_cpu() -> None:
 def test_auto_takes_vllm_on_gpus() -> None:
     assert place(config()) == Placement("vllm", (("cuda:0",),))
     assert place(config(engine="transformers")).kind == "transformers"
+
+
+@pytest.mark.usefixtures("gpus", "vllm")
+def test_a_mixture_runs_on_vllm_where_that_is_asked_for() -> None:
+    mixture = replace(config(), target_model=("one", "two"))
+    assert place(mixture).kind == "transformers"
+    assert place(replace(mixture, engine="vllm")).kind == "vllm"
 
 
 @pytest.mark.usefixtures("gpus")

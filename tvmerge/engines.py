@@ -148,7 +148,9 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
 
 def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Engine:
     from tvmerge.generation.vllm_engine import VllmEngine
+    from tvmerge.merging.writer import write_skeleton
 
+    config = models.config
     return VllmEngine(
         models.target.folder,
         chat,
@@ -157,6 +159,7 @@ def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Eng
         dtype=wanted.dtype,
         options=wanted.vllm,
         trust_remote_code=wanted.merge.trust_remote_code,
+        skeleton=None if config is None else partial(write_skeleton, target=models.donor, config=config),
     )
 
 

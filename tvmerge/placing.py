@@ -186,11 +186,8 @@ def _devices(config: RunConfig | CheckConfig) -> tuple[tuple[str, ...], ...]:
 
 
 def _kind(config: RunConfig | CheckConfig, devices: Sequence[Sequence[str]]) -> str:
-    if config.engine == "vllm":
-        if len(config.target_model) > 1:
-            raise ConfigError("a mixture of experts runs on --engine transformers, not on vllm")
-        if config.pool == "local":
-            check_installed()
+    if config.engine == "vllm" and config.pool == "local":
+        check_installed()
     if config.engine != "auto":
         return config.engine
     on_gpus = all(device != "cpu" for group in devices for device in group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -88,8 +89,12 @@ class PlainModel:
 
     @classmethod
     def merged(cls, merge: Merge, recipe: Recipe) -> PlainModel:
-        """The merged model of `recipe`."""
-        return cls(merge.target.folder, dict(merge.merger.merge(recipe)))
+        """The merged model of `recipe`; a mixture as it is read from its own files."""
+        if merge.config is None:
+            return cls(merge.target.folder, dict(merge.merger.merge(recipe)))
+        with TemporaryDirectory() as folder:
+            merge.write(Path(folder) / "model", recipe)
+            return cls(Path(folder) / "model")
 
     @torch.no_grad()
     def answer(self, question: Question, max_new_tokens: int) -> tuple[str, ...]:

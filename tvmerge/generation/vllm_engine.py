@@ -7,8 +7,9 @@ import gc
 import itertools
 import json
 import os
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tvmerge.errors import AssetError, ConfigError
@@ -56,6 +57,8 @@ class VllmEngine:
         options: Further arguments of vLLM's `AsyncEngineArgs`: `tensor_parallel_size`, `max_model_len`,
             `gpu_memory_utilization`, ...
         trust_remote_code: Whether the model may bring code of its own.
+        skeleton: Writes all of the merged model but its weights into a folder, where that is not the target's
+            but for them, as of a mixture; its weights are set by the first `apply`.
 
     Raises:
         MissingExtraError: vLLM is not installed.
@@ -72,6 +75,7 @@ class VllmEngine:
         dtype: str = "bfloat16",
         options: Mapping[str, Any] | None = None,
         trust_remote_code: bool = False,
+        skeleton: Callable[[Path], None] | None = None,
     ) -> None:
         self._version = check_version()
         self._folder = folder
@@ -82,6 +86,8 @@ class VllmEngine:
         self._options = dict(options or {})
         self._trust_remote_code = trust_remote_code
         self._stop_tokens = list(stop_tokens)
+        self._skeleton = skeleton
+        self._temporary: TemporaryDirectory[str] | None = None
         self._context = _context(folder, self._options, trust_remote_code=trust_remote_code)
         self._numbers = itertools.count()
         self._llm: Any = None
@@ -134,6 +140,7 @@ class VllmEngine:
             await asyncio.to_thread(self._llm.shutdown)
             self._llm = None
             gc.collect()  # it is part of a cycle, and complains if it is met at the interpreter's end
+        self._clear()
 
     def _start(self) -> Any:
         # Read when vLLM is imported; a search prints its own progress and reports to nobody.
@@ -153,13 +160,23 @@ class VllmEngine:
             **self._options,
             **_floats(self._folder, self._options),
         }
+        if self._skeleton is not None:
+            self._temporary = TemporaryDirectory(prefix="tvmerge-")
+            self._skeleton(Path(self._temporary.name))
+            arguments |= {"model": self._temporary.name, "load_format": "dummy"}
         try:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except (ValueError, RuntimeError, TypeError) as error:
+            self._clear()
             raise ConfigError(
                 f"vLLM does not start with {folder_name(self._folder)}: {_reason(error)}; "
                 "mend the table [vllm], or give --engine transformers"
             ) from error
+
+    def _clear(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
 
     async def _call(self, method: str, *args: object) -> None:
         """Call a method of `MergingWorker` on every worker."""

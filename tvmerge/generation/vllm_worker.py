@@ -41,6 +41,7 @@ class MergingWorker:
             stream = _Unbroken(self._tvmerge_merger, unpack_recipe(recipe))
         except UserError as error:
             return pack_error(error)
+        _forget_packed_experts(worker.get_model())
         worker.reload_weights(weights_iterator=iter(stream))
         if stream.problem is not None:
             return pack_error(stream.problem)
@@ -77,6 +78,18 @@ class _Unbroken:
             self.problem = error
             target = self._merger.merge(Recipe(dict.fromkeys(self._recipe.weights, 0.0)))
             yield from ((name, tensor) for name, tensor in target if name not in given)
+
+
+def _forget_packed_experts(model: Any) -> None:
+    """Have experts on a CPU packed again as they are loaded: vLLM packs them for its first kernel only.
+
+    What is loaded later is taken for packed then, and the answers are garbage.
+    """
+    for module in model.modules():
+        method: Any = getattr(module, "quant_method", None)
+        on_cpu = any(parameter.is_cpu for parameter in module.parameters(recurse=False))
+        if on_cpu and getattr(method, "moe_kernel", None) is not None:
+            method.moe_kernel = None
 
 
 def _refresh_tied_head(model: Any) -> None:

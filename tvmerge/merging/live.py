@@ -163,17 +163,18 @@ def find_slices(model: PreTrainedModel) -> dict[str, Slice]:
     """Where transformers renames or cuts tensors as it saves `model`: the checkpoint's name -> the slice.
 
     The rows of all live tensors are numbered, and transformers converts the numbers in place of the rows. A
-    tensor with consecutive numbers is a slice; a tensor without is rearranged more deeply and left out.
+    tensor with consecutive numbers is a slice; a tensor without is rearranged more deeply and left out. A row
+    has two numbers: transformers before 5.20 loses a dimension of size 1 as it cuts.
     """
     first = 0
     numbered: dict[str, torch.Tensor] = {}
     starts: list[tuple[int, str]] = []
     for name, live in model.state_dict().items():
-        shape = (*live.shape[:-1], 1) if live.dim() > 1 else tuple(live.shape)
-        rows = math.prod(shape)
-        numbered[name] = torch.arange(first, first + rows, dtype=torch.int32).view(shape)
+        shape = (*live.shape[:-1], 2) if live.dim() > 1 else tuple(live.shape)
+        count = math.prod(shape)
+        numbered[name] = torch.arange(first, first + count, dtype=torch.int32).view(shape)
         starts.append((first, name))
-        first += rows
+        first += count
     state = model.state_dict()
     slices: dict[str, Slice] = {}
     for name, rows_of in revert_weight_conversion(model, numbered).items():
@@ -182,10 +183,10 @@ def find_slices(model: PreTrainedModel) -> dict[str, Slice]:
             continue
         start, owner = starts[bisect_right(starts, (int(numbers[0]), chr(0x10FFFF))) - 1]
         live = state[owner]
-        if live.dim() > 1 and rows_of.shape[-1:] != (1,):  # its rows became columns
+        if live.dim() > 1 and rows_of.shape[-1:] != (2,):  # its rows became columns
             continue
         shape = (*rows_of.shape[:-1], live.shape[-1]) if live.dim() > 1 else tuple(rows_of.shape)
-        slices[name] = Slice(owner, int(numbers[0]) - start, shape)
+        slices[name] = Slice(owner, (int(numbers[0]) - start) // (2 if live.dim() > 1 else 1), shape)
     return slices
 
 

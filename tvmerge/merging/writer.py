@@ -90,6 +90,18 @@ def write_model(
         write_json(temporary / MARKER, marker)
 
 
+def write_skeleton(folder: Path, target: Checkpoint, config: Mapping[str, Any]) -> None:
+    """Write all of a model but its weights, for an engine that is given those later.
+
+    Args:
+        folder: An empty folder.
+        target: The model that gives tokenizer and chat templates.
+        config: Content of `config.json`.
+    """
+    _copy_companions(target, folder)
+    write_json(folder / layout.CONFIG, config)
+
+
 def shard_sizes(specs: Mapping[str, TensorSpec], shard_size: int) -> list[int]:
     """Bytes of tensors in each file that a model of these is written to."""
     shards = plan_shards(specs, shard_size).values()

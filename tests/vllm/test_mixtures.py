@@ -1,0 +1,92 @@
+"""The vLLM engine on mixtures of experts: the contract of all engines, and equality with transformers."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.generation.contract import GREEDY, EngineContract
+from tests.generation.mixtures import FAMILIES, mixture_settings
+from tests.generation.models import Answers, answers_of, demo_questions, uneven, uniform
+from tvmerge.caches import Caches
+from tvmerge.config import MergeConfig
+from tvmerge.engines import open_engine
+from tvmerge.errors import ConfigError
+from tvmerge.merging.opening import Merge
+from tvmerge.models import open_models
+from tvmerge.protocols import Engine
+
+SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 64 * 2**20}
+
+
+def make_engine(settings: MergeConfig, **options: Any) -> Engine:
+    return open_engine(asdict(settings), engine="vllm", vllm={**SMALL, **options})
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def settings(
+    request: pytest.FixtureRequest, demo_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MergeConfig:
+    return mixture_settings(demo_models, tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def merge(settings: MergeConfig) -> Merge:
+    with closing(Caches()) as caches:
+        return open_models(settings, caches)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(settings: MergeConfig) -> AsyncIterator[Engine]:
+    opened = make_engine(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestVllmEngineOnMixtures(EngineContract):
+    """The contract of all engines."""
+
+    async def test_answers_are_those_of_transformers_after_every_recipe_and_back_to_the_first(
+        self, engine: Engine, settings: MergeConfig, merge: Merge
+    ) -> None:
+        first = uniform(merge, 0.0)
+        recipes = [first, uniform(merge, 1.0), uneven(merge, -0.3), first]
+        other = open_engine(asdict(settings))
+        expected: list[Answers] = [
+            await answers_of(other, recipe, demo_questions(12), GREEDY) for recipe in recipes
+        ]
+        await other.close()
+        for recipe, answers in zip(recipes, expected, strict=True):
+            assert await answers_of(engine, recipe, demo_questions(12), GREEDY) == answers
+        assert all(one != two for one, two in itertools.combinations(expected[:-1], 2))
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("tvmerge-*"))
+
+
+async def test_nothing_is_left_of_an_engine_that_was_closed_or_could_not_start(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    settings = mixture_settings(demo_models, tmp_path, "mixtral")
+    with closing(Caches()) as caches:
+        recipe = uniform(open_models(settings, caches), 1.0)
+    before = folders()
+    engine = make_engine(settings, max_model_len=10**6)
+    with pytest.raises(ConfigError, match=r"^vLLM does not start with target: "):
+        await engine.apply(recipe)
+    assert folders() == before
+    engine = make_engine(settings)
+    await engine.apply(recipe)
+    assert len(folders() - before) == 1
+    await engine.close()
+    assert folders() == before
