@@ -26,13 +26,13 @@ kv_cache_memory_bytes = 268435456
 """
 
 
-def optimize(folder: Path, engine: str, settings: str) -> Path:
+def optimize(folder: Path, engine: str, settings: str, *more: str) -> Path:
     """The run folder of a study on the demo's models, greedy, in float32."""
     folder.mkdir()
     (folder / "run.toml").write_text(settings, encoding="utf-8")
     argv = [sys.executable, "-m", "tvmerge", "demo", "--engine", engine, "--device", "cpu"]
     where = ["--config", str(folder / "run.toml"), "--run-dir", str(folder / "run")]
-    done = subprocess.run([*argv, *where], capture_output=True, text=True, check=False)
+    done = subprocess.run([*argv, *where, *more], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -58,3 +58,15 @@ def test_a_whole_study_has_the_candidates_and_answers_of_the_transformers_engine
     assert answers(vllm) == answers(transformers)
     assert len({str(rows) for rows in answers(vllm).values()}) == 4
     assert (vllm / "model" / "model.safetensors").is_file()
+
+
+def test_a_whole_study_of_a_mixture_does_too(tmp_path: Path, demo_models: Path) -> None:
+    targets = [f"--target-model-{n + 1}={demo_models / role}" for n, role in enumerate(("target", "tuned"))]
+    few = ["--n-trials=3", "--holdout=0", *targets]
+    vllm = optimize(tmp_path / "vllm", "vllm", SETTINGS + SMALL, *few)
+    transformers = optimize(tmp_path / "transformers", "transformers", SETTINGS, *few)
+    assert result(vllm) == result(transformers)
+    assert answers(vllm) == answers(transformers)
+    assert len({str(rows) for rows in answers(vllm).values()}) == 3
+    config = json.loads((vllm / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["MixtralForCausalLM"]
