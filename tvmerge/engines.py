@@ -150,7 +150,10 @@ def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Eng
     from tvmerge.generation.vllm_engine import VllmEngine
     from tvmerge.merging.writer import write_skeleton
 
-    config = models.config
+    skeleton = None
+    if models.config is not None:
+        specs = models.merger.specs
+        skeleton = partial(write_skeleton, target=models.donor, specs=specs, config=models.config)
     return VllmEngine(
         models.target.folder,
         chat,
@@ -159,7 +162,7 @@ def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Eng
         dtype=wanted.dtype,
         options=wanted.vllm,
         trust_remote_code=wanted.merge.trust_remote_code,
-        skeleton=None if config is None else partial(write_skeleton, target=models.donor, config=config),
+        skeleton=skeleton,
     )
 
 

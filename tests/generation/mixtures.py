@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,19 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from tests.generation.models import ROLES
+from tests.generation.models import ROLES, stop_ids
 from tvmerge.config import MergeConfig
+from tvmerge.engines import open_engine
+from tvmerge.protocols import Engine
 
 FAMILIES = ("mixtral", "qwen3_moe")
+
+
+def mixture_engine(settings: MergeConfig, engine: str = "transformers", **options: Any) -> Engine:
+    """An engine on a mixture, opened as a run opens it; `options` are vLLM's."""
+    stops = stop_ids(Path(settings.target_model[0]))
+    return open_engine(asdict(settings), engine=engine, stop_tokens=stops, vllm=options)
+
 
 _COMPANIONS = ("chat_template.jinja", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 _SIZE_OF_QUERIES = 1.5

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tests.generation.contract import GREEDY
-from tests.generation.mixtures import FAMILIES, mixture_settings
+from tests.generation.mixtures import FAMILIES, mixture_engine, mixture_settings
 from tests.generation.models import PlainModel, answers_of, demo_questions, uneven
 from tvmerge.caches import Caches
-from tvmerge.engines import open_engine
 from tvmerge.models import open_models
 
 
@@ -25,7 +23,7 @@ async def test_a_live_mixture_answers_as_the_written_one(
         merge = open_models(settings, caches)
     assert merge.config is not None
     assert merge.config["model_type"] == family
-    engine = open_engine(asdict(settings))
+    engine = mixture_engine(settings)
     found = await answers_of(engine, uneven(merge, -0.2), demo_questions(4), GREEDY)
     await engine.close()
     plain = PlainModel.merged(merge, uneven(merge, -0.2))

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.generation.contract import GREEDY, EngineContract
-from tests.generation.mixtures import FAMILIES, mixture_settings
+from tests.generation.mixtures import FAMILIES, mixture_engine, mixture_settings
 from tests.generation.models import Answers, answers_of, demo_questions, uneven, uniform
 from tvmerge.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.engines import open_engine
 from tvmerge.errors import ConfigError
+from tvmerge.generation import vllm_engine
 from tvmerge.merging.opening import Merge
 from tvmerge.models import open_models
 from tvmerge.protocols import Engine
@@ -28,7 +28,7 @@ SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 64 
 
 
 def make_engine(settings: MergeConfig, **options: Any) -> Engine:
-    return open_engine(asdict(settings), engine="vllm", vllm={**SMALL, **options})
+    return mixture_engine(settings, "vllm", **SMALL, **options)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -60,7 +60,7 @@ class TestVllmEngineOnMixtures(EngineContract):
     ) -> None:
         first = uniform(merge, 0.0)
         recipes = [first, uniform(merge, 1.0), uneven(merge, -0.3), first]
-        other = open_engine(asdict(settings))
+        other = mixture_engine(settings)
         expected: list[Answers] = [
             await answers_of(other, recipe, demo_questions(12), GREEDY) for recipe in recipes
         ]
@@ -70,23 +70,22 @@ class TestVllmEngineOnMixtures(EngineContract):
         assert all(one != two for one, two in itertools.combinations(expected[:-1], 2))
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("tvmerge-*"))
-
-
 async def test_nothing_is_left_of_an_engine_that_was_closed_or_could_not_start(
-    demo_models: Path, tmp_path: Path
+    demo_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = mixture_settings(demo_models, tmp_path, "mixtral")
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(vllm_engine, "TemporaryDirectory", partial(TemporaryDirectory, dir=place))
     with closing(Caches()) as caches:
         recipe = uniform(open_models(settings, caches), 1.0)
-    before = folders()
     engine = make_engine(settings, max_model_len=10**6)
     with pytest.raises(ConfigError, match=r"^vLLM does not start with target: "):
         await engine.apply(recipe)
-    assert folders() == before
+    assert not list(place.iterdir())
     engine = make_engine(settings)
     await engine.apply(recipe)
-    assert len(folders() - before) == 1
+    [folder] = place.iterdir()
+    assert not list(folder.glob("*.safetensors"))
     await engine.close()
-    assert folders() == before
+    assert not list(place.iterdir())

@@ -90,16 +90,19 @@ def write_model(
         write_json(temporary / MARKER, marker)
 
 
-def write_skeleton(folder: Path, target: Checkpoint, config: Mapping[str, Any]) -> None:
+def write_skeleton(
+    folder: Path, target: Checkpoint, specs: Mapping[str, TensorSpec], config: Mapping[str, Any]
+) -> None:
     """Write all of a model but its weights, for an engine that is given those later.
 
     Args:
         folder: An empty folder.
-        target: The model that gives tokenizer and chat templates.
-        config: Content of `config.json`.
+        target: See `write_model`, also for the rest.
+        specs: See there.
+        config: See there.
     """
-    _copy_companions(target, folder)
-    write_json(folder / layout.CONFIG, config)
+    _copy(companions(target.folder, code=target.trust_remote_code), target.folder, folder)
+    write_config(folder, target, specs, config)
 
 
 def shard_sizes(specs: Mapping[str, TensorSpec], shard_size: int) -> list[int]:
