@@ -92,7 +92,8 @@ ALLOWED = {
     | {"prospects", "rehearsal", "outlay", "studies"},
     "run": LEAVES
     | STAGES
-    | {"config", "caches", "jury", "orchestrator", "trials", "build", "confirmation", "writing", "report"},
+    | {"config", "caches", "exam", "jury", "orchestrator", "trials"}
+    | {"build", "confirmation", "writing", "report"},
     "check": LEAVES | STAGES | {"caches", "chats", "config", "models", "placing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},
     "cli": LEAVES

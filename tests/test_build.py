@@ -12,6 +12,7 @@ import pytest
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
 from tvmerge.config import RunConfig
+from tvmerge.exam import examiners
 
 Build = Callable[..., Run]
 
@@ -38,7 +39,7 @@ def build(demo_models: Path, tmp_path: Path, notes: list[str]) -> Build:
             **settings,
         )
         with closing(Caches()) as caches:
-            return build_run(config, caches, notes.append)
+            return build_run(config, examiners(config, caches, notes.append), caches, notes.append)
 
     return make
 

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from tvmerge.config import RunConfig
-from tvmerge.exam import examiners
 from tvmerge.generation.cached_pool import CachedPool
 from tvmerge.generation.context import rated_context
 from tvmerge.generation.pool import EnginePool
 from tvmerge.groundwork import Groundwork, lay_groundwork
-from tvmerge.jury import Note, judge_memory
+from tvmerge.jury import Jury, Note, judge_memory
 from tvmerge.merging.folders import check_replaceable
 from tvmerge.models import open_models, resolved
 from tvmerge.orchestrator import Evaluator
@@ -60,12 +59,17 @@ class Run(Groundwork):
 
 
 def build_run(
-    config: RunConfig, caches: Caches, note: Note, still_held: Callable[[], None] = lambda: None
+    config: RunConfig,
+    jury: Jury,
+    caches: Caches,
+    note: Note,
+    still_held: Callable[[], None] = lambda: None,
 ) -> Run:
     """Wire a run.
 
     Args:
         config: Its settings.
+        jury: The benchmarks and who judges.
         caches: Where dear results are kept; closed by whoever opened them.
         note: Tells the user something in passing.
         still_held: Raises `StudyError` where the study is not this run's any more.
@@ -73,7 +77,6 @@ def build_run(
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
-    jury = examiners(config, caches, note, config.run_folder / "ledger.jsonl")
     ground = lay_groundwork(config, jury, lambda: open_models(config.merge, caches))
     models = ground.models
     study = _open_study(ground, note, still_held)

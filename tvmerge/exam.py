@@ -31,7 +31,9 @@ def examiners(
     caches: Caches,
     note: Note,
     ledger_file: Path | None = None,
+    *,
     tally: Tally | None = None,
+    waiting: Note | None = None,
 ) -> Jury:
     """Who judges what, tasks included.
 
@@ -41,12 +43,13 @@ def examiners(
         note: Tells the user something in passing.
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
         tally: Counts what the judges would send; with one they send nothing.
+        waiting: Shows what is waited for, in the place of what it showed before.
 
     Raises:
         UserError: A benchmark, a judge, a task or its data are missing or unsound.
     """
     if not config.has_tasks:
-        return assemble(config.judging, caches, note, ledger_file, tally)
+        return assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting)
     tasks = load(config)
     for task in tasks:
         if not task.metric.by_document:
@@ -56,7 +59,7 @@ def examiners(
             )
     if not config.bench_name:
         return _tasks_alone(tasks, ledger_file)
-    return _joined(assemble(config.judging, caches, note, ledger_file, tally), tasks)
+    return _joined(assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting), tasks)
 
 
 def load(config: TaskConfig) -> tuple[HarnessTask, ...]:

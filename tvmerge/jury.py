@@ -20,6 +20,7 @@ from tvmerge.judging.footprint import memory_by_device
 from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
+from tvmerge.judging.pauses import Pauses
 from tvmerge.judging.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.readiness import check_ready, retirement
 from tvmerge.judging.registry import create_judge, find_spec
@@ -77,7 +78,9 @@ def assemble(
     caches: Caches,
     note: Note,
     ledger_file: Path | None = None,
+    *,
     tally: Tally | None = None,
+    waiting: Note | None = None,
 ) -> Jury:
     """The jury, ready to be asked.
 
@@ -87,6 +90,7 @@ def assemble(
         note: Tells the user something in passing.
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
         tally: Counts what the judges would send; with one they send nothing.
+        waiting: Shows what is waited for, in the place of what it showed before; unless given, by notes.
 
     Raises:
         UserError: The benchmark, a judge, a prompt or a key is missing or unsound.
@@ -122,6 +126,7 @@ def assemble(
         reasks=config.judge_reasks,
         tally=tally,
         note=note,
+        pauses=Pauses(waiting or _lines(note)),
     )
     accounts = open_accounts(specs, conduct, ledger)
     judges = [
@@ -157,6 +162,11 @@ def judge_memory(specs: Sequence[JudgeSpec]) -> dict[str, int]:
     import torch
 
     return memory_by_device(local, torch.cuda.device_count())
+
+
+def _lines(note: Note) -> Note:
+    """Shows what is waited for as notes."""
+    return lambda text: note(text) if text else None
 
 
 def _parts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, aclosing, closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, aclosing, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +14,7 @@ from tvmerge.caches import Caches
 from tvmerge.confirmation import Confirmation, Confirmed, choose_finalists, choose_rivals
 from tvmerge.errors import StudyError
 from tvmerge.evaluation.evidence import Evidence
+from tvmerge.exam import examiners
 from tvmerge.files import write_json, write_text
 from tvmerge.judging.panel import agreement
 from tvmerge.jury import Note
@@ -42,7 +43,7 @@ async def optimize(config: RunConfig) -> RunResult:
         ProviderError, BudgetError: The judge cannot go on; everything done is saved.
     """
     with _held(config) as still_held, closing(Caches()) as caches, Progress() as progress:
-        run = await in_thread(build_run, config, caches, progress.note, still_held)
+        run = await _prepare(config, caches, progress, still_held)
         # Not before: a run that is refused leaves the folder to whoever comes next.
         write_text(_mark(config), f"{config.study}\n")
         _tell_remarks(run, progress.note)
@@ -60,6 +61,19 @@ async def optimize(config: RunConfig) -> RunResult:
         finally:
             await run.close()
     return result
+
+
+async def _prepare(
+    config: RunConfig, caches: Caches, progress: Progress, still_held: Callable[[], None]
+) -> Run:
+    """The run, ready to begin, the judges asked first."""
+    ledger_file = config.run_folder / "ledger.jsonl"
+    jury = await in_thread(examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting)
+    async with AsyncExitStack() as failed:
+        failed.push_async_callback(jury.judge.close)
+        run = await in_thread(build_run, config, jury, caches, progress.note, still_held)
+        failed.pop_all()
+    return run
 
 
 @contextmanager

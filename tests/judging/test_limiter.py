@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from tests.judging.chats import LocalChat, a_request
 from tests.judging.virtual_time import run
 from tvmerge.errors import QuotaError, TransientError
-from tvmerge.judging.chat import ChatReply, ChatRequest, RateLimits, Usage
+from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.concurrency import Gate
 from tvmerge.judging.limiter import LimitedChat, Limiter
+from tvmerge.judging.pauses import Pauses
+from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.tokens import most_tokens
 
 GOOD = ChatReply("Rating: [[7]]", "stop", Usage(100, 20))
@@ -231,6 +233,76 @@ def test_when_none_is_left_the_next_waits_until_there_is_one() -> None:
     assert run(tokens()) == pytest.approx(18)
 
 
+def used_up_for(seconds: float) -> RateLimits:
+    """No request is left of a fixed window."""
+    told = f"x-ratelimit-reset-requests: {seconds:g}s"
+    return RateLimits(10, 0, seconds, at_once=True, requests_told=told)
+
+
+def test_a_fixed_window_is_waited_out_whole_and_says_nothing_of_a_minute() -> None:
+    async def calls() -> float:
+        limiter = Limiter(patience=5)
+        limiter.learn(used_up_for(5))
+        for _ in range(30):
+            await limiter.admit()
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) == pytest.approx(5)
+
+
+def test_a_pause_longer_than_the_patience_ends_the_run_at_once_for_all_who_wait() -> None:
+    async def calls() -> tuple[list[object], float]:
+        limiter = Limiter(patience=5)
+        early = asyncio.create_task(limiter.admit())
+        await early
+        limiter.learn(used_up_for(1_760_000_000))
+        ends = await asyncio.gather(*(limiter.admit() for _ in range(3)), return_exceptions=True)
+        return list(ends), asyncio.get_running_loop().time()
+
+    ends, seconds = run(calls())
+    assert seconds == 0
+    for error in ends:
+        assert isinstance(error, QuotaError)
+        assert "no request is left (x-ratelimit-reset-requests: 1.76e+09s)" in str(error)
+        assert "longer than --judge-patience 5: run again after" in str(error)
+        assert "--wait-for-quota" in str(error)
+
+
+def test_it_ends_no_run_that_has_nothing_more_to_ask() -> None:
+    async def calls() -> float:
+        limiter = Limiter(patience=5)
+        limiter.settle(await limiter.admit(), 0)
+        limiter.learn(used_up_for(3600))
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) == 0
+
+
+def test_or_is_waited_out_with_word_of_it() -> None:
+    said: list[str] = []
+
+    async def calls() -> float:
+        pauses = Pauses(said.append, wall=lambda: 0.0)
+        limiter = Limiter(patience=5, wait_for_quota=True, pauses=pauses)
+        limiter.learn(used_up_for(60))
+        await limiter.admit()
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) == pytest.approx(60)
+    assert len([line for line in said if "no request is left" in line]) == 4
+    assert said[-1] == ""
+
+
+def test_the_users_own_pace_is_no_pause() -> None:
+    async def calls() -> float:
+        limiter = Limiter(rpm=1, patience=5)
+        for _ in range(2):
+            limiter.settle(await limiter.admit(), 0)
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) == pytest.approx(60)
+
+
 def test_a_day_that_is_used_up_stops_the_run() -> None:
     async def calls() -> None:
         limiter = Limiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0)
@@ -241,7 +313,7 @@ def test_a_day_that_is_used_up_stops_the_run() -> None:
     run(calls())
 
 
-def test_or_is_waited_out() -> None:
+def test_a_day_is_waited_out_where_that_is_wanted() -> None:
     async def calls() -> float:
         limiter = Limiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0, wait_for_quota=True)
         for _ in range(2):

@@ -143,6 +143,27 @@ def test_notes_are_written_as_they_are() -> None:
     assert stream.getvalue() == "[bold]two tensors skipped[/bold]\n"
 
 
+def test_a_log_gets_a_line_for_what_is_waited_for_and_none_when_it_is_over() -> None:
+    stream = io.StringIO()
+    with Progress(stream=stream) as progress:
+        progress.waiting("waiting until 14:03:22: no request is left")
+        progress.waiting("")
+    assert stream.getvalue() == "waiting until 14:03:22: no request is left\n"
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_terminal_shows_what_is_waited_for_below_its_bar_until_it_is_over(
+    monkeypatch: pytest.MonkeyPatch, *, over: bool
+) -> None:
+    with terminal(monkeypatch) as (stream, seen), Progress(stream=stream) as progress:
+        progress.search_started(2)
+        progress.waiting("waiting until 14:03:22")
+        if over:
+            progress.waiting("")
+    last_drawn = seen[0][seen[0].rindex("search") :]
+    assert ("waiting until 14:03:22" in last_drawn) is not over
+
+
 def test_quiet_writes_nothing() -> None:
     stream, clock = io.StringIO(), Clock()
     with Progress(quiet=True, stream=stream, clock=clock) as progress:

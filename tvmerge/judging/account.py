@@ -50,6 +50,8 @@ def open_account(specs: Sequence[JudgeSpec], conduct: Conduct, ledger: Ledger) -
             rpd=rpd,
             earlier=[at for spec in specs for at in ledger.moments(spec.name, since)] if rpd else (),
             wait_for_quota=conduct.wait_for_quota,
+            patience=conduct.patience,
+            pauses=conduct.pauses,
         ),
     )
 

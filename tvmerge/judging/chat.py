@@ -10,6 +10,7 @@ from tvmerge.canonical import digest
 from tvmerge.errors import RequestError
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
+from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.spoken import spoken
 
 SCHEMA = 1
@@ -106,27 +107,6 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(self.input + other.input, self.output + other.output)
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """What a provider's response headers say of its limits; None where they do not say.
-
-    Attributes:
-        requests: Requests allowed in its window, a minute unless `requests_reset` says longer.
-        requests_left: Requests left now.
-        requests_reset: Seconds until all requests are back.
-        tokens: Tokens allowed a minute.
-        tokens_left: Tokens left now.
-        tokens_reset: Seconds until all tokens are back.
-    """
-
-    requests: int | None = None
-    requests_left: int | None = None
-    requests_reset: float | None = None
-    tokens: int | None = None
-    tokens_left: int | None = None
-    tokens_reset: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from tvmerge.cache import ContentCache
 from tvmerge.judging.account import Account
 from tvmerge.judging.budget import Budget
 from tvmerge.judging.ledger import Ledger
+from tvmerge.judging.pauses import Pauses
 from tvmerge.judging.tally import Tally
 
 
@@ -31,6 +32,7 @@ class Conduct:
         account: Limits and places that are shared with other judges; None is an account of its own.
         tally: Counts what would be sent, where nothing is to be sent.
         note: Tells the user something in passing.
+        pauses: Tells the user what is waited for.
     """
 
     cache: ContentCache | None = None
@@ -46,3 +48,4 @@ class Conduct:
     account: Account | None = None
     tally: Tally | None = None
     note: Callable[[str], None] = lambda _: None
+    pauses: Pauses | None = None

@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
 from tvmerge.errors import QuotaError, TransientError
-from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, RateLimits
+from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.concurrency import Gate
+from tvmerge.judging.pauses import Pauses, clock
+from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.tokens import most_tokens
 from tvmerge.judging.windows import Spending, Window
 
 MINUTE = 60.0
 DAY = 86400.0
 _OVERLOAD = frozenset({None, 408, 429, 503, 529})
+_TOLD_FROM = 15.0
+"""Seconds of waiting for a window from which it is told; less is the pace that a limit sets."""
+
+
+class _Delay(NamedTuple):
+    """How long the first in line has to wait, and why: the provider asks for it, a quota, or a pace."""
+
+    seconds: float
+    why: str
+    kind: Literal["pause", "quota", "pace"]
 
 
 @dataclass(slots=True, eq=False)
@@ -46,13 +59,19 @@ class Limiter:
     is not overtaken by small ones for ever. Limits that the user did not set are learnt from response
     headers. Times are those of the running event loop.
 
+    What the provider asks for is waited out within the patience. More than that stops the run, where anything
+    is to be sent at all.
+
     Args:
         rpm: Most requests a minute, or None to learn it.
         tpm: Most tokens a minute, in and out, or None to learn it.
         rpd: Most requests a day (of any 24 hours), or None for no such limit.
         minute: Length of the window of `rpm` and `tpm` in seconds.
         earlier: When requests of the last day were sent, in seconds since 1970.
-        wait_for_quota: Wait when the day's requests are used up, instead of stopping the run.
+        wait_for_quota: Wait when the day's requests are used up or the provider asks to wait longer than the
+            patience, instead of stopping the run.
+        patience: The longest in seconds that the provider is waited for at a time.
+        pauses: Tells the user what is waited for.
         wall: Gives the seconds since 1970.
     """
 
@@ -65,6 +84,8 @@ class Limiter:
         minute: float = MINUTE,
         earlier: Iterable[float] = (),
         wait_for_quota: bool = False,
+        patience: float = float("inf"),
+        pauses: Pauses | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._learns_requests = rpm is None
@@ -75,9 +96,12 @@ class Limiter:
         self._day = None if rpd is None else Window(rpd, DAY, 0.0)
         self._earlier = tuple(earlier)
         self._wait_for_quota = wait_for_quota
+        self._patience = patience
+        self._pauses = pauses or Pauses()
         self._wall = wall
         self._told: dict[str, RateLimits] = {}
         self._paused_until = -float("inf")
+        self._paused_since = ""
         self._queue: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -85,7 +109,8 @@ class Limiter:
         """Wait for leave to send a request that costs `tokens` at most.
 
         Raises:
-            QuotaError: The day's requests are used up, and the run is not to wait for the next ones.
+            QuotaError: The day's requests are used up, or the provider asks to wait longer than the patience,
+                and the run is not to wait for that.
         """
         self._recall()
         waiter = _Waiter(tokens, asyncio.get_running_loop().create_future())
@@ -109,22 +134,25 @@ class Limiter:
             window.settle(spending, spending.amount if tokens is None else tokens, now)
         self._advance()
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float, why: str = "") -> None:
         """Send nothing for so long."""
-        now = asyncio.get_running_loop().time()
-        self._paused_until = max(self._paused_until, now + seconds)
+        until = asyncio.get_running_loop().time() + seconds
+        if until > self._paused_until:
+            self._paused_until, self._paused_since = until, why
         self._advance()
 
     def learn(self, limits: RateLimits, tokens: int = 0, *, model: str = "") -> None:
-        """Take the limits that a response tells, and wait for the next place where it says none is left.
+        """Take the limits that a reply tells, and wait for the next place where it says none is left.
 
         Args:
-            limits: What the response says.
-            tokens: What a request like the next one costs. What is spent comes back evenly.
+            limits: What it says.
+            tokens: What a request like the next one costs.
             model: Whose limits they are. Of several models' limits the least holds for all: which of them
                 a provider counts together, it does not say.
         """
-        if limits.requests or limits.tokens:
+        self._pauses.answered()
+        # Of a window that is fixed nobody says how long it is.
+        if (limits.requests or limits.tokens) and not limits.at_once:
             self._told[model] = limits
         told = self._told.values()
         requests = [each.requests for each in told if each.requests and _is_a_minute(each)]
@@ -133,12 +161,9 @@ class Limiter:
         allowed = [each.tokens for each in told if each.tokens]
         if self._learns_tokens and allowed:
             self._tokens = _resized(self._tokens, min(allowed), self._minute)
-        if limits.requests_left == 0 and limits.requests and limits.requests_reset:
-            self.pause(limits.requests_reset / limits.requests)
-        if limits.tokens and limits.tokens_reset and limits.tokens_left is not None:
-            lacking = min(tokens, limits.tokens) - limits.tokens_left
-            if lacking > 0:
-                self.pause(limits.tokens_reset * lacking / (limits.tokens - limits.tokens_left))
+        pause = limits.pause(tokens)
+        if pause is not None:
+            self.pause(pause.seconds, f"the judge's provider says that {pause.why}")
         self._advance()
 
     def _recall(self) -> None:
@@ -155,31 +180,40 @@ class Limiter:
             self._timer.cancel()
             self._timer = None
         loop = asyncio.get_running_loop()
+        self._pauses.over(self)
         while self._queue:
             waiter = self._queue[0]
             if waiter.turn.done():
                 self._queue.popleft()
                 continue
             now = loop.time()
-            over_quota = self._day.delay(1, now) if self._day is not None else 0.0
-            if over_quota > 0 and not self._wait_for_quota:
+            delay = max(self._delays(waiter.tokens, now), key=lambda delay: delay.seconds)
+            if delay.seconds > 0 and not self._wait_for_quota and (refusal := self._refusal(delay)):
                 self._queue.popleft()
-                waiter.turn.set_exception(self._used_up(over_quota))
+                waiter.turn.set_exception(refusal)
                 continue
-            delay = max(over_quota, self._delay(waiter.tokens, now))
-            if delay > 0:
-                self._timer = loop.call_later(delay, self._advance)
+            if delay.seconds > 0:
+                self._wait(delay)
                 return
             self._queue.popleft()
             waiter.turn.set_result(self._spend(waiter.tokens, now))
 
-    def _delay(self, tokens: int, now: float) -> float:
-        delays = [self._paused_until - now]
-        if self._requests is not None:
-            delays.append(self._requests.delay(1, now))
-        if self._tokens is not None:
-            delays.append(self._tokens.delay(tokens, now))
-        return max(delays)
+    def _wait(self, delay: _Delay) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay.seconds, self._advance)
+        if delay.kind == "pause" or delay.seconds >= _TOLD_FROM:
+            self._pauses.wait(self, delay.seconds, delay.why)
+
+    def _delays(self, tokens: int, now: float) -> Iterator[_Delay]:
+        """What the first in line has to wait for."""
+        yield _Delay(self._paused_until - now, self._paused_since, "pause")
+        for window, amount, of_what in (
+            (self._day, 1, "requests a day"),
+            (self._requests, 1, "requests a minute"),
+            (self._tokens, tokens, "tokens a minute"),
+        ):
+            if window is not None:
+                why = f"the judge's {window.limit:g} {of_what} are used up"
+                yield _Delay(window.delay(amount, now), why, "quota" if window is self._day else "pace")
 
     def _spend(self, tokens: int, now: float) -> Permit:
         counting = [window for window in (self._requests, self._day) if window is not None]
@@ -188,11 +222,16 @@ class Limiter:
             tokens=None if self._tokens is None else (self._tokens, self._tokens.spend(tokens, now)),
         )
 
-    def _used_up(self, seconds: float) -> QuotaError:
-        again = datetime.fromtimestamp(self._wall() + seconds, UTC).astimezone()
-        limit = self._day.limit if self._day is not None else 0
+    def _refusal(self, delay: _Delay) -> QuotaError | None:
+        """The end of the run, where the next request is too far away."""
+        if delay.kind == "quota":
+            again = datetime.fromtimestamp(self._wall() + delay.seconds, UTC).astimezone()
+            return QuotaError(f"{delay.why}; run again after {again:%Y-%m-%d %H:%M}")
+        if delay.kind == "pace" or delay.seconds <= self._patience:
+            return None
         return QuotaError(
-            f"the judge's {limit:g} requests a day are used up; run again after {again:%Y-%m-%d %H:%M}"
+            f"{delay.why}; that is {delay.seconds:.0f} s, longer than --judge-patience {self._patience:g}: "
+            f"run again after {clock(delay.seconds, self._wall())}, or use --wait-for-quota"
         )
 
 
@@ -224,7 +263,7 @@ class LimitedChat(ChatWrapper):
             if error.status in _OVERLOAD:
                 self._gate.overloaded()
             if error.retry_after is not None:
-                self._limiter.pause(error.retry_after)
+                self._limiter.pause(error.retry_after, f"the judge's provider asks to wait ({error})")
             raise
         finally:
             self._limiter.settle(permit, spent)

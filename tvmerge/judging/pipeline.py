@@ -62,14 +62,19 @@ def _paid(
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = WireChat(chat)
     chat = LimitedChat(chat, account.limiter, account.gate)
-    chat = RetryingChat(chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota)
+    chat = RetryingChat(
+        chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=conduct.pauses
+    )
     if store is not None:
         chat = StoringChat(chat, store)
     chat = GatedChat(chat, account.gate)
     if conduct.budget is not None:
         chat = BudgetedChat(chat, conduct.budget, prices)
     return ReaskingChat(
-        chat, reasks=conduct.reasks, note=lambda said: conduct.note(f"judge {spec.name}: {said}")
+        chat,
+        reasks=conduct.reasks,
+        note=lambda said: conduct.note(f"judge {spec.name}: {said}"),
+        pauses=conduct.pauses,
     )
 
 

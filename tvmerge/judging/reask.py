@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.pauses import Pauses
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
@@ -27,7 +28,7 @@ class UnusableError(ProviderError):
         self.refused = refused
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Tries:
     """What came of the tries so far."""
 
@@ -46,6 +47,7 @@ class ReaskingChat(ChatWrapper):
     Args:
         inner: The model asked.
         reasks: How often it is asked again.
+        pauses: Tells the user what is waited for.
         note: Told once of each word for a reply's end that nobody knows.
         sleep: Waits a number of seconds.
     """
@@ -56,11 +58,13 @@ class ReaskingChat(ChatWrapper):
         *,
         reasks: int = 3,
         note: Callable[[str], None] = lambda _: None,
+        pauses: Pauses | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
         self._reasks = reasks
         self._note = note
+        self._pauses = pauses or Pauses()
         self._sleep = sleep
         self._noted: set[str] = set()
 
@@ -81,7 +85,9 @@ class ReaskingChat(ChatWrapper):
                 return reply
             reminder = None if reply.before else request.reminder(reply)
             if reply.finish == "failed" and number < self._reasks:
-                await self._sleep(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries.failures))
+                pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries.failures)
+                self._pauses.wait(tries, pause, f"{tries.reason}, and is asked again then")
+                await self._sleep(pause)
                 tries.failures += 1
         raise UnusableError(tries.reason, reply=tries.text, refused=tries.refusals == self._reasks + 1)
 

@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from tvmerge.errors import OutageError, QuotaError, TransientError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.pauses import Pauses
 from tvmerge.judging.quota import RenewedQuotaError
 
 _FIRST_WAIT = 0.5
@@ -31,6 +32,7 @@ class RetryingChat(ChatWrapper):
         patience: Seconds after the first failure in which new attempts are made. Time in line before that
             is no one's fault and does not count.
         wait_for_quota: Wait however long the provider asks for, instead of stopping the run.
+        pauses: Tells the user what is waited for.
         sleep: Waits a number of seconds.
         clock: Gives the time in seconds.
         uniform: Draws a number between two; the jitter.
@@ -42,6 +44,7 @@ class RetryingChat(ChatWrapper):
         *,
         patience: float = 600.0,
         wait_for_quota: bool = False,
+        pauses: Pauses | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -49,6 +52,7 @@ class RetryingChat(ChatWrapper):
         super().__init__(inner)
         self._patience = patience
         self._wait_for_quota = wait_for_quota
+        self._pauses = pauses or Pauses()
         self._sleep = sleep
         self._clock = clock
         self._uniform = uniform
@@ -81,6 +85,7 @@ class RetryingChat(ChatWrapper):
             wait=self._wait,
             stop=out_of_patience,
             sleep=self._sleep,
+            before_sleep=self._tell,
             reraise=True,
         )
         try:
@@ -109,12 +114,19 @@ class RetryingChat(ChatWrapper):
         self._answered += 1
         return reply
 
+    def _tell(self, state: RetryCallState) -> None:
+        why = f"the judge's provider fails, and is asked again then ({_error(state)})"
+        self._pauses.wait(state, state.upcoming_sleep, why)
+
     def _wait(self, state: RetryCallState) -> float:
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))
         backoff = longest * self._uniform(0.5, 1.0)
         asked = _asked(state)
-        # A little more than asked for, so that all who were told the same do not return at once.
-        return backoff if asked is None else asked + self._uniform(0.0, min(asked, longest) / 4)
+        if asked is None:
+            return backoff
+        # A little more than asked for, so that all who were told the same do not return at once. Who is told
+        # to come back at once, again and again, does so more slowly each time.
+        return max(backoff, asked + self._uniform(0.0, min(asked, longest) / 4))
 
 
 def _error(state: RetryCallState) -> BaseException | None:

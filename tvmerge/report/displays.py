@@ -53,6 +53,9 @@ class Display(Protocol):
     def note(self, text: str) -> None:
         """Show a line that stays."""
 
+    def waiting(self, text: str) -> None:
+        """Show what is waited for, in the place of what was; an empty text where nothing is any more."""
+
 
 class Silence:
     """Shows nothing."""
@@ -67,6 +70,9 @@ class Silence:
         """Show nothing."""
 
     def note(self, text: str) -> None:
+        """Show nothing."""
+
+    def waiting(self, text: str) -> None:
         """Show nothing."""
 
 
@@ -97,6 +103,11 @@ class Lines:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
+    def waiting(self, text: str) -> None:
+        """Write a line, if there is anything to say."""
+        if text:
+            self.note(text)
+
 
 class Bar:
     """A live bar on a terminal, with notes above it.
@@ -121,10 +132,11 @@ class Bar:
             console=self._console,
         )
         self._status = Text(no_wrap=True, overflow="ellipsis")
+        self._waiting = Text(style="yellow", overflow="ellipsis")
         self._tasks: dict[str, TaskID] = {}
         # Results printed to standard output must not land on the bar's stream.
         self._live = Live(
-            Group(self._progress, self._status),
+            Group(self._progress, self._status, self._waiting),
             console=self._console,
             refresh_per_second=4,
             redirect_stdout=False,
@@ -148,6 +160,10 @@ class Bar:
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, markup=False, highlight=False)
+
+    def waiting(self, text: str) -> None:
+        """Say below the bar what is waited for."""
+        self._waiting.plain = text
 
 
 def _left(step: Step) -> str:

@@ -61,6 +61,10 @@ class Progress:
         """Show a line that stays."""
         self._display.note(text)
 
+    def waiting(self, text: str) -> None:
+        """Show what is waited for, in the place of what was; an empty text where nothing is any more."""
+        self._display.waiting(text)
+
     def search_started(self, total: int, done: int = 0) -> None:
         """The search begins, or goes on with `done` of its `total` trials told by an earlier run."""
         self._start(total, done)

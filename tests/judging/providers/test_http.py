@@ -8,8 +8,9 @@ from email.utils import format_datetime
 import pytest
 
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError
-from tvmerge.judging.chat import FormError, RateLimits, TooLongError
+from tvmerge.judging.chat import FormError, TooLongError
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, retry_after, translate
+from tvmerge.judging.rates import Pause, RateLimits
 
 KEY = ApiKey("", "MY_KEY")
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -105,6 +106,8 @@ def test_a_malformed_request_names_its_parameter() -> None:
         ({"retry-after": "2.5"}, 2.5),
         ({"retry-after": format_datetime(NOON.replace(minute=1), usegmt=True)}, 60.0),
         ({"retry-after": format_datetime(NOON.replace(hour=1), usegmt=True)}, 0.0),
+        ({"retry-after": f"{NOON.timestamp() + 40:.0f}"}, 40.0),
+        ({"retry-after": "1m30s"}, 90.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "nan"}, None),
@@ -151,6 +154,42 @@ def test_limits_are_read_in_anthropics_spelling() -> None:
         "anthropic-ratelimit-tokens-limit": "40000",
     }
     assert rate_limits(headers, noon) == RateLimits(50, 49, 1.0, 40000, None, None)
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "reset"),
+    [
+        ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+        ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"),
+    ],
+)
+def test_limits_that_do_not_say_of_what_are_of_requests_in_a_fixed_window(
+    limit: str, left: str, reset: str
+) -> None:
+    headers = {limit: "20, 20;w=60", left: "0", reset: "7"}
+    found = rate_limits(headers, noon)
+    assert found == RateLimits(20, 0, 7.0, at_once=True)
+    assert found.pause() == Pause(7.0, f"no request is left ({reset}: 7)")
+
+
+@pytest.mark.parametrize("value", [f"{NOON.timestamp() + 30:.0f}", f"{(NOON.timestamp() + 30) * 1000:.0f}"])
+def test_a_limit_that_is_reset_at_a_moment_comes_back_all_at_once(value: str) -> None:
+    headers = {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": value,
+    }
+    pause = rate_limits(headers, noon).pause()
+    assert pause is not None
+    assert pause.seconds == pytest.approx(30)
+    assert value in pause.why
+
+
+def test_what_is_used_up_tells_how_long_to_wait_where_nothing_else_does() -> None:
+    used_up = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{(NOON.timestamp() + 9) * 1000:.0f}"}
+    assert retry_after(used_up, noon) == pytest.approx(9)
+    assert retry_after({**used_up, "retry-after": "2"}, noon) == 2
+    assert retry_after({**used_up, "x-ratelimit-remaining": "1"}, noon) is None
 
 
 def test_headers_that_say_nothing_are_no_limits() -> None:

@@ -6,8 +6,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from tvmerge.errors import (
     CredentialsError,
@@ -17,8 +15,10 @@ from tvmerge.errors import (
     TransientError,
     UserError,
 )
-from tvmerge.judging.chat import FormError, RateLimits, TooLongError
+from tvmerge.judging.chat import FormError, TooLongError
+from tvmerge.judging.providers.moments import positive, read_wait
 from tvmerge.judging.quota import RenewedQuotaError
+from tvmerge.judging.rates import RateLimits
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -28,9 +28,7 @@ _LENGTH_WORDS = ("context length", "context window", "context size", "too many t
 _CONTENT_WORDS = ("repetitive patterns", "content management policy", "content filtering policy")
 _QUOTA_WORDS = ("calls / month", "requestsperday", "requests per day")
 _EMPTY_ACCOUNT = "credit balance"
-_DURATION = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _HINT = re.compile(r"(?:try again|retry) in ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MESSAGE_LENGTH = 300
 
 
@@ -91,63 +89,82 @@ def translate(
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
-    """Seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date."""
-    milliseconds = _number(headers.get("retry-after-ms"))
+    """Seconds the provider asks to wait: `retry-after-ms`, `retry-after`, or the reset of what is used up."""
+    milliseconds = positive(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    seconds = _number(value)
-    if seconds is not None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now())
-    except ValueError:
-        return None
+    wait = read_wait(headers.get("retry-after", ""), now)
+    if wait is not None:
+        return wait.seconds
+    asked = rate_limits(headers, now).pause()
+    return None if asked is None else asked.seconds
 
 
 def rate_limits(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> RateLimits:
-    """The limits that response headers tell, in OpenAI's spelling (`x-ratelimit-*`) or Anthropic's."""
+    """The limits that response headers tell.
 
-    def number(kind: str, what: str) -> int | None:
-        value = _number(
-            headers.get(f"x-ratelimit-{what}-{kind}", headers.get(f"anthropic-ratelimit-{kind}-{what}"))
-        )
-        return None if value is None else int(value)
-
-    def reset(kind: str) -> float | None:
-        value = headers.get(f"x-ratelimit-reset-{kind}", headers.get(f"anthropic-ratelimit-{kind}-reset"))
-        return None if value is None else _duration(value, now)
-
+    They are spelled as OpenAI does (`x-ratelimit-reset-requests`), as Anthropic does
+    (`anthropic-ratelimit-requests-reset`), or without saying of what (`x-ratelimit-reset`,
+    `ratelimit-reset`), which is taken to be requests in a fixed window.
+    """
+    requests, tokens = _Limit.read(headers, "requests", now), _Limit.read(headers, "tokens", now)
     return RateLimits(
-        requests=number("requests", "limit"),
-        requests_left=number("requests", "remaining"),
-        requests_reset=reset("requests"),
-        tokens=number("tokens", "limit"),
-        tokens_left=number("tokens", "remaining"),
-        tokens_reset=reset("tokens"),
+        requests=requests.limit,
+        requests_left=requests.left,
+        requests_reset=requests.reset,
+        tokens=tokens.limit,
+        tokens_left=tokens.left,
+        tokens_reset=tokens.reset,
+        at_once=requests.at_once or tokens.at_once,
+        requests_told=requests.told,
+        tokens_told=tokens.told,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """What headers tell of one limit."""
+
+    limit: int | None
+    left: int | None
+    reset: float | None
+    at_once: bool
+    told: str
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str], kind: str, now: Callable[[], float]) -> _Limit:
+        def value(what: str) -> tuple[str, str]:
+            return next(((n, headers[n]) for n in _names(kind, what) if n in headers), ("", ""))
+
+        name, text = value("reset")
+        wait = read_wait(text, now)
+        plain = name in _names(kind, "reset")[2:]
+        # Anthropic tells a moment as well, but fills up steadily until then.
+        moment = wait is not None and wait.moment and not name.startswith("anthropic-")
+        return cls(
+            limit=_count(value("limit")[1]),
+            left=_count(value("remaining")[1]),
+            reset=None if wait is None else wait.seconds,
+            at_once=plain or moment,
+            told=f"{name}: {text}" if name else "",
+        )
+
+
+def _names(kind: str, what: str) -> tuple[str, ...]:
+    """The headers that tell it, as people spell them; those that do not say of what come last."""
+    plain = (f"x-ratelimit-{what}", f"ratelimit-{what}") if kind == "requests" else ()
+    return (f"x-ratelimit-{what}-{kind}", f"anthropic-ratelimit-{kind}-{what}", *plain)
+
+
+def _count(text: str) -> int | None:
+    """The number in `100`, or the first in `100, 100;w=60`."""
+    number = positive(text.partition(",")[0].partition(";")[0])
+    return None if number is None else int(number)
 
 
 def lower_case(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers by lower-case name."""
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _duration(text: str, now: Callable[[], float]) -> float | None:
-    """Seconds in `6m0s`, `120ms`, `6` or until an RFC 3339 time."""
-    seconds = _number(text)
-    if seconds is not None:
-        return seconds
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum((_number(number) or 0.0) * _UNITS[unit] for number, unit in parts)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now())
 
 
 def _refusal(text: str, status: int, param: str | None, *, about_content: bool) -> RequestError:
@@ -169,15 +186,8 @@ def _wait(headers: Mapping[str, str], said: str) -> float | None:
 def _hinted_wait(said: str) -> float | None:
     """Seconds to wait that only the message tells: OpenAI's "try again in 6s", Gemini's retryDelay."""
     hint = _HINT.search(said)
-    return None if hint is None else _duration(hint[1] or hint[2], time.time)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None
+    wait = None if hint is None else read_wait(hint[1] or hint[2], time.time)
+    return None if wait is None else wait.seconds
 
 
 def _mentions(text: str, phrases: tuple[str, ...]) -> bool:

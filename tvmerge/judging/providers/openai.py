@@ -8,11 +8,12 @@ from typing import Any
 import openai
 
 from tvmerge.errors import ProviderError, TransientError, UserError
-from tvmerge.judging.chat import ChatReply, ChatRequest, RateLimits, Usage
+from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
 from tvmerge.judging.providers.finish import finish_of, unknown_word
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
+from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
 
