@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tests.generation.models import (
     uneven,
     uniform,
 )
+from tvmerge.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines import EngineSettings
 from tvmerge.errors import CandidateError, CheckpointError, ConfigError
@@ -37,6 +39,7 @@ from tvmerge.generation.entry import Entry
 from tvmerge.generation.lost import EngineLostError
 from tvmerge.generation.vllm_engine import VllmEngine
 from tvmerge.merging.opening import Merge
+from tvmerge.models import open_models as open_models_of
 from tvmerge.records import Question
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}
@@ -184,6 +187,40 @@ async def test_an_engine_goes_on_after_weights_that_make_no_model_and_quantises_
         ({"max_model_len": 10**6}, r"max_model_len \(1000000\) is greater than"),
     ],
 )
+def _with_head(folder: Path, place: Path, *, step: float | None) -> str:
+    """The model in `folder` with its head tied to its embeddings, or as far from them as `step`."""
+    shutil.copytree(folder, place)
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": step is None}))
+    tensors = load_file(place / "model.safetensors")
+    tensors.pop("lm_head.weight", None)
+    if step is not None:
+        table = tensors["model.embed_tokens.weight"]
+        tensors["lm_head.weight"] = table.roll(1, 0) * step + table
+    save_file(tensors, place / "model.safetensors", {"format": "pt"})
+    return str(place)
+
+
+async def test_a_head_that_a_vector_unties_is_one_of_its_own(demo_models: Path, tmp_path: Path) -> None:
+    target, base = (_with_head(demo_models / role, tmp_path / role, step=None) for role in ("target", "base"))
+    tuned = _with_head(demo_models / "base", tmp_path / "tuned", step=0.5)
+    config = MergeConfig(target_model=(target,), base_model=base, tuned_model=tuned)
+    with closing(Caches()) as caches:
+        merge = open_models_of(config, caches)
+    assert merge.config is not None
+    settings = EngineSettings(merge=config, stop_tokens=stop_ids(Path(target)))
+    here, there = (
+        replace(settings, engine=engine, vllm=SMALL if engine == "vllm" else {}).entry().call()
+        for engine in ("transformers", "vllm")
+    )
+    for weight in (1.0, 0.0, 0.6):
+        recipe, questions = uniform(merge, weight), demo_questions(4)
+        expected = await answers_of(here, recipe, questions, GREEDY)
+        assert await answers_of(there, recipe, questions, GREEDY) == expected
+    await here.close()
+    await there.close()
+
+
 async def test_arguments_that_vllm_refuses_are_an_error_for_people(
     demo_models: Path, options: dict[str, Any], reason: str
 ) -> None:
