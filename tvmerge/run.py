@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing, contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
 from tvmerge.confirmation import Confirmation, Confirmed, choose_finalists, choose_rivals
-from tvmerge.errors import StudyError
+from tvmerge.errors import AssetError, StudyError
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.exam import examiners
 from tvmerge.files import write_json, write_text
-from tvmerge.judging.panel import agreement
+from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.jury import Note
 from tvmerge.locking import locked
 from tvmerge.orchestrator import search
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.page import write_page
 from tvmerge.report.progress import Progress
-from tvmerge.report.result import Contender, RunResult, as_json
+from tvmerge.report.result import RunResult, as_json
 from tvmerge.report.table import score_rows
 from tvmerge.report.verdict import verdict
 from tvmerge.search.lease import leased
@@ -56,7 +57,8 @@ async def optimize(config: RunConfig) -> RunResult:
             if idle is not None:
                 progress.note(f"engines sat idle {idle:.0%} of the search")
             confirmed = await _confirm(run, progress)
-            result = _result(run, confirmed, seconds)
+            agreed = await in_thread(_agreement, run, confirmed, progress.note)
+            result = _result(run, confirmed, agreed, seconds)
             await in_thread(_write, run, result, progress.note)
         finally:
             await run.close()
@@ -173,7 +175,7 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
     return confirmed
 
 
-def _result(run: Run, confirmed: Confirmed, seconds: float) -> RunResult:
+def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: float) -> RunResult:
     return RunResult(
         study=run.config.study,
         benchmark=run.jury.benchmark.name,
@@ -188,7 +190,7 @@ def _result(run: Run, confirmed: Confirmed, seconds: float) -> RunResult:
         output=str(run.config.model_folder),
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
-        agreement=_agreement(confirmed.contenders),
+        agreement=None if agreed is None else agreed.as_json(),
     )
 
 
@@ -197,10 +199,17 @@ def _front(run: Run) -> tuple[int, ...]:
     return tuple(trial.number for trial in run.study.front()) if run.config.multi_objective else ()
 
 
-def _agreement(contenders: Sequence[Contender]) -> dict[str, float | None] | None:
-    """How far the judges of a panel agree on the answers of the final comparison."""
-    found = agreement([j for sample in c.samples for j in sample.judgments] for c in contenders)
-    return None if found is None else found.as_json()
+def _agreement(run: Run, confirmed: Confirmed, note: Note) -> Agreement | None:
+    """How far the judges of a panel agree, each also with itself, in the search and the final comparison."""
+    compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
+    # Without held-out questions, baselines outside of the range of the weights are no trials of the search.
+    shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
+    searched = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    try:
+        return agreement(chain(searched.rated(), compared, shown))
+    except AssetError as error:
+        note(f"the agreement of the judges leaves out the search: {error}")
+        return agreement(chain(compared, shown))
 
 
 def _write(run: Run, result: RunResult, note: Note) -> None:

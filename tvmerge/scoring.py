@@ -13,10 +13,10 @@ from tvmerge.caches import Caches
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
 from tvmerge.evaluation.statistics import by_category, by_turn, commonest_fault, coverage, ended, estimate
-from tvmerge.judging.panel import agreement
+from tvmerge.judging.agreement import agreement
 from tvmerge.jury import Note, assemble
-from tvmerge.ratings import Ratings, all_rated
-from tvmerge.records import Answer, Judgment, Question, QuestionId
+from tvmerge.ratings import Rated, Ratings, all_rated
+from tvmerge.records import Answer, Question, QuestionId
 from tvmerge.report.judged import JudgedAnswers, JudgedModel
 
 if TYPE_CHECKING:
@@ -54,13 +54,14 @@ async def judge_answers(
             _note_gaps(models, len(jury.benchmark.questions), note)
             if baseline is not None and jury.baseline is not None:
                 jury.baseline.update(_compared(baseline, models, jury.benchmark.questions))
-            judged = await _judge_all(jury.judge, models, jury.benchmark.questions)
+            rated = await _judge_all(jury.judge, models, jury.benchmark.questions)
         finally:
             await jury.judge.close()
+    judged = [[judgment for _, judgments in row for judgment in judgments] for row in rated]
     if out is not None:
         pairs = zip(models, judged, strict=True)
         write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
-    found = agreement(judged)
+    found = agreement(pair for row in rated for pair in row)
     return JudgedAnswers(
         models=tuple(
             JudgedModel(
@@ -86,8 +87,8 @@ def _check_out(out: Path | None, read: Sequence[Path]) -> None:
 
 async def _judge_all(
     judge: Judge, models: Sequence[ModelAnswers], questions: Sequence[Question]
-) -> list[list[Judgment]]:
-    """The judgments of each model; a failure or Ctrl-C waits for the ones in flight, which are paid for."""
+) -> list[list[Rated]]:
+    """Each model's rated answers; a failure or Ctrl-C waits for the ones in flight, which are paid for."""
     asked = {question.question_id: question for question in questions}
     ratings = Ratings(judge)
     try:
@@ -95,7 +96,7 @@ async def _judge_all(
             [ratings.start(asked[answer.question_id], answer) for answer in model.answers] for model in models
         ]
         await all_rated([task for row in tasks for task in row])
-        return [[judgment for task in row for judgment in task.result()[1]] for row in tasks]
+        return [[task.result() for task in row] for row in tasks]
     finally:
         await ratings.drain(GRACE)
 

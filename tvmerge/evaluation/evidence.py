@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from tvmerge.evaluation.fastchat import append_judgments, write_answers
+from tvmerge.evaluation.fastchat import append_judgments, each_judgment, read_turns, write_answers
 from tvmerge.files import safe_name, write_text
-from tvmerge.records import Evaluation
+from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
 
 
 class Evidence:
@@ -49,6 +51,21 @@ class Evidence:
         now = time.time()
         write_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now)
         append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
+
+    def rated(self) -> Iterator[tuple[Answer, list[Judgment]]]:
+        """Everything kept, where each question was answered once: each answer with its judgments.
+
+        Raises:
+            AssetError: A file cannot be read.
+        """
+        if not self._judgments.exists():
+            return
+        for model, rows in groupby(each_judgment(self._judgments), key=itemgetter(0)):
+            judgments: dict[QuestionId, list[Judgment]] = {}
+            for _, judgment in rows:
+                judgments.setdefault(judgment.question_id, []).append(judgment)
+            turns = read_turns(self._answers / f"{model}.jsonl")
+            yield from ((Answer(key, turns[key]), found) for key, found in judgments.items() if key in turns)
 
     def _drop_all_but(self, known: frozenset[str]) -> None:
         if not self._judgments.exists():

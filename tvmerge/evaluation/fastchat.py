@@ -106,13 +106,28 @@ def append_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tsta
         file.write("".join(jsonl_line(_judgment_row(model, row, tstamp)) for model, row in judgments))
 
 
+def read_turns(path: Path) -> dict[QuestionId, tuple[str, ...]]:
+    """The turns of each first answer in a file that `write_answers` wrote, as they stand there.
+
+    Raises:
+        AssetError: A line is malformed; names file and line.
+    """
+    return {row.question_id(): row.as_texts("turns", _choice_list(row)[0]["turns"]) for row in _rows(path)}
+
+
 def read_judgments(path: Path) -> list[tuple[str, Judgment]]:
     """(model, judgment) pairs from a file in FastChat's model_judgment format, in the file's order.
 
     Raises:
         AssetError: A line is malformed; names file and line.
     """
-    return [(row.text("model"), _judgment(row)) for row in _rows(path)]
+    return list(each_judgment(path))
+
+
+def each_judgment(path: Path) -> Iterator[tuple[str, Judgment]]:
+    """Like `read_judgments`, one after the other: they may be many, and long."""
+    for row in _rows(path):
+        yield row.text("model"), _judgment(row)
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -1,0 +1,108 @@
+"""How far judges agree, with each other and with themselves."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tvmerge.canonical import digest
+from tvmerge.records import Answer, Judgment, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far judges agree, with each other and with themselves.
+
+    Attributes:
+        units: Turns of answers that at least two judges rated.
+        difference: Mean absolute difference between two judges' ratings of one turn, in points; nan without
+            such a turn.
+        alpha: Krippendorff's alpha for interval data: 1 is agreement, 0 is chance; nan where all ratings are
+            the same or no two judges rated one turn.
+        noise: Standard deviation of one judge's repeated ratings of one turn, in points; nan where nothing
+            was rated twice by one judge. A mean over n ratings owes noise / sqrt(n) of its standard error
+            to the judge.
+    """
+
+    units: int
+    difference: float
+    alpha: float
+    noise: float
+
+    def as_json(self) -> dict[str, float | None]:
+        """As it stands in `result.json`; what is not defined is null."""
+        return {
+            "units": self.units,
+            "mean_difference": _defined(self.difference),
+            "alpha": _defined(self.alpha),
+            "noise": _defined(self.noise),
+        }
+
+
+def agreement(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> Agreement | None:
+    """How far judges agree with each other, and each with itself.
+
+    Only ratings of one and the same text are compared: a judge that rates two answers to a question
+    differently is not noisy. A text that several models wrote counts once, and so does a model that stands
+    under two names: its rating is one. Scores that no judge gave, like that of an empty answer, do not count.
+
+    Args:
+        rated: Answers, each with its judgments.
+
+    Returns:
+        The agreement, or None where no turn was rated twice. Between judges the mean of a judge's samples is
+        its rating. (Krippendorff, Content Analysis, 2004, chapter 11.)
+    """
+    turns = _by_turn(rated)
+    noise = _noise(turns)
+    units = [
+        [sum(scores) / len(scores) for scores in by_judge.values()] for by_judge in turns if len(by_judge) > 1
+    ]
+    if not units:
+        return None if math.isnan(noise) else Agreement(0, math.nan, math.nan, noise)
+    values = [value for unit in units for value in unit]
+    observed = sum(_squares(unit) / (len(unit) - 1) for unit in units) / len(values)
+    expected = _squares(values) / (len(values) * (len(values) - 1))
+    differences = [abs(a - b) for unit in units for index, a in enumerate(unit) for b in unit[index + 1 :]]
+    return Agreement(
+        units=len(units),
+        difference=sum(differences) / len(differences),
+        alpha=1 - observed / expected if expected > 0 else math.nan,
+        noise=noise,
+    )
+
+
+def _noise(turns: Iterable[Mapping[str, Sequence[float]]]) -> float:
+    """Standard deviation of a judge's ratings of one turn, pooled over judges and turns."""
+    squares = 0.0
+    degrees = 0
+    for by_judge in turns:
+        for scores in by_judge.values():
+            mean = sum(scores) / len(scores)
+            squares += sum((score - mean) ** 2 for score in scores)
+            degrees += len(scores) - 1
+    return math.sqrt(squares / degrees) if degrees else math.nan
+
+
+def _by_turn(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> list[dict[str, list[float]]]:
+    """For each turn that was judged, with all that was said before it, the ratings by judge."""
+    found: dict[tuple[object, ...], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for answer, judgments in rated:
+        for judgment in judgments:
+            if isinstance(judgment, Verdict) and (judgment.reply or not judgment.note):
+                text = digest(answer.turns[: judgment.turn])
+                turn = found[judgment.question_id, judgment.turn, text]
+                turn[judgment.judge][judgment.sample] = judgment.score
+    return [{judge: list(ratings.values()) for judge, ratings in turn.items()} for turn in found.values()]
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
+
+
+def _squares(values: Sequence[float]) -> float:
+    """Sum of squared differences over all ordered pairs of `values`, which is 2n times their squares."""
+    mean = sum(values) / len(values)
+    return 2 * len(values) * sum((value - mean) ** 2 for value in values)
