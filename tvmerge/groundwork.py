@@ -310,7 +310,8 @@ def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, dat
 
     chat = open_chat(config.chat, models)
     by_tasks = {id_ for task in jury.tasks for id_ in task.by_id}
-    if not check_prompts(chat, (q for q in jury.benchmark.questions if q.question_id not in by_tasks)):
+    asked = (q for q in jury.benchmark.questions if q.question_id not in by_tasks)
+    if not check_prompts(chat, asked, models.donor.structure.vocabulary):
         return chat, None
     chat = chat.on(study_day(config) or chat.day)
     return chat, chat.day

@@ -19,6 +19,7 @@ from tvmerge.records import Question
 PLAIN = "{% for m in messages %}{{ m.content }}</s>{% endfor %}"
 THINKING = PLAIN + "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
 ASK = [{"role": "user", "content": "a"}]
+ROWS = 1000
 QUESTIONS = [Question(number, "any", ("a", "b")) for number in range(3)]
 
 
@@ -40,18 +41,18 @@ def test_several_templates_without_a_default_are_named_with_the_way_out(tmp_path
     with pytest.raises(
         CheckpointError, match=r"\(chat, rag\) none is called 'default'.*--chat-template FILE"
     ):
-        check_prompts(chat, QUESTIONS)
+        check_prompts(chat, QUESTIONS, ROWS)
     file = tmp_path / "chosen.jinja"
     file.write_text(PLAIN, encoding="utf-8")
-    assert not check_prompts(ChatFormat(tmp_path, file), QUESTIONS)
+    assert not check_prompts(ChatFormat(tmp_path, file), QUESTIONS, ROWS)
 
 
 def test_texts_as_they_stand_need_no_template(tmp_path: Path) -> None:
     chat = chat_of(tmp_path, None)
     assert chat.encode_text("a")
-    assert not check_prompts(chat, ())
+    assert not check_prompts(chat, (), ROWS)
     with pytest.raises(CheckpointError, match="has no chat template; give one with --chat-template FILE"):
-        check_prompts(chat, QUESTIONS)
+        check_prompts(chat, QUESTIONS, ROWS)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +74,14 @@ def test_a_template_that_fails_names_the_question_before_anything_is_asked(
     tmp_path: Path, template: str, message: str
 ) -> None:
     with pytest.raises(CheckpointError, match=message):
-        check_prompts(chat_of(tmp_path, template), QUESTIONS)
+        check_prompts(chat_of(tmp_path, template), QUESTIONS, ROWS)
 
 
 def test_a_template_may_fail_on_one_question_alone(tmp_path: Path) -> None:
     template = "{% if '?' in messages[0].content %}{{ raise_exception('no questions') }}{% endif %}" + PLAIN
     questions = [*QUESTIONS, Question(7, "any", ("why?",))]
     with pytest.raises(CheckpointError, match=r"^question 7, turn 1: the chat template fails: no questions$"):
-        check_prompts(chat_of(tmp_path, template), questions)
+        check_prompts(chat_of(tmp_path, template), questions, ROWS)
 
 
 def test_variables_reach_the_template(tmp_path: Path) -> None:
@@ -141,9 +142,19 @@ def test_a_template_that_asks_for_the_date_writes_what_transformers_writes_today
 def test_whether_prompts_depend_on_the_date_is_seen_in_the_prompts(
     tmp_path: Path, template: str, arguments: dict[str, str], dated: bool
 ) -> None:
-    assert check_prompts(chat_of(tmp_path, template, arguments=arguments), QUESTIONS) == dated
+    assert check_prompts(chat_of(tmp_path, template, arguments=arguments), QUESTIONS, ROWS) == dated
 
 
 def test_a_folder_without_a_tokenizer_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path.name} has no tokenizer")):
         ChatFormat(tmp_path)
+
+
+def test_a_prompt_with_a_token_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
+    chat = chat_of(tmp_path, PLAIN)
+    last = chat.tokenizer.convert_tokens_to_ids("</s>")
+    assert not check_prompts(chat, QUESTIONS, last + 1)
+    with pytest.raises(
+        CheckpointError, match=f"question 0, turn 1: .*'</s>', number {last} .* end at row {last - 1}"
+    ):
+        check_prompts(chat, QUESTIONS, last)

@@ -33,11 +33,13 @@ def merge(demo_models: Path) -> Merge:
     return open_models(demo_models)
 
 
-def make_engine(merge: Merge, batch_tokens: int = 16384) -> TransformersEngine:
+def make_engine(
+    merge: Merge, batch_tokens: int = 16384, chat: ChatFormat | None = None
+) -> TransformersEngine:
     folder = merge.target.folder
     return TransformersEngine(
         folder,
-        ChatFormat(folder),
+        chat or ChatFormat(folder),
         merge.merger,
         load_into,
         stop_tokens=stop_ids(folder),
@@ -68,6 +70,18 @@ async def test_the_batch_size_changes_no_answer(engine: TransformersEngine, merg
     expected = await answers_of(engine, uneven(merge), demo_questions(), sampling)
     assert await answers_of(alone, uneven(merge), demo_questions()[::-1], sampling) == expected
     await alone.close()
+
+
+async def test_padding_with_a_token_that_the_model_lacks_changes_no_answer(
+    engine: TransformersEngine, merge: Merge
+) -> None:
+    chat = ChatFormat(merge.target.folder)
+    chat.tokenizer.add_special_tokens({"pad_token": "<padding>"})
+    assert chat.pad_id == len(chat.tokenizer) - 1 >= merge.donor.structure.vocabulary
+    padding = make_engine(merge, chat=chat)
+    expected = await answers_of(engine, uneven(merge), demo_questions(), GREEDY)
+    assert await answers_of(padding, uneven(merge), demo_questions(), GREEDY) == expected
+    await padding.close()
 
 
 async def test_closing_ends_a_batch_in_work(merge: Merge) -> None:

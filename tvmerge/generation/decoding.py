@@ -54,7 +54,7 @@ def decode(
         halted: Ends the batch at its next token when it is set.
     """
     width = max(len(row.ids) for row in rows)
-    ids = torch.full((len(rows), width), chat.pad_id)
+    ids = torch.full((len(rows), width), model.generation_config.pad_token_id)
     mask = torch.zeros_like(ids)
     for place, row in enumerate(rows):
         ids[place, width - len(row.ids) :] = torch.tensor(row.ids)

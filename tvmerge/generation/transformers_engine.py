@@ -220,9 +220,11 @@ class TransformersEngine:
         model.requires_grad_(False)
         # `generate` fills what a call leaves open from here: only the tokens are the model's to decide.
         settings: Any = GenerationConfig
+        pad = self._chat.pad_id
         model.generation_config = settings(
             eos_token_id=self._stop_tokens or None,
-            pad_token_id=self._chat.pad_id,
+            # Some tokenizers have a token for it that the model has not; padding is masked, so any will do.
+            pad_token_id=pad if pad < model.get_input_embeddings().weight.shape[0] else 0,
         )
         return model
 
@@ -260,7 +262,8 @@ class TransformersEngine:
 
     def _rate(self, batch: Sequence[Sequence[tuple[int, Continuation]]]) -> dict[int, LogLikelihood]:
         places = [place for group in batch for place in group]
-        rated = log_likelihoods(self._model, [pair for _, pair in places], self._chat.pad_id)
+        pad = self._model.generation_config.pad_token_id
+        rated = log_likelihoods(self._model, [pair for _, pair in places], pad)
         return {index: found for (index, _), found in zip(places, rated, strict=True)}
 
 
