@@ -17,7 +17,9 @@ LEAVES = {
         "architectures",
         "errors",
         "canonical",
+        "encodings",
         "files",
+        "outputs",
         "assets",
         "cache",
         "locking",
@@ -40,7 +42,9 @@ ALLOWED = {
     "canonical": set(),
     "locking": {"errors"},
     "urls": set(),
-    "files": {"errors"},
+    "encodings": {"errors"},
+    "files": {"encodings", "errors"},
+    "outputs": {"errors"},
     "assets": {"errors"},
     "cache": {"errors"},
     "trace": {"files"},
@@ -50,11 +54,12 @@ ALLOWED = {
     "threads": set(),
     "tokenizer": {"errors", "files"},
     "protocols": {"records"},
-    "config": {"assets", "errors", "files", "urls"},
+    "config": {"assets", "encodings", "errors", "files", "urls"},
     "demo": {"assets"},
     **{stage: LEAVES | {stage} for stage in STAGES},
     "report": LEAVES | {"report"},
-    "caches": {"cache", "errors"},
+    "caches": {"cache", "errors", "outputs"},
+    "destinations": {"config", "outputs"},
     "ratings": {"records", "protocols", "trace"},
     "orchestrator": {"records", "protocols", "errors", "ratings", "threads", "trace"},
     "studies": LEAVES | {"config", "search"},
@@ -88,11 +93,11 @@ ALLOWED = {
     "outlay": LEAVES | {"config", "generation", "judging", "merging", "rehearsal", "report"},
     "plan": LEAVES
     | STAGES
-    | {"config", "caches", "exam", "jury", "models", "placing", "groundwork", "report"}
+    | {"config", "caches", "destinations", "exam", "jury", "models", "placing", "groundwork", "report"}
     | {"prospects", "rehearsal", "outlay", "studies"},
     "run": LEAVES
     | STAGES
-    | {"config", "caches", "exam", "jury", "orchestrator", "trials"}
+    | {"config", "caches", "destinations", "exam", "jury", "orchestrator", "trials"}
     | {"build", "confirmation", "writing", "report"},
     "check": LEAVES | STAGES | {"caches", "chats", "config", "models", "placing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},

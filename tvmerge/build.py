@@ -14,6 +14,7 @@ from tvmerge.generation.pool import EnginePool
 from tvmerge.groundwork import Groundwork, lay_groundwork
 from tvmerge.jury import Jury, Note, judge_memory
 from tvmerge.merging.folders import check_replaceable
+from tvmerge.merging.writer import check_space
 from tvmerge.models import open_models, resolved
 from tvmerge.orchestrator import Evaluator
 from tvmerge.placing import loads, starts
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tvmerge.caches import Caches
+    from tvmerge.merging.opening import Merge
     from tvmerge.protocols import Pool
     from tvmerge.search.study import SearchStudy
 
@@ -81,6 +83,7 @@ def build_run(
     models = ground.models
     study = _open_study(ground, note, still_held)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
+    check_space(config.model_folder, _model_size(config, models))
     trace = Trace()
     found = loads(config, models, ground.placement, judges=judge_memory(jury.specs))
     for load in found:
@@ -108,6 +111,12 @@ def build_run(
         pool=pool,
         trace=trace,
     )
+
+
+def _model_size(config: RunConfig, models: Merge) -> int:
+    """Bytes of tensors that are written: the model's, and its experts' where they are wanted."""
+    mergers = [models.merger, *(expert.merger for expert in models.experts if config.save_experts)]
+    return sum(spec.nbytes for merger in mergers for spec in merger.specs.values())
 
 
 def _with_tasks(pool: CachedPool, ground: Groundwork) -> Pool:

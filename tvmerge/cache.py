@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +90,17 @@ class ContentCache:
         self.put_many({key: value})
 
     def put_many(self, values: Mapping[str, object]) -> None:
-        """Store several values in one transaction: all of them, or after a crash none."""
-        with self._cache.transact(retry=True):
-            for key, value in values.items():
-                self._cache.set(key, _pack(value), retry=True)
+        """Store several values in one transaction: all of them, or after a crash none.
+
+        Raises:
+            UserError: The disk is full, or the folder cannot be written to any more.
+        """
+        try:
+            with self._cache.transact(retry=True):
+                for key, value in values.items():
+                    self._cache.set(key, _pack(value), retry=True)
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(f"the cache folder {self._cache.directory} cannot be written: {error}") from error
 
     def sound(self, key: str) -> bool:
         """Whether the row of `key` can be read and is as it was written."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from tvmerge.cache import ContentCache
 from tvmerge.errors import TvmergeError
+from tvmerge.outputs import check_folder
 
 
 class Caches:
@@ -16,12 +17,16 @@ class Caches:
 
     Args:
         folder: Where they live; `cache_folder()` unless given.
+
+    Raises:
+        UserError: The folder cannot be written to, or has no room.
     """
 
     _digests: type[ContentCache] = ContentCache
 
     def __init__(self, folder: Path | None = None) -> None:
         root = cache_folder() if folder is None else folder
+        check_folder(root, "the cache folder (TVMERGE_CACHE_DIR)")
         self.answers = ContentCache(root / "answers")
         self.judgments = ContentCache(root / "judgments")
         self.digests = self._digests(root / "digests")

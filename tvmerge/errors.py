@@ -6,6 +6,7 @@
         * AssetError           a judge, benchmark or prompt file: unknown, unreadable or malformed
         * CheckpointError      a model folder, its tensors or its tokenizer
             * CandidateError       weights that make no model of these sources
+        * OutputError          results that cannot be written; they are shown nevertheless
         * StudyError           a study that cannot be opened, resumed or told
         * MissingExtraError    a package of an optional extra is not installed
         * CredentialsError     an API key is missing or was refused
@@ -45,6 +46,18 @@ class CheckpointError(UserError):
 
 class CandidateError(CheckpointError):
     """A recipe makes no usable model, though the sources are sound: a trial of it fails, others go on."""
+
+
+class OutputError(UserError):
+    """Results could not be written.
+
+    Attributes:
+        result: What was to be written, for whoever shows it.
+    """
+
+    def __init__(self, message: str, result: object) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class StudyError(UserError):

@@ -11,13 +11,49 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tvmerge.encodings import read_text
 from tvmerge.errors import AssetError
+
+_NAME_SHOWN = 40
+"""Characters of a file's name in that of the temporary file it is written as."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the content of `path` atomically, as UTF-8 with Unix line ends."""
+    """Replace the content of `path` atomically, as UTF-8 with Unix line ends; links are followed.
+
+    Raises:
+        OSError: The place cannot be written to; its file name says which place.
+    """
+    try:
+        _write(Path(os.path.realpath(path)), text)
+    except OSError as error:
+        raise _placed(error, path) from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Write behind what `path` holds, as UTF-8 with Unix line ends.
+
+    Raises:
+        OSError: The place cannot be written to; its file name says which place.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise _placed(error, path) from error
+
+
+def _placed(error: OSError, path: Path) -> OSError:
+    """`error` with the place the user knows: a full disk has none, a temporary file's name says little."""
+    return OSError(error.errno, f"cannot be written: {error.strerror or error}", str(path))
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    # Shortened, so that a name that is as long as names may be leaves room for what is added.
+    prefix = f".{path.name[:_NAME_SHOWN]}."
+    handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -73,12 +109,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) for each line that is not blank.
 
     Raises:
-        AssetError: The file cannot be read, or a line is not a JSON object; names file and line.
+        AssetError: The file cannot be read or is not UTF-8, or a line is not a JSON object; names file and
+            line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AssetError(f"{path}: cannot be read: {error}") from error
+    text = read_text(path)
     # Only \n ends a line: str.splitlines would also split at separators that JSON strings may hold.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge.caches import Caches, KnownCaches, UnknownDigestError
+from tvmerge.destinations import check_destinations
 from tvmerge.exam import examiners
 from tvmerge.generation.stored_answers import StoredAnswers
 from tvmerge.groundwork import Groundwork, lay_groundwork
@@ -42,6 +43,7 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
     Raises:
         UserError: The run would end at once.
     """
+    check_destinations(config)
     tally = Tally()
     with closing(KnownCaches()) as caches:
         jury = examiners(config, caches, note, tally=tally)

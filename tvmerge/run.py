@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
 from tvmerge.confirmation import Confirmation, Confirmed, choose_finalists, choose_rivals
-from tvmerge.errors import AssetError, StudyError
+from tvmerge.destinations import check_destinations
+from tvmerge.errors import AssetError, OutputError, StudyError, UserError
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.exam import examiners
 from tvmerge.files import write_json, write_text
@@ -42,7 +43,9 @@ async def optimize(config: RunConfig) -> RunResult:
     Raises:
         UserError: Bad input or a bad environment.
         ProviderError, BudgetError: The judge cannot go on; everything done is saved.
+        OutputError: The model or a report could not be written; it has the result.
     """
+    check_destinations(config)
     with _held(config) as still_held, closing(Caches()) as caches, Progress() as progress:
         run = await _prepare(config, caches, progress, still_held)
         # Not before: a run that is refused leaves the folder to whoever comes next.
@@ -59,7 +62,7 @@ async def optimize(config: RunConfig) -> RunResult:
             confirmed = await _confirm(run, progress)
             agreed = await in_thread(_agreement, run, confirmed, progress.note)
             result = _result(run, confirmed, agreed, seconds)
-            await in_thread(_write, run, result, progress.note)
+            await _written(run, result, progress.note)
         finally:
             await run.close()
     return result
@@ -210,6 +213,16 @@ def _agreement(run: Run, confirmed: Confirmed, note: Note) -> Agreement | None:
     except AssetError as error:
         note(f"the agreement of the judges leaves out the search: {error}")
         return agreement(chain(compared, shown))
+
+
+async def _written(run: Run, result: RunResult, note: Note) -> None:
+    """Write what the run found; the result goes along with an error, since all is paid for."""
+    try:
+        await in_thread(_write, run, result, note)
+    except OSError as error:
+        raise OutputError(f"{error.filename or run.config.run_folder}: {error.strerror}", result) from error
+    except UserError as error:
+        raise OutputError(str(error), result) from error
 
 
 def _write(run: Run, result: RunResult, note: Note) -> None:

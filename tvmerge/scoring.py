@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.caches import Caches
-from tvmerge.errors import AssetError, ConfigError
+from tvmerge.errors import AssetError, ConfigError, OutputError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
 from tvmerge.evaluation.statistics import by_category, by_turn, commonest_fault, coverage, ended, estimate
 from tvmerge.judging.agreement import agreement
-from tvmerge.jury import Note, assemble
+from tvmerge.jury import Jury, Note, assemble
+from tvmerge.outputs import LEAST, check_file
 from tvmerge.ratings import Rated, Ratings, all_rated
-from tvmerge.records import Answer, Question, QuestionId
+from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.judged import JudgedAnswers, JudgedModel
 
 if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig
     from tvmerge.protocols import Judge
+
+_BYTES_JUDGED = 4
+"""Bytes of judgments for each byte of answers, to see whether there is room for them."""
 
 GRACE = 30.0
 """Seconds to wait for judgments in flight after a failure or Ctrl-C."""
@@ -42,6 +46,7 @@ async def judge_answers(
     Raises:
         UserError: A file, the benchmark or the judge is not usable.
         ProviderError, BudgetError: The judge cannot go on; what it said so far is cached.
+        OutputError: `out` could not be written after all; it has the result.
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):
         raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
@@ -58,9 +63,32 @@ async def judge_answers(
         finally:
             await jury.judge.close()
     judged = [[judgment for _, judgments in row for judgment in judgments] for row in rated]
+    result = _result(jury, models, rated, judged)
     if out is not None:
-        pairs = zip(models, judged, strict=True)
+        _write(out, models, judged, result)
+    return result
+
+
+def _write(
+    out: Path, models: Sequence[ModelAnswers], judged: Sequence[Sequence[Judgment]], result: JudgedAnswers
+) -> None:
+    pairs = zip(models, judged, strict=True)
+    try:
         write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
+    except OSError as error:
+        raise OutputError(
+            f"--out {out}: {error.strerror}; the judgments are cached: with another --out the same command "
+            "writes them and pays nothing",
+            result,
+        ) from error
+
+
+def _result(
+    jury: Jury,
+    models: Sequence[ModelAnswers],
+    rated: Sequence[Sequence[Rated]],
+    judged: Sequence[Sequence[Judgment]],
+) -> JudgedAnswers:
     found = agreement(pair for row in rated for pair in row)
     return JudgedAnswers(
         models=tuple(
@@ -81,7 +109,12 @@ async def judge_answers(
 
 
 def _check_out(out: Path | None, read: Sequence[Path]) -> None:
-    if out is not None and out.resolve() in {path.resolve() for path in read}:
+    if out is None:
+        return
+    # What a judge reads and says beside an answer takes a few times its bytes.
+    answers = sum(path.stat().st_size for path in read if path.is_file())
+    check_file(out, "--out", LEAST + _BYTES_JUDGED * answers)
+    if any(path.exists() and out.exists() and out.samefile(path) for path in read):
         raise ConfigError(f"--out {out} is a file of answers; name another")
 
 

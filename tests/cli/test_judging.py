@@ -201,6 +201,83 @@ def test_a_baseline_that_lacks_an_answer_is_refused_before_a_call(
     )
 
 
+def test_where_judgments_cannot_be_written_nothing_is_asked(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer() as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o"]
+        for place, why in (
+            (bench, "is a folder"),
+            (tmp_path / "good.jsonl" / "x", "is a file, not a folder"),
+        ):
+            assert judge(bench, *flags, f"--out={place}") == 2
+            assert f"error: --out {place}" in (said := capsys.readouterr().err)
+            assert why in said
+        assert server.answered == 0
+
+
+def test_what_cannot_be_written_after_all_is_shown_and_paid_once(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "later"
+
+    def takes_the_place(request: Request, number: int) -> Response | None:
+        folder.touch()
+        return None
+
+    with OpenAIServer(script=takes_the_place) as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o"]
+        assert judge(bench, *flags, f"--out={folder / 'out.jsonl'}") == 2
+        said = capsys.readouterr()
+        assert "coverage" in said.out
+        assert f"error: --out {folder / 'out.jsonl'}: cannot be written" in said.err
+        paid = server.answered
+        assert judge(bench, *flags, f"--out={tmp_path / 'out.jsonl'}") == 0
+        assert server.answered == paid
+
+
+def test_a_link_is_written_through(bench: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere" / "judgments.jsonl")
+    assert judge(bench, "--judge=rules", f"--out={tmp_path / 'out'}") == 0
+    assert (tmp_path / "out").is_symlink()
+    assert read_judgments(tmp_path / "elsewhere" / "judgments.jsonl")
+
+
+def test_a_run_whose_model_cannot_be_written_shows_what_it_found(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models"
+
+    def takes_the_place(request: Request, number: int) -> Response | None:
+        if request.method == "POST":
+            folder.touch()
+        return None
+
+    with OpenAIServer(script=takes_the_place) as server:
+        place = f"--output-dir={folder / 'best'}"
+        assert optimize(bench, demo_models, tmp_path / "run", server, "--parallel=8", place) == 2
+        said = capsys.readouterr()
+        assert "weight 1" in said.out
+        assert f"error: {folder / 'best'}" in said.err
+        paid = server.answered
+        folder.unlink()
+        assert optimize(bench, demo_models, tmp_path / "run", server, "--parallel=8", place) == 0
+        assert server.answered == paid
+
+
+@pytest.mark.parametrize("name", ["ledger.jsonl", "result.json", "trace.json"])
+def test_a_run_looks_at_all_its_places_before_it_asks(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "run" / name).mkdir(parents=True)
+    with OpenAIServer() as server:
+        trace = f"--trace={tmp_path / 'run' / 'trace.json'}"
+        assert optimize(bench, demo_models, tmp_path / "run", server, trace) == 2
+        assert server.answered == 0
+    assert f"{name} is a folder; name a file" in capsys.readouterr().err
+
+
 def test_questions_without_an_answer_are_told(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = bench.parent / "good.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

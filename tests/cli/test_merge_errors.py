@@ -25,7 +25,7 @@ _PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
     [
         (["--weight=1", "--chat-template=none.jinja"], "--chat-template none.jinja: cannot be read"),
         (["--weight=1", "--weights=w.json"], "give one of --weight, --weights or --trial; got --weight and"),
-        (["--weights=none.json"], "none.json: cannot be read as JSON"),
+        (["--weights=none.json"], "none.json: cannot be read"),
         (["--weight=nan"], "the recipe does not fit: the weight of"),
         (["--weight=1", "--shard-size=0"], "shard_size must be larger than 0"),
         (["--weight=1", "--method=ties", "--density=1.5"], "density must lie above 0 and at most at 1"),

@@ -33,8 +33,8 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
 
     from rich.console import Console
 
-    from tvmerge.errors import ConfigError, ProviderError
-    from tvmerge.report.judged import judged_table
+    from tvmerge.errors import ConfigError, OutputError, ProviderError
+    from tvmerge.report.judged import JudgedAnswers, judged_table
     from tvmerge.report.usage import usage_lines
     from tvmerge.scoring import judge_answers
 
@@ -44,9 +44,17 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
     work = judge_answers(
         JudgeConfig(**settings), answers, baseline, out, lambda text: click.echo(text, err=True)
     )
-    judged = asyncio.run(work)
+    unwritten = None
+    try:
+        judged = asyncio.run(work)
+    except OutputError as error:
+        if not isinstance(error.result, JudgedAnswers):
+            raise
+        judged, unwritten = error.result, error
     Console().print(judged_table(judged.models))
     for line in usage_lines(judged.usage, judged.agreement):
         click.echo(line)
+    if unwritten is not None:
+        raise unwritten
     if not judged.rated:
         raise ProviderError(f"nothing was rated; the commonest reason: {judged.commonest_fault}")

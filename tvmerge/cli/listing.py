@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import cast
@@ -10,6 +9,9 @@ from typing import cast
 import click
 
 from tvmerge.assets import AssetKind, names
+from tvmerge.encodings import read_text
+from tvmerge.errors import AssetError
+from tvmerge.files import read_jsonl
 
 
 @click.command(name="list")
@@ -27,9 +29,8 @@ def _describe(path: Path) -> str:
     """A line about an asset; a file that is broken is described by its path, and refused when used."""
     try:
         if path.suffix == ".jsonl":
-            lines = path.read_text(encoding="utf-8").splitlines()
-            return ", ".join(json.loads(line)["name"] for line in lines if line.strip())
+            return ", ".join(row["name"] for _, row in read_jsonl(path))
         toml = path if path.is_file() else path / "benchmark.toml"
-        return str(tomllib.loads(toml.read_text(encoding="utf-8"))["description"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(tomllib.loads(read_text(toml))["description"])
+    except (AssetError, ValueError, KeyError, TypeError):
         return str(path)

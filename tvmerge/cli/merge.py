@@ -14,6 +14,7 @@ import click
 from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
 from tvmerge.config import ChatConfig, MergeConfig, file_settings, load_merge_config
+from tvmerge.encodings import read_text
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.search.space import is_density
@@ -151,8 +152,8 @@ def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> Non
 def _read_weights(path: Path) -> Recipe:
     """Weights from a JSON object, or from the `weights` of a `result.json`."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        data = json.loads(read_text(path, error=ConfigError))
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
     if isinstance(data, dict) and isinstance(data.get("weights"), dict):
         data = data["weights"]

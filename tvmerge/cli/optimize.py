@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tvmerge.cli.options import given, run_options
+from tvmerge.errors import OutputError
 
 _dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what the run would do and cost; load, ask and write nothing."
@@ -43,8 +44,14 @@ def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, 
         return
     from tvmerge.run import optimize as run_optimize
 
-    result = asyncio.run(run_optimize(config))
-    _show(result, config.run_folder)
+    try:
+        result = asyncio.run(run_optimize(config))
+    except OutputError as error:
+        _show(error.result)
+        raise
+    _show(result)
+    click.echo(f"report: {config.run_folder / 'report.html'}")
+    click.echo(f"model: {result.output}")
 
 
 def _plan(config: Any) -> None:
@@ -64,7 +71,7 @@ def _plan(config: Any) -> None:
         console.print(small_print(plan), highlight=False, soft_wrap=True)
 
 
-def _show(result: Any, folder: Path) -> None:
+def _show(result: Any) -> None:
     from rich.console import Console
 
     from tvmerge.report.race import race_lines
@@ -75,5 +82,3 @@ def _show(result: Any, folder: Path) -> None:
     console.print(result_table(result))
     for line in (*race_lines(result), *usage_lines(result.usage, result.agreement)):
         click.echo(line)
-    click.echo(f"report: {folder / 'report.html'}")
-    click.echo(f"model: {result.output}")

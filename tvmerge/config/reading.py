@@ -12,6 +12,7 @@ from tvmerge.config.check import CheckConfig
 from tvmerge.config.merging import MergeConfig
 from tvmerge.config.option import Option
 from tvmerge.config.run import RunConfig, options
+from tvmerge.encodings import read_text
 from tvmerge.errors import ConfigError
 
 
@@ -82,9 +83,7 @@ def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
+        data = tomllib.loads(read_text(file, error=ConfigError))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
     known = options()

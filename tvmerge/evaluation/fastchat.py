@@ -13,7 +13,7 @@ from typing import Any, cast, get_args
 from tvmerge.canonical import digest
 from tvmerge.errors import AssetError
 from tvmerge.evaluation.rows import Row
-from tvmerge.files import jsonl_line, read_jsonl, write_jsonl
+from tvmerge.files import append_text, jsonl_line, read_jsonl, write_jsonl
 from tvmerge.records import Answer, Finish, Judgment, Question, QuestionId, Unscored, Verdict
 from tvmerge.thoughts import Parted, part_written
 
@@ -101,9 +101,7 @@ def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstam
 
 def append_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
     """Like `write_judgments`, behind what the file holds already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write("".join(jsonl_line(_judgment_row(model, row, tstamp)) for model, row in judgments))
+    append_text(path, "".join(jsonl_line(_judgment_row(model, row, tstamp)) for model, row in judgments))
 
 
 def read_turns(path: Path) -> dict[QuestionId, tuple[str, ...]]:

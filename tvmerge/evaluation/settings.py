@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tvmerge.encodings import read_text
 from tvmerge.errors import AssetError
 from tvmerge.evaluation.rows import finite
 
@@ -79,9 +80,7 @@ def read_settings(path: Path) -> BenchmarkSettings:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AssetError(f"{path}: cannot be read: {error}") from error
+        return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise AssetError(f"{path}: not a TOML file: {error}") from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge.errors import AssetError, TvmergeError, UserError
-from tvmerge.files import jsonl_line, read_jsonl
+from tvmerge.files import append_text, jsonl_line, read_jsonl
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.tokens import most_tokens
 
@@ -130,11 +130,9 @@ class Ledger:
         self._enter(row)
         if self._path is not None:
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(jsonl_line(row))
+                append_text(self._path, jsonl_line(row))
             except OSError as error:
-                raise UserError(f"{self._path}: the ledger cannot be written: {error}") from error
+                raise UserError(f"{self._path}: the ledger {error.strerror}") from error
 
     def hit(self, judge: str) -> None:
         """Enter a judgment that the cache answered."""

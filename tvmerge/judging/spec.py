@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tvmerge.encodings import read_text
 from tvmerge.errors import AssetError, ConfigError
 
 PROVIDERS = ("openai", "anthropic", "cohere", "local", "rules")
@@ -121,8 +122,8 @@ def read_spec(path: Path) -> JudgeSpec:
         AssetError: The file cannot be read, has an unknown key, lacks one or has a value that makes no sense.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        table = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise AssetError(f"{path}: not a readable TOML file: {error}") from error
     return _checked(path.name.removesuffix(".toml"), table, str(path))
 

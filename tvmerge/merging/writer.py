@@ -73,7 +73,7 @@ def write_model(
     check_replaceable(folder, owner, overwrite=overwrite, sources=(target.folder, *sources))
     needed = sum(spec.nbytes for spec in specs.values())
     taken = companions(target.folder, code=target.trust_remote_code)
-    _check_space(folder, needed + sum(path.stat().st_size for path in taken))
+    check_space(folder, needed + sum(path.stat().st_size for path in taken))
     with _full_disk_told(folder, needed), new_folder(folder) as temporary:
         weights = plan_shards(specs, shard_size)
         _write_shards(temporary, weights, stream)
@@ -216,7 +216,12 @@ def _copy(files: Iterable[Path], root: Path, folder: Path) -> None:
         shutil.copyfile(path, destination)
 
 
-def _check_space(folder: Path, needed: int) -> None:
+def check_space(folder: Path, needed: int) -> None:
+    """See that `needed` bytes are free where `folder` is, or will be.
+
+    Raises:
+        CheckpointError: They are not.
+    """
     free = free_space(folder)
     if free < needed:
         raise CheckpointError(f"{folder}: the model needs {_size(needed)}, the disk has {_size(free)} free")

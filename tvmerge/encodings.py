@@ -1,0 +1,85 @@
+"""Texts from files: UTF-8, or an error that says what the file is instead and how to save it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from tvmerge.errors import AssetError
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_NAMES = {
+    "cp932": "CP932 (Shift_JIS)",
+    "euc_jp": "EUC-JP",
+}
+_ICONV = {"CP932 (Shift_JIS)": "CP932"}
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u3001\u3002]")
+_UNUSUAL = re.compile(r"[\uff61-\uff9f\ue000-\uf8ff]")
+_SAMPLE = 100_000
+
+
+def read_text(path: Path, *, error: type[Exception] = AssetError, hint: str = "") -> str:
+    """The text of a UTF-8 file, with or without a byte order mark.
+
+    Args:
+        path: The file.
+        error: What is raised.
+        hint: Another way out for the user, added to the error about an encoding.
+
+    Raises:
+        error: The file cannot be read or is not UTF-8; names the encoding that it seems to have.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as failure:
+        raise error(f"{path}: cannot be read: {failure.strerror or failure}") from failure
+    return decoded(content, path, error=error, hint=hint)
+
+
+def decoded(content: bytes, path: Path, *, error: type[Exception] = AssetError, hint: str = "") -> str:
+    """`content` of the file `path` as text; see `read_text`."""
+    if (other := other_encoding(content)) is not None:
+        raise error(f"{path}: is not UTF-8 but {_advice(other, path)}{hint}")
+    return content.decode("utf-8-sig")
+
+
+def other_encoding(content: bytes) -> str | None:
+    """What a text that is not UTF-8 seems to be encoded in; None for UTF-8, empty where nothing fits."""
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            return name
+    # ASCII in 16 bits a character is valid UTF-8 full of null characters, which no text holds.
+    if b"\0" in content[:_SAMPLE]:
+        return "UTF-16"
+    if b"\x1b$" in content:
+        return "ISO-2022-JP"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return _japanese(content)
+    return None
+
+
+def _japanese(content: bytes) -> str:
+    """The Japanese encoding that reads best: kana and punctuation, and little of what is rarely written."""
+    marks: dict[str, int] = {}
+    for codec, name in _NAMES.items():
+        try:
+            text = content.decode(codec)[:_SAMPLE]
+        except UnicodeDecodeError:
+            continue
+        marks[name] = len(_KANA.findall(text)) - len(_UNUSUAL.findall(text))
+    return max(marks, key=marks.__getitem__, default="")
+
+
+def _advice(encoding: str, path: Path) -> str:
+    if not encoding:
+        return "in an encoding that is not known; save it as UTF-8 in the program that wrote it"
+    iconv = f"iconv -f {_ICONV.get(encoding, encoding)} -t UTF-8 {path.name} > utf8-{path.name}"
+    return f"{encoding}, it seems; save it as UTF-8 ({iconv})"
