@@ -98,15 +98,6 @@ def test_biases_only_one_model_has_are_named(
         _lay_out(biased, biased, tuned)
 
 
-def test_a_head_the_target_ties_cannot_take_a_vector_of_its_own(
-    llamas: tuple[Checkpoint, Checkpoint, Checkpoint], tmp_path: Path
-) -> None:
-    _, base, tuned = llamas
-    tied = _model(tmp_path, "tied", tie_word_embeddings=True)
-    with pytest.raises(CheckpointError, match=r"base has lm_head\.weight of its own, which tied ties to"):
-        _lay_out(tied, base, tuned)
-
-
 def test_a_tied_tuned_model_lends_its_embeddings_to_a_free_head(
     llamas: tuple[Checkpoint, Checkpoint, Checkpoint], tmp_path: Path
 ) -> None:
