@@ -187,3 +187,13 @@ async def test_a_failure_within_a_reply_is_waited_out_before_it_is_asked_again()
     with pytest.raises(UnusableError, match="failed within its reply"):
         await ReaskingChat(answering(failed, failed), reasks=1, sleep=sleep).send(a_request())
     assert waits == [1.0]
+
+
+def test_a_model_is_told_how_often_it_was_asked_the_same() -> None:
+    other = ChatReply("まあまあです。", "stop", Usage(100, 20))
+    model = answering(TALK, other, TALK, NUMBER)
+    assert ask(model, reasks=3).text == NUMBER.text
+    assert [(len(request.body["messages"]), request.attempt) for request in model.sent] == [
+        *((1, 0), (3, 0)),
+        *((1, 1), (3, 1)),
+    ]

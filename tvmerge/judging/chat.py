@@ -33,7 +33,9 @@ class ChatRequest:
         sample: Which of several independent replies to the same body this is, from 0.
         after: The request that this one follows up, and the reply to it; None where it opens a conversation.
             No part of the key: the body holds both.
-        key: SHA-256 of all of the above but the form.
+        attempt: How many replies to this very request were no use before, for a model that would give the
+            same again. No part of the key: any usable reply will do.
+        key: SHA-256 of provider, endpoint, body and sample.
     """
 
     provider: str
@@ -42,6 +44,7 @@ class ChatRequest:
     form: Form = field(compare=False)
     sample: int = 0
     after: tuple[ChatRequest, ChatReply] | None = field(default=None, compare=False)
+    attempt: int = field(default=0, compare=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
@@ -36,6 +37,7 @@ class _Tries:
     text: str = ""
     refusals: int = 0
     failures: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
 
 
 class ReaskingChat(ChatWrapper):
@@ -77,7 +79,7 @@ class ReaskingChat(ChatWrapper):
         tries = _Tries()
         reminder: ChatRequest | None = None
         for number in range(self._reasks + 1):
-            reply = await self._try(request if reminder is None else reminder, tries)
+            reply = await self._try(reminder or request, tries)
             if reply is None:
                 reminder = None
                 continue
@@ -93,6 +95,8 @@ class ReaskingChat(ChatWrapper):
 
     async def _try(self, request: ChatRequest, tries: _Tries) -> ChatReply | None:
         """All that was replied to `request`, None where it was refused; what was wrong goes into `tries`."""
+        request = replace(request, attempt=tries.sent[request.key])
+        tries.sent[request.key] += 1
         try:
             reply = await self._inner.send(request)
         except RequestError as error:

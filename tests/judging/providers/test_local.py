@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,28 @@ async def test_samples_differ_and_repeat(folder: Path) -> None:
     first = await three()
     assert len({reply.text for reply in first}) == 3
     assert await three() == first
+
+
+async def test_a_greedy_reply_that_was_no_use_is_drawn_anew(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path)
+    undecided(copy)
+    chat = LocalChat(spec_of(copy))
+    first = chat.request("", "評価して", FORM)
+    again = [replace(first, attempt=attempt) for attempt in range(1, 6)]
+    greedy, same, *drawn = await asyncio.gather(*(chat.send(r) for r in (first, first, *again)))
+    repeated = await asyncio.gather(*(chat.send(request) for request in again))
+    await chat.close()
+    assert greedy == same
+    assert len({reply.text for reply in drawn}) > 1
+    assert repeated == drawn
+    assert {request.key for request in again} == {first.key}
+
+
+def undecided(folder: Path) -> None:
+    """Flatten what the model knows: it hardly prefers one token to another."""
+    model = _Model.from_pretrained(folder)
+    model.config.logit_scale = 0.1
+    model.save_pretrained(folder)
 
 
 async def test_how_a_reply_ended_and_what_it_took_is_told(folder: Path) -> None:

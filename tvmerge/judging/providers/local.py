@@ -19,6 +19,9 @@ from tvmerge.judging.spec import JudgeSpec
 if TYPE_CHECKING:
     from tvmerge.judging.providers.transformers_chat import Generated, TransformersChat
 
+_AGAIN = 0.7
+"""Temperature of a second try where the first was greedy: greedily the same would come out."""
+
 
 class LocalChat:
     """A chat model that is loaded here, on first use, and generates for all who ask at the time at once.
@@ -79,6 +82,7 @@ class LocalChat:
             [prompts[index] for index in fitting],
             requests[0].body,
             seeds=[_seed(requests[index]) for index in fitting],
+            temperatures=[_temperature(requests[index]) for index in fitting],
         )
         return self._outcomes(prompts, dict(zip(fitting, generated, strict=True)))
 
@@ -97,5 +101,12 @@ class LocalChat:
 
 
 def _seed(request: ChatRequest) -> int:
-    """A seed of the request's own, so that a sampled reply does not depend on its batch."""
-    return int(digest(["seed", request.key])[:15], 16)
+    """A seed of the attempt's own, so that a sampled reply does not depend on its batch."""
+    again = [request.attempt] if request.attempt else []
+    return int(digest(["seed", request.key, *again])[:15], 16)
+
+
+def _temperature(request: ChatRequest) -> float:
+    """As the judge is asked to say it; where that reply was no use, not greedily again."""
+    wanted = float(request.body["temperature"])
+    return _AGAIN if request.attempt and wanted <= 0 else wanted

@@ -93,14 +93,20 @@ class TransformersChat:
         return ids
 
     def generate(
-        self, prompts: Sequence[list[int]], body: Mapping[str, Any], *, seeds: Sequence[int]
+        self,
+        prompts: Sequence[list[int]],
+        body: Mapping[str, Any],
+        *,
+        seeds: Sequence[int],
+        temperatures: Sequence[float],
     ) -> list[Generated]:
         """Replies to a batch of prompts; a batch that does not fit into memory is halved.
 
         Args:
             prompts: Token ids of each prompt.
-            body: `max_new_tokens`, `temperature` and whatever else `GenerationConfig` takes.
-            seeds: A seed for each prompt; used where the temperature is above 0.
+            body: `max_new_tokens` and whatever else `GenerationConfig` takes.
+            seeds: A seed for each prompt; used where its temperature is above 0.
+            temperatures: A temperature for each prompt; 0 is greedy.
 
         Raises:
             ConfigError: Not even one prompt fits into memory.
@@ -108,7 +114,7 @@ class TransformersChat:
         if not prompts:
             return []
         try:
-            return self._generate(prompts, body, seeds)
+            return self._generate(prompts, body, seeds, temperatures)
         except torch.OutOfMemoryError as error:
             if len(prompts) == 1:
                 raise ConfigError(
@@ -119,13 +125,17 @@ class TransformersChat:
         torch.cuda.empty_cache()
         half = len(prompts) // 2
         return [
-            *self.generate(prompts[:half], body, seeds=seeds[:half]),
-            *self.generate(prompts[half:], body, seeds=seeds[half:]),
+            *self.generate(prompts[:half], body, seeds=seeds[:half], temperatures=temperatures[:half]),
+            *self.generate(prompts[half:], body, seeds=seeds[half:], temperatures=temperatures[half:]),
         ]
 
     @torch.inference_mode()
     def _generate(
-        self, prompts: Sequence[list[int]], body: Mapping[str, Any], seeds: Sequence[int]
+        self,
+        prompts: Sequence[list[int]],
+        body: Mapping[str, Any],
+        seeds: Sequence[int],
+        temperatures: Sequence[float],
     ) -> list[Generated]:
         padded = self._tokenizer.pad({"input_ids": list(prompts)}, return_tensors="pt").to(self._model.device)
         width = padded["input_ids"].shape[1]
@@ -137,8 +147,7 @@ class TransformersChat:
             pad_token_id=self._tokenizer.pad_token_id,
             **{name: value for name, value in body.items() if name not in _OWN},
         )
-        temperature = float(body.get("temperature", 0))
-        sampling = [_GumbelSampling(temperature, seeds)] if temperature > 0 else []
+        sampling = [_GumbelSampling(temperatures, seeds)] if any(t > 0 for t in temperatures) else []
         output = self._model.generate(
             input_ids=padded["input_ids"],
             attention_mask=padded["attention_mask"],
@@ -156,12 +165,12 @@ class TransformersChat:
 class _GumbelSampling(LogitsProcessor):
     """Makes the greedy choice a sample: the largest of logits / T + Gumbel noise is distributed as softmax.
 
-    Each row draws from a generator of its own, so a reply does not depend on its batch. (The Gumbel-max
-    trick; Maddison, Tarlow and Minka, "A* Sampling", 2014.)
+    Each row draws from a generator of its own, so a reply does not depend on its batch. With temperature
+    0 a row stays greedy. (The Gumbel-max trick; Maddison, Tarlow and Minka, "A* Sampling", 2014.)
     """
 
-    def __init__(self, temperature: float, seeds: Sequence[int]) -> None:
-        self._temperature = temperature
+    def __init__(self, temperatures: Sequence[float], seeds: Sequence[int]) -> None:
+        self._temperatures = torch.tensor(temperatures).unsqueeze(1)
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -169,7 +178,8 @@ class _GumbelSampling(LogitsProcessor):
         noise = torch.stack(
             [-torch.empty(scores.shape[1]).exponential_(generator=g).log() for g in self._generators]
         )
-        return scores / self._temperature + noise.to(scores)
+        heat = self._temperatures.to(scores)
+        return torch.where(heat > 0, scores / heat.clamp(min=1e-6) + noise.to(scores), scores)
 
 
 def _placement(spec: JudgeSpec) -> dict[str, Any]:
