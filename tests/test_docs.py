@@ -37,7 +37,7 @@ from tvmerge.evaluation.benchmark import load_benchmark
 from tvmerge.evaluation.settings import read_settings
 from tvmerge.evaluation.split import split
 from tvmerge.generation.chat import ChatFormat
-from tvmerge.judging.prompts import check_prompts, judged_turns, load_prompts
+from tvmerge.judging.prompts import check_prompts, load_prompts
 from tvmerge.judging.registry import find_spec
 from tvmerge.judging.spec import read_spec
 from tvmerge.models import merge_request
@@ -193,7 +193,7 @@ def test_the_readmes_count_the_judges_calls_right() -> None:
     config = load_config({}, ROOT / "examples" / "chat-vector.toml")
     questions = load_benchmark(find("benchmarks", config.bench_name[0])).questions
     search, _ = split(questions, config.holdout, config.optuna_seed)
-    calls = sum(map(judged_turns, search))
+    calls = sum(len(question.turns) for question in search)
     total = f"{calls * config.n_trials:,}"
     for document in (*READMES, ROOT / "examples" / "chat-vector.toml"):
         numbers = set(re.findall(r"\d[\d,]*", document.read_text(encoding="utf-8")))

@@ -100,11 +100,10 @@ def assemble(
     named = config.benchmarks
     # A panel is shown one set of references; the first judge's.
     seen_by = specs[0].model or specs[0].name
-    benchmarks = [load_benchmark(find("benchmarks", name, assets)).for_judge(seen_by) for name, _ in named]
+    benchmarks = [_benchmark(find("benchmarks", name, assets), config, seen_by, note) for name, _ in named]
+    if config.reference is not None and not any(b.references for b in benchmarks):
+        raise ConfigError(f"--reference {config.reference}: no benchmark has a folder reference_answer")
     benchmark = combine(benchmarks)
-    if benchmark.without_reference:
-        ids = ", ".join(map(str, benchmark.without_reference[:5]))
-        note(f"{len(benchmark.without_reference)} questions are judged without a reference: {ids}")
     for spec in specs:
         check_ready(spec, reach=tally is None)
         if warning := retirement(spec, datetime.now(UTC).date()):
@@ -151,6 +150,30 @@ def assemble(
         judge=_watch_script(judge, config, benchmark, scale[0]),
         ledger=ledger,
         baseline=baseline,
+    )
+
+
+def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Note) -> Benchmark:
+    """A benchmark as the judges see it; says where references are wanted and lacking."""
+    benchmark = load_benchmark(folder).for_judge(seen_by, config.reference)
+    if benchmark.without_reference:
+        note(lacking_references(benchmark))
+    return benchmark if config.turns is None else benchmark.first_turns(config.turns)
+
+
+def lacking_references(benchmark: Benchmark) -> str:
+    """That questions of a reference category have no reference, and what may help."""
+    lacking = set(benchmark.without_reference)
+    categories = dict.fromkeys(q.category for q in benchmark.questions if q.question_id in lacking)
+    ids = ", ".join(map(str, benchmark.without_reference[:5]))
+    several = (
+        f"; its reference_answer/ has {', '.join(benchmark.references)}: choose one with --reference"
+        if len(benchmark.references) > 1
+        else ""
+    )
+    return (
+        f"{benchmark.name}: judged without a reference, though their categories ({', '.join(categories)}) "
+        f"want one: {len(lacking)} questions ({ids}){several}"
     )
 
 

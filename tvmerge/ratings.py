@@ -11,9 +11,6 @@ from tvmerge.trace import Trace
 
 Rated = tuple[Answer, Sequence[Judgment]]
 
-JUDGED_TURNS = 2
-"""Turns of a question that are judged at most: FastChat's prompts have room for two."""
-
 _HARD_STOP = 0.05
 """Seconds between two cancellations of what outlasts its grace."""
 
@@ -76,7 +73,6 @@ class Ratings:
 
     def _unanswered(self, question: Question, answer: Answer) -> list[Unscored]:
         """The turns that got no answer, for the coverage: they must not vanish from the count."""
-        asked = min(len(question.turns), JUDGED_TURNS)
         return [
             Unscored(
                 question_id=question.question_id,
@@ -85,7 +81,7 @@ class Ratings:
                 prompt="",
                 reason="not answered: the conversation is longer than the model's context",
             )
-            for turn in range(len(answer.turns) + 1, asked + 1)
+            for turn in range(len(answer.turns) + 1, len(question.turns) + 1)
         ]
 
     def _finished(self, task: asyncio.Task[Rated]) -> None:

@@ -33,6 +33,7 @@ class Question:
         reference: Reference answers, one a turn; may be shorter than `turns`.
         needs_reference: The judge compares with the reference (FastChat's math, reasoning and coding).
         split: The half it was put in by its file, or None where the file does not say.
+        eval_aspect: Grading criteria of its own, for the judge; may be empty.
     """
 
     question_id: QuestionId
@@ -41,6 +42,7 @@ class Question:
     reference: tuple[str, ...] = ()
     needs_reference: bool = False
     split: Split | None = None
+    eval_aspect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.prompts import judged_turns
 from tvmerge.judging.tally import Calls, Tally
 from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 
@@ -134,7 +133,7 @@ class Rehearsal:
 
 def turns_of(questions: Iterable[Question]) -> int:
     """How many turns of the answers to these questions are judged."""
-    return sum(judged_turns(question) for question in questions)
+    return sum(len(question.turns) for question in questions)
 
 
 def added(parts: Iterable[CallsByJudge]) -> CallsByJudge:

@@ -54,11 +54,11 @@ async def judge_answers(
     with closing(Caches()) as caches:
         jury = await asyncio.to_thread(assemble, config, caches, note)
         try:
-            models = [read_answers(path, jury.benchmark.questions) for path in files]
+            models = [read_answers(path, jury.benchmark.questions, config.turns) for path in files]
             _check_names(models)
             _note_gaps(models, len(jury.benchmark.questions), note)
             if baseline is not None and jury.baseline is not None:
-                jury.baseline.update(_compared(baseline, models, jury.benchmark.questions))
+                jury.baseline.update(_compared(baseline, models, jury.benchmark.questions, config.turns))
             rated = await _judge_all(jury.judge, models, jury.benchmark.questions)
         finally:
             await jury.judge.close()
@@ -139,13 +139,17 @@ def _note_gaps(models: Sequence[ModelAnswers], asked: int, note: Note) -> None:
         lacking = asked - len({answer.question_id for answer in model.answers})
         if lacking:
             note(f"model {model.model}: {lacking} of {asked} questions have no answer")
+        if model.unasked:
+            note(
+                f"model {model.model}: {model.unasked} answers to questions the benchmark lacks are left out"
+            )
 
 
 def _compared(
-    path: Path, models: Sequence[ModelAnswers], questions: Sequence[Question]
+    path: Path, models: Sequence[ModelAnswers], questions: Sequence[Question], turns: int | None
 ) -> dict[QuestionId, Answer]:
     """The answers to compare with; whatever a model answered must be among them."""
-    found = {answer.question_id: answer for answer in read_answers(path, questions).answers}
+    found = {answer.question_id: answer for answer in read_answers(path, questions, turns).answers}
     answered = dict.fromkeys(answer.question_id for model in models for answer in model.answers)
     lacking = [str(question) for question in answered if question not in found]
     if lacking:

@@ -278,6 +278,65 @@ def test_a_run_looks_at_all_its_places_before_it_asks(
     assert f"{name} is a folder; name a file" in capsys.readouterr().err
 
 
+def test_prompts_of_one_turn_judge_first_turns(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "one.jsonl"
+    fields = {"single-v1": "{question}{answer}", "single-math-v1": "{question}{ref_answer_1}{answer}"}
+    write_lines(
+        prompts,
+        [
+            {"name": n, "type": "single", "system_prompt": "", "prompt_template": t, "output_format": ""}
+            for n, t in fields.items()
+        ],
+    )
+    with OpenAIServer(reply=lambda _: "[[5]]") as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", f"--judge-file={prompts}"]
+        assert judge(bench, *flags) == 2
+        assert "--turns 1" in capsys.readouterr().err
+        assert server.answered == 0
+        assert judge(bench, *flags, "--turns=1", f"--out={tmp_path / 'out'}") == 0
+        assert server.answered == 2 * QUESTIONS
+    assert {judgment.turn for _, judgment in read_judgments(tmp_path / "out")} == {1}
+
+
+def test_a_third_turn_is_judged(bench: Path, tmp_path: Path) -> None:
+    rows = [{"question_id": 1, "category": "writing", "turns": ["一?", "二?", "三?", "四?"]}]
+    write_lines(bench / "question.jsonl", rows)
+    turns = ["一です。", "二です。", "三です。", "四です。"]
+    write_lines(tmp_path / "good.jsonl", [{"question_id": 1, "choices": [{"turns": turns}]}])
+    with OpenAIServer(reply=lambda _: "Rating: [[5]]") as server:
+        flags = ["judge", f"--bench-name={bench}", f"--judge-base-url={server.base_url}", "--judge=gpt-4o"]
+        answers = f"--answers={tmp_path / 'good.jsonl'}"
+        assert run([*flags, answers, f"--out={tmp_path / 'out'}"]) == 0
+        asked = [user_prompt(request) for request in server.requests if request.method == "POST"]
+    assert [judgment.turn for _, judgment in read_judgments(tmp_path / "out")] == [1, 2, 3, 4]
+    assert all(text in asked[-1] for text in (*turns, "四?"))
+
+
+def test_a_file_of_more_answers_than_are_asked_is_read_and_references_are_chosen(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(text) for text in (bench / "question.jsonl").read_text("utf-8").splitlines()]
+    write_lines(bench / "question.jsonl", [{**row, "reference": []} for row in rows[:2]])
+    (bench / "reference_answer").mkdir()
+    for name in ("gpt-4", "gpt-4o-2024-08-06"):
+        made = [{"question_id": 0, "choices": [{"turns": [f"2 ({name})", "3"]}]}]
+        write_lines(bench / "reference_answer" / f"{name}.jsonl", made)
+    with OpenAIServer() as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=openai/other", "--turns=1"]
+        assert judge(bench, *flags) == 0
+        said = capsys.readouterr().err
+        assert "model good: 4 answers to questions the benchmark lacks are left out" in said
+        assert "judged without a reference, though their categories (math) want one" in said
+        assert "choose one with --reference" in said
+        assert judge(bench, *flags, "--reference=gpt-4") == 0
+        assert "without a reference" not in capsys.readouterr().err
+        assert any("2 (gpt-4)" in prompt for prompt in posts(server))
+        assert judge(bench, *flags, "--reference=gpt-5") == 2
+        assert "it has: gpt-4, gpt-4o-2024-08-06" in capsys.readouterr().err
+
+
 def test_questions_without_an_answer_are_told(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = bench.parent / "good.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

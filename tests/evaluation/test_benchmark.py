@@ -172,6 +172,32 @@ def test_references_come_from_the_judges_own_file(write: Write) -> None:
     assert only(benchmark.for_judge("claude").for_judge("gpt-4")).reference == ("four", "two")
 
 
+def test_a_reference_file_can_be_named(write: Write) -> None:
+    folder = write(
+        line(1, "math"),
+        **{"gpt-4": reference_line("1", "four"), "gpt-4o": reference_line(1, "omni")},
+    )
+    benchmark = load_benchmark(folder)
+    assert benchmark.without_reference == (1,)
+    assert only(benchmark.for_judge("claude", "gpt-4o")).reference == ("omni",)
+    assert only(benchmark.for_judge("gpt-4", "gpt-4o.jsonl")).reference == ("omni",)
+    with pytest.raises(AssetError, match=r"--reference gpt-5: .*it has: gpt-4, gpt-4o"):
+        benchmark.for_judge("gpt-4", "gpt-5")
+
+
+def test_grading_criteria_are_shown_whatever_the_category(write: Write) -> None:
+    benchmark = load_benchmark(write(line(1, eval_aspect="- 敬語")))
+    assert only(benchmark).eval_aspect == "- 敬語"
+    assert only(benchmark).needs_reference
+    assert benchmark.digest != load_benchmark(write(line(1, eval_aspect="- 常体"))).digest
+
+
+def test_the_first_turns_alone_may_be_asked(write: Write) -> None:
+    benchmark = load_benchmark(write(line(1))).first_turns(1)
+    assert only(benchmark).turns == ("一",)
+    assert only(benchmark.for_judge("gpt-4")).turns == ("一",)
+
+
 def test_the_only_reference_file_serves_every_judge(write: Write) -> None:
     folder = write(line(1, "math", reference=["own"]), **{"gpt-4": reference_line(1, "four")})
     assert only(load_benchmark(folder)).reference == ("four",)

@@ -125,7 +125,6 @@ def test_choices_without_an_index_are_numbered_by_their_place(tmp_path: Path) ->
     ("bad", "says"),
     [
         ("{broken", "not a JSON line"),
-        (answer_line(9, "t"), "question_id 9 is not in the benchmark"),
         ('{"choices": []}', "'question_id' is missing"),
         ('{"question_id": 1}', "'choices' is missing"),
         ('{"question_id": 1, "choices": "t"}', "'choices' must be"),
@@ -147,6 +146,29 @@ def test_a_bad_answer_is_named_by_file_and_line(tmp_path: Path, bad: str, says: 
         read_answers(path, QUESTIONS)
     assert f"{path}:2: " in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_answers_to_questions_that_are_not_asked_are_counted_and_left_out(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.jsonl", answer_line(9, "t"), answer_line(1, "a"), answer_line("9", "u"))
+    read = read_answers(path, QUESTIONS)
+    assert (read.answers, read.unasked) == ((Answer(1, ("a",)),), 1)
+
+
+def test_answers_to_another_benchmark_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.jsonl", answer_line(8, "t"), answer_line(9, "t"))
+    with pytest.raises(AssetError, match=r"none of its 2 questions \(8, 9, ...\) is in the benchmark"):
+        read_answers(path, QUESTIONS)
+
+
+def test_only_the_first_turns_are_taken_where_no_more_are_judged(tmp_path: Path) -> None:
+    choice = {"turns": ["a", "b"], "finish": ["stop", "length"], "thoughts": ["x", "y"]}
+    path = save(tmp_path / "m.jsonl", json.dumps({"question_id": 3, "choices": [choice]}))
+    assert read_answers(path, QUESTIONS, turns=1).answers == (Answer(3, ("a",), ("stop",), 0, ("x",)),)
+
+
+def test_an_answer_of_one_text_is_read_as_older_tools_write_it(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.jsonl", json.dumps({"question_id": 1, "text": "答え", "metadata": {}}))
+    assert read_answers(path, QUESTIONS).answers == (Answer(1, ("答え",)),)
 
 
 def test_a_file_without_answers_is_refused(tmp_path: Path) -> None:

@@ -21,13 +21,17 @@ FIELDS = {
     "pair-math-v1-multi-turn": (
         "question_1 question_2 ref_answer_1 ref_answer_2 answer_a_1 answer_a_2 answer_b_1 answer_b_2"
     ),
+    "single-v1-conversation": "conversation question answer",
+    "single-math-v1-conversation": "conversation question ref_answer answer",
+    "pair-v2-conversation": "conversation_a conversation_b question answer_a answer_b",
+    "pair-math-v1-conversation": "conversation_a conversation_b question ref_answer answer_a answer_b",
 }
 PROMPTS: dict[str, dict[str, Any]] = {
     row["name"]: row for _, row in read_jsonl(find("prompts", "judge_prompts"))
 }
 
 
-def test_the_file_holds_the_prompts_that_fastchat_names() -> None:
+def test_the_file_holds_the_prompts_that_fastchat_names_and_those_of_further_turns() -> None:
     assert sorted(PROMPTS) == sorted(FIELDS)
 
 

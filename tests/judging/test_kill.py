@@ -17,7 +17,8 @@ from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, user_prompt
 from tvmerge.assets import bundled_root
 from tvmerge.cache import ContentCache
-from tvmerge.judging.prompts import answer_fields, kind_for, load_prompts, question_fields
+from tvmerge.judging.fields import answer_fields, question_fields
+from tvmerge.judging.prompts import kind_for, load_prompts
 
 JUDGMENTS = 1000
 KILLS = 20
@@ -69,8 +70,8 @@ def stored(folder: Path) -> set[str]:
 def expected() -> list[int]:
     kind = kind_for(QUESTION, 1)
     prompt = load_prompts(PROMPTS)[kind.name]
-    fields = question_fields(QUESTION, kind)
-    shown = [prompt.render(fields | answer_fields(answer(n), kind)) for n in range(JUDGMENTS)]
+    fields = question_fields(QUESTION, prompt, kind, 1)
+    shown = [prompt.render(fields | answer_fields(QUESTION, answer(n), kind, 1)) for n in range(JUDGMENTS)]
     return [scoring.rating(text) for text in shown]
 
 

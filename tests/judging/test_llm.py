@@ -30,6 +30,7 @@ TWO = Question("q1", "writing", ("俳句を詠んで。", "英語に訳して。
 MATH = Question(
     "m1", "math", ("1+1は？", "その倍は？"), reference=("2です。", "4です。"), needs_reference=True
 )
+THREE = Question("q3", "writing", ("一", "二", "三"))
 ANSWER = Answer("q1", ("古池や…", "The old pond…"))
 
 
@@ -40,7 +41,7 @@ async def judging(
     judge = create_judge(
         a_spec(server.base_url),
         prompts,
-        [TWO, MATH],
+        [TWO, MATH, THREE],
         samples=samples,
         conduct=Conduct(**settings),
         env=ENV,
@@ -90,10 +91,15 @@ async def test_turns_that_were_not_answered_are_not_judged(server: OpenAIServer,
     assert await judge_one(server, prompts, answer=Answer("q1", ())) == []
 
 
-async def test_a_third_turn_is_not_judged(server: OpenAIServer, prompts: Prompts) -> None:
-    question = Question("q3", "writing", ("一", "二", "三"))
-    judgments = await judge_one(server, prompts, question, Answer("q3", ("い", "ろ", "は")))
-    assert [judgment.turn for judgment in judgments] == [1, 2]
+async def test_a_third_turn_is_judged_by_the_prompt_for_conversations(
+    server: OpenAIServer, prompts: Prompts
+) -> None:
+    judgments = await judge_one(server, prompts, THREE, Answer("q3", ("い", "ろ", "は")))
+    assert [(judgment.turn, judgment.prompt) for judgment in judgments] == [
+        (1, "single-v1"),
+        (2, "single-v1-multi-turn"),
+        (3, "single-v1-conversation"),
+    ]
 
 
 async def test_samples_are_asked_for_one_by_one(

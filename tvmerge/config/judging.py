@@ -35,6 +35,12 @@ class JudgeConfig:
     )
     judge_base_url: str | None = option(str, "URL of an OpenAI-compatible server to ask instead.", None)
     judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None)
+    reference: str | None = option(
+        str,
+        "Reference answers: a file of reference_answer/ by name; default: the judge's own, or the only one.",
+        None,
+    )
+    turns: int | None = option(int, "Ask and judge the first turns only, so many; default: all.", None)
     judge_mode: str = option(
         str, "Rate answers, or compare them with those of weight 0.", "single", choices=JUDGE_MODES
     )
@@ -65,7 +71,7 @@ class JudgeConfig:
         )
 
     def __post_init__(self) -> None:
-        for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel"):
+        for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel", "turns"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")

@@ -1,6 +1,6 @@
 """A benchmark is any folder that holds a `question.jsonl` in FastChat's format.
 
-* `question.jsonl`: question_id, category, turns; optional reference and split
+* `question.jsonl`: question_id, category, turns; optional reference, eval_aspect and split
 * `benchmark.toml` (optional): description, temperatures, categories with references
 * `reference_answer/<judge>.jsonl` (optional): reference answers in FastChat's model_answer format
 """
@@ -59,6 +59,7 @@ class Benchmark:
                         list(item.reference),
                         item.needs_reference,
                         item.split,
+                        *filter(None, (item.eval_aspect,)),
                     ]
                     for item in self.questions
                 ],
@@ -68,14 +69,21 @@ class Benchmark:
             }
         )
 
-    def for_judge(self, judge_model: str) -> Benchmark:
+    def for_judge(self, judge_model: str, reference: str | None = None) -> Benchmark:
         """This benchmark with the references a judge model sees.
 
         They come from `reference_answer/<judge model>.jsonl`, else from the only file there, else from the
         question's own `reference`. A name like `openai/gpt-4` also finds `gpt-4.jsonl`.
+
+        Args:
+            judge_model: Who judges.
+            reference: The name of the file of references to take instead, where the benchmark has any.
+
+        Raises:
+            AssetError: The benchmark has files of references, and none of this name.
         """
         categories = frozenset(self.settings.reference_categories)
-        made = _references_for(judge_model, self.references)
+        made = self._made(judge_model, reference)
         questions = tuple(_with_reference(question, categories, made) for question in self.stated)
         missing = tuple(
             question.question_id
@@ -83,6 +91,23 @@ class Benchmark:
             if question.category in categories and not question.needs_reference
         )
         return replace(self, questions=questions, without_reference=missing)
+
+    def first_turns(self, most: int) -> Benchmark:
+        """This benchmark with the first turns of each question, at most `most`."""
+        cut = (replace(question, turns=question.turns[:most]) for question in self.stated)
+        shown = (replace(question, turns=question.turns[:most]) for question in self.questions)
+        return replace(self, stated=tuple(cut), questions=tuple(shown))
+
+    def _made(self, judge_model: str, reference: str | None) -> References:
+        if reference is None or not self.references:
+            return _references_for(judge_model, self.references)
+        name = reference.removesuffix(".jsonl")
+        if name not in self.references:
+            raise AssetError(
+                f"--reference {reference}: {self.folder / 'reference_answer'} has no such file; it has: "
+                f"{', '.join(self.references)}"
+            )
+        return self.references[name]
 
 
 def load_benchmark(folder: Path) -> Benchmark:
@@ -115,10 +140,12 @@ def _references_for(judge_model: str, references: Mapping[str, References]) -> R
 
 
 def _with_reference(question: Question, categories: frozenset[str], made: References) -> Question:
-    if question.category not in categories:
+    if question.category not in categories and not question.eval_aspect:
         return question
     reference = made.get(str(question.question_id), question.reference)
-    return replace(question, reference=reference, needs_reference=bool(reference))
+    return replace(
+        question, reference=reference, needs_reference=bool(reference) or bool(question.eval_aspect)
+    )
 
 
 def _read_questions(path: Path) -> tuple[Question, ...]:
@@ -147,6 +174,7 @@ def _question(row: Row) -> Question:
         turns=_turns(row),
         reference=_reference(row),
         split=_split(row),
+        eval_aspect=row.as_text("eval_aspect", row.data.get("eval_aspect") or ""),
     )
 
 

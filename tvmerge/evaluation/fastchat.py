@@ -28,10 +28,12 @@ class ModelAnswers:
     Attributes:
         model: The file's stem, which is how FastChat names a model.
         answers: In the order of the benchmark's questions; a question may have none, or several samples.
+        unasked: Answered questions that the benchmark does not have.
     """
 
     model: str
     answers: tuple[Answer, ...]
+    unasked: int = 0
 
 
 def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: float) -> None:
@@ -49,30 +51,43 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
     write_jsonl(path, (_answer_row(model, group, tstamp) for group in by_question.values()))
 
 
-def read_answers(path: Path, questions: Sequence[Question]) -> ModelAnswers:
+def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
     """Read answers in FastChat's model_answer format.
 
     What a model thought before it answered is told apart (`tvmerge.thoughts`) where a file of another tool
     has it in the answer.
 
     An id matches whether it is written as a text or as a number; where a question occurs twice the last
-    line wins, as in FastChat; an answer may have fewer turns than its question.
+    line wins, as in FastChat; an answer may have fewer turns than its question. Answers to questions that
+    the benchmark does not have are counted and left out.
+
+    Args:
+        path: The file.
+        questions: The benchmark's.
+        turns: How many turns of an answer are taken; None is for all.
 
     Raises:
-        AssetError: A line is malformed, names a question the benchmark lacks or has more turns than its
-            question (file and line are named), or the file holds no answers.
+        AssetError: A line is malformed or has more turns than its question (file and line are named), or no
+            line answers a question of the benchmark.
     """
     known = {str(question.question_id): question for question in questions}
     found: dict[str, list[Answer]] = {}
+    unasked: dict[str, Row] = {}
     for row in _rows(path):
         key = str(row.question_id())
-        if key not in known:
-            raise row.error(f"question_id {key} is not in the benchmark")
-        found[key] = list(_choices(row, known[key]))
+        if key in known:
+            found[key] = list(_choices(row, known[key], turns))
+        else:
+            unasked.setdefault(key, row)
+    if not found and unasked:
+        raise AssetError(
+            f"{path}: none of its {len(unasked)} questions ({', '.join(list(unasked)[:3])}, ...) is in the "
+            "benchmark; name the benchmark that was answered"
+        )
     if not found:
         raise AssetError(f"{path}: holds no answers; write one JSON object a line")
     answers = [answer for key in known for answer in found.get(key, ())]
-    return ModelAnswers(path.stem, tuple(_without_thoughts(answers)))
+    return ModelAnswers(path.stem, tuple(_without_thoughts(answers)), len(unasked))
 
 
 def read_references(path: Path) -> dict[str, tuple[str, ...]]:
@@ -152,23 +167,26 @@ def _answer_row(model: str, samples: Sequence[Answer], tstamp: float) -> dict[st
     }
 
 
-def _choices(row: Row, question: Question) -> Iterator[Answer]:
+def _choices(row: Row, question: Question, most: int | None) -> Iterator[Answer]:
     seen: set[int] = set()
     for position, choice in enumerate(_choice_list(row)):
         turns = _turns(row, choice)
+        thoughts = row.as_texts("thoughts", choice.get("thoughts", []))
+        if thoughts and len(thoughts) != len(turns):
+            raise row.error(f"'thoughts' has {len(thoughts)} texts for {len(turns)} turns")
+        turns = turns[:most]
         if len(turns) > len(question.turns):
             raise row.error(f"the answer has {len(turns)} turns, its question only {len(question.turns)}")
         sample = Row(row.path, row.line, choice).whole("index", least=0, default=position)
         if sample in seen:
             raise row.error(f"two choices have the index {sample}")
         seen.add(sample)
-        thoughts = row.as_texts("thoughts", choice.get("thoughts", []))
-        if thoughts and len(thoughts) != len(turns):
-            raise row.error(f"'thoughts' has {len(thoughts)} texts for {len(turns)} turns")
-        yield Answer(question.question_id, turns, _finish(row, choice), sample, thoughts)
+        yield Answer(question.question_id, turns, _finish(row, choice)[:most], sample, thoughts[:most])
 
 
 def _choice_list(row: Row) -> list[Mapping[str, Any]]:
+    if "choices" not in row.data and isinstance(row.data.get("text"), str):
+        return [{"turns": [row.data["text"]]}]  # FastChat's format before it knew turns
     choices = row.required("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(item, dict) for item in choices):
         raise row.error("'choices' must be a list of at least one object with 'turns'")

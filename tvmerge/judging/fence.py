@@ -30,7 +30,7 @@ def delimiters(template: str) -> Sequence[str]:
     found: dict[str, None] = {}
     lines = [line.strip() for line in template.split("\n")]
     for index, line in enumerate(lines):
-        if not (line.startswith("{answer") and _FIELD_LINE.fullmatch(line)):
+        if not (line.startswith(("{answer", "{conversation")) and _FIELD_LINE.fullmatch(line)):
             continue
         for neighbour in (_nearest(lines[:index][::-1]), _nearest(lines[index + 1 :])):
             if neighbour and "{" not in neighbour:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tvmerge.judging.degenerate import flaw
+from tvmerge.judging.fields import answer_fields, question_fields
 from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.opinion import Opinion, opinion
 from tvmerge.judging.prompted import PromptedJudge, Task
-from tvmerge.judging.prompts import answer_fields, question_fields
 from tvmerge.records import Judgment
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class LLMJudge(PromptedJudge):
         wrong = flaw(task.answer, task.turn)
         if wrong:
             return self._judgment(task, Opinion(score=low), wrong)
-        fields = question_fields(task.question, task.kind) | answer_fields(task.answer, task.kind)
+        fields = question_fields(task.question, prompt, task.kind, task.turn)
+        fields |= answer_fields(task.question, task.answer, task.kind, task.turn)
         form = RatingForm(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
         said = await opinion(self._chat, prompt, form, fields, task.sample)
         if said.refused:

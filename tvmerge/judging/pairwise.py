@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from tvmerge.errors import ConfigError
 from tvmerge.judging.chat import ChatModel
 from tvmerge.judging.degenerate import flaw
+from tvmerge.judging.fields import answer_fields, question_fields
 from tvmerge.judging.forms import VerdictForm
 from tvmerge.judging.opinion import Opinion, opinion, together
 from tvmerge.judging.prompted import PromptedJudge, Task
-from tvmerge.judging.prompts import JudgePrompt, answer_fields, question_fields
+from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class PairwiseJudge(PromptedJudge):
         self._baseline = baseline
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Compare each turn that was answered, of the first two: by turn, then by sample.
+        """Compare each turn that was answered: by turn, then by sample.
 
         A turn that the baseline lacks is unscored: nobody can say who would have won it.
 
@@ -79,8 +80,9 @@ class PairwiseJudge(PromptedJudge):
 
     async def _ask(self, task: Task, a: Answer, b: Answer) -> Opinion:
         prompt = self._prompts[task.kind.name]
-        fields = question_fields(task.question, task.kind)
-        fields |= answer_fields(a, task.kind, "answer_a") | answer_fields(b, task.kind, "answer_b")
+        fields = question_fields(task.question, prompt, task.kind, task.turn)
+        for answer, side in ((a, "_a"), (b, "_b")):
+            fields |= answer_fields(task.question, answer, task.kind, task.turn, side)
         return await opinion(self._chat, prompt, VerdictForm(prompt.structured), fields, task.sample)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tvmerge.canonical import digest
 from tvmerge.judging.chat import ChatModel
 from tvmerge.judging.opinion import Opinion, together
-from tvmerge.judging.prompts import JudgePrompt, PromptKind, judged_turns, kind_for
+from tvmerge.judging.prompts import JudgePrompt, PromptKind, kind_for
 from tvmerge.records import Answer, Judgment, Question, Unscored, Verdict
 
 
@@ -76,8 +76,8 @@ class PromptedJudge(ABC):
         return self._fingerprint
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Judge each turn that was answered, of the first two: by turn, then by sample."""
-        turns = range(1, min(judged_turns(question), len(answer.turns)) + 1)
+        """Judge each turn that was answered: by turn, then by sample."""
+        turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
         return await together(
             self._judge(
                 Task(question, answer, turn, sample, kind_for(question, turn, pairwise=self.pairwise))

@@ -12,8 +12,13 @@ from tvmerge.errors import AssetError
 from tvmerge.files import read_jsonl
 from tvmerge.judging.fence import delimiters, fenced
 from tvmerge.judging.patterns import fault_of
-from tvmerge.records import Answer, Question
+from tvmerge.records import Question
 
+EVAL_ASPECT = "eval_aspect"
+"""The field of a question's own grading criteria; any template may name it."""
+
+_CONVERSATION = "-conversation"
+_FENCED = ("answer", "conversation")
 _FORM_KEYS = ("rating_key", "rating_pattern")
 _TEXT_KEYS = ("name", "type", "system_prompt", "prompt_template", "output_format")
 
@@ -26,27 +31,34 @@ class PromptKind:
         pairwise: Compares two answers instead of rating one.
         reference: Shows reference answers.
         multi_turn: Shows two turns and asks about the second.
+        conversation: Shows all turns and asks about the last, which is the third or a further one. FastChat
+            has no such prompts.
     """
 
     pairwise: bool = False
     reference: bool = False
     multi_turn: bool = False
+    conversation: bool = False
 
     @property
     def name(self) -> str:
-        """FastChat's name of the prompt of this kind."""
+        """The name of the prompt of this kind: FastChat's, where it has one."""
         stem = "pair" if self.pairwise else "single"
         version = "math-v1" if self.reference else ("v2" if self.pairwise else "v1")
-        return f"{stem}-{version}" + ("-multi-turn" if self.multi_turn else "")
+        ending = "-multi-turn" if self.multi_turn else (_CONVERSATION if self.conversation else "")
+        return f"{stem}-{version}{ending}"
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields its template must hold, and the only ones it may name."""
+        """The fields its template must hold, and the only ones it may name beside `{eval_aspect}`."""
         turns = ("_1", "_2") if self.multi_turn else ("",)
         sides = ("answer_a", "answer_b") if self.pairwise else ("answer",)
         questions = tuple(f"question{turn}" for turn in turns)
         answers = tuple(f"{side}{turn}" for side in sides for turn in turns)
         references = ("ref_answer_1", "ref_answer_2") if self.multi_turn else ("ref_answer_1",)
+        if self.conversation:
+            answers += tuple(side.replace("answer", "conversation") for side in sides)
+            references = ("ref_answer",)
         return questions + answers + (references if self.reference else ())
 
 
@@ -96,12 +108,21 @@ class JudgePrompt:
             **{name: value for name, value in own.items() if value},
         }
 
+    @property
+    def named_fields(self) -> frozenset[str]:
+        """The fields that its template names.
+
+        Raises:
+            AssetError: The template is malformed.
+        """
+        return frozenset(_fields(self))
+
     def render(self, fields: Mapping[str, str]) -> str:
         """The user message: exactly `str.format`, as FastChat does, with answers fenced where asked for."""
         fence = self.fence
         if fence is not None:
             fields = {
-                name: fenced(text, fence, self.rating_pattern) if name.startswith("answer") else text
+                name: fenced(text, fence, self.rating_pattern) if name.startswith(_FENCED) else text
                 for name, text in fields.items()
             }
         return self.template.format(**fields)
@@ -125,18 +146,38 @@ def load_prompts(path: Path) -> dict[str, JudgePrompt]:
 def kind_for(question: Question, turn: int, *, pairwise: bool = False) -> PromptKind:
     """The kind of prompt that judges `turn` (from 1) of an answer to `question`.
 
-    A question is judged with its reference where it asks for that and has one for every turn shown.
+    A question is judged with its reference where it asks for that and has one for every turn shown. Grading
+    criteria count as one.
     """
+    referenced = len(question.reference) >= turn or bool(question.eval_aspect)
     return PromptKind(
         pairwise=pairwise,
-        reference=question.needs_reference and len(question.reference) >= turn,
-        multi_turn=turn > 1,
+        reference=question.needs_reference and referenced,
+        multi_turn=turn == 2,
+        conversation=turn > 2,
     )
 
 
-def judged_turns(question: Question) -> int:
-    """How many turns are judged: FastChat's prompts have room for two."""
-    return min(len(question.turns), 2)
+def needed_kinds(questions: Iterable[Question], *, pairwise: bool = False) -> dict[PromptKind, int]:
+    """The kinds of prompts that these questions need, each with the first turn that needs it."""
+    needed: dict[PromptKind, int] = {}
+    for question in questions:
+        for turn in range(1, len(question.turns) + 1):
+            needed.setdefault(kind_for(question, turn, pairwise=pairwise), turn)
+    return needed
+
+
+def without_unneeded_conversations(
+    prompts: Mapping[str, JudgePrompt], questions: Iterable[Question], *, pairwise: bool = False
+) -> dict[str, JudgePrompt]:
+    """The prompts without those for third and further turns that no question has.
+
+    So a study of shorter questions does not depend on them.
+    """
+    needed = {kind.name for kind in needed_kinds(questions, pairwise=pairwise)}
+    return {
+        name: prompt for name, prompt in prompts.items() if name in needed or not name.endswith(_CONVERSATION)
+    }
 
 
 def check_prompts(
@@ -148,35 +189,14 @@ def check_prompts(
         AssetError: A needed prompt is missing, has the wrong type, lacks a field of its kind or names
             another; names file and line where there is one.
     """
-    needed = {
-        kind_for(question, turn, pairwise=pairwise): None
-        for question in questions
-        for turn in range(1, judged_turns(question) + 1)
-    }
-    for kind in needed:
+    for kind, turn in needed_kinds(questions, pairwise=pairwise).items():
         if kind.name not in prompts:
             known = ", ".join(sorted(prompts)) or "none"
-            raise AssetError(f"the judge prompt '{kind.name}' is needed and missing; the file holds: {known}")
+            fewer = f"add it, or judge fewer turns: --turns {turn - 1}; " if turn > 1 else ""
+            raise AssetError(
+                f"the judge prompt '{kind.name}' is needed and missing; {fewer}the file holds: {known}"
+            )
         _check(prompts[kind.name], kind)
-
-
-def question_fields(question: Question, kind: PromptKind) -> dict[str, str]:
-    """Values of the fields that show the question and its references."""
-    if kind.multi_turn:
-        fields = {"question_1": question.turns[0], "question_2": question.turns[1]}
-    else:
-        fields = {"question": question.turns[0]}
-    if kind.reference:
-        shown = 2 if kind.multi_turn else 1
-        fields |= {f"ref_answer_{index + 1}": question.reference[index] for index in range(shown)}
-    return fields
-
-
-def answer_fields(answer: Answer, kind: PromptKind, side: str = "answer") -> dict[str, str]:
-    """Values of the fields that show an answer, under `answer`, `answer_a` or `answer_b`."""
-    if kind.multi_turn:
-        return {f"{side}_1": answer.turns[0], f"{side}_2": answer.turns[1]}
-    return {side: answer.turns[0]}
 
 
 def _parse(row: Mapping[str, Any], source: str) -> JudgePrompt:
@@ -227,7 +247,7 @@ def _check(prompt: JudgePrompt, kind: PromptKind) -> None:
         )
     named = _fields(prompt)
     missing = [field for field in kind.fields if field not in named]
-    unknown = [field for field in named if field not in kind.fields]
+    unknown = [field for field in named if field not in (*kind.fields, EVAL_ASPECT)]
     if missing or unknown:
         wrong = [f"lacks {{{field}}}" for field in missing] + [
             f"names unknown {{{field}}}" for field in unknown

@@ -15,7 +15,7 @@ from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.llm import LLMJudge
 from tvmerge.judging.pairwise import PairwiseJudge
 from tvmerge.judging.pipeline import pipeline
-from tvmerge.judging.prompts import JudgePrompt, check_prompts
+from tvmerge.judging.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
 from tvmerge.judging.providers import checkpoint
 from tvmerge.judging.readiness import api_key, check_packages
 from tvmerge.judging.rules import RulesJudge
@@ -95,7 +95,9 @@ def create_judge(
         if baseline is not None:
             raise ConfigError("the judge 'rules' rates answers and cannot compare them; take another judge")
         return RulesJudge()
+    questions = tuple(questions)
     check_prompts(prompts, questions, pairwise=baseline is not None)
+    prompts = without_unneeded_conversations(prompts, questions, pairwise=baseline is not None)
     chat = pipeline(create_chat(spec, env), spec, conduct or Conduct())
     model, samples = _identity(spec), samples or spec.samples
     if baseline is None:
