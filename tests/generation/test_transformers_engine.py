@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from tests.generation.contract import GREEDY, WARM, EngineContract
 from tests.generation.models import (
@@ -22,6 +25,7 @@ from tests.generation.models import (
     uneven,
     uniform,
 )
+from tvmerge.errors import CheckpointError
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.transformers_engine import TransformersEngine
 from tvmerge.merging.live import load_into
@@ -62,6 +66,21 @@ async def test_weight_0_is_the_untouched_target(engine: TransformersEngine, merg
     question = demo_questions(1)[0]
     found = await answers_of(engine, uniform(merge, 0.0), [question], GREEDY)
     assert found[question.question_id, 0].turns == plain_answer(merge.target.folder, None, question)
+
+
+async def test_files_that_only_transformers_cannot_read_are_an_error_for_people(
+    demo_models: Path, tmp_path: Path
+) -> None:
+    """An index without `metadata` tells where the tensors are; transformers fails for want of that key."""
+    folder = Path(shutil.copytree(demo_models, tmp_path / "models"))
+    shard = (folder / "target" / "model.safetensors").rename(folder / "target" / "model-1.safetensors")
+    index = {"weight_map": dict.fromkeys(load_file(shard), shard.name)}
+    (folder / "target" / "model.safetensors.index.json").write_text(json.dumps(index))
+    merge = open_models(folder)
+    with pytest.raises(
+        CheckpointError, match=r"^target: transformers cannot load the model: KeyError: 'metadata'$"
+    ):
+        await make_engine(merge).apply(uniform(merge, 0.0))
 
 
 async def test_the_batch_size_changes_no_answer(engine: TransformersEngine, merge: Merge) -> None:

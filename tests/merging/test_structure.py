@@ -117,6 +117,14 @@ def test_an_unknown_family_is_refused(tmp_path: Path) -> None:
         read_structure(tmp_path, "mine")
 
 
+def test_a_setting_of_another_type_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "num_attention_heads": "4"}))
+    with pytest.raises(
+        CheckpointError, match=r"^mine: its config\.json is not usable: .*heads.* expected int"
+    ):
+        read_structure(tmp_path, "mine")
+
+
 _CODE = """
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM

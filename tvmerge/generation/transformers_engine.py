@@ -209,10 +209,12 @@ class TransformersEngine:
             self._budget = min(self._budget, load.tokens)
         try:
             model = self._new_model() if self._new_model is not None else self._from_folder()
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
             first_line = str(error).strip().split("\n")[0]
+            # Such as the name of a key, which alone says little.
+            kind = f"{type(error).__name__}: " if isinstance(error, LookupError) else ""
             raise CheckpointError(
-                f"{folder_name(self._folder)}: the model cannot be loaded: {first_line}"
+                f"{folder_name(self._folder)}: transformers cannot load the model: {kind}{first_line}"
             ) from error
         if self._device == "cpu" and model.num_parameters() <= SMALL_MODEL:
             torch.set_num_threads(1)

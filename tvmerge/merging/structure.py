@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -52,7 +51,7 @@ def read_config(folder: Path, name: str, *, trust_remote_code: bool = False) -> 
     """A model's configuration, as transformers reads it; see `read_structure`."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # transformers and the code of models raise what they like
         raise CheckpointError(f"{name}: {_unusable(folder, error, trusted=trust_remote_code)}") from error
     assert isinstance(config, PreTrainedConfig)
     return config
@@ -125,15 +124,12 @@ def _refuse_other_kinds(config: PreTrainedConfig, name: str) -> None:
         )
 
 
-_UNUSABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)
-
-
 def empty_model(config: PreTrainedConfig, name: str, *, trust_remote_code: bool) -> PreTrainedModel:
     """The model that `config` describes, without memory; see `read_structure`."""
     try:
         with torch.device("meta"):
             model = factory_of(config).from_config(config, trust_remote_code=trust_remote_code)
-    except _UNUSABLE as error:
+    except Exception as error:  # as above
         raise CheckpointError(f"{name}: transformers cannot build it: {_first_line(error)}") from error
     assert isinstance(model, PreTrainedModel)
     return model
@@ -176,5 +172,7 @@ def _places(
 
 
 def _first_line(error: BaseException) -> str:
-    message: Any = str(error).strip().partition("\n")[0]
-    return message or type(error).__name__
+    """Of a message that announces its reason the line after that too."""
+    first, _, rest = str(error).strip().partition("\n")
+    reason = f" {rest.strip().partition(chr(10))[0]}" if first.endswith(":") else ""
+    return f"{first}{reason}" or type(error).__name__
