@@ -54,6 +54,13 @@ def test_floats_are_believed_and_what_is_left_over_is_told(
     )
 
 
+def test_what_is_left_over_is_compared_with_nothing(folders: Folders) -> None:
+    for folder, order in ((folders[0], True), (folders[2], False)):
+        _edit(folder, quantization_config={"quant_method": "gptq", "bits": 4, "desc_act": order})
+    told = [remark.line().partition(" its weights are quantised ")[0] for remark in _open(folders).remarks()]
+    assert told == ["target: its config.json says that", "tuned: its config.json says that"]
+
+
 @pytest.mark.parametrize("key", ["quantization_config", "compression_config"])
 @pytest.mark.parametrize("nothing", [{}, None])
 def test_empty_settings_say_nothing(folders: Folders, key: str, nothing: object) -> None:

@@ -165,7 +165,8 @@ async def test_an_engine_goes_on_after_weights_that_make_no_model_and_quantises_
     for model, number in ((target, 60000.0), (base, 0.0), (tuned, 60000.0)):
         _large(model, number)
     config = json.loads((target / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "fp8", "activation_scheme": "dynamic"}
+    for key in ("quantization_config", "compression_config"):
+        config[key] = {"quant_method": "fp8", "activation_scheme": "dynamic"}
     (target / "config.json").write_text(json.dumps(config))
     models = MergeConfig(
         target_model=(str(target),), base_model=str(base), tuned_model=str(tuned), dtype="float16"

@@ -38,6 +38,9 @@ from tvmerge.records import (
 
 T = TypeVar("T")
 
+_QUANTISED = ("quantization_config", "compression_config")
+"""Where vLLM reads in a configuration how weights are quantised."""
+
 HEARTBEAT = 1.0
 """Seconds between looks at whether vLLM's engine lives."""
 
@@ -263,11 +266,20 @@ def _reason(error: Exception) -> str:
 def _floats(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Has vLLM take the weights for floats where `config.json` says otherwise; they were seen to be floats.
 
-    A fine-tune may still have the settings of the quantised model that it was trained on.
+    A fine-tune may still have the settings of the quantised model that it was trained on. A model that also
+    sees may have them in the part for its text.
     """
-    if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
-        return {}
-    return {"hf_overrides": {"quantization_config": None, **options.get("hf_overrides", {})}}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    given = options.get("hf_overrides", {})
+    overrides = {**_unmarked(config), **given}
+    if text := _unmarked(config.get("text_config") or {}):
+        overrides["text_config"] = {**text, **given.get("text_config", {})}
+    return {"hf_overrides": overrides} if overrides else {}
+
+
+def _unmarked(config: Mapping[str, Any]) -> dict[str, None]:
+    """The keys of a configuration that tell vLLM of quantised weights, each set to nothing."""
+    return {key: None for key in _QUANTISED if key in config}
 
 
 def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:

@@ -135,7 +135,7 @@ def _differences(models: Mapping[str, Settings]) -> Iterator[tuple[Topic, str]]:
 
 def _topic(path: str) -> Topic:
     root, _, leaf = path.rpartition(".")
-    if _ADMINISTRATIVE.search(leaf):
+    if any(_ADMINISTRATIVE.search(part) for part in path.split(".")):
         return "none"
     if root.startswith("rope_") and "partial" not in leaf:
         return "RoPE"
