@@ -31,7 +31,7 @@ def test_another_template_is_told_once(tmp_path: Path) -> None:
         _model(tmp_path / "tuned", "<|user|>{{ messages }}"),
     )
     assert _remarks(target, base, tuned) == [
-        "chat template differs: tuned from target; the merged model is like target"
+        "chat template differs: tuned from target, whose is used unless --chat-template gives another"
     ]
 
 

@@ -146,8 +146,6 @@ class Collector:
         for number in speaker.unsure:
             if is_special(speaker.tokenizer, number):
                 texts.setdefault(_text(speaker.tokenizer, number), number)
-        if speaker.tokenizer.eos_token is not None:
-            texts.setdefault(str(speaker.tokenizer.eos_token), int(speaker.tokenizer.eos_token_id))
         for text, number in texts.items():
             here = None if text is None else token_number(self._tokenizer, text)
             if here is not None:

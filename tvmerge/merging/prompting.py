@@ -34,7 +34,10 @@ def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
     own = chat_template(donor)
     others = [name for folder, name in models.items() if chat_template(folder) not in {None, own}]
     if own is not None and others:
-        lines.append(f"chat template differs: {' and '.join(others)} from {models[donor]}; {kept}")
+        lines.append(
+            f"chat template differs: {' and '.join(others)} from {models[donor]}, whose is used unless "
+            "--chat-template gives another"
+        )
     tokens = {name: special_tokens(folder) for folder, name in models.items()}
     differing = [
         f"{role} is {grouped(found)}"
