@@ -72,7 +72,10 @@ ALLOWED = {
     "placing": LEAVES | {"chats", "config", "engines", "generation", "merging", "models"},
     "chats": LEAVES | {"config", "generation", "merging"},
     "writing": LEAVES | {"merging"},
-    "groundwork": LEAVES | STAGES | {"config", "caches", "chats", "jury", "models", "placing", "studies"},
+    "baseline": LEAVES | {"config", "evaluation", "judging", "jury", "search", "studies"},
+    "groundwork": LEAVES
+    | STAGES
+    | {"baseline", "config", "caches", "chats", "jury", "models", "placing", "studies"},
     "build": LEAVES
     | STAGES
     | {

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tvmerge.baseline import Baseline, baseline_file, baseline_merge
 from tvmerge.caches import cache_folder
 from tvmerge.canonical import canonical_json, digest
 from tvmerge.chats import ChatRecord, find_stop_tokens, open_chat
@@ -51,6 +52,7 @@ class Groundwork:
         placement: What answers, and on which devices.
         models: The models and what they merge to.
         space: The weights searched.
+        baseline: What comparisons in pairs compare with; None where answers are rated.
         chat: The target's tokenizer and chat template.
         stops: The tokens that end an answer.
         day: The date that prompts tell; None where they tell none.
@@ -65,6 +67,7 @@ class Groundwork:
     placement: Placement
     models: Merge
     space: Space
+    baseline: Baseline | None
     chat: ChatFormat
     stops: StopTokens
     day: date | None
@@ -90,8 +93,7 @@ class Groundwork:
     @property
     def fixed(self) -> list[Recipe]:
         """The weights that are tried first: 0, 1 and those the user gave, where they lie in the range."""
-        wanted = dict.fromkeys((0.0, 1.0, *self.config.uniform_weights))
-        return [self.space.uniform(weight) for weight in wanted if self.space.holds(weight)]
+        return _fixed(self.config, self.space)
 
     @cached_property
     def fingerprint(self) -> dict[str, object]:
@@ -111,6 +113,7 @@ class Groundwork:
             "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
             **_weights_of_parts(self.objective),
             "judge": {"name": judge.name, **judge.fingerprint},
+            **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
             **_search_settings(config),
             **identity(config, self.placement),
@@ -171,9 +174,13 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     sampling = _sampling(config, jury.benchmark)
     placement = place(config)
     _protect(config, jury.folders)
+    baseline = baseline_file(config, jury)
     models = open_models()
     chat, day = _chat(config, jury, models)
     ranges = models.ranges(config.weight_min, config.weight_max)
+    space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
+    if jury.baseline is not None and baseline is None:
+        baseline = baseline_merge(config, space, _fixed(config, space))
     return Groundwork(
         config=config,
         jury=jury,
@@ -183,11 +190,17 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         sampling=sampling,
         placement=placement,
         models=models,
-        space=Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges),
+        space=space,
+        baseline=baseline,
         chat=chat,
         stops=find_stop_tokens(chat, config.chat, models),
         day=day,
     )
+
+
+def _fixed(config: RunConfig, space: Space) -> list[Recipe]:
+    wanted = dict.fromkeys((0.0, 1.0, *config.uniform_weights))
+    return [space.uniform(weight) for weight in wanted if space.holds(weight)]
 
 
 def _objectives(config: RunConfig, objective: Objective) -> int:

@@ -160,13 +160,13 @@ async def _demand(rehearsal: Rehearsal, groups: Iterable[Candidates]) -> Demand:
 
 
 def _baseline(ground: Groundwork, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
-    """For comparisons in pairs: the answers of weight 0 that are stored, and how many are not."""
-    if ground.jury.baseline is None:
-        return {}, 0
+    """For comparisons in pairs: the baseline's answers that are known, and how many are not."""
+    if ground.baseline is None or ground.baseline.recipe is None:
+        return {} if ground.baseline is None else dict(ground.baseline.answers), 0
     questions = (*ground.search_questions, *ground.holdout_questions)
     if stored is None:
         return {}, len(questions)
-    found, missing = stored.look_up(ground.space.uniform(0.0), questions, ground.sampling)
+    found, missing = stored.look_up(ground.baseline.recipe, questions, ground.sampling)
     return {answer.question_id: answer for answer in found}, len(missing)
 
 

@@ -62,7 +62,7 @@ class Rehearsal:
         tally: Counts what they would send.
         max_new_tokens: The most tokens of an answer's turn.
         stored: The answers that are stored; None where that cannot be known.
-        baseline: The stored answers of the untouched target, for comparisons in pairs.
+        baseline: The baseline's answers that are known, for comparisons in pairs.
     """
 
     def __init__(

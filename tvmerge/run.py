@@ -14,7 +14,7 @@ from tvmerge.build import Run, build_run
 from tvmerge.caches import Caches
 from tvmerge.confirmation import Confirmation, Confirmed, choose_finalists, choose_rivals
 from tvmerge.destinations import check_destinations
-from tvmerge.errors import AssetError, OutputError, StudyError, UserError
+from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
 from tvmerge.evaluation.evidence import Evidence
 from tvmerge.exam import examiners
 from tvmerge.files import write_json, write_text
@@ -119,13 +119,23 @@ def _tell_remarks(run: Run, note: Note) -> None:
 
 
 async def _answer_baseline(run: Run) -> None:
-    """For pairwise judging: the untouched target's answers, which all others are compared with."""
-    if run.jury.baseline is None:
+    """For pairwise judging: the answers that all others are compared with.
+
+    Raises:
+        CandidateError: The baseline is no usable model.
+    """
+    if run.jury.baseline is None or run.baseline is None:
+        return
+    run.jury.baseline.update(run.baseline.answers)
+    if run.baseline.recipe is None:
         return
     questions = (*run.search_questions, *run.holdout_questions)
-    async with aclosing(run.pool.answer(run.space.uniform(0.0), questions, run.sampling)) as stream:
-        async for answers in stream:
-            run.jury.baseline.update({a.question_id: a for a in answers if a.sample == 0})
+    try:
+        async with aclosing(run.pool.answer(run.baseline.recipe, questions, run.sampling)) as stream:
+            async for answers in stream:
+                run.jury.baseline.update({a.question_id: a for a in answers if a.sample == 0})
+    except CandidateError as error:
+        raise CandidateError(f"the baseline is no model to compare with: {error}") from error
 
 
 async def _search(run: Run, progress: Progress) -> None:

@@ -72,6 +72,25 @@ def study_day(config: RunConfig) -> date | None:
     return None
 
 
+def study_of_trials(config: RunConfig) -> StoredStudy | None:
+    """The study whose trials a setting names: the one that the run's is a fork of, else its own.
+
+    Returns:
+        The study, or None where the run's own is new and no fork.
+
+    Raises:
+        StudyError: It cannot be read.
+    """
+    if not has_study(config.storage_url, config.study):
+        return None if config.fork is None else read_study(config.parent_storage_url, config.parent_study)
+    own = read_study(config.storage_url, config.study)
+    for row in own.attrs.get(ORIGIN, []):
+        if row["kind"] == "fork":
+            parent = _stored_predecessor(config, row)
+            return read_study(parent.storage, parent.study)
+    return own
+
+
 @dataclass(frozen=True, slots=True)
 class FoundStudy:
     """A run's study before it is opened.

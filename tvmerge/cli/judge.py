@@ -26,7 +26,7 @@ from tvmerge.config import JudgeConfig
     help="Answers to compare with, in the same format; for --judge-mode pairwise.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File for the judgments, in FastChat's format.")
-@setting_options(field.name for field in fields(JudgeConfig))
+@setting_options(field.name for field in fields(JudgeConfig) if field.name != "baseline")
 def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **flags: Any) -> None:
     """Rate answers and print the mean per model, turn and category."""
     import asyncio

@@ -42,7 +42,12 @@ class JudgeConfig:
     )
     turns: int | None = option(int, "Ask and judge the first turns only, so many; default: all.", None)
     judge_mode: str = option(
-        str, "Rate answers, or compare them with those of weight 0.", "single", choices=JUDGE_MODES
+        str, "Rate answers, or compare them with those of --baseline.", "single", choices=JUDGE_MODES
+    )
+    baseline: str | None = option(
+        str,
+        "What pairs are compared with: weight:NUMBER, trial:NUMBER or a file of answers; default: weight:0.",
+        None,
     )
     judge_samples: int | None = option(int, "Independent ratings of each turn; default: 1.", None)
     judge_reasks: int = option(int, "How often a reply without a rating is asked for again.", 3)
@@ -79,6 +84,8 @@ class JudgeConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} must be finite and not negative, got {value:g}")
+        if self.baseline is not None and self.judge_mode != "pairwise":
+            raise ConfigError("--baseline is for --judge-mode pairwise and nothing else")
         if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
             raise ConfigError(f"min_japanese must lie between 0 and 1, got {self.min_japanese:g}")
         if len(set(self.judge)) < len(self.judge) or not self.judge:
