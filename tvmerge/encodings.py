@@ -30,7 +30,7 @@ def read_text(path: Path, *, error: type[Exception] = AssetError, hint: str = ""
     Args:
         path: The file.
         error: What is raised.
-        hint: Another way out for the user, added to the error about an encoding.
+        hint: Another way out for the user, added to the error about an encoding; `{codec}` becomes its name.
 
     Raises:
         error: The file cannot be read or is not UTF-8; names the encoding that it seems to have.
@@ -45,7 +45,7 @@ def read_text(path: Path, *, error: type[Exception] = AssetError, hint: str = ""
 def decoded(content: bytes, path: Path, *, error: type[Exception] = AssetError, hint: str = "") -> str:
     """`content` of the file `path` as text; see `read_text`."""
     if (other := other_encoding(content)) is not None:
-        raise error(f"{path}: is not UTF-8 but {_advice(other, path)}{hint}")
+        raise error(f"{path}: is not UTF-8 but {_advice(other, path, hint)}")
     return content.decode("utf-8-sig")
 
 
@@ -78,8 +78,9 @@ def _japanese(content: bytes) -> str:
     return max(marks, key=marks.__getitem__, default="")
 
 
-def _advice(encoding: str, path: Path) -> str:
+def _advice(encoding: str, path: Path, hint: str) -> str:
     if not encoding:
         return "in an encoding that is not known; save it as UTF-8 in the program that wrote it"
-    iconv = f"iconv -f {_ICONV.get(encoding, encoding)} -t UTF-8 {path.name} > utf8-{path.name}"
-    return f"{encoding}, it seems; save it as UTF-8 ({iconv})"
+    codec = _ICONV.get(encoding, encoding)
+    iconv = f"iconv -f {codec} -t UTF-8 {path.name} > utf8-{path.name}"
+    return f"{encoding}, it seems; save it as UTF-8 ({iconv}){hint.format(codec=codec)}"

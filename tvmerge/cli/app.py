@@ -13,6 +13,7 @@ import click
 from tvmerge import __version__
 from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
+from tvmerge.cli.importing import import_
 from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
 from tvmerge.cli.merge import merge
@@ -40,7 +41,7 @@ def app() -> None:
     """
 
 
-for command in (optimize, demo, merge, check, judge, list_assets, cache, status):
+for command in (optimize, demo, merge, check, judge, import_, list_assets, cache, status):
     app.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""Question sets in other formats, made into a benchmark folder."""
