@@ -136,11 +136,16 @@ class Structure:
         known = self.own_names(plain.values())
         moved = known if list(plain.values()) != names else {}
         if self.arrange(plain.values()).missing:
-            moved = moved | self._moved(plain.values(), known)
+            moved = moved | self.elsewhere(plain.values(), known)
         return {name: moved.get(short, short) for name, short in plain.items()}
 
-    def _moved(self, names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-        """Names of a language model that lies elsewhere -> the model's own names."""
+    def elsewhere(self, names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+        """Names of a language model that lies elsewhere -> the model's own names.
+
+        Args:
+            names: All names.
+            known: Those that `own_names` knows.
+        """
         everything = {key: own for layout in self.layouts for own in layout if (key := self.key(own))}
         heads = {key: own for key, own in everything.items() if self.place_is_head(own)}
         decoder = {key: own for key, own in everything.items() if key not in heads}

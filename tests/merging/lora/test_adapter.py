@@ -115,19 +115,29 @@ def test_factors_of_single_experts_are_added(tmp_path: Path) -> None:
     assert part.scale == 2
 
 
-@pytest.mark.parametrize("named", ["today", "before"])
-def test_names_of_every_release_of_a_wrapper_are_understood(tmp_path: Path, named: str) -> None:
+@pytest.mark.parametrize("named", ["model.language_model.", "language_model.model.", "model."])
+def test_names_of_every_release_of_a_wrapper_and_of_its_language_model_are_understood(
+    tmp_path: Path, named: str
+) -> None:
     base = saved_model(tmp_path / "base", "gemma3", seed=1)
     modules = r".*language_model.*\.(q_proj|down_proj)"
     adapter = saved_adapter(base, tmp_path / "adapter", target_modules=modules)
     deltas = by_peft(base, adapter)
-    if named == "before":
-        file = adapter / "adapter_model.safetensors"
-        old = {
-            name.replace("model.model.language_model.", "model.language_model.model."): tensor
-            for name, tensor in load_file(file).items()
-        }
-        save_file(old, file)
+    file = adapter / "adapter_model.safetensors"
+    today = load_file(file)
+    assert all(name.startswith("base_model.model.model.language_model.") for name in today)
+    save_file({name.replace("model.language_model.", named): tensor for name, tensor in today.items()}, file)
+    check(opened(base, adapter), tmp_path, base, deltas)
+
+
+@pytest.mark.parametrize("wrapped", ["_orig_mod.{}", "module.{}"])
+def test_names_with_what_wrappers_left_in_them_are_understood(
+    base: Path, tmp_path: Path, wrapped: str
+) -> None:
+    adapter = saved_adapter(base, tmp_path / "adapter", target_modules=["q_proj"])
+    deltas = by_peft(base, adapter)
+    file = adapter / "adapter_model.safetensors"
+    save_file({wrapped.format(name): tensor for name, tensor in load_file(file).items()}, file)
     check(opened(base, adapter), tmp_path, base, deltas)
 
 

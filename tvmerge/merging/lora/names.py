@@ -6,7 +6,7 @@ peft names a tensor after the module it adapts, as the model called that module 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,7 +77,7 @@ def read_pieces(
     """
     parsed = [_parse(key) for key in _without_second_copies(list(keys))]
     parameters = [str(name) for name in config.get("target_parameters") or ()]
-    own = structure.own_names({one.tensor for one in parsed})
+    own = _own_names(structure, {one.tensor for one in parsed})
     fused = _parameters(structure, {one.module for one in parsed if one.tensor not in own}, parameters)
     pieces: list[Piece] = []
     strange: list[str] = []
@@ -104,7 +104,9 @@ def _without_second_copies(keys: Sequence[str]) -> list[str]:
 
 
 def _parse(key: str) -> _Parsed:
-    name = key.removeprefix(_PREFIX)
+    # Parts with an underscore, and what stands before peft's own prefix, are those of wrappers around models.
+    bare = ".".join(part for part in key.split(".") if not part.startswith("_"))
+    name = bare.partition(_PREFIX)[2] or bare
     ending = next((ending for ending in _ROLES if name.endswith(ending)), "")
     parts = name.removesuffix(ending).split(".")
     module = ".".join(part for part in parts if part not in _WRAPPERS)
@@ -118,11 +120,21 @@ def _parameters(structure: Structure, modules: Iterable[str], targets: Sequence[
     found: dict[str, list[str]] = {}
     order = {own: index for index, own in enumerate(structure.layouts[0])}
     for module in modules:
-        named = structure.own_names({f"{module}.{ending}" for ending in endings})
+        named = _own_names(structure, {f"{module}.{ending}" for ending in endings})
         owns = [own for own in named.values() if own in order and _ends_with(own, targets)]
         if owns:
             found[module] = sorted(owns, key=order.__getitem__)
     return found
+
+
+def _own_names(structure: Structure, names: Set[str]) -> dict[str, str]:
+    """The model's own names of tensors that an adapter names.
+
+    The adapter may have been trained on the language model alone, which transformers takes out of some models
+    that also see, or within such a model.
+    """
+    known = structure.own_names(names)
+    return known | structure.elsewhere(names, known)
 
 
 def _ends_with(name: str, targets: Iterable[str]) -> bool:
