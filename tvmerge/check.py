@@ -16,7 +16,7 @@ from tvmerge.chats import find_stop_tokens, open_chat
 from tvmerge.errors import UserError
 from tvmerge.generation.context import model_context
 from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.contents import companions, left_out
+from tvmerge.merging.contents import companions
 from tvmerge.merging.dtypes import torch_name
 from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.writer import SHARD_SIZE, shard_sizes
@@ -201,11 +201,9 @@ def _memory(config: CheckConfig, models: Merge) -> Iterator[str]:
 
 
 def _files(config: CheckConfig, models: Merge) -> Iterator[str]:
-    """What a written model's folder would hold."""
+    """What a written model's folder would hold; what is not copied is among the notes."""
     sizes, donor = shard_sizes(models.merger.specs, SHARD_SIZE), models.donor
     code = config.trust_remote_code
     yield f"tensors: {size(sum(sizes))} in {count(len(sizes), 'file')}"
     taken = [path.relative_to(donor.folder).as_posix() for path in companions(donor.folder, code=code)]
     yield f"copied from {donor.name}: {', '.join(taken)}"
-    for reason, names in left_out(donor.folder, donor.files, code=code).items():
-        yield f"not copied: {', '.join(names)} ({reason})"

@@ -123,6 +123,17 @@ def test_every_tensor_without_a_weight_is_listed_where_names_are_wanted(
     assert "model.layers.1.mlp.down_proj.weight" in whole
 
 
+def test_what_is_not_copied_is_told_once(
+    here: Path, template: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = changed(here, "target")
+    (here / copy / "model.onnx").write_bytes(b"graph")
+
+    assert run(["check", f"--target-model={copy}", *MODELS[1:], template]) == 0
+
+    assert capsys.readouterr().out.count("model.onnx") == 1
+
+
 def test_an_adapter_is_told_as_one(here: Path, template: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         run(["check", "--target-model=target", "--base-model=base", "--tuned-model=adapter", template]) == 0

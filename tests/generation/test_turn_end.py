@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.generation.byte_tokenizer import save_byte_tokenizer
+from tests.merging.tokens import save_tokenizer
 from tvmerge.generation.chat import ChatFormat
 from tvmerge.generation.turn_end import TurnEnd, keeps_prompts, turn_end
 
@@ -103,6 +104,14 @@ def test_what_is_no_end_of_an_answer_is_taken_for_none(tmp_path: Path, kind: str
     assert found.token is None
     assert problem in found.problem
     assert bool(problem) == bool(found.problem)
+
+
+def test_a_closing_that_the_vocabulary_has_no_words_for_is_told(tmp_path: Path) -> None:
+    template = HEADERS + "<|im_end|>\n{% endfor %}"
+    save_tokenizer(tmp_path, ["<unk>", "</s>", "a"], unk_token="<unk>", chat_template=template)
+    found = turn_end(ChatFormat(tmp_path))
+    assert found.token is None
+    assert "closes a turn with '<|im_end|>'" in found.problem
 
 
 def test_a_model_without_a_template_has_nothing_to_be_read_off(tmp_path: Path) -> None:

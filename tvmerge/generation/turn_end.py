@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from tvmerge.errors import CheckpointError
 from tvmerge.generation.chat import ChatFormat, Message
 from tvmerge.generation.stop_tokens import is_special
 from tvmerge.harmony import CHANNEL
+
+T = TypeVar("T")
 
 ASKED, SAID = "Tvmergeasked", "Tvmergesaid"
 """Messages of the turns that are rendered; no template holds them."""
@@ -47,8 +49,7 @@ def turn_end(chat: ChatFormat) -> TurnEnd:
         return TurnEnd(problem=f"the end of an answer cannot be read off the chat template: {error}")
     between = _between(chat)
     last, following = chat.tokens(behind), chat.tokens(between)
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(last, following, strict=False))
-    shared = [token for token, _ in pairs]
+    shared = _shared(last, following)
     begun = [token for token in chat.tokens(opening) if is_special(chat.tokenizer, token)][-1:]
     before, _, since = opening.partition(ASKED)
     # Where a turn is made of messages in channels, what closes any message closes no turn.
@@ -57,8 +58,8 @@ def turn_end(chat: ChatFormat) -> TurnEnd:
     for tokens, openers in zip((shared, last, following), refused, strict=True):
         found = next((token for token in tokens if not _is_blank(chat, token)), None)
         if found is not None:
-            if not is_special(chat.tokenizer, found):
-                return TurnEnd(problem=_plain(chat, shared))
+            if not is_special(chat.tokenizer, found) or found == chat.tokenizer.unk_token_id:
+                return TurnEnd(problem=_plain(chat, "".join(_shared(behind, between or behind))))
             closes = _closes(chat, found, behind + between) and found not in openers
             return TurnEnd(found if closes else None)
     return TurnEnd()
@@ -99,6 +100,11 @@ def _between(chat: ChatFormat) -> str:
         return ""
 
 
+def _shared(one: Sequence[T], other: Sequence[T]) -> list[T]:
+    """What both begin with."""
+    return [item for item, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
+
+
 def _is_blank(chat: ChatFormat, token: int) -> bool:
     return not str(chat.tokenizer.decode([token])).strip()
 
@@ -110,9 +116,9 @@ def _closes(chat: ChatFormat, token: int, written: str) -> bool:
     return not begins and str(tokenizer.convert_ids_to_tokens(token)) in written
 
 
-def _plain(chat: ChatFormat, shared: Sequence[int]) -> str:
-    """What is said where the template closes every turn with ordinary text."""
-    text = str(chat.tokenizer.decode(list(shared))).strip()
+def _plain(chat: ChatFormat, closing: str) -> str:
+    """What is said where the template closes every turn with ordinary text, or with text that is no token."""
+    text = closing.strip()
     if not text:
         return ""
     return (
