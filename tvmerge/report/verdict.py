@@ -111,8 +111,8 @@ def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
 def _on_search_questions(best: Contender, rival: Contender, subject: str, other: str) -> str:
     lead = _amount(best.search.mean - rival.search.mean)
     return (
-        f"No questions were held out; on those of the search, {subject} scores {lead} {other} "
-        "and a score flatters what was chosen by it."
+        f"No questions were held out; on those of the search, {subject} scores {lead} "
+        f"{other.removesuffix(',')}; a score flatters what was chosen by it."
     )
 
 
