@@ -22,7 +22,7 @@ from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
 from tvmerge.judging.pauses import Pauses
 from tvmerge.judging.prompts import JudgePrompt, load_prompts
-from tvmerge.judging.readiness import check_ready, retirement
+from tvmerge.judging.readiness import check_offered, check_ready
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
 from tvmerge.judging.tally import Tally
@@ -105,9 +105,8 @@ def assemble(
         raise ConfigError(f"--reference {config.reference}: no benchmark has a folder reference_answer")
     benchmark = combine(benchmarks)
     for spec in specs:
+        check_offered(spec, datetime.now(UTC).date())
         check_ready(spec, reach=tally is None)
-        if warning := retirement(spec, datetime.now(UTC).date()):
-            note(warning)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)

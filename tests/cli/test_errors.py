@@ -107,7 +107,10 @@ def test_a_missing_key_is_named_before_any_model_is_opened(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     shutil.rmtree(models / "target")
-    assert "OPENAI_API_KEY" in fails(flags(models, "--judge=gpt-4"), capsys)
+    assert "OPENAI_API_KEY" in fails(flags(models, "--judge=gpt-4o"), capsys)
+    for name in ("gpt-4", "openai/gpt-4"):
+        said = fails(flags(models, f"--judge={name}"), capsys)
+        assert "shut gpt-4 down on 2026-10-23; take --judge gpt-6.1-sol or --judge gpt-6.1-terra" in said
 
 
 def test_models_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) -> None:

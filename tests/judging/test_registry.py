@@ -14,9 +14,10 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.assets import names
+from tvmerge.config import JudgeConfig
 from tvmerge.errors import AssetError, ConfigError, CredentialsError, MissingExtraError
 from tvmerge.judging.prompts import JudgePrompt
-from tvmerge.judging.readiness import api_key, check_ready, retirement
+from tvmerge.judging.readiness import api_key, check_offered, check_ready
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.rules import RulesJudge
 from tvmerge.judging.spec import spec_for_model
@@ -43,13 +44,18 @@ def test_a_judge_is_found_by_name_alias_path_or_model(assets: Path) -> None:
 
 SHIPPED = (
     "claude",
+    "claude-haiku",
+    "command-r",
     "command-r-plus",
     "command-r-plus-4bit",
     "gemini",
+    "gemini-flash-lite",
     "gpt-4",
     "gpt-4.1",
     "gpt-4o",
     "gpt-6-luna",
+    "gpt-6.1-sol",
+    "gpt-6.1-terra",
     "llama-server",
     "ollama",
     "rules",
@@ -108,13 +114,28 @@ def test_a_missing_key_is_named_by_its_variable(prompts: dict[str, JudgePrompt])
 @pytest.mark.parametrize(("name", "day"), [("gpt-4", "2026-10-23"), ("gpt-4o", "2027-01-14")])
 def test_a_model_that_is_shut_down_is_told_from_that_day_on(name: str, day: str) -> None:
     last = date.fromisoformat(day)
-    assert retirement(find_spec(name), last - timedelta(days=1)) == ""
-    assert f"shut {name} down on {day}" in retirement(find_spec(name), last)
+    for spec in (find_spec(name), find_spec(f"openai/{name}")):
+        check_offered(spec, last - timedelta(days=1))
+        with pytest.raises(
+            ConfigError, match=f"shut {name} down on {day}; take --judge .* or --judge "
+        ) as caught:
+            check_offered(spec, last)
+        assert all(f"--judge {other}" in str(caught.value) for other in spec.successors)
+        assert {find_spec(other).retired for other in spec.successors} == {""}
 
 
-def test_nothing_is_said_of_a_server_of_ones_own(server: OpenAIServer) -> None:
-    spec = find_spec("gpt-4").at(server.base_url)
-    assert retirement(spec, date(2030, 1, 1)) == ""
+@pytest.mark.parametrize("name", ["gpt-4", "openai/gpt-4"])
+def test_a_model_that_is_shut_down_may_be_served_elsewhere(name: str) -> None:
+    spec = find_spec(name).at("http://127.0.0.1:1/v1")
+    assert spec.model == "gpt-4"
+    check_offered(spec, date(2030, 1, 1))
+
+
+def test_the_default_judge_is_served_and_thinks_as_much_as_its_file_says() -> None:
+    (name,) = JudgeConfig().judge
+    spec = find_spec(name)
+    assert spec.parameters == {"reasoning_effort": "medium"}
+    assert (spec.retired, bool(spec.price_date)) == ("", True)
 
 
 @pytest.mark.parametrize("wrong", ["sk-ключ", "sk-a\nb", "sk-\u200bx"])

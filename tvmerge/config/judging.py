@@ -26,9 +26,8 @@ class JudgeConfig:
     )
     judge: tuple[str, ...] = option(
         str,
-        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel. The "
-        "default is the original scripts' judge, which OpenAI has shut down.",
-        ("gpt-4",),
+        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",
+        ("gpt-6.1-terra",),
         aliases=("judge-model", "judge-model-name"),
         many=True,
         listed="paths",

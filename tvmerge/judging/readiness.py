@@ -43,17 +43,18 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: boo
         _reach(spec)
 
 
-def retirement(spec: JudgeSpec, today: date) -> str:
-    """A word of warning where the provider no longer offers the model, as its file has it; else nothing.
+def check_offered(spec: JudgeSpec, today: date) -> None:
+    """Refuse a judge whose provider no longer offers the model; another server may have it still.
 
-    No error: dates are put off, and a proxy may know the model still. If it is gone, the first judgment
-    says so and nothing is lost.
+    Raises:
+        ConfigError: It is past the day that the judge's file tells; names those to take instead.
     """
     if spec.base_url or not spec.retired or today < date.fromisoformat(spec.retired):
-        return ""
-    return (
-        f"judge {spec.name}: its provider announced to shut {spec.model} down on {spec.retired}; if "
-        "it refuses, name another judge (`tvmerge list judges`) or, with --judge-base-url, another server"
+        return
+    instead = " or ".join(f"--judge {name}" for name in spec.successors) or "another judge"
+    raise ConfigError(
+        f"the judge '{spec.name}': its provider shut {spec.model} down on {spec.retired}; take {instead} "
+        f"(ratings of two judges are not comparable), or say with --judge-base-url which server still has it"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from os import environ
 from pathlib import Path
@@ -46,12 +47,12 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
     known = names("judges", assets)
     provider, _, model = name.partition("/")
     if name not in known and not Path(name).is_file():
-        for path in known.values():
-            spec = read_spec(path)
+        specs = [read_spec(path) for path in known.values()]
+        for spec in specs:
             if name in spec.aliases:
                 return spec
         if model and provider in PROVIDERS:
-            return spec_for_model(provider, model)
+            return _dated(spec_for_model(provider, model), specs)
     try:
         return read_spec(find("judges", name, assets))
     except AssetError as error:
@@ -60,6 +61,14 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
         raise AssetError(
             f"{error}; or provider/model with a provider of {', '.join(ENDPOINTS)}, local"
         ) from error
+
+
+def _dated(spec: JudgeSpec, known: Iterable[JudgeSpec]) -> JudgeSpec:
+    """A judge without a file, with the day on which its provider retires the model where a file tells it."""
+    for other in known:
+        if (other.provider, other.model, other.base_url) == (spec.provider, spec.model, ""):
+            return replace(spec, retired=other.retired, successors=other.successors)
+    return spec
 
 
 def create_judge(

@@ -58,6 +58,7 @@ class JudgeSpec:
         price_output: USD per million output tokens.
         price_date: The day the prices were read, YYYY-MM-DD.
         retired: The day from which its provider no longer offers the model, YYYY-MM-DD; empty for none.
+        successors: Judges to name instead from then on.
         samples: Independent ratings asked for each turn.
         device_map: For `local`: where the layers go, as in transformers.
         max_memory: For `local`: memory by device, as in transformers.
@@ -88,6 +89,7 @@ class JudgeSpec:
     price_output: float | None = None
     price_date: str = ""
     retired: str = ""
+    successors: tuple[str, ...] = ()
     samples: int = 1
     device_map: str | Mapping[str, Any] = "auto"
     max_memory: Mapping[str, str] = field(default_factory=dict)
@@ -240,6 +242,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "price_output": _AMOUNT,
     "price_date": _TEXT,
     "retired": (_is_day, "a day, YYYY-MM-DD"),
+    "successors": _TEXTS,
     "samples": _COUNT,
     "device_map": (lambda value: isinstance(value, str | dict), "a text or a table"),
     "max_memory": _TABLE,

@@ -70,6 +70,18 @@ async def test_a_structured_form_sends_its_schema() -> None:
     assert "system" not in body
 
 
+async def test_a_schema_leaves_the_effort_that_the_judges_file_sets() -> None:
+    with AnthropicServer() as server:
+        chat = AnthropicChat(spec_of(server, parameters={"output_config": {"effort": "medium"}}), KEY)
+        plain, structured = (
+            chat.request("", "x", RatingForm(structured=structured)).body["output_config"]
+            for structured in (False, True)
+        )
+        await chat.close()
+    assert plain == {"effort": "medium"}
+    assert structured == {"effort": "medium", "format": {"type": "json_schema", "schema": FORM.schema}}
+
+
 async def test_rate_limits_are_read_from_the_response() -> None:
     with AnthropicServer(headers={"anthropic-ratelimit-requests-limit": "50"}) as server:
         assert (await ask(server)).limits == RateLimits(requests=50)

@@ -43,7 +43,8 @@ class AnthropicChat:
             body["system"] = system
         body |= self._parameters.values
         if form.structured and self._parameters.structured:
-            body["output_config"] = {"format": {"type": "json_schema", "schema": form.schema}}
+            wanted = {"type": "json_schema", "schema": form.schema}
+            body["output_config"] = {**body.get("output_config", {}), "format": wanted}
         return ChatRequest("anthropic", self._spec.endpoint, body, form, sample)
 
     async def send(self, request: ChatRequest) -> ChatReply:
