@@ -59,7 +59,7 @@ def lay(tmp_path: Path) -> Lay:
             **settings,
         )
         with closing(Caches()) as caches:
-            return lay_groundwork(config, examiners(config, caches, lambda line: None), open_models)
+            return lay_groundwork(config, examiners(config, caches, print), open_models, print)
 
     return make
 

@@ -79,8 +79,8 @@ def build_run(
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
-    ground = lay_groundwork(config, jury, lambda: open_models(config.merge, caches))
-    models = ground.models
+    ground = lay_groundwork(config, jury, lambda: open_models(config.merge, caches), note)
+    jury, models = ground.jury, ground.models
     study = _open_study(ground, note, still_held)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     check_space(config.model_folder, _model_size(config, models))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.config import TaskConfig, weighted
-from tvmerge.errors import MissingExtraError
+from tvmerge.errors import CheckpointError, MissingExtraError
 from tvmerge.evaluation.benchmark import Benchmark
 from tvmerge.evaluation.harness import jglue
 from tvmerge.evaluation.harness.requests import TaskRequest, one_each, task_requests
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tvmerge.caches import Caches
     from tvmerge.config import RunConfig
     from tvmerge.evaluation.harness.task import HarnessTask
+    from tvmerge.generation.chat import ChatFormat
     from tvmerge.judging.tally import Tally
     from tvmerge.records import Question
 
@@ -50,46 +51,132 @@ def examiners(
     """
     if not config.has_tasks:
         return assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting)
-    tasks = load(config)
+    tasks = load(config, note)
     for task in tasks:
         if not task.metric.by_document:
+            interval = (
+                "; aggregating takes so long that there is no interval either" if task.metric.slow else ""
+            )
             note(
                 f"{task.name} is scored over all its documents at once ({task.metric.name} is no mean over "
-                "documents), so candidates do not race"
+                f"documents), so candidates do not race{interval}"
             )
     if not config.bench_name:
         return _tasks_alone(tasks, ledger_file)
     return _joined(assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting), tasks)
 
 
-def load(config: TaskConfig) -> tuple[HarnessTask, ...]:
+def load(config: TaskConfig, note: Note) -> tuple[HarnessTask, ...]:
     """The tasks that are asked.
 
     Raises:
         UserError: lm-eval is not installed, or a task is not usable.
     """
-    requests = _requests(config)
+    requests = _requests(config, note)
     try:
+        from tvmerge.evaluation.harness.documents import Prompting
         from tvmerge.evaluation.harness.loading import load_tasks
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "lm_eval", "harness") from error
-    return load_tasks(requests, task_path=_path(config.task_path), jglue_data=_path(config.jglue_data))
+    return load_tasks(
+        requests,
+        task_path=_path(config.task_path),
+        jglue_data=_path(config.jglue_data),
+        prompting=Prompting(config.system_instruction),
+        note=note,
+    )
 
 
-def _requests(config: TaskConfig) -> tuple[TaskRequest, ...]:
+def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Jury:
+    """The jury with the prompts of its tasks in the chat template, where the settings say so.
+
+    Raises:
+        UserError: The template is not usable, or fails on a document.
+    """
+    if not (config.apply_chat_template and jury.tasks):
+        return jury
+    from tvmerge.evaluation.harness import loading
+    from tvmerge.evaluation.harness.documents import Prompting
+    from tvmerge.evaluation.harness.judge import HarnessJudge
+
+    chat.require_template()
+    writer = _ChatWriter(chat)
+    multiturn = config.fewshot_as_multiturn is not False
+    prompting = Prompting(config.system_instruction, writer, multiturn)
+    tasks = loading.in_chats(jury.tasks, prompting)
+    if writer.refused:
+        note(f"prompts of tasks go without their system message, as in lm-eval: {writer.refused}")
+    assert isinstance(jury.judge, HarnessJudge), "tasks are rated by their own judge"
+    return replace(jury, tasks=tasks, judge=jury.judge.with_tasks(tasks))
+
+
+class _ChatWriter:
+    """Writes messages in a chat template, without a system message where the template takes none.
+
+    lm-eval does so too.
+
+    Args:
+        chat: The template.
+
+    Attributes:
+        refused: What the template said of a system message; empty where it took them all.
+    """
+
+    def __init__(self, chat: ChatFormat) -> None:
+        self._chat = chat
+        self.refused = ""
+
+    def __call__(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
+        ends = {} if add_generation_prompt else {"continue_final_message": True}
+        try:
+            return self._chat.render(messages, prompt=add_generation_prompt, **ends)
+        except CheckpointError as error:
+            others = [message for message in messages if message["role"] != "system"]
+            if len(others) == len(messages):
+                raise
+            text = self._chat.render(others, prompt=add_generation_prompt, **ends)
+            self.refused = self.refused or str(error)
+            return text
+
+
+def _requests(config: TaskConfig, note: Note) -> tuple[TaskRequest, ...]:
     """What is wanted of lm-eval: `--tasks`, then JGLUE's."""
     names = config.jglue_tasks
     if config.jglue_data is not None and not (names or config.tasks):
-        names = tuple(jglue.found(Path(config.jglue_data)))
+        names = _default_names(Path(config.jglue_data), note)
     texts = [weighted(text) for text in (*config.tasks, *names)]
     own = len(config.tasks)
     shots = one_each(config.num_fewshot, len(texts), "--num-fewshot", least=0)
     limits = [
         *one_each(config.task_limit, own, "--task-limit", least=1),
-        *one_each(config.jglue_limit, len(names), "--jglue-limit", least=1),
+        *_jglue_limits(config, len(names), note),
     ]
     requests = task_requests(texts, shots, limits)
     return (*requests[:own], *map(jglue.resolve, requests[own:]))
+
+
+def _default_names(folder: Path, note: Note) -> tuple[str, ...]:
+    """The original scripts' tasks of JGLUE whose files are there; tells which are asked."""
+    there = jglue.found(folder)
+    names = tuple(name for name in jglue.DEFAULT if jglue.short(name) in there)
+    missing = [jglue.short(name) for name in jglue.DEFAULT if name not in names]
+    without = f"; {folder} has no file of {', '.join(missing)}" if missing else ""
+    note(
+        f"JGLUE's tasks are the original scripts', with {jglue.ORIGINAL_FEWSHOT} examples each unless "
+        f"--num-fewshot says otherwise: {', '.join(names)}{without}"
+    )
+    return names
+
+
+def _jglue_limits(config: TaskConfig, count: int, note: Note) -> list[int | None]:
+    """How many documents of each of JGLUE's tasks are asked; tells where nobody said it."""
+    if count and not config.jglue_limit:
+        note(
+            f"at most {jglue.ORIGINAL_LIMIT} documents of each of JGLUE's tasks are asked, as in the "
+            "original scripts; --jglue-limit 0 asks all"
+        )
+        return [jglue.ORIGINAL_LIMIT] * count
+    return [limit or None for limit in one_each(config.jglue_limit, count, "--jglue-limit", least=0)]
 
 
 def _tasks_alone(tasks: tuple[HarnessTask, ...], ledger_file: Path | None) -> Jury:

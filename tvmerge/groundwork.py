@@ -20,7 +20,8 @@ from tvmerge.errors import ConfigError
 from tvmerge.evaluation.objective import Objective
 from tvmerge.evaluation.order import mixed
 from tvmerge.evaluation.split import Halves, split
-from tvmerge.jury import Jury
+from tvmerge.exam import in_chats
+from tvmerge.jury import Jury, Note
 from tvmerge.placing import Placement, identity, place
 from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.search.address import sqlite_file
@@ -156,13 +157,14 @@ class Groundwork:
         return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
 
 
-def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge]) -> Groundwork:
+def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge], note: Note) -> Groundwork:
     """Check and read what a run rests on, the cheap things first.
 
     Args:
         config: The run's settings.
         jury: The benchmarks and who judges.
         open_models: Opens the models.
+        note: Tells the user something in passing.
 
     Raises:
         UserError: Something the user gave is not usable.
@@ -177,6 +179,7 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     baseline = baseline_file(config, jury)
     models = open_models()
     chat, day = _chat(config, jury, models)
+    jury = in_chats(config, jury, chat, note)
     ranges = models.ranges(config.weight_min, config.weight_max)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
     if jury.baseline is not None and baseline is None:
@@ -324,7 +327,8 @@ def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, dat
     chat = open_chat(config.chat, models)
     by_tasks = {id_ for task in jury.tasks for id_ in task.by_id}
     asked = (q for q in jury.benchmark.questions if q.question_id not in by_tasks)
-    if not check_prompts(chat, asked, models.donor.structure.vocabulary):
+    dated = check_prompts(chat, asked, models.donor.structure.vocabulary)
+    if not dated and not (config.apply_chat_template and chat.may_tell_date):
         return chat, None
     chat = chat.on(study_day(config) or chat.day)
     return chat, chat.day

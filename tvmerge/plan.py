@@ -48,7 +48,9 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
     with closing(KnownCaches()) as caches:
         jury = examiners(config, caches, note, tally=tally)
         try:
-            ground = await asyncio.to_thread(lay_groundwork, config, jury, partial(_open, config, caches))
+            ground = await asyncio.to_thread(
+                lay_groundwork, config, jury, partial(_open, config, caches), note
+            )
             for remark in ground.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, ground, caches, note)

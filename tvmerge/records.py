@@ -162,6 +162,10 @@ class Capabilities:
     context: int | None = None
 
 
+WHOLE = "no score of its own: the metric is of all documents together"
+"""What is said of a verdict whose score is nan."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A judge's rating of one turn of an answer.
@@ -169,7 +173,8 @@ class Verdict:
     Attributes:
         question_id: The question.
         turn: The turn judged, from 1.
-        score: The rating, on the prompt's scale (1 to 10 for the shipped ones).
+        score: The rating, on the prompt's scale (1 to 10 for the shipped ones); nan where only all questions
+            together have a score.
         judge: The judge model's name.
         prompt: The name of the judge prompt, or of the rule set.
         user_prompt: What the judge was shown.

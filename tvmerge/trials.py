@@ -79,7 +79,7 @@ class Trials:
         if evaluation.stopped and incumbent is not None:
             return Outcome(_projected(scores, incumbent), attrs, stopped=True)
         if math.isnan(found.mean):
-            return Outcome(None, attrs | {FAILURE: "a benchmark has no rating at all"})
+            return Outcome(None, attrs | {FAILURE: self._objective.lacking(judgments)})
         return self._complete(judgments, attrs | {"se": _number(found.se), SCORES: scores}, found.mean)
 
     def _shortfall(self, evaluation: Evaluation) -> str:

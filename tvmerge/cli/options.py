@@ -70,6 +70,10 @@ def given(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flag(key: str, option: Option, default: Any) -> Callable[[F], F]:
     names = [f"--{name.replace('_', '-')}" for name in (key, *option.aliases)]
+    if option.kind is bool and default is None:
+        return click.option(
+            *names, key, type=bool, is_flag=False, flag_value=True, default=None, help=option.help
+        )
     if option.kind is bool:
         return click.option(*names, key, is_flag=True, default=None, help=option.help)
     text = option.help

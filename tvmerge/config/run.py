@@ -19,7 +19,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.files import safe_name
 from tvmerge.urls import hide_passwords, sqlite_url
 
-PARTS = (MergeConfig, JudgeConfig, SearchConfig, ChatConfig, AnswerConfig)
+PARTS = (MergeConfig, JudgeConfig, SearchConfig, ChatConfig, AnswerConfig, TaskConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ What is written here FastChat's own tools read; keys of ours beside FastChat's a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tvmerge.canonical import digest
 from tvmerge.errors import AssetError
 from tvmerge.evaluation.rows import Row
 from tvmerge.files import append_text, jsonl_line, read_jsonl, write_jsonl
-from tvmerge.records import Answer, Finish, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, QuestionId, Unscored, Verdict
 from tvmerge.thoughts import Parted, part_written
 
 _UNSCORED = -1
@@ -109,7 +110,8 @@ def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstam
     """Write (model, judgment) pairs in FastChat's model_judgment format for single answers.
 
     An `Unscored` judgment is written with a score of -1, and only in this format: it is FastChat's sign for
-    "no rating", which its `show_result` leaves out of every mean. `read_judgments` turns it back.
+    "no rating", which its `show_result` leaves out of every mean. `read_judgments` turns it back. So is what
+    has a score only together with all other questions.
     """
     write_jsonl(path, (_judgment_row(model, judgment, tstamp) for model, judgment in judgments))
 
@@ -242,13 +244,15 @@ def _judgment_row(model: str, judgment: Judgment, tstamp: float) -> dict[str, ob
         row["sample"] = judgment.sample
     if isinstance(judgment, Unscored):
         row["reason"] = judgment.reason
+    elif math.isnan(judgment.score):
+        row["reason"] = WHOLE
     elif judgment.note:
         row["note"] = judgment.note
     return row
 
 
 def _score(judgment: Judgment) -> float:
-    if isinstance(judgment, Unscored):
+    if isinstance(judgment, Unscored) or math.isnan(judgment.score):
         return _UNSCORED
     return int(judgment.score) if judgment.score.is_integer() else judgment.score
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from tvmerge.errors import UserError
 from tvmerge.evaluation.statistics import totals, verdicts_by_question
 from tvmerge.records import Difference, Judgment, Verdict
 
@@ -26,6 +27,13 @@ Aggregate = Callable[[Sequence[Judgment]], float]
 
 RESAMPLES = 10_000
 """Bootstrap resamples of means."""
+
+KNOWN = 0.95
+"""Share of the resamples that must have a score.
+
+A resample with questions of one kind only, such as one label, may have none where the score is no mean. A few
+of these are left out; without many, the interval would be that of the others.
+"""
 
 _CHUNK = 1 << 21  # question draws held in memory at once: 16 MiB
 
@@ -80,7 +88,7 @@ def weighted_interval(
         strata: The sets.
         level: Confidence level, in (0, 1).
         seed: Of the resampling.
-        resamples: Number of bootstrap resamples.
+        resamples: Number of bootstrap resamples; 0 leaves the bounds unknown.
 
     Returns:
         The difference is nan where a set has no question that both have a verdict of, the bounds where one
@@ -92,7 +100,7 @@ def weighted_interval(
         return Difference(math.nan, math.nan, math.nan, n)
     centres = [stratum.weight * pair.difference for stratum, pair in zip(strata, pairs, strict=True)]
     difference = math.fsum(centres)
-    if any(pair.n < 2 for pair in pairs):
+    if resamples == 0 or any(pair.n < 2 for pair in pairs):
         return Difference(difference, math.nan, math.nan, n)
     deviations = [
         stratum.weight * _resampled(pair, [seed, index], resamples) - centre
@@ -151,7 +159,7 @@ class _Wholes:
     def _tried(self, times: Sequence[int]) -> float:
         try:
             return self._difference(times)
-        except (ArithmeticError, ValueError):
+        except (ArithmeticError, ValueError, UserError):
             return math.nan
 
     def _difference(self, times: Sequence[int]) -> float:
@@ -200,8 +208,10 @@ def _bounds(
     """
     import numpy as np
 
-    if not all(np.isfinite(values).all() for values in deviations):
+    known = np.logical_and.reduce([np.isfinite(values) for values in deviations])
+    if not known.size or known.mean() < KNOWN:
         return math.nan, math.nan
+    deviations = [values[known] for values in deviations]
     pooled = sum(sizes) - len(sizes)
     scaled = [
         values * (_expansion(n) / _expansion(pooled + 1)) for values, n in zip(deviations, sizes, strict=True)

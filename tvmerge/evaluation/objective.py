@@ -15,7 +15,7 @@ from functools import cached_property
 
 from tvmerge.evaluation.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
 from tvmerge.evaluation.split import Halves, halve
-from tvmerge.evaluation.statistics import estimate, shortfall
+from tvmerge.evaluation.statistics import estimate, shortfall, verdicts_by_question
 from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
 
 
@@ -48,10 +48,9 @@ class Part:
 
     def estimate(self, judgments: Sequence[Judgment]) -> Estimate:
         """The score; how far it can be trusted is known of means only."""
-        found = estimate(judgments)
         if self.aggregate is None:
-            return found
-        return Estimate(self.aggregate(judgments), math.nan, found.n)
+            return estimate(judgments)
+        return Estimate(self.aggregate(judgments), math.nan, len(verdicts_by_question(judgments)))
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,14 @@ class Objective:
                 return f"{part.name}: {short}" if len(self.parts) > 1 else short
         return ""
 
+    def lacking(self, judgments: Iterable[Judgment]) -> str:
+        """Why there is no score, though enough was rated, or an empty string."""
+        for name, found in self.by_part(judgments).items():
+            if math.isnan(found.mean):
+                of_part = f"{name}: " if len(self.parts) > 1 else ""
+                return f"{of_part}{'its score is no number' if found.n else 'nothing has a rating'}"
+        return ""
+
     def halve(self, questions: Sequence[Question], seed: int) -> Halves:
         """Divide held-out questions, each part's evenly, to choose the winner on and to report it on.
 
@@ -145,7 +152,7 @@ class Objective:
         """
         scores: dict[QuestionId, list[float]] = {}
         for judgment in judgments:
-            if isinstance(judgment, Verdict):
+            if isinstance(judgment, Verdict) and not math.isnan(judgment.score):
                 scores.setdefault(judgment.question_id, []).append(judgment.score)
         means = {key: math.fsum(values) / len(values) for key, values in scores.items()}
         if len(self.parts) == 1:

@@ -107,11 +107,12 @@ def verdicts_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list
 
 
 def totals(judgments: Iterable[Judgment]) -> dict[QuestionId, tuple[float, int]]:
-    """Sum and number of the verdicts of each question that has one."""
-    return {
-        key: (math.fsum(verdict.score for verdict in verdicts), len(verdicts))
+    """Sum and number of the verdicts of each question that has one with a score of its own."""
+    scores = {
+        key: [verdict.score for verdict in verdicts if not math.isnan(verdict.score)]
         for key, verdicts in verdicts_by_question(judgments).items()
     }
+    return {key: (math.fsum(found), len(found)) for key, found in scores.items() if found}
 
 
 def _estimates(groups: Mapping[_Key, Sequence[Judgment]]) -> dict[_Key, Estimate]:

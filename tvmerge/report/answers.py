@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Unscored, Verdict
 from tvmerge.report.numbers import MISSING, score
 from tvmerge.report.result import ContenderKey, RunResult, Sample
 from tvmerge.report.verdict import better_baseline
@@ -141,6 +141,7 @@ def _comparison(
 
 def _mean(samples: Sequence[Sample]) -> float:
     ratings = [j.score for sample in samples for j in sample.judgments if isinstance(j, Verdict)]
+    ratings = [rating for rating in ratings if not math.isnan(rating)]
     return fmean(ratings) if ratings else math.nan
 
 
@@ -185,4 +186,6 @@ def _replies(samples: Sequence[Sample], index: int) -> Iterator[Reply]:
 def _opinion(judgment: Judgment) -> Opinion:
     if isinstance(judgment, Unscored):
         return Opinion(MISSING, judgment.reply, judgment.reason, judgment.judge)
+    if math.isnan(judgment.score):
+        return Opinion(MISSING, judgment.reply, WHOLE, judgment.judge)
     return Opinion(f"{judgment.score:g}", judgment.reply, judgment.note, judgment.judge)

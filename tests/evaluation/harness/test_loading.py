@@ -127,7 +127,7 @@ def test_a_package_that_a_task_needs_is_named(tmp_path: Path) -> None:
 
 def test_a_broken_task_file_is_told_in_one_line(tmp_path: Path) -> None:
     name = write_task(tmp_path, "sums", ROWS, **{**TEXT, "doc_to_text": "{{ text | nonsense }}"})
-    with pytest.raises(ConfigError, match=r"^task 'sums' cannot be loaded: .*nonsense"):
+    with pytest.raises(ConfigError, match=r"^task 'sums', document 0: .*nonsense.*\(doc_to_text\)"):
         load([name], tmp_path)
     with pytest.raises(ConfigError, match=r"--task-path .* is not a folder"):
         load([name], tmp_path / "nowhere")
@@ -145,7 +145,7 @@ def test_tasks_that_need_more_than_a_language_model_are_refused(tmp_path: Path) 
 def test_ways_to_draw_texts_that_engines_do_not_know_are_refused(tmp_path: Path) -> None:
     drawn = {"until": ["\n"], "do_sample": True, "temperature": 0.7, "top_p": 0.9}
     name = write_task(tmp_path, "sums", ROWS, **{**TEXT, "generation_kwargs": drawn})
-    with pytest.raises(ConfigError, match="task 'sums' draws its texts with top_p"):
+    with pytest.raises(ConfigError, match="task 'sums': it draws its texts with top_p"):
         load([name], tmp_path)
     greedy = {"until": ["\n"], "do_sample": False, "top_p": 0.9}
     assert load([write_task(tmp_path, "sums", ROWS, **{**TEXT, "generation_kwargs": greedy})], tmp_path)

@@ -254,7 +254,7 @@ def _rated(question: Question, logprobs: Sequence[float]) -> Answer:
     return Answer(question.question_id, (pack([[(logprob, False)] for logprob in logprobs]),))
 
 
-async def test_a_value_that_is_no_number_gives_no_score(demo_models: Path, tmp_path: Path) -> None:
+async def test_a_document_that_the_mean_leaves_out_is_not_judged(demo_models: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(
         "def rate(doc, results):\n    return {'odd': float('nan') if doc['answer'] == '0' else 1.0}\n",
         encoding="utf-8",
@@ -270,10 +270,10 @@ async def test_a_value_that_is_no_number_gives_no_score(demo_models: Path, tmp_p
     (task,) = load(["sums"], tmp_path)
     judge = HarnessJudge([task])
     answers = await all_answers(HarnessPool(Counting(), [task], prompts_of(demo_models)), task.questions[:2])
-    (first,), (second,) = [await judge.judge(q, a) for q, a in zip(task.questions, answers, strict=False)]
-    assert isinstance(first, Unscored)
+    first, (second,) = [await judge.judge(q, a) for q, a in zip(task.questions, answers, strict=False)]
+    assert first == []
     assert isinstance(second, Verdict)
-    assert task.aggregate([first, second]) == 1.0
+    assert task.aggregate([second]) == 1.0
 
 
 @pytest.mark.parametrize("wave", [None, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import warnings
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -74,8 +75,13 @@ def write_jglue(folder: Path, count: int = 9) -> Path:
     return folder
 
 
-def write_task(folder: Path, name: str, rows: Sequence[dict[str, Any]], **config: Any) -> str:
-    """A task file of one's own, with its data beside it; tells the task's name."""
+def write_task(
+    folder: Path, name: str, rows: Sequence[dict[str, Any]], *, code: str = "", **config: Any
+) -> str:
+    """A task file of one's own, with its data beside it; tells the task's name.
+
+    A text like `!function utils.rate` names a function; `code` is what utils.py holds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _write_lines(folder / f"{name}.json", rows)
     task = {
@@ -89,9 +95,22 @@ def write_task(folder: Path, name: str, rows: Sequence[dict[str, Any]], **config
         "num_fewshot": 0,
         **config,
     }
-    # JSON is YAML.
-    (folder / f"{name}.yaml").write_text(json.dumps(task, ensure_ascii=False), encoding="utf-8")
+    if code:
+        (folder / "utils.py").write_text(code, encoding="utf-8")
+    _write_yaml(folder / f"{name}.yaml", task)
     return name
+
+
+def write_group(folder: Path, name: str, members: Sequence[Any], **config: Any) -> str:
+    """A group file; tells the group's name."""
+    _write_yaml(folder / f"{name}.yaml", {"group": name, "task": members, **config})
+    return name
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    """JSON is YAML, but for the tag of functions."""
+    text = json.dumps(content, ensure_ascii=False)
+    path.write_text(re.sub(r'"(!function [\w.]+)"', r"\1", text), encoding="utf-8")
 
 
 def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -112,11 +131,13 @@ def load(
     num_fewshot: int | None = None,
     limit: int | None = None,
     jglue_data: Path | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[HarnessTask, ...]:
     """Tasks by their written names."""
     count = len(names)
     requests = task_requests([(name, 1.0) for name in names], [num_fewshot] * count, [limit] * count)
-    return load_tasks(requests, task_path=folder, jglue_data=jglue_data)
+    note = [].append if notes is None else notes.append
+    return load_tasks(requests, task_path=folder, jglue_data=jglue_data, note=note)
 
 
 def open_pool(models: Path, trace: Trace | None = None) -> EnginePool:
@@ -163,7 +184,9 @@ def examine(models: Path, tasks: Sequence[HarnessTask], *, weight: float = 0.0) 
     return asyncio.run(work(answers_to(models, tasks, weight=weight)))
 
 
-def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask], limit: int | None = None) -> dict[str, Any]:
+def by_lm_eval(
+    folder: Path, tasks: Sequence[HarnessTask], limit: int | None = None, **flags: Any
+) -> dict[str, Any]:
     """What lm-eval finds by itself: its own model, prompts and loop, on the same folder."""
     # What it reports of the machine, and an index of all its tasks, takes longer than these tasks.
     with warnings.catch_warnings(), patch("lm_eval.evaluator.add_env_info"):
@@ -180,5 +203,6 @@ def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask], limit: int | None = N
             limit=limit,
             bootstrap_iters=0,
             task_manager=TaskManager(include_defaults=False),
+            **flags,
         )
     return found

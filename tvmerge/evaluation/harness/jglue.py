@@ -34,8 +34,14 @@ LABELS = {
 ORIGINAL = re.compile(r"(jcommonsenseqa|jnli|jsquad|marc_ja)-[\d.]+-[\d.]+")
 """A name with the versions of task and prompt, as the JP Language Model Evaluation Harness has them."""
 
+DEFAULT = ("jcommonsenseqa-1.1-0.3", "marc_ja-1.1-0.2", "jnli-1.3-0.2", "jsquad-1.1-0.2")
+"""The tasks of the original scripts, in their order."""
+
 ORIGINAL_FEWSHOT = 3
 """Examples in each prompt where a task has such a name: the original scripts' number for all four."""
+
+ORIGINAL_LIMIT = 500
+"""Documents of each task that the original scripts ask unless told otherwise."""
 
 
 def resolve(request: TaskRequest) -> TaskRequest:
@@ -53,6 +59,11 @@ def resolve(request: TaskRequest) -> TaskRequest:
         raise ConfigError(f"JGLUE has no task '{request.name}'; did you mean {', '.join(near)}?")
     shots = ORIGINAL_FEWSHOT if original and request.num_fewshot is None else request.num_fewshot
     return replace(request, name=TASKS[name], num_fewshot=shots)
+
+
+def short(name: str) -> str:
+    """JGLUE's own name of a task that is written as the original scripts write it."""
+    return name.partition("-")[0]
 
 
 def found(folder: Path) -> list[str]:

@@ -37,8 +37,12 @@ class HarnessJudge:
         others = {} if self._others is None else self._others.fingerprint
         return {**others, "lm_eval": version("lm_eval"), "tasks": digests}
 
+    def with_tasks(self, tasks: Sequence[HarnessTask]) -> HarnessJudge:
+        """The same judge of other documents or prompts."""
+        return HarnessJudge(tasks, self._others)
+
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """The one judgment of a document; none where it was not answered.
+        """The one judgment of a document; none where it was not answered, or the metric is not about it.
 
         What holds no responses, such as what a plan puts in an answer's place, has no rating.
         """
@@ -54,7 +58,8 @@ class HarnessJudge:
             return [
                 Unscored(question.question_id, 1, JUDGE, task.name, reason="the answer holds no responses")
             ]
-        return [task.rate(task.by_id[question.question_id], responses)]
+        judgment = task.rate(task.by_id[question.question_id], responses)
+        return [] if judgment is None else [judgment]
 
     async def close(self) -> None:
         """Close the other judge."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import logging
 import random
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +17,21 @@ import datasets
 import lm_eval
 import numpy as np
 from datasets.exceptions import DatasetNotFoundError
+from lm_eval.api.task import ConfigurableTask
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from tvmerge.errors import AssetError, ConfigError, UserError
 from tvmerge.evaluation.harness import jglue
-from tvmerge.evaluation.harness.documents import documents_of
-from tvmerge.evaluation.harness.metric import choose_metric
+from tvmerge.evaluation.harness.data_files import find_nearby_data
+from tvmerge.evaluation.harness.documents import PLAIN, Prompting, answerless, documents_of, prompted
+from tvmerge.evaluation.harness.faults import frames, shown, told
+from tvmerge.evaluation.harness.groups import Rule, rule_of, shares
+from tvmerge.evaluation.harness.metric import PERCENTAGES, Metric, choose_metric
+from tvmerge.evaluation.harness.rehearsal import SLOW, check_scores, rehearse
 from tvmerge.evaluation.harness.requests import TaskRequest
-from tvmerge.evaluation.harness.task import HarnessTask
+from tvmerge.evaluation.harness.task import Document, HarnessTask
 
 JGLUE_FOLDER = Path(lm_eval.__file__).parent / "tasks" / "japanese_leaderboard"
 NOISY = ("lm_eval", "huggingface_hub", "datasets")
@@ -31,7 +39,12 @@ NOISY = ("lm_eval", "huggingface_hub", "datasets")
 
 
 def load_tasks(
-    requests: Sequence[TaskRequest], *, task_path: Path | None = None, jglue_data: Path | None = None
+    requests: Sequence[TaskRequest],
+    *,
+    task_path: Path | None = None,
+    jglue_data: Path | None = None,
+    prompting: Prompting = PLAIN,
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[HarnessTask, ...]:
     """The tasks that are wanted, groups resolved.
 
@@ -41,17 +54,21 @@ def load_tasks(
         requests: What is wanted.
         task_path: Folder of the user's own task files.
         jglue_data: Folder with JGLUE's files, to be used instead of the hub's data set.
+        prompting: How prompts are written.
+        note: Tells the user something in passing.
 
     Raises:
-        ConfigError: A task, a metric or a filter is unknown, a task is named twice, or it needs what there
-            is not: a package, a picture, running the model's code.
+        ConfigError: A task, a metric or a filter is unknown, a task is named twice, its file or its code is
+            unsound, or it needs what there is not: a package, a picture, running the model's code.
         AssetError: A task's data cannot be had.
     """
     if task_path is not None and not task_path.is_dir():
         raise ConfigError(f"--task-path {task_path} is not a folder")
     with _quiet(), _seeded():
         manager = _manager([request.name for request in requests], task_path)
-        tasks = [task for request in requests for task in _load(manager, request, jglue_data)]
+        tasks = [
+            task for request in requests for task in _load(manager, request, jglue_data, prompting, note)
+        ]
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
@@ -66,10 +83,10 @@ def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
         ConfigError: There is no such task; says which are near.
     """
     own = [] if task_path is None else [task_path]
-    small = TaskManager(include_path=[JGLUE_FOLDER, *own], include_defaults=False)
+    small = find_nearby_data(TaskManager(include_path=[JGLUE_FOLDER, *own], include_defaults=False))
     if all(name in small.all_subtasks for name in names):
         return small
-    manager = TaskManager(include_path=own or None)
+    manager = find_nearby_data(TaskManager(include_path=own or None))
     for name in names:
         if name not in manager.task_index:
             near = difflib.get_close_matches(name, manager.all_tasks, n=3)
@@ -78,19 +95,77 @@ def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
     return manager
 
 
-def _load(manager: TaskManager, request: TaskRequest, jglue_data: Path | None) -> Iterator[HarnessTask]:
+def in_chats(tasks: Sequence[HarnessTask], prompting: Prompting) -> tuple[HarnessTask, ...]:
+    """The tasks with their prompts written anew.
+
+    Raises:
+        ConfigError: A prompt cannot be written; names task and document.
+    """
+    with _quiet(), _seeded():
+        return tuple(
+            replace(task, documents=prompted(task.name, task.source, contents, prompting))
+            for task in tasks
+            for contents in [[(number, deepcopy(d.content)) for number, d in enumerate(task.documents)]]
+        )
+
+
+def _load(
+    manager: TaskManager,
+    request: TaskRequest,
+    jglue_data: Path | None,
+    prompting: Prompting,
+    note: Callable[[str], None],
+) -> Iterator[HarnessTask]:
     bound = jglue_data is not None and request.name in jglue.TASKS.values()
     spec = _bind(manager, request, jglue_data) if bound and jglue_data is not None else request.name
-    loaded = _data_of(manager, request.name, spec)
-    for name, task in loaded.items():
-        _refuse_unfit(name, task)
-        _set_examples(task, request)
-        yield HarnessTask(
-            name=name,
-            weight=request.weight / len(loaded),
-            metric=choose_metric(task, request.metric, request.filter),
-            documents=documents_of(name, task, request.limit),
-            source=task,
+    sources, groups = _data_of(manager, request.name, spec)
+    rule = rule_of(request, groups)
+    rated = []
+    for name, source in sources.items():
+        _refuse_unfit(name, source)
+        _set_examples(source, request)
+        documents = documents_of(name, source, request.limit, prompting)
+        with _seeded():
+            metric, given = _metric_of(source, documents, rule)
+        if metric is None:
+            note(f"{name} has no {rule.metric}, so it does not count in {request.name} (it has: {given})")
+            continue
+        _note_answerless(name, source, documents, note)
+        rated.append((name, source, documents, metric))
+    if not rated:
+        raise ConfigError(f"no task of '{request.name}' has the metric '{rule.metric}' of its group")
+    parts = shares(rule, [len(documents) for _, _, documents, _ in rated])
+    for share, (name, source, documents, metric) in zip(parts, rated, strict=True):
+        yield HarnessTask(name, request.weight * share, metric, documents, source)
+
+
+def _metric_of(source: Any, documents: Sequence[Document], rule: Rule) -> tuple[Metric | None, str]:
+    """How a task's documents are rated, None where its group rates by what it has not; and what it has.
+
+    Raises:
+        ConfigError: The task has no such metric or filter, or its code fails.
+    """
+    filters = [one.name for one in source._filters]
+    known = filters[0] if rule.filter is None or rule.filter not in filters else rule.filter
+    found = rehearse(source, documents, known)
+    given = list(dict.fromkeys(name for values in found for name in values))
+    if rule.strict and (rule.metric not in given or rule.filter not in (None, known)):
+        return None, ", ".join(given)
+    metric = choose_metric(source, rule.metric, rule.filter, given)
+    took = check_scores(source, documents, found, metric)
+    slow = took >= SLOW and metric.aggregation not in PERCENTAGES
+    return replace(metric, slow=slow), ", ".join(given)
+
+
+def _note_answerless(
+    name: str, source: Any, documents: Sequence[Document], note: Callable[[str], None]
+) -> None:
+    numbers = answerless(source, documents)
+    if numbers:
+        listed = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        note(
+            f"{name}: the right answer of {len(numbers)} of {len(documents)} documents ({listed}) is none of "
+            "their choices; as in lm-eval no model is right there"
         )
 
 
@@ -110,26 +185,62 @@ def _bind(manager: TaskManager, request: TaskRequest, folder: Path) -> dict[str,
     return {**config, "custom_dataset": data}
 
 
-def _data_of(manager: TaskManager, name: str, spec: str | dict[str, Any]) -> dict[str, Any]:
-    """lm-eval's tasks by name; what they raise is told in one line."""
+def _data_of(
+    manager: TaskManager, name: str, spec: str | dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """lm-eval's tasks and groups by name; what they raise is told in one line."""
     try:
-        return dict(manager.load([spec])["tasks"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = manager.load([spec])
     except UserError:
         raise
     except ModuleNotFoundError as error:
         raise ConfigError(f"task '{name}' needs the Python package '{error.name}'; install it") from error
     except (ConnectionError, DatasetNotFoundError, FileNotFoundError) as error:
         raise AssetError(
-            f"the data of task '{name}' cannot be had: {_first_line(error)}; on a machine without the hub "
-            "give JGLUE's files with --jglue-data, or a task file of your own (--task-path) with "
-            "dataset_path: json and your data_files, or the cache of a machine that has it (HF_HOME)"
+            f"the data of task '{name}' cannot be had: {told(error)}; on a machine without the hub give "
+            "JGLUE's files with --jglue-data, or a task file of your own (--task-path) with dataset_path: "
+            "json and your data_files, which are sought in the working directory, then beside the task's "
+            "file, or the cache of a machine that has it (HF_HOME)"
         ) from error
     except Exception as error:
-        raise ConfigError(f"task '{name}' cannot be loaded: {_first_line(error)}") from error
+        raise ConfigError(_why(name, error)) from error
+    if not loaded["tasks"]:
+        raise ConfigError(f"'{name}' has no tasks; name them in its file")
+    return dict(loaded["tasks"]), dict(loaded.get("groups", {}))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]
+def _why(name: str, error: Exception) -> str:
+    """Why a task cannot be loaded. lm-eval tries the first document for that."""
+    tried = next(
+        (
+            found
+            for function, _, found in reversed(frames(error))
+            if function == "__init__" and isinstance(found.get("self"), ConfigurableTask)
+        ),
+        {},
+    )
+    task = tried.get("self")
+    of_task = f"task '{name}'" if task is None else f"task '{task.config.task}'"
+    features = getattr(task, "features", None)
+    if "task_docs" in vars(task or object) and features is None:
+        kind = type(vars(task)["task_docs"]).__name__
+        return f"{of_task} cannot be loaded: its documents are a {kind}; have process_docs return a Dataset"
+    if features is None:
+        return f"{of_task} cannot be loaded: {told(error)}; fix its file or its data"
+    if "test_doc" not in tried:
+        return f"{of_task} has no documents; see its splits and process_docs"
+    columns = f"its columns: {', '.join(features)}"
+    if "check_choices" in tried:
+        return f"{of_task}, document 0: a choice is {shown(tried.get('choice'))}, no text; see doc_to_choice"
+    if "test_target" in tried and "test_choice" in tried and isinstance(error, LookupError):
+        target, choices = shown(tried["test_target"]), shown(tried["test_choice"])
+        return (
+            f"{of_task}, document 0: the right answer, {target}, is none of the choices {choices}, counted "
+            f"from 0; fix doc_to_target, or the data ({columns})"
+        )
+    return f"{of_task}, document 0: {told(error)}; fix its file, or the data ({columns})"
 
 
 def _refuse_unfit(name: str, task: Any) -> None:
@@ -144,7 +255,6 @@ def _set_examples(task: Any, request: TaskRequest) -> None:
     own = task.get_config("num_fewshot")
     if own is None or (request.num_fewshot is not None and own != 0):
         task.set_config("num_fewshot", request.num_fewshot or 0)
-    task.set_fewshot_seed(DEFAULT_OTHER_SEED)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from tvmerge.canonical import digest
+from tvmerge.errors import ConfigError
+from tvmerge.evaluation.harness.faults import blamed, shown
 from tvmerge.evaluation.harness.metric import Metric
 from tvmerge.evaluation.harness.rating import plain, rating_of
 from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
@@ -41,6 +44,8 @@ class Document:
 @dataclass(frozen=True, slots=True)
 class Measured(Verdict):
     """A verdict that keeps what the task's own aggregation takes of the document.
+
+    Its score is nan where only all documents together have one.
 
     Attributes:
         value: The value of the task's metric, as the task gives it.
@@ -96,11 +101,14 @@ class HarnessTask:
             }
         )
 
-    def rate(self, document: Document, responses: Responses) -> Judgment:
-        """The judgment of what a model says of a document.
+    def rate(self, document: Document, responses: Responses) -> Judgment | None:
+        """The judgment of what a model says of a document; None where the metric is not about it.
 
         A likelihood that is not a number is no score: the likeliest of such choices is the first one, so a
         broken model would be right as often as the first choice is.
+
+        Raises:
+            ConfigError: The task's code fails, or gives what cannot be a value; names task and document.
         """
         common: dict[str, Any] = {
             "question_id": document.question.question_id,
@@ -110,27 +118,75 @@ class HarnessTask:
         }
         if _has_nan(responses):
             return Unscored(**common, reason="the model's likelihood is not a number")
-        answered = [
-            replace(request, resps=list(said), filtered_resps={})
-            for request, said in zip(document.requests, responses, strict=True)
-        ]
-        for ensemble in self.source._filters:
-            ensemble.apply(answered)
-        kept = [request.filtered_resps[self.metric.filter] for request in answered]
-        value = self.source.process_results(document.content, kept)[self.metric.name]
-        score = self.metric.alone(value)
-        common["reply"] = _said(document, kept)
-        if not math.isfinite(score):
-            return Unscored(**common, reason=f"the metric has no value for this document: {score}")
-        return Measured(**common, score=score, value=value)
+        kept = filtered(self.source, document, responses, self.metric.filter)
+        values = values_of(self.source, document, kept)
+        if self.metric.name not in values:
+            return None
+        value = values[self.metric.name]
+        with blamed(place(document), "rating it", "fix the task's code"):
+            self.metric.check(value)
+            score = self.metric.alone(value)
+            common["reply"] = _said(document, kept)
+        if not self.metric.by_document or math.isfinite(score):
+            return Measured(**common, score=score, value=value)
+        if self.metric.leaves_out_nan:
+            return None
+        return Unscored(**common, reason=f"the metric has no value for this document: {score}")
 
     def aggregate(self, judgments: Iterable[Judgment]) -> float:
         """The task's score by its own aggregation over the documents judged; nan without any.
 
         Where `metric.by_document` it is the mean of the judgments' scores.
+
+        Raises:
+            ConfigError: The aggregation fails; names the task.
         """
-        values = [judgment.value for judgment in judgments if isinstance(judgment, Measured)]
-        return self.metric.score(self.metric.aggregation(values)) if values else math.nan
+        found = [judgment for judgment in judgments if isinstance(judgment, Measured)]
+        # An aggregation may heed the order, which is the task's.
+        found.sort(key=lambda judgment: self._places.get(judgment.question_id, 0))
+        try:
+            return self.metric.total([judgment.value for judgment in found]) if found else math.nan
+        except ConfigError as error:
+            raise ConfigError(f"task '{self.name}': {error}") from error
+
+    @cached_property
+    def _places(self) -> Mapping[QuestionId, int]:
+        return {document.question.question_id: place for place, document in enumerate(self.documents)}
+
+
+def place(document: Document) -> str:
+    """A document's task and number, for messages."""
+    task, _, number = str(document.question.question_id).rpartition("/")
+    return f"task '{task}', document {number}"
+
+
+def filtered(source: Any, document: Document, responses: Responses, name: str) -> list[Any]:
+    """What a filter of an lm-eval task makes of the responses to each request.
+
+    Raises:
+        ConfigError: A filter fails; names task and document.
+    """
+    with blamed(place(document), "filtering what a model says", "fix filter_list in the task's file"):
+        answered = [
+            replace(request, resps=list(said), filtered_resps={})
+            for request, said in zip(document.requests, responses, strict=True)
+        ]
+        for ensemble in source._filters:
+            ensemble.apply(answered)
+        return [request.filtered_resps[name] for request in answered]
+
+
+def values_of(source: Any, document: Document, kept: Sequence[Any]) -> Mapping[str, Any]:
+    """What an lm-eval task gives a document by its metrics; the task may change its own copy of it.
+
+    Raises:
+        ConfigError: The task's code fails; names task and document.
+    """
+    with blamed(place(document), "process_results", "fix the task's code or its data"):
+        values = source.process_results(deepcopy(document.content), kept)
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"process_results gives {shown(values)}; it has to return {{metric: value}}")
+        return values
 
 
 def _has_nan(responses: Responses) -> bool:

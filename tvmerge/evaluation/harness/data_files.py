@@ -1,0 +1,63 @@
+"""Data beside a task's file: where relative paths are sought that the working directory has not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lm_eval.tasks import TaskManager
+
+
+def find_nearby_data(manager: TaskManager) -> TaskManager:
+    """Have a manager's tasks find data beside their files."""
+    factory = manager._factory
+    read = factory._load_full_config
+
+    def nearby(entry: Any, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+        config: dict[str, Any] = read(entry, overrides)
+        return config if entry.yaml_path is None else beside(config, Path(entry.yaml_path).parent)
+
+    factory._load_full_config = nearby
+    return manager
+
+
+def beside(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A task's configuration with relative paths of data put into `folder`, where only that has them.
+
+    What the working directory has stays as lm-eval reads it.
+    """
+    changed = dict(config)
+    path = config.get("dataset_path")
+    if isinstance(path, str) and path.startswith("."):
+        changed["dataset_path"] = _placed(path, folder)
+    options = config.get("dataset_kwargs")
+    if isinstance(options, dict):
+        changed["dataset_kwargs"] = {
+            key: _all_placed(value, folder) if key in ("data_files", "data_dir") else value
+            for key, value in options.items()
+        }
+    return changed
+
+
+def _all_placed(value: Any, folder: Path) -> Any:
+    if isinstance(value, str):
+        return _placed(value, folder)
+    if isinstance(value, dict):
+        return {key: _all_placed(item, folder) for key, item in value.items()}
+    return [_all_placed(item, folder) for item in value] if isinstance(value, list) else value
+
+
+def _placed(text: str, folder: Path) -> str:
+    if "://" in text or Path(text).is_absolute() or _has(Path(), text) or not _has(folder, text):
+        return text
+    return str(folder / text)
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    """Whether a folder has a file or folder of this name, or one that fits the pattern."""
+    if (folder / pattern).exists():
+        return True
+    try:
+        return any(True for _ in folder.glob(pattern))
+    except (ValueError, NotImplementedError):
+        return False

@@ -1,0 +1,129 @@
+"""What a task's own code, templates and data raise, in one line that says where to look."""
+
+from __future__ import annotations
+
+import math
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+from jinja2 import TemplateSyntaxError, UndefinedError
+
+from tvmerge.errors import ConfigError, UserError
+
+FIELDS = (
+    "doc_to_text",
+    "doc_to_target",
+    "doc_to_choice",
+    "doc_to_prefix",
+    "training_docs",
+    "validation_docs",
+    "test_docs",
+    "fewshot_docs",
+    "sample",
+)
+"""Methods of an lm-eval task that read a setting of its file."""
+
+SETTINGS = {
+    "doc_to_prefix": "gen_prefix",
+    "training_docs": "training_split or process_docs",
+    "validation_docs": "validation_split or process_docs",
+    "test_docs": "test_split or process_docs",
+    "fewshot_docs": "fewshot_split or fewshot_config",
+    "sample": "num_fewshot",
+}
+"""The settings that are read, where they have another name."""
+
+PACKAGES = Path(lm_eval.__file__).parent.parent
+"""Where packages are installed; code outside is the user's."""
+
+Frame = tuple[str, int, dict[str, Any]]
+"""Of a traceback: the function, the line, the local variables."""
+
+
+@contextmanager
+def blamed(where: str, what: str, advice: str) -> Iterator[None]:
+    """Translate what is raised inside; errors for people get the place in front.
+
+    Args:
+        where: The task, and the document where there is one.
+        what: What was done.
+        advice: How to fix it.
+
+    Raises:
+        ConfigError: Something was raised.
+    """
+    try:
+        with warnings.catch_warnings():
+            # An odd number is told of where it becomes a score.
+            warnings.simplefilter("ignore")
+            yield
+    except UserError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{where}: {what} fails with {told(error)}; {advice}") from error
+
+
+def told(error: BaseException) -> str:
+    """An error's type, its first line, and the line of the user's own code or the setting it comes from."""
+    cause = error
+    while cause.__cause__ is not None and type(cause).__module__.startswith("datasets"):
+        cause = cause.__cause__
+    text = (str(cause).strip() or "no message").split("\n")[0].rstrip(".")
+    plain = isinstance(cause, UndefinedError | TemplateSyntaxError)
+    words = text if plain else f"{type(cause).__name__}: {text}"
+    place = _own_line(error) or setting_of(error)
+    return f"{words} ({place})" if place else words
+
+
+def setting_of(error: BaseException) -> str:
+    """The setting of a task's file that was being read when an error was raised, or an empty string."""
+    names = [name for name, _, _ in frames(error)]
+    return next((SETTINGS.get(name, name) for name in reversed(names) if name in FIELDS), "")
+
+
+def frames(error: BaseException) -> list[Frame]:
+    """The frames of an error's traceback, the innermost last."""
+    walked = traceback.walk_tb(error.__traceback__)
+    return [(frame.f_code.co_name, line, dict(frame.f_locals)) for frame, line in walked]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python's or of numpy's."""
+    import numpy as np
+
+    return isinstance(value, Real | np.bool_) or (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
+def shown(value: Any) -> str:
+    """A value in a few words, for a message."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def finite(value: Any) -> float:
+    """A number that is finite, else nan."""
+    number = float(value)
+    return number if math.isfinite(number) else math.nan
+
+
+def _own_line(error: BaseException) -> str:
+    """File and line of the innermost code that neither lm-eval, tvmerge nor Python brings along."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        if file.is_file() and not _is_installed(file):
+            found = f"{file.name}, line {line}"
+    return found
+
+
+def _is_installed(file: Path) -> bool:
+    ours = Path(__file__).parents[3] / "tvmerge"
+    roots = (PACKAGES, ours, Path(traceback.__file__).parent)
+    resolved = file.resolve()
+    return any(resolved.is_relative_to(root.resolve()) for root in roots)
