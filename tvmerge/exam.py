@@ -100,7 +100,7 @@ def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Ju
     from tvmerge.evaluation.harness.judge import HarnessJudge
 
     chat.require_template()
-    writer = _ChatWriter(chat)
+    writer = ChatWriter(chat)
     multiturn = config.fewshot_as_multiturn is not False
     prompting = Prompting(config.system_instruction, writer, multiturn)
     tasks = loading.in_chats(jury.tasks, prompting)
@@ -110,7 +110,7 @@ def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Ju
     return replace(jury, tasks=tasks, judge=jury.judge.with_tasks(tasks))
 
 
-class _ChatWriter:
+class ChatWriter:
     """Writes messages in a chat template, without a system message where the template takes none.
 
     lm-eval does so too.
@@ -127,6 +127,11 @@ class _ChatWriter:
         self.refused = ""
 
     def __call__(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
+        """The text of a conversation; without `add_generation_prompt` its last message goes on.
+
+        Raises:
+            CheckpointError: The template fails, without system messages too.
+        """
         ends = {} if add_generation_prompt else {"continue_final_message": True}
         try:
             return self._chat.render(messages, prompt=add_generation_prompt, **ends)
@@ -193,7 +198,7 @@ def _tasks_alone(tasks: tuple[HarnessTask, ...], ledger_file: Path | None) -> Ju
             stated=questions,
             references={},
         ),
-        parts=tuple(map(_part, tasks)),
+        parts=tuple(map(part_of, tasks)),
         folders=(),
         specs=(),
         judge=HarnessJudge(tasks),
@@ -216,7 +221,7 @@ def _joined(jury: Jury, tasks: tuple[HarnessTask, ...]) -> Jury:
             questions=(*benchmark.questions, *questions),
             stated=(*benchmark.stated, *questions),
         ),
-        parts=(*jury.parts, *map(_part, tasks)),
+        parts=(*jury.parts, *map(part_of, tasks)),
         judge=HarnessJudge(tasks, jury.judge),
         tasks=tasks,
     )
@@ -226,7 +231,8 @@ def _questions(tasks: Sequence[HarnessTask]) -> tuple[Question, ...]:
     return tuple(question for task in tasks for question in task.questions)
 
 
-def _part(task: HarnessTask) -> Part:
+def part_of(task: HarnessTask) -> Part:
+    """What a task is in an objective."""
     return Part(
         name=task.name,
         questions=frozenset(task.by_id),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -12,7 +13,9 @@ import pytest
 from tests.cli.test_errors import fails
 from tests.evaluation.harness.tiny import metric, write_jglue, write_task
 from tvmerge.cli.app import run
+from tvmerge.config import RunConfig
 from tvmerge.evaluation.fastchat import read_judgments
+from tvmerge.exam import load
 from tvmerge.records import Verdict
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "jglue"
@@ -91,6 +94,52 @@ def test_a_task_of_ones_own_that_is_no_mean_over_documents_is_scored_whole(
         assert trial.user_attrs["se"] is None
 
 
+def test_jglue_alone_is_what_the_original_scripts_ask(
+    demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [
+        f"--jglue-data={write_jglue(tmp_path / 'jglue', 12)}",
+        "--n-trials=1",
+        "--holdout=0",
+        "--racing=off",
+    ]
+    assert run(flags(demo_models, tmp_path, *more)) == 0
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "with 3 examples each" in told
+    assert "jcommonsenseqa-1.1-0.3, jnli-1.3-0.2, jsquad-1.1-0.2" in told
+    assert "has no file of marc_ja" in told
+    assert "at most 500 documents of each of JGLUE's tasks are asked" in told
+    assert len(scores_of(tmp_path, 0, "ja_leaderboard_jsquad:exact_match")) == 12 - 3
+    assert run(flags(demo_models, tmp_path, *more, "--jglue-limit=0")) == 0
+    assert "at most 500" not in capsys.readouterr().err
+
+
+def test_at_most_500_documents_of_jglues_tasks_are_asked_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = str(write_jglue(tmp_path / "jglue", 510))
+    notes: list[str] = []
+    config = partial(RunConfig, target_model=("t",), base_model="b", tuned_model="u", jglue_data=folder)
+    assert len(load(config(jglue_tasks=("jnli",)), notes.append)[0].documents) == 500
+    assert len(load(config(jglue_tasks=("jnli",), jglue_limit=(0,)), notes.append)[0].documents) == 507
+    assert len(notes) == 1
+
+
+def test_a_study_is_not_continued_with_another_way_to_write_prompts(
+    demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [
+        f"--jglue-data={write_jglue(tmp_path / 'jglue', 8)}",
+        "--jglue-tasks=jnli,jsquad",
+        "--study-name=s",
+    ]
+    more += ["--n-trials=1", "--holdout=0", "--num-fewshot=1", "--apply-chat-template"]
+    assert run(flags(demo_models, tmp_path, *more)) == 0
+    assert run(flags(demo_models, tmp_path, *more, "--fewshot-as-multiturn")) == 0
+    capsys.readouterr()
+    assert "judge" in fails(flags(demo_models, tmp_path, *more[:-1]), capsys)
+    assert "judge" in fails(flags(demo_models, tmp_path, *more, "--fewshot-as-multiturn=false"), capsys)
+    assert "judge" in fails(flags(demo_models, tmp_path, *more, "--system-instruction=短く。"), capsys)
+
+
 def test_another_task_or_limit_is_another_study(
     demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +161,7 @@ def test_another_task_or_limit_is_another_study(
         (["--jglue-tasks=jnli:f1"], "task 'ja_leaderboard_jnli' has no metric 'f1'; it has: acc"),
         (["--jglue-tasks=jnli,ja_leaderboard_jnli"], "the task 'ja_leaderboard_jnli' is named twice"),
         (["--jglue-tasks=marc_ja"], "MARC-ja is no longer distributed, leave it out"),
+        (["--jglue-tasks=jnli", "--fewshot-as-multiturn"], "give --apply-chat-template as well"),
         (["--jglue-tasks=jnli=0"], "the weight of jnli must be larger than 0"),
         (["--jglue-tasks=jnli", "--num-fewshot=12"], "leave none to ask beside 12 examples"),
     ],

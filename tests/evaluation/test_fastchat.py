@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tvmerge.evaluation.fastchat import (
     write_answers,
     write_judgments,
 )
-from tvmerge.records import Answer, Finish, Judgment, Question, Unscored, Verdict
+from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, Unscored, Verdict
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 QUESTIONS = (
@@ -236,6 +237,13 @@ def test_a_judgment_line_has_fastchats_keys(tmp_path: Path) -> None:
         "turn": 2,
         "tstamp": 3.0,
     }
+
+
+def test_a_verdict_without_a_score_of_its_own_is_written_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    write_judgments(path, [("m", Verdict("x", 1, math.nan, "lm-eval", "t:f1", reply="said"))], tstamp=3.0)
+    assert "NaN" not in path.read_text("utf-8")
+    assert read_judgments(path) == [("m", Unscored("x", 1, "lm-eval", "t:f1", WHOLE, reply="said"))]
 
 
 def test_a_score_of_minus_one_written_by_fastchat_is_no_score(tmp_path: Path) -> None:

@@ -147,3 +147,38 @@ def test_each_part_s_held_out_questions_are_divided_evenly(long: int, short: int
 
 def test_a_single_benchmark_is_divided_as_ever() -> None:
     assert ONE.halve(QUESTIONS, 3) == halve(QUESTIONS, 3)
+
+
+def test_questions_without_a_score_of_their_own_count_in_the_whole_and_add_nothing() -> None:
+    whole = Objective((Part("whole", LONG, aggregate=lambda found: float(len(found)), resamples=0),))
+    found = judgments({1: [math.nan], 2: [math.nan], 3: [5]})
+    assert (whole.estimate(found).mean, whole.estimate(found).n) == (3.0, 3)
+    assert whole.contributions(found, QUESTIONS) == {3: 5}
+    assert whole.lacking(found) == ""
+    gap = whole.difference(found, found)
+    assert gap.difference == 0
+    assert math.isnan(gap.low)
+
+
+def test_a_score_that_is_no_number_is_told_from_no_rating_at_all() -> None:
+    broken = Part("broken", LONG, aggregate=lambda _: math.nan)
+    assert Objective((broken,)).lacking(judgments({1: [1]})) == "its score is no number"
+    both = Objective((broken, Part("short", SHORT)))
+    assert both.lacking(judgments({1: [1], 5: [1]})) == "broken: its score is no number"
+    assert TWO.lacking(judgments({1: [1]})) == "short: nothing has a rating"
+
+
+def test_a_few_resamples_without_a_score_leave_an_interval_and_many_do_not() -> None:
+    def lowest(found: Sequence[Judgment]) -> float:
+        """The mean of the rare kind, with ratings below 0; a resample may lack it."""
+        rare = [j.score for j in found if isinstance(j, Verdict) and j.score < 0]
+        return sum(rare) / len(rare) if rare else math.nan
+
+    def interval(rare: int) -> float:
+        ids = frozenset(range(30))
+        part = Part("rare", ids, aggregate=lowest, resamples=300)
+        ratings = [{n: [float(n + shift if n >= rare else -n - shift)] for n in ids} for shift in (1, 2)]
+        return Objective((part,)).difference(*map(judgments, ratings)).low
+
+    assert math.isnan(interval(1))
+    assert math.isfinite(interval(6))

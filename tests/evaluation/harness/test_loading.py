@@ -133,6 +133,25 @@ def test_a_broken_task_file_is_told_in_one_line(tmp_path: Path) -> None:
         load([name], tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("a.yaml", "task: [sums\n", r"a\.yaml cannot be read: ParserError: "),
+        ("a.yaml", "include: lost.yaml\ntask: sums\n", r"a\.yaml cannot be read: FileNotFoundError: .*lost"),
+        ("a.yml", "task: sums\n", r"lm-eval reads files that end in \.yaml; rename .*a\.yml"),
+    ],
+)
+def test_a_task_file_that_lm_eval_passes_over_is_named(
+    file: str, text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = partial(TaskManager, include_defaults=False)
+    monkeypatch.setattr(loading, "TaskManager", lambda include_path, **_: own(include_path=include_path))
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"^lm-eval has no task 'sums'; .*{expected}") as refused:
+        load(["sums"], tmp_path)
+    assert "\n" not in str(refused.value)
+
+
 def test_tasks_that_need_more_than_a_language_model_are_refused(tmp_path: Path) -> None:
     name = write_task(tmp_path, "runs", ROWS, **TEXT, unsafe_code=True)
     with pytest.raises(ConfigError, match="task 'runs' runs code that the model writes"):

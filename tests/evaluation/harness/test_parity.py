@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from tests.evaluation.harness.tiny import (
 )
 from tests.generation.models import PlainModel
 from tvmerge.evaluation.harness.judge import unpack
+from tvmerge.evaluation.objective import Objective
+from tvmerge.exam import part_of
 
 LIMIT = 16  # as in the demo's generation_config.json, which lm-eval's model prefers to what a task says
 QUESTIONS = [f"{place}の首都はどこですか。" for place in PLACES] + [
@@ -152,6 +155,52 @@ def test_any_metric_is_aggregated_as_lm_eval_does_and_turned_and_scaled(
     expected = written.theirs["results"][task.name][f"{metric},none"]
     assert found == pytest.approx(expected * factor, rel=1e-5, abs=1e-6)
     assert task.metric.by_document == (metric in ("acc", "acc_norm", "acc_mutual_info", "exact_match"))
+
+
+WHOLE = """
+import numpy as np
+def rate(doc, results):
+    best = int(np.argmax([logprob for logprob, _ in results]))
+    return {"masked": (float(best == doc["gold"]), doc["gold"] == 0), "linear": (results[0][0], doc["gold"])}
+def masked(pairs):
+    right, mask = zip(*pairs)
+    return np.array(right)[np.array(mask)].mean()
+def linear(pairs):
+    first, second = zip(*pairs)
+    return np.corrcoef(first, second)[0, 1]
+"""
+
+
+@pytest.mark.parametrize("name", ["masked", "linear"])
+def test_a_metric_without_a_value_for_one_document_is_aggregated_as_lm_eval_does(
+    name: str, demo_models: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"text": question, "choices": ["東京", "パリ", "北京"], "gold": n % 3}
+        for n, question in enumerate(QUESTIONS)
+    ]
+    write_task(
+        tmp_path,
+        "tiny_whole",
+        rows,
+        code=WHOLE,
+        output_type="multiple_choice",
+        doc_to_text="{{text}}",
+        doc_to_target="gold",
+        doc_to_choice="choices",
+        process_results="!function utils.rate",
+        metric_list=[metric(one, f"!function utils.{one}") for one in ("masked", "linear")],
+    )
+    tasks = load([f"tiny_whole:{name}"], tmp_path)
+    judged = examine(demo_models, tasks)
+    expected = by_lm_eval(demo_models / "target", tasks)["results"]["tiny_whole"][f"{name},none"]
+    assert tasks[0].aggregate(judged) == pytest.approx(expected, rel=1e-5)
+    alone = [math.isnan(judgment.score) for judgment in judged]
+    assert alone == [name == "linear" or n % 3 != 0 for n in range(len(rows))]
+    own = Objective((part_of(tasks[0]),))
+    assert own.estimate(judged).n == len(rows)
+    found = own.difference(judged, examine(demo_models, tasks, weight=1.0))
+    assert found.low <= found.difference <= found.high
 
 
 def test_jglue_is_asked_as_lm_eval_asks_it_even_where_prompts_are_too_long(

@@ -136,8 +136,8 @@ def load(
     """Tasks by their written names."""
     count = len(names)
     requests = task_requests([(name, 1.0) for name in names], [num_fewshot] * count, [limit] * count)
-    note = [].append if notes is None else notes.append
-    return load_tasks(requests, task_path=folder, jglue_data=jglue_data, note=note)
+    told: list[str] = [] if notes is None else notes
+    return load_tasks(requests, task_path=folder, jglue_data=jglue_data, note=told.append)
 
 
 def open_pool(models: Path, trace: Trace | None = None) -> EnginePool:

@@ -77,7 +77,8 @@ def told(error: BaseException) -> str:
     text = (str(cause).strip() or "no message").split("\n")[0].rstrip(".")
     plain = isinstance(cause, UndefinedError | TemplateSyntaxError)
     words = text if plain else f"{type(cause).__name__}: {text}"
-    place = _own_line(error) or setting_of(error)
+    mark = getattr(cause, "problem_mark", None)
+    place = f"line {mark.line + 1}" if mark else _own_line(error) or setting_of(error)
     return f"{words} ({place})" if place else words
 
 

@@ -17,16 +17,16 @@ import datasets
 import lm_eval
 import numpy as np
 from datasets.exceptions import DatasetNotFoundError
-from lm_eval.api.task import ConfigurableTask
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from tvmerge.errors import AssetError, ConfigError, UserError
 from tvmerge.evaluation.harness import jglue
+from tvmerge.evaluation.harness.broken import unreadable, why_not_loaded
 from tvmerge.evaluation.harness.data_files import find_nearby_data
 from tvmerge.evaluation.harness.documents import PLAIN, Prompting, answerless, documents_of, prompted
-from tvmerge.evaluation.harness.faults import frames, shown, told
+from tvmerge.evaluation.harness.faults import told
 from tvmerge.evaluation.harness.groups import Rule, rule_of, shares
 from tvmerge.evaluation.harness.metric import PERCENTAGES, Metric, choose_metric
 from tvmerge.evaluation.harness.rehearsal import SLOW, check_scores, rehearse
@@ -91,6 +91,7 @@ def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
         if name not in manager.task_index:
             near = difflib.get_close_matches(name, manager.all_tasks, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else "`lm_eval ls tasks` shows them all"
+            hint = (unreadable(task_path) if task_path else "") or hint
             raise ConfigError(f"lm-eval has no task '{name}'; {hint}")
     return manager
 
@@ -205,42 +206,10 @@ def _data_of(
             "file, or the cache of a machine that has it (HF_HOME)"
         ) from error
     except Exception as error:
-        raise ConfigError(_why(name, error)) from error
+        raise ConfigError(why_not_loaded(name, error)) from error
     if not loaded["tasks"]:
         raise ConfigError(f"'{name}' has no tasks; name them in its file")
     return dict(loaded["tasks"]), dict(loaded.get("groups", {}))
-
-
-def _why(name: str, error: Exception) -> str:
-    """Why a task cannot be loaded. lm-eval tries the first document for that."""
-    tried = next(
-        (
-            found
-            for function, _, found in reversed(frames(error))
-            if function == "__init__" and isinstance(found.get("self"), ConfigurableTask)
-        ),
-        {},
-    )
-    task = tried.get("self")
-    of_task = f"task '{name}'" if task is None else f"task '{task.config.task}'"
-    features = getattr(task, "features", None)
-    if "task_docs" in vars(task or object) and features is None:
-        kind = type(vars(task)["task_docs"]).__name__
-        return f"{of_task} cannot be loaded: its documents are a {kind}; have process_docs return a Dataset"
-    if features is None:
-        return f"{of_task} cannot be loaded: {told(error)}; fix its file or its data"
-    if "test_doc" not in tried:
-        return f"{of_task} has no documents; see its splits and process_docs"
-    columns = f"its columns: {', '.join(features)}"
-    if "check_choices" in tried:
-        return f"{of_task}, document 0: a choice is {shown(tried.get('choice'))}, no text; see doc_to_choice"
-    if "test_target" in tried and "test_choice" in tried and isinstance(error, LookupError):
-        target, choices = shown(tried["test_target"]), shown(tried["test_choice"])
-        return (
-            f"{of_task}, document 0: the right answer, {target}, is none of the choices {choices}, counted "
-            f"from 0; fix doc_to_target, or the data ({columns})"
-        )
-    return f"{of_task}, document 0: {told(error)}; fix its file, or the data ({columns})"
 
 
 def _refuse_unfit(name: str, task: Any) -> None:
