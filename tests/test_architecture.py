@@ -67,6 +67,7 @@ ALLOWED = {
     "confirmation": LEAVES | {"evaluation", "search", "report", "trials"},
     "jury": LEAVES | {"caches", "config", "evaluation", "judging"},
     "exam": LEAVES | {"caches", "config", "evaluation", "judging", "jury"},
+    "chat_tasks": LEAVES | {"config", "evaluation", "generation", "jury"},
     "models": LEAVES | {"caches", "config", "merging"},
     "engines": LEAVES | STAGES | {"config", "caches", "models"},
     "placing": LEAVES | {"chats", "config", "engines", "generation", "merging", "models"},
@@ -75,7 +76,7 @@ ALLOWED = {
     "baseline": LEAVES | {"config", "evaluation", "judging", "jury", "search", "studies"},
     "groundwork": LEAVES
     | STAGES
-    | {"baseline", "config", "caches", "chats", "jury", "models", "placing", "studies"},
+    | {"baseline", "config", "caches", "chat_tasks", "chats", "jury", "models", "placing", "studies"},
     "build": LEAVES
     | STAGES
     | {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.config import TaskConfig, weighted
-from tvmerge.errors import CheckpointError, MissingExtraError
+from tvmerge.errors import MissingExtraError
 from tvmerge.evaluation.benchmark import Benchmark
 from tvmerge.evaluation.harness import jglue
 from tvmerge.evaluation.harness.requests import TaskRequest, one_each, task_requests
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tvmerge.caches import Caches
     from tvmerge.config import RunConfig
     from tvmerge.evaluation.harness.task import HarnessTask
-    from tvmerge.generation.chat import ChatFormat
     from tvmerge.judging.tally import Tally
     from tvmerge.records import Question
 
@@ -85,63 +84,6 @@ def load(config: TaskConfig, note: Note) -> tuple[HarnessTask, ...]:
         prompting=Prompting(config.system_instruction),
         note=note,
     )
-
-
-def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Jury:
-    """The jury with the prompts of its tasks in the chat template, where the settings say so.
-
-    Raises:
-        UserError: The template is not usable, or fails on a document.
-    """
-    if not (config.apply_chat_template and jury.tasks):
-        return jury
-    from tvmerge.evaluation.harness import loading
-    from tvmerge.evaluation.harness.documents import Prompting
-    from tvmerge.evaluation.harness.judge import HarnessJudge
-
-    chat.require_template()
-    writer = ChatWriter(chat)
-    multiturn = config.fewshot_as_multiturn is not False
-    prompting = Prompting(config.system_instruction, writer, multiturn)
-    tasks = loading.in_chats(jury.tasks, prompting)
-    if writer.refused:
-        note(f"prompts of tasks go without their system message, as in lm-eval: {writer.refused}")
-    assert isinstance(jury.judge, HarnessJudge), "tasks are rated by their own judge"
-    return replace(jury, tasks=tasks, judge=jury.judge.with_tasks(tasks))
-
-
-class ChatWriter:
-    """Writes messages in a chat template, without a system message where the template takes none.
-
-    lm-eval does so too.
-
-    Args:
-        chat: The template.
-
-    Attributes:
-        refused: What the template said of a system message; empty where it took them all.
-    """
-
-    def __init__(self, chat: ChatFormat) -> None:
-        self._chat = chat
-        self.refused = ""
-
-    def __call__(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
-        """The text of a conversation; without `add_generation_prompt` its last message goes on.
-
-        Raises:
-            CheckpointError: The template fails, without system messages too.
-        """
-        ends = {} if add_generation_prompt else {"continue_final_message": True}
-        try:
-            return self._chat.render(messages, prompt=add_generation_prompt, **ends)
-        except CheckpointError as error:
-            others = [message for message in messages if message["role"] != "system"]
-            if len(others) == len(messages):
-                raise
-            text = self._chat.render(others, prompt=add_generation_prompt, **ends)
-            self.refused = self.refused or str(error)
-            return text
 
 
 def _requests(config: TaskConfig, note: Note) -> tuple[TaskRequest, ...]:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from tvmerge.baseline import Baseline, baseline_file, baseline_merge
 from tvmerge.caches import cache_folder
 from tvmerge.canonical import canonical_json, digest
+from tvmerge.chat_tasks import in_chats
 from tvmerge.chats import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
 from tvmerge.evaluation.objective import Objective
 from tvmerge.evaluation.order import mixed
 from tvmerge.evaluation.split import Halves, split
-from tvmerge.exam import in_chats
 from tvmerge.jury import Jury, Note
 from tvmerge.placing import Placement, identity, place
 from tvmerge.records import Question, Recipe, Sampling

@@ -137,7 +137,9 @@ def test_a_study_is_not_continued_with_another_way_to_write_prompts(
     capsys.readouterr()
     assert "judge" in fails(flags(demo_models, tmp_path, *more[:-1]), capsys)
     assert "judge" in fails(flags(demo_models, tmp_path, *more, "--fewshot-as-multiturn=false"), capsys)
-    assert "judge" in fails(flags(demo_models, tmp_path, *more, "--system-instruction=短く。"), capsys)
+    assert run(flags(demo_models, tmp_path, *more, "--system-instruction=短く。")) == 0
+    # Then nothing is asked otherwise.
+    assert "prompts of tasks go without their system message" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_another_task_or_limit_is_another_study(

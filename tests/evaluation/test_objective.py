@@ -177,8 +177,10 @@ def test_a_few_resamples_without_a_score_leave_an_interval_and_many_do_not() -> 
     def interval(rare: int) -> float:
         ids = frozenset(range(30))
         part = Part("rare", ids, aggregate=lowest, resamples=300)
-        ratings = [{n: [float(n + shift if n >= rare else -n - shift)] for n in ids} for shift in (1, 2)]
-        return Objective((part,)).difference(*map(judgments, ratings)).low
+        ratings: list[dict[QuestionId, list[float]]] = [
+            {n: [float(n + shift if n >= rare else -n - shift)] for n in ids} for shift in (1, 2)
+        ]
+        return Objective((part,)).difference(*(judgments(found) for found in ratings)).low
 
     assert math.isnan(interval(1))
     assert math.isfinite(interval(6))

@@ -16,12 +16,12 @@ from tests.evaluation.harness.tiny import (
     metric,
     write_task,
 )
+from tvmerge.chat_tasks import ChatWriter
 from tvmerge.errors import ConfigError
 from tvmerge.evaluation.harness import loading
 from tvmerge.evaluation.harness.documents import Prompting
 from tvmerge.evaluation.harness.judge import unpack
 from tvmerge.evaluation.harness.task import HarnessTask
-from tvmerge.exam import ChatWriter
 from tvmerge.generation.chat import ChatFormat
 
 ROWS: list[dict[str, Any]] = [
