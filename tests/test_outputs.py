@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tvmerge.cache import ContentCache
 from tvmerge.caches import Caches
-from tvmerge.errors import ConfigError
+from tvmerge.errors import ConfigError, UserError
 from tvmerge.outputs import check_file, check_folder
 
 
@@ -38,7 +39,7 @@ def test_a_link_is_followed_to_what_it_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--out .*folder is a folder"):
         check_file(tmp_path / "folder", "--out")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(ConfigError, match="a link that leads to itself"):
+    with pytest.raises(ConfigError, match="symbolic links"):
         check_file(tmp_path / "loop", "--out")
 
 
@@ -52,6 +53,17 @@ def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
                 check_file(path, "--out")
         with pytest.raises(ConfigError, match="a socket and no folder"):
             check_folder(tmp_path / "socket", "--run-dir")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="pipes have no names here")
+def test_a_pipe_behind_a_link_is_no_file() -> None:
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(ConfigError, match="is a pipe and no file"):
+            check_file(Path(f"/proc/self/fd/{writing}"), "--out")
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_what_cannot_be_a_path_says_why(tmp_path: Path) -> None:
@@ -97,3 +109,12 @@ def test_the_caches_say_which_variable_names_their_folder(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"the cache folder \(TVMERGE_CACHE_DIR\) .*file is a file"):
         Caches(tmp_path / "file")
+
+
+def test_a_cache_whose_disk_is_full_names_its_folder(tmp_path: Path) -> None:
+    cache = ContentCache(tmp_path / "judgments")
+    cache._cache._sql("PRAGMA max_page_count = 20")
+    with pytest.raises(UserError, match=r"the cache folder .*judgments cannot be written: .*full"):
+        cache.put_many({f"key {n}": "x" * 2000 for n in range(200)})
+    assert list(cache) == []
+    cache.close()

@@ -33,15 +33,14 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
         ConfigError: It is something else than a file, may not be written or has no room.
     """
     with _translated(path, what):
-        place = Path(os.path.realpath(path, strict=False))
-        mode = _mode(place)
+        mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
             raise ConfigError(f"{what} {path} is a folder; name a file")
         if mode is not None and not stat.S_ISREG(mode):
             raise ConfigError(f"{what} {path} is {_kind(mode)} and no file; name a file")
-        if mode is not None and not os.access(place, os.W_OK):
+        if mode is not None and not os.access(path, os.W_OK):
             raise ConfigError(f"{what} {path} is write-protected; name another file")
-        _try(place.parent, room)
+        _try(Path(os.path.realpath(path)).parent, room)
 
 
 def check_folder(path: Path, what: str, room: int = LEAST) -> None:
@@ -56,16 +55,16 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
         ConfigError: It is no folder, may not be written or has no room.
     """
     with _translated(path, what):
-        place = Path(os.path.realpath(path, strict=False))
-        mode = _mode(place)
+        mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
             raise ConfigError(f"{what} {path} is {_kind(mode)} and no folder; name a folder")
-        _try(place, room)
+        _try(Path(os.path.realpath(path)), room)
 
 
-def _mode(place: Path) -> int | None:
+def _mode(path: Path) -> int | None:
+    """What is at a path, links followed; None where nothing is."""
     try:
-        return os.lstat(place).st_mode
+        return path.stat().st_mode
     except FileNotFoundError:
         return None
 
@@ -87,7 +86,6 @@ def _kind(mode: int) -> str:
         (stat.S_ISREG, "a file"),
         (stat.S_ISFIFO, "a pipe"),
         (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISLNK, "a link that leads to itself"),
     )
     return next((name for is_one, name in kinds if is_one(mode)), "a device")
 
