@@ -115,8 +115,8 @@ def test_a_run_without_races_asks_exactly_what_its_plan_says(configure: Configur
     assert planned.stored is None
 
 
-def rating_and_verdict(user_prompt: str) -> str:
-    return f"{scoring.reply(user_prompt)} [[{'ABC'[scoring.rating(user_prompt) % 3]}]]"
+def verdict(user_prompt: str) -> str:
+    return f"[[{'ABC'[scoring.rating(user_prompt) % 3]}]]"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def rating_and_verdict(user_prompt: str) -> str:
     ids=["races", "pairs"],
 )
 def test_no_run_asks_more_than_its_plan_says(configure: Configure, settings: dict[str, Any]) -> None:
-    with OpenAIServer(reply=rating_and_verdict) as server:
+    with OpenAIServer(reply=verdict if "judge_mode" in settings else scoring.reply) as server:
         config = configure(judge_base_url=server.base_url, **settings)
         planned = total(plan(config).calls).calls
         asyncio.run(optimize(config))
