@@ -74,9 +74,11 @@ ALLOWED = {
     "chats": LEAVES | {"config", "generation", "merging"},
     "writing": LEAVES | {"merging"},
     "baseline": LEAVES | {"config", "evaluation", "judging", "jury", "search", "studies"},
+    "outline": LEAVES | {"caches", "config", "evaluation", "jury", "placing", "search", "studies"},
     "groundwork": LEAVES
     | STAGES
-    | {"baseline", "config", "caches", "chat_tasks", "chats", "jury", "models", "placing", "studies"},
+    | {"baseline", "config", "caches", "chat_tasks", "chats", "jury", "models", "outline"}
+    | {"placing", "studies"},
     "build": LEAVES
     | STAGES
     | {
@@ -101,7 +103,7 @@ ALLOWED = {
     | {"prospects", "rehearsal", "outlay", "studies"},
     "run": LEAVES
     | STAGES
-    | {"config", "caches", "destinations", "exam", "jury", "orchestrator", "trials"}
+    | {"config", "caches", "destinations", "exam", "jury", "orchestrator", "outline", "trials"}
     | {"build", "confirmation", "writing", "report"},
     "check": LEAVES | STAGES | {"caches", "chats", "config", "models", "placing", "report"},
     "scoring": LEAVES | STAGES | {"config", "caches", "ratings", "jury", "report"},

@@ -109,8 +109,8 @@ def test_a_run_without_races_asks_exactly_what_its_plan_says(configure: Configur
         # A winner that is its own rival answers once.
         spared = 3 - len({contender.trial for contender in found.contenders})
         assert asked(server) + hits(config) == total(planned.calls).calls - spared * 2 * 2
-    searched, compared = planned.calls
-    assert (searched.calls, compared.calls) == (5 * SEARCHED * 2, (3 * 2 + 3 * 2) * 2)
+    checked, searched, compared = planned.calls
+    assert (checked.calls, searched.calls, compared.calls) == (1, 5 * SEARCHED * 2, (3 * 2 + 3 * 2) * 2)
     assert planned.answers == 5 * SEARCHED + 3 * 2 + 3 * 2
     assert planned.stored is None
 
@@ -148,7 +148,7 @@ def test_a_plan_of_a_study_tells_what_is_left_of_it_and_changes_nothing(
         assert (over.told, over.left) == (3, 0)
         assert (longer.told, longer.left) == (3, 2)
         # The winner is not known before it is chosen again; all else is stored.
-        assert [row.calls for row in over.calls] == [0, 2 * 2]
+        assert [row.calls for row in over.calls] == [0, 2 * 2]  # nor is the test answer asked about again
         assert over.stored == ((3 + 2) * 2, (3 + 2) * 2 * 2)
         again = configure(n_trials=5, **judged)
         asyncio.run(optimize(again))
@@ -170,8 +170,10 @@ def test_panels_samples_and_pairs_multiply_the_calls(configure: Configure, tmp_p
         return [row.calls for row in plan(configure(**settings)).calls]
 
     one = calls()
-    assert calls(judge_samples=3) == [3 * n for n in one]
-    assert calls(judge_mode="pairwise") == [2 * n for n in one]
+    assert one[0] == 1
+    assert calls(no_judge_check=True) == one[1:]
+    assert calls(judge_samples=3) == [1, *(3 * n for n in one[1:])]
+    assert calls(judge_mode="pairwise") == [1, *(2 * n for n in one[1:])]
     assert calls(judge=(str(tmp_path / "priced.toml"), "gpt-6-luna")) == one + one
     assert calls(confirm_samples=2) == [one[0], 2 * one[1]]
     assert calls(judge=("rules",)) == []

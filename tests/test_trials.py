@@ -10,9 +10,23 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from tests.tables import Rate, Table
+from tvmerge.errors import ProviderError
 from tvmerge.evaluation.objective import Objective, Part
 from tvmerge.orchestrator import Evaluator, search
-from tvmerge.records import OVERALL, Evaluation, Outcome, Question, Recipe, Sampling, Trial
+from tvmerge.records import (
+    OVERALL,
+    Answer,
+    Evaluation,
+    Judgment,
+    Outcome,
+    Question,
+    QuestionId,
+    Recipe,
+    Sampling,
+    Trial,
+    Unscored,
+    Verdict,
+)
 from tvmerge.search.racing import Rules
 from tvmerge.search.samplers import make_sampler
 from tvmerge.search.space import Space
@@ -156,6 +170,36 @@ async def test_a_trial_with_too_few_ratings_fails_and_says_why() -> None:
     assert {t.state for t in study.trials} == {"FAIL"}
     assert study.trials[0].attrs[FAILURE].startswith("86% of the judgments gave a rating")
     assert study.trials[0].attrs["coverage"] == pytest.approx(12 / 14, abs=1e-6)
+
+
+def unrated(number: QuestionId, judge: str = "j", cure: str = "") -> Unscored:
+    return Unscored(number, 1, judge, "single-v1", "cut off" if cure else "refused", cure=cure)
+
+
+def outcome_with(judgments: Sequence[Judgment]) -> Outcome:
+    trial = Trial(3, SPACE.uniform(1))
+    rated = tuple((Answer(j.question_id, ("a",)), (j,)) for j in judgments)
+    return make_trials(make_study([1.0], []))[0].outcome(trial, Evaluation(trial.recipe, rated))
+
+
+def test_a_judge_that_rates_nothing_ends_the_search_with_the_cure() -> None:
+    with pytest.raises(ProviderError, match=r"trial 3: judge j rated nothing; .* reason: cut off: do"):
+        outcome_with([unrated(number, cure="do this") for number in IDS])
+
+
+def test_so_does_one_judge_of_a_panel() -> None:
+    rated = [Verdict(number, 1, 5.0, "other", "single-v1") for number in IDS]
+    with pytest.raises(ProviderError, match="judge j rated nothing"):
+        outcome_with([*rated, *(unrated(number, cure="do this") for number in IDS)])
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_where_the_answers_are_to_blame_or_something_is_rated_the_trial_fails(given: int) -> None:
+    rated = [Verdict(number, 1, 5.0, "j", "single-v1") for number in IDS[:given]]
+    cure = "do this" if given else ""
+    outcome = outcome_with([*rated, *(unrated(number, cure=cure) for number in IDS[given:])])
+    assert outcome.value is None
+    assert "of the judgments gave a rating" in outcome.attrs[FAILURE]
 
 
 PARTS = Objective((Part("low", frozenset(IDS[:7]), weight=3), Part("high", frozenset(IDS[7:]), weight=1)))

@@ -5,35 +5,28 @@ A run builds on it (`tvmerge.build`), and a plan of a run reads it (`tvmerge.pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.baseline import Baseline, baseline_file, baseline_merge
-from tvmerge.caches import cache_folder
 from tvmerge.canonical import canonical_json, digest
 from tvmerge.chat_tasks import in_chats
 from tvmerge.chats import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.config import RunConfig
-from tvmerge.errors import ConfigError
 from tvmerge.evaluation.objective import Objective
-from tvmerge.evaluation.order import mixed
-from tvmerge.evaluation.split import Halves, split
 from tvmerge.jury import Jury, Note
-from tvmerge.placing import Placement, identity, place
+from tvmerge.outline import objectives, outline
+from tvmerge.placing import Placement, identity
 from tvmerge.records import Question, Recipe, Sampling
-from tvmerge.search.address import sqlite_file
 from tvmerge.search.racing import Rules
 from tvmerge.search.space import Space
-from tvmerge.studies import check_search, sampler_fingerprint, study_day
+from tvmerge.studies import sampler_fingerprint, study_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
-    from tvmerge.evaluation.benchmark import Benchmark
     from tvmerge.generation.chat import ChatFormat
     from tvmerge.generation.stop_tokens import StopTokens
     from tvmerge.merging.opening import Merge
@@ -89,7 +82,7 @@ class Groundwork:
     @property
     def objectives(self) -> int:
         """How many scores a trial has."""
-        return _objectives(self.config, self.objective)
+        return objectives(self.config, self.objective)
 
     @property
     def fixed(self) -> list[Recipe]:
@@ -169,13 +162,7 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     Raises:
         UserError: Something the user gave is not usable.
     """
-    objective = Objective(jury.parts)
-    check_search(config, _objectives(config, objective))
-    search, holdout = _halves(config, jury)
-    _check_holdout(config, objective, holdout)
-    sampling = _sampling(config, jury.benchmark)
-    placement = place(config)
-    _protect(config, jury.folders)
+    known = outline(config, jury)
     baseline = baseline_file(config, jury)
     models = open_models()
     chat, day = _chat(config, jury, models)
@@ -187,11 +174,11 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     return Groundwork(
         config=config,
         jury=jury,
-        objective=objective,
-        search_questions=search,
-        holdout_questions=holdout,
-        sampling=sampling,
-        placement=placement,
+        objective=known.objective,
+        search_questions=known.search_questions,
+        holdout_questions=known.holdout_questions,
+        sampling=known.sampling,
+        placement=known.placement,
         models=models,
         space=space,
         baseline=baseline,
@@ -204,85 +191,6 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
 def _fixed(config: RunConfig, space: Space) -> list[Recipe]:
     wanted = dict.fromkeys((0.0, 1.0, *config.uniform_weights))
     return [space.uniform(weight) for weight in wanted if space.holds(weight)]
-
-
-def _objectives(config: RunConfig, objective: Objective) -> int:
-    return len(objective.parts) if config.multi_objective else 1
-
-
-def _halves(config: RunConfig, jury: Jury) -> Halves:
-    """The questions of the search, in the order in which all candidates meet them, and those held out."""
-    questions = jury.benchmark.questions
-    halves = [
-        split([q for q in questions if q.question_id in part.questions], config.holdout, config.optuna_seed)
-        for part in jury.parts
-    ]
-    search = [question for half, _ in halves for question in half]
-    holdout = tuple(question for _, half in halves for question in half)
-    return mixed(search, config.optuna_seed, lambda question: question.category), holdout
-
-
-def _check_holdout(config: RunConfig, objective: Objective, holdout: Sequence[Question]) -> None:
-    """Refuse several benchmarks of which one has too few held-out questions for the last comparison.
-
-    Its interval takes two questions of each benchmark, and the choice of the winner one more. A benchmark
-    alone may be as small as one likes: then no other is asked in vain.
-
-    Raises:
-        ConfigError: One has too few, though questions are held out.
-    """
-    if not holdout or len(objective.parts) == 1:
-        return
-    choice = min(config.confirm_candidates, config.n_trials) > 1
-    for part in objective.parts:
-        held = sum(question.question_id in part.questions for question in holdout)
-        if held < 2 + choice:
-            fewer = " compare one candidate (--confirm-candidates 1)," if held == 2 else ""
-            raise ConfigError(
-                f"too few questions of {part.name} are held out to confirm the best of the search: {held}; "
-                f"hold out more (--holdout),{fewer} or nothing (--holdout 0)"
-            )
-
-
-def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
-    own = dict(config.temperature or {})
-    default = own.pop("default", None)
-    categories = {question.category for question in benchmark.questions}
-    if unknown := sorted(own.keys() - categories):
-        raise ConfigError(
-            f"temperature: no question is of the category '{unknown[0]}'; there are: "
-            f"{', '.join(sorted(categories))}"
-        )
-    settings = benchmark.settings
-    # Who gives a default means every category that he does not name, as in benchmark.toml.
-    return Sampling(
-        max_new_tokens=config.max_new_tokens,
-        max_thinking_tokens=config.max_thinking_tokens,
-        temperatures=own if default is not None else {**settings.temperatures, **own},
-        default_temperature=settings.default_temperature if default is None else default,
-        seed=config.optuna_seed,
-        truncate=config.truncate,
-    )
-
-
-def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
-    """Refuse an output folder in which something lies that no overwriting may destroy.
-
-    Raises:
-        ConfigError: The run, the study, the questions, the cache or the working directory would be lost.
-    """
-    place = config.model_folder.resolve()
-    precious = [
-        ("the run folder", config.run_folder),
-        *(("the benchmark", folder) for folder in benchmarks),
-        ("tvmerge's cache", cache_folder()),
-        ("the working directory", Path.cwd()),
-    ]
-    if (file := sqlite_file(config.storage_url)) is not None:
-        precious.append(("the study", file))
-    for name, path in precious:
-        if path.resolve().is_relative_to(place):
-            raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")
 
 
 def _weights_of_parts(objective: Objective) -> dict[str, object]:

@@ -15,12 +15,14 @@ from tvmerge.evaluation.combined import combine
 from tvmerge.evaluation.objective import Part
 from tvmerge.judging.account import open_accounts
 from tvmerge.judging.budget import Budget
+from tvmerge.judging.check import check, try_out
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.footprint import memory_by_device
 from tvmerge.judging.japanese import JapaneseJudge
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.panel import PanelJudge
 from tvmerge.judging.pauses import Pauses
+from tvmerge.judging.prompted import PromptedJudge
 from tvmerge.judging.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.readiness import check_offered, check_ready
 from tvmerge.judging.registry import create_judge, find_spec
@@ -61,6 +63,7 @@ class Jury:
         baseline: Answers to compare with, by question, to be filled before the first judgment; None where
             answers are rated.
         tasks: Tasks of lm-eval among what is asked; they rate themselves.
+        on_servers: The judges that are asked over a network: those that `check` asks.
     """
 
     benchmark: Benchmark
@@ -71,6 +74,22 @@ class Jury:
     ledger: Ledger
     baseline: dict[QuestionId, Answer] | None
     tasks: tuple[HarnessTask, ...] = ()
+    on_servers: tuple[PromptedJudge, ...] = ()
+
+    async def check(self) -> None:
+        """Have each judge on a server rate a test answer.
+
+        Raises:
+            ProviderError: One gives no rating, or cannot be asked.
+            UserError, BudgetError: One cannot be asked.
+        """
+        if self.on_servers:
+            await check(self.on_servers, self.benchmark.questions[0])
+
+    async def rehearse_check(self) -> None:
+        """Put the test answer to judges that were assembled with a tally, which counts it."""
+        if self.on_servers:
+            await try_out(self.on_servers, self.benchmark.questions[0])
 
 
 def assemble(
@@ -149,6 +168,11 @@ def assemble(
         judge=_watch_script(judge, config, benchmark, scale[0]),
         ledger=ledger,
         baseline=baseline,
+        on_servers=tuple(
+            judge
+            for spec, judge in zip(specs, judges, strict=True)
+            if isinstance(judge, PromptedJudge) and spec.provider in ENDPOINTS
+        ),
     )
 
 

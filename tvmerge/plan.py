@@ -118,6 +118,7 @@ async def _plan(
     baseline, missing = _baseline(ground, stored)
     rehearsal = Rehearsal(ground.jury, tally, config.max_new_tokens, stored, baseline)
     stages = {
+        "judge check": Demand() if config.no_judge_check else await rehearsal.check(),
         "search": await _demand(rehearsal, (ahead.search,)),
         "final comparison": await _demand(rehearsal, (ahead.choosing, ahead.reporting, ahead.searched)),
     }

@@ -200,6 +200,7 @@ class Unscored:
 
     Attributes:
         reason: Why there is no rating, in a few words.
+        cure: What the user can do about it, where it is the judge's fault; empty where it is the answer's.
     """
 
     question_id: QuestionId
@@ -210,6 +211,7 @@ class Unscored:
     user_prompt: str = ""
     reply: str = ""
     sample: int = 0
+    cure: str = ""
 
 
 Judgment = Verdict | Unscored

@@ -81,6 +81,12 @@ class Rehearsal:
         self._rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
         self._most: dict[QuestionId, CallsByJudge] = {}
 
+    async def check(self) -> Demand:
+        """What the test answer takes that each judge is asked about before models are loaded."""
+        await self._jury.rehearse_check()
+        calls, _ = self._tally.take()
+        return Demand(calls=calls)
+
     async def unknown(self, questions: Sequence[Question], samples: int = 1) -> Demand:
         """What a candidate needs of which nothing is known, at most."""
         calls = [await self._most_for(question) for question in questions]

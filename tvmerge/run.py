@@ -22,6 +22,7 @@ from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.jury import Note
 from tvmerge.locking import locked
 from tvmerge.orchestrator import search
+from tvmerge.outline import outline
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.page import write_page
 from tvmerge.report.progress import Progress
@@ -71,11 +72,14 @@ async def optimize(config: RunConfig) -> RunResult:
 async def _prepare(
     config: RunConfig, caches: Caches, progress: Progress, still_held: Callable[[], None]
 ) -> Run:
-    """The run, ready to begin, the judges asked first."""
+    """The run, ready to begin: what costs little is seen to be right before what costs more is done."""
     ledger_file = config.run_folder / "ledger.jsonl"
     jury = await in_thread(examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting)
     async with AsyncExitStack() as failed:
         failed.push_async_callback(jury.judge.close)
+        await in_thread(outline, config, jury)
+        if not config.no_judge_check:
+            await jury.check()
         run = await in_thread(build_run, config, jury, caches, progress.note, still_held)
         failed.pop_all()
     return run

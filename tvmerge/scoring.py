@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from tvmerge.caches import Caches
 from tvmerge.errors import AssetError, ConfigError, OutputError
 from tvmerge.evaluation.fastchat import ModelAnswers, read_answers, write_judgments
-from tvmerge.evaluation.statistics import by_category, by_turn, commonest_fault, coverage, ended, estimate
+from tvmerge.evaluation.statistics import (
+    by_category,
+    by_turn,
+    commonest_cure,
+    commonest_fault,
+    coverage,
+    ended,
+    estimate,
+)
 from tvmerge.judging.agreement import agreement
 from tvmerge.jury import Jury, Note, assemble
 from tvmerge.outputs import LEAST, check_file
@@ -104,8 +112,13 @@ def _result(
         ),
         usage=tuple(row.as_json() for row in jury.ledger.usage()),
         agreement=None if found is None else found.as_json(),
-        commonest_fault=commonest_fault(judgment for row in judged for judgment in row),
+        commonest_fault=_fault([judgment for row in judged for judgment in row]),
     )
+
+
+def _fault(judgments: Sequence[Judgment]) -> str:
+    """Why most of what was not rated was not, and what can be done about it."""
+    return ": ".join(filter(None, (commonest_fault(judgments), commonest_cure(judgments))))
 
 
 def _check_out(out: Path | None, read: Sequence[Path]) -> None:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tvmerge.errors import ProviderError
 from tvmerge.evaluation.objective import Objective
-from tvmerge.evaluation.statistics import coverage, ended, shortfall
+from tvmerge.evaluation.statistics import coverage, ended, shortfall, silence
 from tvmerge.orchestrator import Evaluator
 from tvmerge.protocols import Race, Study
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgment, Outcome, Question, Trial
@@ -58,7 +59,11 @@ class Trials:
         return await self._evaluator.evaluate(trial.recipe, self._questions, self._race(trial))
 
     def outcome(self, trial: Trial, evaluation: Evaluation) -> Outcome:
-        """What the study is told: the score, or a failure where too few judgments gave one."""
+        """What the study is told: the score, or a failure where too few judgments gave one.
+
+        Raises:
+            ProviderError: A judge rated nothing, and the answers are not to blame.
+        """
         if evaluation.failure:
             return Outcome(None, {FAILURE: evaluation.failure})
         judgments = evaluation.judgments
@@ -73,6 +78,8 @@ class Trials:
         }
         short = self._shortfall(evaluation)
         if short:
+            if silent := silence(judgments):
+                raise ProviderError(f"trial {trial.number}: {silent}; then run the same command to go on")
             return Outcome(None, attrs | {FAILURE: short})
         scores = self._scores(judgments)
         incumbent = self._incumbent(trial)

@@ -16,7 +16,7 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from tests.servers.http import Request, Response
-from tests.servers.openai_server import OpenAIServer, error, user_prompt
+from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge.assets import bundled_root
 from tvmerge.cache import ContentCache
 from tvmerge.cli.app import run
@@ -362,7 +362,9 @@ def test_where_nothing_is_rated_the_reason_is_told(bench: Path, capsys: pytest.C
     with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
         flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-reasks=0"]
         assert judge(bench, *flags) == 2
-    assert "error: nothing was rated; the commonest reason: no [[rating]]" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error: nothing was rated; the commonest reason: no [[rating]]" in said
+    assert "--judge-file" in said
 
 
 def test_a_budget_ends_a_run_cleanly_and_a_larger_one_goes_on(
@@ -440,11 +442,79 @@ def test_an_outage_stops_a_run_that_goes_on_when_the_judge_is_back(
 def test_a_trial_that_fails_for_want_of_ratings_says_why(
     bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
+    def reply(prompt: str) -> str:
+        return "[[7]]" if "首都" in prompt or "5たす2" in prompt else "I would rather not say."
+
+    with OpenAIServer(reply=reply) as server:
         assert optimize(bench, demo_models, tmp_path / "run", server, "--judge-reasks=0") == 2
-    why = "0% of the judgments gave a rating; the commonest reason: no [[rating]] in the reply"
-    assert f"trial 0 failed: {why}" in capsys.readouterr().err
-    assert {trial.user_attrs["failure"] for trial in trials_of(tmp_path / "run")} == {why}
+    assert "trial 0 failed: " in capsys.readouterr().err
+    why = "of the judgments gave a rating; the commonest reason: no [[rating]] in the reply"
+    assert all(why in trial.user_attrs["failure"] for trial in trials_of(tmp_path / "run"))
+
+
+def test_a_judge_that_gives_no_rating_ends_a_run_before_a_model_is_loaded(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(script=lambda request, number: completion(None, finish="length")) as server:
+        assert optimize(bench, demo_models, tmp_path / "run", server) == 2
+        assert len(posts(server)) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: judge gpt-4o gives no rating of a test answer (cut off at the token limit")
+    assert "parameters.max_tokens" in last
+    assert not (tmp_path / "run" / "study.db").exists()
+
+
+def test_settings_that_cannot_work_are_told_before_the_judge_is_asked(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer() as server:
+        assert optimize(bench, demo_models, tmp_path / "run", server, "--device=cuda:7") == 2
+        assert posts(server) == []
+    assert "cuda:7" in capsys.readouterr().err
+
+
+def test_a_judge_that_rates_nothing_of_a_trial_ends_the_run_with_a_cure_and_it_goes_on_later(
+    bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, more = tmp_path / "run", ("--judge-reasks=0", "--no-judge-check")
+    with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
+        assert optimize(bench, demo_models, folder, server, *more) == 2
+        assert 0 < len(posts(server)) <= 2 * QUESTIONS
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: trial 0: judge gpt-4o rated nothing; the commonest reason: no [[rating]]")
+    assert "--judge-file" in last
+    assert [trial.state.name for trial in trials_of(folder)] == ["RUNNING"]
+    with OpenAIServer() as server:
+        assert optimize(bench, demo_models, folder, server) == 0
+    assert [trial.state.name for trial in trials_of(folder)] == ["COMPLETE"] * 3
+
+
+def test_the_reply_to_the_test_answer_is_paid_for_once(
+    bench: Path, demo_models: Path, tmp_path: Path
+) -> None:
+    with OpenAIServer() as server:
+        assert optimize(bench, demo_models, tmp_path / "run", server) == 0
+        paid = posts(server)
+        assert ["首都" in prompt for prompt in paid] == [True] + [False] * (len(paid) - 1)
+        assert optimize(bench, demo_models, tmp_path / "run", server, "--max-judge-calls=0") == 0
+        assert posts(server) == paid
+
+
+def test_a_pause_beyond_the_patience_ends_the_command_at_once(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "1760000000s",
+    }
+    with OpenAIServer(headers=headers) as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-patience=5"]
+        assert judge(bench, *flags) == 2
+        assert len(posts(server)) == 1
+    *_, last = capsys.readouterr().err.splitlines()
+    assert "no request is left (x-ratelimit-reset-requests: 1760000000s)" in last
+    assert "--wait-for-quota" in last
 
 
 def test_a_run_compares_with_the_untouched_target(bench: Path, demo_models: Path, tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ class RunConfig(AnswerConfig, ChatConfig, SearchConfig, TaskConfig, JudgeConfig,
     save_experts: bool = option(bool, "Write a mixture's experts too, as dense models.", False)
     push_to_hub: str | None = option(str, "Hub repository (owner/name) to upload the model to.", None)
     overwrite: bool = option(bool, "Replace whatever is in the output folder.", False)
+    no_judge_check: bool = option(
+        bool, "Do not have each judge rate a test answer before models are loaded.", False
+    )
     trace: str | None = option(str, "File for a trace of the run's stages, in Chrome's format.", None)
     grace: float = option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0)
 

@@ -59,6 +59,27 @@ def commonest_fault(judgments: Iterable[Judgment]) -> str:
     return reasons.most_common(1)[0][0] if reasons else ""
 
 
+def commonest_cure(judgments: Iterable[Judgment]) -> str:
+    """What to do about most of what was not rated, where that is the judge's fault; else an empty string."""
+    cures = Counter(judgment.cure for judgment in judgments if isinstance(judgment, Unscored))
+    return cures.most_common(1)[0][0] if cures else ""
+
+
+def silence(judgments: Iterable[Judgment]) -> str:
+    """What to do about a judge that rated nothing of a candidate, not for its answers; else an empty string.
+
+    Another candidate would fare no better, so it would be paid for in vain.
+    """
+    by_judge: dict[str, list[Judgment]] = {}
+    for judgment in judgments:
+        by_judge.setdefault(judgment.judge, []).append(judgment)
+    for judge, own in by_judge.items():
+        cure = commonest_cure(j for j in own if isinstance(j, Unscored) and j.cure)
+        if cure and not any(isinstance(judgment, Verdict) for judgment in own):
+            return f"judge {judge} rated nothing; the commonest reason: {commonest_fault(own)}: {cure}"
+    return ""
+
+
 def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
     """Why a mean of `judgments` would say too little, or an empty string where it would not.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from tvmerge.canonical import digest
 from tvmerge.errors import RequestError
+from tvmerge.judging import faults
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
 from tvmerge.judging.rates import RateLimits
@@ -35,6 +36,7 @@ class ChatRequest:
             No part of the key: the body holds both.
         attempt: How many replies to this very request were no use before, for a model that would give the
             same again. No part of the key: any usable reply will do.
+        narrow: The same request with less room for the reply, where this one stands for it.
         key: SHA-256 of provider, endpoint, body and sample.
     """
 
@@ -45,6 +47,7 @@ class ChatRequest:
     sample: int = 0
     after: tuple[ChatRequest, ChatReply] | None = field(default=None, compare=False)
     attempt: int = field(default=0, compare=False)
+    narrow: ChatRequest | None = field(default=None, compare=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,17 +67,17 @@ class ChatRequest:
     def fault_of(self, reply: ChatReply) -> str:
         """Why `reply` is no use and must be asked for again, or an empty string."""
         if reply.finish == "refused":
-            return "refused by the provider"
+            return faults.REFUSED
         if reply.finish == "length":
-            return "cut off at the token limit"
+            return faults.CUT_OFF
         if reply.finish == "failed":
-            return "the provider failed within its reply"
+            return faults.FAILED
         reading = self.form.read(reply.text, alone=bool(reply.before))
         if not isinstance(reading, Unreadable):
             return ""
         if reply.finish == "other":
             return f"ended abnormally ({reply.ending})" if reply.ending else "ended abnormally"
-        return reading.reason if reply.text.strip() else "empty reply"
+        return reading.reason if reply.text.strip() else faults.EMPTY
 
     def reminder(self, reply: ChatReply) -> ChatRequest | None:
         """The request that goes on from `reply` and asks for the rating alone.
@@ -95,7 +98,7 @@ class ChatRequest:
     def settled(self, reply: ChatReply) -> tuple[ChatRequest, ChatReply]:
         """What was asked at first, and all that was replied to that."""
         if self.after is None:
-            return self, reply
+            return self.narrow or self, reply
         asked, before = self.after
         usage = None if reply.usage is None or before.usage is None else before.usage + reply.usage
         return asked, replace(reply, before=before.text, usage=usage)

@@ -116,8 +116,9 @@ class GatedChat(ChatWrapper):
             try:
                 reply = await self._inner.send(request)
             except (UserError, QuotaError, OutageError, FormError) as error:
-                # That a reminder is refused says nothing of the requests that open a conversation.
-                if request.after is None or not isinstance(error, FormError):
+                # That a reminder or more room is refused says nothing of what opens a conversation.
+                opens = request.after is None and request.narrow is None
+                if opens or not isinstance(error, FormError):
                     self._gate.close(error)
                 raise
             obey_cancellation()

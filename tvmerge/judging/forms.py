@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from tvmerge.judging.faults import IN_THOUGHT
 from tvmerge.judging.parsing import (
     Unreadable,
     read_json_rating,
@@ -139,7 +140,7 @@ class VerdictForm:
 
 def _read_aloud(text: str, read: Callable[[str], float | Unreadable]) -> float | Unreadable:
     said = spoken(text)
-    return Unreadable("the reply ends within a thought") if said is None else read(said)
+    return Unreadable(IN_THOUGHT) if said is None else read(said)
 
 
 def _reminder(what: str, form: str) -> str:

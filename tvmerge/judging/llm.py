@@ -10,7 +10,7 @@ from tvmerge.judging.fields import answer_fields, question_fields
 from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.opinion import Opinion, opinion
 from tvmerge.judging.prompted import PromptedJudge, Task
-from tvmerge.records import Judgment
+from tvmerge.records import Answer, Judgment
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -22,19 +22,23 @@ class LLMJudge(PromptedJudge):
     pairwise = False
 
     async def _judge(self, task: Task) -> Judgment:
-        prompt = self._prompts[task.kind.name]
-        low, high = prompt.scale
+        low, _ = self._prompts[task.kind.name].scale
         wrong = flaw(task.answer, task.turn)
         if wrong:
             return self._judgment(task, Opinion(score=low), wrong)
-        fields = question_fields(task.question, prompt, task.kind, task.turn)
-        fields |= answer_fields(task.question, task.answer, task.kind, task.turn)
-        form = RatingForm(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
-        said = await opinion(self._chat, prompt, form, fields, task.sample)
+        said = await self._ask(task, task.answer, task.answer)
         if said.refused:
             # Nothing but the answer is new to the provider: this is its verdict on it.
             return self._judgment(task, replace(said, score=low), "refused by the provider")
         return self._judgment(task, said)
+
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+        prompt = self._prompts[task.kind.name]
+        low, high = prompt.scale
+        fields = question_fields(task.question, prompt, task.kind, task.turn)
+        fields |= answer_fields(task.question, answer, task.kind, task.turn)
+        form = RatingForm(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
+        return await opinion(self._chat, prompt, form, fields, task.sample)
 
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.chat import ChatModel, ChatReply, OutdatedError, TooLongError
+from tvmerge.judging.faults import cure
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
 from tvmerge.judging.prompts import JudgePrompt
@@ -27,6 +28,7 @@ class Opinion:
         score: The score read from that, or None.
         reason: Why there is no score, or an empty string.
         refused: The provider refused the text it was shown, every time.
+        cure: What the user can do, where it is the judge's fault that there is no score; else empty.
     """
 
     user_prompt: str = ""
@@ -34,6 +36,7 @@ class Opinion:
     score: float | None = None
     reason: str = ""
     refused: bool = False
+    cure: str = ""
 
 
 async def opinion(
@@ -48,14 +51,16 @@ async def opinion(
     try:
         reply = await _send(chat, prompt.system_prompt, user, form, sample)
     except UnusableError as error:
-        return Opinion(user, reply=error.reply, reason=str(error), refused=error.refused)
+        return Opinion(
+            user, reply=error.reply, reason=str(error), refused=error.refused, cure=cure(str(error))
+        )
     except TooLongError as error:
         return Opinion(user, reason=f"longer than the judge's context: {error}")
     except TransientError as error:
         return Opinion(user, reason=f"the provider fails with this request: {error}")
     score = form.read(reply.text, alone=bool(reply.before))
     if isinstance(score, Unreadable):
-        return Opinion(user, reply=reply.whole, reason=score.reason)
+        return Opinion(user, reply=reply.whole, reason=score.reason, cure=cure(score.reason))
     return Opinion(user, reply=reply.whole, score=score)
 
 

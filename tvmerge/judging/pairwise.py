@@ -78,11 +78,11 @@ class PairwiseJudge(PromptedJudge):
         first, second = await together(self._ask(task, *order) for order in orders)
         return self._judgment(task, _combined(first, second))
 
-    async def _ask(self, task: Task, a: Answer, b: Answer) -> Opinion:
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
         prompt = self._prompts[task.kind.name]
         fields = question_fields(task.question, prompt, task.kind, task.turn)
-        for answer, side in ((a, "_a"), (b, "_b")):
-            fields |= answer_fields(task.question, answer, task.kind, task.turn, side)
+        for shown, side in ((answer, "_a"), (other, "_b")):
+            fields |= answer_fields(task.question, shown, task.kind, task.turn, side)
         return await opinion(self._chat, prompt, VerdictForm(prompt.structured), fields, task.sample)
 
 
@@ -109,6 +109,7 @@ def _combined(first: Opinion, second: Opinion) -> Opinion:
         score=score,
         # Refused texts hold both answers: which of them the provider minds, it does not say.
         reason=first.reason or second.reason,
+        cure=first.cure or second.cure,
     )
 
 

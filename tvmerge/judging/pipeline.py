@@ -25,6 +25,7 @@ from tvmerge.judging.retry import RetryingChat
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.tally import TalliedChat
 from tvmerge.judging.timeout import TimeLimitedChat
+from tvmerge.judging.tokens import LENGTH_PARAMETERS
 from tvmerge.judging.wire import WireChat
 
 
@@ -73,6 +74,7 @@ def _paid(
     return ReaskingChat(
         chat,
         reasks=conduct.reasks,
+        fixed_room=any(name in spec.parameters for name in LENGTH_PARAMETERS),
         note=lambda said: conduct.note(f"judge {spec.name}: {said}"),
         pauses=conduct.pauses,
     )

@@ -90,6 +90,15 @@ class PromptedJudge(ABC):
         """Close the chat model."""
         await self._chat.close()
 
+    async def try_out(self, question: Question, answer: Answer, other: Answer) -> Opinion:
+        """What the chat model says of the first turn of `answer`, or of it and `other`, in one request."""
+        kind = kind_for(question, 1, pairwise=self.pairwise)
+        return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
+
+    @abstractmethod
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+        """Ask for a rating of `answer`, or, where answers are compared, which of the two is better."""
+
     @abstractmethod
     async def _judge(self, task: Task) -> Judgment:
         """Make one judgment."""
@@ -103,6 +112,7 @@ class PromptedJudge(ABC):
                 judge=self._name,
                 prompt=task.kind.name,
                 reason=said.reason,
+                cure=said.cure,
                 user_prompt=said.user_prompt,
                 reply=said.reply,
                 sample=task.sample,

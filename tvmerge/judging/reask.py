@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.faults import THINKING
 from tvmerge.judging.pauses import Pauses
+from tvmerge.judging.room import Room, out_of_room
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
@@ -38,17 +40,20 @@ class _Tries:
     refusals: int = 0
     failures: int = 0
     sent: Counter[str] = field(default_factory=Counter)
+    hopeless: bool = False
 
 
 class ReaskingChat(ChatWrapper):
     """Returns complete replies of the form asked for, or none.
 
     A judge that has said something but no rating is asked for that alone, once; each other time everything is
-    asked anew. Where something broke at the provider there is a pause before it.
+    asked anew. Where something broke at the provider there is a pause before it. Where thinking has used up
+    even the room that was made for it, nothing is asked again: it would be the dearest of all replies.
 
     Args:
         inner: The model asked.
         reasks: How often it is asked again.
+        fixed_room: The limit on a reply's length is the user's; else it is raised where thinking needs it.
         pauses: Tells the user what is waited for.
         note: Told once of each word for a reply's end that nobody knows.
         sleep: Waits a number of seconds.
@@ -59,12 +64,14 @@ class ReaskingChat(ChatWrapper):
         inner: ChatModel,
         *,
         reasks: int = 3,
+        fixed_room: bool = False,
         note: Callable[[str], None] = lambda _: None,
         pauses: Pauses | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
         self._reasks = reasks
+        self._room = Room(inner, fixed=fixed_room, note=note)
         self._note = note
         self._pauses = pauses or Pauses()
         self._sleep = sleep
@@ -85,6 +92,8 @@ class ReaskingChat(ChatWrapper):
                 continue
             if not tries.reason:
                 return reply
+            if tries.hopeless:
+                break
             reminder = None if reply.before else request.reminder(reply)
             if reply.finish == "failed" and number < self._reasks:
                 pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries.failures)
@@ -98,7 +107,7 @@ class ReaskingChat(ChatWrapper):
         request = replace(request, attempt=tries.sent[request.key])
         tries.sent[request.key] += 1
         try:
-            reply = await self._inner.send(request)
+            reply = await self._room.send(request)
         except RequestError as error:
             if request.after is not None:
                 return None  # the conversation has become too long, say, for a model that bears each turn
@@ -111,6 +120,8 @@ class ReaskingChat(ChatWrapper):
         tries.reason = asked.fault_of(whole)
         tries.refusals += reply.finish == "refused"
         tries.text = whole.whole if reply.text else tries.text
+        if out_of_room(reply):
+            tries.reason, tries.hopeless = THINKING, self._room.raised
         if not tries.reason and reply.ending:
             self._remark(reply.ending)
         return whole

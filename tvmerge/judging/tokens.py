@@ -7,7 +7,7 @@ from typing import Any
 
 from tvmerge.judging.chat import ChatRequest, Usage
 
-_LENGTH_PARAMETERS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens")
+LENGTH_PARAMETERS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_new_tokens")
 _UNLIMITED_REPLY = 4096
 _FRAME = 64
 
@@ -18,9 +18,14 @@ def most_tokens(request: ChatRequest) -> Usage:
     A token holds at least one byte, so the bytes of all texts bound the input; the frame that a chat
     template puts around them is small. The output is bounded by the limit that is sent.
     """
-    limits = (request.body.get(name) for name in _LENGTH_PARAMETERS)
-    output = next((limit for limit in limits if isinstance(limit, int)), _UNLIMITED_REPLY)
-    return Usage(input=_bytes(request.body) + _FRAME, output=output)
+    limit = length_limit(request.body)
+    return Usage(input=_bytes(request.body) + _FRAME, output=_UNLIMITED_REPLY if limit is None else limit[1])
+
+
+def length_limit(body: Mapping[str, Any]) -> tuple[str, int] | None:
+    """The parameter of `body` that limits the reply's length, and its value; None where there is none."""
+    limits = ((name, body.get(name)) for name in LENGTH_PARAMETERS)
+    return next(((name, limit) for name, limit in limits if isinstance(limit, int)), None)
 
 
 def _bytes(data: Any) -> int:

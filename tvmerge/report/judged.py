@@ -42,7 +42,7 @@ class JudgedAnswers:
         models: Their ratings.
         usage: What each judge took, as plain JSON data.
         agreement: How far judges agree, as plain JSON data; None where no turn was rated twice.
-        commonest_fault: Why most of what was not rated was not; empty where all was.
+        commonest_fault: Why most of what was not rated was not, and what can be done; empty where all was.
     """
 
     models: tuple[JudgedModel, ...]

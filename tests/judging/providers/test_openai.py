@@ -111,6 +111,29 @@ async def test_why_a_reply_ended_is_told(response: Response, finish: str, text: 
     assert (reply.finish, reply.text) == (finish, text)
 
 
+def thought(content: str | None, *, finish: str = "stop", **fields: str) -> Response:
+    """A completion with fields for the model's thoughts."""
+    return Response({"choices": [{"message": {"content": content, **fields}, "finish_reason": finish}]})
+
+
+@pytest.mark.parametrize(
+    ("response", "text"),
+    [
+        (thought(None, reasoning_content="Rating: [[8]]"), "Rating: [[8]]"),
+        (thought("", reasoning="Rating: [[8]]"), "Rating: [[8]]"),
+        (thought(" \n", reasoning_content="", reasoning="Rating: [[8]]"), "Rating: [[8]]"),
+        (thought("[[3]]", reasoning_content="maybe [[8]]"), "[[3]]"),
+        (thought(None, finish="length", reasoning_content="maybe [[8]]"), ""),
+        (thought(None, finish="content_filter", reasoning_content="maybe [[8]]"), ""),
+    ],
+)
+async def test_thoughts_are_the_reply_only_where_there_is_no_other_and_it_is_whole(
+    response: Response, text: str
+) -> None:
+    with OpenAIServer(script=lambda request, number: response) as server:
+        assert (await ask(server)).text == text
+
+
 async def test_usage_may_be_missing() -> None:
     good = completion("[[1]]")
     silent = Response({name: value for name, value in good.body.items() if name != "usage"})

@@ -13,6 +13,7 @@ from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
 from tvmerge.judging.providers.finish import finish_of, unknown_word
 from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
+from tvmerge.judging.providers.said import said_by
 from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
@@ -116,25 +117,13 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
         case {"choices": [{"message": {} as message, **choice}, *_]}:
             word = choice.get("finish_reason")
             return ChatReply(
-                text=key.blotted(_text(message.get("content"))),
+                text=key.blotted(said_by(message, word)),
                 finish="refused" if message.get("refusal") else finish_of(word),
                 ending=unknown_word(word),
                 usage=_usage(data.get("usage")),
                 limits=limits,
             )
     raise TransientError("the reply has no choices")
-
-
-def _text(content: Any) -> str:
-    # Some servers send a list of blocks, as Mistral's reasoning models do; thinking is not the reply.
-    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
-    return "".join(
-        text
-        for block in blocks
-        if isinstance(block, dict)
-        and block.get("type") == "text"
-        and isinstance(text := block.get("text"), str)
-    )
 
 
 def _usage(data: Any) -> Usage | None:
