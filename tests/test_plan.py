@@ -175,7 +175,7 @@ def test_panels_samples_and_pairs_multiply_the_calls(configure: Configure, tmp_p
     assert calls(judge_samples=3) == [1, *(3 * n for n in one[1:])]
     assert calls(judge_mode="pairwise") == [1, *(2 * n for n in one[1:])]
     assert calls(judge=(str(tmp_path / "priced.toml"), "gpt-6-luna")) == one + one
-    assert calls(confirm_samples=2) == [one[0], 2 * one[1]]
+    assert calls(confirm_samples=2) == [1, one[1], 2 * one[2]]
     assert calls(judge=("rules",)) == []
 
 
@@ -198,7 +198,7 @@ def test_tasks_that_rate_themselves_cost_no_calls(configure: Configure, tmp_path
 
 
 def test_a_longer_answer_costs_the_judge_as_many_tokens_more(configure: Configure) -> None:
-    short, long = (plan(configure(max_new_tokens=n)).calls[0] for n in (24, 124))
+    short, long = (plan(configure(max_new_tokens=n)).calls[1] for n in (24, 124))
     # A prompt of the second turn shows two answers.
     assert long.input_tokens - short.input_tokens == 5 * SEARCHED * (1 + 2) * 100
     assert long.output_tokens == short.output_tokens

@@ -24,6 +24,7 @@ from tvmerge.evaluation.fastchat import read_judgments
 from tvmerge.records import Judgment, Verdict
 
 QUESTIONS = 6
+TEST_QUESTION = "日本の首都はどこですか。"
 
 
 @pytest.fixture
@@ -443,7 +444,7 @@ def test_a_trial_that_fails_for_want_of_ratings_says_why(
     bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def reply(prompt: str) -> str:
-        return "[[7]]" if "首都" in prompt or "5たす2" in prompt else "I would rather not say."
+        return "[[7]]" if TEST_QUESTION in prompt or "5たす2" in prompt else "I would rather not say."
 
     with OpenAIServer(reply=reply) as server:
         assert optimize(bench, demo_models, tmp_path / "run", server, "--judge-reasks=0") == 2
@@ -495,7 +496,7 @@ def test_the_reply_to_the_test_answer_is_paid_for_once(
     with OpenAIServer() as server:
         assert optimize(bench, demo_models, tmp_path / "run", server) == 0
         paid = posts(server)
-        assert ["首都" in prompt for prompt in paid] == [True] + [False] * (len(paid) - 1)
+        assert [TEST_QUESTION in prompt for prompt in paid] == [True] + [False] * (len(paid) - 1)
         assert optimize(bench, demo_models, tmp_path / "run", server, "--max-judge-calls=0") == 0
         assert posts(server) == paid
 
