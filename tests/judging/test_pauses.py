@@ -130,4 +130,4 @@ def test_a_moment_is_told_with_its_date_where_it_is_not_today() -> None:
     now = 1_795_860_000.0
     assert len(clock(1, now)) == len("14:03:22")
     assert len(clock(3 * 86400, now)) == len("2026-11-27 14:03")
-    assert clock(1e18, now) == f"{1e18:.0f} s from now"
+    assert clock(1e18, now).startswith("3026-")

@@ -14,7 +14,8 @@ _EVERY = 15.0
 _BRIEF = 3.0
 """Seconds that a single wait lasts which is not worth a line."""
 
-_FAR = 10 * 365 * 86400.0
+_FAR = 1000 * 365 * 86400.0
+"""Seconds that are told in the place of longer ones, for which there may be no date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,7 @@ def clock(seconds: float, now: float) -> str:
         seconds: From now on.
         now: Seconds since 1970.
     """
-    if seconds > _FAR:
-        return f"{seconds:.0f} s from now"
-    moment = datetime.fromtimestamp(now + seconds, UTC).astimezone()
+    moment = datetime.fromtimestamp(now + min(seconds, _FAR), UTC).astimezone()
     today = datetime.fromtimestamp(now, UTC).astimezone().date()
     return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M}"
 
