@@ -87,12 +87,21 @@ class TransientError(ProviderError):
     Attributes:
         retry_after: Seconds the provider asked to wait, or None where it did not say.
         status: The HTTP status, or None for a connection error or a timeout.
+        sent: Whether the provider may have had the request; not where no connection was made.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        sent: bool = True,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.status = status
+        self.sent = sent
 
 
 class QuotaError(ProviderError):

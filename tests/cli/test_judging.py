@@ -578,6 +578,29 @@ def test_the_cache_can_be_looked_into(
     assert f"{paid} rows dropped" in capsys.readouterr().out
 
 
+def test_refusals_are_forgotten_without_the_ratings(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    posts = 0
+    long = error(400, "maximum context length is 8192 tokens")
+
+    def script(request: Request, number: int) -> Response | None:
+        nonlocal posts
+        posts = number + 1
+        return long if number == 0 else None
+
+    with OpenAIServer(script=script) as server:
+        flags = ["--judge=gpt-4o", f"--judge-base-url={server.base_url}"]
+        assert judge(bench, *flags) == 0
+        sent = posts
+        assert judge(bench, *flags) == 0
+        assert posts == sent
+        capsys.readouterr()
+        assert run(["cache", "prune", "--kind=refusals", "--yes"]) == 0
+        assert "1 rows dropped" in capsys.readouterr().out
+        assert judge(bench, *flags) == 0
+        assert posts == sent + 1
+        assert server.answered == sent
+
+
 def test_a_row_that_would_run_code_is_found_and_dropped_without_being_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

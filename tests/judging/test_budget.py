@@ -66,17 +66,19 @@ async def test_a_larger_budget_goes_on_where_the_smaller_ended(tmp_path: Path) -
         assert ledger.calls == calls
 
 
-async def test_a_call_that_fails_takes_nothing_from_the_budget() -> None:
+@pytest.mark.parametrize(("sent", "made"), [(True, 4), (False, 1)])
+async def test_a_call_that_fails_costs_nothing_and_counts_where_it_was_sent(sent: bool, made: int) -> None:
     async def fail(request: ChatRequest) -> ChatReply:
-        raise TransientError("down")
+        raise TransientError("down", sent=sent)
 
     ledger = Ledger()
-    budget = Budget(ledger, max_calls=1, max_cost=MOST)
-    chat = BudgetedChat(LocalChat(fail), budget, PRICES)
+    budget = Budget(ledger, max_calls=4, max_cost=MOST)
+    chat = BudgetedChat(LedgerChat(LocalChat(fail), ledger, "a", prices=PRICES), budget, PRICES)
     for _ in range(3):
         with pytest.raises(TransientError):
             await chat.send(a_call(0))
     assert isinstance(await spending(ledger, budget, 500).send(a_call(0)), ChatReply)
+    assert ledger.requests == made
 
 
 async def test_judges_share_one_budget() -> None:

@@ -68,6 +68,18 @@ def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path) -> None:
         Ledger(path)
 
 
+def test_failed_requests_are_counted_apart_over_all_runs_and_old_ledgers_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"judge": "a", "at": 1.0, "input": 1, "output": 1, "cost": 0.1, "seconds": 1.0}\n')
+    ledger = Ledger(path)
+    ledger.failed("a")
+    ledger.failed("a", sent=False)
+    again = Ledger(path)
+    assert (again.calls, again.requests, again.cost) == (1, 2, 0.1)
+    assert [(row.calls, row.failures, row.cost) for row in again.usage()] == [(1, 1, 0.1)]
+    assert len(again.moments("a", since=0.0)) == 2
+
+
 def test_the_account_can_be_written_into_a_result() -> None:
     ledger = Ledger()
     ledger.called("a", Usage(100, 10), 0.5, 1.23456)
@@ -98,7 +110,7 @@ async def test_calls_and_failures_are_entered_as_they_happen() -> None:
             raise reply
         return reply
 
-    times = iter([0.0, 1.0, 3.0, 10.0, 14.0])
+    times = iter([0.0, 1.0, 1.0, 3.0, 10.0, 14.0])
     ledger = Ledger()
     chat = LedgerChat(LocalChat(answer), ledger, "a", prices=Prices(2.0, 10.0), clock=lambda: next(times))
     with pytest.raises(TransientError):

@@ -243,11 +243,15 @@ async def test_a_model_that_refuses_parameters_is_asked_without_them(
     with OpenAIServer(script=thinker) as server:
         judgments = await judge_one(server, prompts, cache=cache)
         assert server.answered == 2
+        # One try for each parameter: the second turn is not asked in a form that is known to be refused.
+        assert len(server.requests) == 4
+        assert await judge_one(server, prompts, cache=cache) == judgments
+        assert len(server.requests) == 4
     assert all(isinstance(judgment, Verdict) for judgment in judgments)
     stored = [cache.get(key) or {} for key in cache]
     assert [set(row["request"]["body"]) for row in stored] == [
         {"model", "messages", "max_completion_tokens"}
-    ] * 2
+    ] * 4
 
 
 async def test_a_parameter_that_the_user_set_and_the_model_refuses_is_an_error(prompts: Prompts) -> None:

@@ -17,7 +17,9 @@ from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, Usage
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.pipeline import pipeline, prices_of
-from tvmerge.judging.providers.http import ApiKey, translate
+from tvmerge.judging.providers.complaint import Complaint
+from tvmerge.judging.providers.http import ApiKey
+from tvmerge.judging.providers.refusals import translate
 from tvmerge.judging.reask import UnusableError
 from tvmerge.judging.spec import JudgeSpec
 
@@ -143,7 +145,12 @@ def test_without_a_usable_reply_nothing_is_returned() -> None:
     "error",
     [
         TransientError("429", retry_after=3600.0, status=429),
-        translate(429, "50 requests per day", headers={"retry-after": "3600"}, key=ApiKey("k", "TEST_KEY")),
+        translate(
+            429,
+            Complaint("50 requests per day"),
+            headers={"retry-after": "3600"},
+            key=ApiKey("k", "TEST_KEY"),
+        ),
     ],
 )
 def test_a_quota_that_comes_back_is_waited_for_where_the_user_says_so(error: Exception) -> None:

@@ -157,7 +157,7 @@ def _question(number: int) -> tuple[Question, Answer]:
     [
         (CredentialsError("401"), CredentialsError),
         (QuotaError("used up"), QuotaError),
-        (FormError("no such model", status=404), FormError),
+        (FormError("no such model", status=404, certain=True), FormError),
         (TransientError("down", status=503), OutageError),
     ],
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tvmerge.cache import ContentCache, Stranger
 
 KINDS = ("answers", "judgments", "digests")
+REFUSALS = "refusals"
 
 
 @click.group()
@@ -79,7 +80,11 @@ def export(kind: str, out: Path | None) -> None:
 
 
 @cache.command()
-@click.option("--kind", type=click.Choice(KINDS), help="Drop all rows of a kind instead of the damaged ones.")
+@click.option(
+    "--kind",
+    type=click.Choice((*KINDS, REFUSALS)),
+    help="Drop all rows of a kind instead of the damaged ones; refusals are those of judges' providers.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
 def prune(kind: str | None, yes: bool) -> None:
     """Drop damaged rows, or with --kind everything of a kind. Judgments were paid for."""
@@ -87,10 +92,23 @@ def prune(kind: str | None, yes: bool) -> None:
         click.confirm(f"drop all {kind}?", abort=True)
     dropped = 0
     for name, opened in _opened():
-        doomed = [*opened, *opened.strangers()] if name == kind else _damaged(opened)
+        doomed = _refusals(name, opened) if kind == REFUSALS else _doomed(name, opened, kind)
         opened.drop(doomed)
         dropped += len(doomed)
     click.echo(f"{dropped} rows dropped")
+
+
+def _doomed(name: str, opened: ContentCache, kind: str | None) -> list[str | Stranger]:
+    return [*opened, *opened.strangers()] if name == kind else _damaged(opened)
+
+
+def _refusals(name: str, opened: ContentCache) -> list[str]:
+    """Keys of texts that a judge's provider refused."""
+    from tvmerge.judging.cache import is_refusal
+
+    if name != "judgments":
+        return []
+    return [key for key in opened if opened.sound(key) and is_refusal(opened.get(key))]
 
 
 def _damaged(opened: ContentCache) -> list[str | Stranger]:

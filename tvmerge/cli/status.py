@@ -73,6 +73,8 @@ def _spent(ledger: Path) -> dict[str, dict[str, Any]]:
         return spent
     *whole, _ = ledger.read_text(encoding="utf-8").split("\n")
     for row in map(json.loads, whole):
+        if row.get("failed"):
+            continue
         account = spent.setdefault(row["judge"], {"calls": 0, "cost_usd": None})
         account["calls"] += 1
         if row["cost"] is not None:

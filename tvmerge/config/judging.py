@@ -56,7 +56,9 @@ class JudgeConfig:
     judge_rpd: int | None = option(int, "Most requests a day; default: no limit.", None)
     wait_for_quota: bool = option(bool, "Wait for the next day's requests instead of stopping.", False)
     max_cost: float | None = option(float, "Most USD the judges may cost; default: no limit.", None)
-    max_judge_calls: int | None = option(int, "Most calls of the judges; default: no limit.", None)
+    max_judge_calls: int | None = option(
+        int, "Most requests to the judges, failed ones too; default: no limit.", None
+    )
     min_japanese: float | None = option(
         float, "Least share of Japanese script in an answer; default: not enforced.", None
     )

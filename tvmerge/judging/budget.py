@@ -21,7 +21,7 @@ class Budget:
     Args:
         ledger: What was spent so far, and what will be.
         max_cost: USD, or None for no such limit.
-        max_calls: Calls, or None for no such limit.
+        max_calls: Requests sent, or None for no such limit; one that fails counts, too.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Budget:
 
     def _excess(self, cost: float) -> str:
         spent = self._ledger.cost
-        calls = self._ledger.calls
+        calls = self._ledger.requests
         if self._max_calls is not None and calls + len(self._reserved) >= self._max_calls:
             return f"the budget of {self._max_calls} judge calls is used up ({calls} made)"
         if self._max_cost is not None and spent + sum(self._reserved) + cost > self._max_cost:
@@ -75,7 +75,7 @@ class Budget:
 
 
 class BudgetedChat(ChatWrapper):
-    """Makes only calls that the budget allows.
+    """Makes only calls that the budget allows; every attempt is one, answered or not.
 
     Args:
         inner: The model asked; it enters its calls into the budget's ledger.

@@ -8,9 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tvmerge.cache import ContentCache
+from tvmerge.errors import ProviderError
 from tvmerge.judging.batches import ThreadedBatches
-from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
+from tvmerge.judging.chat import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    ChatWrapper,
+    TextError,
+    TooLongError,
+    Usage,
+)
+from tvmerge.judging.reask import UnusableError
 from tvmerge.judging.single_flight import SingleFlight
+
+REFUSAL = "refusal"
+"""The kind of a row that says a text was refused."""
 
 
 class ReplyStore:
@@ -29,13 +42,26 @@ class ReplyStore:
         self._puts = ThreadedBatches(self._thread, self._put_all)
 
     async def get(self, request: ChatRequest) -> ChatReply | None:
-        """The usable reply to `request`, if there is one; one that cannot be read any more is none."""
-        reply = _unpacked(await self._gets.add(request.key))
+        """The usable reply to `request`, if there is one; one that cannot be read any more is none.
+
+        Raises:
+            UnusableError, TooLongError, TextError: It was refused for its text before.
+        """
+        row = await self._gets.add(request.key)
+        if (refusal := _refusal(row)) is not None:
+            raise refusal
+        reply = _unpacked(row)
         return None if reply is None or request.fault_of(reply) else reply
 
     async def put(self, request: ChatRequest, reply: ChatReply) -> None:
         """Keep a reply; it is kept even where the one who waits for that is cancelled."""
-        await asyncio.shield(self._puts.add((request.key, _packed(request, reply))))
+        await self._put(request, _packed(request, reply))
+
+    async def put_refusal(self, request: ChatRequest, error: ProviderError) -> None:
+        """Keep that a text was refused, where `error` says that and others are not."""
+        row = _packed_refusal(request, error)
+        if row is not None:
+            await self._put(request, row)
 
     async def close(self) -> None:
         """Wait until everything is on the disk."""
@@ -43,6 +69,9 @@ class ReplyStore:
         # diskcache keeps a connection a thread; only its own thread can close it.
         await asyncio.wrap_future(self._thread.submit(self._cache.close))
         self._thread.shutdown()
+
+    async def _put(self, request: ChatRequest, row: object) -> None:
+        await asyncio.shield(asyncio.gather(*(self._puts.add((key, row)) for key in request.keys)))
 
     def _get_all(self, keys: list[str]) -> list[Any | None]:
         return [self._cache.get(key) for key in keys]
@@ -54,6 +83,8 @@ class ReplyStore:
 
 class CachedChat(ChatWrapper):
     """Answers from the store what the store holds; what it does not hold is sent once at a time.
+
+    That a provider refused a text is kept as well: it would refuse it again, and count it again.
 
     Args:
         inner: The model asked on a miss.
@@ -74,7 +105,11 @@ class CachedChat(ChatWrapper):
         self._on_hit = on_hit
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The stored reply, or the wrapped model's."""
+        """The stored reply, or the wrapped model's.
+
+        Raises:
+            UnusableError, TooLongError, TextError: The text was refused, now or before.
+        """
         return await self._look_up(request) or await self._flights.do(
             request.key, lambda: self._fetch(request)
         )
@@ -85,14 +120,24 @@ class CachedChat(ChatWrapper):
         await self._store.close()
 
     async def _look_up(self, request: ChatRequest) -> ChatReply | None:
-        reply = await self._store.get(request)
+        try:
+            reply = await self._store.get(request)
+        except ProviderError:
+            self._on_hit(request, ChatReply("", "refused", cached=True))
+            raise
         if reply is not None:
             self._on_hit(request, reply)
         return reply
 
     async def _fetch(self, request: ChatRequest) -> ChatReply:
         # Another flight may have landed between this request's look-up and its own take-off.
-        return await self._look_up(request) or await self._inner.send(request)
+        if (reply := await self._look_up(request)) is not None:
+            return reply
+        try:
+            return await self._inner.send(request)
+        except ProviderError as error:
+            await self._store.put_refusal(request, error)
+            raise
 
 
 class StoringChat(ChatWrapper):
@@ -128,6 +173,35 @@ def _packed(request: ChatRequest, reply: ChatReply) -> dict[str, object]:
         "reply": {"text": reply.text, "finish": "stop", "usage": usage}
         | ({"before": reply.before} if reply.before else {}),
     }
+
+
+def _packed_refusal(request: ChatRequest, error: ProviderError) -> dict[str, object] | None:
+    match error:
+        case UnusableError(refused=True):
+            refused = {"for": "content", "reply": error.reply}
+        case TooLongError():
+            refused = {"for": "length"}
+        case TextError(proven=True):
+            refused = {"for": "unknown"}
+        case _:
+            return None
+    return {"kind": REFUSAL, "request": request.parts, "refusal": {**refused, "words": str(error)}}
+
+
+def is_refusal(row: Any) -> bool:
+    """Whether a row of the cache says that a text was refused."""
+    return _refusal(row) is not None
+
+
+def _refusal(row: Any) -> ProviderError | None:
+    match row:
+        case {"kind": "refusal", "refusal": {"for": "content", "words": str(words), "reply": str(reply)}}:
+            return UnusableError(words, reply=reply, refused=True)
+        case {"kind": "refusal", "refusal": {"for": "length", "words": str(words)}}:
+            return TooLongError(words)
+        case {"kind": "refusal", "refusal": {"for": "unknown", "words": str(words)}}:
+            return TextError(words)
+    return None
 
 
 def _unpacked(row: Any) -> ChatReply | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from tvmerge.canonical import digest
-from tvmerge.errors import RequestError
+from tvmerge.errors import RequestError, TransientError
 from tvmerge.judging import faults
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
@@ -37,6 +37,8 @@ class ChatRequest:
         attempt: How many replies to this very request were no use before, for a model that would give the
             same again. No part of the key: any usable reply will do.
         narrow: The same request with less room for the reply, where this one stands for it.
+        first: The request that was built at first, with a parameter that was refused; None where this is it.
+        outdated: Tells whether requests are built otherwise by now, since a parameter was refused.
         key: SHA-256 of provider, endpoint, body and sample.
     """
 
@@ -48,10 +50,17 @@ class ChatRequest:
     after: tuple[ChatRequest, ChatReply] | None = field(default=None, compare=False)
     attempt: int = field(default=0, compare=False)
     narrow: ChatRequest | None = field(default=None, compare=False)
+    first: ChatRequest | None = field(default=None, compare=False)
+    outdated: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", digest(self.parts))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys under which a reply is kept: whoever builds the first request again is to find it, too."""
+        return (self.key,) if self.first is None else (self.key, self.first.key)
 
     @property
     def parts(self) -> dict[str, object]:
@@ -71,7 +80,8 @@ class ChatRequest:
         if reply.finish == "length":
             return faults.CUT_OFF
         if reply.finish == "failed":
-            return faults.FAILED
+            said = f" ({reply.ending})" if reply.ending else ""
+            return f"{faults.FAILED}{said}"
         reading = self.form.read(reply.text, alone=bool(reply.before))
         if not isinstance(reading, Unreadable):
             return ""
@@ -126,7 +136,7 @@ class ChatReply:
         usage: Tokens billed, or None where the provider does not say.
         limits: Rate limits from the response headers.
         cached: It comes from the cache and cost nothing.
-        ending: The provider's own word for an end that nobody knows.
+        ending: The provider's own word for an end that nobody knows, or what it says of its failure.
         before: What was said at first, where `text` is the reply to a reminder; else empty.
     """
 
@@ -166,7 +176,8 @@ class ChatModel(Protocol):
             CredentialsError: The key was refused.
             OutageError: It has failed for longer than the user's patience.
             RequestError: This request was refused: for its content, its length (`TooLongError`), its form
-                (`FormError`), or a parameter that is not sent any more (`OutdatedError`).
+                (`FormError`) or its text (`TextError`), or a parameter that is not sent any more
+                (`OutdatedError`).
             BudgetError: The user's own limit is reached.
         """
 
@@ -194,8 +205,50 @@ class TooLongError(RequestError):
 
 
 class FormError(RequestError):
-    """No request of this form is answered: the model's name or a parameter is wrong."""
+    """The request was refused, for its form or for its text: the provider does not say which.
+
+    Attributes:
+        said: What the provider said, with the status.
+        certain: Where nothing was answered yet, no other text needs to be asked: it is the model's name, the
+            address or a parameter.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        said: str = "",
+        status: int | None = None,
+        param: str | None = None,
+        certain: bool = False,
+    ) -> None:
+        super().__init__(message, status=status, param=param)
+        self.said = said or message
+        self.certain = certain
+
+
+class UnknownModelError(FormError):
+    """The provider has no model of that name."""
+
+    def __init__(self, message: str, *, said: str = "", status: int | None = None) -> None:
+        super().__init__(message, said=said, status=status, param="model", certain=True)
+
+
+class TextError(RequestError):
+    """This text alone is refused, for a reason that does not say it is its content.
+
+    Attributes:
+        proven: Another text was answered in the same form.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, proven: bool = True) -> None:
+        super().__init__(message, status=status)
+        self.proven = proven
 
 
 class OutdatedError(RequestError):
     """A parameter was refused, and from now on `request` builds requests without it."""
+
+
+class MisplacedError(TransientError):
+    """A page or a stream came where JSON was asked for: the wrong address, or something on the way to it."""

@@ -42,6 +42,11 @@ class Gate:
         """How many may be in at present."""
         return int(self._places)
 
+    @property
+    def closed_by(self) -> Exception | None:
+        """What whoever comes gets; None while the gate is open."""
+        return self._closed_by
+
     def succeeded(self) -> None:
         """Note a success."""
         self._places = min(self._most, self._places + 1 / self._places)
@@ -104,22 +109,28 @@ class GatedChat(ChatWrapper):
     def __init__(self, inner: ChatModel, gate: Gate) -> None:
         super().__init__(inner)
         self._gate = gate
+        self._answered = False
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The wrapped model's reply.
 
         Raises:
-            UserError, QuotaError, OutageError, FormError: Going on is in vain; whoever waits at the gate, or
+            UserError, QuotaError, OutageError: Going on is in vain; whoever waits at the gate, or
                 comes later, gets the same error unsent.
+            FormError: The same, where it is certain that it concerns all; else it is the caller's to decide.
         """
         async with self._gate:
             try:
                 reply = await self._inner.send(request)
-            except (UserError, QuotaError, OutageError, FormError) as error:
+            except (UserError, QuotaError, OutageError) as error:
+                self._gate.close(error)
+                raise
+            except FormError as error:
                 # That a reminder or more room is refused says nothing of what opens a conversation.
                 opens = request.after is None and request.narrow is None
-                if opens or not isinstance(error, FormError):
+                if opens and error.certain and not self._answered:
                     self._gate.close(error)
                 raise
+            self._answered = True
             obey_cancellation()
             return reply

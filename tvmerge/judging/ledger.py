@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import AssetError, TvmergeError, UserError
+from tvmerge.errors import AssetError, TransientError, TvmergeError, UserError
 from tvmerge.files import append_text, jsonl_line, read_jsonl
 from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.tokens import most_tokens
@@ -91,8 +92,8 @@ class Ledger:
     """Keeps the accounts of all judges of a run, over all its interruptions.
 
     Args:
-        path: A file that gets a line for every answered call before its reply is used, or None to
-            keep the accounts in memory only.
+        path: A file that gets a line for every request that was sent, for an answered call before its reply
+            is used, for one that failed with `failed`. None keeps the accounts in memory only.
         wall: Gives the seconds since 1970.
 
     Raises:
@@ -119,33 +120,34 @@ class Ledger:
             cost: USD, or None where the price is not known.
             seconds: How long it took.
         """
-        row = {
-            "judge": judge,
-            "at": round(self._wall(), 3),
-            "input": usage.input if usage else 0,
-            "output": usage.output if usage else 0,
-            "cost": cost,
-            "seconds": round(seconds, 3),
-        }
-        self._enter(row)
-        if self._path is not None:
-            try:
-                append_text(self._path, jsonl_line(row))
-            except OSError as error:
-                raise UserError(f"{self._path}: the ledger {error.strerror}") from error
+        self._note(judge, usage or Usage(), cost, seconds)
 
     def hit(self, judge: str) -> None:
         """Enter a judgment that the cache answered."""
         self._account(judge).hits += 1
 
-    def failed(self, judge: str) -> None:
-        """Enter an attempt that failed."""
-        self._account(judge).failures += 1
+    def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True) -> None:
+        """Enter an attempt that failed.
+
+        Args:
+            judge: The judge's name.
+            seconds: How long it took.
+            sent: The provider may have had it, and counts it; else it takes nothing from the budget of calls.
+        """
+        if sent:
+            self._note(judge, Usage(), 0.0, seconds, failed=True)
+        else:
+            self._account(judge).failures += 1
 
     @property
     def calls(self) -> int:
         """Answered calls of all judges."""
         return sum(account.calls for account in self._accounts.values())
+
+    @property
+    def requests(self) -> int:
+        """Requests that all judges sent: answered calls and failed attempts."""
+        return sum(len(account.moments) for account in self._accounts.values())
 
     @property
     def cost(self) -> float:
@@ -157,7 +159,7 @@ class Ledger:
         return self._wall()
 
     def moments(self, judge: str, since: float) -> Sequence[float]:
-        """When a judge was called, in seconds since 1970, from `since` on."""
+        """When a judge was sent a request, in seconds since 1970, from `since` on."""
         return [moment for moment in self._account(judge).moments if moment >= since]
 
     def usage(self) -> list[JudgeUsage]:
@@ -167,15 +169,38 @@ class Ledger:
     def _account(self, judge: str) -> _Account:
         return self._accounts.setdefault(judge, _Account())
 
+    def _note(
+        self, judge: str, usage: Usage, cost: float | None, seconds: float, *, failed: bool = False
+    ) -> None:
+        row: dict[str, Any] = {
+            "judge": judge,
+            "at": round(self._wall(), 3),
+            "input": usage.input,
+            "output": usage.output,
+            "cost": cost,
+            "seconds": round(seconds, 3),
+        }
+        if failed:
+            row["failed"] = True
+        self._enter(row)
+        if self._path is not None:
+            try:
+                append_text(self._path, jsonl_line(row))
+            except OSError as error:
+                raise UserError(f"{self._path}: the ledger {error.strerror}") from error
+
     def _enter(self, row: dict[str, Any]) -> None:
         account = self._account(row["judge"])
+        account.moments.append(row["at"])
+        if row.get("failed"):
+            account.failures += 1
+            return
         account.calls += 1
         account.input += row["input"]
         account.output += row["output"]
         account.cost += row["cost"] or 0.0
         account.priced = account.priced and row["cost"] is not None
         account.seconds.append(row["seconds"])
-        account.moments.append(row["at"])
 
 
 class LedgerChat(ChatWrapper):
@@ -209,8 +234,13 @@ class LedgerChat(ChatWrapper):
         begun = self._clock()
         try:
             reply = await self._inner.send(request)
-        except TvmergeError:
-            self._ledger.failed(self._judge)
+        except TvmergeError as error:
+            sent = not isinstance(error, TransientError) or error.sent
+            self._ledger.failed(self._judge, self._clock() - begun, sent=sent)
+            raise
+        except asyncio.CancelledError:
+            # Given up while it was on the wire: the provider has it.
+            self._ledger.failed(self._judge, self._clock() - begun)
             raise
         # A call whose price is not told is taken to be the dearest it can be.
         cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None

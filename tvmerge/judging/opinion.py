@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from tvmerge.errors import TransientError
-from tvmerge.judging.chat import ChatModel, ChatReply, OutdatedError, TooLongError
+from tvmerge.judging.chat import ChatModel, ChatReply, OutdatedError, TextError, TooLongError
 from tvmerge.judging.faults import cure
 from tvmerge.judging.forms import Form
 from tvmerge.judging.parsing import Unreadable
@@ -16,6 +16,9 @@ from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.reask import UnusableError
 
 T = TypeVar("T")
+
+_FORMS = 8
+"""Forms in which one request is tried: more than there are parameters to give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ async def opinion(
         )
     except TooLongError as error:
         return Opinion(user, reason=f"longer than the judge's context: {error}")
+    except TextError as error:
+        return Opinion(user, reason=f"refused by the provider: {error}")
     except TransientError as error:
         return Opinion(user, reason=f"the provider fails with this request: {error}")
     score = form.read(reply.text, alone=bool(reply.before))
@@ -83,8 +88,13 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _send(chat: ChatModel, system: str, user: str, form: Form, sample: int) -> ChatReply:
-    while True:
+    request = first = chat.request(system, user, form, sample=sample)
+    for left in reversed(range(_FORMS)):
         try:
-            return await chat.send(chat.request(system, user, form, sample=sample))
+            return await chat.send(request)
         except OutdatedError:
-            continue  # the next request is built without the parameter that was refused
+            if not left:
+                raise
+        # Built without the parameter that was refused.
+        request = replace(chat.request(system, user, form, sample=sample), first=first)
+    raise AssertionError("unreachable")

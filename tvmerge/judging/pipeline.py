@@ -1,7 +1,10 @@
 """The wrappers in their order, from the outermost: what costs nothing comes before what costs.
 
-cache and single flight -> re-asks -> budget -> concurrency -> storing -> retries -> rate limits
+cache and single flight -> re-asks -> standing -> concurrency -> storing -> retries -> budget -> rate limits
 -> wire -> ledger -> timeout -> provider
+
+The budget stands inside the retries, so that every attempt is counted. A request that was refused waits for
+the answers to others outside the places in flight, so that they can be asked.
 
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
@@ -20,9 +23,11 @@ from tvmerge.judging.concurrency import GatedChat
 from tvmerge.judging.conduct import Conduct
 from tvmerge.judging.ledger import Ledger, LedgerChat, Prices
 from tvmerge.judging.limiter import LimitedChat
+from tvmerge.judging.offers import OffersChat
 from tvmerge.judging.reask import ReaskingChat
 from tvmerge.judging.retry import RetryingChat
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.standing import StandingChat
 from tvmerge.judging.tally import TalliedChat
 from tvmerge.judging.timeout import TimeLimitedChat
 from tvmerge.judging.tokens import LENGTH_PARAMETERS
@@ -59,23 +64,28 @@ def _paid(
     """`provider` with everything around it that is asked on a miss."""
     prices = prices_of(spec)
     account = conduct.account or open_account([spec], conduct, ledger)
-    chat: ChatModel = TimeLimitedChat(provider, spec.timeout)
+    chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = WireChat(chat)
     chat = LimitedChat(chat, account.limiter, account.gate)
+    if conduct.budget is not None:
+        chat = BudgetedChat(chat, conduct.budget, prices)
     chat = RetryingChat(
         chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=conduct.pauses
     )
     if store is not None:
         chat = StoringChat(chat, store)
     chat = GatedChat(chat, account.gate)
-    if conduct.budget is not None:
-        chat = BudgetedChat(chat, conduct.budget, prices)
+
+    def note(said: str) -> None:
+        conduct.note(f"judge {spec.name}: {said}")
+
+    chat = StandingChat(chat, account.gate, note=note)
     return ReaskingChat(
         chat,
         reasks=conduct.reasks,
         fixed_room=any(name in spec.parameters for name in LENGTH_PARAMETERS),
-        note=lambda said: conduct.note(f"judge {spec.name}: {said}"),
+        note=note,
         pauses=conduct.pauses,
     )
 

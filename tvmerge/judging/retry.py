@@ -10,7 +10,15 @@ from collections.abc import Awaitable, Callable
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from tvmerge.errors import OutageError, QuotaError, TransientError
-from tvmerge.judging.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.chat import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    ChatWrapper,
+    FormError,
+    MisplacedError,
+    OutdatedError,
+)
 from tvmerge.judging.pauses import Pauses
 from tvmerge.judging.quota import RenewedQuotaError
 
@@ -66,6 +74,7 @@ class RetryingChat(ChatWrapper):
             OutageError: Patience is at its end.
             TransientError: So it is, but the provider answers others.
             QuotaError: The provider asks to wait longer than patience would, and the run is not to wait.
+            FormError: No JSON comes, and none has come before: the address is wrong.
         """
         deadline, answered, failed = float("inf"), 0, 0
 
@@ -100,10 +109,14 @@ class RetryingChat(ChatWrapper):
         return reply
 
     async def _attempt(self, request: ChatRequest) -> ChatReply:
+        if request.outdated():
+            raise OutdatedError("requests are built otherwise by now")
         try:
             reply = await self._inner.send(request)
         except TransientError as error:
             self._failed += 1
+            if isinstance(error, MisplacedError) and not self._answered:
+                raise FormError(f"the judge's server sends {error}", said=str(error), certain=True) from error
             # Waiting in vain would fail this judgment and every one after it; stopping loses nothing.
             wait = error.retry_after
             if wait is not None and wait > self._patience and not self._wait_for_quota:

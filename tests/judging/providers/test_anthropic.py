@@ -113,7 +113,7 @@ async def test_why_a_reply_ended_is_told(response: Response, finish: str) -> Non
         (error(404, "not_found_error", "model: claude-9"), RequestError),
         (error(400, "invalid_request_error", "prompt is too long: 9 > 8"), TooLongError),
         (Response('{"content": ['), TransientError),
-        (Response("null"), TransientError),
+        (Response("null"), RequestError),
         (Response(message("[[1]]").body, breakage="reset"), TransientError),
         (Response(message("[[1]]").body, breakage="truncate"), TransientError),
     ],

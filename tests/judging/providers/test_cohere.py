@@ -89,7 +89,7 @@ async def test_why_a_reply_ended_is_told(response: Response, finish: str) -> Non
         (error(400, "invalid request"), RequestError),
         (Response('{"message": {"con'), TransientError),
         (Response("<html></html>", status=502, content_type="text/html"), TransientError),
-        (Response("null"), TransientError),
+        (Response("null"), RequestError),
         (Response(chat("[[1]]").body, breakage="reset"), TransientError),
         (Response(chat("[[1]]").body, breakage="truncate"), TransientError),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -100,6 +101,12 @@ async def test_rate_limits_are_read_from_the_response() -> None:
         (completion("", finish="content_filter"), "refused", ""),
         (completion(None, refusal="I will not"), "refused", ""),
         (completion(None), "stop", ""),
+        (Response({"choices": []}), "stop", ""),
+        (Response({"object": "chat.completion", "usage": {"prompt_tokens": 9}}), "stop", ""),
+        (Response({"choices": [{"finish_reason": "content_filter", "index": 0}]}), "refused", ""),
+        (Response({"choices": [{"text": "[[7]]", "finish_reason": "stop"}]}), "stop", "[[7]]"),
+        (Response({"choices": [{"error": {"code": 502, "message": "down"}, "message": {}}]}), "failed", ""),
+        (Response(json.dumps(completion("[[7]]").body) + "\n\ndata: [DONE]\n\n"), "stop", "[[7]]"),
         (completion("x", finish="tool_calls"), "other", "x"),
         (blocks({"type": "thinking", "thinking": []}, text("[["), text("7]]")), "stop", "[[7]]"),
         (blocks("nonsense", {"type": "text"}), "stop", ""),
@@ -151,10 +158,9 @@ async def test_usage_may_be_missing() -> None:
         (error(401, f"Incorrect API key provided: {KEY}"), CredentialsError),
         (error(404, "no such model", code="model_not_found"), RequestError),
         (error(400, "bad value", param="top_p"), RequestError),
-        (Response({"choices": []}), TransientError),
         (Response('{"choices": [{"mess'), TransientError),
         (Response("<html>welcome to the hotel</html>", content_type="text/html"), TransientError),
-        (Response("null"), TransientError),
+        (Response("null"), RequestError),
         (Response(completion("[[1]]").body, breakage="reset"), TransientError),
         (Response(completion("[[1]]").body, breakage="truncate"), TransientError),
     ],

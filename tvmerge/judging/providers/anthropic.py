@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 import anthropic
 
-from tvmerge.errors import ProviderError, TransientError, UserError
+from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
+from tvmerge.judging.providers.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.providers.finish import finish_of, unknown_word
-from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.providers.refusals import translate
+from tvmerge.judging.providers.replies import connection_error, read_json, wrong_shape
 from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.spec import JudgeSpec
-
-_REFUSABLE = ("temperature", "output_config")
 
 
 class AnthropicChat:
@@ -30,7 +31,7 @@ class AnthropicChat:
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
-        self._parameters = ModelParameters(spec)
+        self._parameters = ModelParameters(spec, needed=("max_tokens",))
         # max_retries=0: tvmerge retries in one place, where it is limited and counted.
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key or "unused", base_url=spec.endpoint, timeout=spec.timeout, max_retries=0
@@ -38,6 +39,7 @@ class AnthropicChat:
 
     def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
         """The body of a message, with only what the model takes."""
+        system, user = self._parameters.texts(system, user)
         body: dict[str, Any] = {"model": self._spec.model, "messages": [{"role": "user", "content": user}]}
         if system:
             body["system"] = system
@@ -45,7 +47,8 @@ class AnthropicChat:
         if form.structured and self._parameters.structured:
             wanted = {"type": "json_schema", "schema": form.schema}
             body["output_config"] = {**body.get("output_config", {}), "format": wanted}
-        return ChatRequest("anthropic", self._spec.endpoint, body, form, sample)
+        outdated = self._parameters.outdated()
+        return ChatRequest("anthropic", self._spec.endpoint, body, form, sample, outdated=outdated)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
@@ -61,47 +64,40 @@ class AnthropicChat:
             )
         except anthropic.APIStatusError as error:
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise self._refusal(error, request) from None
+            raise self._refusal(error.status_code, error.response, request) from None
         except anthropic.APIConnectionError as error:
-            raise TransientError(f"{type(error).__name__}: {error}") from None
-        try:
-            data = json.loads(await response.text())
-        except ValueError:
-            raise TransientError("the reply is not JSON") from None
-        return _reply(data, rate_limits(lower_case(response.headers)), self._key)
+            raise connection_error(error) from None
+        data = read_json(await response.text())
+        if (complaint := error_within(data)) is not None:
+            raise self._complaint(complaint.status or 200, complaint, lower_case(response.headers), request)
+        reply = _reply(data, rate_limits(lower_case(response.headers)), self._key)
+        self._parameters.answered(request.body)
+        return reply
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, error: anthropic.APIStatusError, request: ChatRequest) -> ProviderError | UserError:
+    def _refusal(self, status: int, response: Any, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        message = _message(error)
-        param = next((name for name in _REFUSABLE if name in message), None)
-        return self._parameters.learn(
-            translate(
-                error.status_code,
-                message,
-                headers=lower_case(error.response.headers),
-                param=param,
-                key=self._key,
-            ),
-            request.body,
-        )
+        return self._complaint(status, read_complaint(response.text), lower_case(response.headers), request)
 
-
-def _message(error: anthropic.APIStatusError) -> str:
-    match error.body:
-        case {"error": {"message": str(message)}}:
-            return message
-    return error.message
+    def _complaint(
+        self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
+    ) -> ProviderError | UserError:
+        error = translate(status, complaint, headers=headers, key=self._key)
+        return self._parameters.learn(error, request.body)
 
 
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     match data:
         case {"content": [*blocks], **rest}:
             # Thinking comes in blocks of its own, which are not the reply.
-            texts = [str(block["text"]) for block in blocks if block.get("type") == "text"]
+            texts = [
+                str(block.get("text") or "")
+                for block in blocks
+                if isinstance(block, dict) and block.get("type") == "text"
+            ]
             return ChatReply(
                 text=key.blotted("".join(texts)),
                 finish=finish_of(rest.get("stop_reason")),
@@ -109,7 +105,7 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )
-    raise TransientError("the reply has no content")
+    raise wrong_shape(data, "a message of Anthropic's", key)
 
 
 def _usage(data: Any) -> Usage | None:

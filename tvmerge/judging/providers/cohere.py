@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import cohere
 import httpx
 from cohere.core.api_error import ApiError
 
-from tvmerge.errors import ProviderError, TransientError, UserError
+from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
+from tvmerge.judging.providers.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.providers.finish import finish_of, unknown_word
-from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.providers.refusals import translate
+from tvmerge.judging.providers.replies import connection_error, read_json, wrong_shape
+from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
-_REFUSABLE = ("response_format", "temperature")
+_RESPONSE: ContextVar[httpx.Response | None] = ContextVar("response", default=None)
+"""The response to the request that a task has sent last."""
 
 
 class CohereChat:
@@ -34,7 +40,7 @@ class CohereChat:
         self._parameters = ModelParameters(spec)
         # An HTTP client of our own, since the SDK's cannot be closed and stops at 100 connections.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self._http = httpx.AsyncClient(timeout=spec.timeout, limits=limits)
+        self._http = httpx.AsyncClient(timeout=spec.timeout, limits=limits, event_hooks={"response": [_keep]})
         self._client = cohere.AsyncClientV2(
             api_key=api_key or "unused",
             base_url=spec.endpoint,
@@ -45,6 +51,7 @@ class CohereChat:
 
     def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
         """The body of a chat."""
+        system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {
             "model": self._spec.model,
@@ -54,63 +61,87 @@ class CohereChat:
         body |= self._parameters.values
         if form.structured and self._parameters.structured:
             body["response_format"] = {"type": "json_object", "json_schema": form.schema}
-        return ChatRequest("cohere", self._spec.endpoint, body, form, sample)
+        outdated = self._parameters.outdated()
+        return ChatRequest("cohere", self._spec.endpoint, body, form, sample, outdated=outdated)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
         extra = {name: value for name, value in request.body.items() if name not in ("model", "messages")}
+        _RESPONSE.set(None)
         try:
-            response = await self._client.with_raw_response.chat(
+            await self._client.with_raw_response.chat(
                 model=request.body["model"],
                 messages=request.body["messages"],
                 request_options={"additional_body_parameters": extra},
             )
-        except ApiError as error:
-            # The SDK's exceptions print the headers of the response, so none of them is kept as a cause.
-            raise self._refusal(error, request) from None
         except httpx.HTTPError as error:
-            raise TransientError(f"{type(error).__name__}: {error}") from None
-        return _reply(response.data, lower_case(response.headers), self._key)
+            raise connection_error(error) from None
+        except (ApiError, TypeError, ValueError, LookupError, AttributeError):
+            # The SDK makes models of its own of what comes, and fails where that is something else.
+            if _RESPONSE.get() is None:
+                raise
+        response = _RESPONSE.get()
+        assert response is not None, "a call that ended without an error of HTTP has had a response"
+        return self._read(response, request)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    def _refusal(self, error: ApiError, request: ChatRequest) -> ProviderError | UserError:
-        """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        if error.status_code is None or error.status_code < 400:
-            return TransientError("the reply is not JSON")
-        message = str(error.body.get("message", error.body) if isinstance(error.body, dict) else error.body)
-        param = next((name for name in _REFUSABLE if name in message), None)
-        return self._parameters.learn(
-            translate(
-                error.status_code,
-                message,
-                headers=lower_case(error.headers or {}),
-                param=param,
-                key=self._key,
-            ),
-            request.body,
-        )
+    def _read(self, response: httpx.Response, request: ChatRequest) -> ChatReply:
+        """The reply in `response`; what it says of the model's parameters is learnt on the way."""
+        headers = lower_case(response.headers)
+        if response.status_code >= 400:
+            raise self._complaint(response.status_code, read_complaint(response.text), headers, request)
+        data = read_json(response.text)
+        if (complaint := error_within(data)) is not None:
+            raise self._complaint(complaint.status or 200, complaint, headers, request)
+        reply = _reply(data, rate_limits(headers), self._key)
+        self._parameters.answered(request.body)
+        return reply
+
+    def _complaint(
+        self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
+    ) -> ProviderError | UserError:
+        error = translate(status, complaint, headers=headers, key=self._key)
+        return self._parameters.learn(error, request.body)
 
 
-def _reply(data: Any, headers: Mapping[str, str], key: ApiKey) -> ChatReply:
-    # The SDK builds its models without checking them.
-    message = getattr(data, "message", None)
-    if message is None:
-        raise TransientError("the reply has no message")
-    blocks = getattr(message, "content", None) or []
-    texts = [str(block.text) for block in blocks if getattr(block, "type", "") == "text"]
-    return ChatReply(
-        text=key.blotted("".join(texts)),
-        finish=finish_of(data.finish_reason),
-        ending=unknown_word(data.finish_reason),
-        usage=_usage(getattr(data, "usage", None)),
-        limits=rate_limits(headers),
-    )
+async def _keep(response: httpx.Response) -> None:
+    await response.aread()
+    _RESPONSE.set(response)
+
+
+def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
+    match data:
+        case {"message": {} as message, **rest}:
+            blocks = message.get("content") or []
+            texts = [
+                str(block.get("text") or "")
+                for block in blocks
+                if isinstance(block, dict) and block.get("type") == "text"
+            ]
+            return ChatReply(
+                text=key.blotted("".join(texts)),
+                finish=finish_of(rest.get("finish_reason")),
+                ending=unknown_word(rest.get("finish_reason")),
+                usage=_usage(rest.get("usage")),
+                limits=limits,
+            )
+    raise wrong_shape(data, "a reply of Cohere's chat", key)
 
 
 def _usage(data: Any) -> Usage | None:
-    counted = getattr(data, "tokens", None) or getattr(data, "billed_units", None)
-    sent, replied = getattr(counted, "input_tokens", None), getattr(counted, "output_tokens", None)
-    return None if sent is None or replied is None else Usage(int(sent), int(replied))
+    match data:
+        case {
+            "tokens": {"input_tokens": float() | int() as sent, "output_tokens": float() | int() as replied}
+        }:
+            return Usage(int(sent), int(replied))
+        case {
+            "billed_units": {
+                "input_tokens": float() | int() as sent,
+                "output_tokens": float() | int() as replied,
+            }
+        }:
+            return Usage(int(sent), int(replied))
+    return None

@@ -1,4 +1,4 @@
-"""What all HTTP providers share: reading headers, and turning statuses into our own errors."""
+"""What all HTTP providers share: the key, and what headers say."""
 
 from __future__ import annotations
 
@@ -7,29 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tvmerge.errors import (
-    CredentialsError,
-    ProviderError,
-    QuotaError,
-    RequestError,
-    TransientError,
-    UserError,
-)
-from tvmerge.judging.chat import FormError, TooLongError
 from tvmerge.judging.providers.moments import positive, read_wait
-from tvmerge.judging.quota import RenewedQuotaError
 from tvmerge.judging.rates import RateLimits
 
-_TRANSIENT = frozenset({408, 409, 425, 429})
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_CONTENT_CODES = frozenset({"content_filter", "invalid_prompt", "content_policy_violation"})
-_LENGTH_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
-_LENGTH_WORDS = ("context length", "context window", "context size", "too many tokens", "prompt is too long")
-_CONTENT_WORDS = ("repetitive patterns", "content management policy", "content filtering policy")
-_QUOTA_WORDS = ("calls / month", "requestsperday", "requests per day")
-_EMPTY_ACCOUNT = "credit balance"
 _HINT = re.compile(r"(?:try again|retry) in ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)")
-_MESSAGE_LENGTH = 300
+_QUOTED = 4
+"""Characters of a key that say something of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,44 +31,11 @@ class ApiKey:
         """`text` with the key blotted out: a server may send it back."""
         return text.replace(self.secret, "***") if self.secret else text
 
-
-def translate(
-    status: int,
-    message: str,
-    *,
-    headers: Mapping[str, str],
-    code: str | None = None,
-    param: str | None = None,
-    key: ApiKey,
-) -> ProviderError | UserError:
-    """Our own error for an HTTP status that a provider answered with.
-
-    Args:
-        status: The status, 400 or more.
-        message: What the provider says; it is shortened, and the key blotted out, since some echo it.
-        headers: Response headers, by lower-case name.
-        code: The provider's own code of the error.
-        param: The request parameter that the provider names.
-        key: The API key that was sent.
-    """
-    text = f"HTTP {status}: {' '.join(key.blotted(message).split())[:_MESSAGE_LENGTH]}"
-    said = message.lower()
-    if status == 401:
-        # Not in the provider's words, which may quote half the key.
-        return CredentialsError(f"the judge's provider refuses the API key (HTTP 401): check {key.variable}")
-    if status == 403:
-        return CredentialsError(f"the judge's provider refuses access ({text}): check {key.variable}")
-    out_of_quota = status == 429 and _mentions(said, _QUOTA_WORDS)
-    if status == 402 or code in _QUOTA_CODES or out_of_quota or _EMPTY_ACCOUNT in said:
-        used_up = f"the judge account's quota is used up ({text}); run again when it is renewed"
-        renewal = _wait(headers, said) if out_of_quota else None
-        return QuotaError(used_up) if renewal is None else RenewedQuotaError(used_up, retry_after=renewal)
-    if status in _TRANSIENT or status >= 500:
-        return TransientError(text, retry_after=_wait(headers, said), status=status)
-    if code in _LENGTH_CODES or status == 413 or _mentions(said, _LENGTH_WORDS):
-        return TooLongError(text, status=status, param=param)
-    about_content = code in _CONTENT_CODES or _mentions(said, _CONTENT_WORDS)
-    return _refusal(text, status, param, about_content=about_content)
+    def blotted_out(self, text: str) -> str:
+        """`text` without any word that holds the beginning or the end of the key: some quote half of it."""
+        ends = {self.secret[:_QUOTED], self.secret[-_QUOTED:]} if self.secret else set()
+        words = text.split()
+        return " ".join("***" if any(end in word for end in ends) else word for word in words)
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
@@ -167,28 +117,13 @@ def lower_case(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _refusal(text: str, status: int, param: str | None, *, about_content: bool) -> RequestError:
-    if about_content:
-        return RequestError(text, status=status, param=param, about_content=True)
-    return FormError(
-        f"the judge's provider refuses the request ({text}): check the judge's model and parameters",
-        status=status,
-        param=param,
-    )
+def top_level(path: str) -> str:
+    """The parameter of a body that a path such as `messages[0].role` leads to."""
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
-def _wait(headers: Mapping[str, str], said: str) -> float | None:
-    """Seconds the provider asks to wait, in headers or else in words."""
-    wait = retry_after(headers)
-    return _hinted_wait(said) if wait is None else wait
-
-
-def _hinted_wait(said: str) -> float | None:
+def hinted_wait(said: str) -> float | None:
     """Seconds to wait that only the message tells: OpenAI's "try again in 6s", Gemini's retryDelay."""
     hint = _HINT.search(said)
     wait = None if hint is None else read_wait(hint[1] or hint[2], time.time)
     return None if wait is None else wait.seconds
-
-
-def _mentions(text: str, phrases: tuple[str, ...]) -> bool:
-    return any(phrase in text for phrase in phrases)

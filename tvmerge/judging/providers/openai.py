@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
 import openai
 
-from tvmerge.errors import ProviderError, TransientError, UserError
+from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.forms import Form
 from tvmerge.judging.providers.capabilities import ModelParameters
+from tvmerge.judging.providers.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.providers.finish import finish_of, unknown_word
-from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits, translate
+from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.providers.refusals import translate
+from tvmerge.judging.providers.replies import connection_error, read_json, wrong_shape
 from tvmerge.judging.providers.said import said_by
 from tvmerge.judging.rates import RateLimits
 from tvmerge.judging.spec import JudgeSpec
+
+_WORDS = 200
 
 
 class OpenAIChat:
@@ -34,6 +39,7 @@ class OpenAIChat:
 
     def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
         """The body of a chat completion, with only what the model takes."""
+        system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {
             "model": self._spec.model,
@@ -45,7 +51,8 @@ class OpenAIChat:
                 "type": "json_schema",
                 "json_schema": {"name": "judgment", "strict": True, "schema": form.schema},
             }
-        return ChatRequest("openai", _address(self._spec), body, form, sample)
+        outdated = self._parameters.outdated()
+        return ChatRequest("openai", _address(self._spec), body, form, sample, outdated=outdated)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
@@ -56,32 +63,29 @@ class OpenAIChat:
             )
         except openai.APIStatusError as error:
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise self._refusal(error, request) from None
+            raise self._refusal(error.status_code, error.response, request) from None
         except openai.APIConnectionError as error:
-            raise TransientError(f"{type(error).__name__}: {error}") from None
-        try:
-            data = json.loads(response.text)
-        except ValueError:
-            raise TransientError("the reply is not JSON") from None
-        return _reply(data, rate_limits(lower_case(response.headers)), self._key)
+            raise connection_error(error) from None
+        data = read_json(response.text)
+        if (complaint := error_within(data) or _refused_choice(data)) is not None:
+            raise self._complaint(complaint.status or 200, complaint, lower_case(response.headers), request)
+        reply = _reply(data, rate_limits(lower_case(response.headers)), self._key)
+        self._parameters.answered(request.body)
+        return reply
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, error: openai.APIStatusError, request: ChatRequest) -> ProviderError | UserError:
+    def _refusal(self, status: int, response: Any, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        return self._parameters.learn(
-            translate(
-                error.status_code,
-                _message(error),
-                headers=lower_case(error.response.headers),
-                code=error.code,
-                param=error.param,
-                key=self._key,
-            ),
-            request.body,
-        )
+        return self._complaint(status, read_complaint(response.text), lower_case(response.headers), request)
+
+    def _complaint(
+        self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
+    ) -> ProviderError | UserError:
+        error = translate(status, complaint, headers=headers, key=self._key)
+        return self._parameters.learn(error, request.body)
 
 
 def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
@@ -104,26 +108,34 @@ def _address(spec: JudgeSpec) -> str:
     return f"{spec.endpoint}?api-version={spec.api_version}" if spec.api_version else spec.endpoint
 
 
-def _message(error: openai.APIStatusError) -> str:
-    match error.body:
-        case {"message": str(message)}:
-            return message
-    return error.message
-
-
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     # Read leniently: servers that claim to be compatible leave out what OpenAI promises.
     match data:
-        case {"choices": [{"message": {} as message, **choice}, *_]}:
+        case {"choices": [{} as choice, *_], **rest}:
+            said = choice.get("message") or choice.get("text")
+            message = said if isinstance(said, dict) else {"content": said}
             word = choice.get("finish_reason")
+            failure = error_within(choice)
             return ChatReply(
                 text=key.blotted(said_by(message, word)),
-                finish="refused" if message.get("refusal") else finish_of(word),
-                ending=unknown_word(word),
-                usage=_usage(data.get("usage")),
+                finish="refused" if message.get("refusal") else "failed" if failure else finish_of(word),
+                ending=key.blotted(failure.words)[:_WORDS] if failure else unknown_word(word),
+                usage=_usage(rest.get("usage")),
                 limits=limits,
             )
-    raise TransientError("the reply has no choices")
+        case {"choices": None | [], **rest} | {"object": "chat.completion", **rest}:
+            # Gemini leaves the choices out where it withholds a reply.
+            return ChatReply("", "stop", _usage(rest.get("usage")), limits)
+    raise wrong_shape(data, "a chat completion", key)
+
+
+def _refused_choice(data: Any) -> Complaint | None:
+    """What a gateway says of a choice that was refused; one that broke is a reply that failed."""
+    match data:
+        case {"choices": [{"error": _} as choice, *_]}:
+            complaint = error_within(choice)
+            return complaint if complaint and complaint.status and complaint.status < 500 else None
+    return None
 
 
 def _usage(data: Any) -> Usage | None:

@@ -1,0 +1,132 @@
+"""Replies that are none, from each provider's server, through its real SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.judging.chats import KEY, a_spec
+from tests.servers import anthropic_server, cohere_server, openai_server
+from tests.servers.anthropic_server import AnthropicServer
+from tests.servers.cohere_server import CohereServer
+from tests.servers.http import Request, Response
+from tests.servers.openai_server import OpenAIServer
+from tvmerge.errors import ProviderError, QuotaError, RequestError, TransientError
+from tvmerge.judging.chat import (
+    ChatReply,
+    ChatRequest,
+    FormError,
+    MisplacedError,
+    OutdatedError,
+    TooLongError,
+)
+from tvmerge.judging.forms import RatingForm
+from tvmerge.judging.registry import create_chat
+
+SERVERS: dict[str, Callable[..., Any]] = {
+    "openai": OpenAIServer,
+    "anthropic": AnthropicServer,
+    "cohere": CohereServer,
+}
+EVENTS = 'data: {"choices": [{"delta": {"content": "[["}}]}\n\ndata: {"choices": []}\n\ndata: [DONE]\n\n'
+PAGE = "<!doctype html><html><head><title>Sign in</title></head></html>"
+
+
+async def ask(provider: str, *responses: Response) -> ChatReply:
+    """Ask a server that answers thus, the last of it for good, until requests are built as it wants them."""
+
+    def script(request: Request, number: int) -> Response:
+        return responses[min(number, len(responses) - 1)]
+
+    with SERVERS[provider](script=script) as server:
+        spec = a_spec(server.base_url, provider=provider, model="m")
+        chat = create_chat(spec, {"TEST_KEY": KEY})
+
+        def request() -> ChatRequest:
+            return chat.request("Be fair.", "x", RatingForm())
+
+        try:
+            for _ in responses[1:]:
+                with pytest.raises(OutdatedError):
+                    await chat.send(request())
+            return await chat.send(request())
+        finally:
+            await chat.close()
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+@pytest.mark.parametrize(
+    ("body", "expected", "words"),
+    [
+        (EVENTS, MisplacedError, "a stream of events where one JSON reply was asked for"),
+        (PAGE, MisplacedError, r"a page of HTML \('Sign in'\)"),
+        ("", TransientError, "the reply is"),
+        ('{"half', TransientError, "not JSON"),
+        ([], FormError, r"not .*: \[\]"),
+        (17, FormError, "17"),
+        ({"hello": 1}, FormError, "hello"),
+        (
+            {"error": "Unexpected endpoint. (POST /x)"},
+            FormError,
+            r"HTTP 200: Unexpected endpoint. \(POST /x\)",
+        ),
+        ({"detail": "Model not loaded"}, FormError, "Model not loaded"),
+        ({"error": {"code": 402, "message": "Pay"}}, QuotaError, "HTTP 402: Pay"),
+        ({"error": {"code": 429, "message": "free-models-per-day"}}, QuotaError, "HTTP 429"),
+        ({"error": {"code": 429, "message": "slow"}}, TransientError, "HTTP 429: slow"),
+        ({"error": {"code": 403, "message": "flagged"}}, RequestError, "HTTP 403: flagged"),
+        ({"error": {"code": 400, "message": "maximum context length is 8"}}, TooLongError, "context"),
+        ({"error": {"code": 502, "message": "down"}}, TransientError, "HTTP 502: down"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}, TransientError, "Busy"),
+    ],
+)
+async def test_a_success_that_is_no_reply_is_told_for_what_it_is(
+    provider: str, body: Any, expected: type[ProviderError], words: str
+) -> None:
+    with pytest.raises(expected, match=words):
+        await ask(provider, Response(body))
+
+
+@pytest.mark.parametrize(
+    ("provider", "body", "words"),
+    [
+        ("openai", anthropic_server.message("[[8]]").body, "a message of Anthropic's, not a chat completion"),
+        ("openai", cohere_server.chat("[[8]]").body, "a reply of Cohere's chat, not a chat completion"),
+        (
+            "anthropic",
+            openai_server.completion("[[8]]").body,
+            "a chat completion, not a message of Anthropic's",
+        ),
+        ("cohere", openai_server.completion("[[8]]").body, "a chat completion, not a reply of Cohere's chat"),
+    ],
+)
+async def test_the_reply_of_another_protocol_is_recognised(provider: str, body: Any, words: str) -> None:
+    with pytest.raises(FormError, match=words) as caught:
+        await ask(provider, Response(body))
+    assert caught.value.certain
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_each_provider_learns_from_words(provider: str) -> None:
+    def refusal(words: str) -> Response:
+        return Response({"message": words}, status=400)
+
+    good = {
+        "openai": openai_server.completion("[[8]]"),
+        "anthropic": anthropic_server.message("[[8]]"),
+        "cohere": cohere_server.chat("[[8]]"),
+    }
+    refusals = (refusal("temperature is not supported"), refusal("System role not supported"))
+    assert (await ask(provider, *refusals, good[provider])).text == "[[8]]"
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+@pytest.mark.parametrize(
+    "body", ["nothing", "", PAGE, [], 7, None, {"detail": [{"loc": ["body"], "msg": "no"}]}, {"message": 7}]
+)
+@pytest.mark.parametrize("status", [400, 404, 503])
+async def test_no_body_of_an_error_breaks_an_sdk(provider: str, body: Any, status: int) -> None:
+    with pytest.raises(ProviderError, match=f"HTTP {status}: "):
+        await ask(provider, Response(body, status=status))

@@ -1,0 +1,245 @@
+"""Statuses and words become our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tvmerge.errors import (
+    CredentialsError,
+    ProviderError,
+    QuotaError,
+    RequestError,
+    TransientError,
+    UserError,
+)
+from tvmerge.judging.chat import FormError, TooLongError, UnknownModelError
+from tvmerge.judging.providers import refusals
+from tvmerge.judging.providers.complaint import Complaint
+from tvmerge.judging.providers.http import ApiKey
+from tvmerge.judging.quota import RenewedQuotaError
+
+KEY = ApiKey("", "MY_KEY")
+
+
+def translate(
+    status: int,
+    message: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    code: str | None = None,
+    param: str | None = None,
+    key: ApiKey = KEY,
+) -> ProviderError | UserError:
+    complaint = Complaint(message, codes=frozenset({code} if code else ()), param=param)
+    return refusals.translate(status, complaint, headers=headers or {}, key=key)
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+def test_what_passes_is_transient(status: int) -> None:
+    error = translate(status, "later", headers={"retry-after": "3"}, key=KEY)
+    assert isinstance(error, TransientError)
+    assert (error.status, error.retry_after) == (status, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (429, "You exceeded your current quota", "insufficient_quota"),
+        (402, "Payment required", None),
+        (400, "Your credit balance is too low", "billing_not_active"),
+        (429, "You are using a Trial key, which is limited to 1000 API calls / month", None),
+        (429, "quotaId: GenerateRequestsPerDayPerProjectPerModel-FreeTier", None),
+    ],
+)
+def test_an_empty_account_is_not_transient(status: int, message: str, code: str | None) -> None:
+    assert isinstance(translate(status, message, headers={}, code=code, key=KEY), QuotaError)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_refused_key_is_not_quoted_whole_or_in_part(status: int) -> None:
+    key = ApiKey("sk-abcdefghi-1234567890", "MY_KEY")
+    words = f"Incorrect API key provided: {key.secret} (sk-ab***67890). Find yours at /keys"
+    error = translate(status, words, key=key)
+    assert isinstance(error, CredentialsError)
+    assert "sk-ab" not in str(error) + repr(key)
+    assert "7890" not in str(error)
+    assert str(error).endswith("Incorrect API key provided: *** *** Find yours at /keys): check MY_KEY")
+
+
+def test_a_key_that_the_provider_echoes_is_blotted_out() -> None:
+    error = translate(500, "crashed with key sk-abc", headers={}, key=ApiKey("sk-abc", "MY_KEY"))
+    assert str(error) == "HTTP 500: crashed with key ***"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Invalid prompt: we've limited repetitive patterns", "invalid_prompt"),
+        ("The response was filtered", "content_filter"),
+        ("triggered Azure OpenAI's content management policy", None),
+    ],
+)
+def test_a_refused_text_is_about_content(message: str, code: str | None) -> None:
+    error = translate(400, message, headers={}, code=code, key=KEY)
+    assert isinstance(error, RequestError)
+    assert error.about_content
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "context_length_exceeded"), (413, None)])
+def test_a_prompt_that_is_too_long_is_told_apart(status: int, code: str | None) -> None:
+    assert isinstance(translate(status, "too much", headers={}, code=code, key=KEY), TooLongError)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens",
+        "the request exceeds the available context size, try increasing it",
+        "too many tokens: size limit exceeded",
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_apart_by_words(message: str) -> None:
+    assert isinstance(translate(400, message, headers={}, key=KEY), TooLongError)
+
+
+def test_a_malformed_request_names_its_parameter() -> None:
+    error = translate(400, "Unsupported parameter", headers={}, param="temperature", key=KEY)
+    assert isinstance(error, RequestError)
+    assert isinstance(error, FormError)
+    assert error.param == "temperature"
+    assert error.certain
+    assert str(error) == (
+        "the judge's provider refuses the request (HTTP 400: Unsupported parameter): check the judge's model "
+        "and parameters; `omit_parameters` in its file leaves one out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Rate limit reached. Please try again in 6s. Visit", 6.0),
+        ("Please try again in 1m30s.", 90.0),
+        ("try again in 120ms", 0.12),
+        ("'@type': 'RetryInfo', 'retryDelay': '36s'", 36.0),
+        ("slow down", None),
+    ],
+)
+def test_a_wait_that_only_the_message_tells_is_read(message: str, seconds: float | None) -> None:
+    error = translate(429, message, headers={}, key=KEY)
+    assert isinstance(error, TransientError)
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "Content Exists Risk"),
+        (400, "Input data may contain inappropriate content."),
+        (403, 'm requires moderation on OpenAI. Your input was flagged for "violence".'),
+        (403, "Content violates usage guidelines. Team: t, API key ID: k, Model: m"),
+        (400, "系统检测到输入或生成内容可能包含不安全或敏感内容"),
+        (400, "The request was rejected because it was considered high risk"),
+        (451, "not here"),
+        (400, "The prompt was blocked by our safety filters"),
+        (422, "Output blocked by content filtering policy"),
+    ],
+)
+def test_a_refused_text_is_about_content_in_any_words(status: int, message: str) -> None:
+    error = translate(status, message)
+    assert isinstance(error, RequestError)
+    assert error.about_content
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Your account has been flagged for violating our usage policies",
+        "This organization has been disabled.",
+    ],
+)
+def test_an_account_that_is_shut_is_no_verdict_on_a_text(message: str) -> None:
+    assert isinstance(translate(403, message), CredentialsError)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code", "param"),
+    [
+        (404, "The model `gpt-4` does not exist or you do not have access to it.", None, None),
+        (400, "The requested model 'gpt-4' does not exist.", "model_not_found", "model"),
+        (400, "model 'gpt-4' not found, try pulling it first", None, None),
+        (404, "models/gpt-4 is not found for API version v1main", None, None),
+        (400, "gpt-4 is not a valid model ID", None, None),
+        (404, "The model `gpt-4` has been deprecated, learn more here", None, None),
+        (404, "model: gpt-4", "not_found_error", None),
+        (400, "Unknown model: gpt-4", None, None),
+        (422, "Not there", None, "model"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told(
+    status: int, message: str, code: str | None, param: str | None
+) -> None:
+    error = translate(status, message, code=code, param=param)
+    assert isinstance(error, UnknownModelError)
+    assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Model m does not support parameter top_k.",
+        "top_k is deprecated for this model.",
+        "Unsupported value: 'top_k' does not support 0 with this model.",
+    ],
+)
+def test_a_model_that_refuses_a_parameter_is_there(message: str) -> None:
+    assert type(translate(400, message)) is FormError
+
+
+@pytest.mark.parametrize(
+    ("status", "certain"), [(400, False), (403, False), (404, True), (405, True), (422, False)]
+)
+def test_only_a_wrong_address_is_certain_to_concern_all_texts(status: int, certain: bool) -> None:
+    error = translate(status, "No.", param="messages[0].content")
+    assert isinstance(error, FormError)
+    assert error.certain is certain
+
+
+@pytest.mark.parametrize("quota", ["GenerateRequestsPerDayPerProjectPerModel-FreeTier", "RequestsPerDay"])
+def test_a_days_quota_is_not_taken_for_a_minutes(quota: str) -> None:
+    complaint = Complaint("You exceeded your quota.", retry_after=36.0, quotas=(quota,))
+    error = refusals.translate(429, complaint, headers={}, key=KEY)
+    assert isinstance(error, RenewedQuotaError)
+    assert quota in str(error)
+    assert error.retry_after >= 600
+
+
+def test_a_minutes_quota_is_waited_for_as_long_as_the_body_says() -> None:
+    complaint = Complaint("You exceeded your quota.", retry_after=6.0, quotas=("RequestsPerMinute",))
+    error = refusals.translate(429, complaint, headers={}, key=KEY)
+    assert isinstance(error, TransientError)
+    assert error.retry_after == 6.0
+
+
+def test_a_request_that_no_minute_has_room_for_is_too_long() -> None:
+    words = "Request too large for m on tokens per min (TPM): Limit 10000, Requested 12000."
+    assert isinstance(translate(429, words), TooLongError)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Insufficient credits", QuotaError),
+        ("Overloaded", TransientError),
+        ("Rate limit exceeded, please try again later", TransientError),
+        ("Unexpected endpoint or method. (POST /chat/completions)", FormError),
+        ("No.", FormError),
+    ],
+)
+def test_an_error_that_came_as_a_success_is_told_by_its_words(words: str, expected: type[Exception]) -> None:
+    assert isinstance(translate(200, words), expected)
+
+
+def test_what_is_said_without_a_word_is_told_as_that() -> None:
+    assert "HTTP 400: without a word" in str(translate(400, ""))

@@ -1,0 +1,210 @@
+"""What a provider says of an error, in whichever shape it says it.
+
+OpenAI wraps an error in an object, Gemini that object in a list, Ollama has a text, FastAPI a `detail` with a
+line for each field, Mistral a `detail` within a `message`, gateways the body of the provider behind them as
+text within `metadata`, and proxies a page of HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_WORDS = ("message", "msg", "error", "detail", "details", "description", "error_message", "errors", "title")
+"""Keys whose value is told to a person, in the order in which they are looked for."""
+_CODES = ("code", "type", "status", "reason", "error_code", "error_type", "name")
+_FLAGS = ("contentFilter", "content_filter_result", "flagged_input")
+"""Keys that are there where a text was refused for its content."""
+_TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
+_EVENTS = re.compile(r"\s*(?:event|data|id|retry)?:")
+_DEEPEST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a provider says of an error.
+
+    Attributes:
+        words: What a person is to read; empty where it says nothing.
+        status: The HTTP status that the body names, or None.
+        codes: All codes and types it gives, in lower case.
+        param: The request parameter that it names, as a path with dots, or None.
+        retry_after: Seconds to wait that stand in the body, or None.
+        quotas: Names of the quotas that are used up.
+        about_content: It says what in a text it minds.
+        headers: Headers of the provider behind a gateway, by lower-case name.
+    """
+
+    words: str = ""
+    status: int | None = None
+    codes: frozenset[str] = frozenset()
+    param: str | None = None
+    retry_after: float | None = None
+    quotas: tuple[str, ...] = ()
+    about_content: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_complaint(body: str) -> Complaint:
+    """What the body of an error says; never fails, whatever it is."""
+    data = _json(body)
+    if isinstance(data, dict | list):
+        return _of_json(data)
+    return Complaint(data if isinstance(data, str) else _plain(body))
+
+
+def error_within(data: Any) -> Complaint | None:
+    """What is complained of in a body that was sent as a success, or None where nothing is."""
+    first = data[0] if isinstance(data, list) and data else data
+    if not isinstance(first, dict):
+        return None
+    told = {"error", "errors", "detail"} & {name for name, value in first.items() if value}
+    failed = first.get("object") == "error" or first.get("type") == "error"
+    return _of_json(first) if told or failed else None
+
+
+def is_page(body: str) -> bool:
+    """Whether `body` is a page for a browser."""
+    return _PAGE.match(body) is not None
+
+
+def is_events(body: str) -> bool:
+    """Whether `body` is a stream of server-sent events."""
+    return _EVENTS.match(body) is not None and "data:" in body
+
+
+def events_of(body: str) -> list[Any]:
+    """The JSON data of a stream of server-sent events, in order; comments and `[DONE]` are left out."""
+    lines = (line.removeprefix("data:").strip() for line in body.splitlines() if line.startswith("data:"))
+    return [data for line in lines if isinstance(data := _json(line), dict | list)]
+
+
+def title_of(page: str) -> str:
+    """What a page for a browser calls itself, or the beginning of its text."""
+    titled = _TITLE.search(page)
+    return " ".join(html.unescape(_MARKUP.sub(" ", titled[2] if titled else page)).split())
+
+
+def _of_json(data: Any) -> Complaint:
+    layers = list(_layers(data, 0))
+    words = _sentence(data)
+    raw = next((_behind(layer) for layer in layers if _behind(layer)), "")
+    return Complaint(
+        words=f"{words}: {raw}"
+        if raw and raw not in words
+        else words or json.dumps(data, ensure_ascii=False),
+        status=next((status for layer in layers if (status := _status(layer)) is not None), None),
+        codes=frozenset(_texts(layers, _CODES)),
+        param=_param(layers),
+        retry_after=next((seconds for layer in layers if (seconds := _delay(layer)) is not None), None),
+        quotas=tuple(str(layer["quotaId"]) for layer in layers if layer.get("quotaId")),
+        about_content=any(_flags_content(layer) for layer in layers),
+        headers=_headers(layers),
+    )
+
+
+def _layers(data: Any, depth: int) -> Iterable[Mapping[str, Any]]:
+    """All objects within `data`, the outer ones first; JSON within a text of a gateway is read as well."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(data, list):
+        for item in data:
+            yield from _layers(item, depth + 1)
+    elif isinstance(data, dict):
+        yield data
+        for name, value in data.items():
+            inner = _json(value) if name == "raw" and isinstance(value, str) else value
+            if name not in ("input", "flagged_input", "headers"):  # what was sent is no word of the provider
+                yield from _layers(inner, depth + 1)
+
+
+def _sentence(data: Any, depth: int = 0) -> str:
+    """What of `data` is meant for a person."""
+    if isinstance(data, str):
+        return title_of(data) if is_page(data) else data
+    if depth > _DEEPEST:
+        return ""
+    if isinstance(data, list):
+        return "; ".join(filter(None, (_sentence(item, depth + 1) for item in data[:3])))
+    if not isinstance(data, dict):
+        return ""
+    words = next((said for name in _WORDS if (said := _sentence(data.get(name), depth + 1))), "")
+    place = data.get("loc")
+    return f"{'.'.join(map(str, place))}: {words}" if isinstance(place, list) and words else words
+
+
+def _behind(layer: Mapping[str, Any]) -> str:
+    """What the provider behind a gateway said."""
+    raw = layer.get("raw")
+    return read_complaint(raw).words if isinstance(raw, str) else ""
+
+
+def _status(layer: Mapping[str, Any]) -> int | None:
+    for name in ("code", "status", "status_code", "statusCode"):
+        try:
+            status = int(layer.get(name) or 0)
+        except (TypeError, ValueError):
+            continue
+        if 400 <= status <= 599:
+            return status
+    return None
+
+
+def _texts(layers: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Iterable[str]:
+    for layer in layers:
+        for name in names:
+            value = layer.get(name)
+            if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+                yield str(value).lower()
+
+
+def _param(layers: Iterable[Mapping[str, Any]]) -> str | None:
+    for layer in layers:
+        param = layer.get("param")
+        if isinstance(param, str) and param.strip() and param != "None":
+            return param
+        place = layer.get("loc")
+        if isinstance(place, list) and place:
+            return ".".join(str(part) for part in place if part != "body") or None
+    return None
+
+
+def _delay(layer: Mapping[str, Any]) -> float | None:
+    """Google's `retryDelay`, a number of seconds with an `s`."""
+    told = re.fullmatch(r"([0-9.]+)s", str(layer.get("retryDelay", "")))
+    try:
+        return float(told[1]) if told else None
+    except ValueError:
+        return None
+
+
+def _flags_content(layer: Mapping[str, Any]) -> bool:
+    reasons = layer.get("reasons")  # a gateway's moderation
+    return any(layer.get(name) for name in _FLAGS) or (isinstance(reasons, list) and bool(reasons))
+
+
+def _headers(layers: Iterable[Mapping[str, Any]]) -> Mapping[str, str]:
+    for layer in layers:
+        headers = layer.get("headers")
+        if isinstance(headers, dict):
+            return {str(name).lower(): str(value) for name, value in headers.items()}
+    return {}
+
+
+def _plain(body: str) -> str:
+    if is_events(body) and (events := events_of(body)):
+        return _sentence(events[0])
+    return title_of(body) if is_page(body) else " ".join(body.split())
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
