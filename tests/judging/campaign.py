@@ -104,7 +104,7 @@ ODD: tuple[Any, ...] = (
     {"message": {"content": [None]}},
     {
         "type": "message",
-        "content": [{"type": "text", "text": "[[5]]"}],
+        "content": [{"type": "text", "text": "none"}],
         "stop_reason": "end_turn",
         "choices": 1,
     },
@@ -205,7 +205,7 @@ class Sequence:
                 assert not sent & {"good", "unusable"}, (self, judgment)
             elif isinstance(judgment, Verdict):
                 assert judgment.score == rating(text), (self, judgment)
-                assert "good" in self.answered[text]
+                assert "good" in self.answered[text], (self, judgment)
         # A reply that was complete was kept: it is never paid for again.
         assert all(sent.count("good") <= 1 for sent in self.answered.values()), self
         if self.healthy:
