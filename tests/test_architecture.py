@@ -74,7 +74,8 @@ ALLOWED = {
     "chats": LEAVES | {"config", "generation", "merging"},
     "writing": LEAVES | {"merging"},
     "baseline": LEAVES | {"config", "evaluation", "judging", "jury", "search", "studies"},
-    "outline": LEAVES | {"caches", "config", "evaluation", "jury", "placing", "search", "studies"},
+    "outline": LEAVES
+    | {"baseline", "caches", "config", "evaluation", "jury", "placing", "search", "studies"},
     "groundwork": LEAVES
     | STAGES
     | {"baseline", "config", "caches", "chat_tasks", "chats", "jury", "models", "outline"}

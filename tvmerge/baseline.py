@@ -100,6 +100,22 @@ def baseline_merge(config: RunConfig, space: Space, given: Sequence[Recipe]) -> 
     return Baseline(space.uniform(0.0 if weight is None else float(weight[1])))
 
 
+def check_trial(config: RunConfig) -> None:
+    """Refuse a trial that cannot be there, as far as that is known without the models.
+
+    Raises:
+        StudyError: There is no such trial.
+    """
+    trial = _TRIAL.fullmatch(config.baseline or "")
+    warm = 0 if config.warm_start is None else config.warm_start_trials
+    # Weights 0 and 1, those given and those of a warm start are tried first, also in a new study.
+    if trial is None or int(trial[1]) < 2 + len(config.uniform_weights) + warm:
+        return
+    study = study_of_trials(config)
+    if study is None or all(row.number != int(trial[1]) for row in study.rows):
+        raise _no_trial(int(trial[1]), config.study if study is None else study.name)
+
+
 def _trial(config: RunConfig, space: Space, given: Sequence[Recipe], number: int) -> Recipe:
     """The weights of a trial of the study that a fork begins with, or of the run's own."""
     study = study_of_trials(config)
@@ -107,10 +123,14 @@ def _trial(config: RunConfig, space: Space, given: Sequence[Recipe], number: int
         return given[number]
     row = None if study is None else next((row for row in study.rows if row.number == number), None)
     if study is None or row is None:
-        raise StudyError(
-            f"--baseline trial:{number}: study '{config.study if study is None else study.name}' has no such "
-            "trial; name one that it has, and give --fork NEW_NAME to compare with a trial of this study"
-        )
+        raise _no_trial(number, config.study if study is None else study.name)
     if set(row.params) != set(space.names):
         raise StudyError(f"--baseline trial:{number}: study '{study.name}' has other weights than this run")
     return space.recipe(row.params)
+
+
+def _no_trial(number: int, study: str) -> StudyError:
+    return StudyError(
+        f"--baseline trial:{number}: study '{study}' has no such trial; name one that it has, and give "
+        "--fork NEW_NAME to compare with a trial of this study"
+    )

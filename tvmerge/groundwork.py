@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tvmerge.baseline import Baseline, baseline_file, baseline_merge
+from tvmerge.baseline import Baseline, baseline_merge
 from tvmerge.canonical import canonical_json, digest
 from tvmerge.chat_tasks import in_chats
 from tvmerge.chats import ChatRecord, find_stop_tokens, open_chat
@@ -163,12 +163,12 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         UserError: Something the user gave is not usable.
     """
     known = outline(config, jury)
-    baseline = baseline_file(config, jury)
     models = open_models()
     chat, day = _chat(config, jury, models)
     jury = in_chats(config, jury, chat, note)
     ranges = models.ranges(config.weight_min, config.weight_max)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
+    baseline = known.baseline
     if jury.baseline is not None and baseline is None:
         baseline = baseline_merge(config, space, _fixed(config, space))
     return Groundwork(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tvmerge.baseline import Baseline, baseline_file, check_trial
 from tvmerge.caches import cache_folder
 from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
@@ -33,6 +34,7 @@ class Outline:
         holdout_questions: What the best are confirmed on; may be empty.
         sampling: How answers are drawn.
         placement: What answers, and on which devices.
+        baseline: The answers of a file that pairs are compared with; None where there are none.
     """
 
     objective: Objective
@@ -40,6 +42,7 @@ class Outline:
     holdout_questions: tuple[Question, ...]
     sampling: Sampling
     placement: Placement
+    baseline: Baseline | None
 
 
 def outline(config: RunConfig, jury: Jury) -> Outline:
@@ -55,7 +58,9 @@ def outline(config: RunConfig, jury: Jury) -> Outline:
     sampling = _sampling(config, jury.benchmark)
     placement = place(config)
     _protect(config, jury.folders)
-    return Outline(objective, tuple(search), tuple(holdout), sampling, placement)
+    check_trial(config)
+    baseline = baseline_file(config, jury)
+    return Outline(objective, tuple(search), tuple(holdout), sampling, placement, baseline)
 
 
 def objectives(config: RunConfig, objective: Objective) -> int:

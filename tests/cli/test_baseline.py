@@ -59,7 +59,7 @@ def test_a_run_compares_with_answers_from_a_file(
     with OpenAIServer(
         reply=lambda prompt: "[[A]]" if "Assistant A's Answer]\n十二支" in prompt else "[[B]]"
     ) as server:
-        flags = run_flags(bench, demo_models, folder, server.base_url, *PAIRS)
+        flags = run_flags(bench, demo_models, folder, server.base_url, *PAIRS, "--no-judge-check")
         chosen = answers(tmp_path / "champion.jsonl", 6)
         assert run([*flags, f"--baseline={chosen}", "--dry-run"]) == 0
         assert run([*flags, f"--baseline={chosen}"]) == 0
