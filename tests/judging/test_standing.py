@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 
-from tests.judging.chats import KEY, a_spec
+from tests.judging.chats import KEY, LocalChat, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge.cache import ContentCache
 from tvmerge.errors import BudgetError, CredentialsError
 from tvmerge.judging.budget import Budget
-from tvmerge.judging.chat import FormError
+from tvmerge.judging.chat import ChatReply, ChatRequest, FormError, TextError
+from tvmerge.judging.concurrency import Gate, GatedChat
 from tvmerge.judging.conduct import Conduct
+from tvmerge.judging.forms import RatingForm
 from tvmerge.judging.ledger import Ledger
 from tvmerge.judging.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
+from tvmerge.judging.standing import StandingChat
 from tvmerge.protocols import Judge
 from tvmerge.ratings import Ratings, all_rated
 from tvmerge.records import Answer, Judgment, Question, Unscored, Verdict
@@ -132,6 +135,23 @@ async def test_texts_that_are_all_refused_for_their_content_end_the_run_at_last(
         with pytest.raises(FormError, match="refused 20 texts in a row and answered none between"):
             await judge_all(server, prompts, 40, reasks=0)
         assert 20 <= len(server.requests) <= 21
+
+
+async def test_a_form_that_is_never_answered_is_not_saved_by_another_that_is() -> None:
+    async def reply(request: ChatRequest) -> ChatReply:
+        if "schema" in request.body:
+            raise FormError("no schema", status=400)
+        return ChatReply("[[7]]", "stop")
+
+    def request(number: int) -> ChatRequest:
+        schema: dict[str, object] = {"schema": {}} if number % 2 else {}
+        return ChatRequest("test", "nowhere", {"messages": [], **schema}, RatingForm(), sample=number)
+
+    gate = Gate(1)
+    chat = StandingChat(GatedChat(LocalChat(reply), gate), gate)
+    outcomes = await asyncio.gather(*(chat.send(request(n)) for n in range(8)), return_exceptions=True)
+    assert any(isinstance(outcome, FormError) for outcome in outcomes)
+    assert not any(isinstance(outcome, TextError) for outcome in outcomes)
 
 
 async def test_a_refused_key_is_a_matter_of_the_key(prompts: Prompts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ class StandingChat(ChatWrapper):
         self._answered: set[str] = set()
         self._asking = 0
         self._held: list[_Held] = []
-        self._released = 0
+        self._released: Counter[str] = Counter()
         self._own_sake: set[str] = set()
         self._noted: set[str] = set()
 
@@ -121,34 +122,36 @@ class StandingChat(ChatWrapper):
                 self._held.remove(held)
 
     def _heard(self, shape: str) -> None:
-        """Requests of a shape are answered: those that wait were refused for their texts."""
+        """A shape is answered: all that wait in one that ever was were refused for their texts."""
         self._answered.add(shape)
         self._own_sake.clear()
-        self._released = 0
-        self._release()
+        for known in self._answered:
+            self._released[known] = 0
+            self._release(known)
 
     def _decide(self) -> None:
         """Decide on those that wait, as far as that can be known."""
-        if not self._held:
-            return
-        refused = len(self._held) + self._released
-        before = any(held.shape in self._answered for held in self._held)
-        if refused >= (LATER if before else AT_FIRST):
-            self._stop(self._held[-1].error)
-        elif not self._asking:
-            # Nobody is left whose answer could tell.
-            if before or refused == 1:
-                self._released = refused
-                self._release()
-            else:
-                self._stop(self._held[-1].error)
+        for shape in {held.shape for held in self._held}:
+            waiting = [held for held in self._held if held.shape == shape]
+            if not waiting:
+                return  # stopped
+            refused = len(waiting) + self._released[shape]
+            before = shape in self._answered
+            if refused >= (LATER if before else AT_FIRST):
+                self._stop(waiting[-1].error)
+            elif not self._asking and (before or refused == 1):
+                # Nobody is left whose answer could tell.
+                self._released[shape] = refused
+                self._release(shape)
+            elif not self._asking:
+                self._stop(waiting[-1].error)
 
-    def _release(self) -> None:
+    def _release(self, shape: str) -> None:
         """It is the texts."""
-        for held in self._held:
+        for held in [held for held in self._held if held.shape == shape]:
+            self._held.remove(held)
             if not held.decision.done():
                 held.decision.set_result(None)
-        self._held.clear()
 
     def _stop(self, error: FormError) -> None:
         """It is the form."""
@@ -168,7 +171,7 @@ class StandingChat(ChatWrapper):
         if len(self._own_sake) >= FOR_THEIR_OWN_SAKE:
             stopping = FormError(
                 f"the judge's provider has refused {len(self._own_sake)} texts in a row and answered none "
-                f"between ({error}): check the judge and run again; none of them is sent again",
+                f"between ({error}): check the judge and run again; refused texts are kept in mind",
                 status=error.status,
             )
             self._gate.close(stopping)

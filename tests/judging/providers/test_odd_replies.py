@@ -130,3 +130,21 @@ async def test_each_provider_learns_from_words(provider: str) -> None:
 async def test_no_body_of_an_error_breaks_an_sdk(provider: str, body: Any, status: int) -> None:
     with pytest.raises(ProviderError, match=f"HTTP {status}: "):
         await ask(provider, Response(body, status=status))
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_what_no_server_had_is_not_counted_as_sent(provider: str) -> None:
+    with SERVERS[provider]() as server:
+        spec = a_spec(server.base_url, provider=provider, model="m")
+    chat = create_chat(spec, {"TEST_KEY": KEY})
+    with pytest.raises(TransientError) as caught:
+        await chat.send(chat.request("", "x", RatingForm()))
+    await chat.close()
+    assert not caught.value.sent
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_what_a_server_had_and_did_not_answer_is_counted(provider: str) -> None:
+    with pytest.raises(TransientError) as caught:
+        await ask(provider, Response({}, breakage="reset"))
+    assert caught.value.sent
