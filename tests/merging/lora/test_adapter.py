@@ -15,6 +15,7 @@ from tests.merging.hub import COMMIT, hub
 from tests.merging.lora.adapters import by_peft, check, edit, opened, saved_adapter
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.lora.adapter import Adapter
 from tvmerge.merging.opening import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.rules import GroupRules
@@ -111,7 +112,9 @@ def test_factors_of_single_experts_are_added(tmp_path: Path) -> None:
     save_file({f"base_model.model.{name}.{key}": value for key, value in factors.items()}, file)
     merge = opened(base, adapter)
     assert [row.name for row in merge.merger.plan.rows if row.terms] == [f"{name}.weight"]
-    (part,) = merge.merger.plan.models["tuned"].parts.values()  # type: ignore[attr-defined]
+    tuned = merge.merger.plan.models["tuned"]
+    assert isinstance(tuned, Adapter)
+    (part,) = tuned.parts.values()
     assert part.scale == 2
 
 
