@@ -181,13 +181,6 @@ async def test_an_engine_goes_on_after_weights_that_make_no_model_and_quantises_
     await engine.close()
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"no_such_argument": 1}, "unexpected keyword argument 'no_such_argument'; mend the table"),
-        ({"max_model_len": 10**6}, r"max_model_len \(1000000\) is greater than"),
-    ],
-)
 def _with_head(folder: Path, place: Path, *, step: float | None) -> str:
     """The model in `folder` with its head tied to its embeddings, or as far from them as `step`."""
     shutil.copytree(folder, place)
@@ -222,6 +215,13 @@ async def test_a_head_that_a_vector_unties_is_one_of_its_own(demo_models: Path, 
     await there.close()
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"no_such_argument": 1}, "unexpected keyword argument 'no_such_argument'; mend the table"),
+        ({"max_model_len": 10**6}, r"max_model_len \(1000000\) is greater than"),
+    ],
+)
 async def test_arguments_that_vllm_refuses_are_an_error_for_people(
     demo_models: Path, options: dict[str, Any], reason: str
 ) -> None:
