@@ -112,7 +112,19 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         AssetError: The file cannot be read or is not UTF-8, or a line is not a JSON object; names file and
             line.
     """
-    text = read_text(path)
+    yield from json_rows(path, read_text(path))
+
+
+def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) for each line of `text` that is not blank.
+
+    Args:
+        path: Where the text is from, for messages.
+        text: JSON lines.
+
+    Raises:
+        AssetError: A line is not a JSON object; names file and line.
+    """
     # Only \n ends a line: str.splitlines would also split at separators that JSON strings may hold.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():

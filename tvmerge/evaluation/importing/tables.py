@@ -13,6 +13,7 @@ from typing import Any
 
 from tvmerge.encodings import decoded
 from tvmerge.errors import AssetError, UserError
+from tvmerge.files import json_rows
 
 READABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 """Suffixes of the files that can be read."""
@@ -127,19 +128,7 @@ def _json(path: Path, text: str) -> list[Mapping[str, Any]]:
 
 
 def _lines(path: Path, text: str) -> list[Mapping[str, Any]]:
-    rows: list[Mapping[str, Any]] = []
-    # Only \n ends a line: JSON strings may hold the other separators.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise AssetError(f"{path}:{number}: not a JSON line: {error}") from error
-        if not isinstance(row, dict):
-            raise AssetError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
-        rows.append(row)
-    return rows
+    return [row for _, row in json_rows(path, text)]
 
 
 def _one_row(data: Mapping[str, Any]) -> bool:
