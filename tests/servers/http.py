@@ -142,9 +142,9 @@ class LoopbackServer:
             writer.write(payload[: len(payload) // 2])
             await writer.drain()
             return False
-        writer.write(payload)
-        # Counted before it leaves: a client that has its answer finds it counted.
+        # Counted before it leaves, which `write` may do at once: a client that has its answer finds it counted.
         self.answered += response.status == 200
+        writer.write(payload)
         await writer.drain()
         return True
 
