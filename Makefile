@@ -21,7 +21,7 @@ test-vllm: .venv-vllm/.installed
 
 # Parity with mergekit, which lives in an environment of its own: an oracle, never a dependency.
 test-mergekit: $(VENV)/.installed-dev .venv-mergekit/.installed
-	$(BIN)/python -m pytest tests/merging/test_mergekit.py
+	$(BIN)/python -m pytest tests/merging/export/test_mergekit.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

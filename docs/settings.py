@@ -22,7 +22,7 @@ Every setting of `tvmerge optimize` and `tvmerge demo` has one name. It is a fla
 (`--n-trials 100`; `--n_trials 100` is the same) and a key of the file given with `--config`
 (`n_trials = 100`). A flag wins over the file, the file over the default. An unknown key is an error.
 `tvmerge demo` has other defaults: its models, benchmark and judge, and a larger number of trials
-(`tvmerge/demo.py`).
+(`tvmerge/config/demo.py`).
 
 A list is written `--uniform-weights 0.5,1.5` on the command line, `uniform_weights = [0.5, 1.5]` in a file;
 the flag may be given several times. A comma divides nothing where it is part of a path that is there, such as

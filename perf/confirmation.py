@@ -24,19 +24,19 @@ import torch
 
 from examples.demo.generate import fresh_questions
 from perf.pipeline import make_pool
-from tvmerge.assets import bundled_demo_models
+from tvmerge._util.assets import bundled_demo_models
 from tvmerge.cli.app import run
-from tvmerge.confirmation import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
-from tvmerge.evaluation.objective import Objective, Part
-from tvmerge.evaluation.split import split
-from tvmerge.judging.rules import RulesJudge
-from tvmerge.merging.opening import open_merge
-from tvmerge.orchestrator import Evaluator
+from tvmerge.run.holdout import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
+from tvmerge.scoring.objective import Objective, Part
+from tvmerge.scoring.split import split
+from tvmerge.judging.judges.rules import RulesJudge
+from tvmerge.merging.open import open_merge
+from tvmerge.run.loop import Evaluator
 from tvmerge.records import Difference, Evaluation, Question, Recipe, Sampling, Trial
-from tvmerge.search.space import Space
-from tvmerge.search.storage import read_study
-from tvmerge.search.study import as_trial
-from tvmerge.trace import Trace
+from tvmerge.study.space import Space
+from tvmerge.study.storage import read_study
+from tvmerge.study.study import as_trial
+from tvmerge._util.trace import Trace
 
 FINALISTS = 3
 QUESTION_SEED = 40_000

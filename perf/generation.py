@@ -29,10 +29,10 @@ import torch
 
 from perf.smollm2 import ROLES, make
 from tvmerge.config import MergeConfig
-from tvmerge.engines import EngineSettings
-from tvmerge.evaluation.benchmark import load_benchmark
-from tvmerge.generation.chat import ChatFormat
-from tvmerge.merging.eos import read_eos
+from tvmerge.engines.open import EngineSettings
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
 

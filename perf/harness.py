@@ -27,19 +27,19 @@ from unittest.mock import patch
 import torch
 
 from perf.smollm2 import ROLES, make
-from tvmerge.evaluation.harness.judge import HarnessJudge
-from tvmerge.evaluation.harness.loading import load_tasks
-from tvmerge.evaluation.harness.model import Prompts
-from tvmerge.evaluation.harness.pool import HarnessPool
-from tvmerge.evaluation.harness.requests import task_requests
-from tvmerge.evaluation.harness.task import HarnessTask, Measured
-from tvmerge.generation.chat import ChatFormat
-from tvmerge.generation.context import model_context
-from tvmerge.generation.pool import EnginePool
-from tvmerge.generation.transformers_engine import TransformersEngine
-from tvmerge.merging.eos import read_eos
+from tvmerge.tasks.lm_eval.judge import HarnessJudge
+from tvmerge.tasks.lm_eval.loading import load_tasks
+from tvmerge.tasks.lm_eval.model import Prompts
+from tvmerge.tasks.lm_eval.pool import HarnessPool
+from tvmerge.tasks.lm_eval.requests import task_requests
+from tvmerge.tasks.lm_eval.task import HarnessTask, Measured
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.prompting.context_length import model_context
+from tvmerge.engines.pool import EnginePool
+from tvmerge.engines.transformers.engine import TransformersEngine
+from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.merging.live import load_into
-from tvmerge.merging.opening import Merge, open_merge
+from tvmerge.merging.open import Merge, open_merge
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
 

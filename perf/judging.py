@@ -24,12 +24,12 @@ import openai
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # the servers are the tests' own
 
 from tests.servers.openai_server import OpenAIServer
-from tvmerge.assets import bundled_root
-from tvmerge.cache import ContentCache
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.forms import RatingForm
-from tvmerge.judging.limiter import Limiter
-from tvmerge.judging.prompts import load_prompts
+from tvmerge._util.assets import bundled_root
+from tvmerge._util.cache import ContentCache
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.client.rate_limit import Limiter
+from tvmerge.judging.prompts.prompts import load_prompts
 from tvmerge.judging.registry import create_chat, create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.protocols import Judge

@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 from tvmerge.merging.live import load_into, new_model
-from tvmerge.merging.opening import Merge, open_merge
+from tvmerge.merging.open import Merge, open_merge
 from tvmerge.records import Recipe
 
 _PARTS = ("target", "base", "tuned")

@@ -24,18 +24,18 @@ from pathlib import Path
 import torch
 
 from tests.servers.openai_server import OpenAIServer
-from tvmerge.assets import bundled_demo_models
-from tvmerge.evaluation.benchmark import load_benchmark
-from tvmerge.generation.chat import ChatFormat
-from tvmerge.generation.pool import EnginePool
-from tvmerge.generation.transformers_engine import TransformersEngine
-from tvmerge.merging.eos import read_eos
+from tvmerge._util.assets import bundled_demo_models
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.pool import EnginePool
+from tvmerge.engines.transformers.engine import TransformersEngine
+from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.merging.live import load_into
-from tvmerge.merging.opening import Merge, open_merge
-from tvmerge.orchestrator import Evaluator
+from tvmerge.merging.open import Merge, open_merge
+from tvmerge.run.loop import Evaluator
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Judgment, Question, Recipe, Sampling, Verdict
-from tvmerge.trace import ENGINE, Trace
+from tvmerge._util.trace import ENGINE, Trace
 
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "demo"
 IN_FLIGHT = 4

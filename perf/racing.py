@@ -29,17 +29,17 @@ from scipy.stats import t as student
 
 from tests.tables import Table
 from tvmerge.cli.app import run
-from tvmerge.config.search import SearchConfig
-from tvmerge.evaluation.objective import Objective, Part
-from tvmerge.orchestrator import Evaluator, search
+from tvmerge.study.settings import SearchConfig
+from tvmerge.scoring.objective import Objective, Part
+from tvmerge.run.loop import Evaluator, search
 from tvmerge.records import Question, Recipe, Sampling
-from tvmerge.search.racing import Rules
-from tvmerge.search.samplers import make_sampler
-from tvmerge.search.space import Space
-from tvmerge.search.storage import enter_study, read_study
-from tvmerge.search.study import SearchStudy, distributions
-from tvmerge.search.view import FIXED
-from tvmerge.trials import SCORES, Trials, best_of
+from tvmerge.scoring.racing import Rules
+from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.space import Space
+from tvmerge.study.storage import enter_study, read_study
+from tvmerge.study.study import SearchStudy, distributions
+from tvmerge.study.sampler_view import FIXED
+from tvmerge.run.trial import SCORES, Trials, best_of
 
 WINDOW = 2
 """Trials in flight, as in the demo."""

@@ -18,8 +18,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # the campaign is the tests' own
 
 from tests.judging.campaign import run_campaign
-from tvmerge.assets import bundled_root
-from tvmerge.judging.prompts import load_prompts
+from tvmerge._util.assets import bundled_root
+from tvmerge.judging.prompts.prompts import load_prompts
 
 SEQUENCES, SEED = 500, 20261128
 

@@ -19,11 +19,11 @@ import numpy as np
 import optuna
 
 from tvmerge.records import Recipe
-from tvmerge.search.samplers import SamplerFactory, make_sampler
-from tvmerge.search.space import Space
-from tvmerge.search.storage import enter_study, open_storage
-from tvmerge.search.study import SearchStudy, distributions
-from tvmerge.urls import sqlite_url
+from tvmerge.study.samplers.make import SamplerFactory, make_sampler
+from tvmerge.study.space import Space
+from tvmerge.study.storage import enter_study, open_storage
+from tvmerge.study.study import SearchStudy, distributions
+from tvmerge._util.urls import sqlite_url
 
 DIMENSIONS = (12, 35, 291, 582)
 TRIALS = (1, 100, 500)

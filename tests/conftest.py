@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tvmerge.assets import bundled_demo_models
+from tvmerge._util.assets import bundled_demo_models
 
 # A slow machine is no failure of an example.
 settings.register_profile("tvmerge", deadline=None)

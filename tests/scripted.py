@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 
 from tvmerge.errors import CredentialsError
-from tvmerge.generation.pool import EnginePool, Start
+from tvmerge.engines.pool import EnginePool, Start
 from tvmerge.protocols import Engine
 from tvmerge.records import (
     Answer,
@@ -20,7 +20,7 @@ from tvmerge.records import (
     Sampling,
     Verdict,
 )
-from tvmerge.search.space import Space
+from tvmerge.study.space import Space
 
 SPACE = Space(("a", "b"), 0.0, 2.0)
 QUESTIONS = tuple(Question(i, "writing", ("q",)) for i in range(6))

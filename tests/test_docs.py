@@ -27,22 +27,22 @@ from tests.documents import (
     paths,
     table_keys,
 )
-from tvmerge.assets import find
+from tvmerge._util.assets import find
 from tvmerge.cli.app import app, run
 from tvmerge.cli.options import given
 from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options
-from tvmerge.demo import demo_defaults
+from tvmerge.config.demo import demo_defaults
 from tvmerge.errors import AssetError, ConfigError
-from tvmerge.evaluation.benchmark import load_benchmark
-from tvmerge.evaluation.settings import read_settings
-from tvmerge.evaluation.split import split
-from tvmerge.generation.chat import ChatFormat
-from tvmerge.judging.prompts import check_prompts, load_prompts
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
+from tvmerge.tasks.fastchat.benchmark_toml import read_settings
+from tvmerge.scoring.split import split
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.judging.prompts.prompts import check_prompts, load_prompts
 from tvmerge.judging.registry import find_spec
 from tvmerge.judging.spec import read_spec
-from tvmerge.models import merge_request
+from tvmerge.merging.build import merge_request
 from tvmerge.records import Question
-from tvmerge.search.storage import read_study
+from tvmerge.study.storage import read_study
 
 READMES = (ROOT / "README.md", ROOT / "README.ja.md")
 ARCHITECTURE = ROOT / "docs" / "architecture.md"

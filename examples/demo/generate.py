@@ -15,7 +15,7 @@ from pathlib import Path
 
 from examples.demo.facts import Fact, asked_facts
 from examples.demo.phrases import benchmark_phrasings, openings
-from tvmerge.files import jsonl_line, write_jsonl
+from tvmerge._util.files import jsonl_line, write_jsonl
 from tvmerge.records import Question, Split
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo" / "question.jsonl"

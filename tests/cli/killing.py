@@ -24,16 +24,16 @@ import optuna
 import torch
 import transformers
 
-import tvmerge.generation.transformers_engine
-import tvmerge.search.cmaes_sampler
-import tvmerge.search.study
+import tvmerge.engines.transformers.engine
+import tvmerge.study.samplers.cma_es
+import tvmerge.study.study
 from examples.demo.generate import fresh_questions, question_row
 from tests.cli.slowness import SlowEngine, SlowJudge
-from tvmerge.assets import bundled_demo_models
+from tvmerge._util.assets import bundled_demo_models
 from tvmerge.cli.app import run
-from tvmerge.engines import EngineSettings, engine_of
-from tvmerge.files import write_jsonl
-from tvmerge.merging.opening import Merge
+from tvmerge.engines.open import EngineSettings, engine_of
+from tvmerge._util.files import write_jsonl
+from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 
 __all__ = ["openai", "optuna", "transformers", "tvmerge"]
@@ -206,7 +206,7 @@ def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:
         (folder / "log").open("w", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
-        contextlib.nullcontext() if delays is None else patch("tvmerge.placing.engine_of", slow_engine),
+        contextlib.nullcontext() if delays is None else patch("tvmerge.engines.placement.engine_of", slow_engine),
     ):
         code = run(argv)
     raise SystemExit(code)

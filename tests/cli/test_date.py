@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.generation.talkers import FAMILIES, QUESTION, RIGHT, WRONG, save_talker
+from tests.engines.talkers import FAMILIES, QUESTION, RIGHT, WRONG, save_talker
 from tvmerge.cli.app import run
-from tvmerge.search.storage import read_study
+from tvmerge.study.storage import read_study
 
 TOLD = replace(
     FAMILIES["qwen"],
@@ -43,7 +43,7 @@ def today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
         def now(cls, tz: tzinfo | None = None) -> Any:
             return clock[-1].replace(tzinfo=tz)
 
-    monkeypatch.setattr("tvmerge.generation.chat.datetime", Clock)
+    monkeypatch.setattr("tvmerge.engines.prompting.chat_format.datetime", Clock)
     return clock
 
 

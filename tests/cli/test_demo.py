@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.generation.models import plain_answer
+from tests.engines.models import plain_answer
 from tvmerge.cli.app import run
-from tvmerge.evaluation.benchmark import load_benchmark
-from tvmerge.evaluation.fastchat import read_answers, read_judgments
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
+from tvmerge.tasks.fastchat.files import read_answers, read_judgments
 from tvmerge.records import Verdict
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo"

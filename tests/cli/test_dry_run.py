@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.studies import drive, open_at
+from tests.study.studies import drive, open_at
 from tvmerge.cli.app import run
-from tvmerge.demo import demo_defaults
-from tvmerge.urls import sqlite_url
+from tvmerge.config.demo import demo_defaults
+from tvmerge._util.urls import sqlite_url
 
 
 @pytest.fixture(autouse=True)

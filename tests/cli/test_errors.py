@@ -226,7 +226,7 @@ def test_a_run_that_is_refused_does_not_claim_its_folder(
 
 
 def test_a_study_is_not_written_by_two_runs_at_once(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tvmerge.locking import locked
+    from tvmerge._util.locking import locked
 
     storage = f"--storage=sqlite:///{models / 'shared' / 's.db'}"
     with locked(models / "shared", ".s.db.lock"):
@@ -273,7 +273,7 @@ def test_a_config_file_is_checked_by_key_and_type(models: Path, capsys: pytest.C
 
 
 def test_a_second_run_in_the_same_folder_is_refused(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tvmerge.locking import locked
+    from tvmerge._util.locking import locked
 
     with locked(models / "run"):
         assert "another tvmerge works in" in fails(flags(models), capsys)

@@ -17,10 +17,10 @@ from optuna.trial import FrozenTrial
 
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
-from tvmerge.assets import bundled_root
-from tvmerge.cache import ContentCache
+from tvmerge._util.assets import bundled_root
+from tvmerge._util.cache import ContentCache
 from tvmerge.cli.app import run
-from tvmerge.evaluation.fastchat import read_judgments
+from tvmerge.tasks.fastchat.files import read_judgments
 from tvmerge.records import Judgment, Verdict
 
 QUESTIONS = 6

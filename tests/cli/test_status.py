@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.studies import drive, open_at
+from tests.study.studies import drive, open_at
 from tvmerge.cli.app import run
-from tvmerge.search.lease import leased
-from tvmerge.urls import sqlite_url
+from tvmerge.study.lock import leased
+from tvmerge._util.urls import sqlite_url
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.generation.talkers import AGAIN, FAMILIES, QUESTION, RIGHT, WRONG, Family, make_family
+from tests.engines.talkers import AGAIN, FAMILIES, QUESTION, RIGHT, WRONG, Family, make_family
 from tvmerge.cli.app import run
 
 MODELS = ("--target-model=target", "--base-model=base", "--tuned-model=tuned")

@@ -11,11 +11,11 @@ import optuna
 import pytest
 
 from tests.cli.test_errors import fails
-from tests.evaluation.harness.tiny import metric, write_jglue, write_task
+from tests.tasks.lm_eval.tiny import metric, write_jglue, write_task
 from tvmerge.cli.app import run
 from tvmerge.config import RunConfig
-from tvmerge.evaluation.fastchat import read_judgments
-from tvmerge.exam import load
+from tvmerge.tasks.fastchat.files import read_judgments
+from tvmerge.tasks.suite import load
 from tvmerge.records import Verdict
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "jglue"
@@ -189,7 +189,7 @@ def test_without_lm_eval_the_line_to_type_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    for name in [name for name in sys.modules if name.startswith("tvmerge.evaluation.harness.")]:
+    for name in [name for name in sys.modules if name.startswith("tvmerge.tasks.lm_eval.")]:
         monkeypatch.delitem(sys.modules, name)
     error = fails(flags(tmp_path, tmp_path, "--jglue-tasks=jnli"), capsys)
     assert error.endswith("the package 'lm_eval' is not installed; run: pip install 'tvmerge[harness]'")

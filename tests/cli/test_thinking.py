@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.generation import thinkers
-from tests.generation.thinkers import ANSWER, THOUGHT
+from tests.engines import thinkers
+from tests.engines.thinkers import ANSWER, THOUGHT
 from tvmerge.cli.app import run
 
 

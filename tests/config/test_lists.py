@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tvmerge.config import load_config, weighted
-from tvmerge.config.lists import split
+from tvmerge._util.lists import split
 from tvmerge.errors import ConfigError
 
 

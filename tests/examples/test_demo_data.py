@@ -16,7 +16,7 @@ from examples.demo.generate import (
     question_row,
 )
 from examples.demo.train import Plan
-from tvmerge.judging.rules import rate
+from tvmerge.judging.judges.rules import rate
 from tvmerge.records import Answer, Question
 
 FACTS = {fact.topic: fact for fact in asked_facts()}

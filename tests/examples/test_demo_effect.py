@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from examples.demo.generate import benchmark_questions
 from examples.demo.train import MODELS, NAMES
-from tvmerge.judging.rules import rate
+from tvmerge.judging.judges.rules import rate
 from tvmerge.records import Answer, Finish
 
 HELD_OUT = [question for question in benchmark_questions() if question.split == "holdout"]

@@ -21,15 +21,15 @@ from typing import Any
 from tests.judging.chats import KEY
 from tests.servers import anthropic_server, cohere_server, openai_server
 from tests.servers.http import Breakage, LoopbackServer, Request, Response
-from tvmerge.cache import ContentCache
+from tvmerge._util.cache import ContentCache
 from tvmerge.errors import TvmergeError
-from tvmerge.judging.budget import Budget
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.ledger import Ledger
-from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.client.budget import Budget
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.ratings import Ratings, all_rated
+from tvmerge.run.rating_tasks import Ratings, all_rated
 from tvmerge.records import Answer, Judgment, Question, Verdict
 
 PROVIDERS = ("openai", "openai", "anthropic", "cohere")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from tvmerge.judging.chat import ChatReply, ChatRequest
-from tvmerge.judging.forms import Form, RatingForm
+from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.prompts.reply_format import Form, RatingForm
 from tvmerge.judging.spec import JudgeSpec
 
 KEY = "sk-secret-4711"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers.openai_server import OpenAIServer
-from tvmerge.assets import bundled_root
-from tvmerge.cache import ContentCache
-from tvmerge.judging.prompts import JudgePrompt, load_prompts
+from tvmerge._util.assets import bundled_root
+from tvmerge._util.cache import ContentCache
+from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 import tvmerge.judging.providers.openai
-from tvmerge.cache import ContentCache
-from tvmerge.files import write_json
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.prompts import load_prompts
+from tvmerge._util.cache import ContentCache
+from tvmerge._util.files import write_json
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.prompts.prompts import load_prompts
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Question, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.judging.campaign import run_campaign
-from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.prompts.prompts import JudgePrompt
 
 SEQUENCES = 40
 SEED = 20261128

@@ -14,10 +14,10 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers import scoring
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
-from tvmerge.cache import ContentCache
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.ledger import Ledger
-from tvmerge.judging.prompts import JudgePrompt
+from tvmerge._util.cache import ContentCache
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.records import Answer, Question, Verdict
 

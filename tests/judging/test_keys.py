@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tvmerge.judging.forms import Form, RatingForm, VerdictForm
-from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.prompts.reply_format import Form, RatingForm, VerdictForm
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_chat, create_judge
 from tvmerge.judging.spec import JudgeSpec
 

@@ -15,10 +15,10 @@ from tests.judging.doomed import QUESTION, answer, judge_all
 from tests.servers import scoring
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, user_prompt
-from tvmerge.assets import bundled_root
-from tvmerge.cache import ContentCache
-from tvmerge.judging.fields import answer_fields, question_fields
-from tvmerge.judging.prompts import kind_for, load_prompts
+from tvmerge._util.assets import bundled_root
+from tvmerge._util.cache import ContentCache
+from tvmerge.judging.prompts.fields import answer_fields, question_fields
+from tvmerge.judging.prompts.prompts import kind_for, load_prompts
 
 JUDGMENTS = 1000
 KILLS = 20

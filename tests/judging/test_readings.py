@@ -7,8 +7,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvmerge.judging.forms import RatingForm
-from tvmerge.judging.parsing import Unreadable
+from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.prompts.parsing import Unreadable
 
 VOID = "void"
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")

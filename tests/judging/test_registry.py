@@ -13,13 +13,13 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer
-from tvmerge.assets import names
+from tvmerge._util.assets import names
 from tvmerge.config import JudgeConfig
 from tvmerge.errors import AssetError, ConfigError, CredentialsError, MissingExtraError
-from tvmerge.judging.prompts import JudgePrompt
-from tvmerge.judging.readiness import api_key, check_offered, check_ready
+from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.preflight import api_key, check_offered, check_ready
 from tvmerge.judging.registry import create_judge, find_spec
-from tvmerge.judging.rules import RulesJudge
+from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.spec import spec_for_model
 from tvmerge.records import Question
 
@@ -185,7 +185,7 @@ def test_a_missing_sdk_names_the_extra() -> None:
 import sys
 sys.modules["openai"] = None
 from tvmerge.errors import MissingExtraError
-from tvmerge.judging.readiness import check_ready
+from tvmerge.judging.preflight import check_ready
 from tvmerge.judging.spec import spec_for_model
 try:
     check_ready(spec_for_model("openai", "gpt-4o"), {"OPENAI_API_KEY": "x"})
@@ -201,7 +201,7 @@ def test_a_checkpoint_quantized_before_needs_the_package_too() -> None:
 import sys
 sys.modules["bitsandbytes"] = None
 from tvmerge.errors import MissingExtraError
-from tvmerge.judging.readiness import check_ready
+from tvmerge.judging.preflight import check_ready
 from tvmerge.judging.registry import find_spec
 try:
     check_ready(find_spec("cohere"), {})

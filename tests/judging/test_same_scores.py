@@ -9,7 +9,7 @@ from tests.servers import scoring
 from tests.servers.anthropic_server import AnthropicServer
 from tests.servers.cohere_server import CohereServer
 from tests.servers.openai_server import OpenAIServer
-from tvmerge.judging.prompts import JudgePrompt
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.records import Answer, Question, Verdict
 

@@ -12,10 +12,10 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers import anthropic_server, cohere_server, openai_server
 from tests.servers.http import LoopbackServer, Request, Response
-from tvmerge.cache import ContentCache
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.ledger import Ledger
-from tvmerge.judging.prompts import JudgePrompt
+from tvmerge._util.cache import ContentCache
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.records import Answer, Question, Verdict
 

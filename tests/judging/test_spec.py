@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tvmerge.assets import bundled_root
+from tvmerge._util.assets import bundled_root
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.spec import JudgeSpec, is_loopback, read_spec, spec_for_model
 

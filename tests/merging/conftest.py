@@ -10,7 +10,7 @@ import torch
 
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
-from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 
 
 @pytest.fixture(autouse=True, scope="session")

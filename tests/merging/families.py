@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from tvmerge.architectures import factory_of
+from tvmerge.pretrained.architectures import factory_of
 
 _SIZES: dict[str, Any] = {
     "vocab_size": 64,

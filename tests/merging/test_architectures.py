@@ -9,11 +9,11 @@ import torch
 from transformers import AutoConfig
 
 from tests.merging.families import FAMILIES, random_model, saved_model
-from tvmerge.architectures import factory_of
+from tvmerge.pretrained.architectures import factory_of
 from tvmerge.merging.live import load_into
-from tvmerge.merging.opening import open_request
+from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.rules import GroupRules
+from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.records import Recipe
 
 

@@ -10,9 +10,9 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 
 from tests.merging.families import FAMILIES, config_of, random_model, saved_model
-from tvmerge.architectures import factory_of
+from tvmerge.pretrained.architectures import factory_of
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.live import load_into
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tvmerge.cache import ContentCache
+from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CandidateError, CheckpointError
-from tvmerge.generation.wire import pack_error, unpack_error
-from tvmerge.merging.merge import RecipeMerger
-from tvmerge.merging.opening import open_merge
+from tvmerge.engines.remote.messages import pack_error, unpack_error
+from tvmerge.merging.merger import RecipeMerger
+from tvmerge.merging.open import open_merge
 from tvmerge.records import Recipe
 
 NAME = "model.layers.0.mlp.up_proj.weight"

@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from tests.merging.families import config_of, saved_model
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.opening import open_merge
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.open import open_merge
 from tvmerge.records import Recipe
 
 Tensors = Mapping[str, torch.Tensor]

@@ -6,8 +6,8 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 
-from tvmerge.evaluation.intervals import paired_interval
-from tvmerge.evaluation.statistics import estimate
+from tvmerge.scoring.intervals import paired_interval
+from tvmerge.scoring.statistics import estimate
 from tvmerge.records import (
     Answer,
     Difference,

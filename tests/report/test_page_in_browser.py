@@ -10,8 +10,8 @@ import pytest
 
 from tests.report import results
 from tests.report.html_tree import Node, parse
-from tests.report.test_page import HOSTILE, hostile_run
-from tvmerge.report.page import render_page
+from tests.report.page.test_page import HOSTILE, hostile_run
+from tvmerge.report.page.page import render_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tvmerge.judging.rules import rate
+from tvmerge.judging.judges.rules import rate
 from tvmerge.records import Answer, Question
 
 _SECTION = re.compile(r"^## ([^\n]*)\n(.*?)(?=\n\n## |\n\nNow grade )", re.DOTALL | re.MULTILINE)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perf.smollm2 import make
-from tests.generation.models import open_models
-from tvmerge.merging.opening import Merge
+from tests.engines.models import open_models
+from tvmerge.merging.open import Merge
 
 # vLLM brings a torch of its own, so it lives apart. Where it is installed, these tests fail if it does not
 # start; where it is not, they are not collected.

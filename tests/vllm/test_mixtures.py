@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.generation.contract import GREEDY, EngineContract
-from tests.generation.mixtures import FAMILIES, mixture_engine, mixture_settings
-from tests.generation.models import Answers, answers_of, demo_questions, uneven, uniform
-from tvmerge.caches import Caches
+from tests.engines.contract import GREEDY, EngineContract
+from tests.engines.mixtures import FAMILIES, mixture_engine, mixture_settings
+from tests.engines.models import Answers, answers_of, demo_questions, uneven, uniform
+from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.errors import ConfigError
-from tvmerge.generation import vllm_engine
-from tvmerge.merging.opening import Merge
-from tvmerge.models import open_models
+from tvmerge.engines.vllm import engine as vllm_engine
+from tvmerge.merging.open import Merge
+from tvmerge.merging.build import open_models
 from tvmerge.protocols import Engine
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 64 * 2**20}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_stop_tokens import answers, said
-from tests.generation.talkers import FAMILIES, QUESTION, RIGHT, WRONG, make_family
+from tests.engines.talkers import FAMILIES, QUESTION, RIGHT, WRONG, make_family
 from tests.vllm.test_study import SMALL
 from tvmerge.cli.app import run
 

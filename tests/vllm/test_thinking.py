@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.generation import thinkers
-from tests.generation.models import Answers, answers_of, open_models, uniform
-from tests.generation.thinkers import ANSWER, ASKED, THOUGHT
+from tests.engines import thinkers
+from tests.engines.models import Answers, answers_of, open_models, uniform
+from tests.engines.thinkers import ANSWER, ASKED, THOUGHT
 from tests.vllm.test_vllm_engine import make_engine
 from tvmerge.protocols import Engine
 from tvmerge.records import Sampling
@@ -33,7 +33,7 @@ async def ask(engine: Engine, folder: Path, *samplings: Sampling) -> list[Answer
 async def test_thoughts_are_told_apart_and_limited_as_on_transformers(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tvmerge.generation.turn.PIECE", 1)
+    monkeypatch.setattr("tvmerge.engines.prompting.turn.PIECE", 1)
     folder = thinkers.make(family, tmp_path, certainty=2.9)
     plain, engine = thinkers.open_engine(open_models(folder)), make_engine(folder)
     try:

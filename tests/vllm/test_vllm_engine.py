@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 from safetensors.torch import load_file, save_file
 
-from tests.generation.contract import GREEDY, EngineContract
-from tests.generation.models import (
+from tests.engines.contract import GREEDY, EngineContract
+from tests.engines.models import (
     Answers,
     answers_of,
     demo_questions,
@@ -29,17 +29,17 @@ from tests.generation.models import (
     uneven,
     uniform,
 )
-from tvmerge.caches import Caches
+from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.engines import EngineSettings
+from tvmerge.engines.open import EngineSettings
 from tvmerge.errors import CandidateError, CheckpointError, ConfigError
-from tvmerge.generation import vllm_version
-from tvmerge.generation.chat import ChatFormat
-from tvmerge.generation.entry import Entry
-from tvmerge.generation.lost import EngineLostError
-from tvmerge.generation.vllm_engine import VllmEngine
-from tvmerge.merging.opening import Merge
-from tvmerge.models import open_models as open_models_of
+from tvmerge.engines.vllm import version as vllm_version
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.remote.entry import Entry
+from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.engines.vllm.engine import VllmEngine
+from tvmerge.merging.open import Merge
+from tvmerge.merging.build import open_models as open_models_of
 from tvmerge.records import Question
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}
@@ -47,7 +47,7 @@ SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256
 
 def make_engine(folder: Path, **options: Any) -> VllmEngine:
     target = folder / "target"
-    merger = Entry("tests.generation.models:open_demo_merger", {"folder": str(folder)})
+    merger = Entry("tests.engines.models:open_demo_merger", {"folder": str(folder)})
     return VllmEngine(
         target,
         ChatFormat(target),
@@ -141,7 +141,7 @@ async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_peop
     demo_models: Path,
 ) -> None:
     target = demo_models / "target"
-    merger = Entry("tests.generation.entries:refused")
+    merger = Entry("tests.engines.entries:refused")
     engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
     with pytest.raises(CheckpointError, match="there is no such model"):
         await engine.apply(uniform(open_models(demo_models), 1.0))
@@ -171,7 +171,7 @@ async def test_an_engine_goes_on_after_weights_that_make_no_model_and_quantises_
     models = MergeConfig(
         target_model=(str(target),), base_model=str(base), tuned_model=str(tuned), dtype="float16"
     )
-    merger = Entry("tvmerge.engines:open_merger", asdict(EngineSettings(merge=models, stop_tokens=(2,))))
+    merger = Entry("tvmerge.engines.open:open_merger", asdict(EngineSettings(merge=models, stop_tokens=(2,))))
     engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
     merge = open_models(folder)
     before = await answers_of(engine, uniform(merge, 0.0), demo_questions(2), GREEDY)

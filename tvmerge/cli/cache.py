@@ -14,7 +14,7 @@ from tvmerge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tvmerge.cache import ContentCache, Stranger
+    from tvmerge._util.cache import ContentCache, Stranger
 
 KINDS = ("answers", "judgments", "digests")
 REFUSALS = "refusals"
@@ -28,7 +28,7 @@ def cache() -> None:
 @cache.command()
 def stats() -> None:
     """Show what is stored, and where."""
-    from tvmerge.caches import cache_folder
+    from tvmerge._util.caches import cache_folder
 
     click.echo(f"folder: {cache_folder()}")
     for kind, opened in _opened():
@@ -67,7 +67,7 @@ def verify() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; without it, standard output.")
 def export(kind: str, out: Path | None) -> None:
     """Write the rows as JSON lines, keys and all that made them included."""
-    from tvmerge.files import jsonl_line, write_text
+    from tvmerge._util.files import jsonl_line, write_text
 
     for name, opened in _opened():
         if name == kind:
@@ -104,7 +104,7 @@ def _doomed(name: str, opened: ContentCache, kind: str | None) -> list[str | Str
 
 def _refusals(name: str, opened: ContentCache) -> list[str]:
     """Keys of texts that a judge's provider refused."""
-    from tvmerge.judging.cache import is_refusal
+    from tvmerge.judging.client.cache import is_refusal
 
     if name != "judgments":
         return []
@@ -117,7 +117,7 @@ def _damaged(opened: ContentCache) -> list[str | Stranger]:
 
 
 def _opened() -> Iterator[tuple[str, ContentCache]]:
-    from tvmerge.caches import Caches
+    from tvmerge._util.caches import Caches
 
     with closing(Caches()) as caches:
         for kind in KINDS:

@@ -31,8 +31,8 @@ def check(context: click.Context, /, *, config: Path | None, verify: bool, names
 
     Exits with 0 where a run could begin, and with 2 where it would be refused.
     """
-    from tvmerge.caches import Caches
-    from tvmerge.check import check_models
+    from tvmerge._util.caches import Caches
+    from tvmerge.dry_run.check import check_models
 
     settings = load_check_config(given(flags), config)
     with closing(Caches()) as caches:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tvmerge.evaluation.importing.roles import Role
+    from tvmerge.tasks.importing.roles import Role
 
 _SAYS = {
     "question": "Column of the questions; several are turns: first,second.",
@@ -36,8 +36,8 @@ def import_(source: Path, folder: Path, encoding: str | None, **columns: str | N
 
     Questions, references, grading criteria, categories and ids are told by the names of their columns.
     """
-    from tvmerge.evaluation.importing.folder import import_benchmark
-    from tvmerge.evaluation.importing.roles import ROLES
+    from tvmerge.tasks.importing.folder import import_benchmark
+    from tvmerge.tasks.importing.roles import ROLES
 
     given: dict[Role, tuple[str, ...]] = {}
     for role in ROLES:

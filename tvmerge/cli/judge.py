@@ -34,9 +34,9 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
     from rich.console import Console
 
     from tvmerge.errors import ConfigError, OutputError, ProviderError
-    from tvmerge.report.judged import JudgedAnswers, judged_table
-    from tvmerge.report.usage import usage_lines
-    from tvmerge.scoring import judge_answers
+    from tvmerge.report.terminal.judged import JudgedAnswers, judged_table
+    from tvmerge.report.terminal.usage import usage_lines
+    from tvmerge.run.judge_answers import judge_answers
 
     settings = given(flags)
     if len(settings.get("bench_name", ())) != 1:

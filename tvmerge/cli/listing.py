@@ -8,10 +8,10 @@ from typing import cast
 
 import click
 
-from tvmerge.assets import AssetKind, names
-from tvmerge.encodings import read_text
+from tvmerge._util.assets import AssetKind, names
+from tvmerge._util.encodings import read_text
 from tvmerge.errors import AssetError
-from tvmerge.files import read_jsonl
+from tvmerge._util.files import read_jsonl
 
 
 @click.command(name="list")

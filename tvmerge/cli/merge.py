@@ -14,14 +14,14 @@ import click
 from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
 from tvmerge.config import ChatConfig, MergeConfig, file_settings, load_merge_config
-from tvmerge.encodings import read_text
+from tvmerge._util.encodings import read_text
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
-from tvmerge.search.space import is_density
+from tvmerge.study.space import is_density
 
 if TYPE_CHECKING:
-    from tvmerge.chats import ChatRecord
-    from tvmerge.merging.opening import Merge
+    from tvmerge.engines.prompting.open import ChatRecord
+    from tvmerge.merging.open import Merge
 
 ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 """Merge settings that may differ from those of the study whose trial is written."""
@@ -75,11 +75,11 @@ def merge(
     else:
         chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
         settings, recipe, fingerprint = load_merge_config(given, config), None, {}
-    from tvmerge.caches import Caches
-    from tvmerge.merging.card import CardFacts
+    from tvmerge._util.caches import Caches
+    from tvmerge.merging.export.card import CardFacts
     from tvmerge.merging.remarks import LISTING
-    from tvmerge.models import open_models
-    from tvmerge.writing import write_merge
+    from tvmerge.merging.build import open_models
+    from tvmerge.run.writing import write_merge
 
     with closing(Caches()) as caches:
         models = open_models(settings, caches)
@@ -111,7 +111,7 @@ def _choose(weight: float | None, weights: Path | None, trial: str | None) -> st
 
 def _record(chat: ChatConfig | Mapping[str, Any], models: Merge) -> ChatRecord:
     """How chats are written and end: as a study stored it, or by these settings."""
-    from tvmerge.chats import ChatRecord, chat_of_merge
+    from tvmerge.engines.prompting.open import ChatRecord, chat_of_merge
 
     if not isinstance(chat, ChatConfig):
         record = ChatRecord.from_json(chat)
@@ -132,7 +132,7 @@ def _from_study(
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
     if fixed:
         raise ConfigError(f"{', '.join(fixed)} cannot be given with --trial: the study says it")
-    from tvmerge.search.storage import read_study
+    from tvmerge.study.storage import read_study
 
     stored = read_study(storage, study_name)
     run = dict(stored.run)

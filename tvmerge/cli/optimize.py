@@ -28,7 +28,7 @@ def optimize(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
 @run_options
 def demo(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
     """Run `optimize` on the models and questions that ship with tvmerge: no GPU, no key, no download."""
-    from tvmerge.demo import demo_defaults
+    from tvmerge.config.demo import demo_defaults
 
     _run(config, flags, demo_defaults(), dry_run=dry_run)
 
@@ -42,7 +42,7 @@ def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, 
     if dry_run:
         _plan(config)
         return
-    from tvmerge.run import optimize as run_optimize
+    from tvmerge.run.optimize import optimize as run_optimize
 
     try:
         result = asyncio.run(run_optimize(config))
@@ -59,8 +59,8 @@ def _plan(config: Any) -> None:
 
     from rich.console import Console
 
-    from tvmerge.plan import plan_run
-    from tvmerge.report.plan import calls_table, plan_lines, small_print
+    from tvmerge.dry_run.plan import plan_run
+    from tvmerge.dry_run.text import calls_table, plan_lines, small_print
 
     console = Console()
     plan = asyncio.run(plan_run(config, lambda line: click.echo(line, err=True)))
@@ -74,9 +74,9 @@ def _plan(config: Any) -> None:
 def _show(result: Any) -> None:
     from rich.console import Console
 
-    from tvmerge.report.race import race_lines
-    from tvmerge.report.table import result_table
-    from tvmerge.report.usage import usage_lines
+    from tvmerge.report.terminal.race import race_lines
+    from tvmerge.report.terminal.table import result_table
+    from tvmerge.report.terminal.usage import usage_lines
 
     console = Console()
     console.print(result_table(result))

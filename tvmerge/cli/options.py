@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from tvmerge.config import Option, options
-from tvmerge.config.lists import Kind, split
+from tvmerge._util.lists import Kind, split
 
 F = TypeVar("F", bound=Callable[..., Any])
 

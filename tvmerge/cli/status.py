@@ -11,10 +11,10 @@ import click
 
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import CUT_IN_THOUGHT
-from tvmerge.urls import sqlite_url
+from tvmerge._util.urls import sqlite_url
 
 if TYPE_CHECKING:
-    from tvmerge.search.status import StudyStatus
+    from tvmerge.study.status import StudyStatus
 
 
 @click.command()
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(*, run_dir: Path | None, storage: str | None, study_name: str | None, as_json: bool) -> None:
     """Show how a study stands; it may be running."""
-    from tvmerge.search.status import read_status
+    from tvmerge.study.status import read_status
 
     if run_dir is None and (storage is None or study_name is None):
         raise ConfigError("give --run-dir, or --storage and --study-name")

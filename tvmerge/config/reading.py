@@ -8,11 +8,11 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from tvmerge.config.check import CheckConfig
-from tvmerge.config.merging import MergeConfig
-from tvmerge.config.option import Option
+from tvmerge.engines.model_settings import CheckConfig
+from tvmerge.merging.settings import MergeConfig
+from tvmerge.option import Option
 from tvmerge.config.run import RunConfig, options
-from tvmerge.encodings import read_text
+from tvmerge._util.encodings import read_text
 from tvmerge.errors import ConfigError
 
 

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tvmerge.config.answering import AnswerConfig
-from tvmerge.config.chat import ChatConfig
-from tvmerge.config.judging import JudgeConfig
-from tvmerge.config.merging import MergeConfig
-from tvmerge.config.option import Option, option, weighted
-from tvmerge.config.search import SearchConfig
-from tvmerge.config.tasks import TaskConfig
+from tvmerge.engines.settings import AnswerConfig
+from tvmerge.engines.prompting.settings import ChatConfig
+from tvmerge.judging.settings import JudgeConfig
+from tvmerge.merging.settings import MergeConfig
+from tvmerge.option import Option, option, weighted
+from tvmerge.study.settings import SearchConfig
+from tvmerge.tasks.settings import TaskConfig
 from tvmerge.errors import ConfigError
-from tvmerge.files import safe_name
-from tvmerge.urls import hide_passwords, sqlite_url
+from tvmerge._util.files import safe_name
+from tvmerge._util.urls import hide_passwords, sqlite_url
 
 PARTS = (MergeConfig, JudgeConfig, SearchConfig, ChatConfig, AnswerConfig, TaskConfig)
 

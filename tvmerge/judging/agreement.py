@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvmerge.canonical import digest
+from tvmerge._util.canonical import digest
 from tvmerge.records import Answer, Judgment, Verdict
 
 

@@ -9,17 +9,17 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.assets import find, names
+from tvmerge._util.assets import find, names
 from tvmerge.errors import AssetError, ConfigError
-from tvmerge.judging.chat import ChatModel
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.llm import LLMJudge
-from tvmerge.judging.pairwise import PairwiseJudge
-from tvmerge.judging.pipeline import pipeline
-from tvmerge.judging.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
-from tvmerge.judging.providers import checkpoint
-from tvmerge.judging.readiness import api_key, check_packages
-from tvmerge.judging.rules import RulesJudge
+from tvmerge.judging.client.chat import ChatModel
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.judges.llm import LLMJudge
+from tvmerge.judging.judges.pairwise import PairwiseJudge
+from tvmerge.judging.client.pipeline import pipeline
+from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
+from tvmerge.judging.providers import _checkpoint as checkpoint
+from tvmerge.judging.preflight import api_key, check_packages
+from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
 from tvmerge.records import Answer, Question, QuestionId
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tvmerge.encodings import read_text
+from tvmerge._util.encodings import read_text
 from tvmerge.errors import AssetError, ConfigError
 
 PROVIDERS = ("openai", "anthropic", "cohere", "local", "rules")

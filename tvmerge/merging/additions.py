@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.compatibility import complete, counterparts
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.compatibility import complete, counterparts
 from tvmerge.merging.deltas import Delta, Difference, Operand, TokenDifference, TokenRows
-from tvmerge.merging.heads import is_table, pair_heads
-from tvmerge.merging.lora.adapter import Adapter
-from tvmerge.merging.lora.fit import is_by_token
+from tvmerge.merging.checkpoints.heads import is_table, pair_heads
+from tvmerge.merging.checkpoints.lora.adapter import Adapter
+from tvmerge.merging.checkpoints.lora.fit import is_by_token
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import TaskVector
 from tvmerge.merging.request import Vocabulary as Policy
-from tvmerge.merging.vocabulary import (
+from tvmerge.merging.checkpoints.vocabulary import (
     Matched,
     Shared,
     Unchecked,
@@ -22,7 +22,7 @@ from tvmerge.merging.vocabulary import (
     read_vocabulary,
     share_tokens,
 )
-from tvmerge.tokenizer import vocabulary_files
+from tvmerge.pretrained.tokenizer import vocabulary_files
 
 
 @dataclass(frozen=True, slots=True)

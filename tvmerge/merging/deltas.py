@@ -11,8 +11,8 @@ from typing import Protocol
 
 import torch
 
-from tvmerge.canonical import digest
-from tvmerge.merging.shards import TensorSpec
+from tvmerge._util.canonical import digest
+from tvmerge.merging.checkpoints.shards import TensorSpec
 
 
 def as_rows(tensor: torch.Tensor) -> torch.Tensor:

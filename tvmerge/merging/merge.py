@@ -1,193 +1,260 @@
-"""The merger: a plan and a recipe become one stream of tensors."""
+"""A merge that is ready: what it is called, what it writes, what people should know of it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
-from threading import Lock
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-import torch
-
-from tvmerge.canonical import digest
-from tvmerge.errors import CheckpointError
-from tvmerge.merging.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
-from tvmerge.merging.deltas import as_rows
-from tvmerge.merging.device import DeviceMerger, on_cuda
-from tvmerge.merging.dtypes import code_of, torch_dtype
-from tvmerge.merging.native import merge_natively
-from tvmerge.merging.overflow import check_merged
-from tvmerge.merging.parallel import Task, in_parallel
-from tvmerge.merging.plan import Plan, Row, Term
-from tvmerge.merging.shards import TensorSpec
-from tvmerge.merging.single import single, sources
-from tvmerge.merging.stream import Offer, Pairs, TensorStream
+from tvmerge.merging.export.reproduce import SETTINGS, command, settings_toml
+from tvmerge.merging.export.card import CardFacts, model_card
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.contents import left_out
+from tvmerge.merging.checkpoints.layout import CARD, CHAT_TEMPLATE
+from tvmerge.merging.merger import RecipeMerger
+from tvmerge.merging.export.mergekit import mergekit_yaml, not_expressible, output_dtype
+from tvmerge.merging.remarks import LISTING, Remark, listing, on_tensors
+from tvmerge.merging.request import MergeRequest
+from tvmerge.merging.checkpoints.sources import Source
+from tvmerge.merging.export.writer import SHARD_SIZE, write_model
 from tvmerge.records import Recipe
 
-if TYPE_CHECKING:
-    from tvmerge.merging.request import Arithmetic
-
-RESIDENT_LIMIT = 256 * 2**20
-"""Bytes of float32 targets and deltas up to which they stay in memory between merges."""
+MERGEKIT = "mergekit.yml"
+"""Name of the configuration that makes mergekit write the same model."""
 
 
-class RecipeMerger:
-    """Makes the tensors of a plan for any recipe; a `tvmerge.protocols.Merger`.
+def is_target(part: str) -> bool:
+    """Whether a part in a merge is a target's: `target`, `target.0`, ..."""
+    return "/" not in part and part.partition(".")[0] == "target"
 
-    Args:
-        plan: What each tensor is made from.
-        dtype: What every merged tensor is rounded to; None keeps each tensor's own format.
-        arithmetic: `float32`, or `original` for the bfloat16 order of the script tvmerge replaces.
-        resident_limit: Bytes; a model whose float32 targets and deltas take no more stays in memory.
 
-    Raises:
-        CheckpointError: The original arithmetic cannot make this plan.
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """One expert of a mixture as a dense model.
+
+    Attributes:
+        target: Gives configuration and tokenizer.
+        merger: Makes its tensors, from the weights that the mixture has for each part.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        dtype: torch.dtype | None = None,
-        *,
-        arithmetic: Arithmetic = "float32",
-        resident_limit: int = RESIDENT_LIMIT,
-    ) -> None:
-        if arithmetic == "original" and not plan.differences_only:
-            raise CheckpointError(
-                "arithmetic original knows one plain task vector between models of one vocabulary; "
-                "leave it out, or leave out sparse methods, adapters and further vectors"
-            )
-        self.plan = plan
-        self._dtype = torch.bfloat16 if arithmetic == "original" else dtype
-        self._original = arithmetic == "original"
-        self._names = plan.names
-        needed = sum(4 * row.spec.numel * (1 + len(row.terms)) for row in plan.rows)
-        self._fits = needed <= resident_limit and not self._original
-        self._devices: dict[torch.device, DeviceMerger] = {}
-        self._lock = Lock()
+    target: Checkpoint
+    merger: RecipeMerger
+
+    def recipe(self, mixture: Recipe) -> Recipe:
+        """Its weights, of those of the mixture."""
+        return Recipe({name: mixture.weights[name] for name in self.merger.group_names})
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A merger with everything around it.
+
+    Attributes:
+        request: What was asked for.
+        merger: Makes the tensors of a recipe.
+        sources: Part in the merge (`target`, `base`, `tuned`, ...) -> the model that plays it.
+        donor: The model that gives tokenizer and chat template, and of a dense merge the configuration.
+        noted: What else people should know, found as the models were opened.
+        config: Content of `config.json` where it is not the donor's, as of a mixture; None where it is.
+        experts: Its experts as dense models.
+    """
+
+    request: MergeRequest
+    merger: RecipeMerger
+    sources: Mapping[str, Source]
+    donor: Checkpoint
+    noted: tuple[Remark, ...] = ()
+    config: Mapping[str, Any] | None = None
+    experts: tuple[Expert, ...] = ()
 
     @property
     def group_names(self) -> Sequence[str]:
-        """Names of the weights a recipe has, in model order; names of searched densities follow."""
-        return self._names
-
-    @cached_property
-    def fingerprint(self) -> Mapping[str, str]:
-        """Digests of everything but the recipe that decides the merged tensors."""
-        return {
-            **{name: model.digest for name, model in self.plan.models.items()},
-            "dtype": "own" if self._dtype is None else str(self._dtype).removeprefix("torch."),
-            "arithmetic": ORIGINAL if self._original else FLOAT32,
-            "plan": self._plan_digest(),
-        }
+        """Names of the weights a recipe has."""
+        return self.merger.group_names
 
     @property
-    def extra(self) -> Sequence[str]:
-        """Names of streamed tensors which the live model has no place for."""
-        return self.plan.extra
+    def fingerprint(self) -> Mapping[str, str]:
+        """Digests of everything but the recipe that decides the merged tensors."""
+        return self.merger.fingerprint
 
-    @cached_property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """Shape and format of every tensor `merge` yields, in its order."""
-        merged = {
-            row.name: TensorSpec(row.spec.shape, code_of(self._output(row.spec))) for row in self.plan.rows
-        }
-        constants = {
-            name: TensorSpec(tuple(tensor.shape), code_of(tensor.dtype))
-            for name, tensor in self.plan.constants.items()
-        }
-        copies = {name: operand.checkpoint.specs[operand.name] for name, operand in self.plan.copies.items()}
-        return merged | constants | copies
+    @property
+    def target(self) -> Source:
+        """The model whose folder has tokenizer and chat template."""
+        return next(source for source in self.sources.values() if source.folder == self.donor.folder)
 
-    def merge(self, recipe: Recipe) -> TensorStream:
-        """Give every tensor of the merged model, by its checkpoint name and in the output dtype.
+    @property
+    def resolved(self) -> MergeRequest:
+        """The request with each model's commit or absolute folder: it means the same anywhere, and later."""
+        return self._renamed({part: source.reference for part, source in self.sources.items()})
 
-        First the merged ones in model order, then the ones that are the same for every recipe. Peak memory
-        for a model that is not resident: a few merged tensors, or, where the consumer offers memory, a few
-        megabytes.
+    @property
+    def portable(self) -> MergeRequest:
+        """The request without this machine's paths: hub ids with commits, folders as `./` and their names."""
+        return self._renamed({part: source.portable for part, source in self.sources.items()})
 
-        Raises:
-            CheckpointError: A weight is missing, unknown or not finite.
-            CandidateError: While the stream is read: a merged number is too large for float16.
+    def _renamed(self, places: Mapping[str, str]) -> MergeRequest:
+        request = self.request
+        targets = [place for part, place in places.items() if is_target(part)]
+        vectors = []
+        for vector in request.vectors:
+            prefix = "" if len(request.vectors) == 1 else f"{vector.name}/"
+            vectors.append(replace(vector, tuned=places[f"{prefix}tuned"], base=places[f"{prefix}base"]))
+        mixture = replace(request.mixture, base=places.get("moe_base"))
+        return replace(request, targets=tuple(targets), vectors=tuple(vectors), mixture=mixture)
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """What to call each model where no local path may appear."""
+        return {part: source.identity for part, source in self.sources.items()}
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the models lie."""
+        return tuple(dict.fromkeys(source.folder for source in self.sources.values()))
+
+    def ranges(self, low: float, high: float) -> dict[str, tuple[float, float]]:
+        """Between which bounds each weight is searched.
+
+        Args:
+            low: Smallest weight of vectors that do not say.
+            high: Largest weight of vectors that do not say.
         """
-        self._check(recipe)
-        values = dict(recipe.weights)
-        return TensorStream(lambda offer: self._run(values, offer))
+        bounds: dict[str, tuple[float, float]] = {}
+        for vector in self.request.vectors:
+            mine = (
+                low if vector.weight_min is None else vector.weight_min,
+                high if vector.weight_max is None else vector.weight_max,
+            )
+            for name in self.group_names:
+                inner = name.split("/", 1)[1] if self.experts else name
+                if len(self.request.vectors) == 1 or inner.startswith(f"{vector.name}/"):
+                    is_density = inner.split("/")[-1] == "density"
+                    searched = vector.density if is_density else mine
+                    bounds[name] = searched if isinstance(searched, tuple) else mine
+        return bounds
 
-    def _check(self, recipe: Recipe) -> None:
-        known = set(self._names)
-        densities = {t.density for row in self.plan.rows for t in row.terms if isinstance(t.density, str)}
-        problems = [f"no weight for '{name}'" for name in self._names if name not in recipe.weights]
-        problems += [f"unknown group '{name}'" for name in recipe.weights if name not in known]
-        for name, value in recipe.weights.items():
-            if not math.isfinite(value):
-                problems.append(f"the weight of '{name}' is {value}")
-            elif name in densities and not 0 <= value <= 1:
-                problems.append(f"'{name}' is {value}, no share")
-        if problems:
-            raise CheckpointError(f"the recipe does not fit: {'; '.join(problems)}")
+    @property
+    def sparse(self) -> str:
+        """How its vectors are made sparse at weight 1; empty where they are added as they are.
 
-    def _run(self, values: Mapping[str, float], offer: Offer) -> Pairs:
-        if self._fits:
-            for row in self._resident:
-                out, whole = self._memory(row, offer), slice(0, row.shape[0])
-                self._merge(row, values, out, whole)
-                yield row.name, out
-        else:
-            yield from in_parallel(self._tasks(values, offer))
-        for name, tensor in self._unchanging():
-            given = offer(name, tuple(tensor.shape))
-            yield name, tensor.clone() if given is None else given.copy_(tensor)
+        A density that is searched is at its largest then.
+        """
+        ways = {
+            vector.name: vector.sparse(alone=len(self.request.vectors) == 1)
+            for vector in self.request.vectors
+        }
+        if len(set(ways.values())) == 1:
+            return next(iter(ways.values()))
+        return "; ".join(f"{name}: {way or 'plain'}" for name, way in ways.items())
 
-    def _tasks(self, values: Mapping[str, float], offer: Offer) -> Iterable[Task]:
-        for row in self.plan.rows:
-            out = self._memory(row, offer)
-            yield Task(row.name, out, row.parts(), partial(self._merge, row, values, out))
+    def remarks(self) -> tuple[Remark, ...]:
+        """What people should know of it: what was found, tensors left alone, and files left behind."""
+        donor = self.donor
+        behind = left_out(donor.folder, donor.files, code=donor.trust_remote_code)
+        files = [Remark(f"not copied from {donor.name}", tuple(names), why) for why, names in behind.items()]
+        return (*self.noted, *on_tensors(self.merger.plan), *files)
 
-    def _unchanging(self) -> Iterator[tuple[str, torch.Tensor]]:
-        yield from self.plan.constants.items()
-        for name, operand in self.plan.copies.items():
-            yield name, operand.checkpoint.tensor(operand.name)
+    def provenance(self, recipe: Recipe) -> dict[str, object]:
+        """What a merged model was made from and how, as plain JSON data without local paths."""
+        return {
+            "formula": "target + weight * (tuned - base)",
+            **self.identities,
+            "weights": dict(recipe.weights),
+            "fingerprint": dict(self.fingerprint),
+        }
 
-    def _memory(self, row: Row, offer: Offer) -> torch.Tensor:
-        given = offer(row.name, row.spec.shape)
-        return torch.empty(row.spec.shape, dtype=self._output(row.spec)) if given is None else given
+    def texts(self, recipe: Recipe, facts: CardFacts, given: Mapping[str, str]) -> dict[str, str]:
+        """The texts that go with the merged model of `recipe`, by name; `given` are among them."""
+        plan, request = self.merger.plan, self.request
+        folders = [source.name for source in self.sources.values() if source.repository is None]
+        original = request.arithmetic == "original"
+        reason = not_expressible(
+            plan,
+            folders,
+            mixture=bool(self.experts),
+            original=original,
+            untied=self.donor.changed is not None,
+        )
+        again = command(chat_template=CHAT_TEMPLATE in given)
+        texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
+        texts[SETTINGS] = settings_toml(self.portable, facts.settings)
+        if (whole := listing(self.remarks())) is not None:
+            texts[LISTING] = whole
+        if reason is None:
+            names = {id(model): self.sources[part].portable for part, model in plan.models.items()}
+            texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))
+        return texts | dict(given)
 
-    def _merge(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
-        self._fill(row, values, out, part)
-        if self._output(row.spec) == torch.float16:
-            check_merged(row.name, as_rows(out)[part])
+    def write(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        *,
+        facts: CardFacts | None = None,
+        owner: str | None = None,
+        overwrite: bool = False,
+        shard_size: int = SHARD_SIZE,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the merged model of `recipe`, its card and its `mergekit.yml`.
 
-    def _fill(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
-        rows, dtype = as_rows(out), self._output(row.spec)
-        if self._original:
-            merge_as_original(row, values, rows, part)
-            return
-        simple = single(row, values)
-        if simple is not None and out.is_cuda:
-            self._beside(out.device).merge(simple, rows, dtype, part)
-        elif simple is None or not merge_natively(simple, rows, dtype, part):
-            merge_rows(row, values, rows, dtype, part)
+        Args:
+            folder: Where to.
+            recipe: Its weights.
+            facts: What the card tells beside the recipe.
+            owner: See `writer.write_model`, also for the rest and for the errors.
+            overwrite: See there.
+            shard_size: See there.
+            texts: See there; they replace files of the same names.
+        """
+        write_model(
+            folder,
+            self.merger.merge(recipe),
+            self.donor,
+            specs=self.merger.specs,
+            config=self.config,
+            provenance=self.provenance(recipe),
+            owner=owner,
+            overwrite=overwrite,
+            shard_size=shard_size,
+            sources=self.folders,
+            texts=self.texts(recipe, facts or CardFacts(), texts or {}),
+        )
 
-    def _beside(self, device: torch.device) -> DeviceMerger:
-        with self._lock:
-            if device not in self._devices:
-                operands = [operand for row in self.plan.rows for operand in sources(row) or ()]
-                self._devices[device] = on_cuda(device, operands)
-            return self._devices[device]
+    def write_experts(
+        self,
+        parent: Path,
+        recipe: Recipe,
+        *,
+        files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+        **options: Any,
+    ) -> list[Path]:
+        """Write each expert of a mixture as a dense model.
 
-    @cached_property
-    def _resident(self) -> list[Row]:
-        return [row.resident() for row in self.plan.rows]
+        Args:
+            parent: Folder that gets `expert-0`, `expert-1`, ...
+            recipe: The mixture's.
+            files: Further files of an expert, by name, told the folder that gives it all others.
+            options: As for `write`.
 
-    def _output(self, spec: TensorSpec) -> torch.dtype:
-        return torch_dtype(spec.dtype) if self._dtype is None else self._dtype
-
-    def _plan_digest(self) -> str:
-        rows = [[row.name, [_listing(term) for term in row.terms]] for row in self.plan.rows]
-        return digest([dict(self.plan.settings), rows])
-
-
-def _listing(term: Term) -> list[object]:
-    return [term.share, term.method, term.density, term.seed]
+        Returns:
+            The folders written.
+        """
+        folders = []
+        for number, expert in enumerate(self.experts):
+            own = expert.recipe(recipe)
+            folder = parent / f"expert-{number}"
+            provenance = {**self.provenance(own), "expert": number}
+            write_model(
+                folder,
+                expert.merger.merge(own),
+                expert.target,
+                specs=expert.merger.specs,
+                provenance=provenance,
+                sources=self.folders,
+                texts=files(expert.target.folder),
+                **options,
+            )
+            folders.append(folder)
+        return folders

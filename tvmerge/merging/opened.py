@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tvmerge.merging.additions import OpenVector
-from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.digests import DigestCache
-from tvmerge.merging.lora.adapter import Adapter
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.digests import DigestCache
+from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.sources import Source
-from tvmerge.merging.ties import moving_apart
-from tvmerge.merging.untied import tied_head
+from tvmerge.merging.checkpoints.sources import Source
+from tvmerge.merging.checkpoints.ties import moving_apart
+from tvmerge.merging.checkpoints.untied import tied_head
 
 
 def part_of(request: MergeRequest, vector: TaskVector, role: str) -> str:

@@ -9,11 +9,11 @@ from typing import Protocol
 import torch
 
 from tvmerge.merging.deltas import Delta, Difference, Held, Operand, Reader, Stored, Tensors
-from tvmerge.merging.digests import DigestCache
-from tvmerge.merging.groups import Share, group_names
+from tvmerge.merging.checkpoints.digests import DigestCache
+from tvmerge.merging.groupings.group import Share, group_names
 from tvmerge.merging.request import Method
-from tvmerge.merging.shards import TensorSpec
-from tvmerge.merging.sparsify import Dropped, chunks, trim
+from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.methods.sparsify import Dropped, chunks, trim
 
 PART = 2**22
 """Elements of a tensor that one worker takes at a time."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tvmerge.errors import ConfigError
-from tvmerge.merging.rules import GroupRules
+from tvmerge.merging.groupings.rules import GroupRules
 
 Method = Literal["linear", "ties", "dare"]
 Vocabulary = Literal["align", "skip", "error"]

@@ -11,10 +11,10 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.anthropic_server import AnthropicServer, error, message
 from tests.servers.http import Request, Response
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
-from tvmerge.judging.chat import ChatReply, TooLongError, Usage
-from tvmerge.judging.forms import RatingForm
+from tvmerge.judging.client.chat import ChatReply, TooLongError, Usage
+from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.providers.anthropic import AnthropicChat
-from tvmerge.judging.rates import RateLimits
+from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
 FORM = RatingForm()

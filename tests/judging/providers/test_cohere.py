@@ -10,8 +10,8 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.cohere_server import CohereServer, chat, error
 from tests.servers.http import Response
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
-from tvmerge.judging.chat import ChatReply, Usage
-from tvmerge.judging.forms import RatingForm
+from tvmerge.judging.client.chat import ChatReply, Usage
+from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.providers.cohere import CohereChat
 from tvmerge.judging.spec import JudgeSpec
 

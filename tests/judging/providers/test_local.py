@@ -12,13 +12,13 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, CohereConfig, PreTrainedTokenizerFast
 
-from tvmerge.cache import ContentCache
+from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CheckpointError
-from tvmerge.judging.chat import ChatReply, TooLongError
-from tvmerge.judging.conduct import Conduct
-from tvmerge.judging.forms import RatingForm
-from tvmerge.judging.prompts import JudgePrompt
-from tvmerge.judging.providers.checkpoint import identity
+from tvmerge.judging.client.chat import ChatReply, TooLongError
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.providers._checkpoint import identity
 from tvmerge.judging.providers.local import LocalChat
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import JudgeSpec

@@ -14,7 +14,7 @@ from tests.servers.cohere_server import CohereServer
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.errors import ProviderError, QuotaError, RequestError, TransientError
-from tvmerge.judging.chat import (
+from tvmerge.judging.client.chat import (
     ChatReply,
     ChatRequest,
     FormError,
@@ -22,7 +22,7 @@ from tvmerge.judging.chat import (
     OutdatedError,
     TooLongError,
 )
-from tvmerge.judging.forms import RatingForm
+from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.registry import create_chat
 
 SERVERS: dict[str, Callable[..., Any]] = {

@@ -13,10 +13,10 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
-from tvmerge.judging.chat import ChatReply, Usage
-from tvmerge.judging.forms import RatingForm
+from tvmerge.judging.client.chat import ChatReply, Usage
+from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.providers.openai import OpenAIChat
-from tvmerge.judging.rates import RateLimits
+from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
 FORM = RatingForm()

@@ -14,11 +14,11 @@ from tvmerge.errors import (
     TransientError,
     UserError,
 )
-from tvmerge.judging.chat import FormError, TooLongError, UnknownModelError
-from tvmerge.judging.providers import refusals
-from tvmerge.judging.providers.complaint import Complaint
-from tvmerge.judging.providers.http import ApiKey
-from tvmerge.judging.quota import RenewedQuotaError
+from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
+from tvmerge.judging.providers import _refusals as refusals
+from tvmerge.judging.providers._complaint import Complaint
+from tvmerge.judging.providers._http import ApiKey
+from tvmerge.judging.client.quota import RenewedQuotaError
 
 KEY = ApiKey("", "MY_KEY")
 

@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM
 
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
-from tvmerge.cache import ContentCache
+from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.moe.gates import draw_gates, hidden_gates
 from tvmerge.merging.request import ExpertPrompts, Gate, MixtureSettings
 

@@ -11,15 +11,15 @@ import httpx
 from cohere.core.api_error import ApiError
 
 from tvmerge.errors import ProviderError, UserError
-from tvmerge.judging.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.forms import Form
-from tvmerge.judging.providers.capabilities import ModelParameters
-from tvmerge.judging.providers.complaint import Complaint, error_within, read_complaint
-from tvmerge.judging.providers.finish import finish_of, unknown_word
-from tvmerge.judging.providers.http import ApiKey, lower_case, rate_limits
-from tvmerge.judging.providers.refusals import translate
-from tvmerge.judging.providers.replies import connection_error, read_json, wrong_shape
-from tvmerge.judging.rates import RateLimits
+from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
+from tvmerge.judging.prompts.reply_format import Form
+from tvmerge.judging.providers._parameters import ModelParameters
+from tvmerge.judging.providers._complaint import Complaint, error_within, read_complaint
+from tvmerge.judging.providers._finish import finish_of, unknown_word
+from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.providers._refusals import translate
+from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
 _RESPONSE: ContextVar[httpx.Response | None] = ContextVar("response", default=None)

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.canonical import digest
+from tvmerge._util.canonical import digest
 from tvmerge.errors import TvmergeError
-from tvmerge.judging.batches import ThreadedBatches
-from tvmerge.judging.chat import ChatReply, ChatRequest, TooLongError, Usage
-from tvmerge.judging.forms import Form
-from tvmerge.judging.providers.capabilities import MAX_TOKENS
-from tvmerge.judging.providers.checkpoint import identity
+from tvmerge._util.thread_batches import ThreadedBatches
+from tvmerge.judging.client.chat import ChatReply, ChatRequest, TooLongError, Usage
+from tvmerge.judging.prompts.reply_format import Form
+from tvmerge.judging.providers._parameters import MAX_TOKENS
+from tvmerge.judging.providers._checkpoint import identity
 from tvmerge.judging.spec import JudgeSpec
 
 if TYPE_CHECKING:
-    from tvmerge.judging.providers.transformers_chat import Generated, TransformersChat
+    from tvmerge.judging.providers._transformers import Generated, TransformersChat
 
 _AGAIN = 0.7
 """Temperature of a second try where the first was greedy: greedily the same would come out."""
@@ -73,7 +73,7 @@ class LocalChat:
 
     def _answer(self, requests: list[ChatRequest]) -> list[ChatReply | TvmergeError]:
         if self._model is None:
-            from tvmerge.judging.providers.transformers_chat import TransformersChat
+            from tvmerge.judging.providers._transformers import TransformersChat
 
             self._model = TransformersChat(self._spec)
         prompts = [self._model.encode(request.body) for request in requests]

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from tvmerge.canonical import digest
+from tvmerge._util.canonical import digest
 from tvmerge.errors import CheckpointError
-from tvmerge.files import folder_name
-from tvmerge.merging.checkpoint import Checkpoint
+from tvmerge._util.files import folder_name
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.request import ExpertPrompts, MixtureSettings
 
 

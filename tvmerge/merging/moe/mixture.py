@@ -15,8 +15,8 @@ from transformers import AutoConfig
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
-from tvmerge.merging.checkpoint import Checkpoint
-from tvmerge.merging.compatibility import check_structures, complete
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.compatibility import check_structures, complete
 from tvmerge.merging.dtypes import torch_dtype
 from tvmerge.merging.moe.config import mixture_config
 from tvmerge.merging.moe.gates import draw_gates, hidden_gates
@@ -24,8 +24,8 @@ from tvmerge.merging.moe.layouts import Layout, layout_for
 from tvmerge.merging.plan import Row
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest
-from tvmerge.merging.vectors import Laid, lay_out
-from tvmerge.merging.vocabulary import same_tokens
+from tvmerge.merging.align import Laid, lay_out
+from tvmerge.merging.checkpoints.vocabulary import same_tokens
 
 SHARED = "shared/"
 """Prefix of the weights of a base that is none of the experts."""

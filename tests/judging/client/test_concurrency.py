@@ -1,0 +1,104 @@
+"""How many requests are in flight."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.judging.chats import LocalChat, a_request
+from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.client.concurrency import Gate, GatedChat
+
+
+async def test_no_more_than_the_places_are_in_and_they_come_in_order() -> None:
+    gate = Gate(3)
+    inside = 0
+    most = 0
+    order: list[int] = []
+
+    async def visit(number: int) -> None:
+        nonlocal inside, most
+        async with gate:
+            order.append(number)
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(visit(number) for number in range(20)))
+    assert most == 3
+    assert order == list(range(20))
+
+
+async def test_overload_takes_a_fifth_once_in_a_cooldown() -> None:
+    now = 0.0
+    gate = Gate(10, cooldown=5, clock=lambda: now)
+    for _ in range(8):
+        gate.overloaded()
+    assert gate.places == 8
+    now = 5.0
+    gate.overloaded()
+    assert gate.places == 6
+
+
+async def test_overload_leaves_one_place_and_success_brings_them_back_one_by_one() -> None:
+    gate = Gate(4, cooldown=0)
+    for _ in range(100):
+        gate.overloaded()
+    assert gate.places == 1
+    gate.succeeded()
+    assert gate.places == 2
+    for _ in range(100):
+        gate.succeeded()
+    assert gate.places == 4
+
+
+async def test_a_place_that_comes_back_lets_a_waiter_in() -> None:
+    gate = Gate(2, cooldown=0)
+    for _ in range(10):
+        gate.overloaded()
+    async with gate:
+        waiter = asyncio.create_task(gate.__aenter__())
+        await asyncio.sleep(0)
+        assert not waiter.done()
+        gate.succeeded()
+        await waiter
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_a_waiter_that_is_cancelled_holds_nobody_up(granted: bool) -> None:
+    gate = Gate(1)
+    await gate.__aenter__()
+    leaver = asyncio.create_task(gate.__aenter__())
+    stayer = asyncio.create_task(gate.__aenter__())
+    await asyncio.sleep(0)
+    if granted:
+        await gate.__aexit__()
+        leaver.cancel()
+    else:
+        leaver.cancel()
+        await gate.__aexit__()
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    await stayer
+    await gate.__aexit__()
+    async with gate:
+        pass
+
+
+async def test_the_gate_stands_before_the_model() -> None:
+    in_flight = 0
+    most = 0
+
+    async def answer(request: ChatRequest) -> ChatReply:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        await asyncio.sleep(0)
+        in_flight -= 1
+        return ChatReply("[[1]]", "stop")
+
+    chat = GatedChat(LocalChat(answer), Gate(4))
+    await asyncio.gather(*(chat.send(a_request(str(n))) for n in range(40)))
+    assert most == 4

@@ -1,0 +1,124 @@
+"""The accounts of judging."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.judging.chats import LocalChat, a_request
+from tvmerge.errors import AssetError, TransientError
+from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
+from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices, percentile
+
+
+def test_accounts_are_kept_by_judge() -> None:
+    ledger = Ledger()
+    ledger.called("a", Usage(100, 10), 0.5, 1.0)
+    ledger.called("a", Usage(200, 20), 0.25, 3.0)
+    ledger.called("b", None, None, 2.0)
+    ledger.hit("a")
+    ledger.failed("b")
+    first, second = ledger.usage()
+    assert (first.judge, first.calls, first.hits, first.failures) == ("a", 2, 1, 0)
+    assert (first.input_tokens, first.output_tokens, first.cost) == (300, 30, 0.75)
+    assert first.latency == (1.0, 3.0, 3.0)
+    assert (second.cost, second.failures, second.input_tokens) == (None, 1, 0)
+    assert (ledger.calls, ledger.cost) == (3, 0.75)
+
+
+def test_accounts_outlive_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "ledger.jsonl"
+    ledger = Ledger(path, wall=lambda: 1000.0)
+    ledger.called("a", Usage(100, 10), 0.5, 1.0)
+    again = Ledger(path, wall=lambda: 2000.0)
+    again.called("a", Usage(1, 1), 0.5, 1.0)
+    last = Ledger(path)
+    assert (last.calls, last.cost) == (2, 1.0)
+    assert last.moments("a", since=1500.0) == [2000.0]
+
+
+@pytest.mark.parametrize(("rest", "calls"), [('{"judge": "a", "at', 1), ("", 1)])
+def test_a_line_that_a_crash_left_half_written_is_cut_off(tmp_path: Path, rest: str, calls: int) -> None:
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path).called("a", Usage(1, 1), 0.1, 1.0)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(rest)
+    ledger = Ledger(path)
+    assert ledger.calls == calls
+    ledger.called("a", Usage(1, 1), 0.1, 1.0)
+    assert Ledger(path).calls == calls + 1
+
+
+def test_a_last_line_without_its_end_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path).called("a", Usage(1, 1), 0.1, 1.0)
+    path.write_text(path.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
+    Ledger(path).called("a", Usage(1, 1), 0.1, 1.0)
+    assert Ledger(path).calls == 2
+
+
+def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"judge": "a"}\n', encoding="utf-8")
+    with pytest.raises(AssetError, match=r"ledger\.jsonl:1: not a line of a ledger"):
+        Ledger(path)
+
+
+def test_failed_requests_are_counted_apart_over_all_runs_and_old_ledgers_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"judge": "a", "at": 1.0, "input": 1, "output": 1, "cost": 0.1, "seconds": 1.0}\n')
+    ledger = Ledger(path)
+    ledger.failed("a")
+    ledger.failed("a", sent=False)
+    again = Ledger(path)
+    assert (again.calls, again.requests, again.cost) == (1, 2, 0.1)
+    assert [(row.calls, row.failures, row.cost) for row in again.usage()] == [(1, 1, 0.1)]
+    assert len(again.moments("a", since=0.0)) == 2
+
+
+def test_the_account_can_be_written_into_a_result() -> None:
+    ledger = Ledger()
+    ledger.called("a", Usage(100, 10), 0.5, 1.23456)
+    (usage,) = ledger.usage()
+    written = json.loads(json.dumps(usage.as_json()))
+    assert written["latency_seconds"] == {"p50": 1.235, "p90": 1.235, "p99": 1.235}
+    assert written["cost_usd"] == 0.5
+
+
+@given(st.lists(st.floats(0, 100), min_size=1), st.floats(0, 1))
+def test_a_percentile_is_the_nearest_rank(values: list[float], share: float) -> None:
+    value = percentile(values, share)
+    assert value in values
+    assert sum(v <= value for v in values) >= share * len(values)
+    assert sum(v < value for v in values) < max(1, share * len(values))
+
+
+async def test_calls_and_failures_are_entered_as_they_happen() -> None:
+    replies: list[ChatReply | Exception] = [
+        TransientError("down"),
+        ChatReply("[[1]]", "stop", Usage(1_000_000, 500_000)),
+        ChatReply("[[1]]", "stop", None),
+    ]
+
+    async def answer(request: ChatRequest) -> ChatReply:
+        reply = replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    times = iter([0.0, 1.0, 1.0, 3.0, 10.0, 14.0])
+    ledger = Ledger()
+    chat = LedgerChat(LocalChat(answer), ledger, "a", prices=Prices(2.0, 10.0), clock=lambda: next(times))
+    with pytest.raises(TransientError):
+        await chat.send(a_request())
+    await chat.send(a_request())
+    known = ledger.cost
+    await chat.send(a_request())
+    (usage,) = ledger.usage()
+    assert known == 7.0
+    assert ledger.cost > known
+    assert (usage.calls, usage.failures, usage.latency) == (2, 1, (2.0, 4.0, 4.0))

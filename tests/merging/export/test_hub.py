@@ -1,0 +1,116 @@
+"""Uploading a model, to a hub on the loopback interface that takes commits."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.export.hub import push_to_hub
+
+
+class _Hub:
+    """Remembers repositories and the files committed to them."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.made: list[dict[str, Any]] = []
+        self.commits: list[dict[str, bytes]] = []
+        self.refuses = False
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        if path == "/api/repos/create":
+            self.made.append(json.loads(body))
+            return 200, {"url": f"{self.url}/owner/merged", "id": "owner/merged"}
+        if "/preupload/" in path:
+            files = json.loads(body)["files"]
+            return 200, {
+                "files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]
+            }
+        if "/commit/" in path and self.refuses:
+            return 403, {"error": "You have no right to write here"}
+        if "/commit/" in path:
+            lines = [json.loads(line) for line in body.splitlines()]
+            values = [line["value"] for line in lines if line["key"] == "file"]
+            self.commits.append({value["path"]: base64.b64decode(value["content"]) for value in values})
+            return 200, {"commitUrl": f"{self.url}/owner/merged/commit/1", "commitOid": "1", "success": True}
+        return 200, {}
+
+
+@contextmanager
+def _hub() -> Iterator[_Hub]:
+    hub = _Hub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._reply(200, {"id": "owner/merged", "sha": "0", "siblings": []})
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self._reply(*hub.answer(self.path, body))
+
+        def _reply(self, status: int, data: Any) -> None:
+            content = json.dumps(data).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Keeps the test output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(bytes(range(200)))
+    (folder / "README.md").write_text("---\nlibrary_name: transformers\n---\n# A model\n")
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Hub]:
+    with _hub() as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+        yield served
+
+
+def test_all_files_arrive_in_one_commit(hub: _Hub, folder: Path) -> None:
+    address = push_to_hub(folder, "owner/merged", private=True)
+    assert address.endswith("/owner/merged")
+    assert [(repo["name"], repo["visibility"]) for repo in hub.made] == [("merged", "private")]
+    assert hub.commits == [{path.name: path.read_bytes() for path in folder.iterdir()}]
+
+
+def test_a_refusal_is_told_in_one_line_and_leaves_the_folder(hub: _Hub, folder: Path) -> None:
+    hub.refuses = True
+    with pytest.raises(
+        CheckpointError, match=r"could not be uploaded to owner/merged: .*403.*HF_TOKEN"
+    ) as caught:
+        push_to_hub(folder, "owner/merged")
+    assert "\n" not in str(caught.value)
+    assert (folder / "model.safetensors").exists()
+    assert hub.commits == []

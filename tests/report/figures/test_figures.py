@@ -1,0 +1,237 @@
+"""The figures, parsed as a reader's program would."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from tests.report import results
+from tvmerge.report.figures import _data as figures
+from tvmerge.report.figures.scores import draw_contenders
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures._svg import WIDTH
+from tvmerge.report.figures.weights import draw_weights, short_names
+from tvmerge.report.result import RunResult
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+Draw = Callable[[RunResult], str]
+DRAWINGS: dict[str, Draw] = {
+    "history": lambda run: draw_history(figures.history(run)),
+    "weights": lambda run: draw_weights(figures.weights(run)),
+    "contenders": lambda run: draw_contenders(figures.contenders(run)),
+}
+
+LARGE = tuple(
+    f"model.layers.{layer}.mlp.{kind}_proj.weight" for layer in range(194) for kind in ("a", "b", "c")
+)
+HOSTILE = (
+    '</svg><script>alert("x")</script>',
+    "重み・埋め込み層",
+    "a\x00b\x1bc\ud800",
+    "\u202eevil",
+    "&amp;",
+)
+
+
+def parse(text: str) -> ET.Element:
+    return ET.fromstring(text)
+
+
+def under(root: ET.Element, class_: str, tag: str) -> list[ET.Element]:
+    """Elements called `tag` inside the group that has `class_`."""
+    groups = [g for g in root.iter(f"{SVG}g") if class_ in (g.get("class") or "").split()]
+    return [node for g in groups for node in g.iter(f"{SVG}{tag}")]
+
+
+def texts(root: ET.Element) -> list[str]:
+    return [node.text or "" for node in root.iter(f"{SVG}text")]
+
+
+def number(node: ET.Element, name: str) -> float:
+    return float(node.attrib[name])
+
+
+def height(root: ET.Element) -> float:
+    return float(root.attrib["viewBox"].split()[3])
+
+
+@pytest.fixture(params=DRAWINGS)
+def draw(request: pytest.FixtureRequest) -> Draw:
+    return DRAWINGS[request.param]
+
+
+def test_every_figure_has_a_title_and_a_description_for_those_who_cannot_see_it(draw: Draw) -> None:
+    root = parse(draw(results.simple()))
+    assert root.get("role") == "img"
+    named = {node.get("id"): node for node in root if node.tag in {f"{SVG}title", f"{SVG}desc"}}
+    labels = [named[name].text for name in root.attrib["aria-labelledby"].split()]
+    assert len(labels) == 2
+    assert all(labels)
+
+
+def test_every_figure_follows_the_readers_light_or_dark_scheme(draw: Draw) -> None:
+    root = parse(draw(results.simple()))
+    (style,) = root.iter(f"{SVG}style")
+    assert "prefers-color-scheme: dark" in (style.text or "")
+    coloured = [node for node in root.iter() if {"fill", "stroke", "style"} & set(node.attrib)]
+    assert coloured == []
+
+
+def test_every_class_in_a_figure_that_colours_is_in_the_style_sheet(draw: Draw) -> None:
+    root = parse(draw(results.simple()))
+    (style,) = root.iter(f"{SVG}style")
+    drawn = {"line", "path", "circle", "rect", "text"}
+    for node in root.iter():
+        if node.tag.removeprefix(SVG) in drawn:
+            names = node.attrib["class"].split()
+            assert any(re.search(rf"\.{name}\b", style.text or "") for name in names), names
+
+
+def test_no_figure_asks_the_network(draw: Draw) -> None:
+    text = draw(results.simple()).replace("http://www.w3.org/2000/svg", "")
+    assert "http" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_strange_group_names_stay_text(name: str) -> None:
+    run = results.simple()
+    best = replace(run.contenders[0], weights={name: 0.5, "norm": 1.0})
+    text = draw_weights(figures.weights(replace(run, contenders=(best,))))
+    root = parse(text)
+    assert {node.tag for node in root.iter()}.isdisjoint({f"{SVG}script", "script"})
+    assert "<script" not in text
+    text.encode("utf-8")
+
+
+def test_a_run_without_a_score_still_gives_figures(draw: Draw) -> None:
+    run = replace(results.without_holdout(), trials=())
+    parse(draw(replace(run, contenders=run.contenders[:1])))
+
+
+def test_the_history_has_a_dot_a_trial_a_cross_a_failure_and_a_line_a_baseline() -> None:
+    run = results.simple()
+    root = parse(draw_history(figures.history(run)))
+    scored = [trial for trial in run.trials if trial.state == "COMPLETE"]
+    dots = under(root, "trials", "circle")
+    assert len(dots) == len(scored)
+    assert [dot.findtext(f"{SVG}title") for dot in dots][:1] == [f"trial 0: {scored[0].value:.2f} ± 0.21"]
+    assert [c.findtext(f"{SVG}title") for c in under(root, "failures", "path")] == [
+        "trial 10: failed",
+        "trial 21: failed",
+        "trial 32: failed",
+    ]
+    assert len(under(root, "references", "line")) == 3
+    assert len(under(root, "running-best", "path")) == 1
+
+
+def test_a_higher_score_stands_higher() -> None:
+    run = results.simple()
+    dots = under(parse(draw_history(figures.history(run))), "trials", "circle")
+    scores = [trial.value for trial in run.trials if trial.value is not None]
+    by_score = sorted(zip(scores, dots, strict=True), key=lambda pair: pair[0])
+    heights = [number(dot, "cy") for _, dot in by_score]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_five_hundred_trials_stay_readable() -> None:
+    run = replace(results.simple(), trials=results.trials(500))
+    root = parse(draw_history(figures.history(run)))
+    numbers = [text for text in texts(root) if text.isdigit() and int(text) >= 50]
+    assert len(numbers) <= 12
+    places = [number(dot, "cx") for dot in under(root, "trials", "circle")]
+    assert min(places) > 0
+    assert max(places) < WIDTH
+    assert under(root, "whiskers", "line") == []
+
+
+def test_labels_of_close_baselines_do_not_overlap() -> None:
+    run = results.simple()
+    close = [replace(c, search=replace(c.search, mean=6.3)) for c in run.contenders]
+    root = parse(draw_history(figures.history(replace(run, contenders=tuple(close)))))
+    heights = sorted(number(node, "y") for node in under(root, "series-labels", "text"))
+    assert all(b - a >= 14 for a, b in pairwise(heights))
+
+
+def test_every_weight_has_a_bar_in_model_order_that_grows_with_it() -> None:
+    run = results.simple()
+    bars = under(parse(draw_weights(figures.weights(run))), "bars", "rect")
+    weights = run.contenders[0].weights
+    assert [bar.findtext(f"{SVG}title") for bar in bars][:1] == [f"embeddings: {weights['embeddings']:.3g}"]
+    assert len(bars) == len(weights)
+    places = [number(bar, "x") for bar in bars]
+    assert places == sorted(places)
+    by_weight = sorted(zip(weights.values(), bars, strict=True), key=lambda pair: pair[0])
+    heights = [number(bar, "height") for _, bar in by_weight]
+    assert heights == sorted(heights)
+
+
+def test_a_negative_weight_hangs_below_the_line() -> None:
+    run = results.simple()
+    best = replace(run.contenders[0], weights={"a": 0.5, "b": -0.5})
+    root = parse(draw_weights(figures.weights(replace(run, contenders=(best,), weight_range=(-1.0, 1.0)))))
+    above, below = under(root, "bars", "rect")
+    assert number(above, "y") + number(above, "height") == pytest.approx(number(below, "y"), abs=0.02)
+
+
+def test_the_weights_show_0_and_1_and_the_bounds() -> None:
+    root = parse(draw_weights(figures.weights(results.simple())))
+    assert {"0 = target", "1 = plain", "2 = largest"} <= set(texts(root))
+
+
+def test_weight_1_of_a_sparse_vector_is_not_drawn_as_the_plain_one() -> None:
+    run = results.simple()
+    sparse = replace(run, contenders=tuple(replace(c, sparse="TIES, density 0.2") for c in run.contenders))
+    found = texts(parse(draw_weights(figures.weights(sparse))))
+    assert "1 = sparse" in found
+    assert "1 = plain" not in found
+
+
+def test_582_weights_stay_readable() -> None:
+    run = results.simple()
+    best = replace(run.contenders[0], weights=results.varied(LARGE))
+    root = parse(draw_weights(figures.weights(replace(run, contenders=(best,)))))
+    bars = under(root, "bars", "rect")
+    assert len(bars) == 582
+    assert min(number(bar, "width") for bar in bars) >= 1
+    assert max(number(bar, "x") + number(bar, "width") for bar in bars) < WIDTH
+    names = under(root, "names", "text")
+    assert 20 <= len(names) <= 36
+    assert max(number(name, "x") for name in names) + 26 * 6.4 * 0.58 <= WIDTH
+    assert height(root) < 500
+
+
+def test_names_under_bars_lose_what_all_share_and_keep_their_ends() -> None:
+    names = [
+        "model.layers.0.mlp.up_proj.weight",
+        "layers.3",
+        "model.layers.10.post_attention_layernorm.weight",
+    ]
+    short = short_names(names)
+    assert short[:2] == ["layers.0.mlp.up_proj", "layers.3"]
+    assert short[2].startswith("layers.10.")
+    assert short[2].endswith("layernorm")
+    assert len(short[2]) == 26
+
+
+def test_each_contender_has_a_row_with_both_scores_in_order() -> None:
+    root = parse(draw_contenders(figures.contenders(results.simple())))
+    found = texts(root)
+    labels = [text for text in found if text in {"weight 0", "weight 1", "uniform 0.7", "best"}]
+    assert labels == ["weight 0", "weight 1", "uniform 0.7", "best"]
+    assert "6.70 ± 0.25" in found
+    assert "7.40 ± 0.21" in found
+    assert len(under(root, "best", "circle")) == 2
+
+
+def test_without_held_out_questions_no_mark_speaks_of_them() -> None:
+    root = parse(draw_contenders(figures.contenders(results.without_holdout())))
+    assert "held-out questions" not in texts(root)
+    assert len(under(root, "best", "circle")) == 1

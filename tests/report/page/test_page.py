@@ -1,0 +1,308 @@
+"""The page of a run, parsed as a browser would."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.report import results
+from tests.report.html_tree import Node, parse
+from tvmerge.records import Answer, Question, Unscored, Verdict
+from tvmerge.report.page.page import render_page, write_page
+from tvmerge.report.caveats import remarks
+from tvmerge.report.result import ContenderKey, RunResult, Sample, as_json
+from tvmerge.report.conclusion import verdict
+
+RUN = results.rated(6)
+PAGE = render_page(RUN)
+
+HOSTILE = (
+    "<script>document.title = 'pwned'</script>",
+    "</script><script>document.title = 'pwned'</script>",
+    "</div></article></main><img src=x onerror=\"document.title = 'pwned'\">",
+    "\"'><svg onload=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}${alert(1)}",
+    "\u202egnp.exe \u2066 مرحبا \u200f",
+    "<!-- <textarea> &lt;b&gt; ]]>",
+    "a\ud800b",
+)
+
+
+@pytest.fixture(scope="module")
+def page() -> Node:
+    return parse(PAGE)
+
+
+def run_with(sample: Sample) -> RunResult:
+    """A run whose contenders all gave one answer."""
+    made = results.simple()
+    return replace(made, contenders=tuple(replace(c, samples=(sample,)) for c in made.contenders))
+
+
+def hostile_run(text: str) -> RunResult:
+    """A run with the text in every place that comes from outside."""
+    asked = Question(text, text, (text, text), (text,))
+    judgments = (
+        Verdict(text, 1, 5, text, text, reply=text, note=text),
+        Unscored(text, 2, text, text, text, reply=text),
+    )
+    answer = Answer(text, (text, text), ("stop", "length"))
+    made = replace(
+        run_with(Sample(asked, answer, judgments)),
+        study=text,
+        benchmark=text,
+        judge=text,
+        models={text: text},
+        settings={text: text, "nested": {"a": [text]}},
+        output=text,
+    )
+    best, *others = made.contenders
+    return replace(made, contenders=(replace(best, weights={text: 1.5}), *others))
+
+
+def articles(page: Node) -> list[Node]:
+    return page.all("article")
+
+
+def test_it_is_written_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "report.html"
+    write_page(path, results.simple())
+    write_page(path, RUN)
+    assert path.read_text(encoding="utf-8") == PAGE
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_headline_is_the_verdict_and_what_qualifies_it(page: Node) -> None:
+    assert page.one("html").attributes["lang"] == "en"
+    assert page.one("h1").text == RUN.study
+    assert page.one(id="verdict").text == verdict(RUN)
+    assert [item.text for item in page.one(id="remarks").all("li")] == list(remarks(RUN))
+
+
+def test_every_link_of_the_page_leads_to_a_section(page: Node) -> None:
+    targets = [link.attributes["href"] for link in page.one("nav").all("a")]
+    assert targets == ["#contenders", "#search", "#weights", "#answers", "#settings"]
+    for target in targets:
+        assert page.one("section", id=target.removeprefix("#")).all("h2")
+
+
+def test_no_id_occurs_twice(page: Node) -> None:
+    counts = Counter(node.attributes["id"] for node in page.all() if "id" in node.attributes)
+    assert max(counts.values()) == 1
+
+
+def test_three_figures_are_on_it_with_titles(page: Node) -> None:
+    figures = page.all("svg")
+    assert [figure.all("title")[0].text for figure in figures] == [
+        "Scores of the contenders",
+        "Score of each trial of the search",
+        "Weights of the best",
+    ]
+
+
+def test_the_contenders_stand_in_a_table_with_both_scores_and_the_gain(page: Node) -> None:
+    table = page.one("section", id="contenders").all("table")[0]
+    rows = [[cell.text for cell in row.children if isinstance(cell, Node)] for row in table.all("tr")]
+    assert rows[0] == ["Candidate", "Trial", "Search", "Held-out", "Best gains"]
+    assert [row[0] for row in rows[1:]] == [
+        "weight 0 (the untouched target)",
+        "weight 1 (the plain task vector)",
+        "best uniform weight (0.7)",
+        "best of the search",
+    ]
+    assert re.fullmatch(r"\+\d\.\d\d \[[+-]\d\.\d\d, \+\d\.\d\d\]", rows[1][4])
+    assert rows[4][1:3] == ["23", "6.95 ± 0.21"]
+
+
+def test_all_trials_and_all_weights_are_listed(page: Node) -> None:
+    rows = page.one("table", id="trials").one("tbody").all("tr")
+    assert len(rows) == len(RUN.trials)
+    assert [cell.text for cell in rows[10].all("td")] == ["fail", "-", "-", "22", "40%"]
+    assert [row.attributes.get("class") for row in rows].count("best") == 1
+    weights = page.one("table", id="weight-table").one("tbody").all("tr")
+    assert [row.one("th").text for row in weights] == list(RUN.contenders[0].weights)
+    assert weights[0].one("td").text == f"{RUN.contenders[0].weights['embeddings']:.4f}"
+
+
+def test_answers_stand_side_by_side_with_scores_and_the_judges_words(page: Node) -> None:
+    assert len(articles(page)) == 6
+    sample = RUN.contenders[0].samples[0]
+    article = articles(page)[0]
+    assert article.one("h3").text == f"Question {sample.question.question_id}"
+    assert [node.text for node in article.all("h4")] == [
+        "weight 0 (the untouched target)",
+        "weight 1 (the plain task vector)",
+        "best of the search",
+    ] * len(sample.question.turns)
+    side = article.all("section", class_="best")[1]
+    verdict_ = sample.judgments[1]
+    assert isinstance(verdict_, Verdict)
+    assert side.one("span", class_="rating").text == f"{verdict_.score:g}"
+    assert [node.text for node in side.all("div", class_="text")] == [sample.answer.turns[1], verdict_.reply]
+    assert side.one("summary").text == "judge-x"
+
+
+def test_an_article_says_whether_the_best_is_better(page: Node) -> None:
+    marks = {article.attributes["data-change"] for article in articles(page)}
+    assert marks <= {"better", "same", "worse"}
+    means = {key: _means(key) for key in ("best", "weight_1")}
+    for article, best, rival in zip(articles(page), means["best"], means["weight_1"], strict=True):
+        expected = "same" if best == rival else "better" if best > rival else "worse"
+        assert article.attributes["data-change"] == expected
+
+
+def _means(key: ContenderKey) -> list[float]:
+    found = RUN.contender(key)
+    assert found is not None
+    ratings = [[j.score for j in s.judgments if isinstance(j, Verdict)] for s in found.samples]
+    return [sum(given) / len(given) for given in ratings]
+
+
+def test_without_scripts_all_answers_are_visible_and_the_filter_is_not(page: Node) -> None:
+    assert "hidden" in page.one(id="filter").attributes
+    assert not any("hidden" in article.attributes for article in articles(page))
+
+
+def test_the_filter_offers_every_category_once(page: Node) -> None:
+    category, change = page.one(id="filter").all("select")
+    values = [option.attributes["value"] for option in category.all("option")]
+    assert values == ["", "=writing", "=humanities", "=math"]
+    assert {article.attributes["data-category"] for article in articles(page)} == {
+        value.removeprefix("=") for value in values[1:]
+    }
+    assert [option.attributes["value"] for option in change.all("option")] == [
+        "",
+        "=better",
+        "=same",
+        "=worse",
+    ]
+
+
+def test_references_are_shown_where_there_are_some(page: Node) -> None:
+    shown = [node.text for node in page.all("summary") if node.text == "reference answer"]
+    maths = [s for s in RUN.contenders[0].samples if s.question.reference]
+    assert len(shown) == sum(len(s.question.reference) for s in maths) > 0
+
+
+def test_several_samples_of_an_answer_stand_under_each_other() -> None:
+    asked = results.question(81)
+    first, second = results.sample(asked, [7, 8], text="一"), results.sample(asked, [5, 6], text="二")
+    made = results.simple()
+    both = replace(made, contenders=tuple(replace(c, samples=(first, second)) for c in made.contenders))
+    side = parse(render_page(both)).one("article").all("section", class_="best")[0]
+    assert [node.text for node in side.all("span", class_="rating")] == ["7", "5"]
+
+
+def test_what_has_no_rating_says_why() -> None:
+    asked = Question(1, "writing", ("話して。", "もっと。", "終わり。"))
+    judgments = (
+        Unscored(1, 1, "judge-x", "p", "the reply was cut off", reply="It is"),
+        Verdict(1, 2, 1.0, "judge-x", "p", note="empty answer"),
+    )
+    sample = Sample(asked, Answer(1, ("はい", " ", "…"), ("length", "stop", "stop")), judgments)
+    article = parse(render_page(run_with(sample))).one("article")
+    assert article.attributes["data-change"] == "same"
+    first, second, third = article.all("section", class_="best")
+    assert first.one("span", class_="unrated").text == "-"
+    assert first.one("span", class_="flag").text == "cut off"
+    assert first.one("summary").text == "judge-x: the reply was cut off"
+    assert [node.text for node in second.all("p")] == ["(empty answer)", "empty answer"]
+    assert third.all("span") == []
+
+
+def test_a_turn_without_an_answer_is_shown_as_such() -> None:
+    asked = Question(1, "writing", ("話して。", "もっと。"))
+    sample = Sample(asked, Answer(1, ("はい",), ("stop",)), ())
+    article = parse(render_page(run_with(sample))).one("article")
+    assert article.attributes["data-change"] == "unknown"
+    assert article.all("span", class_="change") == []
+    assert [node.text for node in article.all("p", class_="empty")] == ["(no answer)"] * 3
+
+
+def test_a_run_without_a_holdout_and_without_answers_has_a_page() -> None:
+    made = results.without_holdout()
+    page = parse(render_page(made))
+    assert page.one(id="verdict").text == verdict(made)
+    assert "unmeasured" in page.one(id="verdict").classes
+    headings = [cell.text for cell in page.one("section", id="contenders").one("thead").all("th")]
+    assert "Held-out" not in headings
+    assert page.all(id="answers") == []
+    assert "#answers" not in [link.attributes["href"] for link in page.all("a")]
+
+
+def test_settings_are_kept_for_the_record(page: Node) -> None:
+    rows = page.one("section", id="settings").all("tr")
+    assert {row.one("th").text: row.one("td").text for row in rows} == {
+        "optimize_mode": "layer",
+        "n_trials": "40",
+        "uniform_weights": "[0.5]",
+        "chat_template": "null",
+    }
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_inert_wherever_it_comes_from(text: str) -> None:
+    usual = parse(render_page(hostile_run("plain")))
+    page = parse(render_page(hostile_run(text)))
+    assert Counter(node.tag for node in page.all()) == Counter(node.tag for node in usual.all())
+    assert {key for node in page.all() for key in node.attributes} == {
+        key for node in usual.all() for key in node.attributes
+    }
+    answers = [node.text for node in page.one("article").all("div", class_="text")]
+    assert set(answers) == {text.replace("\ud800", "\ufffd")}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_keeps_its_direction_to_itself(text: str) -> None:
+    page = parse(render_page(hostile_run(text)))
+    assert {node.attributes.get("dir") for node in page.all("div", class_="text")} == {"auto"}
+    assert "unicode-bidi: isolate" in page.all("style")[0].text
+
+
+def test_the_policy_allows_the_pages_own_script_and_styles_and_nothing_else(page: Node) -> None:
+    (meta,) = [m for m in page.all("meta") if m.attributes.get("http-equiv") == "Content-Security-Policy"]
+    policy = dict(part.strip().split(" ", 1) for part in meta.attributes["content"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == _digest(page.one("script").text)
+    styles = {_digest(node.text) for node in page.all("style")}
+    assert set(policy["style-src"].split()) == styles
+    assert not any(key.startswith("on") or key == "style" for node in page.all() for key in node.attributes)
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_the_page_asks_the_network_for_nothing(page: Node) -> None:
+    assert page.all("link") == page.all("img") == page.all("iframe") == []
+    assert not any("src" in node.attributes for node in page.all())
+    outside = [n.attributes["href"] for n in page.all() if not n.attributes.get("href", "#").startswith("#")]
+    assert outside == []
+    assert "url(" not in PAGE
+    assert "@import" not in PAGE
+
+
+def test_thoughts_are_folded_beside_their_answers_and_unfinished_ones_are_counted() -> None:
+    asked = results.question(81)
+    rated = results.sample(asked, [7, 1])
+    answer = Answer(81, ("東京です。", ""), ("stop", "thought"), thoughts=("<b>首都は…", "本当に…"))
+    made = run_with(replace(rated, answer=answer))
+    page = parse(render_page(made))
+    folded = [node for node in page.all("details") if node.all("summary")[0].text == "thought"]
+    assert len(folded) == 2 * len([c for c in made.contenders if c.key != "uniform"])
+    assert "<b>首都は…" in folded[0].text
+    assert "(no answer: cut in thought)" in page.text
+    traits = page.one("table", id="traits")
+    assert "Cut in thought" in traits.text
+    assert traits.text.count("50%") == len(made.contenders)
+    assert as_json(made)["answers"]["best"] == {"turns": 2, "cut_off": 0, "cut_in_thought": 1}
+
+
+def test_a_run_without_thoughts_says_nothing_of_them(page: Node) -> None:
+    assert "thought" not in page.text.lower()

@@ -1,0 +1,54 @@
+"""What is said of stopped trials, of the choice of the winner and of the Pareto front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.report.results import simple, uniform
+from tvmerge.records import Estimate, Recipe, Trial
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures._data import history
+from tvmerge.report.terminal.race import race_lines
+from tvmerge.report.result import Finalist, RunResult, as_json
+
+
+def trial(number: int, value: float, state: str, questions: int) -> Trial:
+    attrs = {"n": questions, "questions": questions, "se": 0.2, "parts": {"a": value, "b": value / 2}}
+    return Trial(number, Recipe(uniform(1.0)), value, state, attrs)
+
+
+def raced() -> RunResult:
+    told = (trial(0, 5.0, "COMPLETE", 60), trial(1, 9.9, "PRUNED", 20), trial(2, 6.0, "COMPLETE", 60))
+    return replace(simple(), trials=told)
+
+
+def test_the_saving_of_the_race_is_counted_in_answers() -> None:
+    line = next(race_lines(raced()))
+    assert line == "race: 1 of 3 trials stopped early; 140 of 180 answers were asked for"
+
+
+def test_nothing_is_said_where_nothing_was_stopped_or_chosen() -> None:
+    assert list(race_lines(simple())) == []
+
+
+def test_the_choice_names_each_finalist_and_the_winner() -> None:
+    finalists = tuple(Finalist(n, Estimate(6, 0.2, 60), Estimate(5 + n / 10, 0.3, 12)) for n in (2, 0))
+    line = list(race_lines(replace(raced(), finalists=finalists)))[1]
+    winner = raced().contenders[0].trial
+    expected = "trial 2 5.20 ± 0.30, trial 0 5.00 ± 0.30"
+    assert line == f"chosen on 12 other held-out questions: {expected}; the winner is trial {winner}"
+
+
+def test_the_front_is_listed_with_each_score() -> None:
+    found = replace(raced(), front=(2,))
+    assert "front: trial 2, a 6.00, b 3.00" in list(race_lines(found))
+    assert as_json(found)["front"] == [{"trial": 2, "scores": {"a": 6.0, "b": 3.0}}]
+
+
+def test_a_stopped_trial_is_drawn_apart_and_never_as_the_best() -> None:
+    figure = history(raced())
+    assert [point.number for point in figure.stopped] == [1]
+    assert [point.number for point in figure.running_best] == [0, 2]
+    drawing = draw_history(figure)
+    assert drawing.count('class="ring"') == 1
+    assert "stopped (1)" in drawing

@@ -1,0 +1,54 @@
+"""The table a run ends with."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from tests.report import results
+from tvmerge.report.result import RunResult
+from tvmerge.report.terminal.table import result_table
+from tvmerge.report.conclusion import verdict
+
+
+def printed(result: RunResult, width: int = 140) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(result_table(result))
+    return stream.getvalue()
+
+
+def row(text: str, start: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(start)]
+    return line.split()
+
+
+def test_baselines_come_first_and_the_best_last() -> None:
+    lines = [line.strip() for line in printed(results.simple()).splitlines()]
+    names = ("weight 0", "weight 1", "best uniform weight (0.7)", "best of the search")
+    places = [next(i for i, line in enumerate(lines) if line.startswith(name)) for name in names]
+    assert places == sorted(places)
+
+
+def test_a_row_has_both_scores_and_the_gain_with_its_interval() -> None:
+    cells = " ".join(row(printed(results.simple()), "weight 1"))
+    assert cells.endswith("6.30 ± 0.21 6.18 ± 0.25 +0.52 [+0.20, +0.84]")
+
+
+def test_it_ends_with_the_verdict() -> None:
+    made = results.simple()
+    assert printed(made, width=400).rstrip().splitlines()[-1].strip() == verdict(made)
+
+
+def test_without_held_out_questions_it_falls_back_to_search_scores() -> None:
+    text = printed(results.without_holdout(), width=400)
+    assert "held-out" not in text
+    assert " ".join(row(text, "weight 1")).endswith("6.30 ± 0.21 +1.10")
+    assert "No questions were held out" in text
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
+    text = printed(replace(results.simple(), study="[red]x[/red]", judge="[/]"))
+    assert "[red]x[/red]" in text
+    assert "rated by [/]" in text

@@ -1,0 +1,276 @@
+"""The final comparison: who is chosen, on what, and what is claimed of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.tables import Rate, Table
+from tvmerge.run.holdout import (
+    Confirmation,
+    Confirmed,
+    Entrant,
+    choose_finalists,
+    choose_rivals,
+    search_estimate,
+)
+from tvmerge.errors import CredentialsError, StudyError
+from tvmerge.scoring.objective import Objective, Part
+from tvmerge.scoring.split import halve
+from tvmerge.run.loop import Evaluator
+from tvmerge.records import Estimate, Evaluation, Question, Recipe, Sampling, Trial
+from tvmerge.study.space import Space
+
+SPACE = Space(("a", "b"), 0.0, 2.0)
+SEARCHED = [Question(f"s{number}", "any", ("?",)) for number in range(4)]
+HELD = [Question(f"h{number}", "any", ("?",)) for number in range(20)]
+CHOOSING, REPORTING = halve(HELD, 0)
+OBJECTIVE = Objective((Part("one", frozenset(q.question_id for q in (*SEARCHED, *HELD))),))
+
+
+def trial(number: int, a: float, score: float | None, *, b: float = 0.5, state: str = "COMPLETE") -> Trial:
+    return Trial(number, Recipe({"a": a, "b": b}), score, state, {"n": 4, "se": 0.1})
+
+
+FIRST, SECOND, THIRD = trial(2, 0.1, 9.0), trial(3, 0.2, 8.0), trial(4, 0.3, 7.0)
+ZERO, ONE = (Trial(n, SPACE.uniform(n), 5.0 + n, "COMPLETE", {"n": 4, "se": 0.2}) for n in (0, 1))
+
+
+class Bench:
+    """A confirmation over known ratings, and what was asked of it."""
+
+    def __init__(self, rate: Rate, min_coverage: float = 0.9, objective: Objective = OBJECTIVE) -> None:
+        self.table = Table(rate)
+        self.asked: list[tuple[float, int]] = []
+        self.searched: list[Recipe] = []
+        self.scored: list[tuple[str, Estimate]] = []
+        self._evaluator = Evaluator(self.table, self.table, Sampling())
+        self._confirmation = Confirmation(
+            self._evaluate,
+            self._search,
+            objective,
+            [*SEARCHED, *HELD],
+            on_scored=lambda entrant, found: self.scored.append((entrant.model, found)),
+            min_coverage=min_coverage,
+        )
+
+    async def _evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
+        self.asked.append((recipe.weights["a"], len(questions)))
+        return await self._evaluator.evaluate(recipe, questions)
+
+    async def _search(self, recipe: Recipe) -> Evaluation:
+        self.searched.append(recipe)
+        return await self._evaluator.evaluate(recipe, SEARCHED)
+
+    async def run(
+        self,
+        finalists: Sequence[Trial],
+        trials: Sequence[Trial] = (ZERO, ONE),
+        held: Sequence[Question] = HELD,
+    ) -> Confirmed:
+        return await self._confirmation.run(finalists, choose_rivals(SPACE, trials), held, 0)
+
+
+def noise(question: Question) -> float:
+    """What a question adds, whoever answers it."""
+    return int(str(question.question_id)[1:]) % 3 / 10
+
+
+def by_half(choosing: dict[float, float], reporting: dict[float, float]) -> Rate:
+    """Ratings by the weight `a`, one on each half; 5 for all others, and a little by question."""
+
+    def rate(recipe: Recipe, question: Question) -> float:
+        scores = choosing if question in CHOOSING else reporting
+        return scores.get(recipe.weights["a"], 5.0) + noise(question)
+
+    return rate
+
+
+async def test_the_winner_is_chosen_on_one_half_and_reported_on_the_other() -> None:
+    bench = Bench(by_half({0.1: 6.0, 0.2: 9.0, 0.3: 7.0}, {0.1: 9.0, 0.2: 6.0, 0.3: 9.5}))
+    found = await bench.run([FIRST, SECOND, THIRD])
+    best, zero, *_ = found.contenders
+    assert (best.trial, best.key) == (3, "best")
+    assert best.holdout is not None
+    assert best.holdout.mean == pytest.approx(6.0 + sum(map(noise, REPORTING)) / len(REPORTING))
+    assert best.holdout.n == len(REPORTING)
+    assert zero.gain is not None
+    assert zero.gain.difference == pytest.approx(1.0)
+    assert [(f.trial, f.chosen and f.chosen.n) for f in found.finalists] == [(2, 10), (3, 10), (4, 10)]
+
+
+async def test_no_answer_to_a_question_of_the_choice_is_part_of_what_is_reported() -> None:
+    bench = Bench(by_half({0.2: 9.0}, {}))
+    best = (await bench.run([FIRST, SECOND])).contenders[0]
+    assert {sample.question for sample in best.samples} == set(REPORTING)
+    assert sorted(bench.asked) == [(0.0, 10), (0.1, 10), (0.2, 10), (0.2, 10), (1.0, 10)]
+
+
+async def test_a_single_finalist_is_reported_on_all_held_out_questions() -> None:
+    bench = Bench(by_half({}, {}))
+    found = await bench.run([FIRST])
+    assert found.contenders[0].holdout is not None
+    assert found.contenders[0].holdout.n == len(HELD)
+    assert [finalist.chosen for finalist in found.finalists] == [None]
+
+
+@pytest.mark.parametrize("rate", [by_half({}, {}), lambda recipe, question: None])
+async def test_of_equals_and_without_ratings_the_best_of_the_search_wins(rate: Rate) -> None:
+    found = await Bench(rate).run([FIRST, SECOND, THIRD])
+    assert found.contenders[0].trial == FIRST.number
+
+
+async def test_a_finalist_with_too_few_ratings_is_not_chosen() -> None:
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        if recipe.weights["a"] == 0.2 and question in CHOOSING[2:]:
+            return None
+        return by_half({0.2: 9.9}, {})(recipe, question)
+
+    assert (await Bench(rate).run([FIRST, SECOND])).contenders[0].trial == FIRST.number
+    assert (await Bench(rate, min_coverage=0.1).run([FIRST, SECOND])).contenders[0].trial == SECOND.number
+
+
+async def test_nothing_is_claimed_against_a_rival_with_too_few_ratings() -> None:
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        return None if recipe.weights["a"] == 0.0 and question in REPORTING[2:] else 5.0
+
+    _, zero, one, _ = (await Bench(rate).run([FIRST, SECOND])).contenders
+    assert zero.gain is None
+    assert "gave a rating" in zero.shortfall
+    assert one.gain is not None
+    assert not one.shortfall
+
+
+SMALL = HELD[:4]
+TWO = Objective(
+    (
+        Part("large", frozenset(q.question_id for q in (*SEARCHED, *HELD[4:]))),
+        Part("small", frozenset(q.question_id for q in SMALL)),
+    )
+)
+
+
+async def test_nothing_is_claimed_where_one_of_several_benchmarks_has_too_few_ratings() -> None:
+    """Of all the rival's answers in either half, at least 8 of 10 are rated."""
+
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        return None if recipe.weights["a"] == 0 and question in SMALL else 5.0
+
+    found = await Bench(rate, min_coverage=0.8, objective=TWO).run([FIRST, SECOND])
+    zero, one = found.contenders[1:3]
+    assert zero.gain is None
+    assert zero.shortfall.startswith("small: 0% of the judgments gave a rating")
+    assert one.gain is not None
+
+
+async def test_each_of_several_benchmarks_is_in_both_halves() -> None:
+    bench = Bench(lambda recipe, question: 5.0 + noise(question), objective=TWO)
+    found = await bench.run([FIRST, SECOND])
+    choosing = {*bench.table.judged[:10]}
+    assert len(choosing & {q.question_id for q in SMALL}) == 2
+    gain = found.contenders[1].gain
+    assert gain is not None
+    assert (gain.n, gain.difference, gain.low, gain.high) == (10, 0, 0, 0)
+
+
+async def test_without_held_out_questions_the_best_of_the_search_wins_and_nothing_is_claimed() -> None:
+    bench = Bench(lambda recipe, question: 5.0)
+    found = await bench.run([FIRST, SECOND], held=())
+    best = found.contenders[0]
+    assert best.trial == FIRST.number
+    assert (best.holdout, best.gain, found.contenders[1].gain) == (None, None, None)
+    assert best.search.mean == 9.0
+    assert {sample.question for sample in best.samples} == set(SEARCHED)
+    assert bench.asked == []
+    assert found.evaluations == {}
+
+
+async def test_who_is_finalist_and_rival_at_once_is_asked_once() -> None:
+    bench = Bench(lambda recipe, question: 5.0)
+    best, zero, one, uniform = (await bench.run([ONE], [ZERO, ONE])).contenders
+    assert (best.trial, one.trial, uniform.trial) == (1, 1, 1)
+    assert sorted(bench.asked) == [(0.0, 20), (1.0, 20)]
+    assert one.gain is not None
+    assert (one.gain.difference, one.gain.low, one.gain.high) == (0, 0, 0)
+    assert zero.trial == 0
+
+
+async def test_a_baseline_outside_of_the_range_is_scored_on_the_questions_of_the_search_too() -> None:
+    bench = Bench(lambda recipe, question: 4.0 if question in SEARCHED else 5.0)
+    _, zero, one = (await bench.run([FIRST], [ONE])).contenders[:3]
+    assert zero.trial is None
+    assert zero.search.mean == 4.0
+    assert bench.searched == [SPACE.uniform(0)]
+    assert one.search.mean == 6.0
+
+
+async def test_all_held_out_answers_are_kept_by_the_model_that_gave_them() -> None:
+    bench = Bench(by_half({0.2: 9.0}, {}))
+    kept = (await bench.run([FIRST, SECOND], [ONE])).evaluations
+    assert {model: len(evaluation.answers) for model, evaluation in kept.items()} == {
+        "2": 10,
+        "3": 20,
+        "weight_0": 10,
+        "1": 10,
+    }
+    assert sorted({model for model, _ in bench.scored}) == sorted(kept)
+
+
+async def test_a_failure_ends_the_comparison_at_once() -> None:
+    stuck = asyncio.Event()
+
+    async def evaluate(recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
+        if recipe.weights["a"] == 0.2:
+            raise CredentialsError("the key was refused")
+        await stuck.wait()
+        return Evaluation(recipe)
+
+    async def search(recipe: Recipe) -> Evaluation:
+        return Evaluation(recipe)
+
+    confirmation = Confirmation(
+        evaluate, search, OBJECTIVE, HELD, on_scored=lambda entrant, found: None, min_coverage=0.9
+    )
+    with pytest.raises(CredentialsError):
+        await confirmation.run([FIRST, SECOND], choose_rivals(SPACE, [ZERO]), HELD, 0)
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_finalists_are_the_best_with_different_weights_and_none_that_was_stopped() -> None:
+    trials = [
+        trial(0, 0.1, 5.0),
+        trial(1, 0.2, 8.0),
+        trial(2, 0.2, 9.0),
+        trial(3, 0.3, 9.5, state="PRUNED"),
+        trial(4, 0.4, None, state="FAIL"),
+        trial(5, 0.5, 7.0),
+    ]
+    assert [t.number for t in choose_finalists(trials, 2)] == [2, 5]
+    assert [t.number for t in choose_finalists(trials, 9)] == [2, 5, 0]
+    with pytest.raises(StudyError, match="none of the 2 trials was scored"):
+        choose_finalists(trials[3:5], 3)
+
+
+def test_rivals_are_both_baselines_and_the_best_uniform_weight() -> None:
+    half, good = (Trial(n, SPACE.uniform(w), s, "COMPLETE") for n, w, s in ((2, 0.5, 8.0), (3, 0.75, 8.5)))
+    stopped = Trial(4, SPACE.uniform(1.5), 9.9, "PRUNED")
+
+    def named(entrants: Sequence[Entrant]) -> list[tuple[Any, ...]]:
+        return [(e.key, e.recipe.weights["a"], e.trial and e.trial.number) for e in entrants]
+
+    assert named(choose_rivals(SPACE, [ZERO, ONE, half, good, stopped, FIRST])) == [
+        ("weight_0", 0.0, 0),
+        ("weight_1", 1.0, 1),
+        ("uniform", 0.75, 3),
+    ]
+    assert named(choose_rivals(SPACE, [FIRST])) == [("weight_0", 0.0, None), ("weight_1", 1.0, None)]
+
+
+def test_what_a_trial_without_an_error_of_its_score_is_worth_is_told_without_one() -> None:
+    found = search_estimate(Trial(0, Recipe({"a": 1.0}), 5.0, "COMPLETE", {"n": 1, "se": None}))
+    assert (found.mean, found.n) == (5.0, 1)
+    assert math.isnan(found.se)

@@ -1,0 +1,53 @@
+"""The order in which all candidates meet the questions."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.tasks.ratings import questions
+from tvmerge.scoring.order import mixed
+from tvmerge.records import Question
+
+SIZES = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 30), min_size=1)
+
+
+def by_category(asked: list[Question], seed: int) -> tuple[Question, ...]:
+    return mixed(asked, seed, lambda question: question.category)
+
+
+@given(SIZES, st.integers(0, 5))
+def test_every_question_is_asked_once(sizes: dict[str, int], seed: int) -> None:
+    asked = questions(sizes)
+    assert sorted(by_category(asked, seed), key=asked.index) == asked
+
+
+@given(SIZES, st.integers(0, 5))
+def test_every_beginning_holds_each_category_in_its_proportion(sizes: dict[str, int], seed: int) -> None:
+    order = by_category(questions(sizes), seed)
+    for end in range(1, len(order) + 1):
+        seen = Counter(question.category for question in order[:end])
+        for name, size in sizes.items():
+            assert abs(seen[name] - size * end / len(order)) <= len(sizes) / 2 + 0.5
+
+
+@given(SIZES, st.randoms(use_true_random=False))
+def test_the_order_does_not_depend_on_that_of_the_file(sizes: dict[str, int], lots: random.Random) -> None:
+    asked = questions(sizes)
+    shuffled = lots.sample(asked, len(asked))
+    assert by_category(shuffled, 3) == by_category(asked, 3)
+
+
+def test_each_seed_has_an_order_of_its_own() -> None:
+    asked = questions({"a": 20})
+    assert len({by_category(asked, seed) for seed in range(10)}) == 10
+
+
+def test_another_benchmark_does_not_reorder_a_benchmark_s_questions() -> None:
+    asked = questions({"a": 12})
+    more = [*asked, *(Question(f"b{number}", "b", ("?",)) for number in range(7))]
+    both = by_category(more, 1)
+    assert tuple(question for question in both if question.category == "a") == by_category(asked, 1)

@@ -1,0 +1,209 @@
+"""Whether models fit together, before anything is loaded or paid for: `tvmerge check`.
+
+Reads configurations, tokenizers, templates and the headers of weights. A page says what would be merged,
+copied and left out, and why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tvmerge.engines.prompting.open import find_stop_tokens, open_chat
+from tvmerge.errors import UserError
+from tvmerge.engines.prompting.context_length import model_context
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.contents import companions
+from tvmerge.merging.dtypes import torch_name
+from tvmerge.merging.checkpoints.lora.adapter import Adapter
+from tvmerge.merging.export.writer import SHARD_SIZE, shard_sizes
+from tvmerge.merging.build import open_models
+from tvmerge.engines.placement import loads, place
+from tvmerge.report.numbers import count, folded, size
+
+if TYPE_CHECKING:
+    from tvmerge._util.caches import Caches
+    from tvmerge.config import CheckConfig
+    from tvmerge.engines.prompting.chat_format import ChatFormat
+    from tvmerge.merging.open import Merge
+
+_QUESTION = "こんにちは"
+"""What a rendered conversation asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        title: What it is about.
+        lines: What was found.
+        problem: Why a run with these models would be refused; empty where it would not.
+    """
+
+    title: str
+    lines: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What is known of a merge before it is made.
+
+    Attributes:
+        sections: The page.
+    """
+
+    sections: tuple[Section, ...] = field(default=())
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why a run would be refused, a line each; empty where it would not."""
+        return tuple(section.problem for section in self.sections if section.problem)
+
+
+def check_models(config: CheckConfig, caches: Caches, *, verify: bool = False, names: bool = False) -> Check:
+    """Check models against each other, their chat template, and this machine's memory.
+
+    Args:
+        config: Which models, how they are talked to, and what they run on.
+        caches: Where digests of their files are remembered.
+        verify: Also read every weight, downloading what is missing, and refuse NaN and infinities.
+        names: List every tensor that is named in a remark instead of the first ones.
+
+    Raises:
+        CheckpointError: A model cannot be found or read, or the models do not fit together.
+        ConfigError: Settings contradict each other or do not fit the models.
+    """
+    models = open_models(config.merge, caches, verify=verify, download=verify)
+    parts: dict[str, Callable[[], Iterator[str]]] = {
+        "models": partial(_models, models),
+        "weights": partial(_weights, models),
+        "positions": partial(_positions, config, models),
+        "notes": partial(_notes, models, names=names),
+        "chat": partial(_chat, config, models),
+        "memory": partial(_memory, config, models),
+        "files": partial(_files, config, models),
+    }
+    sections = (_section(title, lines) for title, lines in parts.items())
+    return Check(tuple(section for section in sections if section.lines or section.problem))
+
+
+def _section(title: str, lines: Callable[[], Iterator[str]]) -> Section:
+    """A section up to where a run would be refused; the others go on, so that all is said at once."""
+    found: list[str] = []
+    try:
+        found.extend(lines())
+    except UserError as error:
+        return Section(title, tuple(found), str(error))
+    return Section(title, tuple(found))
+
+
+def _models(models: Merge) -> Iterator[str]:
+    """What each model is, by its part in the merge."""
+    for part, model in models.merger.plan.models.items():
+        described = _adapter(model) if isinstance(model, Adapter) else _checkpoint(model)
+        yield f"{part}: {models.sources[part].identity}, {described}"
+
+
+def _checkpoint(model: object) -> str:
+    assert isinstance(model, Checkpoint)
+    structure = model.structure
+    formats = Counter(spec.dtype for spec in model.specs.values())
+    shown = " and ".join(torch_name(code) for code, _ in formats.most_common())
+    whole = size(sum(spec.nbytes for spec in model.specs.values()))
+    return (
+        f"{structure.architecture}, {count(structure.layers, 'layer')}, {structure.vocabulary:,} rows of "
+        f"tokens, {count(len(model.specs), 'tensor')} of {shown}, {whole} in "
+        f"{count(len(model.files), 'file')}"
+    )
+
+
+def _adapter(model: Adapter) -> str:
+    whole = size(sum(spec.nbytes for spec in model.specs.values()))
+    return f"adapter (LoRA) of {model.base.name}, {count(len(model.specs), 'tensor')}, {whole}"
+
+
+def _weights(models: Merge) -> Iterator[str]:
+    """What gets which weight."""
+    rows = models.merger.plan.rows
+    moved = sum(bool(row.terms) for row in rows)
+    yield f"{moved} of {count(len(rows), 'floating-point tensor')} get a weight"
+    for vector in models.request.vectors:
+        method = "" if vector.method == "linear" else f", made sparse by {vector.method}"
+        yield f"{vector.name or 'task vector'}: {vector.rules.mode} weights{method}"
+    yield f"{count(len(models.group_names), 'weight')}: {folded(models.group_names)}"
+
+
+def _positions(config: CheckConfig, models: Merge) -> Iterator[str]:
+    """How the merged model tells positions, which is as the model that gives its configuration does."""
+    context = model_context(models.donor.folder, trust_remote_code=config.trust_remote_code)
+    yield f"context: {'no limit' if context is None else f'{context:,} tokens'}"
+    rope = {
+        path.removeprefix("rope_parameters."): value
+        for path, value in models.donor.structure.settings.items()
+        if path.startswith("rope_")
+    }
+    if rope:
+        yield f"RoPE: {', '.join(f'{name} {value}' for name, value in rope.items())}"
+
+
+def _notes(models: Merge, *, names: bool) -> Iterator[str]:
+    """What people should know of the models, and what gets no weight and why."""
+    remarks = models.remarks()
+    if not any(remark.text.startswith("tokens") for remark in remarks):
+        yield "tokens: all models number them alike"
+    for remark in remarks:
+        yield from remark.whole.splitlines() if names else [remark.line()]
+
+
+def _chat(config: CheckConfig, models: Merge) -> Iterator[str]:
+    """How a conversation is written, and where an answer ends.
+
+    Raises:
+        UserError: There is no tokenizer or no template, or the template refuses a conversation.
+    """
+    chat = open_chat(config, models)
+    given = config.chat_template
+    yield f"chat template: {f'the one given, {given}' if given else f'that of {models.target.name}'}"
+    yield f"a question is written as {chat.render([_message('user')])!r}"
+    yield from find_stop_tokens(chat, config, models).lines
+    yield _second_turn(chat)
+
+
+def _second_turn(chat: ChatFormat) -> str:
+    talk = [_message("user"), _message("assistant"), _message("user")]
+    try:
+        chat.render(talk)
+    except UserError as error:
+        return f"a second turn is refused, so questions can have one turn only: {error}"
+    return "a conversation can have several turns"
+
+
+def _message(role: str) -> dict[str, str]:
+    return {"role": role, "content": _QUESTION}
+
+
+def _memory(config: CheckConfig, models: Merge) -> Iterator[str]:
+    """What a live model takes on each device.
+
+    Raises:
+        UserError: It does not fit, or a device is not there.
+    """
+    placement = place(config)
+    yield f"engine: {placement.kind}"
+    for load in loads(config, models, placement, judges={}):
+        yield str(load)
+        load.check()
+
+
+def _files(config: CheckConfig, models: Merge) -> Iterator[str]:
+    """What a written model's folder would hold; what is not copied is among the notes."""
+    sizes, donor = shard_sizes(models.merger.specs, SHARD_SIZE), models.donor
+    code = config.trust_remote_code
+    yield f"tensors: {size(sum(sizes))} in {count(len(sizes), 'file')}"
+    taken = [path.relative_to(donor.folder).as_posix() for path in companions(donor.folder, code=code)]
+    yield f"copied from {donor.name}: {', '.join(taken)}"

@@ -1,0 +1,79 @@
+"""What a run costs: calls in money, and room on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import CheckpointError
+from tvmerge.judging.client.chat import Usage
+from tvmerge.judging.client.pipeline import prices_of
+from tvmerge.judging.client.dry_run import Calls
+from tvmerge.merging.export.writer import shard_sizes
+from tvmerge.dry_run.text import PlannedCalls, total
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+    from tvmerge.engines.transformers.memory import Load
+    from tvmerge.judging.spec import JudgeSpec
+    from tvmerge.merging.open import Merge
+    from tvmerge.dry_run.requests import CallsByJudge
+
+
+def planned_calls(specs: Sequence[JudgeSpec], stages: Mapping[str, CallsByJudge]) -> tuple[PlannedCalls, ...]:
+    """The calls of each judge that makes any, by stage, with what they cost."""
+    return tuple(
+        _priced(spec, stage, calls[spec.name])
+        for spec in specs
+        for stage, calls in stages.items()
+        if spec.name in calls
+    )
+
+
+def price_words(spec: JudgeSpec) -> str:
+    """A judge's price for people."""
+    if spec.provider == "rules":
+        return "asks nobody"
+    if spec.price_input is None or spec.price_output is None:
+        if spec.provider == "local":
+            return "runs on this machine"
+        return "its file has no price, so its cost is not known"
+    read = f", read on {spec.price_date}" if spec.price_date else ""
+    return f"{spec.price_input:g} USD for a million tokens in, {spec.price_output:g} out{read}"
+
+
+def written_sizes(models: Merge, config: RunConfig) -> list[int]:
+    """Bytes of tensors in each file of the model, and of its experts where they are written."""
+    size = int(config.shard_size * 10**9)
+    mergers = [models.merger, *(expert.merger for expert in models.experts if config.save_experts)]
+    return [found for merger in mergers for found in shard_sizes(merger.specs, size)]
+
+
+def warnings(
+    config: RunConfig, calls: Sequence[PlannedCalls], memory: Sequence[Load], needed: int, free: int
+) -> Iterator[str]:
+    """What will stop the run before its end, a line each."""
+    for load in memory:
+        try:
+            load.check()
+        except CheckpointError as error:
+            yield str(error)
+    if needed > free:
+        yield "the model does not fit on the disk; choose another --output-dir"
+    everything = total(calls)
+    if config.max_judge_calls is not None and everything.calls > config.max_judge_calls:
+        yield f"--max-judge-calls {config.max_judge_calls} may be used up before the run is over"
+    if config.max_cost is not None and (everything.cost or 0) > config.max_cost:
+        yield f"--max-cost {config.max_cost:g} may be used up before the run is over"
+
+
+def _priced(spec: JudgeSpec, stage: str, calls: Calls) -> PlannedCalls:
+    prices = prices_of(spec)
+    return PlannedCalls(
+        judge=spec.name,
+        stage=stage,
+        calls=calls.calls,
+        input_tokens=calls.input,
+        output_tokens=calls.output,
+        cost=None if prices is None else prices.cost(Usage(calls.input, calls.output)),
+    )

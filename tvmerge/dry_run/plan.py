@@ -1,0 +1,196 @@
+"""A run as it would be, before anything is asked, loaded or written: `tvmerge optimize --dry-run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
+from tvmerge.run.destinations import check_destinations
+from tvmerge.tasks.suite import examiners
+from tvmerge.engines.answer_store import StoredAnswers
+from tvmerge.run.spec import Groundwork, lay_groundwork
+from tvmerge.judging.client.dry_run import Tally
+from tvmerge.tasks.judged import Note, judge_memory
+from tvmerge.merging.export.folders import check_replaceable
+from tvmerge.merging.export.writer import free_space
+from tvmerge.merging.build import open_models
+from tvmerge.dry_run.cost import planned_calls, price_words, warnings, written_sizes
+from tvmerge.engines.placement import loads
+from tvmerge.dry_run.remaining import Candidates, Prospects, prospects
+from tvmerge.records import Answer, Question, QuestionId, Trial
+from tvmerge.dry_run.requests import Demand, Rehearsal, turns_of
+from tvmerge.dry_run.text import Comparison, Extent, RunPlan
+from tvmerge.run.open_study import find_study
+from tvmerge._util.urls import hide_passwords
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+    from tvmerge.merging.open import Merge
+
+
+async def plan_run(config: RunConfig, note: Note) -> RunPlan:
+    """What `config` would do and take.
+
+    Args:
+        config: The run's settings.
+        note: Tells the user something in passing.
+
+    Raises:
+        UserError: The run would end at once.
+    """
+    check_destinations(config)
+    tally = Tally()
+    with closing(KnownCaches()) as caches:
+        jury = examiners(config, caches, note, tally=tally)
+        try:
+            ground = await asyncio.to_thread(
+                lay_groundwork, config, jury, partial(_open, config, caches), note
+            )
+            for remark in ground.models.remarks():
+                note(remark.line())
+            stored, trials = await asyncio.to_thread(_known, ground, caches, note)
+            for line in ground.stops.lines:
+                note(line)
+            return await _plan(ground, trials, tally, stored)
+        finally:
+            await jury.judge.close()
+
+
+def _open(config: RunConfig, caches: Caches) -> Merge:
+    try:
+        return open_models(config.merge, caches, verify=False, download=False)
+    except UnknownDigestError:
+        # A mixture's router that has to be measured on a model. Any other has the same shape.
+        return open_models(
+            replace(config.merge, gate="zeros", experts=()), caches, verify=False, download=False
+        )
+
+
+def _known(ground: Groundwork, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
+    """The stored answers of these models, None where the models are not known yet, and the study's trials.
+
+    Raises:
+        UserError: The study cannot begin or go on with these settings, or the model's folder be replaced.
+    """
+    config, models = ground.config, ground.models
+    try:
+        measured = models.request.mixture.gate != config.gate
+        fingerprint = None if measured else ground.fingerprint
+    except UnknownDigestError:
+        fingerprint = None
+    trials = _trials(ground, fingerprint, note)
+    if fingerprint is None:
+        return None, trials
+    check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
+    return StoredAnswers(caches.answers, ground.answer_identity), trials
+
+
+def _trials(ground: Groundwork, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
+    """The trials of the study, if it is there.
+
+    Raises:
+        UserError: It cannot be read, or not begin or go on with these settings.
+    """
+    from tvmerge.study.storage import compare
+    from tvmerge.study.study import as_trial
+
+    study = find_study(
+        ground.config, ground.space, given=ground.fixed, objectives=ground.objectives, note=note
+    ).stored
+    if study is None:
+        return ()
+    # What is not known of the models is taken to be as it was.
+    known = fingerprint or {**study.fingerprint, **ground.settings_fingerprint}
+    compare(study.name, study.fingerprint, known)
+    return tuple(as_trial(row, ground.space) for row in study.rows)
+
+
+async def _plan(
+    ground: Groundwork, trials: Sequence[Trial], tally: Tally, stored: StoredAnswers | None
+) -> RunPlan:
+    config, models = ground.config, ground.models
+    ahead = prospects(ground, trials)
+    baseline, missing = _baseline(ground, stored)
+    rehearsal = Rehearsal(ground.jury, tally, config.max_new_tokens, stored, baseline)
+    stages = {
+        "judge check": Demand() if config.no_judge_check else await rehearsal.check(),
+        "search": await _demand(rehearsal, (ahead.search,)),
+        "final comparison": await _demand(rehearsal, (ahead.choosing, ahead.reporting, ahead.searched)),
+    }
+    calls = planned_calls(ground.jury.specs, {name: stage.calls for name, stage in stages.items()})
+    whole = sum(stages.values(), Demand())
+    sizes, free = written_sizes(models, config), free_space(config.model_folder)
+    memory = loads(config, models, ground.placement, judges=judge_memory(ground.jury.specs))
+    return RunPlan(
+        study=config.study,
+        storage=hide_passwords(config.storage_url),
+        asked=len(trials),
+        told=sum(trial.state != "RUNNING" for trial in trials),
+        left=ahead.search.number,
+        run_folder=config.run_folder,
+        model_folder=config.model_folder,
+        weights=ground.space.names,
+        low=ground.space.low,
+        high=ground.space.high,
+        trial=await _extent(rehearsal, ground.search_questions),
+        first_look=await _first_look(rehearsal, ground),
+        comparison=_comparison(ground, ahead),
+        answers=whole.answers + missing,
+        calls=calls,
+        prices={spec.name: price_words(spec) for spec in ground.jury.specs},
+        reasks=config.judge_reasks,
+        stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
+        memory=tuple(map(str, memory)),
+        model_bytes=sum(sizes),
+        files=len(sizes),
+        free_bytes=free,
+        warnings=tuple(warnings(config, calls, memory, sum(sizes), free)),
+    )
+
+
+async def _demand(rehearsal: Rehearsal, groups: Iterable[Candidates]) -> Demand:
+    demand = Demand()
+    for group in groups:
+        demand += await rehearsal.unknown(group.questions, group.sampling.samples) * group.unknown
+        for recipe in group.known:
+            demand += await rehearsal.known(recipe, group.questions, group.sampling)
+    return demand
+
+
+def _baseline(ground: Groundwork, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
+    """For comparisons in pairs: the baseline's answers that are known, and how many are not."""
+    if ground.baseline is None or ground.baseline.recipe is None:
+        return {} if ground.baseline is None else dict(ground.baseline.answers), 0
+    questions = (*ground.search_questions, *ground.holdout_questions)
+    if stored is None:
+        return {}, len(questions)
+    found, missing = stored.look_up(ground.baseline.recipe, questions, ground.sampling)
+    return {answer.question_id: answer for answer in found}, len(missing)
+
+
+async def _extent(rehearsal: Rehearsal, questions: Sequence[Question]) -> Extent:
+    demand = await rehearsal.unknown(questions)
+    return Extent(len(questions), turns_of(questions), sum(calls.calls for calls in demand.calls.values()))
+
+
+async def _first_look(rehearsal: Rehearsal, ground: Groundwork) -> Extent | None:
+    """A trial up to where its race can end at the soonest."""
+    looks = ground.rules.looks(len(ground.search_questions)) if ground.rules is not None else ()
+    return await _extent(rehearsal, ground.search_questions[: looks[0]]) if looks else None
+
+
+def _comparison(ground: Groundwork, ahead: Prospects) -> Comparison | None:
+    if not ground.holdout_questions:
+        return None
+    return Comparison(
+        finalists=ahead.finalists,
+        choosing=len(ahead.choosing.questions),
+        compared=ahead.reporting.number,
+        reporting=len(ahead.reporting.questions),
+        samples=ground.config.confirm_samples,
+    )

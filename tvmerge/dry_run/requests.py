@@ -1,0 +1,157 @@
+"""The judges of a run, asked for nothing: what they would be sent for answers that are known or not yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tvmerge.judging.client.dry_run import Calls, Tally
+from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
+
+if TYPE_CHECKING:
+    from tvmerge.engines.answer_store import StoredAnswers
+    from tvmerge.tasks.judged import Jury
+
+CallsByJudge = Mapping[str, Calls]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What candidates still need, at most, and what they have already.
+
+    Attributes:
+        answers: Answers to generate.
+        calls: What each judge is sent.
+        stored_answers: Answers that are stored.
+        stored_replies: Judges' replies to these that are stored.
+    """
+
+    answers: int = 0
+    calls: CallsByJudge = field(default_factory=dict)
+    stored_answers: int = 0
+    stored_replies: int = 0
+
+    def __add__(self, other: Demand) -> Demand:
+        return Demand(
+            self.answers + other.answers,
+            added((self.calls, other.calls)),
+            self.stored_answers + other.stored_answers,
+            self.stored_replies + other.stored_replies,
+        )
+
+    def __mul__(self, times: int) -> Demand:
+        return Demand(
+            self.answers * times,
+            {judge: calls * times for judge, calls in self.calls.items()},
+            self.stored_answers * times,
+            self.stored_replies * times,
+        )
+
+
+class Rehearsal:
+    """Puts answers before the judges and takes down what they would send.
+
+    An answer that is not known yet is stood in for by a text of as many bytes as an answer may have tokens.
+    So with every byte of a request counted as a token (`tvmerge.judging.client.tokens`), an answer counts as the
+    most tokens that it can have.
+
+    Args:
+        jury: The judges, assembled with `tally`.
+        tally: Counts what they would send.
+        max_new_tokens: The most tokens of an answer's turn.
+        stored: The answers that are stored; None where that cannot be known.
+        baseline: The baseline's answers that are known, for comparisons in pairs.
+    """
+
+    def __init__(
+        self,
+        jury: Jury,
+        tally: Tally,
+        max_new_tokens: int,
+        stored: StoredAnswers | None,
+        baseline: Mapping[QuestionId, Answer],
+    ) -> None:
+        self._jury = jury
+        self._tally = tally
+        self._tokens = max_new_tokens
+        self._stored = stored
+        self._baseline = baseline
+        self._rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
+        self._most: dict[QuestionId, CallsByJudge] = {}
+
+    async def check(self) -> Demand:
+        """What the test answer takes that each judge is asked about before models are loaded."""
+        await self._jury.rehearse_check()
+        calls, _ = self._tally.take()
+        return Demand(calls=calls)
+
+    async def unknown(self, questions: Sequence[Question], samples: int = 1) -> Demand:
+        """What a candidate needs of which nothing is known, at most."""
+        calls = [await self._most_for(question) for question in questions]
+        return Demand(len(questions), added(calls)) * samples
+
+    async def known(self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling) -> Demand:
+        """What `recipe` needs, at most, for what is not stored.
+
+        An answer that is not stored, or that a judge would be sent anything for, counts with all the calls
+        that any answer to its question can take.
+        """
+        if self._stored is None:
+            return await self.unknown(questions, sampling.samples)
+        asked = {question.question_id: question for question in questions}
+        found, missing = self._stored.look_up(recipe, questions, sampling)
+        demand = await self.unknown(missing, sampling.samples)
+        for answer in found:
+            demand += await self._judging(asked[answer.question_id], answer)
+        return demand
+
+    async def _judging(self, question: Question, answer: Answer) -> Demand:
+        """What judging a stored answer takes."""
+        baseline = self._baseline.get(question.question_id)
+        if self._jury.baseline is not None and baseline is None:
+            return Demand(0, await self._most_for(question), stored_answers=1)
+        sent, replies = await self._put(question, answer, baseline)
+        calls = await self._most_for(question) if sent else {}
+        return Demand(0, calls, stored_answers=1, stored_replies=replies)
+
+    async def _most_for(self, question: Question) -> CallsByJudge:
+        if question.question_id not in self._most:
+            said, other = _stand_ins(self._tokens)
+            answer, baseline = (
+                Answer(question.question_id, (text,) * len(question.turns)) for text in (said, other)
+            )
+            self._most[question.question_id], _ = await self._put(question, answer, baseline)
+        return self._most[question.question_id]
+
+    async def _put(
+        self, question: Question, answer: Answer, baseline: Answer | None
+    ) -> tuple[CallsByJudge, int]:
+        """What the judges would send for an answer, and how many replies to it are stored."""
+        if question.question_id in self._rated_by_task:
+            return {}, 0
+        if self._jury.baseline is not None and baseline is not None:
+            self._jury.baseline[question.question_id] = baseline
+        await self._jury.judge.judge(question, answer)
+        return self._tally.take()
+
+
+def turns_of(questions: Iterable[Question]) -> int:
+    """How many turns of the answers to these questions are judged."""
+    return sum(len(question.turns) for question in questions)
+
+
+def added(parts: Iterable[CallsByJudge]) -> CallsByJudge:
+    """The sum, judge by judge."""
+    total: dict[str, Calls] = defaultdict(Calls)
+    for part in parts:
+        for judge, calls in part.items():
+            total[judge] += calls
+    return dict(total)
+
+
+def _stand_ins(length: int) -> tuple[str, str]:
+    """Two texts of `length` bytes that differ; neither is what no judge is asked about."""
+    text = " ".join(map(str, range(length)))
+    return text[:length], f"-{text}"[:length]

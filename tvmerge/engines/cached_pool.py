@@ -1,0 +1,87 @@
+"""A pool that remembers: what was generated or rated once is never generated or rated again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from tvmerge._util.cache import ContentCache
+from tvmerge._util.canonical import digest
+from tvmerge.engines.answer_store import StoredAnswers
+from tvmerge.protocols import Pool
+from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
+
+LIKELIHOODS = "likelihood-v1"
+
+
+class CachedPool:
+    """Wraps a pool; an engine is asked for only when an answer or a likelihood is missing.
+
+    In 16-bit arithmetic the composition of a batch can flip a token; the stored answer is then the truth.
+
+    Args:
+        pool: What answers the questions that were not answered yet.
+        cache: Where answers are kept.
+        identity: Everything but recipe, question and sampling that decides an answer: the digests of the
+            source checkpoints, the output dtype, the chat template.
+    """
+
+    def __init__(self, pool: Pool, cache: ContentCache, identity: Mapping[str, str]) -> None:
+        self._pool = pool
+        self._cache = cache
+        self._identity = dict(identity)
+        self._answers = StoredAnswers(cache, identity)
+
+    async def answer(
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Yield the stored answers first, then the others as they come, in waves if wanted."""
+        hits, missing = await asyncio.to_thread(self._answers.look_up, recipe, questions, sampling)
+        if hits:
+            yield tuple(hits)
+        if not missing:
+            return
+        by_id = {question.question_id: question for question in missing}
+        async with aclosing(self._pool.answer(recipe, missing, sampling, wave=wave)) as stream:
+            async for answers in stream:
+                pairs = [(by_id[answer.question_id], answer) for answer in answers]
+                await asyncio.to_thread(self._answers.keep, recipe, pairs, sampling)
+                yield answers
+
+    async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """Rate the pairs that were not rated yet."""
+        keys = await asyncio.to_thread(self._pair_keys, recipe, pairs)
+        found: dict[str, Any] = await asyncio.to_thread(
+            lambda: {key: self._cache.get(key) for key in dict.fromkeys(keys)}
+        )
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if found[key] is None}
+        if missing:
+            rated = await self._pool.loglikelihood(recipe, list(missing.values()))
+            rows = {key: [one.logprob, one.greedy] for key, one in zip(missing, rated, strict=True)}
+            # A model that overflows says no number; that is no likelihood to keep.
+            kept = {key: row for key, row in rows.items() if math.isfinite(row[0])}
+            await asyncio.to_thread(self._cache.put_many, kept)
+            found |= rows
+        return [LogLikelihood(*found[key]) for key in keys]
+
+    async def close(self) -> None:
+        """Close the pool; the cache belongs to whoever opened it."""
+        await self._pool.close()
+
+    def _pair_keys(self, recipe: Recipe, pairs: Sequence[Continuation]) -> list[str]:
+        # Many pairs have the same long context and all the same recipe: each is digested once.
+        model = digest({"schema": LIKELIHOODS, "model": self._identity, "weights": dict(recipe.weights)})
+        contexts = {context: digest(list(context)) for context in dict.fromkeys(p.context for p in pairs)}
+        return [digest([model, contexts[pair.context], list(pair.tokens)]) for pair in pairs]
+
+
+if TYPE_CHECKING:
+    _pool: type[Pool] = CachedPool

@@ -1,0 +1,23 @@
+"""The settings of `tvmerge check`: what is merged, how it is talked to, and what it runs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from tvmerge.engines.settings import AnswerConfig
+from tvmerge.engines.prompting.settings import ChatConfig
+from tvmerge.merging.settings import MergeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig(AnswerConfig, ChatConfig, MergeConfig):
+    """The settings that decide whether models fit together, and into this machine's memory."""
+
+    def __post_init__(self) -> None:
+        for part in (MergeConfig, ChatConfig, AnswerConfig):
+            part.__post_init__(self)
+
+    @property
+    def merge(self) -> MergeConfig:
+        """The part that decides what is merged."""
+        return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})

@@ -1,0 +1,203 @@
+"""Engines that candidates take turns on. An engine that dies is started again; its work is not lost.
+
+What a candidate still lacks goes to whichever engine is free first. An engine that dies several times
+without an answer in between is given up, and the run goes on with the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from tvmerge.errors import ConfigError
+from tvmerge._util.prefetch import read_ahead
+from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.protocols import Engine, Pool
+from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
+from tvmerge._util.trace import ENGINE, Trace
+
+T = TypeVar("T")
+Start = Callable[[], Awaitable[Engine]]
+"""Starts an engine; may raise `EngineLostError`, which is as good as one that dies at once."""
+
+PATIENCE = 3
+"""Deaths in a row, without an answer in between, after which an engine is given up."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place for an engine: started when it is first needed, and again after each death.
+
+    `recipe` is what the engine is now, or None where that is not sure.
+    """
+
+    name: str
+    start: Start
+    engine: Engine | None = None
+    recipe: Recipe | None = None
+    deaths: int = 0
+
+
+class EnginePool:
+    """A `tvmerge.protocols.Pool` of engines that are started on use.
+
+    Args:
+        starts: How to start each engine, by a name that says where it runs.
+        trace: Takes note of what each engine does when.
+        note: Tells the user something in passing.
+    """
+
+    def __init__(
+        self,
+        starts: Mapping[str, Start],
+        *,
+        trace: Trace | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._slots = [_Slot(name, start) for name, start in starts.items()]
+        # None stands for: no engine is left.
+        self._free: asyncio.Queue[_Slot | None] = asyncio.Queue()
+        self._trace = trace or Trace()
+        self._note = note
+        for slot in self._slots:
+            self._trace.declare(_track(slot))
+            self._free.put_nowait(slot)
+
+    def answer(
+        self,
+        recipe: Recipe,
+        questions: Sequence[Question],
+        sampling: Sampling,
+        *,
+        wave: int | None = None,
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer on the first free engine; on another what the first left open when it died.
+
+        The engine is not held up by what becomes of its answers: it is read ahead, and free for the next
+        candidate when its last answer is made, not when that is taken.
+        """
+        return read_ahead(self._answers(recipe, questions, sampling, wave))
+
+    async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """Rate on the first free engine; on another from the start when that one dies."""
+        while True:
+            async with self._leased() as slot:
+                try:
+                    engine = await self._become(slot, recipe)
+                    with self._trace.span(_track(slot), "rate"):
+                        found = await engine.loglikelihood(pairs)
+                    slot.deaths = 0
+                except EngineLostError as lost:
+                    await self._bury(slot, lost)
+                else:
+                    return found
+
+    async def close(self) -> None:
+        """Close every engine that was started, also where closing one of them fails."""
+        async with AsyncExitStack() as last:
+            for slot in self._slots:
+                if slot.engine is not None:
+                    last.push_async_callback(slot.engine.close)
+                    slot.engine = None
+
+    async def _answers(
+        self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling, wave: int | None
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        told: set[tuple[QuestionId, int]] = set()
+        lacking = list(questions)
+        while lacking:
+            async with self._leased() as slot:
+                stream = self._stream(slot, recipe, _waves(lacking, wave), sampling)
+                async with aclosing(stream):
+                    async for answers in stream:
+                        fresh = tuple(a for a in answers if (a.question_id, a.sample) not in told)
+                        told.update((a.question_id, a.sample) for a in fresh)
+                        if fresh:
+                            yield fresh
+            samples = range(sampling.samples)
+            lacking = [q for q in lacking if any((q.question_id, s) not in told for s in samples)]
+
+    async def _stream(
+        self, slot: _Slot, recipe: Recipe, waves: Iterable[Sequence[Question]], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """What the slot's engine answers, wave after wave; ends early where it dies."""
+        try:
+            engine = await self._become(slot, recipe)
+            for wave in waves:
+                async with aclosing(engine.generate(wave, sampling)) as stream:
+                    # Only the wait for the engine is its work; what happens to the answers is not.
+                    while (answers := await self._timed(slot, anext(stream, None))) is not None:
+                        slot.deaths = 0
+                        yield answers
+        except EngineLostError as lost:
+            await self._bury(slot, lost)
+
+    async def _timed(self, slot: _Slot, answering: Awaitable[T]) -> T:
+        with self._trace.span(_track(slot), "answer"):
+            return await answering
+
+    async def _become(self, slot: _Slot, recipe: Recipe) -> Engine:
+        if slot.engine is None:
+            with self._trace.span(_track(slot), "start"):
+                slot.engine = await slot.start()
+        if slot.recipe != recipe:
+            slot.recipe = None
+            with self._trace.span(_track(slot), "merge"):
+                await slot.engine.apply(recipe)
+            slot.recipe = recipe
+        return slot.engine
+
+    async def _bury(self, slot: _Slot, lost: EngineLostError) -> None:
+        """Clear the slot for a new engine, or give it up."""
+        slot.deaths += 1
+        if slot.engine is not None:
+            await slot.engine.close()
+            slot.engine = slot.recipe = None
+        if slot.deaths < PATIENCE:
+            self._note(f"the engine on {slot.name} was lost and is started again: {lost}")
+            return
+        self._slots.remove(slot)
+        if not self._slots:
+            raise ConfigError(
+                f"the engine on {slot.name} died {PATIENCE} times without an answer in between: {lost}"
+            ) from lost
+        self._note(f"the engine on {slot.name} is given up after dying {PATIENCE} times: {lost}")
+
+    @asynccontextmanager
+    async def _leased(self) -> AsyncIterator[_Slot]:
+        """The engine that has been free the longest; callers are served in the order they came."""
+        slot = await self._free.get()
+        if slot is None:
+            self._free.put_nowait(None)
+            raise ConfigError("every engine was given up")
+        try:
+            yield slot
+        finally:
+            if slot in self._slots or not self._slots:
+                self._free.put_nowait(slot if self._slots else None)
+
+
+def _waves(questions: Sequence[Question], size: int | None) -> Iterator[Sequence[Question]]:
+    """The questions in waves of `size`, the last one smaller; None: in one."""
+    step = size or max(1, len(questions))
+    return (questions[start : start + step] for start in range(0, len(questions), step))
+
+
+def _track(slot: _Slot) -> str:
+    return f"{ENGINE} {slot.name}"
+
+
+if TYPE_CHECKING:
+    _pool: type[Pool] = EnginePool

@@ -1,0 +1,1 @@
+"""From a conversation to tokens and back: chat templates, stop tokens, sampling."""

@@ -1,0 +1,191 @@
+"""From a conversation to the tokens the model sees, by the target's own chat template."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from copy import copy
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge._util.files import folder_name
+from tvmerge.engines.prompting.template_date import FUNCTION, VARIABLE, asks_for_date, directives, with_date
+from tvmerge.pretrained.tokenizer import load_tokenizer
+
+Message = dict[str, str]
+
+TEMPLATE = "chat_template.jinja"
+"""Name of a model's file with its chat template."""
+
+INPUTS = frozenset({"tools", "documents"})
+"""Arguments of transformers' `apply_chat_template` that it hands on to the template as they are."""
+
+
+class ChatFormat:
+    """A tokenizer with its chat template.
+
+    A model without a usable template can be opened all the same: tasks go on with texts as they stand, and
+    only a conversation needs the template.
+
+    Args:
+        folder: The target model's folder.
+        template: A file with a Jinja chat template to use instead of the model's own.
+        arguments: Variables for the template, such as `enable_thinking`.
+        day: The date a template is told that asks for it; today unless given.
+        trust_remote_code: Whether the tokenizer may bring code of its own.
+
+    Raises:
+        CheckpointError: The tokenizer cannot be loaded, or the template not be read.
+        ConfigError: The template does not use one of the variables.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        template: Path | None = None,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        day: date | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.tokenizer: Any = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+        self.name = folder_name(folder)
+        self.arguments = dict(arguments or {})
+        self.day = datetime.now(UTC).astimezone().date() if day is None else day
+        self.texts = {} if template is None else template_texts(template)
+        """Files that a written model must bring along to be what was scored: a template that was given."""
+        self._template = self.texts.get(TEMPLATE, self._own())
+        if self.arguments:
+            self._check_arguments()
+
+    @property
+    def identity(self) -> str:
+        """The template's text; with the target's digest, arguments and date it decides every prompt."""
+        return self._template or ""
+
+    @property
+    def may_tell_date(self) -> bool:
+        """Whether the template asks for the date anywhere."""
+        return self._template is not None and asks_for_date(self._template)
+
+    @property
+    def pad_id(self) -> int:
+        """Token for the left padding; masked, so any will do where the tokenizer has none."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad if pad is not None else self.tokenizer.eos_token_id or 0)
+
+    def on(self, day: date) -> ChatFormat:
+        """The same on another day."""
+        other = copy(self)
+        other.day = day
+        return other
+
+    def require_template(self) -> str:
+        """The template's text.
+
+        Raises:
+            CheckpointError: There is none, or it is not clear which of several is meant.
+        """
+        if self._template is not None:
+            return self._template
+        own = self.tokenizer.chat_template
+        if isinstance(own, dict) and own:
+            raise CheckpointError(
+                f"{self.name}: of the target's chat templates ({', '.join(sorted(own))}) none is called "
+                "'default'; save the one to use as a file and give it with --chat-template FILE"
+            )
+        raise CheckpointError(
+            f"{self.name}: the target has no chat template; give one with --chat-template FILE"
+        )
+
+    def render(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
+        """The text of a conversation.
+
+        Args:
+            messages: What was said.
+            prompt: Go on to where the assistant's next message begins.
+            variables: Set for the template, over its arguments and the tokenizer's special tokens.
+
+        Raises:
+            CheckpointError: There is no template, or it fails on this conversation.
+        """
+        template, values = self.require_template(), {**self.arguments, **variables}
+        if self.may_tell_date:
+            template, values = with_date(template), {VARIABLE: directives(self.day), **values}
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(messages),
+                chat_template=template,
+                add_generation_prompt=prompt,
+                tokenize=False,
+                **values,
+            )
+        except Exception as error:
+            raise CheckpointError(f"the chat template fails: {_first_line(error)}") from error
+        return str(text)
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of a conversation up to where the assistant's next message begins.
+
+        Raises:
+            CheckpointError: There is no template, or it fails on this conversation.
+        """
+        return self.tokens(self.render(messages))
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a text that says itself how it begins, as rendered ones do."""
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a text as it stands, begun as the tokenizer begins texts."""
+        start = self.tokenizer.bos_token
+        begun = bool(start) and text.startswith(start)
+        # Whether it is too long is for others to say.
+        return list(self.tokenizer(text, add_special_tokens=not begun, verbose=False)["input_ids"])
+
+    def decode(self, ids: Sequence[int], stop: Sequence[str] = (), *, strip: bool = True) -> str:
+        """The text of an answer up to the first text of `stop`, without special tokens and outer space."""
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        ends = [text.index(end) for end in stop if end in text]
+        text = text[: min(ends, default=len(text))]
+        return text.strip() if strip else text
+
+    def _own(self) -> str | None:
+        """The tokenizer's template; of several the one called `default`."""
+        own = self.tokenizer.chat_template
+        found = own.get("default") if isinstance(own, dict) else own
+        return str(found) if found else None
+
+    def _check_arguments(self) -> None:
+        """Refuse variables that would change nothing, or something other than the template's text.
+
+        Raises:
+            CheckpointError: There is no template.
+            ConfigError: A variable is not the template's.
+        """
+        template = self.require_template()
+        reserved = inspect.signature(self.tokenizer.apply_chat_template).parameters.keys() - INPUTS
+        for name in self.arguments:
+            if name in reserved or name in {"messages", FUNCTION, VARIABLE}:
+                raise ConfigError(f"chat_template_kwargs: '{name}' is set by tvmerge; leave it out")
+            if not re.search(rf"\b{re.escape(name)}\b", template):
+                raise ConfigError(f"chat_template_kwargs: the chat template uses no '{name}'")
+
+
+def template_texts(template: Path) -> dict[str, str]:
+    """A chat template that was given, as the file that a model has of it.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        return {TEMPLATE: template.read_text(encoding="utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"--chat-template {template}: cannot be read: {error}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

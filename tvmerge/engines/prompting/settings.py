@@ -1,0 +1,43 @@
+"""The settings that decide how conversations are written down and where answers end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tvmerge.option import option
+from tvmerge.errors import ConfigError
+
+ONLY = "only"
+"""Among the stop tokens: they replace those found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatConfig:
+    """The settings of prompts and of where answers end; `tvmerge merge` has them too."""
+
+    chat_template: str | None = option(str, "Chat template (Jinja file) instead of the target's own.", None)
+    chat_template_kwargs: Mapping[str, Any] | None = option(
+        dict, "Variables for the chat template: enable_thinking, reasoning_effort, ...", None
+    )
+    stop_token: tuple[str, ...] = option(
+        str,
+        "Token that ends an answer, besides those that the models' files and the chat template name; with "
+        "`only` among them, instead of those.",
+        (),
+        many=True,
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in (self.chat_template_kwargs or {}).items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"chat_template_kwargs: {name} must be text, a number, true, false, a list or a table, "
+                    f"got {value!r}"
+                ) from error
+        if ONLY in self.stop_token and set(self.stop_token) == {ONLY}:
+            raise ConfigError(f"stop_token {ONLY} names no token; name those that end an answer beside it")

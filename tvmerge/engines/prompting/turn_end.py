@@ -1,0 +1,127 @@
+"""With which token a chat template itself closes an assistant's turn: turns are rendered and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, TypeVar
+
+from tvmerge.errors import CheckpointError
+from tvmerge.engines.prompting.chat_format import ChatFormat, Message
+from tvmerge.engines.prompting.stop_tokens import is_special
+from tvmerge.reasoning.harmony import CHANNEL
+
+T = TypeVar("T")
+
+ASKED, SAID = "Tvmergeasked", "Tvmergesaid"
+"""Messages of the turns that are rendered; no template holds them."""
+
+_USER: Message = {"role": "user", "content": ASKED}
+_ASSISTANT: Message = {"role": "assistant", "content": SAID}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """What a chat template writes behind an assistant's message.
+
+    Attributes:
+        token: Number of the token that closes the turn; None where no token does.
+        problem: Why there is none, where people should know.
+    """
+
+    token: int | None = None
+    problem: str = ""
+
+
+def turn_end(chat: ChatFormat) -> TurnEnd:
+    """Find the token that closes an assistant's turn.
+
+    It is the first token behind the message, white space aside, whether another turn follows or not. A token
+    of ordinary text, one that begins texts or one that begins turns never is. Some templates end the last
+    turn in a way of its own, which is then how an answer ends; some write a token between turns only.
+    """
+    if not chat.identity:
+        return TurnEnd()
+    try:
+        opening, behind = _around(chat, [_USER, _ASSISTANT])
+    except CheckpointError as error:
+        return TurnEnd(problem=f"the end of an answer cannot be read off the chat template: {error}")
+    between = _between(chat)
+    last, following = chat.tokens(behind), chat.tokens(between)
+    shared = _shared(last, following)
+    begun = [token for token in chat.tokens(opening) if is_special(chat.tokenizer, token)][-1:]
+    before, _, since = opening.partition(ASKED)
+    # Where a turn is made of messages in channels, what closes any message closes no turn.
+    messages = chat.tokens(since) if CHANNEL in opening else []
+    refused = (messages, [*begun, *messages], [*chat.tokens(before), *messages])
+    for tokens, openers in zip((shared, last, following), refused, strict=True):
+        found = next((token for token in tokens if not _is_blank(chat, token)), None)
+        if found is not None:
+            if not is_special(chat.tokenizer, found) or found == chat.tokenizer.unk_token_id:
+                return TurnEnd(problem=_plain(chat, "".join(_shared(behind, between or behind))))
+            closes = _closes(chat, found, behind + between) and found not in openers
+            return TurnEnd(found if closes else None)
+    return TurnEnd()
+
+
+def keeps_prompts(chat: ChatFormat, eos_token: str) -> bool:
+    """Whether prompts stay as they are if the tokenizer calls another token its end of text."""
+    return _prompt(chat) == _prompt(chat, eos_token=eos_token)
+
+
+def _prompt(chat: ChatFormat, **variables: Any) -> str:
+    """A prompt of two turns; of one where the template refuses more, and nothing where it refuses all."""
+    for messages in ([_USER, _ASSISTANT, _USER], [_USER]):
+        try:
+            return chat.render(messages, **variables)
+        except CheckpointError:
+            continue
+    return ""
+
+
+def _around(chat: ChatFormat, messages: Sequence[Message]) -> tuple[str, str]:
+    """The text before and behind what the assistant says.
+
+    Raises:
+        CheckpointError: The template fails, or does not write the assistant's message.
+    """
+    opening, said, behind = chat.render(messages, prompt=False).partition(SAID)
+    if not said:
+        raise CheckpointError("it does not write the assistant's messages")
+    return opening, behind
+
+
+def _between(chat: ChatFormat) -> str:
+    """What stands behind the assistant's message where another turn follows; nothing where none may."""
+    try:
+        return _around(chat, [_USER, _ASSISTANT, _USER])[1]
+    except CheckpointError:
+        return ""
+
+
+def _shared(one: Sequence[T], other: Sequence[T]) -> list[T]:
+    """What both begin with."""
+    return [item for item, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
+
+
+def _is_blank(chat: ChatFormat, token: int) -> bool:
+    return not str(chat.tokenizer.decode([token])).strip()
+
+
+def _closes(chat: ChatFormat, token: int, written: str) -> bool:
+    """Whether a special token is one that the template writes, and does not begin texts."""
+    tokenizer = chat.tokenizer
+    begins = token == tokenizer.bos_token_id != tokenizer.eos_token_id
+    return not begins and str(tokenizer.convert_ids_to_tokens(token)) in written
+
+
+def _plain(chat: ChatFormat, closing: str) -> str:
+    """What is said where the template closes every turn with ordinary text, or with text that is no token."""
+    text = closing.strip()
+    if not text:
+        return ""
+    return (
+        f"the chat template closes a turn with {text!r}, which is no single token of {chat.name} that ends a "
+        "text: no answer ends there"
+    )

@@ -1,0 +1,59 @@
+"""The settings that decide how answers are generated, and on what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tvmerge.option import option
+from tvmerge.errors import ConfigError
+
+ENGINES = ("auto", "transformers", "vllm")
+POOLS = ("local", "ray")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerConfig:
+    """The settings of engines and of what they generate."""
+
+    max_new_tokens: int = option(int, "The most tokens an answer may have.", 512)
+    max_thinking_tokens: int | None = option(
+        int,
+        "The most tokens a model may think before its answer, which it then has to give; "
+        "default: --max-new-tokens counts both.",
+        None,
+    )
+    truncate: bool = option(bool, "Cut conversations that do not fit the context, from their start.", False)
+    batch_tokens: int = option(int, "Token budget of a generation batch.", 32768)
+    temperature: Mapping[str, Any] | None = option(
+        dict,
+        "Sampling temperature by category, over the benchmark's; `default` for all that are not named here.",
+        None,
+    )
+    engine: str = option(
+        str,
+        "What the models run on; auto: vLLM on GPUs where a tested release is installed, else transformers.",
+        "auto",
+        choices=ENGINES,
+    )
+    tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1)
+    vllm: Mapping[str, Any] | None = option(
+        dict, "Further arguments of vLLM's engine: max_model_len, gpu_memory_utilization, ...", None
+    )
+    engines: int = option(int, "Models answering at once; more than one run in processes of their own.", 1)
+    devices: tuple[str, ...] = option(
+        str, "Devices of the engines, such as cuda:0,cuda:1; default: --device for each.", (), many=True
+    )
+    device: str = option(str, "auto, cpu, cuda or cuda:N.", "auto")
+    pool: str = option(str, "Where engines run: here or on a Ray cluster.", "local", choices=POOLS)
+    ray_address: str | None = option(str, "Address of the Ray cluster; default: one of this machine.", None)
+
+    def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "max_thinking_tokens", "batch_tokens", "engines", "tensor_parallel"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for category, value in (self.temperature or {}).items():
+            if type(value) not in {int, float} or not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"temperature of {category} must be a number of at least 0, got {value!r}")

@@ -1,0 +1,300 @@
+"""The transformers engine: one live model, changed in place, answering in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+import transformers
+from transformers import AutoConfig, GenerationConfig
+from transformers.utils import logging
+
+from tvmerge.pretrained.architectures import factory_of
+from tvmerge.errors import AssetError, CheckpointError
+from tvmerge._util.files import folder_name
+from tvmerge.engines.transformers.batches import Batches
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.prompting.conversation import Conversation, conversations
+from tvmerge.engines.transformers.decoding import Row, decode
+from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
+from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ran_out
+from tvmerge.engines.prompting.replies import ReplyReader
+from tvmerge.engines.prompting.sampling import answer_seed
+from tvmerge.engines.prompting.turn import Turn
+from tvmerge.protocols import Engine, Merger
+from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
+
+T = TypeVar("T")
+R = TypeVar("R")
+Loader = Callable[[Any, Iterator[tuple[str, torch.Tensor]]], None]
+"""Puts a stream of (checkpoint name, tensor) into a live model, in place."""
+
+SMALL_MODEL = 30_000_000
+"""Parameters up to which an operation is too short to be worth splitting over threads."""
+
+
+class TransformersEngine:
+    """Answers questions with a model of the transformers library.
+
+    The model is loaded at the first `apply`, so a run whose answers are all cached loads none. All work is
+    done in one thread of its own: the event loop stays free for the judges. A batch that does not fit in
+    memory is halved, and later ones stay that small; one that nobody waits for ends at its next token.
+
+    Args:
+        folder: The target model's folder: configuration, weights.
+        chat: The target's tokenizer and chat template.
+        merger: Makes the tensors of a recipe.
+        load: Puts them into the model.
+        stop_tokens: Numbers of the tokens that end an answer.
+        device: `cpu`, `cuda` or `cuda:N`.
+        dtype: What the model computes in.
+        batch_tokens: Token budget of a batch, prompts, padding and new tokens included.
+        trust_remote_code: Whether the model may bring code of its own.
+        new_model: Makes the model, where its configuration is not the folder's.
+        config: Its configuration then.
+
+    Raises:
+        CheckpointError: The model's configuration cannot be read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        chat: ChatFormat,
+        merger: Merger,
+        load: Loader,
+        *,
+        stop_tokens: Sequence[int],
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        batch_tokens: int = 16384,
+        trust_remote_code: bool = False,
+        new_model: Callable[[], Any] | None = None,
+        config: Any = None,
+    ) -> None:
+        self._folder = folder
+        self._new_model = new_model
+        self._chat = chat
+        self._reader = ReplyReader(chat)
+        self._merger = merger
+        self._load = load
+        self._stop_tokens = list(stop_tokens)
+        self._device = device
+        self._dtype = dtype
+        self._budget = batch_tokens
+        self._trust_remote_code = trust_remote_code
+        self._config = config or read_config(folder, trust_remote_code=trust_remote_code)
+        self._context: int | None = getattr(self._config.get_text_config(), "max_position_embeddings", None)
+        self._model: Any = None
+        self._halted = threading.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The library's version; exact in float32."""
+        exact = self._dtype == torch.float32
+        return Capabilities(f"transformers {transformers.__version__}", exact, self._context)
+
+    async def apply(self, recipe: Recipe) -> None:
+        """Become the merged model of `recipe`."""
+        await self._in_thread(lambda: self._apply(recipe))
+
+    async def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer every question, in batches of similar length."""
+        held = conversations(questions, sampling)
+        measure = partial(Conversation.extent, chat=self._chat, context=self._context, sampling=sampling)
+        batches = Batches(held, await self._in_thread(lambda: [measure(one) for one in held]))
+        # Of this call alone: the batch of a caller that left still runs when the next call comes.
+        halted = self._halted = threading.Event()
+        work = partial(self._answer, sampling=sampling, halted=halted)
+        try:
+            while batches:
+                yield await self._next(batches, work)
+        finally:
+            halted.set()
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """Rate batches of pairs; pairs of one context stay together, so that it is read once."""
+        # The last token of a text is predicted and never read.
+        longest = max((len(pair.context) + len(pair.tokens) for pair in pairs), default=0) - 1
+        if self._context is not None and longest > self._context:
+            raise AssetError(
+                f"{longest} tokens of a context and its continuation do not fit the model's context of "
+                f"{self._context}"
+            )
+        groups = by_context(pairs, self._budget)
+        widths = [max(len(pairs[i].context) + len(pairs[i].tokens) for i in group) for group in groups]
+        lengths = [len(group) * width for group, width in zip(groups, widths, strict=True)]
+        batches = Batches([[(i, pairs[i]) for i in group] for group in groups], lengths)
+        found: dict[int, LogLikelihood] = {}
+        while batches:
+            found |= await self._next(batches, self._rate)
+        return [found[index] for index in range(len(pairs))]
+
+    async def close(self) -> None:
+        """Free the model; a batch in work ends at its next token."""
+        self._halted.set()
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        self._model = None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _next(self, batches: Batches[T], work: Callable[[list[T]], R]) -> R:
+        """The result of the next batch, made smaller until it fits in memory."""
+        while True:
+            batch = batches.next(self._budget)
+            result = await self._in_thread(partial(self._try, work, batch))
+            if result is not None:
+                batches.done(batch)
+                return result
+            if len(batch) == 1:
+                raise CheckpointError(
+                    f"{folder_name(self._folder)}: {self._device} has not enough memory for a single "
+                    f"conversation of {batches.cost(1)} tokens; lower --max-new-tokens, or take a smaller "
+                    "--dtype"
+                )
+            self._budget = batches.cost(len(batch) // 2)
+
+    def _try(self, work: Callable[[list[T]], R], batch: list[T]) -> R | None:
+        """`work` on `batch`, or None where memory ran out."""
+        try:
+            return work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+        # Only here, where the error and the tensors of its frames are gone, does this give memory back.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
+
+    def _apply(self, recipe: Recipe) -> None:
+        if self._model is None:
+            self._model = self._open()
+        self._load(self._model, self._merger.merge(recipe))
+
+    def _from_folder(self) -> Any:
+        log: Any = logging
+        verbosity = log.get_verbosity()
+        # Which of the files' names it knows does not matter: every weight is overwritten, or missed by name.
+        log.set_verbosity_error()
+        try:
+            model = factory_of(self._config).from_pretrained(
+                self._folder,
+                config=self._config,
+                dtype=self._dtype,
+                trust_remote_code=self._trust_remote_code,
+            )
+        finally:
+            log.set_verbosity(verbosity)
+        return model.to(self._device)
+
+    def _open(self) -> Any:
+        log: Any = logging
+        log.disable_progress_bar()
+        free = free_memory(self._device)
+        if free is not None:
+            needed = footprint(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
+            load = Load(folder_name(self._folder), self._dtype, self._device, free, needed)
+            load.check()
+            # Estimated, since a system that is out of memory kills the process instead of saying so.
+            self._budget = min(self._budget, load.tokens)
+        try:
+            model = self._new_model() if self._new_model is not None else self._from_folder()
+        except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+            first_line = str(error).strip().split("\n")[0]
+            # Such as the name of a key, which alone says little.
+            kind = f"{type(error).__name__}: " if isinstance(error, LookupError) else ""
+            raise CheckpointError(
+                f"{folder_name(self._folder)}: transformers cannot load the model: {kind}{first_line}"
+            ) from error
+        if self._device == "cpu" and model.num_parameters() <= SMALL_MODEL:
+            torch.set_num_threads(1)
+        model.eval()
+        model.requires_grad_(False)
+        # `generate` fills what a call leaves open from here: only the tokens are the model's to decide.
+        settings: Any = GenerationConfig
+        pad = self._chat.pad_id
+        model.generation_config = settings(
+            eos_token_id=self._stop_tokens or None,
+            # Some tokenizers have a token for it that the model has not; padding is masked, so any will do.
+            pad_token_id=pad if pad < model.get_input_embeddings().weight.shape[0] else 0,
+        )
+        return model
+
+    def _answer(
+        self, batch: Sequence[Conversation], sampling: Sampling, halted: threading.Event
+    ) -> tuple[Answer, ...]:
+        """Answer all turns of a batch; later turns see the model's own earlier answers."""
+        for conversation in batch:
+            conversation.restart()
+        while True:
+            turns: list[tuple[Conversation, Turn]] = []
+            for conversation in batch:
+                prompt = conversation.prompt(self._chat, self._context, sampling)
+                if prompt is not None:
+                    turns.append((conversation, Turn(prompt, self._reader, sampling)))
+            if not turns or halted.is_set():
+                return tuple(answer for conversation in batch for answer in conversation.answers())
+            self._take_turns(turns, halted)
+
+    def _take_turns(self, turns: Sequence[tuple[Conversation, Turn]], halted: threading.Event) -> None:
+        """Generate until every turn has ended."""
+        while (still := [pair for pair in turns if pair[1].finish is None]) and not halted.is_set():
+            # A row with less room is decoded apart: the others must not depend on it.
+            for limit in dict.fromkeys(turn.limit for _, turn in still):
+                self._go_on([pair for pair in still if pair[1].limit == limit], limit, halted)
+        for conversation, turn in turns:
+            conversation.add(turn.reply())
+
+    def _go_on(self, turns: Sequence[tuple[Conversation, Turn]], limit: int, halted: threading.Event) -> None:
+        rows = [_row(conversation, turn) for conversation, turn in turns]
+        stop = turns[0][1].sampling.stop
+        decoded = decode(self._model, self._chat, rows, limit=limit, stop=stop, halted=halted)
+        for (_, turn), (ids, finish) in zip(turns, decoded, strict=True):
+            turn.take(ids, finish)
+
+    def _rate(self, batch: Sequence[Sequence[tuple[int, Continuation]]]) -> dict[int, LogLikelihood]:
+        places = [place for group in batch for place in group]
+        pad = self._model.generation_config.pad_token_id
+        rated = log_likelihoods(self._model, [pair for _, pair in places], pad)
+        return {index: found for (index, _), found in zip(places, rated, strict=True)}
+
+
+def _row(conversation: Conversation, turn: Turn) -> Row:
+    """What the decoder is given to go on with a turn."""
+    seed = answer_seed(turn.sampling.seed, conversation.question, conversation.turn, conversation.samples[0])
+    return Row(turn.context, conversation.temperature, seed, drawn=len(turn.ids))
+
+
+def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
+    """A model's configuration, as transformers reads it.
+
+    What it says of quantisation is left out: only models of floats are merged, and where a fine-tune still
+    has the settings of the quantised model that it was trained on, transformers would quantise it again.
+
+    Raises:
+        CheckpointError: It cannot.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{folder_name(folder)}: the configuration cannot be read: {first_line}"
+        ) from error
+    for part in (config, config.get_text_config()):
+        vars(part).pop("quantization_config", None)
+    return config
+
+
+if TYPE_CHECKING:
+    _engine: type[Engine] = TransformersEngine

@@ -1,0 +1,159 @@
+"""Whether a model fits in memory, asked before it is loaded, and what running out of it looks like."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from tvmerge.pretrained.architectures import factory_of, text_settings
+from tvmerge.errors import CheckpointError
+
+_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
+"""What torch's allocator for the CPU says in its RuntimeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Memory a model needs, in bytes.
+
+    Attributes:
+        weights: Its parameters.
+        token: Keys and values of one token.
+    """
+
+    weights: int
+    token: int
+
+    def shared(self, devices: int) -> Footprint:
+        """What each of several devices needs that share the model."""
+        return Footprint(-(-self.weights // devices), -(-self.token // devices))
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run puts on a device, and what is free there before it does.
+
+    Attributes:
+        model: Name of the model, for messages.
+        dtype: What it computes in.
+        device: Where.
+        free: Bytes free.
+        needed: What one engine needs.
+        engines: How many engines share the device.
+        judge: Bytes of a judge that is loaded there too.
+    """
+
+    model: str
+    dtype: torch.dtype
+    device: str
+    free: int
+    needed: Footprint
+    engines: int = 1
+    judge: int = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes of all weights."""
+        return self.engines * self.needed.weights + self.judge
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a batch of each engine that fit beside the weights; at least 1."""
+        return max(1, (self.free - self.total) // (self.engines * max(1, self.needed.token)))
+
+    def __str__(self) -> str:
+        """The estimate in a line."""
+        return f"memory of {self.device}: {self._parts()}; {gib(self.free)} free"
+
+    def check(self) -> None:
+        """See that everything fits.
+
+        Raises:
+            CheckpointError: It does not; says what would.
+        """
+        if self.total > self.free:
+            raise CheckpointError(
+                f"{self.model} needs about {gib(self.total)} on {self.device} ({self._parts()}), where "
+                f"{gib(self.free)} are free; what would fit: {', '.join(self._fitting())}"
+            )
+
+    def _parts(self) -> str:
+        engines = "a model" if self.engines == 1 else f"{self.engines} models"
+        judge = f" and a judge of {gib(self.judge)}" if self.judge else ""
+        return f"{engines} of {gib(self.needed.weights)} in {str(self.dtype).removeprefix('torch.')}{judge}"
+
+    def _fitting(self) -> list[str]:
+        """What the user could change, each enough by itself."""
+        room = max(0, self.free - self.judge)
+        found = []
+        if fewer := room // max(1, self.needed.weights):
+            found.append(f"{fewer} of them (--engines, --devices)")
+        if self.device != "cpu" and self.dtype.itemsize == 4 and self.total + self.judge <= 2 * self.free:
+            found.append("--dtype bfloat16")
+        if self.judge and self.total - self.judge <= self.free:
+            found.append("a judge elsewhere")
+        largest = room / self.engines / self.dtype.itemsize / 1e9
+        return [*found, f"a model of up to {largest:.2g} billion parameters, another --device"]
+
+
+def footprint(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> Footprint:
+    """What a model of `config` needs in `dtype`; it is built, and reads two tokens, without memory."""
+    # Some kernels for experts know bfloat16 alone.
+    with torch.device("meta"):
+        model = factory_of(config).from_config(
+            config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
+        )
+    numbers = _remembered(model)
+    return Footprint(
+        sum(p.numel() for p in model.parameters()) * dtype.itemsize, round(numbers * dtype.itemsize)
+    )
+
+
+def _remembered(model: Any) -> float:
+    """How many numbers a model remembers of each token: keys and values, whatever their shape in a layer.
+
+    What recurrent layers remember does not grow with the tokens and is small.
+    """
+    found = None
+    # A model's own code may raise anything without memory behind its tensors.
+    with suppress(Exception), torch.device("meta"), torch.inference_mode():
+        ids = torch.zeros((1, 2), dtype=torch.long)
+        cache = DynamicCache(config=model.config)
+        model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
+        kept = [(layer.keys, layer.values) for layer in cache.layers if isinstance(layer, DynamicLayer)]
+        found = sum(t.numel() for pair in kept for t in pair if isinstance(t, torch.Tensor)) / ids.numel()
+    if found is None:
+        # As if each head had keys and values of its own.
+        text = text_settings(model.config)
+        found = 2 * text.num_hidden_layers * text.hidden_size
+    return found
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes free on a device; None where the system does not say."""
+    if device != "cpu":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return free[0] if free else None
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, on a GPU or not."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_MESSAGES)
+
+
+def gib(size: int) -> str:
+    """A size in words."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 // 10 else f"{size / 2**20:.1f} MiB"

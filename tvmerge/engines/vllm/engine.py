@@ -1,0 +1,296 @@
+"""The vLLM engine: continuous batching, the model changed in place by vLLM's own workers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tvmerge.errors import AssetError, ConfigError
+from tvmerge._util.files import folder_name
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.prompting.conversation import Conversation, Prompt, conversations
+from tvmerge.engines.remote.entry import Entry
+from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.engines.prompting.replies import ReplyReader
+from tvmerge.engines.prompting.sampling import answer_seed
+from tvmerge.engines.prompting.stop_tokens import until_stop
+from tvmerge.engines.prompting.turn import Turn
+from tvmerge.engines.vllm.version import check_version
+from tvmerge.engines.vllm.worker import EXTENSION
+from tvmerge.engines.remote.messages import pack_recipe, unpack_error
+from tvmerge.protocols import Engine
+from tvmerge.records import (
+    Answer,
+    Capabilities,
+    Continuation,
+    LogLikelihood,
+    Question,
+    Recipe,
+    Sampling,
+)
+
+T = TypeVar("T")
+
+_QUANTISED = ("quantization_config", "compression_config")
+"""Where vLLM reads in a configuration how weights are quantised."""
+
+HEARTBEAT = 1.0
+"""Seconds between looks at whether vLLM's engine lives."""
+
+
+class VllmEngine:
+    """Answers questions with vLLM's asynchronous engine, which lives in processes of its own.
+
+    It is started at the first `apply`. Its workers open the source checkpoints themselves and are sent
+    recipes only.
+
+    Args:
+        folder: The target model's folder.
+        chat: The target's tokenizer and chat template.
+        merger: Opens a `tvmerge.protocols.Merger` in a worker.
+        stop_tokens: Numbers of the tokens that end an answer.
+        dtype: What the model computes in: `bfloat16`, `float16` or `float32`.
+        options: Further arguments of vLLM's `AsyncEngineArgs`: `tensor_parallel_size`, `max_model_len`,
+            `gpu_memory_utilization`, ...
+        trust_remote_code: Whether the model may bring code of its own.
+        skeleton: Writes all of the merged model but its weights into a folder, where that is not the target's
+            but for them, as of a mixture; its weights are set by the first `apply`.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+        ConfigError: This release of vLLM was not tested.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        chat: ChatFormat,
+        merger: Entry,
+        *,
+        stop_tokens: Sequence[int],
+        dtype: str = "bfloat16",
+        options: Mapping[str, Any] | None = None,
+        trust_remote_code: bool = False,
+        skeleton: Callable[[Path], None] | None = None,
+    ) -> None:
+        self._version = check_version()
+        self._folder = folder
+        self._chat = chat
+        self._reader = ReplyReader(chat)
+        self._merger = merger
+        self._dtype = dtype
+        self._options = dict(options or {})
+        self._trust_remote_code = trust_remote_code
+        self._stop_tokens = list(stop_tokens)
+        self._skeleton = skeleton
+        self._temporary: TemporaryDirectory[str] | None = None
+        self._context = _context(folder, self._options, trust_remote_code=trust_remote_code)
+        self._numbers = itertools.count()
+        self._llm: Any = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """VLLM's version; exact in float32."""
+        return Capabilities(f"vllm {self._version}", self._dtype == "float32", self._context)
+
+    async def apply(self, recipe: Recipe) -> None:
+        """Become the merged model of `recipe`, and forget what was computed with the last one."""
+        if self._llm is None:
+            self._llm = await asyncio.to_thread(self._start)
+            await self._call("tvmerge_open", self._merger.function, dict(self._merger.settings))
+        await self._call("tvmerge_apply", pack_recipe(recipe))
+        # Keys and values of the old weights would be taken for those of the new ones.
+        if not await self._outlived(self._llm.reset_prefix_cache(reset_running_requests=True)):
+            raise EngineLostError("vLLM did not reset its prefix cache")
+
+    async def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer every question at once; yield each as soon as its last turn is answered."""
+        held = conversations(questions, sampling)
+        # The longest first: what takes longest must not start last.
+        first = [(conversation, self._prompt(conversation, sampling)) for conversation in held]
+        first.sort(key=lambda pair: -len(pair[1].ids) if pair[1] else 0)
+        talks = [asyncio.create_task(self._hold(talk, sampling)) for talk, _ in first]
+        try:
+            for finished in asyncio.as_completed(talks):
+                yield (await finished).answers()
+        finally:
+            for talk in talks:
+                talk.cancel()
+            await asyncio.gather(*talks, return_exceptions=True)
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """Rate every pair at once, by the log-probabilities vLLM gives for a prompt."""
+        longest = max((len(pair.context) + len(pair.tokens) for pair in pairs), default=0)
+        if longest >= self._context:
+            raise AssetError(
+                f"{longest} tokens of a context and its continuation do not fit the model's context of "
+                f"{self._context}, less one"
+            )
+        return await asyncio.gather(*(self._rate(pair) for pair in pairs))
+
+    async def close(self) -> None:
+        """End vLLM's processes."""
+        if self._llm is not None:
+            await asyncio.to_thread(self._llm.shutdown)
+            self._llm = None
+            gc.collect()  # it is part of a cycle, and complains if it is met at the interpreter's end
+        self._clear()
+
+    def _start(self) -> Any:
+        # Read when vLLM is imported; a search prints its own progress and reports to nobody.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = {
+            "model": str(self._folder),
+            "dtype": self._dtype,
+            "max_model_len": self._context,
+            "worker_extension_cls": EXTENSION,
+            "enable_prefix_caching": True,
+            "trust_remote_code": self._trust_remote_code,
+            "disable_log_stats": True,
+            **self._options,
+            **_floats(self._folder, self._options),
+        }
+        if self._skeleton is not None:
+            self._temporary = TemporaryDirectory(prefix="tvmerge-")
+            self._skeleton(Path(self._temporary.name))
+            arguments |= {"model": self._temporary.name, "load_format": "dummy"}
+        try:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except (ValueError, RuntimeError, TypeError) as error:
+            self._clear()
+            raise ConfigError(
+                f"vLLM does not start with {folder_name(self._folder)}: {_reason(error)}; "
+                "mend the table [vllm], or give --engine transformers"
+            ) from error
+
+    def _clear(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    async def _call(self, method: str, *args: object) -> None:
+        """Call a method of `MergingWorker` on every worker."""
+        for problem in await self._outlived(self._llm.collective_rpc(method, args=args)):
+            if problem is not None:
+                raise unpack_error(problem)
+
+    async def _outlived(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`; a killed engine does not answer it, so somebody has to look.
+
+        Raises:
+            EngineLostError: vLLM's engine died over it.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=HEARTBEAT)
+                if self._llm.errored and not task.done():
+                    raise EngineLostError("vLLM's engine died")
+            return task.result()
+        except EngineDeadError as error:
+            raise EngineLostError("vLLM's engine died") from error
+        finally:
+            task.cancel()
+
+    def _prompt(self, conversation: Conversation, sampling: Sampling) -> Prompt | None:
+        return conversation.prompt(self._chat, self._context, sampling)
+
+    async def _hold(self, conversation: Conversation, sampling: Sampling) -> Conversation:
+        """Hold a conversation to its end; each turn sees the model's own earlier answers."""
+        while (prompt := self._prompt(conversation, sampling)) is not None:
+            seed = answer_seed(
+                sampling.seed, conversation.question, conversation.turn, conversation.samples[0]
+            )
+            turn = Turn(prompt, self._reader, sampling)
+            while turn.finish is None:
+                # A request draws from its seed's start, so one that goes on gets a seed of its own.
+                await self._go_on(turn, conversation.temperature, seed + len(turn.ids))
+            conversation.add(turn.reply())
+        return conversation
+
+    async def _go_on(self, turn: Turn, temperature: float, seed: int) -> None:
+        output = await self._request(
+            turn.context,
+            max_tokens=turn.limit,
+            temperature=temperature,
+            seed=seed,
+            stop=list(turn.sampling.stop),
+            stop_token_ids=self._stop_tokens,
+            ignore_eos=True,  # what vLLM reads from the target's files is one of those, or not wanted
+            # Texts are made of the tokens at the end; while they come, only a stop text needs them.
+            detokenize=bool(turn.sampling.stop),
+        )
+        ids, _ = until_stop(output.outputs[0].token_ids, self._stop_tokens)
+        turn.take(ids, "length" if output.outputs[0].finish_reason == "length" else "stop")
+
+    async def _rate(self, pair: Continuation) -> LogLikelihood:
+        output = await self._request(
+            [*pair.context, *pair.tokens], max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False
+        )
+        rows = output.prompt_logprobs[len(pair.context) :]
+        found = [row[token] for row, token in zip(rows, pair.tokens, strict=True)]
+        return LogLikelihood(sum(one.logprob for one in found), all(one.rank == 1 for one in found))
+
+    async def _request(self, ids: Sequence[int], **sampling: Any) -> Any:
+        """VLLM's final output for a prompt; a caller that is cancelled aborts it."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
+        stream = self._llm.generate({"prompt_token_ids": list(ids)}, params, str(next(self._numbers)))
+        return await self._outlived(anext(stream))
+
+
+def _reason(error: Exception) -> str:
+    """What an error of vLLM's says in a line; pydantic's counts its errors in the first one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if " validation error" not in line]
+    return next(iter([*telling, *lines]), type(error).__name__).partition(" [type=")[0]
+
+
+def _floats(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Has vLLM take the weights for floats where `config.json` says otherwise; they were seen to be floats.
+
+    A fine-tune may still have the settings of the quantised model that it was trained on. A model that also
+    sees may have them in the part for its text.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    given = options.get("hf_overrides", {})
+    overrides = {**_unmarked(config), **given}
+    if text := _unmarked(config.get("text_config") or {}):
+        overrides["text_config"] = {**text, **given.get("text_config", {})}
+    return {"hf_overrides": overrides} if overrides else {}
+
+
+def _unmarked(config: Mapping[str, Any]) -> dict[str, None]:
+    """The keys of a configuration that tell vLLM of quantised weights, each set to nothing."""
+    return {key: None for key in _QUANTISED if key in config}
+
+
+def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:
+    """Tokens of the model's context, or of a shorter one that was asked for."""
+    if "max_model_len" in options:
+        return int(options["max_model_len"])
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return int(config.get_text_config().max_position_embeddings)
+
+
+if TYPE_CHECKING:
+    _engine: type[Engine] = VllmEngine

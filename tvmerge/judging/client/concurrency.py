@@ -1,0 +1,136 @@
+"""How many requests are in flight: as many as the provider bears, and never more than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from tvmerge.errors import OutageError, QuotaError, UserError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, FormError
+from tvmerge.judging.client.shield import obey_cancellation
+
+
+class Gate:
+    """Lets a varying number of holders in at once, first come, first served.
+
+    Additive increase, multiplicative decrease, as TCP does: a full round of successes adds one place, a sign
+    of overload takes a fifth of the places, at most once in a cool-down so that one burst of refusals
+    counts once.
+
+    Args:
+        most: The most places; also the number to begin with.
+        cooldown: Seconds between two decreases.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self, most: int, *, cooldown: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._cooldown = cooldown
+        self._clock = clock
+        self._places = float(most)
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._decreased = -float("inf")
+        self._closed_by: Exception | None = None
+
+    @property
+    def places(self) -> int:
+        """How many may be in at present."""
+        return int(self._places)
+
+    @property
+    def closed_by(self) -> Exception | None:
+        """What whoever comes gets; None while the gate is open."""
+        return self._closed_by
+
+    def succeeded(self) -> None:
+        """Note a success."""
+        self._places = min(self._most, self._places + 1 / self._places)
+        self._let_in()
+
+    def overloaded(self) -> None:
+        """Note a sign of overload."""
+        if self._clock() - self._decreased >= self._cooldown:
+            self._decreased = self._clock()
+            self._places = max(1.0, self._places * 0.8)
+
+    def close(self, error: Exception) -> None:
+        """Let nobody in any more: whoever waits or comes gets `error`."""
+        self._closed_by = error
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(error)
+
+    async def __aenter__(self) -> None:
+        if self._closed_by is not None:
+            raise self._closed_by
+        if self._held < self.places and not self._waiting:
+            self._held += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled() or turn.exception() is not None:
+                self._let_in()
+            else:
+                self._leave()
+            raise
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._held -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self._held < self.places:
+            turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._held += 1
+                turn.set_result(None)
+
+
+class GatedChat(ChatWrapper):
+    """Sends through a gate.
+
+    Args:
+        inner: The model asked.
+        gate: The gate, shared by all who ask the same provider.
+    """
+
+    def __init__(self, inner: ChatModel, gate: Gate) -> None:
+        super().__init__(inner)
+        self._gate = gate
+        self._answered = False
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply.
+
+        Raises:
+            UserError, QuotaError, OutageError: Going on is in vain; whoever waits at the gate, or
+                comes later, gets the same error unsent.
+            FormError: The same, where it is certain that it concerns all; else it is the caller's to decide.
+        """
+        async with self._gate:
+            try:
+                reply = await self._inner.send(request)
+            except (UserError, QuotaError, OutageError) as error:
+                self._gate.close(error)
+                raise
+            except FormError as error:
+                # That a reminder or more room is refused says nothing of what opens a conversation.
+                opens = request.after is None and request.narrow is None
+                if opens and error.certain and not self._answered:
+                    self._gate.close(error)
+                raise
+            self._answered = True
+            obey_cancellation()
+            return reply

@@ -1,0 +1,280 @@
+"""What judging took: calls, hits, tokens, money and time, by judge; on the disk as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tvmerge.errors import AssetError, TransientError, TvmergeError, UserError
+from tvmerge._util.files import append_text, jsonl_line, read_jsonl
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
+from tvmerge.judging.client.tokens import most_tokens
+
+_KEYS = frozenset({"judge", "at", "input", "output", "cost", "seconds"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """USD per million tokens.
+
+    Attributes:
+        input: Of what is sent.
+        output: Of what is replied, thinking included.
+    """
+
+    input: float
+    output: float
+
+    def cost(self, usage: Usage) -> float:
+        """USD for `usage`."""
+        return (usage.input * self.input + usage.output * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeUsage:
+    """What one judge took.
+
+    Attributes:
+        judge: Its name.
+        calls: Calls that were answered, re-asks included.
+        hits: Judgments that the cache answered.
+        failures: Attempts that failed and were tried again or given up.
+        input_tokens: Tokens sent.
+        output_tokens: Tokens replied.
+        cost: USD, or None where the price is not known.
+        latency: Seconds a call took: the median, the 90th and the 99th percentile; empty without calls.
+    """
+
+    judge: str
+    calls: int
+    hits: int
+    failures: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    latency: tuple[float, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """As it stands in `result.json`."""
+        names = ("p50", "p90", "p99")
+        return {
+            "judge": self.judge,
+            "calls": self.calls,
+            "cache_hits": self.hits,
+            "failed_attempts": self.failures,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": None if self.cost is None else round(self.cost, 6),
+            "latency_seconds": dict(zip(names, (round(value, 3) for value in self.latency), strict=False)),
+        }
+
+
+@dataclass(slots=True)
+class _Account:
+    calls: int = 0
+    hits: int = 0
+    failures: int = 0
+    input: int = 0
+    output: int = 0
+    cost: float = 0.0
+    priced: bool = True
+    seconds: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+
+
+class Ledger:
+    """Keeps the accounts of all judges of a run, over all its interruptions.
+
+    Args:
+        path: A file that gets a line for every request that was sent, for an answered call before its reply
+            is used, for one that failed with `failed`. None keeps the accounts in memory only.
+        wall: Gives the seconds since 1970.
+
+    Raises:
+        AssetError: The file holds something else.
+    """
+
+    def __init__(self, path: Path | None = None, *, wall: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._wall = wall
+        self._accounts: dict[str, _Account] = {}
+        if path is not None and path.exists():
+            _repair(path)
+            for number, row in read_jsonl(path):
+                if not row.keys() >= _KEYS:
+                    raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
+                self._enter(row)
+
+    def called(self, judge: str, usage: Usage | None, cost: float | None, seconds: float) -> None:
+        """Enter an answered call.
+
+        Args:
+            judge: The judge's name.
+            usage: Tokens billed, or None where the provider did not say.
+            cost: USD, or None where the price is not known.
+            seconds: How long it took.
+        """
+        self._note(judge, usage or Usage(), cost, seconds)
+
+    def hit(self, judge: str) -> None:
+        """Enter a judgment that the cache answered."""
+        self._account(judge).hits += 1
+
+    def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True) -> None:
+        """Enter an attempt that failed.
+
+        Args:
+            judge: The judge's name.
+            seconds: How long it took.
+            sent: The provider may have had it, and counts it; else it takes nothing from the budget of calls.
+        """
+        if sent:
+            self._note(judge, Usage(), 0.0, seconds, failed=True)
+        else:
+            self._account(judge).failures += 1
+
+    @property
+    def calls(self) -> int:
+        """Answered calls of all judges."""
+        return sum(account.calls for account in self._accounts.values())
+
+    @property
+    def requests(self) -> int:
+        """Requests that all judges sent: answered calls and failed attempts."""
+        return sum(len(account.moments) for account in self._accounts.values())
+
+    @property
+    def cost(self) -> float:
+        """USD spent on all judges whose price is known."""
+        return sum(account.cost for account in self._accounts.values())
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._wall()
+
+    def moments(self, judge: str, since: float) -> Sequence[float]:
+        """When a judge was sent a request, in seconds since 1970, from `since` on."""
+        return [moment for moment in self._account(judge).moments if moment >= since]
+
+    def usage(self) -> list[JudgeUsage]:
+        """The accounts, in order of the judges' names."""
+        return [_usage(name, account) for name, account in sorted(self._accounts.items())]
+
+    def _account(self, judge: str) -> _Account:
+        return self._accounts.setdefault(judge, _Account())
+
+    def _note(
+        self, judge: str, usage: Usage, cost: float | None, seconds: float, *, failed: bool = False
+    ) -> None:
+        row: dict[str, Any] = {
+            "judge": judge,
+            "at": round(self._wall(), 3),
+            "input": usage.input,
+            "output": usage.output,
+            "cost": cost,
+            "seconds": round(seconds, 3),
+        }
+        if failed:
+            row["failed"] = True
+        self._enter(row)
+        if self._path is not None:
+            try:
+                append_text(self._path, jsonl_line(row))
+            except OSError as error:
+                raise UserError(f"{self._path}: the ledger {error.strerror}") from error
+
+    def _enter(self, row: dict[str, Any]) -> None:
+        account = self._account(row["judge"])
+        account.moments.append(row["at"])
+        if row.get("failed"):
+            account.failures += 1
+            return
+        account.calls += 1
+        account.input += row["input"]
+        account.output += row["output"]
+        account.cost += row["cost"] or 0.0
+        account.priced = account.priced and row["cost"] is not None
+        account.seconds.append(row["seconds"])
+
+
+class LedgerChat(ChatWrapper):
+    """Enters every attempt into a ledger.
+
+    Args:
+        inner: The model asked.
+        ledger: The ledger.
+        judge: The judge's name.
+        prices: Its prices, or None where they are not known.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        ledger: Ledger,
+        judge: str,
+        *,
+        prices: Prices | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(inner)
+        self._ledger = ledger
+        self._judge = judge
+        self._prices = prices
+        self._clock = clock
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply."""
+        begun = self._clock()
+        try:
+            reply = await self._inner.send(request)
+        except TvmergeError as error:
+            sent = not isinstance(error, TransientError) or error.sent
+            self._ledger.failed(self._judge, self._clock() - begun, sent=sent)
+            raise
+        except asyncio.CancelledError:
+            # Given up while it was on the wire: the provider has it.
+            self._ledger.failed(self._judge, self._clock() - begun)
+            raise
+        # A call whose price is not told is taken to be the dearest it can be.
+        cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None
+        self._ledger.called(self._judge, reply.usage, cost, self._clock() - begun)
+        return reply
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of all `values` do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _usage(name: str, account: _Account) -> JudgeUsage:
+    return JudgeUsage(
+        judge=name,
+        calls=account.calls,
+        hits=account.hits,
+        failures=account.failures,
+        input_tokens=account.input,
+        output_tokens=account.output,
+        cost=account.cost if account.priced else None,
+        latency=tuple(percentile(account.seconds, share) for share in (0.5, 0.9, 0.99) if account.seconds),
+    )
+
+
+def _repair(path: Path) -> None:
+    """End the last line, or cut it off where a crash left it half written."""
+    content = path.read_bytes()
+    whole, last = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
+    if not last:
+        return
+    try:
+        json.loads(last)
+    except ValueError:
+        path.write_bytes(whole)
+    else:
+        path.write_bytes(content + b"\n")

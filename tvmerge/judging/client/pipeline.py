@@ -1,0 +1,97 @@
+"""The wrappers in their order, from the outermost: what costs nothing comes before what costs.
+
+cache and single flight -> re-asks -> standing -> concurrency -> storing -> retries -> budget -> rate limits
+-> wire -> ledger -> timeout -> provider
+
+The budget stands inside the retries, so that every attempt is counted. A request that was refused waits for
+the answers to others outside the places in flight, so that they can be asked.
+
+The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
+be retried relieves the provider, and the rates inside, so that every attempt is counted.
+
+Where a run is only planned, a tally stands in the place of everything behind the cache.
+"""
+
+from __future__ import annotations
+
+from tvmerge.errors import ConfigError
+from tvmerge.judging.client.rate_limit_group import open_account
+from tvmerge.judging.client.budget import BudgetedChat
+from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
+from tvmerge.judging.client.chat import ChatModel
+from tvmerge.judging.client.concurrency import GatedChat
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
+from tvmerge.judging.client.rate_limit import LimitedChat
+from tvmerge.judging.client.offers import OffersChat
+from tvmerge.judging.client.reask import ReaskingChat
+from tvmerge.judging.client.retry import RetryingChat
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.client.standing import StandingChat
+from tvmerge.judging.client.dry_run import TalliedChat
+from tvmerge.judging.client.timeout import TimeLimitedChat
+from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
+from tvmerge.judging.client.shield import WireChat
+
+
+def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatModel:
+    """`provider` with everything around it that makes it safe to pay for.
+
+    Raises:
+        ConfigError: The budget limits the cost and the judge has no price.
+    """
+    ledger = conduct.ledger or Ledger()
+    if prices_of(spec) is None and conduct.budget is not None and conduct.budget.limits_cost:
+        raise ConfigError(
+            f"the judge '{spec.name}' has no price, so --max-cost cannot be kept: put price_input and "
+            "price_output (USD per million tokens) into its judge file"
+        )
+    store = None if conduct.cache is None else ReplyStore(conduct.cache)
+    tally = conduct.tally
+    if tally is not None:
+        chat: ChatModel = TalliedChat(provider, tally, spec.name)
+    else:
+        chat = _paid(provider, spec, conduct, ledger, store)
+    if store is None:
+        return chat
+    hit = ledger.hit if tally is None else tally.stored
+    return CachedChat(chat, store, on_hit=lambda request, reply: hit(spec.name))
+
+
+def _paid(
+    provider: ChatModel, spec: JudgeSpec, conduct: Conduct, ledger: Ledger, store: ReplyStore | None
+) -> ChatModel:
+    """`provider` with everything around it that is asked on a miss."""
+    prices = prices_of(spec)
+    account = conduct.account or open_account([spec], conduct, ledger)
+    chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
+    chat = LedgerChat(chat, ledger, spec.name, prices=prices)
+    chat = WireChat(chat)
+    chat = LimitedChat(chat, account.limiter, account.gate)
+    if conduct.budget is not None:
+        chat = BudgetedChat(chat, conduct.budget, prices)
+    chat = RetryingChat(
+        chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=conduct.pauses
+    )
+    if store is not None:
+        chat = StoringChat(chat, store)
+    chat = GatedChat(chat, account.gate)
+
+    def note(said: str) -> None:
+        conduct.note(f"judge {spec.name}: {said}")
+
+    chat = StandingChat(chat, account.gate, note=note)
+    return ReaskingChat(
+        chat,
+        reasks=conduct.reasks,
+        fixed_room=any(name in spec.parameters for name in LENGTH_PARAMETERS),
+        note=note,
+        pauses=conduct.pauses,
+    )
+
+
+def prices_of(spec: JudgeSpec) -> Prices | None:
+    """What a judge costs; nothing where it runs on this machine's own hardware, None where nobody says."""
+    if spec.price_input is not None and spec.price_output is not None:
+        return Prices(spec.price_input, spec.price_output)
+    return Prices(0.0, 0.0) if spec.provider == "local" else None

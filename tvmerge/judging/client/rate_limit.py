@@ -1,0 +1,291 @@
+"""Rate limits: requests and tokens a minute, requests a day, and the provider's own word on when to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+from tvmerge.errors import QuotaError, TransientError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.concurrency import Gate
+from tvmerge.judging.client.pauses import Pauses, clock
+from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.client.tokens import most_tokens
+from tvmerge.judging.client.sliding_window import Spending, Window
+
+MINUTE = 60.0
+DAY = 86400.0
+_OVERLOAD = frozenset({None, 408, 429, 503, 529})
+_TOLD_FROM = 15.0
+"""Seconds of waiting for a window from which it is told; less is the pace that a limit sets."""
+
+
+class _Delay(NamedTuple):
+    """How long the first in line has to wait, and why: the provider asks for it, a quota, or a pace."""
+
+    seconds: float
+    why: str
+    kind: Literal["pause", "quota", "pace"]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    tokens: int
+    turn: asyncio.Future[Permit]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to send one request; settled when its outcome is known.
+
+    Attributes:
+        requests: What it takes from windows that count requests.
+        tokens: What it takes from the window that counts tokens, if there is one.
+    """
+
+    requests: tuple[tuple[Window, Spending], ...]
+    tokens: tuple[Window, Spending] | None
+
+
+class Limiter:
+    """Lets requests go, first come, first served, so that no limit is ever exceeded.
+
+    The first in line waits until all of its limits allow it, and all others wait behind it: a large request
+    is not overtaken by small ones for ever. Limits that the user did not set are learnt from response
+    headers. Times are those of the running event loop.
+
+    What the provider asks for is waited out within the patience. More than that stops the run, where anything
+    is to be sent at all.
+
+    Args:
+        rpm: Most requests a minute, or None to learn it.
+        tpm: Most tokens a minute, in and out, or None to learn it.
+        rpd: Most requests a day (of any 24 hours), or None for no such limit.
+        minute: Length of the window of `rpm` and `tpm` in seconds.
+        earlier: When requests of the last day were sent, in seconds since 1970.
+        wait_for_quota: Wait when the day's requests are used up or the provider asks to wait longer than the
+            patience, instead of stopping the run.
+        patience: The longest in seconds that the provider is waited for at a time.
+        pauses: Tells the user what is waited for.
+        wall: Gives the seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        rpd: int | None = None,
+        minute: float = MINUTE,
+        earlier: Iterable[float] = (),
+        wait_for_quota: bool = False,
+        patience: float = float("inf"),
+        pauses: Pauses | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._learns_requests = rpm is None
+        self._learns_tokens = tpm is None
+        self._minute = minute
+        self._requests = None if rpm is None else Window(rpm, minute)
+        self._tokens = None if tpm is None else Window(tpm, minute)
+        self._day = None if rpd is None else Window(rpd, DAY, 0.0)
+        self._earlier = tuple(earlier)
+        self._wait_for_quota = wait_for_quota
+        self._patience = patience
+        self._pauses = pauses or Pauses()
+        self._wall = wall
+        self._told: dict[str, RateLimits] = {}
+        self._paused_until = -float("inf")
+        self._paused_since = ""
+        self._queue: deque[_Waiter] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def admit(self, tokens: int = 0) -> Permit:
+        """Wait for leave to send a request that costs `tokens` at most.
+
+        Raises:
+            QuotaError: The day's requests are used up, or the provider asks to wait longer than the patience,
+                and the run is not to wait for that.
+        """
+        self._recall()
+        waiter = _Waiter(tokens, asyncio.get_running_loop().create_future())
+        self._queue.append(waiter)
+        self._advance()
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+                self.settle(waiter.turn.result(), 0)
+            self._advance()
+            raise
+
+    def settle(self, permit: Permit, tokens: int | None) -> None:
+        """Note that the request was answered, and the tokens it was billed for, if they are known."""
+        now = asyncio.get_running_loop().time()
+        for window, spending in permit.requests:
+            window.settle(spending, spending.amount, now)
+        if permit.tokens is not None:
+            window, spending = permit.tokens
+            window.settle(spending, spending.amount if tokens is None else tokens, now)
+        self._advance()
+
+    def pause(self, seconds: float, why: str = "") -> None:
+        """Send nothing for so long."""
+        until = asyncio.get_running_loop().time() + seconds
+        if until > self._paused_until:
+            self._paused_until, self._paused_since = until, why
+        self._advance()
+
+    def learn(self, limits: RateLimits, tokens: int = 0, *, model: str = "") -> None:
+        """Take the limits that a reply tells, and wait for the next place where it says none is left.
+
+        Args:
+            limits: What it says.
+            tokens: What a request like the next one costs.
+            model: Whose limits they are. Of several models' limits the least holds for all: which of them
+                a provider counts together, it does not say.
+        """
+        self._pauses.answered()
+        # Of a window that is fixed nobody says how long it is.
+        if (limits.requests or limits.tokens) and not limits.at_once:
+            self._told[model] = limits
+        told = self._told.values()
+        requests = [each.requests for each in told if each.requests and _is_a_minute(each)]
+        if self._learns_requests and requests:
+            self._requests = _resized(self._requests, min(requests), self._minute)
+        allowed = [each.tokens for each in told if each.tokens]
+        if self._learns_tokens and allowed:
+            self._tokens = _resized(self._tokens, min(allowed), self._minute)
+        pause = limits.pause(tokens)
+        if pause is not None:
+            self.pause(pause.seconds, f"the judge's provider says that {pause.why}")
+        self._advance()
+
+    def _recall(self) -> None:
+        """Count the requests of earlier runs, on the event loop's clock."""
+        if self._day is not None and self._earlier:
+            offset = asyncio.get_running_loop().time() - self._wall()
+            for moment in sorted(self._earlier):
+                self._day.spend(1, moment + offset)
+        self._earlier = ()
+
+    def _advance(self) -> None:
+        """Let go whom the limits allow, and wake up when the next one may be."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        self._pauses.over(self)
+        while self._queue:
+            waiter = self._queue[0]
+            if waiter.turn.done():
+                self._queue.popleft()
+                continue
+            now = loop.time()
+            delay = max(self._delays(waiter.tokens, now), key=lambda delay: delay.seconds)
+            if delay.seconds > 0 and not self._wait_for_quota and (refusal := self._refusal(delay)):
+                self._queue.popleft()
+                waiter.turn.set_exception(refusal)
+                continue
+            if delay.seconds > 0:
+                self._wait(delay)
+                return
+            self._queue.popleft()
+            waiter.turn.set_result(self._spend(waiter.tokens, now))
+
+    def _wait(self, delay: _Delay) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay.seconds, self._advance)
+        if delay.kind == "pause" or delay.seconds >= _TOLD_FROM:
+            self._pauses.wait(self, delay.seconds, delay.why)
+
+    def _delays(self, tokens: int, now: float) -> Iterator[_Delay]:
+        """What the first in line has to wait for."""
+        yield _Delay(self._paused_until - now, self._paused_since, "pause")
+        for window, amount, of_what in (
+            (self._day, 1, "requests a day"),
+            (self._requests, 1, "requests a minute"),
+            (self._tokens, tokens, "tokens a minute"),
+        ):
+            if window is not None:
+                why = f"the judge's {window.limit:g} {of_what} are used up"
+                yield _Delay(window.delay(amount, now), why, "quota" if window is self._day else "pace")
+
+    def _spend(self, tokens: int, now: float) -> Permit:
+        counting = [window for window in (self._requests, self._day) if window is not None]
+        return Permit(
+            requests=tuple((window, window.spend(1, now)) for window in counting),
+            tokens=None if self._tokens is None else (self._tokens, self._tokens.spend(tokens, now)),
+        )
+
+    def _refusal(self, delay: _Delay) -> QuotaError | None:
+        """The end of the run, where the next request is too far away."""
+        if delay.kind == "quota":
+            again = datetime.fromtimestamp(self._wall() + delay.seconds, UTC).astimezone()
+            return QuotaError(f"{delay.why}; run again after {again:%Y-%m-%d %H:%M}")
+        if delay.kind == "pace" or delay.seconds <= self._patience:
+            return None
+        return QuotaError(
+            f"{delay.why}; that is {delay.seconds:.0f} s, longer than --judge-patience {self._patience:g}: "
+            f"run again after {clock(delay.seconds, self._wall())}, or use --wait-for-quota"
+        )
+
+
+class LimitedChat(ChatWrapper):
+    """Sends every attempt through a limiter, and tells it and the gate what the provider said.
+
+    Args:
+        inner: The model asked.
+        limiter: The limiter, shared by all who ask the same provider.
+        gate: The gate that bounds how many requests are in flight.
+    """
+
+    def __init__(self, inner: ChatModel, limiter: Limiter, gate: Gate) -> None:
+        super().__init__(inner)
+        self._limiter = limiter
+        self._gate = gate
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply, when the limits allow."""
+        bound = most_tokens(request)
+        most = bound.input + bound.output
+        permit = await self._limiter.admit(most)
+        spent: int | None = None
+        try:
+            reply = await self._inner.send(request)
+            if reply.usage is not None:
+                spent = reply.usage.input + reply.usage.output
+        except TransientError as error:
+            if error.status in _OVERLOAD:
+                self._gate.overloaded()
+            if error.retry_after is not None:
+                self._limiter.pause(error.retry_after, f"the judge's provider asks to wait ({error})")
+            raise
+        finally:
+            self._limiter.settle(permit, spent)
+        self._gate.succeeded()
+        model = str(request.body.get("model", ""))
+        self._limiter.learn(reply.limits, most if spent is None else spent, model=model)
+        return reply
+
+
+def _is_a_minute(limits: RateLimits) -> bool:
+    """Whether a limit on requests is one a minute; some providers tell the day's instead.
+
+    What is spent comes back evenly, so all of it takes `reset * limit / spent` seconds.
+    """
+    spent = (limits.requests or 0) - (limits.requests_left if limits.requests_left is not None else 0)
+    if limits.requests is None or limits.requests_left is None or not limits.requests_reset or spent <= 0:
+        return True
+    return limits.requests_reset * limits.requests / spent <= 10 * MINUTE
+
+
+def _resized(window: Window | None, limit: int, length: float) -> Window:
+    if window is None:
+        return Window(limit, length)
+    window.limit = limit
+    return window

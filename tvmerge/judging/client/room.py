@@ -1,0 +1,98 @@
+"""Room for a reply: its token limit, raised once where thinking has used it up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tvmerge.errors import RequestError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, OutdatedError
+from tvmerge.judging.prompts.spoken import spoken
+from tvmerge.judging.client.tokens import LENGTH_PARAMETERS, length_limit
+
+FACTOR = 4
+"""How much more room there is where thinking has used up the first."""
+
+
+class Room:
+    """Sends requests with the room that one judge's replies turn out to need.
+
+    A model that thinks does so at the expense of the limit on its reply. Where nothing is left for the reply,
+    the limit is `FACTOR` times as high from then on, for this and all requests to come. It is raised once,
+    and not where the judge's file sets it. A reply that is complete is the same whatever the limit was, so it
+    is stored as the answer to the request with the first limit.
+
+    Args:
+        inner: The model asked.
+        fixed: The limit is the user's own.
+        note: Told when the limit is raised, or refused.
+    """
+
+    def __init__(
+        self, inner: ChatModel, *, fixed: bool = False, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._inner = inner
+        self._fixed = fixed
+        self._note = note
+        self._limit: int | None = None
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The reply to `request`, with more room where it needs that."""
+        sent = self._widened(request)
+        try:
+            reply = await self._inner.send(sent)
+        except RequestError as error:
+            if sent is request or not _about_the_limit(error):
+                raise
+            self._give_up()
+            return await self._inner.send(request)
+        if not (out_of_room(reply) and self._raise(sent)):
+            return reply
+        try:
+            return await self._inner.send(self._widened(request))
+        except RequestError as error:
+            if not _about_the_limit(error):
+                raise
+            self._give_up()
+            return reply
+
+    @property
+    def raised(self) -> bool:
+        """Whether there is more room than at first: who needs still more will not get it."""
+        return self._limit is not None
+
+    def _widened(self, request: ChatRequest) -> ChatRequest:
+        """`request` with the room there is by now."""
+        found = length_limit(request.body)
+        if self._limit is None or found is None or found[1] >= self._limit:
+            return request
+        return replace(request, body={**request.body, found[0]: self._limit}, narrow=request)
+
+    def _raise(self, sent: ChatRequest) -> bool:
+        """Make room for more than `sent` had; whether there is more by now."""
+        found = length_limit(sent.body)
+        if self._fixed or found is None:
+            return False
+        if self._limit is None:
+            self._limit = found[1] * FACTOR
+            self._note(
+                f"thinking has used up {found[0]} = {found[1]}; it is {self._limit} from now on "
+                "(set it in the judge's .toml file to have it otherwise)"
+            )
+        return self._limit > found[1]
+
+    def _give_up(self) -> None:
+        if self._limit is not None:
+            self._note(f"the provider refuses a limit of {self._limit} tokens; it stays as it was")
+        self._limit, self._fixed = None, True
+
+
+def out_of_room(reply: ChatReply) -> bool:
+    """Whether `reply` ended at its limit before anything but thoughts was said."""
+    return reply.finish == "length" and not (spoken(reply.text) or "").strip()
+
+
+def _about_the_limit(error: RequestError) -> bool:
+    """Whether a refusal of a request with more room than another can be due to that."""
+    outdated = isinstance(error, OutdatedError) and error.param not in LENGTH_PARAMETERS
+    return not (error.about_content or outdated)

@@ -1,0 +1,197 @@
+"""Whether a refusal concerns one text or all: told by whether other texts are answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tvmerge._util.canonical import digest
+from tvmerge.errors import RequestError
+from tvmerge.judging.client.chat import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    ChatWrapper,
+    FormError,
+    OutdatedError,
+    TextError,
+    TooLongError,
+)
+from tvmerge.judging.client.concurrency import Gate
+
+AT_FIRST = 3
+"""Texts that may be refused before any was answered."""
+
+LATER = 5
+"""Texts in a row that may be refused after others were answered."""
+
+FOR_THEIR_OWN_SAKE = 20
+"""Texts in a row that may be refused for their content or length: one bad candidate may write some."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A refused text that waits to hear of others.
+
+    Attributes:
+        shape: Digest of the request but for its texts.
+        error: How it was refused.
+        decision: Done with nothing when it is known whom the refusal concerns; fails where that is all.
+    """
+
+    shape: str
+    error: FormError
+    decision: asyncio.Future[None]
+
+
+class StandingChat(ChatWrapper):
+    """Tells a text that is refused from a form that is.
+
+    A provider that refuses does not always say what it minds. If the same form is answered for other texts,
+    it is this text, and the run goes on without it. So a refused request waits, without a place in flight,
+    until another one is answered. When several in a row are refused and none is answered between, it is the
+    form, and the run stops; so it is when none ever was answered and no other is left to ask.
+
+    Args:
+        inner: The model asked, gate included.
+        gate: Closed when the form is refused.
+        note: Told of each parameter that is left out from now on.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        gate: Gate,
+        *,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(inner)
+        self._gate = gate
+        self._note = note
+        self._answered: set[str] = set()
+        self._asking = 0
+        self._held: list[_Held] = []
+        self._released: Counter[str] = Counter()
+        self._own_sake: set[str] = set()
+        self._noted: set[str] = set()
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply.
+
+        Raises:
+            TextError: This text is refused, others are answered.
+            FormError: The form is refused; nothing more is sent.
+        """
+        shape = _shape(request)
+        self._asking += 1
+        try:
+            reply = await self._inner.send(request)
+        except FormError as error:
+            refusal = error
+        except RequestError as error:
+            self._refused(request, error)
+            raise
+        else:
+            self._heard(shape)
+            return reply
+        finally:
+            self._asking -= 1
+            asyncio.get_running_loop().call_soon(self._decide)
+        if self._gate.closed_by is not None:
+            raise refusal
+        if request.after is not None:
+            raise TextError(refusal.said, status=refusal.status)
+        await self._decided(shape, refusal)
+        raise TextError(refusal.said, status=refusal.status, proven=shape in self._answered)
+
+    async def _decided(self, shape: str, error: FormError) -> None:
+        """Wait until it is known that the refusal concerns the text.
+
+        Raises:
+            FormError: It concerns the form.
+        """
+        held = _Held(shape, error, asyncio.get_running_loop().create_future())
+        self._held.append(held)
+        try:
+            await held.decision
+        finally:
+            if held in self._held:
+                self._held.remove(held)
+
+    def _heard(self, shape: str) -> None:
+        """A shape is answered: all that wait in one that ever was were refused for their texts."""
+        self._answered.add(shape)
+        self._own_sake.clear()
+        for known in self._answered:
+            self._released[known] = 0
+            self._release(known)
+
+    def _decide(self) -> None:
+        """Decide on those that wait, as far as that can be known."""
+        for shape in {held.shape for held in self._held}:
+            waiting = [held for held in self._held if held.shape == shape]
+            if not waiting:
+                return  # stopped
+            refused = len(waiting) + self._released[shape]
+            before = shape in self._answered
+            if refused >= (LATER if before else AT_FIRST):
+                self._stop(waiting[-1].error)
+            elif not self._asking and (before or refused == 1):
+                # Nobody is left whose answer could tell.
+                self._released[shape] = refused
+                self._release(shape)
+            elif not self._asking:
+                self._stop(waiting[-1].error)
+
+    def _release(self, shape: str) -> None:
+        """It is the texts."""
+        for held in [held for held in self._held if held.shape == shape]:
+            self._held.remove(held)
+            if not held.decision.done():
+                held.decision.set_result(None)
+
+    def _stop(self, error: FormError) -> None:
+        """It is the form."""
+        self._gate.close(error)
+        for held in self._held:
+            if not held.decision.done():
+                held.decision.set_exception(error)
+        self._held.clear()
+
+    def _refused(self, request: ChatRequest, error: RequestError) -> None:
+        """Count a text that is refused for its own sake, and stop where all are."""
+        if isinstance(error, OutdatedError):
+            self._remark(error)
+        if not (error.about_content or isinstance(error, TooLongError)) or request.after is not None:
+            return
+        self._own_sake.add(request.key)
+        if len(self._own_sake) >= FOR_THEIR_OWN_SAKE:
+            stopping = FormError(
+                f"the judge's provider has refused {len(self._own_sake)} texts in a row and answered none "
+                f"between ({error}): check the judge and run again; refused texts are kept in mind",
+                status=error.status,
+            )
+            self._gate.close(stopping)
+            raise stopping from error
+
+    def _remark(self, error: OutdatedError) -> None:
+        if error.param and error.param not in self._noted:
+            self._noted.add(error.param)
+            setting = f'`omit_parameters = ["{error.param}"]`'
+            left_out, setting = {
+                "system": ("a system message, which goes before the user's text", setting),
+                "structured": ("a JSON schema, which is left out", "`structured_output = false`"),
+            }.get(error.param, (f"{error.param}, which is left out", setting))
+            self._note(f"its model refuses {left_out} from now on; {setting} in its file saves the try")
+
+
+def _shape(request: ChatRequest) -> str:
+    """Digest of a request but for its texts."""
+    body: dict[str, Any] = {
+        key: value for key, value in request.body.items() if key not in ("messages", "system")
+    }
+    body["roles"] = [message.get("role") for message in request.body.get("messages", ())]
+    return digest([request.endpoint, "system" in request.body, body])

@@ -1,0 +1,1 @@
+"""Judges: what rates an answer."""

@@ -1,0 +1,45 @@
+"""The judge that is a language model: rates each turn of an answer by a prompt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tvmerge.judging.judges.degenerate import flaw
+from tvmerge.judging.prompts.fields import answer_fields, question_fields
+from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.judges.reply import Opinion, opinion
+from tvmerge.judging.judges.prompted import PromptedJudge, Task
+from tvmerge.records import Answer, Judgment
+
+if TYPE_CHECKING:
+    from tvmerge.protocols import Judge
+
+
+class LLMJudge(PromptedJudge):
+    """Asks a chat model for a rating of each turn, with FastChat's prompts."""
+
+    pairwise = False
+
+    async def _judge(self, task: Task) -> Judgment:
+        low, _ = self._prompts[task.kind.name].scale
+        wrong = flaw(task.answer, task.turn)
+        if wrong:
+            return self._judgment(task, Opinion(score=low), wrong)
+        said = await self._ask(task, task.answer, task.answer)
+        if said.refused:
+            # Nothing but the answer is new to the provider: this is its verdict on it.
+            return self._judgment(task, replace(said, score=low), "refused by the provider")
+        return self._judgment(task, said)
+
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+        prompt = self._prompts[task.kind.name]
+        low, high = prompt.scale
+        fields = question_fields(task.question, prompt, task.kind, task.turn)
+        fields |= answer_fields(task.question, answer, task.kind, task.turn)
+        form = RatingForm(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
+        return await opinion(self._chat, prompt, form, fields, task.sample)
+
+
+if TYPE_CHECKING:
+    _judge: type[Judge] = LLMJudge

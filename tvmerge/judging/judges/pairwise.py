@@ -1,0 +1,117 @@
+"""The judge that compares: each answer against a baseline's, in both orders; the score is the win rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import ConfigError
+from tvmerge.judging.client.chat import ChatModel
+from tvmerge.judging.judges.degenerate import flaw
+from tvmerge.judging.prompts.fields import answer_fields, question_fields
+from tvmerge.judging.prompts.reply_format import VerdictForm
+from tvmerge.judging.judges.reply import Opinion, opinion, together
+from tvmerge.judging.judges.prompted import PromptedJudge, Task
+from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.records import Answer, Judgment, Question, QuestionId
+
+if TYPE_CHECKING:
+    from tvmerge.protocols import Judge
+
+WIN, TIE, LOSS = 1.0, 0.5, 0.0
+_OTHER_ORDER = "\n\n---- the other order ----\n\n"
+
+
+class PairwiseJudge(PromptedJudge):
+    """Asks a chat model which of two answers is better, with FastChat's pairwise prompts.
+
+    A judge prefers what stands first more often than it should, so both orders are asked; where they
+    disagree it is a tie. The baseline's answers are no part of the fingerprint: that is the caller's to tell.
+
+    Args:
+        name: The judge's name.
+        chat: The chat model; it returns complete replies that hold a verdict.
+        prompts: Judge prompts by name, already checked for the questions to come.
+        model: Which model it is and how it is asked, as JSON data, for the fingerprint.
+        baseline: Answers to compare with, by question; it may be filled after the judge is made.
+        samples: Independent comparisons of each turn.
+    """
+
+    pairwise = True
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        chat: ChatModel,
+        prompts: Mapping[str, JudgePrompt],
+        model: Mapping[str, object],
+        baseline: Mapping[QuestionId, Answer],
+        samples: int = 1,
+    ) -> None:
+        super().__init__(name=name, chat=chat, prompts=prompts, model=model, samples=samples)
+        self._baseline = baseline
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """Compare each turn that was answered: by turn, then by sample.
+
+        A turn that the baseline lacks is unscored: nobody can say who would have won it.
+
+        Raises:
+            ConfigError: The baseline has no answer to the question.
+        """
+        if question.question_id not in self._baseline:
+            raise ConfigError(
+                f"pairwise judging: the baseline has no answer to question {question.question_id}"
+            )
+        return await super().judge(question, answer)
+
+    async def _judge(self, task: Task) -> Judgment:
+        baseline = self._baseline[task.question.question_id]
+        if task.turn > len(baseline.turns):
+            return self._judgment(task, Opinion(reason="the baseline has no answer to this turn"))
+        known = _without_asking(task.answer, baseline, task.turn)
+        if known is not None:
+            score, note = known
+            return self._judgment(task, Opinion(score=score), note)
+        orders = ((task.answer, baseline), (baseline, task.answer))
+        first, second = await together(self._ask(task, *order) for order in orders)
+        return self._judgment(task, _combined(first, second))
+
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+        prompt = self._prompts[task.kind.name]
+        fields = question_fields(task.question, prompt, task.kind, task.turn)
+        for shown, side in ((answer, "_a"), (other, "_b")):
+            fields |= answer_fields(task.question, shown, task.kind, task.turn, side)
+        return await opinion(self._chat, prompt, VerdictForm(prompt.structured), fields, task.sample)
+
+
+def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float, str] | None:
+    """Score and reason where no judge is needed, or None."""
+    if answer.turns[:turn] == baseline.turns[:turn]:
+        return TIE, "the baseline's very answer"
+    ours, theirs = flaw(answer, turn), flaw(baseline, turn)
+    if ours and theirs:
+        return TIE, f"{ours}, as the baseline"
+    if ours:
+        return LOSS, ours
+    return (WIN, f"the baseline has: {theirs}") if theirs else None
+
+
+def _combined(first: Opinion, second: Opinion) -> Opinion:
+    """The opinions on both orders as one on the candidate, which stands first in the first of them."""
+    score = None
+    if first.score is not None and second.score is not None:
+        score = first.score if first.score == WIN - second.score else TIE
+    return Opinion(
+        user_prompt=first.user_prompt,
+        reply=f"{first.reply}{_OTHER_ORDER}{second.reply}",
+        score=score,
+        # Refused texts hold both answers: which of them the provider minds, it does not say.
+        reason=first.reason or second.reason,
+        cure=first.cure or second.cure,
+    )
+
+
+if TYPE_CHECKING:
+    _judge: type[Judge] = PairwiseJudge

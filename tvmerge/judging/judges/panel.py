@@ -1,0 +1,62 @@
+"""Several judges instead of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import ConfigError
+from tvmerge.judging.judges.reply import together
+from tvmerge.records import Answer, Judgment, Question
+
+if TYPE_CHECKING:
+    from tvmerge.protocols import Judge
+
+
+class PanelJudge:
+    """Asks several judges; their ratings are pooled in the mean.
+
+    Args:
+        judges: The judges.
+
+    Raises:
+        ConfigError: Two have the same name, so that their ratings could not be told apart.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        names = [judge.name for judge in judges]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(
+                    f"the judge '{name}' is named twice; for several ratings use --judge-samples"
+                )
+        self._judges = tuple(judges)
+
+    @property
+    def name(self) -> str:
+        """The judges' names."""
+        return "+".join(judge.name for judge in self._judges)
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """All that decides each one's ratings."""
+        return {"panel": {judge.name: dict(judge.fingerprint) for judge in self._judges}}
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """The ratings of all judges: by turn, then by judge, then by sample."""
+        opinions = await together(self._ask(judge, question, answer) for judge in self._judges)
+        pooled = [judgment for judgments in opinions for judgment in judgments]
+        return sorted(pooled, key=lambda judgment: judgment.turn)
+
+    async def close(self) -> None:
+        """Close all judges."""
+        for judge in self._judges:
+            await judge.close()
+
+    @staticmethod
+    async def _ask(judge: Judge, question: Question, answer: Answer) -> Sequence[Judgment]:
+        return await judge.judge(question, answer)
+
+
+if TYPE_CHECKING:
+    _judge: type[Judge] = PanelJudge

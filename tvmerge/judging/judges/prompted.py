@@ -1,0 +1,130 @@
+"""What all judges have in common that ask a chat model with FastChat's prompts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tvmerge._util.canonical import digest
+from tvmerge.judging.client.chat import ChatModel
+from tvmerge.judging.judges.reply import Opinion, together
+from tvmerge.judging.prompts.prompts import JudgePrompt, PromptKind, kind_for
+from tvmerge.records import Answer, Judgment, Question, Unscored, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One judgment to be made.
+
+    Attributes:
+        question: The question.
+        answer: The answer to it.
+        turn: The turn that is judged, from 1.
+        sample: Which of several independent judgments this is, from 0.
+        kind: The kind of prompt it takes.
+    """
+
+    question: Question
+    answer: Answer
+    turn: int
+    sample: int
+    kind: PromptKind
+
+
+class PromptedJudge(ABC):
+    """Makes one judgment a turn and sample; how, is for the subclass to say.
+
+    Args:
+        name: The judge's name.
+        chat: The chat model; it returns complete replies of the form asked for.
+        prompts: Judge prompts by name, already checked for the questions to come.
+        model: Which model it is and how it is asked, as JSON data, for the fingerprint.
+        samples: Independent judgments of each turn.
+    """
+
+    pairwise: bool
+    """Whether answers are compared with others."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        chat: ChatModel,
+        prompts: Mapping[str, JudgePrompt],
+        model: Mapping[str, object],
+        samples: int = 1,
+    ) -> None:
+        self._name = name
+        self._chat = chat
+        self._prompts = prompts
+        self._samples = samples
+        mode = "pairwise" if self.pairwise else "single"
+        used = {
+            key: digest(prompt.identity) for key, prompt in sorted(prompts.items()) if prompt.type == mode
+        }
+        self._fingerprint = {**model, "mode": mode, "samples": samples, "prompts": used}
+
+    @property
+    def name(self) -> str:
+        """The judge's name."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """Model, parameters, samples and a digest of each prompt."""
+        return self._fingerprint
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """Judge each turn that was answered: by turn, then by sample."""
+        turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
+        return await together(
+            self._judge(
+                Task(question, answer, turn, sample, kind_for(question, turn, pairwise=self.pairwise))
+            )
+            for turn in turns
+            for sample in range(self._samples)
+        )
+
+    async def close(self) -> None:
+        """Close the chat model."""
+        await self._chat.close()
+
+    async def try_out(self, question: Question, answer: Answer, other: Answer) -> Opinion:
+        """What the chat model says of the first turn of `answer`, or of it and `other`, in one request."""
+        kind = kind_for(question, 1, pairwise=self.pairwise)
+        return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
+
+    @abstractmethod
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+        """Ask for a rating of `answer`, or, where answers are compared, which of the two is better."""
+
+    @abstractmethod
+    async def _judge(self, task: Task) -> Judgment:
+        """Make one judgment."""
+
+    def _judgment(self, task: Task, said: Opinion, note: str = "") -> Judgment:
+        """An opinion, written down: a verdict where it has a score."""
+        if said.score is None:
+            return Unscored(
+                question_id=task.question.question_id,
+                turn=task.turn,
+                judge=self._name,
+                prompt=task.kind.name,
+                reason=said.reason,
+                cure=said.cure,
+                user_prompt=said.user_prompt,
+                reply=said.reply,
+                sample=task.sample,
+            )
+        return Verdict(
+            question_id=task.question.question_id,
+            turn=task.turn,
+            score=said.score,
+            judge=self._name,
+            prompt=task.kind.name,
+            user_prompt=said.user_prompt,
+            reply=said.reply,
+            sample=task.sample,
+            note=note,
+        )

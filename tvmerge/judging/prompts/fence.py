@@ -1,0 +1,82 @@
+"""Keeps an answer inside its fence: it must not close the fence, nor look like the judge's own rating.
+
+Only prompts that say so (`"fence": true`) are treated; in them each answer stands between two delimiter
+lines of the template. What is replaced stays visible to the judge, who may find it telling.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from tvmerge.judging.prompts.patterns import replaced
+
+MARKER = "(copy of a delimiter)"
+"""What stands in place of a delimiter that an answer copied."""
+
+RATING_MARKER = "(copy of a rating)"
+"""What stands in place of what a prompt's own pattern would read as a rating."""
+
+_OPEN, _CLOSE = r"[\[［﹇]", r"[\]］﹈]"
+_RATING_LIKE = re.compile(rf"{_OPEN}\s*{_OPEN}([^\[\]［］﹇﹈]*){_CLOSE}\s*{_CLOSE}")
+_FIELD_LINE = re.compile(r"\{\w+\}")
+_FULL_WIDTH_OFFSET = 0xFEE0
+
+
+def delimiters(template: str) -> Sequence[str]:
+    """The lines of a prompt template that enclose an answer: next above and next below an answer's field."""
+    found: dict[str, None] = {}
+    lines = [line.strip() for line in template.split("\n")]
+    for index, line in enumerate(lines):
+        if not (line.startswith(("{answer", "{conversation")) and _FIELD_LINE.fullmatch(line)):
+            continue
+        for neighbour in (_nearest(lines[:index][::-1]), _nearest(lines[index + 1 :])):
+            if neighbour and "{" not in neighbour:
+                found[neighbour] = None
+    return tuple(found)
+
+
+def fenced(answer: str, fence: Sequence[str], pattern: str = "") -> str:
+    """`answer` without copies of the delimiters `fence` and without anything that reads as a rating.
+
+    `[[10]]` becomes `[ [10] ]`; a delimiter becomes `(copy of a delimiter)`, also when its case, spacing or
+    character width was changed.
+
+    Args:
+        answer: The answer.
+        fence: The delimiters.
+        pattern: The regular expression that finds the rating, where the prompt has one of its own; what it
+            finds here becomes `(copy of a rating)`.
+
+    Raises:
+        ConfigError: `pattern` takes too long on the answer.
+    """
+    for delimiter in fence:
+        answer = _loosely(delimiter).sub(MARKER, answer)
+    answer = _RATING_LIKE.sub(_spaced, answer)
+    return replaced(pattern, RATING_MARKER, answer) if pattern else answer
+
+
+def _nearest(lines: Sequence[str]) -> str:
+    return next((line for line in lines if line), "")
+
+
+def _spaced(match: re.Match[str]) -> str:
+    inside = unicodedata.normalize("NFKC", match[1]).strip()
+    steers = inside.lower() in ("a", "b", "c", "rating") or inside[:1].isnumeric()
+    return f"[ [{match[1]}] ]" if steers else match[0]
+
+
+@cache
+def _loosely(delimiter: str) -> re.Pattern[str]:
+    return re.compile(r"\s*".join(_variants(delimiter)), re.IGNORECASE)
+
+
+def _variants(delimiter: str) -> Iterator[str]:
+    for character in delimiter:
+        if character.isspace():
+            continue
+        wide = chr(ord(character) + _FULL_WIDTH_OFFSET) if "!" <= character <= "~" else character
+        yield f"[{re.escape(character)}{wide}]"

@@ -1,0 +1,161 @@
+"""What a judge's reply says: a rating, a verdict on a pair, or why it says neither.
+
+Strict on purpose: what is not surely the judge's own rating is none, since another call is cheaper than a
+wrong score. What counts are the double brackets that were asked for (`brackets`); only a reply whose double
+brackets decide nothing may give its rating otherwise: in brackets that were escaped, in single ones, or
+announced in its last line. A reply that is nothing but a JSON object has its rating there.
+
+Thoughts are cut off before (`spoken`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from tvmerge.judging.prompts.brackets import DOUBLE, LOOKALIKE, SINGLE, Brackets, Decided
+from tvmerge.judging.prompts.context import Weight
+from tvmerge.judging.prompts.json_replies import ABSENT, object_alone, value_under
+from tvmerge.judging.prompts.patterns import last_group
+from tvmerge.judging.prompts.values import (
+    RATING_WORD,
+    VERDICT_WORD,
+    VOID,
+    Meaning,
+    normalised,
+    number_in,
+    rating_in,
+    verdict_in,
+)
+
+_ANNOUNCED = re.compile(
+    rf"(?:.*[。.!?]\s*)?[\s*_#>「\"]*(?:{RATING_WORD})(?:\s*\([^()]*\))?[\s*_]*(?:は|[:=])([^:=]{{1,20}})",
+    re.IGNORECASE,
+)
+_LINE: Final = 200
+"""Characters at the end of the last line that are looked at."""
+
+_CLOSING: Final = ' \t*_`」"。.!です'
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A reply that holds no rating.
+
+    Attributes:
+        reason: Why, in a few words.
+    """
+
+    reason: str
+
+
+def read_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
+    """The rating that `text` gives, where `low <= rating <= high`."""
+    text = normalised(text)
+    brackets = Brackets(text, RATING_WORD, partial(rating_in, low=low, high=high), (low, high))
+    decided = _json_alone(text, low, high) or brackets.decided(DOUBLE)
+    if decided is None or decided.weight is Weight.PASSING:
+        stated = _otherwise(text, brackets, low, high)
+        if decided is None:
+            decided = stated
+        elif stated is not None and stated.weight is Weight.STATED and stated.meaning != decided.meaning:
+            decided = Decided(VOID, Weight.STATED, f"{decided.shown}]] or [[{stated.shown}")
+    if decided is None:
+        return Unreadable("no [[rating]] in the reply")
+    if isinstance(decided.meaning, float):
+        return decided.meaning
+    return Unreadable(f"no rating from {low:g} to {high:g}: [[{decided.shown}]]")
+
+
+def read_verdict(text: str) -> str | Unreadable:
+    """The verdict that `text` gives, `A`, `B` or `C` for a tie, as one letter."""
+    brackets = Brackets(normalised(text), VERDICT_WORD, verdict_in)
+    decided = brackets.decided(DOUBLE) or brackets.decided(LOOKALIKE)
+    if decided is None:
+        return Unreadable("no [[A]], [[B]] or [[C]] in the reply")
+    if isinstance(decided.meaning, str):
+        return decided.meaning
+    return Unreadable(f"no verdict A, B or C: [[{decided.shown}]]")
+
+
+def read_pattern_rating(text: str, pattern: str, low: float = 1, high: float = 10) -> float | Unreadable:
+    """The number in the last match of a prompt's own `pattern` in `text`."""
+    try:
+        found = last_group(pattern, text)
+    except TimeoutError:
+        return Unreadable("the prompt's rating_pattern takes too long on the reply")
+    if found is None:
+        return Unreadable("nothing in the reply matches the prompt's rating_pattern")
+    return _on_scale(found, low, high)
+
+
+def read_number(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
+    """The rating that `text` is, and nothing else, as a judge replies that was asked for it alone."""
+    return _on_scale(text.strip(_CLOSING + "\n"), low, high)
+
+
+def read_letter(text: str) -> str | Unreadable:
+    """The verdict that `text` is, and nothing else."""
+    verdict = verdict_in(normalised(text).strip(_CLOSING + "\n"))
+    return verdict if isinstance(verdict, str) else Unreadable("no A, B or C")
+
+
+def read_json_rating(
+    text: str, low: float = 1, high: float = 10, key: str = "rating"
+) -> float | Unreadable | None:
+    """The number under `key` in the last JSON object of `text` that has that key; None without one."""
+    value = value_under(text, key)
+    return None if value is ABSENT else _on_scale(value, low, high)
+
+
+def read_json_verdict(text: str) -> str | Unreadable | None:
+    """The letter under `verdict` in the last JSON object of `text` that has that key; None without one."""
+    value = value_under(text, "verdict")
+    if value is ABSENT:
+        return None
+    return str(value) if value in ("A", "B", "C") else Unreadable(f"no verdict A, B or C: {value!r}")
+
+
+def _otherwise(text: str, brackets: Brackets, low: float, high: float) -> Decided | None:
+    """What a reply without a decision in double brackets says in another way."""
+    escaped = brackets.decided(LOOKALIKE)
+    if escaped is not None:
+        return escaped
+    single = brackets.decided(SINGLE)
+    if single is not None and single.weight is Weight.STATED:
+        return single
+    return _last_line(text, low, high)
+
+
+def _json_alone(text: str, low: float, high: float) -> Decided | None:
+    """The rating of a reply that is nothing but a JSON object."""
+    found: Mapping[str, object] = object_alone(text) or {}
+    value = found.get("rating", found.get("score", ABSENT))
+    return None if value is ABSENT else Decided(_meaning(value, low, high), Weight.STATED, repr(value))
+
+
+def _last_line(text: str, low: float, high: float) -> Decided | None:
+    """The rating that the last line announces: `評価：8`, `Score: 7/10`."""
+    announced = _ANNOUNCED.fullmatch(text.rstrip().rsplit("\n", 1)[-1][-_LINE:])
+    if announced is None:
+        return None
+    number = number_in(announced[1].strip(_CLOSING), high)
+    return (
+        None if number is None else Decided(_meaning(number, low, high), Weight.STATED, announced[1].strip())
+    )
+
+
+def _on_scale(value: object, low: float, high: float) -> float | Unreadable:
+    number = _meaning(value, low, high)
+    return (
+        number if isinstance(number, float) else Unreadable(f"no rating from {low:g} to {high:g}: {value!r}")
+    )
+
+
+def _meaning(value: object, low: float, high: float) -> Meaning:
+    number = number_in(value, high) if isinstance(value, str) else value
+    on_scale = isinstance(number, int | float) and not isinstance(number, bool) and low <= number <= high
+    return float(number) if on_scale and isinstance(number, int | float) else VOID

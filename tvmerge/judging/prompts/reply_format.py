@@ -1,0 +1,156 @@
+"""The form a judge's reply must have: a rating on a scale or a verdict on a pair, as text or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from tvmerge.judging.faults import IN_THOUGHT
+from tvmerge.judging.prompts.parsing import (
+    Unreadable,
+    read_json_rating,
+    read_json_verdict,
+    read_letter,
+    read_number,
+    read_pattern_rating,
+    read_rating,
+    read_verdict,
+)
+from tvmerge.judging.prompts.spoken import spoken
+
+VERDICT_SHARES: Mapping[str, float] = {"A": 1.0, "B": 0.0, "C": 0.5}
+"""The share of the win that goes to the answer shown first."""
+
+
+class Form(Protocol):
+    """What a reply must hold."""
+
+    @property
+    def structured(self) -> bool:
+        """The prompt asks for JSON; a provider that can enforce a schema should."""
+
+    @property
+    def schema(self) -> Mapping[str, object]:
+        """JSON schema of a structured reply."""
+
+    @property
+    def reminder(self) -> str:
+        """What a judge is told that has not given its rating in this form."""
+
+    def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
+        """The score that `text` gives, thoughts left out.
+
+        Args:
+            text: The reply.
+            alone: Nothing but the rating was asked for, so a bare number or letter is one.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RatingForm:
+    """A number from `low` to `high`.
+
+    Attributes:
+        low: The lowest rating.
+        high: The highest rating.
+        structured: Asked for as JSON; where no object has a rating a bracketed one is understood, since
+            not every provider can enforce a schema.
+        key: The key of the rating in JSON, where the prompt has one of its own; empty for `rating`.
+        pattern: A regular expression whose group is the rating, instead of brackets; empty for none.
+    """
+
+    low: float = 1
+    high: float = 10
+    structured: bool = False
+    key: str = ""
+    pattern: str = ""
+
+    @property
+    def schema(self) -> Mapping[str, object]:
+        """An object with an explanation, which comes first so that it is thought of first, and a rating."""
+        return _object({"explanation": {"type": "string"}, self.key or "rating": {"type": "number"}})
+
+    @property
+    def reminder(self) -> str:
+        """Asks for the rating alone."""
+        scale = f"a number from {self.low:g} to {self.high:g}"
+        if self.pattern:
+            return _reminder("rating", f"{scale}, exactly in the form that the instructions ask for")
+        example = f'{{"{self.key or "rating"}": number}}' if self.key or self.structured else "[[number]]"
+        return _reminder("rating", f"{scale}, in the form {example}")
+
+    def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
+        """The rating in `text`."""
+        return _read_aloud(text, partial(self._read, alone=alone))
+
+    def _read(self, said: str, alone: bool) -> float | Unreadable:
+        rating = self._in_form(said)
+        if not (alone and isinstance(rating, Unreadable)):
+            return rating
+        number = read_number(said, self.low, self.high)
+        return rating if isinstance(number, Unreadable) else number
+
+    def _in_form(self, said: str) -> float | Unreadable:
+        if self.pattern:
+            return read_pattern_rating(said, self.pattern, self.low, self.high)
+        rating = None
+        if self.key or self.structured:
+            rating = read_json_rating(said, self.low, self.high, self.key or "rating")
+        return read_rating(said, self.low, self.high) if rating is None else rating
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictForm:
+    """A, B or C (a tie), read as the share of the win that goes to A.
+
+    Attributes:
+        structured: Asked for as JSON; where no object has a verdict a bracketed one is understood.
+    """
+
+    structured: bool = False
+
+    @property
+    def schema(self) -> Mapping[str, object]:
+        """An object with an explanation and a verdict."""
+        return _object(
+            {"explanation": {"type": "string"}, "verdict": {"type": "string", "enum": ["A", "B", "C"]}}
+        )
+
+    @property
+    def reminder(self) -> str:
+        """Asks for the verdict alone."""
+        forms = '{"verdict": "A"}, {"verdict": "B"} or {"verdict": "C"}'
+        return _reminder("verdict", f"{forms if self.structured else '[[A]], [[B]] or [[C]]'} (a tie)")
+
+    def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
+        """1 where `text` prefers A, 0 where it prefers B, 0.5 for a tie."""
+        return _read_aloud(text, partial(self._read, alone=alone))
+
+    def _read(self, said: str, alone: bool) -> float | Unreadable:
+        verdict = read_json_verdict(said) if self.structured else None
+        if verdict is None:
+            verdict = read_verdict(said)
+        if alone and isinstance(verdict, Unreadable):
+            letter = read_letter(said)
+            verdict = verdict if isinstance(letter, Unreadable) else letter
+        return verdict if isinstance(verdict, Unreadable) else VERDICT_SHARES[verdict]
+
+
+def _read_aloud(text: str, read: Callable[[str], float | Unreadable]) -> float | Unreadable:
+    said = spoken(text)
+    return Unreadable(IN_THOUGHT) if said is None else read(said)
+
+
+def _reminder(what: str, form: str) -> str:
+    return f"Your reply holds no {what} that can be read. Reply with your {what} and nothing else: {form}."
+
+
+def _object(properties: Mapping[str, object]) -> Mapping[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

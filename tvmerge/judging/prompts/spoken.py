@@ -1,0 +1,40 @@
+"""What a judge says aloud: its reply without the thoughts that its server left in."""
+
+from __future__ import annotations
+
+import re
+
+from tvmerge.reasoning.thoughts import part, part_written
+
+_MORE_MARKS = tuple(
+    (f"<{name}>", f"</{name}>")
+    for name in ("analysis", "reflection", "scratchpad", "thought_process", "inner_monologue")
+)
+"""Tags that are a thought where a judge writes them, though an answer may be about them."""
+
+_NAMES = "|".join(["think", "thought", "reasoning", *(opening[1:-1] for opening, _ in _MORE_MARKS)])
+_LATER = re.compile(rf"(?<![`'\"「『“‘])[<\[◁](?=[^<>\[\]▷\n]{{0,40}}(?:{_NAMES}))", re.IGNORECASE)
+
+
+def spoken(text: str) -> str | None:
+    """`text` without thoughts, wherever they stand; None where it ends within one.
+
+    A tag within a sentence that nothing closes is a word about thoughts, and none.
+    """
+    (parted,) = part_written([text])
+    parted = parted if parted.thoughts else part(text, marks=_MORE_MARKS)
+    if not parted.finished:
+        return None
+    said, place = parted.answer, 0
+    while (opening := _LATER.search(said, place)) is not None:
+        place = opening.start()
+        later = part(said[place:], marks=_MORE_MARKS)
+        if not later.thoughts or later.before:
+            place += 1
+        elif later.finished:
+            said = said[:place] + later.answer
+        elif not said[said.rfind("\n", 0, place) + 1 : place].strip():
+            return None
+        else:
+            place += 1
+    return said

@@ -1,0 +1,235 @@
+"""Which request parameters a model takes: a table of what is known, overridden by the judge file.
+
+Reasoning models refuse what other models need. What the table does not know is learnt from the provider's
+own complaint: a refusal names the parameter, as such or in its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tvmerge.errors import ProviderError, UserError
+from tvmerge.judging.client.chat import FormError, OutdatedError, UnknownModelError
+from tvmerge.judging.providers._http import top_level
+from tvmerge.judging.spec import JudgeSpec
+
+MAX_TOKENS = 2048
+"""Room for a judge's reply, as in FastChat."""
+
+THINKING_TOKENS = 16384
+"""Room for a reasoning model's thoughts and reply."""
+
+_STRUCTURED = ("response_format", "output_config", "output_format", "json_schema")
+"""Names of what asks for a JSON schema."""
+
+_LENGTHS = ("max_tokens", "max_completion_tokens")
+
+SYSTEM = "system"
+"""What a message of the role `system`, or a parameter of that name, is called in `omit_parameters`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What may be asked of a model.
+
+    Attributes:
+        length_parameter: Name of the parameter that limits the reply's length, or None for no limit.
+        reasoning: It thinks first, at the expense of the same limit.
+        temperature: It takes a temperature.
+        structured: The provider can enforce a JSON schema.
+        system: It takes a system message; where it does not, that text goes before the user's.
+        refused: Length parameters that were refused.
+    """
+
+    length_parameter: str | None = "max_tokens"
+    reasoning: bool = False
+    temperature: bool = True
+    structured: bool = True
+    system: bool = True
+    refused: frozenset[str] = frozenset()
+
+    def defaults(self) -> dict[str, Any]:
+        """The parameters sent where the judge file does not set them."""
+        length = THINKING_TOKENS if self.reasoning else MAX_TOKENS
+        limit = {} if self.length_parameter is None else {self.length_parameter: length}
+        return limit | ({"temperature": 0} if self.temperature else {})
+
+    def without(self, refused: str, parameters: Mapping[str, Any]) -> Capabilities | None:
+        """What is left when the provider refuses a parameter; None where nothing can be given up.
+
+        Args:
+            refused: The parameter's name or path, as the provider names it.
+            parameters: What the judge file sets: the user's own parameters are never dropped silently.
+        """
+        name = top_level(refused)
+        if name in parameters:
+            return None
+        if name == self.length_parameter:
+            return self._without_length(name)
+        if name == "temperature" and self.temperature:
+            return replace(self, temperature=False)
+        if name in _STRUCTURED and self.structured:
+            return replace(self, structured=False)
+        if name == SYSTEM and self.system:
+            return replace(self, system=False)
+        return None
+
+    def _without_length(self, name: str) -> Capabilities:
+        refused = self.refused | {name}
+        other = next((length for length in _LENGTHS if length not in refused), None)
+        return replace(self, length_parameter=other, refused=refused)
+
+
+_OPENAI = (
+    (
+        re.compile(r"^(o[1-9]|gpt-([5-9]|[1-9][0-9])|codex)"),
+        Capabilities("max_completion_tokens", True, False),
+    ),
+    (re.compile(r"^(gpt-4(-\d|-turbo|-32k|$)|gpt-3\.5)"), Capabilities(structured=False)),
+)
+_ANTHROPIC = (
+    (re.compile(r"claude-(2|instant|3)"), Capabilities(structured=False)),
+    (re.compile(r"claude-[a-z]+-4(-[0-6])?(-[0-9]{8})?$"), Capabilities()),
+    (re.compile(r"claude"), Capabilities(reasoning=True, temperature=False)),
+)
+_TABLES = {"openai": _OPENAI, "anthropic": _ANTHROPIC}
+
+_REFUSING = re.compile(
+    r"support|deprecated|unrecogni|unknown|unexpected|invalid"
+    r"|not (?:allowed|permitted|accepted|available|valid)|\bonly\b|extra|remove|omit|must|exceed"
+    r"|too (?:large|high|low|big)|range|cannot|can't|no longer"
+    r"|不支持|无效|非法|仅|サポート|無効|使用できません",
+    re.IGNORECASE,
+)
+_REFUSED_SYSTEM = re.compile(
+    r"(?:system|developer)['\"`]? (?:role|message|prompt|instruction)s?\b[^.]*(?:not|n't|unsupported|only)"
+    r"|(?:not|n't|unsupported|unknown|invalid|unexpected)\b[^.]*['\"`]?\bsystem\b['\"`]?"
+    r"|roles must alternate|only user(?:,| and) assistant",
+    re.IGNORECASE,
+)
+
+
+def capabilities(provider: str, model: str, parameters: Iterable[str] = ()) -> Capabilities:
+    """What is known of a model; `parameters` that the judge file sets overrule the table."""
+    name = model.rsplit("/", 1)[-1]
+    rows = _TABLES.get(provider, ())
+    known = next((row for pattern, row in rows if pattern.search(name)), Capabilities())
+    if "max_completion_tokens" in parameters:
+        known = replace(known, length_parameter="max_completion_tokens")
+    return known
+
+
+class ModelParameters:
+    """What is sent to one model beside its messages; learns from refusals.
+
+    Args:
+        spec: The judge.
+        needed: Parameters without which the provider answers nothing.
+    """
+
+    def __init__(self, spec: JudgeSpec, needed: Collection[str] = ()) -> None:
+        self._spec = spec
+        self._needed = needed
+        self._answered: set[str] = set()
+        known = capabilities(spec.provider, spec.model, spec.parameters)
+        self._capabilities = replace(known, system=SYSTEM not in spec.omit_parameters)
+        self.values = self._values()
+        """The request parameters: defaults that the model takes, and whatever the judge file sets."""
+
+    @property
+    def structured(self) -> bool:
+        """Whether a JSON schema can be sent along."""
+        stated = self._spec.structured_output
+        return self._capabilities.structured if stated is None else stated
+
+    def texts(self, system: str, user: str) -> tuple[str, str]:
+        """The system message and the user's; as one, where the model takes no system message."""
+        if self._capabilities.system or not system:
+            return system, user
+        return "", f"{system}\n\n{user}"
+
+    def outdated(self) -> Callable[[], bool]:
+        """Tells whether something was given up after this call."""
+        known = self._capabilities
+        return lambda: self._capabilities != known
+
+    def answered(self, body: Mapping[str, Any]) -> None:
+        """Note that a request of such a body was answered: what it holds is not refused in principle."""
+        self._answered |= _held(body)
+
+    def learn(self, error: ProviderError | UserError, sent: Mapping[str, Any]) -> ProviderError | UserError:
+        """Give up the parameter that `error` complains of, if it does, for all requests to come.
+
+        Args:
+            error: How the provider refused a request.
+            sent: The body of the request.
+
+        Returns:
+            The error; an `OutdatedError` where the parameter is not sent any more.
+        """
+        if not isinstance(error, FormError) or isinstance(error, UnknownModelError):
+            return error
+        held = _held(sent)
+        for name in named_parameters(error.param or "", error.said):
+            kept = name in self._needed or (name == "structured" and self._spec.structured_output)
+            if kept or name not in held or name in self._answered:
+                continue
+            refused = _STRUCTURED[0] if name == "structured" else name
+            reduced = self._capabilities.without(refused, self._spec.parameters)
+            if reduced is not None:
+                self._capabilities = reduced
+                self.values = self._values()
+            if reduced is not None or name not in self._held_now():
+                return OutdatedError(str(error), status=error.status, param=name)
+        return error
+
+    def _held_now(self) -> set[str]:
+        """What requests are built with by now that can be given up."""
+        known = self._capabilities
+        names = {SYSTEM} if known.system else set()
+        return _held(self.values) | names | ({"structured"} if self.structured else set())
+
+    def _values(self) -> dict[str, Any]:
+        values = {**self._capabilities.defaults(), **self._spec.parameters}
+        return {name: value for name, value in values.items() if name not in self._spec.omit_parameters}
+
+
+def named_parameters(param: str, said: str) -> list[str]:
+    """Which of the parameters that can be given up a refusal names, the surest first.
+
+    Args:
+        param: The parameter that the provider names as such; empty for none.
+        said: What it says.
+
+    Returns:
+        Of `temperature`, the length parameters, `structured` and `system`; empty where it names none.
+    """
+    named = top_level(param)
+    found = [name for name in ("temperature", *_LENGTHS) if name == named]
+    found += ["structured"] if named in _STRUCTURED else []
+    if _REFUSED_SYSTEM.search(said):
+        found.append(SYSTEM)
+    if _REFUSING.search(said):
+        words = {
+            "temperature": ("temperature",),
+            **{name: (name,) for name in _LENGTHS},
+            "structured": _STRUCTURED,
+        }
+        found += [name for name, spellings in words.items() if any(_says(said, word) for word in spellings)]
+    return list(dict.fromkeys(found))
+
+
+def _says(said: str, word: str) -> bool:
+    # Not \b: a Japanese or Chinese character beside it is a letter, too.
+    return re.search(rf"(?<![A-Za-z0-9_]){word}(?![A-Za-z0-9_])", said, re.IGNORECASE) is not None
+
+
+def _held(body: Mapping[str, Any]) -> set[str]:
+    """What of `body` can be given up."""
+    held = {name for name in ("temperature", *_LENGTHS) if name in body}
+    held |= {"structured"} if any(name in body for name in _STRUCTURED) else set()
+    messages = body.get("messages") or [{}]
+    return held | ({SYSTEM} if SYSTEM in body or messages[0].get("role") == "system" else set())

@@ -1,0 +1,93 @@
+"""What all HTTP providers share: reading the body of a reply, and saying what it is where it is none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tvmerge.errors import TransientError
+from tvmerge.judging.client.chat import FormError, MisplacedError
+from tvmerge.judging.providers._complaint import events_of, is_events, is_page, title_of
+from tvmerge.judging.providers._http import ApiKey
+
+_SHOWN = 120
+
+
+def read_json(body: str) -> Any:
+    """The JSON data of a reply; one event that holds a whole reply is as good.
+
+    Raises:
+        MisplacedError: It is a page for a browser, or a stream of events.
+        TransientError: It is no JSON at all, or half of it.
+    """
+    try:
+        return json.loads(body)
+    except ValueError:
+        pass
+    whole = _whole(body)
+    if whole is None:
+        raise not_json(body)
+    return whole
+
+
+def not_json(body: str) -> TransientError:
+    """The error for a body that is no JSON."""
+    if is_page(body):
+        title = title_of(body)[:_SHOWN]
+        return MisplacedError(f"a page of HTML ('{title}') where JSON was asked for: check base_url")
+    if is_events(body):
+        return MisplacedError(
+            "a stream of events where one JSON reply was asked for: set `stream = false` under [parameters] "
+            "in the judge's file, or in the server"
+        )
+    return TransientError("the reply is not JSON" if body.strip() else "the reply is empty")
+
+
+def wrong_shape(data: Any, expected: str, key: ApiKey) -> FormError:
+    """The error for JSON that is no reply of the protocol."""
+    other = next(
+        (name for name, shape in _SHAPES.items() if isinstance(data, dict) and shape <= data.keys()), ""
+    )
+    shown = key.blotted(json.dumps(data, ensure_ascii=False))[:_SHOWN]
+    is_other = f"{other}, not {expected}" if other else f"not {expected}"
+    said = f"HTTP 200: {is_other}: {shown}"
+    return FormError(
+        f"the judge's server does not reply as its provider does ({said}): check `provider` and base_url",
+        said=said,
+        status=200,
+        certain=bool(other),
+    )
+
+
+def connection_error(error: Exception) -> TransientError:
+    """The error for a connection that failed; the SDKs keep the reason to themselves."""
+    cause = error.__cause__ or error
+    unsent = type(cause).__name__ in _NEVER_SENT
+    return TransientError(f"{type(error).__name__}: {error}", sent=not unsent)
+
+
+_NEVER_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"}
+)
+"""Errors of HTTP clients that come before anything is on the wire."""
+
+_SHAPES = {
+    "a message of Anthropic's": {"content", "stop_reason"},
+    "a chat completion": {"choices"},
+    "a reply of Cohere's chat": {"message", "finish_reason"},
+    "a reply of Ollama's own protocol": {"message", "done"},
+    "a reply of OpenAI's responses": {"output", "status"},
+    "a reply of Gemini's own protocol": {"candidates"},
+}
+
+
+def _whole(body: str) -> Any:
+    """The one reply within a stream of events or before its end mark, or None."""
+    first, _, rest = body.strip().partition("\n\n")
+    if rest.strip() == "data: [DONE]" and not first.startswith("data:"):
+        try:
+            return json.loads(first)
+        except ValueError:
+            return None
+    events = events_of(body) if is_events(body) else []
+    return events[0] if len(events) == 1 else None

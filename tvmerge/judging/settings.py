@@ -1,0 +1,93 @@
+"""The settings that decide who judges, and how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvmerge._util.assets import is_there
+from tvmerge.option import option, weighted
+from tvmerge.errors import ConfigError
+
+JUDGE_MODES = ("single", "pairwise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """The settings that decide what is asked, who judges, and how."""
+
+    bench_name: tuple[str, ...] = option(
+        str,
+        "Benchmark: a name of `tvmerge list benchmarks`, or a folder; several with weights: a=0.7,b=0.3.",
+        (),
+        many=True,
+        listed="paths",
+    )
+    judge: tuple[str, ...] = option(
+        str,
+        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",
+        ("gpt-6.1-terra",),
+        aliases=("judge-model", "judge-model-name"),
+        many=True,
+        listed="paths",
+    )
+    judge_base_url: str | None = option(str, "URL of an OpenAI-compatible server to ask instead.", None)
+    judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None)
+    reference: str | None = option(
+        str,
+        "Reference answers: a file of reference_answer/ by name; default: the judge's own, or the only one.",
+        None,
+    )
+    turns: int | None = option(int, "Ask and judge the first turns only, so many; default: all.", None)
+    judge_mode: str = option(
+        str, "Rate answers, or compare them with those of --baseline.", "single", choices=JUDGE_MODES
+    )
+    baseline: str | None = option(
+        str,
+        "What pairs are compared with: weight:NUMBER, trial:NUMBER or a file of answers; default: weight:0.",
+        None,
+    )
+    judge_samples: int | None = option(int, "Independent ratings of each turn; default: 1.", None)
+    judge_reasks: int = option(int, "How often a reply without a rating is asked for again.", 3)
+    judge_patience: float = option(float, "Seconds in which a failing call is tried again.", 600.0)
+    judge_rpm: int | None = option(int, "Most requests a minute; default: learnt from the provider.", None)
+    judge_tpm: int | None = option(int, "Most tokens a minute; default: learnt from the provider.", None)
+    judge_rpd: int | None = option(int, "Most requests a day; default: no limit.", None)
+    wait_for_quota: bool = option(bool, "Wait for the next day's requests instead of stopping.", False)
+    max_cost: float | None = option(float, "Most USD the judges may cost; default: no limit.", None)
+    max_judge_calls: int | None = option(
+        int, "Most requests to the judges, failed ones too; default: no limit.", None
+    )
+    min_japanese: float | None = option(
+        float, "Least share of Japanese script in an answer; default: not enforced.", None
+    )
+    non_japanese_penalty: float = option(float, "Points taken off under --min-japanese.", 3.0)
+    parallel: int | None = option(
+        int, "Judgments in flight at once; default: as the judge's file says, or 1.", None
+    )
+    assets: str | None = option(str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None)
+
+    @property
+    def benchmarks(self) -> tuple[tuple[str, float], ...]:
+        """The benchmarks, each with its weight; a folder called `name=0.7` is no weight of another."""
+        assets = None if self.assets is None else Path(self.assets)
+        return tuple(
+            weighted(text, lambda name: is_there("benchmarks", name, assets)) for text in self.bench_name
+        )
+
+    def __post_init__(self) -> None:
+        for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel", "turns"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
+        for name in ("judge_reasks", "judge_patience", "max_cost", "max_judge_calls", "non_japanese_penalty"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"{name} must be finite and not negative, got {value:g}")
+        if self.baseline is not None and self.judge_mode != "pairwise":
+            raise ConfigError("--baseline is for --judge-mode pairwise and nothing else")
+        if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
+            raise ConfigError(f"min_japanese must lie between 0 and 1, got {self.min_japanese:g}")
+        if len(set(self.judge)) < len(self.judge) or not self.judge:
+            raise ConfigError(f"name each judge of the panel once, got {', '.join(self.judge) or 'none'}")

@@ -1,0 +1,44 @@
+"""A judge is asked for one easy rating before anything expensive begins: what fails here fails everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tvmerge.errors import ProviderError
+from tvmerge.judging.faults import check_cure
+from tvmerge.judging.judges.reply import Opinion, together
+from tvmerge.judging.judges.prompted import PromptedJudge
+from tvmerge.records import Answer, Question
+
+_QUESTION = "日本の首都はどこですか。"
+_ANSWERS = ("日本の首都は東京です。", "日本の首都は大阪です。")
+
+
+async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
+    """See that each of `judges` gives a rating.
+
+    Raises:
+        ProviderError: One does not; says why and what to do.
+        UserError, BudgetError: One cannot be asked.
+    """
+    for judge, said in zip(judges, await try_out(judges, like), strict=True):
+        if said.score is None:
+            advice = check_cure(said.reason)
+            raise ProviderError(
+                f"judge {judge.name} gives no rating of a test answer ({said.reason}): {advice}; nothing was "
+                "loaded (--no-judge-check leaves this test out)"
+            )
+
+
+async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[Opinion]:
+    """What each of `judges` says of an easy answer.
+
+    Args:
+        judges: The judges; each is asked once, with its own prompt and parameters.
+        like: A question of the benchmark; the prompt is that of its kind.
+    """
+    compared = bool(like.reference or like.eval_aspect)
+    question = replace(like, turns=(_QUESTION,), reference=_ANSWERS[:1] if compared else (), eval_aspect="")
+    answer, other = (Answer(like.question_id, (text,)) for text in _ANSWERS)
+    return await together(judge.try_out(question, answer, other) for judge in judges)

@@ -1,0 +1,1 @@
+"""Source checkpoints: files, names, structure, vocabulary, adapters."""

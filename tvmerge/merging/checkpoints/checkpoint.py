@@ -1,0 +1,258 @@
+"""A model folder: configuration and lazily read weights, in one file or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoints import layout
+from tvmerge.merging.checkpoints.contents import companions, deciding
+from tvmerge.merging.checkpoints.digests import DigestCache, files_digest
+from tvmerge.merging.dtypes import BYTES
+from tvmerge.merging.checkpoints.quantised import declared, method_of, method_of_names
+from tvmerge.merging.checkpoints.shards import PickleShard, SafetensorsShard, Shard, TensorSpec
+from tvmerge.merging.checkpoints.untied import head_of_its_own, untied_config, untied_structure
+
+if TYPE_CHECKING:
+    import torch
+
+    from tvmerge.merging.checkpoints.arrangement import Arrangement, Structure
+    from tvmerge.merging.checkpoints.vocabulary import Vocabulary
+
+
+class Checkpoint:
+    """A causal language model on disk, read through memory maps, a tensor at a time.
+
+    Args:
+        folder: A local folder in transformers' layout.
+        name: What messages and reports call it; the folder's name unless given.
+        allow_pickle: Also read `pytorch_model.bin`, tensors only.
+        trust_remote_code: Let transformers run the folder's own modelling code to learn its structure.
+        digest_cache: Where digests of files are remembered.
+        untie: Take a head that is tied to the embeddings for a tensor of its own.
+
+    Attributes:
+        config: Content of its `config.json`.
+
+    Raises:
+        CheckpointError: A file is missing, unreadable or damaged, or the weights are quantised.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+        digest_cache: DigestCache | None = None,
+        untie: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.name = name or folder.resolve().name
+        self.trust_remote_code = trust_remote_code
+        self.config = layout.read_json(folder / layout.CONFIG)
+        self._untie = untie
+        self.digest_cache = digest_cache
+        layout.refuse_pointers(companions(folder, code=trust_remote_code))
+        self._shards = _open_shards(folder, allow_pickle=allow_pickle)
+        self._home = self._locate()
+        stored = {name: shard.specs[name] for name, shard in self._home.items()}
+        refuse_quantised(self.name, method_of(stored), self.config)
+        self._refuse_odd_formats(stored)
+
+    @cached_property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Shape and format of every tensor, by name, in the files' order.
+
+        Names are those of the files, or what `Structure.plain_names` makes of names that transformers would
+        not understand.
+        """
+        return {name: self._home[own].specs[own] for name, own in self._stored.items()}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor `name`, in the file's own dtype. It may share memory with the file: do not write to it.
+
+        Raises:
+            CheckpointError: There is no such tensor, or the file became unreadable.
+        """
+        if name not in self._stored:
+            raise CheckpointError(f"{self.name} has no tensor '{name}'")
+        own = self._stored[name]
+        return self._home[own].tensor(own)
+
+    @cached_property
+    def _stored(self) -> Mapping[str, str]:
+        """Name of each tensor -> what its file calls it."""
+        stored = {name: own for own, name in self.structure.plain_names(self._home).items()}
+        if not self._untie:
+            return stored
+        copied = head_of_its_own(self.structure, stored)
+        return stored | {head: stored[table] for head, table in copied.items()}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files with its weights."""
+        return tuple(shard.path for shard in self._shards)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the weights and every other file that can decide an answer."""
+        others = deciding(self.folder, code=self.trust_remote_code)
+        return files_digest(self.folder, [*self.files, *others], self.digest_cache)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens, as transformers numbers them."""
+        from tvmerge.merging.checkpoints.vocabulary import read_vocabulary
+
+        rows = self.structure.vocabulary
+        return read_vocabulary(self.folder, self.name, rows, trust_remote_code=self.trust_remote_code)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The model its configuration describes, and where in it each tensor belongs.
+
+        As transformers does, it takes no head for tied that has other weights than the embeddings.
+        """
+        if self._untie:
+            return untied_structure(untied_config(self.config), self.name)
+        return self._read_structure(untied=self.is_untied)
+
+    @property
+    def changed(self) -> dict[str, Any] | None:
+        """What a `config.json` has to say of the model as it is taken; None where its own says it."""
+        return untied_config(self.config) if self._untie or self.is_untied else None
+
+    @cached_property
+    def is_untied(self) -> bool:
+        """Whether the files hold weights of its own for a head that the configuration ties."""
+        structure = self._read_structure()
+        stored = {plain: own for own, plain in structure.plain_names(self._home).items()}
+        return any(
+            not _same(*(self._home[stored[name]].tensor(stored[name]) for name in pair))
+            for pair in structure.arrange(stored).duplicates.items()
+        )
+
+    def _read_structure(self, *, untied: bool = False) -> Structure:
+        from tvmerge.merging.checkpoints.structure import read_structure
+
+        return read_structure(self.folder, self.name, trust_remote_code=self.trust_remote_code, untied=untied)
+
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """Its tensors' names, sorted into the model."""
+        return self.structure.arrange(self.specs)
+
+    @cached_property
+    def heads(self) -> Mapping[str, str]:
+        """The tensors of its prediction heads; see `heads.prediction_heads`."""
+        from tvmerge.merging.checkpoints.heads import prediction_heads
+
+        return prediction_heads(self)
+
+    def _locate(self) -> dict[str, Shard]:
+        home: dict[str, Shard] = {}
+        for shard in self._shards:
+            for name in shard.specs:
+                if name in home:
+                    raise CheckpointError(
+                        f"{self.name}: tensor '{name}' is in {home[name].path.name} and {shard.path.name}"
+                    )
+                home[name] = shard
+        return home
+
+    def _refuse_odd_formats(self, stored: Mapping[str, TensorSpec]) -> None:
+        odd = [f"{name} ({spec.dtype})" for name, spec in stored.items() if spec.dtype not in BYTES]
+        if odd:
+            raise CheckpointError(
+                f"{self.name}: unknown number formats: {', '.join(odd[:3])}"
+                f"{f' and {len(odd) - 3} more' if len(odd) > 3 else ''}; use its 16 or 32 bit weights"
+            )
+
+
+def refuse_quantised(name: str, method: str | None, config: Mapping[str, Any]) -> None:
+    """Refuse a model whose tensors are quantised.
+
+    Args:
+        name: What to call it.
+        method: How, as the tensors tell; None: they are floats, whatever the configuration says.
+        config: Its `config.json`, which may know the method better.
+
+    Raises:
+        CheckpointError: It is quantised; names the method.
+    """
+    if method is not None:
+        raise CheckpointError(
+            f"{name}: its weights are quantised ({declared(config) or method}); task vectors need the float "
+            "weights it was quantised from"
+        )
+
+
+def refuse_quantised_index(folder: Path, name: str) -> None:
+    """Refuse a quantised model by the index of its weights, where there is one, before they are downloaded.
+
+    Raises:
+        CheckpointError: It is quantised, or the index cannot be read.
+    """
+    index = folder / layout.SAFETENSORS_INDEX
+    names = layout.read_json(index).get("weight_map") if index.is_file() else None
+    if isinstance(names, dict):
+        refuse_quantised(name, method_of_names(names), layout.read_json(folder / layout.CONFIG))
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether tensors hold the same numbers; those that do not mostly differ in the first row."""
+    import torch
+
+    return one.shape == other.shape and torch.equal(one[:1], other[:1]) and torch.equal(one, other)
+
+
+def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:
+    # The order is transformers': a single file is preferred to an index.
+    if (folder / layout.SAFETENSORS).exists():
+        return [SafetensorsShard(folder / layout.SAFETENSORS)]
+    if (folder / layout.SAFETENSORS_INDEX).exists():
+        return _open_indexed(folder / layout.SAFETENSORS_INDEX, SafetensorsShard)
+    pickled = (folder / layout.PICKLE).exists() or (folder / layout.PICKLE_INDEX).exists()
+    if not pickled:
+        raise CheckpointError(
+            f"{folder} has no {layout.SAFETENSORS} and no {layout.SAFETENSORS_INDEX}{_hint(folder)}"
+        )
+    if not allow_pickle:
+        raise CheckpointError(
+            f"{folder} has only pickled weights ({layout.PICKLE}), which can hold code; convert it to "
+            "safetensors, or pass --allow-pickle"
+        )
+    if (folder / layout.PICKLE).exists():
+        return [PickleShard(folder / layout.PICKLE)]
+    return _open_indexed(folder / layout.PICKLE_INDEX, PickleShard)
+
+
+def _hint(folder: Path) -> str:
+    if (folder / layout.ADAPTER_CONFIG).exists():
+        return "; it is an adapter (LoRA), which only a tuned model may be"
+    return ""
+
+
+def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard]) -> list[Shard]:
+    weight_map = layout.read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index}: has no 'weight_map'")
+    files = sorted({str(file) for file in weight_map.values()})
+    outside = [file for file in files if Path(file).name != file]
+    if outside:
+        raise CheckpointError(f"{index}: names a file outside its folder: {outside[0]}")
+    missing = [file for file in files if not (index.parent / file).is_file()]
+    if missing:
+        raise CheckpointError(f"{index.parent}: missing {', '.join(missing)}; download it again")
+    shards: dict[str, Shard] = {file: kind(index.parent / file) for file in files}
+    lost = [name for name, file in weight_map.items() if name not in shards[file].specs]
+    if lost:
+        raise CheckpointError(
+            f"{index}: promises '{lost[0]}' in {weight_map[lost[0]]}, which does not hold it"
+        )
+    return list(shards.values())

@@ -1,0 +1,125 @@
+"""What an adapter's configuration says: whether it can be added at all, and how its factors are scaled."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG
+
+KINDS = {
+    "alora_invocation_tokens": "aLoRA, which works from its invocation tokens on only",
+    "arrow_config": "Arrow, which chooses among adapters for each token",
+    "kasa_config": "KaSA, which cuts singular values off the base model",
+    "layer_replication": "layer replication, which builds a model of other layers",
+    "megatron_config": "Megatron layers",
+    "monteclora_config": "MonteCLoRA, whose factors are drawn at random",
+    "use_bdlora": "BD-LoRA, whose factors are block-diagonal",
+    "use_qalora": "QA-LoRA, which pools its inputs",
+    "velora_config": "VeLoRA, which compresses what it learns from",
+}
+"""Keys of `adapter_config.json` that make an adapter of another kind, and its name."""
+
+INNOCENT_STARTS = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal", "mica"})
+"""Ways to initialise factors that leave the base model as it is; others take from it what they add."""
+
+KNOWN = frozenset(
+    {
+        # How it was trained, which the weights show.
+        *(
+            "auto_mapping",
+            "corda_config",
+            "eva_config",
+            "exclude_modules",
+            "inference_mode",
+            "layers_pattern",
+        ),
+        *("layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core"),
+        *("peft_version", "qalora_group_size", "revision", "runtime_config", "target_modules", "task_type"),
+        *("ensure_weight_tying", "modules_to_tie", "target_modules_to_tie"),
+        # Read here, or by the names in its file.
+        *("alpha_pattern", "base_model_name_or_path", "bias", "fan_in_fan_out", "init_lora_weights"),
+        *("lora_alpha", "lora_bias", "modules_to_save", "peft_type", "r", "rank_pattern"),
+        *("target_parameters", "trainable_token_indices", "use_dora", "use_rslora"),
+    }
+)
+"""Keys of `adapter_config.json` that are understood, or that change nothing about a trained adapter."""
+
+
+def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
+    """Check that an adapter can be written as a sum, as far as its configuration tells.
+
+    Args:
+        config: Content of `adapter_config.json`.
+        name: The adapter's name.
+
+    Raises:
+        CheckpointError: It is of another kind, sets what is not known here, or is not well formed.
+    """
+    kind = config.get("peft_type")
+    if kind is None:
+        raise CheckpointError(
+            f"{name}: its {ADAPTER_CONFIG} has no peft_type; only adapters of peft's are read"
+        )
+    if kind != "LORA":
+        raise CheckpointError(
+            f"{name}: is an adapter of type {kind}; only LoRA and DoRA can be added; if peft can merge it "
+            "into its base, do so and pass the result"
+        )
+    odd = [meaning for key, meaning in KINDS.items() if config.get(key)]
+    start = str(config.get("init_lora_weights")).lower()
+    if start not in INNOCENT_STARTS:
+        odd.append(f"a base model changed by its initialisation ({start})")
+    unknown = sorted(key for key, value in config.items() if value and key not in KNOWN and key not in KINDS)
+    odd += [f"{key}, which is not known here" for key in unknown]
+    if odd:
+        raise CheckpointError(
+            f"{name}: uses {', and '.join(odd)}; only plain LoRA and DoRA can be added; if peft can "
+            "merge it into its base, do so and pass the result"
+        )
+    _check_scales(config, name)
+
+
+def adapter_scale(config: Mapping[str, Any], module: str) -> float:
+    """The factor of B·A for one module, by peft's rules for modules with a rank or alpha of their own."""
+    rank = _own(config.get("rank_pattern"), module, config.get("r"))
+    alpha = _own(config.get("alpha_pattern"), module, config.get("lora_alpha"))
+    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def trained_tokens(config: Mapping[str, Any], module: str) -> tuple[int, ...]:
+    """The rows of a module that an adapter trains one by one, in the order of its file."""
+    given = config.get("trainable_token_indices") or ()
+    if isinstance(given, Mapping):
+        given = next((rows for name, rows in given.items() if f".{module}".endswith(f".{name}")), ())
+    return tuple(int(row) for row in given)
+
+
+def _check_scales(config: Mapping[str, Any], name: str) -> None:
+    patterns = {key: config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")}
+    ranks = [config.get("r"), *patterns["rank_pattern"].values()]
+    alphas = [config.get("lora_alpha"), *patterns["alpha_pattern"].values()]
+    if not all(type(rank) is int and rank > 0 for rank in ranks):
+        raise CheckpointError(
+            f"{name}: ranks in its {ADAPTER_CONFIG} must be whole numbers above 0; got {ranks}"
+        )
+    if not all(type(alpha) in {int, float} for alpha in alphas):
+        raise CheckpointError(f"{name}: alphas in its {ADAPTER_CONFIG} must be numbers; got {alphas}")
+    for key, found in patterns.items():
+        for pattern in found:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise CheckpointError(
+                    f"{name}: {key} {pattern!r} is no regular expression: {error}"
+                ) from error
+
+
+def _own(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
+    for pattern, value in (patterns or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return default

@@ -1,0 +1,104 @@
+"""What only the base's modules tell: which way a matrix lies, and how a file cuts a fused tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.merging.checkpoints.lora.parts import Part
+
+if TYPE_CHECKING:
+    from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+    from tvmerge.merging.live import Slice
+
+
+class Skeleton:
+    """A base model without memory, built when it is first asked.
+
+    Args:
+        base: The model.
+    """
+
+    def __init__(self, base: Checkpoint) -> None:
+        self._base = base
+
+    def input_first(self, own: str) -> bool:
+        """Whether the module that holds a tensor has its input dimension before the output's."""
+        from transformers.pytorch_utils import Conv1D
+
+        if own not in self._model.state_dict():  # a file's own piece of a fused tensor
+            return False
+        module = self._model.get_submodule(own.rpartition(".")[0])
+        return isinstance(module, Conv1D) or bool(getattr(module, "is_transposed", False))
+
+    def slices(self, own: str) -> dict[str, Slice]:
+        """The base's own name of each tensor that the file cuts out of a fused one -> where in it that lies.
+
+        Args:
+            own: Name of the fused tensor.
+
+        Returns:
+            Nothing where the file holds it otherwise than in runs of its rows.
+        """
+        found = {name: part for name, part in self._slices.items() if part.owner == own}
+        names = self._base.structure.own_names(found)
+        place = self._base.structure.place(own)
+        assert place is not None
+        cut = {names[name]: part for name, part in found.items() if name in names}
+        whole = sum(_rows(part.shape) for part in cut.values()) == _rows(place.shape)
+        return cut if whole else {}
+
+    @cached_property
+    def _model(self) -> Any:
+        from tvmerge.merging.checkpoints.structure import empty_model, read_config
+
+        base, trust = self._base, self._base.trust_remote_code
+        config = read_config(base.folder, base.name, trust_remote_code=trust)
+        return empty_model(config, base.name, trust_remote_code=trust)
+
+    @cached_property
+    def _slices(self) -> Mapping[str, Slice]:
+        from tvmerge.merging.live import find_slices
+
+        return find_slices(self._model)
+
+
+def oriented(parts: Mapping[str, Part], skeleton: Skeleton, *, fan_in_fan_out: bool) -> dict[str, Part]:
+    """Say of each part with factors which way its tensor lies, from the factors' shapes where these tell.
+
+    peft's configuration has one flag for all matrices, that of the module it met last.
+
+    Args:
+        parts: The parts, by the base's own names.
+        skeleton: Asked where shapes and flag do not tell.
+        fan_in_fan_out: The flag.
+    """
+    told = {own: lies for own, part in parts.items() if (lies := _lies(part)) is not None}
+    agree = {lies for own, lies in told.items() if parts[own].fused is None} <= {fan_in_fan_out}
+    found = dict(parts)
+    for own, part in parts.items():
+        if part.is_embedding:
+            found[own] = replace(part, flipped=True)
+        elif own in told:
+            found[own] = replace(part, flipped=told[own])
+        elif part.fused is not None:
+            found[own] = replace(part, flipped=skeleton.input_first(part.fused.name))
+        else:
+            found[own] = replace(part, flipped=fan_in_fan_out if agree else skeleton.input_first(own))
+    return found
+
+
+def _lies(part: Part) -> bool | None:
+    """Whether the factors' shapes fit the input dimension first; None: both ways do, or neither."""
+    if part.a is None or part.b is None:
+        return None
+    a, b = part.shape_of(part.a), part.shape_of(part.b)
+    fits = (b[0], a[-1]) == part.matrix, (a[-1], b[0]) == part.matrix
+    return None if fits[0] == fits[1] else fits[1]
+
+
+def _rows(shape: tuple[int, ...]) -> int:
+    return math.prod(shape[:-1])

@@ -1,0 +1,93 @@
+"""How models are spoken to, as far as their files tell: chat templates and special tokens, compared.
+
+A merged model is asked in its target's template. What another model learned in a template of its own may
+not show then. Where answers end is not compared here: the ends of all models are heeded (`tvmerge.engines.prompting.open`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoints import layout
+from tvmerge.merging.checkpoints.configurations import grouped
+from tvmerge.merging.checkpoints.vocabulary import ROLES
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_OLD_TEMPLATE = "chat_template.json"
+_COMPARED = tuple(role for role in ROLES if role != "eos_token")
+
+
+def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
+    """In which templates and special tokens models differ, a line for each.
+
+    What a model does not have is no difference: a base model has no template, and many have no padding.
+
+    Args:
+        models: Folder of each model or adapter -> what to call it.
+        donor: The folder that gives tokenizer and template to the merged model.
+    """
+    kept = f"the merged model is like {models[donor]}"
+    lines = []
+    own = chat_template(donor)
+    others = [name for folder, name in models.items() if chat_template(folder) not in {None, own}]
+    if own is not None and others:
+        lines.append(
+            f"chat template differs: {' and '.join(others)} from {models[donor]}, whose is used unless "
+            "--chat-template gives another"
+        )
+    tokens = {name: special_tokens(folder) for folder, name in models.items()}
+    differing = [
+        f"{role} is {grouped(found)}"
+        for role in _COMPARED
+        if len(set((found := {name: own[role] for name, own in tokens.items() if role in own}).values())) > 1
+    ]
+    if differing:
+        lines.append(f"special tokens differ: {'; '.join(differing)}; {kept}")
+    return lines
+
+
+def chat_template(folder: Path) -> str | None:
+    """The chat template in a model's folder, without outer space; None where it has none.
+
+    Raises:
+        CheckpointError: A file that may hold it cannot be read.
+    """
+    path = folder / layout.CHAT_TEMPLATE
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    for name in (_OLD_TEMPLATE, _TOKENIZER_CONFIG):
+        if (folder / name).is_file() and (text := _text(layout.read_json(folder / name))) is not None:
+            return text
+    return None
+
+
+def special_tokens(folder: Path) -> dict[str, str]:
+    """Role -> text of the token that plays it, as the files of a tokenizer say.
+
+    Raises:
+        CheckpointError: One of them cannot be read.
+    """
+    roles: dict[str, str] = {}
+    for file in ("special_tokens_map.json", _TOKENIZER_CONFIG):
+        if (folder / file).is_file():
+            data = layout.read_json(folder / file)
+            roles |= {role: text for role in ROLES if (text := _content(data.get(role))) is not None}
+    return roles
+
+
+def _content(token: Any) -> str | None:
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
+
+
+def _text(data: Mapping[str, Any]) -> str | None:
+    found = data.get("chat_template")
+    if isinstance(found, list):  # several, by name
+        found = next((row.get("template") for row in found if row.get("name") == "default"), None)
+    return found.strip() if isinstance(found, str) and found.strip() else None

@@ -1,0 +1,166 @@
+"""One weight file: names, shapes and formats of its tensors without reading them, each tensor on demand.
+
+The safetensors format: 8 bytes with the header's length (little endian), the header (JSON: tensor name ->
+dtype, shape, [begin, end] in the data), then the data without gaps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.dtypes import BYTES, code_of
+from tvmerge.merging.checkpoints.layout import refuse_pointers
+
+if TYPE_CHECKING:
+    import torch
+
+_HEADER_LIMIT = 100_000_000
+"""Bytes; the limit of the safetensors library itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a tensor looks like, without its values.
+
+    Attributes:
+        shape: Its dimensions; empty for a scalar.
+        dtype: Its format as safetensors writes it (`BF16`, `F32`, `I64`, ...).
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data."""
+        return self.numel * BYTES[self.dtype]
+
+
+class Shard(Protocol):
+    """A file with tensors in it."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """What it holds, in the file's order."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor `name`; may share memory with the file, so nobody writes to it."""
+
+
+class SafetensorsShard:
+    """A memory-mapped safetensors file.
+
+    Args:
+        path: The file; its header is read and checked at once.
+
+    Raises:
+        CheckpointError: The file cannot be read, is cut short, or its header makes no sense.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.specs: Mapping[str, TensorSpec] = _read_header(path)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor `name`, read from the mapped file."""
+        tensor: torch.Tensor = self._file.get_tensor(name)
+        return tensor
+
+    @cached_property
+    def _file(self) -> Any:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            return safe_open(self.path, framework="pt", device="cpu")
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{self.path}: cannot be opened as safetensors: {error}") from error
+
+
+class PickleShard:
+    """A `pytorch_model.bin`, loaded without running the code a pickle can hold.
+
+    Args:
+        path: The file; read at once, mapped into memory where its format allows.
+
+    Raises:
+        CheckpointError: The file cannot be read, needs more than tensors to load, or holds other things.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tensors = _load_pickle(path)
+        self.specs: Mapping[str, TensorSpec] = {
+            name: TensorSpec(tuple(tensor.shape), code_of(tensor.dtype))
+            for name, tensor in self._tensors.items()
+        }
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor `name`."""
+        return self._tensors[name]
+
+
+def _read_header(path: Path) -> dict[str, TensorSpec]:
+    refuse_pointers([path])
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
+                raise CheckpointError(f"{path}: not a safetensors file, or cut short ({size} bytes)")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its safetensors header is damaged: {error}") from error
+    try:
+        specs = {name: _spec(entry) for name, entry in header.items() if name != "__metadata__"}
+        end = max((e["data_offsets"][1] for n, e in header.items() if n != "__metadata__"), default=0)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path}: its safetensors header is damaged: {error!r}") from error
+    if 8 + length + end != size:
+        raise CheckpointError(
+            f"{path}: has {size} bytes where its header promises {8 + length + end}; download it again"
+        )
+    return specs
+
+
+def _spec(entry: Mapping[str, Any]) -> TensorSpec:
+    spec = TensorSpec(tuple(int(length) for length in entry["shape"]), str(entry["dtype"]))
+    begin, end = entry["data_offsets"]
+    if spec.dtype in BYTES and end - begin != spec.nbytes:
+        raise ValueError(f"{spec} in {end - begin} bytes")
+    return spec
+
+
+def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
+    import torch
+
+    refuse_pointers([path])
+    try:
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError:  # the format before torch 1.6 cannot be mapped
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path}: cannot be loaded as a pickle of tensors only: {reason}") from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{path}: holds something else than named tensors")
+    return loaded

@@ -1,0 +1,157 @@
+"""From what the user calls a model to a folder on this machine, and a record of what it resolved to.
+
+A reference is a local folder, or a hub id `name` or `owner/name`, with `@revision` where wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvmerge.errors import CheckpointError
+from tvmerge._util.files import hub_snapshot
+from tvmerge.merging.checkpoints import layout
+from tvmerge.merging.checkpoints.contents import hub_ignores
+
+_HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@(?P<revision>[\w./-]+))?")
+_SAFETENSORS = ("model*.safetensors", layout.ADAPTER_WEIGHTS)
+_PICKLES = ("pytorch_model*.bin", layout.PICKLE_INDEX, layout.ADAPTER_PICKLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model reference, resolved.
+
+    Attributes:
+        folder: The local folder with its files.
+        name: What to call it where no local path may appear: the hub id, or the end of the folder's path.
+        repository: Its hub id; None for a folder that is not in the hub's cache.
+        commit: The commit of `repository`.
+        downloaded: Whether the hub was asked for it; a folder of the hub's cache may be given as a path.
+    """
+
+    folder: Path
+    name: str
+    repository: str | None = None
+    commit: str | None = None
+    downloaded: bool = False
+
+    @property
+    def reference(self) -> str:
+        """A reference that means the same model wherever it is used: with commit, or an absolute path."""
+        return self.identity if self.downloaded else str(self.folder.resolve())
+
+    @property
+    def portable(self) -> str:
+        """A reference without the place on this machine, that no hub id can be mistaken for.
+
+        A local folder is named relative to a folder that holds the models.
+        """
+        return f"./{self.name}" if self.repository is None else self.identity
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is a LoRA adapter and no whole model."""
+        return (self.folder / layout.ADAPTER_CONFIG).is_file()
+
+    @property
+    def identity(self) -> str:
+        """`name`, or for a model of the hub its id and commit."""
+        return self.name if self.repository is None else f"{self.repository}@{self.commit}"
+
+
+def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False) -> Source:
+    """Find a model; of one on the hub download all but the weights, so that they can be checked first.
+
+    Args:
+        reference: A folder, or a hub id with or without `@revision`.
+        cache_dir: The hub's cache; its usual place unless given.
+        code: Download the model's own code too.
+
+    Raises:
+        CheckpointError: It is neither a folder nor a model the hub can give.
+    """
+    folder = Path(reference).expanduser()
+    if reference and folder.is_dir():
+        repository, commit = hub_snapshot(folder) or (None, None)
+        return Source(folder, repository or folder.resolve().name, repository, commit)
+    if folder.is_file():
+        raise CheckpointError(f"'{reference}' is a file; give the folder that holds the model")
+    match = _HUB_ID.fullmatch(reference)
+    if match is None:
+        raise CheckpointError(
+            f"'{reference}' is not a folder here, and no hub id (owner/name or owner/name@revision)"
+        )
+    folder = _snapshot(match["id"], match["revision"], cache_dir, ignore=hub_ignores(code=code))
+    if not (folder / layout.CONFIG).exists() and not (folder / layout.ADAPTER_CONFIG).exists():
+        raise CheckpointError(
+            f"the hub's '{reference}' has no {layout.CONFIG}: no model transformers can read"
+        )
+    # The hub's cache names snapshots by commit.
+    return Source(folder, match["id"], match["id"], folder.name, downloaded=True)
+
+
+def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle: bool = False) -> None:
+    """Download a hub model's weights into the folder it was resolved to; a local folder is left as it is.
+
+    Args:
+        source: From `resolve`.
+        cache_dir: The same as for `resolve`.
+        allow_pickle: Also download pickled weights, where the model has no others.
+
+    Raises:
+        CheckpointError: The hub cannot give them.
+    """
+    if not source.downloaded or source.repository is None:
+        return
+    _snapshot(source.repository, source.commit, cache_dir, allow=_SAFETENSORS)
+    if allow_pickle and not any(path for pattern in _SAFETENSORS for path in source.folder.glob(pattern)):
+        _snapshot(source.repository, source.commit, cache_dir, allow=_PICKLES)
+
+
+def check_downloaded(source: Source) -> None:
+    """See that a hub model's weights are on this machine, all or some; a local folder is left as it is.
+
+    Raises:
+        CheckpointError: They are not; says how to get them.
+    """
+    weights = [path for pattern in ("*.safetensors", "*.bin") for path in source.folder.glob(pattern)]
+    if not source.downloaded or weights:
+        return
+    raise CheckpointError(
+        f"the weights of {source.identity} are not on this machine, and nothing is downloaded now: "
+        f"`hf download {source.repository} --revision {source.commit}`"
+    )
+
+
+def _snapshot(
+    name: str,
+    revision: str | None,
+    cache_dir: Path | None,
+    *,
+    allow: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError
+
+    neither = f"'{name}' is not a folder here, and the hub cannot give it"
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                cache_dir=cache_dir,
+                allow_patterns=None if allow is None else list(allow),
+                ignore_patterns=None if ignore is None else list(ignore),
+                endpoint=os.environ.get("HF_ENDPOINT"),
+            )
+        )
+    except GatedRepoError as error:
+        raise CheckpointError(f"{neither}: it is gated; accept its terms there and set HF_TOKEN") from error
+    except Exception as error:  # the hub's client lets errors of its HTTP library through
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{neither}: {reason}") from error

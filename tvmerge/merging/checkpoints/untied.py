@@ -1,0 +1,67 @@
+"""A model whose head is tied to its embeddings, taken for one with a head of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from tvmerge.merging.checkpoints.arrangement import Structure
+
+_FLAG = "tie_word_embeddings"
+
+
+def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A `config.json` that ties nothing; a model that also sees has a part for its language model."""
+    parts = {
+        key: untied_config(value)
+        for key, value in config.items()
+        if isinstance(value, Mapping) and (key == "text_config" or _FLAG in value)
+    }
+    return {**config, **parts, _FLAG: False}
+
+
+def untied_structure(config: Mapping[str, Any], name: str) -> Structure:
+    """The structure of the model that an untied `config.json` describes.
+
+    Raises:
+        CheckpointError: The head stays tied whatever the configuration says, or the model brings code of its
+            own.
+    """
+    from transformers import CONFIG_MAPPING
+
+    from tvmerge.merging.checkpoints.structure import structure_of
+
+    if config.get("model_type") not in CONFIG_MAPPING:
+        raise CheckpointError(f"{name} brings modelling code of its own; its head cannot be untied")
+    structure = structure_of(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)), name)
+    if tied_head(structure) is not None:
+        raise CheckpointError(f"{name}: its head stays tied to the embeddings, whatever its config.json says")
+    return structure
+
+
+def tied_head(structure: Structure) -> tuple[str, str] | None:
+    """The model's own names of a tied head and of the embeddings it is; None where it is not tied."""
+    pairs = ((alias, first) for alias, first in structure.aliases.items() if structure.place_is_head(alias))
+    return next(((alias, first) for alias, first in pairs if _by_token(structure, first)), None)
+
+
+def head_of_its_own(structure: Structure, names: Iterable[str]) -> dict[str, str]:
+    """Name that a head gets in a file that has none -> the file's name of the embeddings.
+
+    Args:
+        structure: The model, untied.
+        names: The file's tensors.
+    """
+    found = structure.arrange(names)
+    by_token = [own for own in structure.layouts[0] if _by_token(structure, own)]
+    heads = [own for own in by_token if structure.place_is_head(own)]
+    tables = [found.names[own] for own in by_token if own in found.names and own not in heads]
+    return {found.names.get(own, own): tables[0] for own in heads if tables}
+
+
+def _by_token(structure: Structure, own: str) -> bool:
+    place = structure.place(own)
+    return place is not None and place.by_token

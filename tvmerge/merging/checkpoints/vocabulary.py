@@ -1,0 +1,266 @@
+"""Which rows of embeddings and head belong to the same token in three models.
+
+A token is known by its text. A special token which the others write otherwise is known by its role
+(`bos_token`, `eos_token`, `unk_token`, `pad_token`), a reserved one that was given a name by its number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.deltas import TokenRows
+from tvmerge.merging.remarks import Remark
+from tvmerge.merging.request import Vocabulary as Policy
+from tvmerge.pretrained.tokenizer import FAST, TEKKEN, load_tokenizer, marked_tokens, vocabulary_files
+
+ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+_BRACKETED = re.compile(r"<.+>|\[.+\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokens of a model.
+
+    Attributes:
+        name: What messages call the model.
+        ids: Text of each token -> its number; None where there is no tokenizer, or none that can be read.
+        roles: Role -> text of the token that plays it.
+        rows: Number of rows of the embeddings; may be larger than the number of tokens, by padding.
+        special: Texts of special and of added tokens.
+        problem: Why the tokenizer that is there cannot be read; empty where it can, or where there is none.
+    """
+
+    name: str
+    ids: Mapping[str, int] | None
+    roles: Mapping[str, str]
+    rows: int
+    special: AbstractSet[str] = frozenset()
+    problem: str = ""
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Text of each token that has a row -> its row, in order of the rows."""
+        known = {text: number for text, number in (self.ids or {}).items() if number < self.rows}
+        return dict(sorted(known.items(), key=lambda item: item[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What three vocabularies have in common.
+
+    Attributes:
+        rows: The rows of the tokens that all three have.
+        by_role: The target's special tokens that were matched by their role.
+        renamed: The target's name of a token -> the name it has elsewhere.
+        own: The target's tokens that get nothing, since another model lacks them.
+        lost: The tuned model's tokens whose learning goes nowhere, since another model lacks them.
+        padding: How many rows of the target belong to no token.
+    """
+
+    rows: TokenRows
+    by_role: tuple[str, ...]
+    renamed: Mapping[str, str]
+    own: tuple[str, ...]
+    lost: tuple[str, ...]
+    padding: int
+
+    def remarks(self, tuned: str) -> tuple[Remark, ...]:
+        """What people should know of it; `tuned` is what they call the tuned model."""
+        roles = f", {', '.join(map(_printed, self.by_role))} by role" if self.by_role else ""
+        padding = f", {self.padding} rows of padding" if self.padding else ""
+        shared = f"{len(self.rows.target)} tokens shared{roles}"
+        renamed = [f"{_printed(own)} (elsewhere {_printed(other)})" for own, other in self.renamed.items()]
+        lists = {
+            "are shared by number, since their names differ": renamed,
+            f"get nothing of {tuned}, since not all models have them": map(_printed, self.own),
+            f"{tuned} has and that go nowhere, since not all models have them": map(_printed, self.lost),
+        }
+        found = [Remark(f"tokens: {tuned}: {shared}; {len(self.own)} of the target's own{padding}")]
+        for what, names in lists.items():
+            if listed := tuple(names):
+                found.append(Remark(f"tokens that {what}", listed))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """Tables of one size, of which not all come with a tokenizer that tells the order of their rows.
+
+    Attributes:
+        models: Names of the models without a tokenizer.
+    """
+
+    models: tuple[str, ...]
+
+    def remarks(self, tuned: str) -> tuple[Remark, ...]:
+        """What people should know of it; `tuned` is what they call the tuned model."""
+        text = f"tokens: {tuned}: taken to be numbered alike, though without a tokenizer"
+        return (Remark(text, self.models),)
+
+
+Shared = Matched | Unchecked | Literal["skip"] | None
+"""What happens to embeddings and head; None where tokens are the same, so that rows are simply added."""
+
+
+def read_vocabulary(folder: Path, name: str, rows: int, *, trust_remote_code: bool = False) -> Vocabulary:
+    """The vocabulary of the model in `folder`, whose embeddings have `rows` rows, as transformers numbers it.
+
+    Args:
+        folder: A model's folder.
+        name: What messages call it.
+        rows: How many rows its embeddings have.
+        trust_remote_code: Whether its tokenizer may bring code of its own.
+    """
+    if not vocabulary_files(folder):
+        return Vocabulary(name, None, {}, rows)
+    try:
+        tokenizer = _load(folder, name, trust_remote_code=trust_remote_code)
+    except CheckpointError as error:
+        return Vocabulary(name, None, {}, rows, problem=str(error))
+    ids = {_text(token): number for token, number in tokenizer.get_vocab().items()}
+    roles = {role: str(text) for role in ROLES if (text := getattr(tokenizer, role, None))}
+    special = frozenset(map(_text, marked_tokens(tokenizer)))
+    return Vocabulary(name, ids, roles, rows, special)
+
+
+def same_tokens(*vocabularies: Vocabulary) -> bool:
+    """Whether all models number their tokens alike, as far as their files tell, and have as many rows.
+
+    A model without a tokenizer says nothing against it; one whose tokenizer cannot be read does.
+    """
+    known = [vocabulary.numbers for vocabulary in vocabularies if vocabulary.ids is not None]
+    return (
+        len({vocabulary.rows for vocabulary in vocabularies}) == 1
+        and not any(vocabulary.problem for vocabulary in vocabularies)
+        and all(numbers == known[0] for numbers in known)
+    )
+
+
+def share_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary, policy: Policy) -> Shared:
+    """What happens to embeddings and head.
+
+    Raises:
+        CheckpointError: Tokens differ, and the policy is `error` or they cannot be matched; or a tokenizer
+            cannot be read, so that nobody can tell.
+    """
+    models = (target, base, tuned)
+    unknown = tuple(dict.fromkeys(model.name for model in models if model.ids is None))
+    if same_tokens(*models):
+        return Unchecked(unknown) if unknown else None
+    if policy == "skip":
+        return "skip"
+    if problems := dict.fromkeys(model.problem for model in models if model.problem):
+        raise CheckpointError(
+            f"whether tokens are numbered alike cannot be told: {'; '.join(problems)}; --vocab skip leaves "
+            "embeddings and head alone"
+        )
+    sizes = ", ".join(dict.fromkeys(f"{model.name} has {model.rows} rows" for model in models))
+    if policy == "error":
+        raise CheckpointError(f"tokens differ: {sizes}; pass --vocab align or --vocab skip")
+    if unknown:
+        raise CheckpointError(
+            f"tokens differ ({sizes}), and without a tokenizer they cannot be matched: {', '.join(unknown)} "
+            "lacks one; copy the files of its tokenizer there, or pass --vocab skip"
+        )
+    return match_tokens(target, base, tuned)
+
+
+def match_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Matched:
+    """Find the rows of tokens that all three models have.
+
+    Raises:
+        CheckpointError: They have no token in common.
+    """
+    own, old, new = target.numbers, base.numbers, tuned.numbers
+    found = {text: (old[text], new[text]) for text in own if text in old and text in new}
+    renamed = {}
+    for reserved, given in _renamed(old, new, base.special):
+        name = given if given in own else reserved
+        if name in own:
+            found[name] = (old[reserved], new[given])
+            renamed[name] = reserved if name == given else given
+    by_role = []
+    for name, played in _roles(target, base, tuned):
+        # What was learnt of a token goes to its namesake, or else to one that plays its role.
+        if name in own and played in old and played in new and name not in found and played not in found:
+            found[name] = (old[played], new[played])
+            by_role.append(name)
+    if not found:
+        raise CheckpointError(
+            f"{target.name}, {base.name} and {tuned.name} have no token in common; pass --vocab skip to "
+            "leave embeddings and head alone"
+        )
+    # By row: should two texts stand for one row, it is merged once.
+    merged = {number: found[text] for text, number in own.items() if text in found}
+    used = {row for _, row in merged.values()}
+    columns = zip(*((number, *pair) for number, pair in merged.items()), strict=True)
+    return Matched(
+        TokenRows(*map(list, columns)),
+        tuple(by_role),
+        renamed,
+        own=tuple(text for text, number in own.items() if number not in merged),
+        lost=tuple(text for text, number in new.items() if number not in used),
+        padding=target.rows - len(set(own.values())),
+    )
+
+
+def _renamed(
+    old: Mapping[str, int], new: Mapping[str, int], special: AbstractSet[str]
+) -> Iterator[tuple[str, str]]:
+    """The base's and the tuned model's name of each reserved token that was given a name between the two.
+
+    It keeps its row, and so do all other tokens.
+    """
+    if any(new.get(text, number) != number for text, number in old.items()):
+        return
+    at = {number: text for text, number in new.items()}
+    for reserved, number in old.items():
+        given = at.get(number)
+        if given is None or given in old or reserved in new:
+            continue
+        if reserved in special or _BRACKETED.fullmatch(reserved):
+            yield reserved, given
+
+
+def _roles(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Iterator[tuple[str, str]]:
+    """The target's token of a role, and the one token that plays it in base and tuned model alike."""
+    taken: set[str] = set()
+    for role in ROLES:
+        name, played = target.roles.get(role), base.roles.get(role)
+        if name and played and tuned.roles.get(role) == played and not {name, played} & taken:
+            taken |= {name, played}
+            yield name, played
+
+
+def _load(folder: Path, name: str, *, trust_remote_code: bool) -> Any:
+    # mistral-common's own class writes tokens otherwise than the same tokens stand in a tokenizer.json.
+    if (folder / TEKKEN).is_file():
+        return load_tokenizer(folder, name=name, generic=True)
+    try:
+        return load_tokenizer(folder, name=name, trust_remote_code=trust_remote_code)
+    except CheckpointError:
+        # Code that is not trusted, a class that this transformers lacks: the file has the same tokens.
+        if not (folder / FAST).is_file():
+            raise
+        return load_tokenizer(folder, name=name, generic=True)
+
+
+def _text(token: object) -> str:
+    """A token's text; of one in bytes, as tiktoken has them, what a byte-level `tokenizer.json` calls it."""
+    if not isinstance(token, bytes):
+        return str(token)
+    library: Any = import_module("transformers.convert_slow_tokenizer")
+    names: Mapping[int, str] = library.bytes_to_unicode()
+    return "".join(names[byte] for byte in token)
+
+
+def _printed(text: str) -> str:
+    return text if text.isprintable() and text.strip() else ascii(text)

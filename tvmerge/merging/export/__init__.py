@@ -1,0 +1,1 @@
+"""Writing a merged model, with what goes along."""

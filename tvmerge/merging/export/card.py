@@ -1,0 +1,181 @@
+"""The model card: what a merged model is made from, how well it did, how to make it again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge import __version__
+from tvmerge.merging.export.reproduce import SETTINGS
+from tvmerge.merging.checkpoints.layout import CARD
+from tvmerge.merging.remarks import LISTING
+from tvmerge.records import Recipe
+
+if TYPE_CHECKING:
+    from tvmerge.merging.merge import Merge
+    from tvmerge.merging.checkpoints.sources import Source
+
+_LONG = 40
+"""Weights beyond which their table is folded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What only the caller knows of a merged model.
+
+    Attributes:
+        scores: Rows of a table, all with the same columns.
+        notes: Further paragraphs, in Markdown.
+        settings: Settings beside those of the merge that make the model's files again.
+    """
+
+    scores: Sequence[Mapping[str, str | float | int]] = ()
+    notes: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def model_card(
+    merge: Merge, recipe: Recipe, facts: CardFacts, *, command: str, no_mergekit: str | None
+) -> str:
+    """The card, as `README.md` with the metadata that model hubs read.
+
+    Args:
+        merge: What was merged.
+        recipe: With which weights.
+        facts: What only the caller knows.
+        command: What makes it again from the files beside it.
+        no_mergekit: Why there is no `mergekit.yml` beside it; None where there is one.
+    """
+    parents = {source.name: source for source in merge.sources.values()}
+    licences = {name: licence_of(source.folder) for name, source in parents.items()}
+    mergekit = (
+        "`mergekit.yml` makes mergekit write the same model."
+        if no_mergekit is None
+        else f"There is no `mergekit.yml`: {no_mergekit}."
+    )
+    rounding = (
+        "accumulated in float32 and rounded once"
+        if merge.request.arithmetic == "float32"
+        else "every step rounded to bfloat16"
+    )
+    blocks = [
+        _front_matter([s.repository for s in parents.values() if s.repository is not None], licences),
+        f"# {_title(merge)}",
+        f"Merged with [tvmerge](https://pypi.org/project/tvmerge/) {__version__}: "
+        f"`target + weight * (tuned - base)`, {rounding}.",
+        _table(
+            [
+                {"part": part, "model": source.identity, "licence": licences[source.name] or "not stated"}
+                for part, source in merge.sources.items()
+            ]
+        ),
+        *(["## Scores", _table(facts.scores)] if facts.scores else []),
+        "## Recipe",
+        *_settings(merge),
+        _recipe_table(recipe),
+        *(
+            ["\n".join(f"- {remark.line(f'`{LISTING}`')}" for remark in remarks)]
+            if (remarks := merge.remarks())
+            else []
+        ),
+        "## Make it again",
+        f"```sh\n{command}\n```",
+        f"`{SETTINGS}` holds the settings. {mergekit}{_places(parents.values())}",
+        *facts.notes,
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def licence_of(folder: Path) -> str | None:
+    """The licence which the card of a model names in its metadata; None where it names none."""
+    try:
+        text = (folder / CARD).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+    found = (
+        dict(re.findall(r"^(license|license_name):\s*(\S.*?)\s*$", front[1], re.MULTILINE)) if front else {}
+    )
+    name: str | None = found.get("license_name") if found.get("license") == "other" else found.get("license")
+    return (name or found.get("license") or "").strip("'\"") or None
+
+
+def _places(parents: Iterable[Source]) -> str:
+    """What to do about models that no hub has."""
+    if all(source.repository is not None for source in parents):
+        return ""
+    return (
+        " Names that begin with `./` are local folders: give the command where they lie under these names, "
+        "or write their places into the file first."
+    )
+
+
+def _front_matter(repositories: Sequence[str], licences: Mapping[str, str | None]) -> str:
+    lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- merge", "- tvmerge"]
+    if repositories:
+        bases = dict.fromkeys(repositories)
+        lines += ["base_model:", *(f"- {name}" for name in bases), "base_model_relation: merge"]
+    known = set(licences.values())
+    if len(known) == 1 and (only := known.pop()) is not None:
+        lines.append(f"license: {only}")
+    else:
+        # No single licence covers parents that differ: the table of the card lists what each one asks.
+        lines += ["license: other", "license_name: those-of-all-parents"]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _title(merge: Merge) -> str:
+    targets = [s.name for part, s in merge.sources.items() if part.startswith("target")]
+    tuned = [s.name for part, s in merge.sources.items() if part.endswith("tuned")]
+    kind = "A mixture of" if len(targets) > 1 else "A merge of"
+    return f"{kind} {' and '.join(dict.fromkeys([*targets, *tuned]))}"
+
+
+def _settings(merge: Merge) -> list[str]:
+    request = merge.request
+    lines = []
+    for vector in request.vectors:
+        rules = vector.rules
+        parts = [f"weights by {rules.mode}", f"method {vector.method}"]
+        parts += [f"{rules.layer_granularity} layers a weight"] if rules.layer_granularity > 1 else []
+        parts += [f"{rules.knots} knots"] if rules.knots is not None else []
+        parts += (
+            [f"density {vector.density}"] if isinstance(vector.density, float) and vector.density < 1 else []
+        )
+        lines.append(f"- {vector.name or 'task vector'}: {', '.join(parts)}")
+    if merge.experts:
+        mixture = request.mixture
+        lines.append(
+            f"- {len(merge.experts)} experts, {mixture.experts_per_token} a token, gates {mixture.gate}"
+            f"{f' (seed {mixture.seed})' if mixture.gate in {'random', 'uniform'} else ''}"
+        )
+    return ["\n".join(lines)]
+
+
+def _recipe_table(recipe: Recipe) -> str:
+    table = _table([{"weight of": name, "value": weight} for name, weight in recipe.weights.items()])
+    if len(recipe.weights) <= _LONG:
+        return table
+    return f"<details><summary>{len(recipe.weights)} weights</summary>\n\n{table}\n\n</details>"
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> str:
+    if not rows:
+        return ""
+    columns = list(rows[0])
+    lines = [
+        columns,
+        ["---"] * len(columns),
+        *([_cell(row.get(column)) for column in columns] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return json.dumps(value)
+    return str("" if value is None else value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,241 @@
+"""Writes a merged model as transformers would: safetensors in shards, and all the target has but weights."""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge import __version__
+from tvmerge.errors import CheckpointError
+from tvmerge._util.files import write_json, write_text
+from tvmerge.merging.checkpoints import layout
+from tvmerge.merging.export.config_file import drop_untrusted_code, write_config
+from tvmerge.merging.checkpoints.contents import companions
+from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
+from tvmerge.merging.export.folders import MARKER, check_replaceable, new_folder, sync
+from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.kernels.stream import TensorStream
+
+if TYPE_CHECKING:
+    import torch
+
+    from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+
+SHARD_SIZE = 5 * 10**9
+"""Bytes of tensors in one file, at most; transformers' own limit for years."""
+
+_BLOCK = 2**20
+
+_ALIGNMENT = 8
+"""Bytes; the safetensors format starts its data at a multiple of it."""
+
+
+def write_model(
+    folder: Path,
+    stream: Iterator[tuple[str, torch.Tensor]],
+    target: Checkpoint,
+    *,
+    specs: Mapping[str, TensorSpec],
+    provenance: Mapping[str, object],
+    config: Mapping[str, Any] | None = None,
+    owner: str | None = None,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    sources: Iterable[Path] = (),
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a model, whole or not at all; what a `TensorStream` makes goes straight into the files.
+
+    Args:
+        folder: Where to; replaced only as `folders.check_replaceable` allows.
+        stream: Pairs (name, tensor), in any order, on the CPU.
+        target: The model that gives everything but weights: configuration, tokenizer, processor, templates.
+        specs: What the stream will hold, in the order of the file; from the merger.
+        provenance: Plain JSON data for `tvmerge.json`: recipe, sources, digests.
+        config: Content of `config.json`, where it is not the target's.
+        owner: The study's identity: a model of the same owner is replaced.
+        overwrite: Replace whatever is there, source models excepted.
+        shard_size: Bytes of tensors in one file, at most (a larger tensor gets a file of its own).
+        sources: Folders, besides the target's, that must survive.
+        texts: Further files to write, by name (the model card).
+
+    Raises:
+        CheckpointError: The folder may not be replaced, the disk is too small, a file cannot be written,
+            or the stream does not hold what `specs` says. Nothing is left behind then.
+    """
+    check_replaceable(folder, owner, overwrite=overwrite, sources=(target.folder, *sources))
+    needed = sum(spec.nbytes for spec in specs.values())
+    taken = companions(target.folder, code=target.trust_remote_code)
+    check_space(folder, needed + sum(path.stat().st_size for path in taken))
+    with _full_disk_told(folder, needed), new_folder(folder) as temporary:
+        weights = plan_shards(specs, shard_size)
+        _write_shards(temporary, weights, stream)
+        if len(weights) > 1:
+            write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
+        _copy(taken, target.folder, temporary)
+        write_config(temporary, target, specs, config)
+        for name, text in (texts or {}).items():
+            write_text(temporary / name, text)
+        if not target.trust_remote_code:
+            drop_untrusted_code(temporary)
+        files = sorted(path.name for path in temporary.iterdir() if not path.name.startswith("."))
+        marker = {"tvmerge": __version__, "owner": owner, "files": files, **provenance}
+        write_json(temporary / MARKER, marker)
+
+
+def write_skeleton(
+    folder: Path, target: Checkpoint, specs: Mapping[str, TensorSpec], config: Mapping[str, Any]
+) -> None:
+    """Write all of a model but its weights, for an engine that is given those later.
+
+    Args:
+        folder: An empty folder.
+        target: See `write_model`, also for the rest.
+        specs: See there.
+        config: See there.
+    """
+    _copy(companions(target.folder, code=target.trust_remote_code), target.folder, folder)
+    write_config(folder, target, specs, config)
+
+
+def shard_sizes(specs: Mapping[str, TensorSpec], shard_size: int) -> list[int]:
+    """Bytes of tensors in each file that a model of these is written to."""
+    shards = plan_shards(specs, shard_size).values()
+    return [sum(spec.nbytes for spec in shard.values()) for shard in shards]
+
+
+def free_space(folder: Path) -> int:
+    """Bytes free where `folder` is, or will be."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, dict[str, TensorSpec]]:
+    """File name -> its tensors, filled in order, a new file where the next tensor would not fit."""
+    shards: list[dict[str, TensorSpec]] = [{}]
+    size = 0
+    for name, spec in specs.items():
+        if shards[-1] and size + spec.nbytes > shard_size:
+            shards.append({})
+            size = 0
+        shards[-1][name] = spec
+        size += spec.nbytes
+    if len(shards) == 1:
+        return {layout.SAFETENSORS: shards[0]}
+    return {
+        f"model-{number:05d}-of-{len(shards):05d}.safetensors": shard
+        for number, shard in enumerate(shards, start=1)
+    }
+
+
+def _write_shards(
+    folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Iterator[tuple[str, torch.Tensor]]
+) -> None:
+    import torch
+
+    memory: dict[str, torch.Tensor] = {}
+    announced: dict[str, TensorSpec] = {}
+    for file_name, specs in shards.items():
+        header, positions = _header(specs)
+        mapped = _map(folder / file_name, header, sum(spec.nbytes for spec in specs.values()))
+        announced |= specs
+        memory |= {
+            name: mapped[len(header) + at : len(header) + at + specs[name].nbytes]
+            for name, at in positions.items()
+        }
+
+    def offer(name: str, shape: tuple[int, ...]) -> torch.Tensor | None:
+        spec = announced.get(name)
+        if spec is None or spec.shape != shape or memory[name].storage_offset() % BYTES[spec.dtype]:
+            return None
+        return memory[name].view(torch_dtype(spec.dtype)).view(shape)
+
+    for name, tensor in stream.into(offer) if isinstance(stream, TensorStream) else stream:
+        spec = announced.pop(name, None)
+        if spec is None:
+            raise CheckpointError(f"the merge gave '{name}' twice, or without having announced it")
+        if TensorSpec(tuple(tensor.shape), code_of(tensor.dtype)) != spec:
+            raise CheckpointError(f"the merge announced '{name}' as {spec}, not as it came")
+        if tensor.data_ptr() != memory[name].data_ptr():
+            memory[name].copy_(tensor.detach().contiguous().reshape(-1).view(torch.uint8))
+    if announced:
+        raise CheckpointError(f"the merge did not give {', '.join(announced)}")
+    memory.clear()
+    for file_name in shards:
+        sync(folder / file_name)
+
+
+def _map(path: Path, header: bytes, size: int) -> torch.Tensor:
+    """A new file of header and `size` bytes, as memory that is none of the process's own.
+
+    The disk's blocks are reserved first, since a full disk cannot be reported through memory.
+    """
+    import torch
+
+    with path.open("w+b") as file:
+        file.write(header)
+        file.flush()
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), len(header), size)
+        for _ in range(0 if hasattr(os, "posix_fallocate") else size // _BLOCK + 1):
+            file.write(bytes(min(_BLOCK, len(header) + size - file.tell())))
+        file.flush()
+        return torch.frombuffer(mmap.mmap(file.fileno(), 0), dtype=torch.uint8)
+
+
+def _header(specs: Mapping[str, TensorSpec]) -> tuple[bytes, dict[str, int]]:
+    """A safetensors header and the offset of each tensor in the data that follows it."""
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    positions: dict[str, int] = {}
+    end = 0
+    for name, spec in specs.items():
+        begin, end = end, end + spec.nbytes
+        positions[name] = begin
+        entries[name] = {"dtype": spec.dtype, "shape": list(spec.shape), "data_offsets": [begin, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text, positions
+
+
+def _index(shards: Mapping[str, Mapping[str, TensorSpec]], size: int) -> dict[str, object]:
+    weight_map = {name: file for file, specs in shards.items() for name in specs}
+    return {"metadata": {"total_size": size}, "weight_map": weight_map}
+
+
+def _copy(files: Iterable[Path], root: Path, folder: Path) -> None:
+    for path in files:
+        destination = folder / path.relative_to(root)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, destination)
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """See that `needed` bytes are free where `folder` is, or will be.
+
+    Raises:
+        CheckpointError: They are not.
+    """
+    free = free_space(folder)
+    if free < needed:
+        raise CheckpointError(f"{folder}: the model needs {_size(needed)}, the disk has {_size(free)} free")
+
+
+@contextmanager
+def _full_disk_told(folder: Path, needed: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise CheckpointError(f"{folder}: the disk is full; the model needs {_size(needed)}") from error
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 10**7 else f"{count / 1e3:.0f} kB"

@@ -1,0 +1,1 @@
+"""Groupings: which tensors share a weight."""

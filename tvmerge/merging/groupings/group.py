@@ -1,0 +1,178 @@
+"""Which tensors share a weight, and which have none.
+
+A tensor's weight is a sum of named weights times factors: one name with factor 1 in the plain modes, two
+neighbouring knots where weights are interpolated over the layers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import ConfigError
+from tvmerge.merging.groupings.kinds import label_blocks, label_kinds
+from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.checkpoints.shards import TensorSpec
+
+if TYPE_CHECKING:
+    from tvmerge.merging.checkpoints.arrangement import Arrangement, Place, Structure
+
+Share = tuple[tuple[str, float], ...]
+"""(weight name, factor) pairs; the tensor's weight is the sum of weight times factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What decides each floating-point tensor's weight.
+
+    Attributes:
+        shares: Name of a tensor in the checkpoint -> its share in the named weights, in model order.
+        idle: Name of a tensor without weight -> why it has none.
+    """
+
+    shares: Mapping[str, Share]
+    idle: Mapping[str, str]
+
+
+def group_tensors(
+    structure: Structure, arrangement: Arrangement, rules: GroupRules, followers: Sequence[str] = ()
+) -> Grouping:
+    """Put every floating-point tensor of a checkpoint into a group. A tied head is the embeddings.
+
+    Args:
+        structure: The model.
+        arrangement: The checkpoint's names, as `structure.arrange` sorted them.
+        rules: How fine the groups are.
+        followers: Tensors that no score depends on, such as those of prediction heads. They get no weight of
+            their own but the mean of the weights in the last layer, or of all where that has none.
+
+    Raises:
+        ConfigError: There are more knots than layers, or a pattern fits no tensor.
+    """
+    if rules.knots is not None and rules.knots > structure.layers:
+        raise ConfigError(
+            f"smooth has {rules.knots} knots for the {structure.layers} layers of {structure.name}"
+        )
+    places = {
+        name: place
+        for own, name in arrangement.names.items()
+        if (place := structure.place(own)) is not None and place.is_float
+    }
+    idle = {name: "outside the language model" for name, place in places.items() if place.section == "other"}
+    idle |= _frozen([*(name for name in places if name not in idle), *followers], places, rules.freeze)
+    active = {name: place for name, place in places.items() if name not in idle}
+    labels = _labels(active, rules)
+    unmatched = {name: "no pattern fits" for name in active if name not in labels}
+    shares = {
+        name: layer_share(label, active[name].layer, structure.layers, rules)
+        for name, label in labels.items()
+    }
+    last = [share for name, share in shares.items() if active[name].layer == structure.layers - 1]
+    common = _mean(last or list(shares.values()))
+    shares |= {name: common for name in followers if common and name not in idle}
+    why = idle | unmatched | dict.fromkeys(followers if not common else (), "no tensor has a weight")
+    return Grouping(shares, {name: why[name] for name in (*places, *followers) if name in why})
+
+
+def _mean(shares: Iterable[Share]) -> Share:
+    """The share that is the mean of all different ones."""
+    distinct = list(dict.fromkeys(shares))
+    sums: dict[str, float] = defaultdict(float)
+    for share in distinct:
+        for name, factor in share:
+            sums[name] += factor / len(distinct)
+    return tuple(sums.items())
+
+
+def group_names(shares: Iterable[Share]) -> tuple[str, ...]:
+    """The names of the weights, each once, in the order of their first tensors."""
+    return tuple(dict.fromkeys(name for share in shares for name, _ in share))
+
+
+def _frozen(names: Iterable[str], places: Mapping[str, Place], expressions: Iterable[str]) -> dict[str, str]:
+    frozen: dict[str, str] = {}
+    for expression in expressions:
+        found = [name for name in names if re.search(expression, name)]
+        if not found:
+            raise ConfigError(f"freeze: {expression!r} fits no tensor, such as {next(iter(places), 'none')}")
+        frozen |= dict.fromkeys(found, f"frozen by {expression!r}")
+    return frozen
+
+
+def _labels(places: Mapping[str, Place], rules: GroupRules) -> dict[str, str]:
+    """Tensor -> group, the layers not yet joined; a layer's group starts with `layers.N`."""
+    match rules.mode:
+        case "all":
+            return {name: name for name in places}
+        case "uniform":
+            return dict.fromkeys(places, "uniform")
+        case "parameter":
+            return label_kinds(places)
+        case "regex":
+            return _matches(places, rules.patterns)
+        case "layer":
+            return {name: _layer(place) for name, place in places.items()}
+        case "block":
+            return _blocks(places)
+
+
+def _layer(place: Place) -> str:
+    return place.section if place.layer is None else f"layers.{place.layer}"
+
+
+def _blocks(places: Mapping[str, Place]) -> dict[str, str]:
+    layers: dict[int | None, dict[str, TensorSpec]] = defaultdict(dict)
+    for name, place in places.items():
+        layers[place.layer][name] = TensorSpec(place.shape, "F32")
+    blocks = {
+        name: block
+        for layer, specs in layers.items()
+        if layer is not None
+        for name, block in label_blocks(specs).items()
+    }
+    return {
+        name: f"{_layer(place)}.{blocks[name]}" if name in blocks else _layer(place)
+        for name, place in places.items()
+    }
+
+
+def _matches(names: Iterable[str], patterns: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    unused = dict(patterns)
+    for name in names:
+        label = next((label for label, expression in patterns if re.search(expression, name)), None)
+        if label is not None:
+            found[name] = label
+            unused.pop(label, None)
+    if unused:
+        label, expression = next(iter(unused.items()))
+        raise ConfigError(
+            f"pattern '{label}': {expression!r} fits no tensor that an earlier one has not taken"
+        )
+    return found
+
+
+def layer_share(label: str, layer: int | None, layers: int, rules: GroupRules) -> Share:
+    """The share of a tensor in the weights of its group, after the layers were joined or smoothed.
+
+    Args:
+        label: Its group before that; of a tensor in a layer it starts with `layers.N`.
+        layer: Its layer; None outside the layers.
+        layers: How many layers there are.
+        rules: How they are joined.
+    """
+    if layer is None or (rules.knots is None and rules.layer_granularity == 1):
+        return ((label, 1.0),)
+    suffix = label.removeprefix(f"layers.{layer}")
+    if rules.knots is None:
+        first = layer - layer % rules.layer_granularity
+        last = min(first + rules.layer_granularity, layers) - 1
+        return ((f"layers.{first}{f'-{last}' if last > first else ''}{suffix}", 1.0),)
+    at = layer * (rules.knots - 1) / (layers - 1) if layers > 1 else 0.0
+    left = min(math.floor(at), rules.knots - 2)
+    pair = ((left, left + 1 - at), (left + 1, at - left))
+    return tuple((f"knots.{knot}{suffix}", factor) for knot, factor in pair if factor > 0)

@@ -1,0 +1,1 @@
+"""The arithmetic of a merge, on each kind of hardware."""

@@ -1,0 +1,115 @@
+"""The arithmetic of one tensor: `target + sum of weight * delta` in float32, rounded once.
+
+Rounding once is the point. Against this reference, a difference taken in bfloat16 gets 3% of the elements
+wrong, a sum in bfloat16 10%. Several vectors are summed before they are added to the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from tvmerge.merging.deltas import Difference, Reader
+from tvmerge.merging.plan import Row
+from tvmerge.merging.methods.sparsify import chunks, elect
+
+FLOAT32 = "float32-v1"
+ORIGINAL = "original-bfloat16-v1"
+"""Name arithmetics in fingerprints: a change of one makes other models of the same recipes."""
+
+CHUNK = 2**18
+"""Elements worked on at a time: large enough that starting an operation costs little beside it, small enough
+that the float32 rows of it stay near a core. Measured on one core in nanoseconds an element, where copying
+alone takes 0.36: 2**15 1.5, 2**16 1.3, 2**17 1.0, 2**18 0.83, 2**19 0.82."""
+
+
+def chunk_rows(columns: int) -> int:
+    """Rows worked on at a time."""
+    return max(1, CHUNK // max(1, columns))
+
+
+def merge_rows(
+    row: Row, values: Mapping[str, float], out: torch.Tensor, dtype: torch.dtype, part: slice
+) -> None:
+    """Merge rows of one tensor.
+
+    Args:
+        row: The tensor.
+        values: The recipe.
+        out: Memory for the whole tensor as rows, on any device; the work is done there.
+        dtype: What each element is rounded to, whatever `out` holds.
+        part: Which rows; all of them for a tensor with sparse terms.
+    """
+    target = row.target.rows()
+    size = chunk_rows(row.shape[1])
+    weighted = [(term, weight) for term in row.terms if (weight := term.weight(values)) != 0]
+    if not weighted:
+        out[part].copy_(target[part] if out.dtype == dtype else target[part].to(dtype))
+        return
+    linear, ties = (
+        [
+            (term.reader(values, row.shape, size), weight)
+            for term, weight in weighted
+            if (term.method == "ties") is sparse
+        ]
+        for sparse in (False, True)
+    )
+    total, *scratch = torch.empty(
+        2 + (len(weighted) > 1), min(size, part.stop - part.start), row.shape[1], device=out.device
+    ).unbind()
+    for at in chunks(part.stop - part.start, size):
+        chunk = slice(part.start + at.start, part.start + at.stop)
+        n = chunk.stop - chunk.start
+        step = _step(linear, ties, chunk, [total[:n], *(rows[:n] for rows in scratch)])
+        merged = total[:n].copy_(target[chunk]).add_(step)
+        out[chunk].copy_(merged if out.dtype == dtype else merged.to(dtype))
+
+
+def _step(
+    linear: Sequence[tuple[Reader, float]],
+    ties: Sequence[tuple[Reader, float]],
+    chunk: slice,
+    scratch: Sequence[torch.Tensor],
+) -> torch.Tensor:
+    """The sum of all weighted terms; it lies in `scratch[1]`, the rest of `scratch` is overwritten."""
+    spare, step, *rest = scratch
+    for index, (reader, weight) in enumerate(linear):
+        into = rest[0] if index else step
+        reader.read(chunk, into, spare)
+        # Not `add(alpha=weight)`: that may fuse both roundings into one and differ from the written formula.
+        into.mul_(weight)
+        if index:
+            step.add_(into)
+    if ties:
+        parts = []
+        for reader, weight in ties:
+            reader.read(chunk, delta := torch.empty_like(step), spare)
+            parts.append(delta.mul_(weight))
+        elected = elect(parts) if len(parts) > 1 else parts[0]
+        step = step.add_(elected) if linear else step.copy_(elected)
+    return step
+
+
+def merge_as_original(row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
+    """Merge rows as the script which tvmerge replaces did it: every step rounded to bfloat16.
+
+    The script loads all models in bfloat16, subtracts once, multiplies by the weight and adds; see
+    `update_model_parameters` in Aratako/Task-Vector-Merge-Optimzier.
+
+    Args:
+        row: A tensor with at most one term, a plain difference.
+        values: The recipe.
+        out: Memory for the whole tensor as rows.
+        part: Which rows.
+    """
+    for at in chunks(part.stop - part.start, chunk_rows(row.shape[1])):
+        chunk = slice(part.start + at.start, part.start + at.stop)
+        merged = row.target.rows()[chunk].to(torch.bfloat16)
+        for term in row.terms:
+            assert isinstance(term.delta, Difference)
+            tuned, base = (
+                operand.rows()[chunk].to(torch.bfloat16) for operand in (term.delta.tuned, term.delta.base)
+            )
+            merged = merged + (term.weight(values) * (tuned - base))
+        out[chunk].copy_(merged)

@@ -1,0 +1,193 @@
+"""The merger: a plan and a recipe become one stream of tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import torch
+
+from tvmerge._util.canonical import digest
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.kernels.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
+from tvmerge.merging.deltas import as_rows
+from tvmerge.merging.kernels.cuda import DeviceMerger, on_cuda
+from tvmerge.merging.dtypes import code_of, torch_dtype
+from tvmerge.merging.kernels.numba import merge_natively
+from tvmerge.merging.overflow import check_merged
+from tvmerge.merging.kernels.parallel import Task, in_parallel
+from tvmerge.merging.plan import Plan, Row, Term
+from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.kernels.fast_path import single, sources
+from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
+from tvmerge.records import Recipe
+
+if TYPE_CHECKING:
+    from tvmerge.merging.request import Arithmetic
+
+RESIDENT_LIMIT = 256 * 2**20
+"""Bytes of float32 targets and deltas up to which they stay in memory between merges."""
+
+
+class RecipeMerger:
+    """Makes the tensors of a plan for any recipe; a `tvmerge.protocols.Merger`.
+
+    Args:
+        plan: What each tensor is made from.
+        dtype: What every merged tensor is rounded to; None keeps each tensor's own format.
+        arithmetic: `float32`, or `original` for the bfloat16 order of the script tvmerge replaces.
+        resident_limit: Bytes; a model whose float32 targets and deltas take no more stays in memory.
+
+    Raises:
+        CheckpointError: The original arithmetic cannot make this plan.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dtype: torch.dtype | None = None,
+        *,
+        arithmetic: Arithmetic = "float32",
+        resident_limit: int = RESIDENT_LIMIT,
+    ) -> None:
+        if arithmetic == "original" and not plan.differences_only:
+            raise CheckpointError(
+                "arithmetic original knows one plain task vector between models of one vocabulary; "
+                "leave it out, or leave out sparse methods, adapters and further vectors"
+            )
+        self.plan = plan
+        self._dtype = torch.bfloat16 if arithmetic == "original" else dtype
+        self._original = arithmetic == "original"
+        self._names = plan.names
+        needed = sum(4 * row.spec.numel * (1 + len(row.terms)) for row in plan.rows)
+        self._fits = needed <= resident_limit and not self._original
+        self._devices: dict[torch.device, DeviceMerger] = {}
+        self._lock = Lock()
+
+    @property
+    def group_names(self) -> Sequence[str]:
+        """Names of the weights a recipe has, in model order; names of searched densities follow."""
+        return self._names
+
+    @cached_property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Digests of everything but the recipe that decides the merged tensors."""
+        return {
+            **{name: model.digest for name, model in self.plan.models.items()},
+            "dtype": "own" if self._dtype is None else str(self._dtype).removeprefix("torch."),
+            "arithmetic": ORIGINAL if self._original else FLOAT32,
+            "plan": self._plan_digest(),
+        }
+
+    @property
+    def extra(self) -> Sequence[str]:
+        """Names of streamed tensors which the live model has no place for."""
+        return self.plan.extra
+
+    @cached_property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Shape and format of every tensor `merge` yields, in its order."""
+        merged = {
+            row.name: TensorSpec(row.spec.shape, code_of(self._output(row.spec))) for row in self.plan.rows
+        }
+        constants = {
+            name: TensorSpec(tuple(tensor.shape), code_of(tensor.dtype))
+            for name, tensor in self.plan.constants.items()
+        }
+        copies = {name: operand.checkpoint.specs[operand.name] for name, operand in self.plan.copies.items()}
+        return merged | constants | copies
+
+    def merge(self, recipe: Recipe) -> TensorStream:
+        """Give every tensor of the merged model, by its checkpoint name and in the output dtype.
+
+        First the merged ones in model order, then the ones that are the same for every recipe. Peak memory
+        for a model that is not resident: a few merged tensors, or, where the consumer offers memory, a few
+        megabytes.
+
+        Raises:
+            CheckpointError: A weight is missing, unknown or not finite.
+            CandidateError: While the stream is read: a merged number is too large for float16.
+        """
+        self._check(recipe)
+        values = dict(recipe.weights)
+        return TensorStream(lambda offer: self._run(values, offer))
+
+    def _check(self, recipe: Recipe) -> None:
+        known = set(self._names)
+        densities = {t.density for row in self.plan.rows for t in row.terms if isinstance(t.density, str)}
+        problems = [f"no weight for '{name}'" for name in self._names if name not in recipe.weights]
+        problems += [f"unknown group '{name}'" for name in recipe.weights if name not in known]
+        for name, value in recipe.weights.items():
+            if not math.isfinite(value):
+                problems.append(f"the weight of '{name}' is {value}")
+            elif name in densities and not 0 <= value <= 1:
+                problems.append(f"'{name}' is {value}, no share")
+        if problems:
+            raise CheckpointError(f"the recipe does not fit: {'; '.join(problems)}")
+
+    def _run(self, values: Mapping[str, float], offer: Offer) -> Pairs:
+        if self._fits:
+            for row in self._resident:
+                out, whole = self._memory(row, offer), slice(0, row.shape[0])
+                self._merge(row, values, out, whole)
+                yield row.name, out
+        else:
+            yield from in_parallel(self._tasks(values, offer))
+        for name, tensor in self._unchanging():
+            given = offer(name, tuple(tensor.shape))
+            yield name, tensor.clone() if given is None else given.copy_(tensor)
+
+    def _tasks(self, values: Mapping[str, float], offer: Offer) -> Iterable[Task]:
+        for row in self.plan.rows:
+            out = self._memory(row, offer)
+            yield Task(row.name, out, row.parts(), partial(self._merge, row, values, out))
+
+    def _unchanging(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from self.plan.constants.items()
+        for name, operand in self.plan.copies.items():
+            yield name, operand.checkpoint.tensor(operand.name)
+
+    def _memory(self, row: Row, offer: Offer) -> torch.Tensor:
+        given = offer(row.name, row.spec.shape)
+        return torch.empty(row.spec.shape, dtype=self._output(row.spec)) if given is None else given
+
+    def _merge(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
+        self._fill(row, values, out, part)
+        if self._output(row.spec) == torch.float16:
+            check_merged(row.name, as_rows(out)[part])
+
+    def _fill(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
+        rows, dtype = as_rows(out), self._output(row.spec)
+        if self._original:
+            merge_as_original(row, values, rows, part)
+            return
+        simple = single(row, values)
+        if simple is not None and out.is_cuda:
+            self._beside(out.device).merge(simple, rows, dtype, part)
+        elif simple is None or not merge_natively(simple, rows, dtype, part):
+            merge_rows(row, values, rows, dtype, part)
+
+    def _beside(self, device: torch.device) -> DeviceMerger:
+        with self._lock:
+            if device not in self._devices:
+                operands = [operand for row in self.plan.rows for operand in sources(row) or ()]
+                self._devices[device] = on_cuda(device, operands)
+            return self._devices[device]
+
+    @cached_property
+    def _resident(self) -> list[Row]:
+        return [row.resident() for row in self.plan.rows]
+
+    def _output(self, spec: TensorSpec) -> torch.dtype:
+        return torch_dtype(spec.dtype) if self._dtype is None else self._dtype
+
+    def _plan_digest(self) -> str:
+        rows = [[row.name, [_listing(term) for term in row.terms]] for row in self.plan.rows]
+        return digest([dict(self.plan.settings), rows])
+
+
+def _listing(term: Term) -> list[object]:
+    return [term.share, term.method, term.density, term.seed]

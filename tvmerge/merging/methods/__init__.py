@@ -1,0 +1,1 @@
+"""Methods that make task vectors sparse before they are added."""

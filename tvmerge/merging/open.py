@@ -1,0 +1,273 @@
+"""From what the user asks for to a merge that is ready, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.checkpoints.arrangement import Structure
+from tvmerge.merging.checkpoints.checkpoint import Checkpoint, refuse_quantised_index
+from tvmerge.merging.checkpoints.compatibility import check_structures
+from tvmerge.merging.checkpoints.configurations import setting_remarks
+from tvmerge.merging.deltas import Operand
+from tvmerge.merging.checkpoints.digests import DigestCache
+from tvmerge.merging.checkpoints.layout import SAFETENSORS_INDEX, read_json
+from tvmerge.merging.checkpoints.lora.identity import adapter_base
+from tvmerge.merging.merger import RecipeMerger
+from tvmerge.merging.moe.mixture import lay_out_mixture
+from tvmerge.merging.model_names import told_apart
+from tvmerge.merging.opened import Opened, part_of
+from tvmerge.merging.plan import Plan
+from tvmerge.merging.checkpoints.prompting import prompt_remarks
+from tvmerge.merging.checkpoints.quantised import declared
+from tvmerge.merging.remarks import Remark
+from tvmerge.merging.request import MergeRequest, TaskVector
+from tvmerge.merging.merge import Expert, Merge, is_target
+from tvmerge.merging.groupings.rules import GroupRules, Mode
+from tvmerge.merging.finite import check_plan
+from tvmerge.merging.checkpoints.sources import Source, check_downloaded, fetch_weights, resolve
+from tvmerge.merging.checkpoints.structure import read_structure
+from tvmerge.merging.align import Laid, lay_out
+from tvmerge.merging.checkpoints.vocabulary import read_vocabulary, share_tokens
+
+__all__ = ["Merge", "open_merge", "open_request"]
+
+
+def open_request(
+    request: MergeRequest,
+    *,
+    cache_dir: Path | None = None,
+    digest_cache: DigestCache | None = None,
+    verify: bool = True,
+    download: bool = True,
+) -> Merge:
+    """Resolve, open, check and lay out everything a request names.
+
+    Args:
+        request: What is to be merged and how.
+        cache_dir: The hub's cache; its usual place unless given.
+        digest_cache: Where digests of files are remembered.
+        verify: Read all weights now and refuse NaN and infinities.
+        download: Get what is missing of the weights from the hub.
+
+    Raises:
+        CheckpointError: A model cannot be found or read, or the models do not fit together.
+        ConfigError: The request does not fit the models.
+    """
+    sources, remarks = _resolve(request, cache_dir)
+    _check_configurations(request, sources)
+    for source in sources.values():
+        if download:
+            fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
+        else:
+            check_downloaded(source)
+    opened = Opened(request, sources, digest_cache, remarks)
+    merge = (
+        _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)
+    )
+    if verify:
+        check_plan(merge.merger.plan, _dtype(request))
+    return merge
+
+
+def open_merge(
+    target: str,
+    base: str,
+    tuned: str,
+    mode: Mode,
+    *,
+    cache_dir: Path | None = None,
+    dtype: torch.dtype | None = None,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    digest_cache: DigestCache | None = None,
+    verify: bool = True,
+) -> Merge:
+    """Open the plain case: one target, one task vector; see `open_request`."""
+    request = MergeRequest(
+        targets=(target,),
+        vectors=(TaskVector(tuned=tuned, base=base, rules=GroupRules(mode)),),
+        dtype=None if dtype is None else str(dtype).removeprefix("torch."),
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+    )
+    return open_request(request, cache_dir=cache_dir, digest_cache=digest_cache, verify=verify)
+
+
+def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, Source], tuple[str, ...]]:
+    """Part in the merge -> the model that plays it: `target`, `base`, `tuned`, and numbered or named ones.
+
+    And what people should know of the bases of adapters.
+    """
+    remarks: list[str] = []
+    references: dict[str, str] = {}
+    for number, target in enumerate(request.targets):
+        references["target" if len(request.targets) == 1 else f"target.{number}"] = target
+    if request.mixture.base is not None:
+        references["moe_base"] = request.mixture.base
+    find = partial(resolve, cache_dir=cache_dir, code=request.trust_remote_code)
+    sources = {part: find(reference) for part, reference in references.items()}
+    for vector in request.vectors:
+        tuned = find(vector.tuned)
+        if tuned.is_adapter:
+            base, remark = adapter_base(
+                tuned, vector.base, cache_dir=cache_dir, code=request.trust_remote_code
+            )
+            remarks += [] if remark is None else [remark]
+        elif vector.base is None:
+            raise ConfigError(f"the task vector of {vector.tuned} needs the base model it was tuned from")
+        else:
+            base = find(vector.base)
+        sources[part_of(request, vector, "base")] = base
+        sources[part_of(request, vector, "tuned")] = tuned
+    sources = told_apart(sources)
+    for part, source in sources.items():
+        if source.is_adapter and not part.endswith("tuned"):
+            raise CheckpointError(f"{source.name} is an adapter (LoRA), which only a tuned model may be")
+    return sources, tuple(remarks)
+
+
+def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) -> None:
+    """Check what the configurations tell, so that gigabytes are not downloaded in vain."""
+    if not any(source.downloaded for source in sources.values()):
+        return
+    for source in sources.values():
+        refuse_quantised_index(source.folder, source.name)
+    structures = {
+        part: _announced(source, trust_remote_code=request.trust_remote_code)
+        for part, source in sources.items()
+        if not source.is_adapter
+    }
+    first, *others = structures.values()
+    check_structures(first, others, any_vocabulary=request.vocabulary != "error")
+    tokens = {
+        part: read_vocabulary(
+            sources[part].folder,
+            structure.name,
+            structure.vocabulary,
+            trust_remote_code=request.trust_remote_code,
+        )
+        for part, structure in structures.items()
+    }
+    for vector in request.vectors:
+        pair = [tokens.get(part_of(request, vector, role)) for role in ("base", "tuned")]
+        for part in structures:
+            if pair[0] and pair[1] and is_target(part):
+                share_tokens(tokens[part], pair[0], pair[1], request.vocabulary)
+
+
+def _announced(source: Source, *, trust_remote_code: bool) -> Structure:
+    """A model's structure before its weights are there: what the index of its files lists is known."""
+    structure = read_structure(source.folder, source.name, trust_remote_code=trust_remote_code)
+    index = source.folder / SAFETENSORS_INDEX
+    names = read_json(index).get("weight_map") if index.is_file() else None
+    if not isinstance(names, dict) or not structure.arrange(names).duplicates:
+        return structure
+    return read_structure(source.folder, source.name, trust_remote_code=trust_remote_code, untied=True)
+
+
+def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:
+    apart = opened.untie_where_needed(["target"])
+    target = opened.model("target")
+    laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
+    plan = _dense_plan(laid, target, opened)
+    noted = _noted(sources, opened, target, laid.matched, apart)
+    # Code of a model's own is built from its folder alone.
+    config = None if target.is_untied and request.trust_remote_code else target.changed
+    return Merge(request, _merger(request, plan), sources, target, noted=noted, config=config)
+
+
+def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:
+    parts = [f"target.{number}" for number in range(len(request.targets))]
+    own_base = ["moe_base"] if request.mixture.base is not None else []
+    apart = opened.untie_where_needed([*parts, *own_base])
+    targets = [opened.model(part) for part in parts]
+    base = opened.model("moe_base") if own_base else None
+    mixture = lay_out_mixture(targets, base, opened.vectors, request)
+    plan = Plan(
+        rows=mixture.rows,
+        copies={},
+        models=dict(opened.parts),
+        constants=mixture.gates,
+        idle=mixture.idle,
+        # Where the base lies decides nothing; what it is, its digest says.
+        settings={
+            "mixture": asdict(replace(request.mixture, base=None)),
+            "config": mixture.config,
+            **_settings(mixture.experts[0]),  # all of them number their tokens alike
+        },
+    )
+    experts = [
+        Expert(target, _merger(request, _dense_plan(laid, target, opened)))
+        for target, laid in zip(targets, mixture.experts, strict=True)
+    ]
+    return Merge(
+        request,
+        _merger(request, plan),
+        sources,
+        base or targets[0],
+        noted=_noted(sources, opened, base or targets[0], mixture.matched, apart),
+        config=mixture.config,
+        experts=tuple(experts),
+    )
+
+
+def _noted(
+    sources: Mapping[str, Source],
+    opened: Opened,
+    donor: Checkpoint,
+    matched: Iterable[Remark],
+    apart: Sequence[str],
+) -> tuple[Remark, ...]:
+    """What people should know of the models before they merge them."""
+    names = {source.folder: source.name for source in sources.values()}
+    settings = {names[model.folder]: model.structure.settings for model in opened.whole}
+    stale = [
+        f"{names[model.folder]}: its config.json says that its weights are quantised ({method}), but they "
+        "are floats and are taken as such"
+        for model in opened.whole
+        if (method := declared(model.config)) is not None
+    ]
+    lines = (
+        *opened.remarks,
+        *_untied(donor, apart),
+        *setting_remarks(settings, names[donor.folder]),
+        *prompt_remarks(names, donor.folder),
+        *stale,
+    )
+    return (*map(Remark, lines), *matched)
+
+
+def _untied(donor: Checkpoint, apart: Sequence[str]) -> list[str]:
+    if donor.changed is None or donor.is_untied:
+        return []
+    why = f": {' and '.join(apart)} {'move' if len(apart) > 1 else 'moves'} them differently" if apart else ""
+    return [f"head and embeddings of {donor.name}, which are one tensor there, are two here{why}"]
+
+
+def _dense_plan(laid: Laid, target: Checkpoint, opened: Opened) -> Plan:
+    return Plan(
+        rows=laid.rows,
+        copies={name: Operand(target, name) for name in laid.unchanged},
+        models=dict(opened.parts),
+        extra=laid.extra,
+        idle=laid.idle,
+        settings=_settings(laid),
+    )
+
+
+def _settings(laid: Laid) -> dict[str, object]:
+    return {"tokens": dict(laid.tokens)} if laid.tokens else {}
+
+
+def _merger(request: MergeRequest, plan: Plan) -> RecipeMerger:
+    return RecipeMerger(plan, _dtype(request), arithmetic=request.arithmetic)
+
+
+def _dtype(request: MergeRequest) -> torch.dtype | None:
+    return None if request.dtype is None else getattr(torch, request.dtype)

@@ -1,0 +1,98 @@
+"""The settings that decide what is merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tvmerge.option import option
+
+MODES = ("all", "layer", "parameter", "block", "uniform", "regex")
+METHODS = ("linear", "ties", "dare")
+VOCABS = ("align", "skip", "error")
+ARITHMETICS = ("float32", "original")
+GATES = ("random", "zeros", "uniform", "hidden")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeConfig:
+    """The settings that decide what is merged; a study keeps them, so that any trial can be merged again."""
+
+    target_model: tuple[str, ...] = option(
+        str,
+        "Model the task vector is added to: a folder or a hub id[@revision]; several make a mixture.",
+        aliases=tuple(f"target-model-{number}" for number in range(1, 5)),
+        many=True,
+        listed="paths",
+    )
+    base_model: str | None = option(
+        str, "Model the tuned model was tuned from; an adapter names its own.", None
+    )
+    tuned_model: str | None = option(
+        str, "Model that has the skill, or a LoRA adapter; the task vector is tuned - base.", None
+    )
+    task_vectors: tuple[Mapping[str, Any], ...] = option(
+        dict, "Several task vectors: tables with tuned, base, name and settings of their own.", (), many=True
+    )
+    optimize_mode: str = option(
+        str,
+        "What shares a weight: nothing, a layer, a parameter kind, an attention or MLP block, everything, or "
+        "what [[patterns]] name.",
+        "layer",
+        choices=MODES,
+    )
+    layer_granularity: int = option(int, "Consecutive layers that share a weight.", 1)
+    smooth: int | None = option(
+        int, "Knots between which the layers' weights are interpolated; default: none.", None
+    )
+    patterns: tuple[Mapping[str, Any], ...] = option(
+        dict, "For optimize_mode regex: tables with name and pattern.", (), many=True
+    )
+    freeze: tuple[str, ...] = option(
+        str,
+        "Regular expression; tensors in whose names it is found stay the target's. A comma in brackets is "
+        "part of it.",
+        (),
+        many=True,
+        listed="expressions",
+    )
+    method: str = option(
+        str, "How the task vector is made sparse before it is added.", "linear", choices=METHODS
+    )
+    density: tuple[float, ...] = option(
+        float, "Share of elements that stays, or two bounds to search it; for ties and dare.", (), many=True
+    )
+    vocab: str = option(
+        str,
+        "Where tokens differ: add to rows of shared tokens, to none, or refuse.",
+        "align",
+        choices=VOCABS,
+    )
+    arithmetic: str = option(
+        str,
+        "Sum in float32, or in the original script's bfloat16 order.",
+        "float32",
+        choices=ARITHMETICS,
+    )
+    merge_seed: int = option(int, "Seed of what dare drops and of random gates.", 0)
+    experts_per_token: int = option(int, "Experts that see each token of a mixture.", 2)
+    gate: str = option(str, "How a mixture's router is made.", "random", choices=GATES)
+    moe_base: str | None = option(
+        str, "Model that gives a mixture's attention and embeddings; default: the first target.", None
+    )
+    experts: tuple[Mapping[str, Any], ...] = option(
+        dict, "For gate hidden: tables with positive and negative prompts, one an expert.", (), many=True
+    )
+    dtype: str = option(str, "Type of the merged tensors; auto: the target's.", "auto", choices=DTYPES)
+    cache_dir: str | None = option(str, "Where models from the hub are downloaded to.", None)
+    allow_pickle: bool = option(bool, "Accept checkpoints without safetensors.", False)
+    trust_remote_code: bool = option(bool, "Run code that comes with a model.", False)
+
+    def __post_init__(self) -> None:
+        # Plain data comes back from a study or another process with lists for tuples.
+        for f in fields(self):
+            value: Any = getattr(self, f.name)
+            if isinstance(value, list):
+                object.__setattr__(self, f.name, tuple(value))

@@ -1,0 +1,68 @@
+"""How a setting is declared: its key, flag, default, meaning and choices, once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+from tvmerge._util.lists import Kind
+from tvmerge.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How a setting is written.
+
+    Attributes:
+        kind: Type of its value; a dict stands in the config file only and has no flag.
+        help: What it means, for `--help`.
+        choices: The values allowed, or empty for any.
+        aliases: Other names of its flag.
+        many: A list of `kind`; its flag takes a comma-separated list and may be repeated.
+        listed: What such a list is of, which decides where a comma divides it.
+    """
+
+    kind: type
+    help: str
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    many: bool = False
+    listed: Kind = "plain"
+
+
+def option(
+    kind: type,
+    text: str,
+    default: Any = MISSING,
+    *,
+    choices: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    many: bool = False,
+    listed: Kind = "plain",
+) -> Any:
+    """A dataclass field that is a setting; without a default it is required."""
+    return field(default=default, metadata={"option": Option(kind, text, choices, aliases, many, listed)})
+
+
+def weighted(text: str, is_name: Callable[[str], bool] = lambda _: False) -> tuple[str, float]:
+    """A name and its weight, from `name=0.7`; 1 where no weight is written.
+
+    Args:
+        text: The name, with or without a weight.
+        is_name: Whether there is something of a name; a text that is one as a whole has no weight.
+
+    Raises:
+        ConfigError: The weight is not larger than 0.
+    """
+    name, _, number = text.rpartition("=")
+    try:
+        weight = float(number)
+    except ValueError:
+        return text, 1.0
+    if not name or is_name(text):
+        return text, 1.0
+    if not (math.isfinite(weight) and weight > 0):
+        raise ConfigError(f"the weight of {name} must be larger than 0, got {number}")
+    return name, weight

@@ -1,0 +1,115 @@
+"""What a careful reader would ask of a gain before trusting it, answered where the answer gives pause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from tvmerge.report.numbers import count, gain, percent, signed, weight
+from tvmerge.report.result import Contender, RunResult
+from tvmerge.report.answer_stats import Traits, traits
+from tvmerge.report.conclusion import better_baseline, same_weights
+
+# Differences between the best and the better baseline that are worth a word.
+_SHARE = 0.1
+_LENGTH_RATIO = 1.5
+
+
+def remarks(result: RunResult) -> tuple[str, ...]:
+    """Sentences that qualify the verdict; empty where nothing gives pause."""
+    best, rival = result.contenders[0], better_baseline(result)
+    return (
+        *_one_weight(best, result.contender("uniform")),
+        *(_luck(best, rival) if rival is not None else ()),
+        *(_answers(best, rival) if rival is not None else ()),
+        *_shortfalls(result),
+        *_failures(result),
+    )
+
+
+def _one_weight(best: Contender, uniform: Contender | None) -> Iterator[str]:
+    if uniform is None:
+        return
+    one = weight(next(iter(uniform.weights.values())))
+    if same_weights(best, uniform):
+        yield f"The best is a single weight for everything, {one}."
+    elif uniform.gain is not None and uniform.gain.low <= 0:
+        standing = "may do as well" if uniform.gain.high >= 0 else "is better"
+        yield (
+            f"A single weight for everything, {one}, {standing}: "
+            f"the best is {gain(uniform.gain)} against it on held-out questions."
+        )
+
+
+def _luck(best: Contender, rival: Contender) -> Iterator[str]:
+    lead = best.search.mean - rival.search.mean
+    if rival.gain is not None and not math.isnan(lead) and lead > rival.gain.high:
+        yield (
+            f"On the questions of the search the best led {rival.label} by {signed(lead)}, more than "
+            f"held-out questions bear out ({gain(rival.gain)}): part of that lead was luck in choosing."
+        )
+
+
+def _answers(best: Contender, rival: Contender) -> Iterator[str]:
+    ours, theirs = traits(best.samples), traits(rival.samples)
+    if ours is None or theirs is None:
+        return
+    label = rival.label
+    yield from _cut_off(ours, theirs, label)
+    yield from _cut_in_thought(ours, theirs, label)
+    yield from _length(ours, theirs, label)
+    if ours.japanese is not None and theirs.japanese is not None and theirs.japanese - ours.japanese > _SHARE:
+        yield (
+            f"The best answers less in Japanese: {percent(ours.japanese)} of its letters, "
+            f"{percent(theirs.japanese)} of those of {label}."
+        )
+    if ours.unrated or theirs.unrated:
+        yield (
+            f"The judge gave no rating for {count(ours.unrated, 'answer')} of the best "
+            f"and {theirs.unrated} of {label}; they count in no mean."
+        )
+
+
+def _cut_off(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+    if abs(ours.cut_off - theirs.cut_off) > _SHARE:
+        yield (
+            f"The token limit cut off {percent(ours.cut_off)} of the best's answers and "
+            f"{percent(theirs.cut_off)} of those of {label}: try a larger --max-new-tokens "
+            "before trusting the difference."
+        )
+
+
+def _cut_in_thought(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+    if ours.cut_in_thought or theirs.cut_in_thought:
+        yield (
+            f"{percent(ours.cut_in_thought)} of the best's answers and {percent(theirs.cut_in_thought)} of "
+            f"those of {label} were cut in thought and count as empty: try a larger --max-new-tokens, or "
+            "--max-thinking-tokens, before trusting the difference."
+        )
+
+
+def _length(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+    if not theirs.length or not ours.length:
+        return
+    ratio = ours.length / theirs.length
+    if not 1 / _LENGTH_RATIO < ratio < _LENGTH_RATIO:
+        yield (
+            f"The best's answers are {ratio:.1f} times as long as those of {label}; "
+            "judges tend to favour length."
+        )
+
+
+def _shortfalls(result: RunResult) -> Iterator[str]:
+    for contender in result.contenders:
+        if contender.shortfall:
+            yield (
+                f"{contender.label[0].upper()}{contender.label[1:]} is not compared on held-out "
+                f"questions: {contender.shortfall}."
+            )
+
+
+def _failures(result: RunResult) -> Iterator[str]:
+    failed = [trial for trial in result.trials if trial.state == "FAIL"]
+    if failed:
+        yield f"{len(failed)} of {count(len(result.trials), 'trial')} failed and had no part in the search."
+        yield from (f"Trial {t.number}: {t.attrs['failure']}." for t in failed[:1] if "failure" in t.attrs)

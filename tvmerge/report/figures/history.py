@@ -1,0 +1,133 @@
+"""Draws how the search went: a dot a trial, the running best as steps, the baselines as dashed lines.
+
+A trial that the race stopped is a small ring: its height is an estimate from fewer questions.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+from tvmerge.report.figures._scale import Scale, apart, padded, tick_labels, ticks
+from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
+from tvmerge.report.figures._data import HistoryFigure, Point
+from tvmerge.report.numbers import plus_minus, score
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 128, 16.0, 268.0
+_HEIGHT = 326.0
+_FAILED_Y = 282.0
+_AXIS_Y = 292.0
+
+
+def draw_history(data: HistoryFigure) -> str:
+    """The figure as an SVG document."""
+    x = Scale(*_numbers(data), _LEFT + 6, _RIGHT - 6)
+    y = Scale(*padded(_values(data)), _BOTTOM, _TOP)
+    parts = [
+        group(_axes(x, y), "axes"),
+        group(_reference_lines(data, y), "references"),
+        group(_whiskers(data, x, y), "whiskers"),
+        group(_running_best(data, x, y), "running-best"),
+        group(_rings(data, x, y), "stopped"),
+        group(_dots(data, x, y), "trials"),
+        group(_failures(data, x), "failures failed"),
+        group(_series_labels(data, y), "series-labels"),
+    ]
+    return figure("history", "Score of each trial of the search", data.description, _HEIGHT, parts)
+
+
+def _numbers(data: HistoryFigure) -> tuple[float, float]:
+    known = [*(point.number for point in (*data.points, *data.stopped)), *data.failed]
+    if not known:
+        return 0, 1
+    return min(known), max(*known, min(known) + 1)
+
+
+def _values(data: HistoryFigure) -> Iterator[float]:
+    for point in data.points:
+        reach = (point.se or 0.0) if data.whiskers else 0.0
+        yield point.score - reach
+        yield point.score + reach
+    for point in data.stopped:
+        yield point.score
+    for reference in data.references:
+        yield reference.value
+
+
+def _axes(x: Scale, y: Scale) -> Iterator[ET.Element]:
+    levels = ticks(y.low, y.high)
+    for value, text in zip(levels, tick_labels(levels), strict=True):
+        yield line(_LEFT, y(value), _RIGHT, y(value), "grid")
+        yield label(_LEFT - 8, y(value) + 4, text, "tick", "end")
+    yield line(_LEFT, _AXIS_Y, _RIGHT, _AXIS_Y, "axis")
+    numbers = ticks(x.low, x.high, 10, whole=True)
+    for value, text in zip(numbers, tick_labels(numbers), strict=True):
+        yield label(x(value), _AXIS_Y + 14, text, "tick", "middle")
+    yield label((_LEFT + _RIGHT) / 2, _AXIS_Y + 30, "trial", "caption", "middle")
+
+
+def _reference_lines(data: HistoryFigure, y: Scale) -> Iterator[ET.Element]:
+    for reference in data.references:
+        place = y(reference.value)
+        yield line(_LEFT, place, _RIGHT, place, f"reference {reference.key}")
+
+
+def _whiskers(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
+    for point in data.points if data.whiskers else ():
+        if point.se is not None:
+            low, high = y(point.score - point.se), y(point.score + point.se)
+            yield line(x(point.number), low, x(point.number), high, "whisker")
+
+
+def _running_best(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
+    if not data.running_best:
+        return
+    first, *others = data.running_best
+    steps = "".join(f" H{x(point.number):.2f} V{y(point.score):.2f}" for point in others)
+    path = f"M{x(first.number):.2f} {y(first.score):.2f}{steps} H{_RIGHT:.2f}"
+    yield element("path", d=path, class_="running")
+
+
+def _dots(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
+    records = {point.number for point in data.running_best}
+    radius = 3.2 if len(data.points) <= 150 else 2.2
+    for point in data.points:
+        record = point.number in records
+        yield element(
+            "circle",
+            cx=x(point.number),
+            cy=y(point.score),
+            r=radius + 1 if record else radius,
+            class_="mark best" if record else "trial",
+            title=_tooltip(point),
+        )
+
+
+def _rings(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
+    for point in data.stopped:
+        text = f"trial {point.number}: stopped by the race at about {score(point.score)}"
+        yield element("circle", cx=x(point.number), cy=y(point.score), r=2.2, class_="ring", title=text)
+    if data.stopped:
+        yield label(_RIGHT + 10, _FAILED_Y + 19, f"○ stopped ({len(data.stopped)})", "tick")
+
+
+def _failures(data: HistoryFigure, x: Scale) -> Iterator[ET.Element]:
+    for number in data.failed:
+        place = x(number)
+        cross = f"M{place - 3:.2f} {_FAILED_Y - 3} l6 6 m0 -6 l-6 6"
+        yield element("path", d=cross, class_="stroke", title=f"trial {number}: failed")
+    if data.failed:
+        yield label(_RIGHT + 10, _FAILED_Y + 4, f"× failed ({len(data.failed)})", "series-label")
+
+
+def _series_labels(data: HistoryFigure, y: Scale) -> Iterator[ET.Element]:
+    entries = [(reference.key, reference.label, reference.value) for reference in data.references]
+    if data.running_best:
+        entries.append(("best", "best so far", data.running_best[-1].score))
+    places = apart([y(value) for _, _, value in entries], 15, _TOP, _BOTTOM)
+    for (key, text, value), place in zip(entries, places, strict=True):
+        yield group([label(_RIGHT + 10, place + 4, f"{text}  {score(value)}", "series-label")], key)
+
+
+def _tooltip(point: Point) -> str:
+    return f"trial {point.number}: {plus_minus(point.score, point.se)}"

@@ -1,0 +1,88 @@
+"""Draws the weights of the best: a bar a group in model order, between the bounds of the search."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+
+from tvmerge.report.figures._scale import Scale, padded, thinned, tick_labels, ticks
+from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
+from tvmerge.report.figures._data import WeightsFigure
+from tvmerge.report.numbers import weight
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 96, 16.0, 236.0
+_MOST_NAMES = 36
+_LONGEST_NAME = 26
+_CHARACTER = 6.4  # width of a small letter, in user units: room for the slanted names
+_TILT = 55  # downwards to the right, where the margin holds the end of the last name
+
+
+def draw_weights(data: WeightsFigure) -> str:
+    """The figure as an SVG document."""
+    names = short_names([name for name, _ in data.weights])
+    y = Scale(*padded([0.0, 1.0, *data.bounds, *(value for _, value in data.weights)]), _BOTTOM, _TOP)
+    parts = [
+        group(_axes(y), "axes"),
+        group(_bars(data, y), "bars best"),
+        group(_levels(data, y), "levels"),
+        group(_names(names), "names"),
+    ]
+    room = max((len(name) for name in names), default=0) * _CHARACTER * 0.82
+    return figure("weights", "Weights of the best", data.description, _BOTTOM + 24 + room, parts)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without what nearly all tensors' names share, and none too long to stand under a bar."""
+    return [_shortened(name.removeprefix("model.").removesuffix(".weight")) for name in names]
+
+
+def _shortened(name: str) -> str:
+    # The end of a tensor's name tells more than its middle.
+    if len(name) <= _LONGEST_NAME:
+        return name
+    tail = _LONGEST_NAME // 2
+    return f"{name[: _LONGEST_NAME - tail - 1]}…{name[-tail:]}"
+
+
+def _axes(y: Scale) -> Iterator[ET.Element]:
+    levels = ticks(y.low, y.high)
+    for value, text in zip(levels, tick_labels(levels), strict=True):
+        yield line(_LEFT, y(value), _RIGHT, y(value), "grid")
+        yield label(_LEFT - 8, y(value) + 4, text, "tick", "end")
+
+
+def _bars(data: WeightsFigure, y: Scale) -> Iterator[ET.Element]:
+    slot = (_RIGHT - _LEFT) / max(1, len(data.weights))
+    # A gap between bars needs room; hundreds of them stand shoulder to shoulder.
+    width = min(slot * 0.78, 34.0) if slot > 3 else slot
+    for index, (name, value) in enumerate(data.weights):
+        top, bottom = sorted((y(value), y(0)))
+        yield element(
+            "rect",
+            x=_LEFT + (index + 0.5) * slot - width / 2,
+            y=top,
+            width=width,
+            height=max(bottom - top, 0.75),
+            class_="mark",
+            title=f"{name}: {weight(value)}",
+        )
+
+
+def _levels(data: WeightsFigure, y: Scale) -> Iterator[ET.Element]:
+    yield line(_LEFT, y(0), _RIGHT, y(0), "axis")
+    yield line(_LEFT, y(1), _RIGHT, y(1), "reference weight_1")
+    yield group([label(_RIGHT + 8, y(1) + 4, f"1 = {data.one}", "series-label")], "weight_1")
+    yield label(_RIGHT + 8, y(0) + 4, "0 = target", "label")
+    for bound, word in zip(data.bounds, ("smallest", "largest"), strict=True):
+        if bound not in {0.0, 1.0}:
+            yield line(_LEFT, y(bound), _RIGHT, y(bound), "bound")
+            yield label(_RIGHT + 8, y(bound) + 4, f"{weight(bound)} = {word}", "caption")
+
+
+def _names(names: Sequence[str]) -> Iterator[ET.Element]:
+    slot = (_RIGHT - _LEFT) / max(1, len(names))
+    for index in thinned(len(names), _MOST_NAMES):
+        x, y = _LEFT + (index + 0.5) * slot - 3, _BOTTOM + 14
+        name = label(x, y, names[index], "tick")
+        name.set("transform", f"rotate({_TILT} {x:.2f} {y:.2f})")
+        yield name

@@ -1,0 +1,191 @@
+"""The answers of the contenders arranged for reading: question by question, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.report.numbers import MISSING, score
+from tvmerge.report.result import ContenderKey, RunResult, Sample
+from tvmerge.report.conclusion import better_baseline
+
+Change = Literal["better", "same", "worse", "unknown"]
+
+SIDE_BY_SIDE: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "best")
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the judge said of one turn.
+
+    Attributes:
+        rating: The score, or a dash.
+        words: The judge's reply; empty where it was not asked.
+        note: Why there is no rating, or why no judge was asked; empty otherwise.
+        judge: Who said it.
+    """
+
+    rating: str
+    words: str
+    note: str
+    judge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer to one turn.
+
+    Attributes:
+        text: The answer.
+        thought: What the model thought before it; empty where it did not.
+        cut_off: It ended at the token limit.
+        cut_in_thought: The model was still thinking where it ended.
+        opinions: What the judge said of it.
+    """
+
+    text: str
+    thought: str
+    cut_off: bool
+    cut_in_thought: bool
+    opinions: tuple[Opinion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A contender's replies to one turn, one for each sample."""
+
+    key: ContenderKey
+    label: str
+    replies: tuple[Reply, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a question with what each contender replied."""
+
+    number: int
+    prompt: str
+    reference: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A question with the answers of the contenders side by side.
+
+    Attributes:
+        question: The question.
+        change: How the best's mean rating compares with the better baseline's on this question.
+        size: By how much they differ, for people; a dash where one has no rating.
+        turns: The conversation.
+    """
+
+    question: Question
+    change: Change
+    size: str
+    turns: tuple[Turn, ...]
+
+
+def comparisons(result: RunResult) -> tuple[Comparison, ...]:
+    """Every question that has an answer of the best, in its order."""
+    shelves = {key: _by_question(samples) for key, samples in _columns(result)}
+    baseline = better_baseline(result)
+    rival = None if baseline is None else baseline.key
+    questions = {s.question.question_id: s.question for s in result.contenders[0].samples}
+    labels = {contender.key: contender.label for contender in result.contenders}
+    return tuple(
+        _comparison(question, {key: shelf.get(number, ()) for key, shelf in shelves.items()}, rival, labels)
+        for number, question in questions.items()
+    )
+
+
+def categories(found: Sequence[Comparison]) -> tuple[str, ...]:
+    """The categories that occur, in the order of the questions."""
+    return tuple(dict.fromkeys(comparison.question.category for comparison in found))
+
+
+def _columns(result: RunResult) -> Iterator[tuple[ContenderKey, tuple[Sample, ...]]]:
+    for key in SIDE_BY_SIDE:
+        contender = result.contender(key)
+        if contender is not None and contender.samples:
+            yield key, contender.samples
+
+
+def _by_question(samples: Sequence[Sample]) -> dict[QuestionId, tuple[Sample, ...]]:
+    shelf: dict[QuestionId, tuple[Sample, ...]] = {}
+    for sample in samples:
+        number = sample.question.question_id
+        shelf[number] = (*shelf.get(number, ()), sample)
+    return shelf
+
+
+def _comparison(
+    question: Question,
+    columns: dict[ContenderKey, tuple[Sample, ...]],
+    rival: ContenderKey | None,
+    labels: Mapping[ContenderKey, str],
+) -> Comparison:
+    best = _mean(columns.get("best", ()))
+    baseline = math.nan if rival is None else _mean(columns.get(rival, ()))
+    return Comparison(
+        question=question,
+        change=_change(best, baseline),
+        size=score(abs(best - baseline)),
+        turns=tuple(_turn(question, index, columns, labels) for index in range(len(question.turns))),
+    )
+
+
+def _mean(samples: Sequence[Sample]) -> float:
+    ratings = [j.score for sample in samples for j in sample.judgments if isinstance(j, Verdict)]
+    ratings = [rating for rating in ratings if not math.isnan(rating)]
+    return fmean(ratings) if ratings else math.nan
+
+
+def _change(best: float, rival: float) -> Change:
+    if math.isnan(best) or math.isnan(rival):
+        return "unknown"
+    if best == rival:
+        return "same"
+    return "better" if best > rival else "worse"
+
+
+def _turn(
+    question: Question,
+    index: int,
+    columns: dict[ContenderKey, tuple[Sample, ...]],
+    labels: Mapping[ContenderKey, str],
+) -> Turn:
+    return Turn(
+        number=index + 1,
+        prompt=question.turns[index],
+        reference=question.reference[index] if index < len(question.reference) else "",
+        cells=tuple(
+            Cell(key, labels[key], tuple(_replies(samples, index))) for key, samples in columns.items()
+        ),
+    )
+
+
+def _replies(samples: Sequence[Sample], index: int) -> Iterator[Reply]:
+    for sample in samples:
+        answer = sample.answer
+        if index < len(answer.turns):
+            said = tuple(_opinion(j) for j in sample.judgments if j.turn == index + 1)
+            yield Reply(
+                text=answer.turns[index],
+                thought=answer.thoughts[index] if answer.thoughts else "",
+                cut_off=answer.finish[index : index + 1] == ("length",),
+                cut_in_thought=answer.cut_in_thought(index + 1),
+                opinions=said,
+            )
+
+
+def _opinion(judgment: Judgment) -> Opinion:
+    if isinstance(judgment, Unscored):
+        return Opinion(MISSING, judgment.reply, judgment.reason, judgment.judge)
+    if math.isnan(judgment.score):
+        return Opinion(MISSING, judgment.reply, WHOLE, judgment.judge)
+    return Opinion(f"{judgment.score:g}", judgment.reply, judgment.note, judgment.judge)

@@ -1,0 +1,142 @@
+"""The page of a run: one HTML file that holds everything and asks the network for nothing.
+
+Answers and judges' words are hostile until shown otherwise. They are escaped by the template engine, kept
+to their own direction by the style sheet, and should a script get through nevertheless, the page's content
+security policy runs no script and no style but its own, which it names by digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge import __version__
+from tvmerge._util.files import write_text
+from tvmerge.report.figures import _data as figures
+from tvmerge.report import numbers
+from tvmerge.report.page.answers import categories, comparisons
+from tvmerge.report.figures.scores import draw_contenders
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures._svg import STYLE, legal
+from tvmerge.report.figures.weights import draw_weights
+from tvmerge.report.terminal.race import race_lines
+from tvmerge.report.caveats import remarks
+from tvmerge.report.result import RunResult
+from tvmerge.report.terminal.table import in_row_order, lead
+from tvmerge.report.answer_stats import has_thoughts, traits
+from tvmerge.report.conclusion import finding, has_holdout, name
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_FOLDER = Path(__file__).parent
+
+
+def write_page(path: Path, result: RunResult) -> None:
+    """Write the page of a run, replacing an earlier one atomically.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written.
+    """
+    write_text(path, render_page(result))
+
+
+def render_page(result: RunResult) -> str:
+    """The page of a run as HTML."""
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    html = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            _content(result),
+            style=style,
+            script=script,
+            policy=_policy(scripts=(script,), styles=(style, STYLE)),
+        )
+    )
+    return legal(html)
+
+
+def _content(result: RunResult) -> dict[str, Any]:
+    found = comparisons(result)
+    course = figures.history(result)
+    return {
+        "version": __version__,
+        "result": result,
+        "best": result.contenders[0],
+        "finding": finding(result),
+        "remarks": remarks(result),
+        "has_holdout": has_holdout(result),
+        "contenders": list(_contender_rows(result)),
+        "thinking": has_thoughts(result),
+        "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
+        "choice": list(race_lines(result)),
+        "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
+        "comparisons": found,
+        "categories": categories(found),
+        "history": draw_history(course),
+        "whiskers": course.whiskers,
+        "weights": draw_weights(figures.weights(result)),
+        "standing": draw_contenders(figures.contenders(result)),
+    }
+
+
+def _contender_rows(result: RunResult) -> Iterator[dict[str, Any]]:
+    for contender in in_row_order(result):
+        yield {
+            "key": contender.key,
+            "name": name(contender),
+            "trial": numbers.MISSING if contender.trial is None else contender.trial,
+            "search": contender.search,
+            "holdout": contender.holdout,
+            "lead": lead(result, contender),
+            "traits": traits(contender.samples),
+        }
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "score": numbers.score,
+        "estimate": numbers.estimate,
+        "weight": lambda value: f"{value + 0.0:.4f}",
+        "percent": numbers.percent,
+        "duration": numbers.duration,
+        "count": numbers.count,
+        "standard_error": figures.standard_error,
+        "setting": _setting,
+    }
+    return environment
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _policy(scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
+    return (
+        f"default-src 'none'; script-src {_sources(scripts)}; style-src {_sources(styles)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sources(texts: tuple[str, ...]) -> str:
+    digests = (hashlib.sha256(text.encode("utf-8")).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(value).decode('ascii')}'" for value in digests)

@@ -1,0 +1,176 @@
+"""How a run goes on, for the person who waits for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from tvmerge.records import CUT_IN_THOUGHT, Estimate, Trial
+from tvmerge.report.terminal.displays import Bar, Display, Lines, Silence, Step
+from tvmerge.report.figures._data import standard_error
+from tvmerge.report.numbers import count, estimate, percent, plus_minus, score
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_MANY = 0.1
+"""Share of answers cut in thought above which a run says so."""
+_LINES = 10  # how often a stage is mentioned in a log, new bests aside
+
+
+class Progress:
+    """Shows a run's progress on standard error; a context manager that lets every exception through.
+
+    A live bar on a terminal; plain lines elsewhere, one for about each tenth of the trials and for each new
+    best; nothing where `quiet`. The methods may be called in the order a run calls them: the search, then
+    the held-out questions.
+
+    Args:
+        quiet: Show nothing.
+        stream: Where to show it; standard error unless given.
+        clock: Seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._display = _display(sys.stderr if stream is None else stream, quiet=quiet)
+        self._clock = clock
+        self._pace = _Pace(0, 0, 0.0)
+        self._done = 0
+        self._failed = 0
+        self._warned = False
+
+    def __enter__(self) -> Progress:
+        self._display.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.__exit__(kind, error, trace)
+
+    def note(self, text: str) -> None:
+        """Show a line that stays."""
+        self._display.note(text)
+
+    def waiting(self, text: str) -> None:
+        """Show what is waited for, in the place of what was; an empty text where nothing is any more."""
+        self._display.waiting(text)
+
+    def search_started(self, total: int, done: int = 0) -> None:
+        """The search begins, or goes on with `done` of its `total` trials told by an earlier run."""
+        self._start(total, done)
+        last = "resumed" if done else ""
+        self._display.step(Step("search", done, total, last=last))
+
+    def trial_told(self, trial: Trial, best: Trial | None) -> None:
+        """A trial was told its score, or failed.
+
+        Args:
+            trial: The trial.
+            best: The best of all trials so far, this one included; None where none has a score.
+        """
+        self._done += 1
+        self._failed += trial.state == "FAIL"
+        if "failure" in trial.attrs:
+            self.note(f"trial {trial.number} failed: {trial.attrs['failure']}")
+        self._warn_of_thoughts(trial)
+        is_best = best is not None and best.number == trial.number
+        self._display.step(
+            Step(
+                stage="search",
+                done=self._done,
+                total=self._pace.total,
+                last=self._last(trial),
+                best="" if best is None else _best(best, is_new=is_best),
+                remaining=self._pace.remaining(self._done, self._clock()),
+                notable=is_best or _is_milestone(self._done, self._pace.total),
+            )
+        )
+
+    def confirming(self, finalists: int, questions: int) -> None:
+        """The search is over, and its finalists begin to answer the held-out questions, if there are any."""
+        self._start(finalists, 0)
+        asked = count(questions, "held-out question") if questions else ""
+        self._display.step(Step("finalists", 0, finalists, last=asked))
+
+    def confirmed(self, label: str, found: Estimate) -> None:
+        """A finalist's answers are rated."""
+        self._done += 1
+        remaining = self._pace.remaining(self._done, self._clock())
+        last = f"{label}: {estimate(found)}"
+        self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
+
+    def _warn_of_thoughts(self, trial: Trial) -> None:
+        """Say once where candidates have no room to answer."""
+        share = trial.attrs.get(CUT_IN_THOUGHT, 0.0)
+        if share > _MANY and not self._warned:
+            self._warned = True
+            self.note(
+                f"trial {trial.number}: {percent(share)} of the answers were cut in thought and count as "
+                "empty; raise --max-new-tokens, or set --max-thinking-tokens"
+            )
+
+    def _start(self, total: int, done: int) -> None:
+        self._pace = _Pace(total, done, self._clock())
+        self._done = done
+
+    def _last(self, trial: Trial) -> str:
+        failed = f", {self._failed} failed so far" if self._failed else ""
+        return f"trial {trial.number}: {_outcome(trial)}{failed}"
+
+
+class _Pace:
+    """How fast a stage goes on.
+
+    Args:
+        total: Units in all.
+        done: Units done before the clock started; they say nothing about the pace.
+        started: When it started, in seconds.
+    """
+
+    def __init__(self, total: int, done: int, started: float) -> None:
+        self.total = total
+        self._done_before = done
+        self._started = started
+
+    def remaining(self, done: int, now: float) -> float | None:
+        """Seconds left if the rest goes as what was done so far."""
+        own = done - self._done_before
+        return None if own <= 0 else (now - self._started) / own * (self.total - done)
+
+
+def _outcome(trial: Trial) -> str:
+    if trial.state == "FAIL":
+        return "failed"
+    if trial.state == "PRUNED":
+        asked = count(trial.attrs["questions"], "question")
+        return f"about {score(trial.value)}, stopped after {asked}"
+    return plus_minus(trial.overall, standard_error(trial))
+
+
+def _display(stream: TextIO, *, quiet: bool) -> Display:
+    if quiet:
+        return Silence()
+    # A dumb terminal knows no cursor control; a log file is no terminal, whatever colours are asked for.
+    if stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}:
+        return Bar(stream)
+    return Lines(stream)
+
+
+def _best(best: Trial, *, is_new: bool) -> str:
+    text = f"best {plus_minus(best.overall, standard_error(best))}"
+    return f"{text} (new)" if is_new else f"{text} (trial {best.number})"
+
+
+def _is_milestone(done: int, total: int) -> bool:
+    """Whether this unit completes another tenth of all."""
+    return done * _LINES // max(1, total) > (done - 1) * _LINES // max(1, total)

@@ -1,0 +1,74 @@
+"""The table a run ends with on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tvmerge.report.numbers import MISSING, estimate, gain, signed
+from tvmerge.report.result import Contender, ContenderKey, RunResult
+from tvmerge.report.conclusion import finding, has_holdout, name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+ROW_ORDER: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "uniform", "best")
+
+_STYLES = {"better": "bold green", "worse": "bold red", "unclear": "bold yellow", "unmeasured": "bold yellow"}
+
+
+def result_table(result: RunResult) -> RenderableType:
+    """Scores of the contenders, what the best gains over each, and the verdict.
+
+    Print it to standard output with a `rich.console.Console`.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    found = finding(result)
+    return Group(_table(result), Text(), Text(found.sentence, style=_STYLES[found.kind]))
+
+
+def in_row_order(result: RunResult) -> list[Contender]:
+    """The contenders as people read them: baselines first, the best last."""
+    return sorted(result.contenders, key=lambda contender: ROW_ORDER.index(contender.key))
+
+
+def lead(result: RunResult, contender: Contender) -> str:
+    """What the best gains over a contender; without held-out questions the bare difference of the means."""
+    best = result.contenders[0]
+    if contender is best:
+        return ""
+    if has_holdout(result):
+        return gain(contender.gain)
+    return signed(best.search.mean - contender.search.mean)
+
+
+def score_rows(result: RunResult) -> list[dict[str, str]]:
+    """The table's cells as plain text, for a model card."""
+    rows = []
+    for contender in in_row_order(result):
+        row = {"candidate": name(contender), "search": estimate(contender.search)}
+        if has_holdout(result):
+            row["held-out"] = estimate(contender.holdout)
+        rows.append(row | {"the best gains": lead(result, contender) or MISSING})
+    return rows
+
+
+def _table(result: RunResult) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    held_out = has_holdout(result)
+    table = Table(box=SIMPLE_HEAD, title=Text(f"{result.study}: {result.benchmark} rated by {result.judge}"))
+    table.add_column("candidate")
+    table.add_column("search ± SE", justify="right", style="dim" if held_out else None)
+    if held_out:
+        table.add_column("held-out ± SE", justify="right")
+    table.add_column("best gains [95%]" if held_out else "best gains", justify="right")
+    for contender in in_row_order(result):
+        holdout = [estimate(contender.holdout)] if held_out else []
+        cells = [name(contender), estimate(contender.search), *holdout, lead(result, contender) or MISSING]
+        table.add_row(*map(Text, cells), style="bold" if contender.key == "best" else None)
+    return table

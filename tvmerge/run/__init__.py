@@ -1,0 +1,1 @@
+"""One run: from settings to a search, a held-out comparison and a written model."""

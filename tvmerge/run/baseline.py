@@ -1,0 +1,136 @@
+"""What comparisons in pairs compare with: a merge of the run's own models, or answers from a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge._util.canonical import digest
+from tvmerge.errors import AssetError, StudyError
+from tvmerge.tasks.fastchat.files import read_answers
+from tvmerge.records import Answer, QuestionId, Recipe
+from tvmerge.study.space import Space, uniform_weight
+from tvmerge.run.open_study import study_of_trials
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+    from tvmerge.tasks.judged import Jury
+
+_WEIGHT = re.compile(r"weight[:_-](-?\d+(?:\.\d+)?)")
+_TRIAL = re.compile(r"trial[:_-](\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What comparisons in pairs compare with.
+
+    Attributes:
+        recipe: The merge whose answers they are; None where they come from a file.
+        answers: Answers from a file, by question.
+    """
+
+    recipe: Recipe | None = None
+    answers: Mapping[QuestionId, Answer] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What it adds to a study's fingerprint; nothing for weight 0, the usual baseline."""
+        if self.recipe is None:
+            texts = [[answer.question_id, answer.turns] for answer in self.answers.values()]
+            return {"baseline": f"answers {digest(texts)[:16]}"}
+        weight = uniform_weight(self.recipe)
+        if weight == 0:
+            return {}
+        named = f"weight {weight:g}" if weight is not None else "weights"
+        return {"baseline": f"{named} {digest(dict(self.recipe.weights))[:16]}"}
+
+
+def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
+    """The answers of `--baseline FILE`; None where pairs are not compared, or not with a file.
+
+    Raises:
+        AssetError: It cannot be read, or lacks an answer to one of the questions.
+    """
+    text = config.baseline
+    if jury.baseline is None or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
+        return None
+    path = Path(text)
+    if not path.is_file():
+        raise AssetError(
+            f"--baseline {text}: no such file of answers; it is weight:NUMBER, trial:NUMBER or a file in "
+            "FastChat's model_answer format"
+        )
+    answers = {
+        a.question_id: a for a in reversed(read_answers(path, jury.benchmark.questions, config.turns).answers)
+    }
+    rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
+    asked = [q for q in jury.benchmark.questions if q.question_id not in rated_by_task]
+    lacking = [
+        str(question.question_id)
+        for question in asked
+        if question.question_id not in answers
+        or len(answers[question.question_id].turns) < len(question.turns)
+    ]
+    if lacking:
+        raise AssetError(
+            f"--baseline {path}: {len(lacking)} of {len(asked)} questions have no whole answer here "
+            f"({', '.join(lacking[:5])}); add their answers"
+        )
+    return Baseline(answers={question.question_id: answers[question.question_id] for question in asked})
+
+
+def baseline_merge(config: RunConfig, space: Space, given: Sequence[Recipe]) -> Baseline:
+    """The merge that `--baseline` names; weight 0 unless it names one.
+
+    Args:
+        config: The run's settings.
+        space: The weights searched; the baseline's may lie outside of their range.
+        given: What the study tries first.
+
+    Raises:
+        StudyError: There is no such trial, or it is one of other weights.
+    """
+    text = config.baseline or ""
+    if (trial := _TRIAL.fullmatch(text)) is not None:
+        return Baseline(_trial(config, space, given, int(trial[1])))
+    weight = _WEIGHT.fullmatch(text)
+    return Baseline(space.uniform(0.0 if weight is None else float(weight[1])))
+
+
+def check_trial(config: RunConfig) -> None:
+    """Refuse a trial that cannot be there, as far as that is known without the models.
+
+    Raises:
+        StudyError: There is no such trial.
+    """
+    trial = _TRIAL.fullmatch(config.baseline or "")
+    warm = 0 if config.warm_start is None else config.warm_start_trials
+    # Weights 0 and 1, those given and those of a warm start are tried first, also in a new study.
+    if trial is None or int(trial[1]) < 2 + len(config.uniform_weights) + warm:
+        return
+    study = study_of_trials(config)
+    if study is None or all(row.number != int(trial[1]) for row in study.rows):
+        raise _no_trial(int(trial[1]), config.study if study is None else study.name)
+
+
+def _trial(config: RunConfig, space: Space, given: Sequence[Recipe], number: int) -> Recipe:
+    """The weights of a trial of the study that a fork begins with, or of the run's own."""
+    study = study_of_trials(config)
+    if (study is None or study.name == config.study) and number < len(given):
+        return given[number]
+    row = None if study is None else next((row for row in study.rows if row.number == number), None)
+    if study is None or row is None:
+        raise _no_trial(number, config.study if study is None else study.name)
+    if set(row.params) != set(space.names):
+        raise StudyError(f"--baseline trial:{number}: study '{study.name}' has other weights than this run")
+    return space.recipe(row.params)
+
+
+def _no_trial(number: int, study: str) -> StudyError:
+    return StudyError(
+        f"--baseline trial:{number}: study '{study}' has no such trial; name one that it has, and give "
+        "--fork NEW_NAME to compare with a trial of this study"
+    )

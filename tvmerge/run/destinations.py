@@ -1,0 +1,35 @@
+"""Where a run writes, looked at before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge._util.outputs import check_file, check_folder
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+
+_FILES = ("ledger.jsonl", "result.json", "report.html")
+_FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/model_judgment")
+
+
+def check_destinations(config: RunConfig) -> None:
+    """See that a run can write all it is going to; nothing is made.
+
+    Whether the model may replace what is in its folder, and whether it fits, is known only when the models
+    are (`tvmerge.merging`).
+
+    Raises:
+        ConfigError: A folder or a file cannot be written, or there is no room.
+    """
+    run = config.run_folder
+    check_folder(run, "the run folder")
+    for name in _FOLDERS:
+        check_folder(run / name, "the run's folder")
+    for name in _FILES:
+        check_file(run / name, "the run's file")
+    # A model is built beside its place, and then renamed.
+    check_folder(config.model_folder.absolute().parent, "the folder of --output-dir,")
+    if config.trace is not None:
+        check_file(Path(config.trace), "--trace")

@@ -1,0 +1,236 @@
+"""The last part of a run: its best candidates on questions the search never saw, against what users have.
+
+The score of a search flatters its winner: it was chosen for it. So the best candidates answer one half of the
+held-out questions, the winner is chosen there, and the other half, which had no part in any choice, says how
+much better it is than the untouched target, the plain task vector and the best uniform weight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvmerge.errors import StudyError
+from tvmerge.scoring.objective import Objective
+from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
+from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample, label
+from tvmerge.study.space import Space, uniform_weight
+from tvmerge.run.trial import ranked
+
+Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A candidate that is compared at the end, with its trial if the study has one.
+
+    `sparse` is as in `Contender`.
+    """
+
+    key: ContenderKey
+    recipe: Recipe
+    trial: Trial | None
+    sparse: str = ""
+
+    @property
+    def model(self) -> str:
+        """Its name in the evidence."""
+        return str(self.trial.number) if self.trial is not None else self.key
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"trial {self.model}" if self.key == "best" else label(self.key, self.sparse)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What the comparison found.
+
+    Attributes:
+        contenders: The winner first.
+        finalists: Those the winner was chosen from, the best of the search first.
+        evaluations: By model, its answers to held-out questions and the judgments of them.
+    """
+
+    contenders: tuple[Contender, ...]
+    finalists: tuple[Finalist, ...]
+    evaluations: Mapping[str, Evaluation]
+
+
+def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
+    """The best trials of a search, those with the same weights once.
+
+    Raises:
+        StudyError: No trial was scored.
+    """
+    distinct: dict[tuple[tuple[str, float], ...], Trial] = {}
+    for trial in ranked(trials):
+        distinct.setdefault(tuple(trial.recipe.weights.items()), trial)
+    if not distinct:
+        raise StudyError(f"none of the {len(trials)} trials was scored; see the run folder's model_judgment/")
+    return tuple(distinct.values())[:most]
+
+
+def choose_rivals(space: Space, trials: Sequence[Trial], sparse: str = "") -> tuple[Entrant, ...]:
+    """The two baselines, and the best uniform weight where uniform weights were tried.
+
+    Args:
+        space: What is searched.
+        trials: The trials of the search.
+        sparse: How task vectors are made sparse at weight 1; empty where they are added as they are.
+    """
+    scored = ranked(trials)
+    entrants = []
+    baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
+    for key, weight in baselines:
+        recipe = space.uniform(weight)
+        trial = next((t for t in scored if t.recipe == recipe), None)
+        entrants.append(Entrant(key, recipe, trial, sparse))
+    uniform = next((trial for trial in scored if uniform_weight(trial.recipe) is not None), None)
+    if uniform is not None:
+        entrants.append(Entrant("uniform", uniform.recipe, uniform))
+    return tuple(entrants)
+
+
+class Confirmation:
+    """Compares the best of a search with what every user has already.
+
+    Args:
+        evaluate: Answers and judgments of a recipe on held-out questions.
+        search: The same on the questions of the search; asked for baselines outside the weights' range.
+        objective: What is maximised.
+        questions: All questions, of the search and held out.
+        on_scored: Called whenever a model's answers to a set of held-out questions are rated.
+        min_coverage: Share of each benchmark's judgments that must give a rating, else a candidate is not
+            compared.
+    """
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        search: Callable[[Recipe], Coroutine[Any, Any, Evaluation]],
+        objective: Objective,
+        questions: Iterable[Question],
+        *,
+        on_scored: Callable[[Entrant, Estimate], None],
+        min_coverage: float,
+    ) -> None:
+        self._evaluate = evaluate
+        self._search = search
+        self._objective = objective
+        self._questions = {question.question_id: question for question in questions}
+        self._on_scored = on_scored
+        self._min_coverage = min_coverage
+        self._kept: dict[str, Evaluation] = {}
+
+    async def run(
+        self, finalists: Sequence[Trial], rivals: Sequence[Entrant], holdout: Sequence[Question], seed: int
+    ) -> Confirmed:
+        """Choose the winner among `finalists` and compare it with `rivals`.
+
+        Args:
+            finalists: The best of the search first.
+            rivals: What the winner is compared with.
+            holdout: The held-out questions; without any, the best of the search wins and nothing is claimed.
+            seed: Of the halves.
+        """
+        entrants = [Entrant("best", trial.recipe, trial) for trial in finalists]
+        choosing, reporting = (
+            self._objective.halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
+        )
+        answered = await self._ask(entrants, choosing)
+        chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
+        # The first of equals: without enough ratings there, the order of the search stands.
+        ranks = [
+            -math.inf if self._short(e) or math.isnan(s.mean) else s.mean
+            for e, s in zip(answered, chosen, strict=True)
+        ]
+        winner = entrants[max(range(len(entrants)), key=ranks.__getitem__)]
+        compared = (winner, *rivals)
+        reported = await self._ask(compared, reporting)
+        best = reported[0]
+        return Confirmed(
+            contenders=tuple(
+                [
+                    await self._contender(entrant, evaluation, best, reporting)
+                    for entrant, evaluation in zip(compared, reported, strict=True)
+                ]
+            ),
+            finalists=tuple(
+                Finalist(trial.number, search_estimate(trial), found if choosing else None)
+                for trial, found in zip(finalists, chosen, strict=True)
+            ),
+            evaluations=self._kept,
+        )
+
+    async def _ask(self, entrants: Sequence[Entrant], questions: Sequence[Question]) -> list[Evaluation]:
+        """Each entrant's evaluation on held-out questions, all at once; one that is two entrants once."""
+        if not questions:
+            return [Evaluation(entrant.recipe) for entrant in entrants]
+        models = {entrant.model: entrant for entrant in reversed(entrants)}
+        tasks = {name: asyncio.create_task(self._one(e, questions)) for name, e in models.items()}
+        try:
+            done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+            return [tasks[entrant.model].result() for entrant in entrants]
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _one(self, entrant: Entrant, questions: Sequence[Question]) -> Evaluation:
+        found = await self._evaluate(entrant.recipe, questions)
+        self._on_scored(entrant, self._objective.estimate(found.judgments))
+        before = self._kept.get(entrant.model, Evaluation(entrant.recipe))
+        self._kept[entrant.model] = Evaluation(entrant.recipe, before.rated + found.rated)
+        return found
+
+    async def _contender(
+        self, entrant: Entrant, found: Evaluation, best: Evaluation, questions: Sequence[Question]
+    ) -> Contender:
+        """An entrant with its scores; without held-out questions its samples are those of the search."""
+        searched = None
+        if entrant.trial is None or not questions:
+            searched = await self._search(entrant.recipe)
+        short = self._short(found) if questions else ""
+        gain = None
+        if questions and entrant.key != "best" and not (short or self._short(best)):
+            gain = self._objective.difference(best.judgments, found.judgments)
+        return Contender(
+            key=entrant.key,
+            trial=None if entrant.trial is None else entrant.trial.number,
+            weights=entrant.recipe.weights,
+            search=self._search_estimate(entrant, searched),
+            holdout=self._objective.estimate(found.judgments) if questions else None,
+            gain=gain,
+            shortfall=short,
+            samples=self._samples(found if questions else searched or found),
+            sparse=entrant.sparse,
+        )
+
+    def _short(self, evaluation: Evaluation) -> str:
+        """Why too few of the judgments gave a rating, if so."""
+        return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
+
+    def _search_estimate(self, entrant: Entrant, searched: Evaluation | None) -> Estimate:
+        if entrant.trial is not None:
+            return search_estimate(entrant.trial)
+        return self._objective.estimate(() if searched is None else searched.judgments)
+
+    def _samples(self, evaluation: Evaluation) -> tuple[Sample, ...]:
+        return tuple(
+            Sample(self._questions[answer.question_id], answer, judgments)
+            for answer, judgments in evaluation.rated
+        )
+
+
+def search_estimate(trial: Trial) -> Estimate:
+    """A scored trial's score on the questions of the search."""
+    se = trial.attrs.get("se")
+    mean = math.nan if trial.overall is None else trial.overall
+    return Estimate(mean, math.nan if se is None else se, trial.attrs["n"])

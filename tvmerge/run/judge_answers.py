@@ -1,0 +1,180 @@
+"""Judging answers that were generated elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge._util.caches import Caches
+from tvmerge.errors import AssetError, ConfigError, OutputError
+from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
+from tvmerge.scoring.statistics import (
+    by_category,
+    by_turn,
+    commonest_cure,
+    commonest_fault,
+    coverage,
+    ended,
+    estimate,
+)
+from tvmerge.judging.agreement import agreement
+from tvmerge.tasks.judged import Jury, Note, assemble
+from tvmerge._util.outputs import LEAST, check_file
+from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
+from tvmerge.records import Answer, Judgment, Question, QuestionId
+from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
+
+if TYPE_CHECKING:
+    from tvmerge.config import JudgeConfig
+    from tvmerge.protocols import Judge
+
+_BYTES_JUDGED = 4
+"""Bytes of judgments for each byte of answers, to see whether there is room for them."""
+
+GRACE = 30.0
+"""Seconds to wait for judgments in flight after a failure or Ctrl-C."""
+
+
+async def judge_answers(
+    config: JudgeConfig, files: Sequence[Path], baseline: Path | None, out: Path | None, note: Note
+) -> JudgedAnswers:
+    """Rate the answers in `files`, which are in FastChat's model_answer format.
+
+    Args:
+        config: What was asked, who judges and how.
+        files: One file a model.
+        baseline: The answers to compare with, for pairwise judging.
+        out: Where the judgments are written, in FastChat's model_judgment format.
+        note: Tells the user something in passing.
+
+    Raises:
+        UserError: A file, the benchmark or the judge is not usable.
+        ProviderError, BudgetError: The judge cannot go on; what it said so far is cached.
+        OutputError: `out` could not be written after all; it has the result.
+    """
+    if (config.judge_mode == "pairwise") != (baseline is not None):
+        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
+    _check_out(out, (*files, *filter(None, (baseline,))))
+    with closing(Caches()) as caches:
+        jury = await asyncio.to_thread(assemble, config, caches, note)
+        try:
+            models = [read_answers(path, jury.benchmark.questions, config.turns) for path in files]
+            _check_names(models)
+            _note_gaps(models, len(jury.benchmark.questions), note)
+            if baseline is not None and jury.baseline is not None:
+                jury.baseline.update(_compared(baseline, models, jury.benchmark.questions, config.turns))
+            rated = await _judge_all(jury.judge, models, jury.benchmark.questions)
+        finally:
+            await jury.judge.close()
+    judged = [[judgment for _, judgments in row for judgment in judgments] for row in rated]
+    result = _result(jury, models, rated, judged)
+    if out is not None:
+        _write(out, models, judged, result)
+    return result
+
+
+def _write(
+    out: Path, models: Sequence[ModelAnswers], judged: Sequence[Sequence[Judgment]], result: JudgedAnswers
+) -> None:
+    pairs = zip(models, judged, strict=True)
+    try:
+        write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
+    except OSError as error:
+        raise OutputError(
+            f"--out {out}: {error.strerror}; the judgments are cached: with another --out the same command "
+            "writes them and pays nothing",
+            result,
+        ) from error
+
+
+def _result(
+    jury: Jury,
+    models: Sequence[ModelAnswers],
+    rated: Sequence[Sequence[Rated]],
+    judged: Sequence[Sequence[Judgment]],
+) -> JudgedAnswers:
+    found = agreement(pair for row in rated for pair in row)
+    return JudgedAnswers(
+        models=tuple(
+            JudgedModel(
+                model=model.model,
+                overall=estimate(row),
+                by_turn=by_turn(row),
+                by_category=by_category(row, jury.benchmark.questions),
+                coverage=coverage(row),
+                cut_in_thought=ended(model.answers, "thought"),
+            )
+            for model, row in zip(models, judged, strict=True)
+        ),
+        usage=tuple(row.as_json() for row in jury.ledger.usage()),
+        agreement=None if found is None else found.as_json(),
+        commonest_fault=_fault([judgment for row in judged for judgment in row]),
+    )
+
+
+def _fault(judgments: Sequence[Judgment]) -> str:
+    """Why most of what was not rated was not, and what can be done about it."""
+    return ": ".join(filter(None, (commonest_fault(judgments), commonest_cure(judgments))))
+
+
+def _check_out(out: Path | None, read: Sequence[Path]) -> None:
+    if out is None:
+        return
+    # What a judge reads and says beside an answer takes a few times its bytes.
+    answers = sum(path.stat().st_size for path in read if path.is_file())
+    check_file(out, "--out", LEAST + _BYTES_JUDGED * answers)
+    if any(path.exists() and out.exists() and out.samefile(path) for path in read):
+        raise ConfigError(f"--out {out} is a file of answers; name another")
+
+
+async def _judge_all(
+    judge: Judge, models: Sequence[ModelAnswers], questions: Sequence[Question]
+) -> list[list[Rated]]:
+    """Each model's rated answers; a failure or Ctrl-C waits for the ones in flight, which are paid for."""
+    asked = {question.question_id: question for question in questions}
+    ratings = Ratings(judge)
+    try:
+        tasks = [
+            [ratings.start(asked[answer.question_id], answer) for answer in model.answers] for model in models
+        ]
+        await all_rated([task for row in tasks for task in row])
+        return [[task.result() for task in row] for row in tasks]
+    finally:
+        await ratings.drain(GRACE)
+
+
+def _note_gaps(models: Sequence[ModelAnswers], asked: int, note: Note) -> None:
+    for model in models:
+        lacking = asked - len({answer.question_id for answer in model.answers})
+        if lacking:
+            note(f"model {model.model}: {lacking} of {asked} questions have no answer")
+        if model.unasked:
+            note(
+                f"model {model.model}: {model.unasked} answers to questions the benchmark lacks are left out"
+            )
+
+
+def _compared(
+    path: Path, models: Sequence[ModelAnswers], questions: Sequence[Question], turns: int | None
+) -> dict[QuestionId, Answer]:
+    """The answers to compare with; whatever a model answered must be among them."""
+    found = {answer.question_id: answer for answer in read_answers(path, questions, turns).answers}
+    answered = dict.fromkeys(answer.question_id for model in models for answer in model.answers)
+    lacking = [str(question) for question in answered if question not in found]
+    if lacking:
+        raise AssetError(
+            f"{path}: {len(lacking)} questions that are to be compared have no answer here "
+            f"({', '.join(lacking[:5])}); add their answers"
+        )
+    return found
+
+
+def _check_names(models: Sequence[ModelAnswers]) -> None:
+    names = [model.model for model in models]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise AssetError(f"two files are called {', '.join(twice)}; a model is named by its file: rename one")

@@ -1,0 +1,268 @@
+"""One run from settings to results: search, confirm on held-out questions, write the model and the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AsyncExitStack, ExitStack, aclosing, closing, contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tvmerge.run.build import Run, build_run
+from tvmerge._util.caches import Caches
+from tvmerge.run.holdout import Confirmation, Confirmed, choose_finalists, choose_rivals
+from tvmerge.run.destinations import check_destinations
+from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
+from tvmerge.tasks.fastchat.answer_log import Evidence
+from tvmerge.tasks.suite import examiners
+from tvmerge._util.files import write_json, write_text
+from tvmerge.judging.agreement import Agreement, agreement
+from tvmerge.tasks.judged import Note
+from tvmerge._util.locking import locked
+from tvmerge.run.loop import search
+from tvmerge.run.outline import outline
+from tvmerge.records import Evaluation, Outcome, Recipe, Trial
+from tvmerge.report.page.page import write_page
+from tvmerge.report.terminal.progress import Progress
+from tvmerge.report.result import RunResult, as_json
+from tvmerge.report.terminal.table import score_rows
+from tvmerge.report.conclusion import verdict
+from tvmerge.study.lock import leased
+from tvmerge._util.threads import in_thread
+from tvmerge.run.trial import best_of
+from tvmerge.run.writing import write_merge
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+
+
+async def optimize(config: RunConfig) -> RunResult:
+    """Run `config` to its end, going on where an earlier run of it stopped.
+
+    Raises:
+        UserError: Bad input or a bad environment.
+        ProviderError, BudgetError: The judge cannot go on; everything done is saved.
+        OutputError: The model or a report could not be written; it has the result.
+    """
+    check_destinations(config)
+    with _held(config) as still_held, closing(Caches()) as caches, Progress() as progress:
+        run = await _prepare(config, caches, progress, still_held)
+        # Not before: a run that is refused leaves the folder to whoever comes next.
+        write_text(_mark(config), f"{config.study}\n")
+        _tell_remarks(run, progress.note)
+        try:
+            await _answer_baseline(run)
+            started = time.perf_counter()
+            await _search(run, progress)
+            seconds = time.perf_counter() - started
+            idle = run.trace.idle_share()
+            if idle is not None:
+                progress.note(f"engines sat idle {idle:.0%} of the search")
+            confirmed = await _confirm(run, progress)
+            agreed = await in_thread(_agreement, run, confirmed, progress.note)
+            result = _result(run, confirmed, agreed, seconds)
+            await _written(run, result, progress.note)
+        finally:
+            await run.close()
+    return result
+
+
+async def _prepare(
+    config: RunConfig, caches: Caches, progress: Progress, still_held: Callable[[], None]
+) -> Run:
+    """The run, ready to begin: what costs little is seen to be right before what costs more is done."""
+    ledger_file = config.run_folder / "ledger.jsonl"
+    jury = await in_thread(examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting)
+    async with AsyncExitStack() as failed:
+        failed.push_async_callback(jury.judge.close)
+        await in_thread(outline, config, jury)
+        if not config.no_judge_check:
+            await jury.check()
+        run = await in_thread(build_run, config, jury, caches, progress.note, still_held)
+        failed.pop_all()
+    return run
+
+
+@contextmanager
+def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
+    """Hold the run folder and the study; refuse a folder that holds another study's evidence.
+
+    Yields:
+        A check that the study is still held; see `leased`.
+
+    Raises:
+        StudyError: Another process holds one of them, or the folder belongs to another study.
+    """
+    with ExitStack() as held:
+        held.enter_context(locked(config.run_folder))
+        still_held = held.enter_context(leased(config.storage_url, config.study))
+        mark = _mark(config)
+        if mark.exists() and (owner := mark.read_text(encoding="utf-8").strip()) != config.study:
+            raise StudyError(
+                f"{config.run_folder} holds the study '{owner}'; choose another --run-dir for this one"
+            )
+        yield still_held
+
+
+def _mark(config: RunConfig) -> Path:
+    """The file that says whose evidence is in the run folder."""
+    return config.run_folder / ".study"
+
+
+def _tell_remarks(run: Run, note: Note) -> None:
+    """Say what is to be known of the merge; what is too long for a line is listed in the run folder."""
+    from tvmerge.merging.remarks import LISTING, listing
+
+    remarks, place = run.models.remarks(), run.config.run_folder / LISTING
+    if (whole := listing(remarks)) is not None:
+        write_text(place, whole)
+    for line in (*(remark.line(place) for remark in remarks), *run.stops.lines):
+        note(line)
+
+
+async def _answer_baseline(run: Run) -> None:
+    """For pairwise judging: the answers that all others are compared with.
+
+    Raises:
+        CandidateError: The baseline is no usable model.
+    """
+    if run.jury.baseline is None or run.baseline is None:
+        return
+    run.jury.baseline.update(run.baseline.answers)
+    if run.baseline.recipe is None:
+        return
+    questions = (*run.search_questions, *run.holdout_questions)
+    try:
+        async with aclosing(run.pool.answer(run.baseline.recipe, questions, run.sampling)) as stream:
+            async for answers in stream:
+                run.jury.baseline.update({a.question_id: a for a in answers if a.sample == 0})
+    except CandidateError as error:
+        raise CandidateError(f"the baseline is no model to compare with: {error}") from error
+
+
+async def _search(run: Run, progress: Progress) -> None:
+    evidence = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    place = {question.question_id: n for n, question in enumerate(run.jury.benchmark.questions)}
+
+    def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
+        # People read the files in the benchmark's order, not in the order of the race.
+        rated = tuple(sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id]))
+        evidence.keep(str(trial.number), replace(evaluation, rated=rated))
+        return run.trials.outcome(trial, evaluation)
+
+    progress.search_started(run.config.n_trials, run.study.told)
+    await search(
+        run.study,
+        run.config.n_trials,
+        run.trials.evaluate,
+        outcome,
+        lambda trial: progress.trial_told(trial, best_of(run.study.trials)),
+    )
+
+
+def _evidence(run: Run, folder: Path, known: Collection[str]) -> Evidence:
+    mode: Literal["single", "pair"] = "single" if run.jury.baseline is None else "pair"
+    return Evidence(folder, run.jury.judge.name, known, mode=mode)
+
+
+async def _confirm(run: Run, progress: Progress) -> Confirmed:
+    """Choose the winner and compare it; keep the evidence of both."""
+    finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
+    rivals = choose_rivals(run.space, run.study.trials, run.models.sparse)
+
+    async def searched(recipe: Recipe) -> Evaluation:
+        return await run.evaluator.evaluate(recipe, run.search_questions)
+
+    confirmation = Confirmation(
+        run.confirmer.evaluate,
+        searched,
+        run.objective,
+        run.jury.benchmark.questions,
+        on_scored=lambda entrant, found: progress.confirmed(entrant.label, found),
+        min_coverage=run.config.min_coverage,
+    )
+    chosen_among = len(finalists) if len(finalists) > 1 else 0
+    progress.confirming(chosen_among + 1 + len({rival.model for rival in rivals}), len(run.holdout_questions))
+    confirmed = await confirmation.run(finalists, rivals, run.holdout_questions, run.config.optuna_seed)
+    evidence = _evidence(run, run.config.run_folder / "holdout", ())
+    for model, evaluation in confirmed.evaluations.items():
+        evidence.keep(model, evaluation)
+    return confirmed
+
+
+def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: float) -> RunResult:
+    return RunResult(
+        study=run.config.study,
+        benchmark=run.jury.benchmark.name,
+        judge=run.jury.judge.name,
+        models=run.models.identities,
+        weight_range=(run.space.low, run.space.high),
+        contenders=confirmed.contenders,
+        trials=run.study.trials,
+        finalists=confirmed.finalists,
+        front=_front(run),
+        settings=run.config.shown,
+        output=str(run.config.model_folder),
+        seconds=seconds,
+        usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
+        agreement=None if agreed is None else agreed.as_json(),
+    )
+
+
+def _front(run: Run) -> tuple[int, ...]:
+    """The trials that no other beats, where several scores are maximised."""
+    return tuple(trial.number for trial in run.study.front()) if run.config.multi_objective else ()
+
+
+def _agreement(run: Run, confirmed: Confirmed, note: Note) -> Agreement | None:
+    """How far the judges of a panel agree, each also with itself, in the search and the final comparison."""
+    compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
+    # Without held-out questions, baselines outside of the range of the weights are no trials of the search.
+    shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
+    searched = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    try:
+        return agreement(chain(searched.rated(), compared, shown))
+    except AssetError as error:
+        note(f"the agreement of the judges leaves out the search: {error}")
+        return agreement(chain(compared, shown))
+
+
+async def _written(run: Run, result: RunResult, note: Note) -> None:
+    """Write what the run found; the result goes along with an error, since all is paid for."""
+    try:
+        await in_thread(_write, run, result, note)
+    except OSError as error:
+        raise OutputError(f"{error.filename or run.config.run_folder}: {error.strerror}", result) from error
+    except UserError as error:
+        raise OutputError(str(error), result) from error
+
+
+def _write(run: Run, result: RunResult, note: Note) -> None:
+    """The model first: a report must not speak of a model that is not there."""
+    from tvmerge.merging.export.card import CardFacts
+
+    config = run.config
+    lines = write_merge(
+        run.models,
+        config.model_folder,
+        Recipe(result.contenders[0].weights),
+        facts=CardFacts(
+            scores=score_rows(result),
+            notes=(verdict(result), *run.record.notes),
+            settings=run.record.settings,
+        ),
+        owner=run.owner,
+        overwrite=config.overwrite,
+        shard_size=config.shard_size,
+        save_experts=config.save_experts,
+        push_to_hub=config.push_to_hub,
+        files=run.record.files,
+    )
+    for line in lines:
+        note(line)
+    write_json(config.run_folder / "result.json", as_json(result))
+    write_page(config.run_folder / "report.html", result)
+    if config.trace is not None:
+        run.trace.write(Path(config.trace))

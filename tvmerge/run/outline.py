@@ -1,0 +1,143 @@
+"""What is known of a run without its models, from its settings and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.run.baseline import Baseline, baseline_file, check_trial
+from tvmerge._util.caches import cache_folder
+from tvmerge.config import RunConfig
+from tvmerge.errors import ConfigError
+from tvmerge.scoring.objective import Objective
+from tvmerge.scoring.order import mixed
+from tvmerge.scoring.split import Halves, split
+from tvmerge.tasks.judged import Jury
+from tvmerge.engines.placement import Placement, place
+from tvmerge.records import Question, Sampling
+from tvmerge.study.storage_url import sqlite_file
+from tvmerge.run.open_study import check_search
+
+if TYPE_CHECKING:
+    from tvmerge.tasks.fastchat.benchmark import Benchmark
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a run without its models.
+
+    Attributes:
+        objective: What is maximised.
+        search_questions: What candidates are scored on, in the order in which all meet them.
+        holdout_questions: What the best are confirmed on; may be empty.
+        sampling: How answers are drawn.
+        placement: What answers, and on which devices.
+        baseline: The answers of a file that pairs are compared with; None where there are none.
+    """
+
+    objective: Objective
+    search_questions: tuple[Question, ...]
+    holdout_questions: tuple[Question, ...]
+    sampling: Sampling
+    placement: Placement
+    baseline: Baseline | None
+
+
+def outline(config: RunConfig, jury: Jury) -> Outline:
+    """Check what can be checked without the models.
+
+    Raises:
+        UserError: Something the user gave is not usable.
+    """
+    objective = Objective(jury.parts)
+    check_search(config, objectives(config, objective))
+    search, holdout = _halves(config, jury)
+    _check_holdout(config, objective, holdout)
+    sampling = _sampling(config, jury.benchmark)
+    placement = place(config)
+    _protect(config, jury.folders)
+    check_trial(config)
+    baseline = baseline_file(config, jury)
+    return Outline(objective, tuple(search), tuple(holdout), sampling, placement, baseline)
+
+
+def objectives(config: RunConfig, objective: Objective) -> int:
+    """How many scores a trial has."""
+    return len(objective.parts) if config.multi_objective else 1
+
+
+def _halves(config: RunConfig, jury: Jury) -> Halves:
+    """The questions of the search, in the order in which all candidates meet them, and those held out."""
+    questions = jury.benchmark.questions
+    halves = [
+        split([q for q in questions if q.question_id in part.questions], config.holdout, config.optuna_seed)
+        for part in jury.parts
+    ]
+    search = [question for half, _ in halves for question in half]
+    holdout = tuple(question for _, half in halves for question in half)
+    return mixed(search, config.optuna_seed, lambda question: question.category), holdout
+
+
+def _check_holdout(config: RunConfig, objective: Objective, holdout: Sequence[Question]) -> None:
+    """Refuse several benchmarks of which one has too few held-out questions for the last comparison.
+
+    Its interval takes two questions of each benchmark, and the choice of the winner one more. A benchmark
+    alone may be as small as one likes: then no other is asked in vain.
+
+    Raises:
+        ConfigError: One has too few, though questions are held out.
+    """
+    if not holdout or len(objective.parts) == 1:
+        return
+    choice = min(config.confirm_candidates, config.n_trials) > 1
+    for part in objective.parts:
+        held = sum(question.question_id in part.questions for question in holdout)
+        if held < 2 + choice:
+            fewer = " compare one candidate (--confirm-candidates 1)," if held == 2 else ""
+            raise ConfigError(
+                f"too few questions of {part.name} are held out to confirm the best of the search: {held}; "
+                f"hold out more (--holdout),{fewer} or nothing (--holdout 0)"
+            )
+
+
+def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
+    own = dict(config.temperature or {})
+    default = own.pop("default", None)
+    categories = {question.category for question in benchmark.questions}
+    if unknown := sorted(own.keys() - categories):
+        raise ConfigError(
+            f"temperature: no question is of the category '{unknown[0]}'; there are: "
+            f"{', '.join(sorted(categories))}"
+        )
+    settings = benchmark.settings
+    # Who gives a default means every category that he does not name, as in benchmark.toml.
+    return Sampling(
+        max_new_tokens=config.max_new_tokens,
+        max_thinking_tokens=config.max_thinking_tokens,
+        temperatures=own if default is not None else {**settings.temperatures, **own},
+        default_temperature=settings.default_temperature if default is None else default,
+        seed=config.optuna_seed,
+        truncate=config.truncate,
+    )
+
+
+def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
+    """Refuse an output folder in which something lies that no overwriting may destroy.
+
+    Raises:
+        ConfigError: The run, the study, the questions, the cache or the working directory would be lost.
+    """
+    place = config.model_folder.resolve()
+    precious = [
+        ("the run folder", config.run_folder),
+        *(("the benchmark", folder) for folder in benchmarks),
+        ("tvmerge's cache", cache_folder()),
+        ("the working directory", Path.cwd()),
+    ]
+    if (file := sqlite_file(config.storage_url)) is not None:
+        precious.append(("the study", file))
+    for name, path in precious:
+        if path.resolve().is_relative_to(place):
+            raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")

@@ -1,0 +1,242 @@
+"""What a run rests on, from its settings and the models' metadata, without loading, asking or writing.
+
+A run builds on it (`tvmerge.run.build`), and a plan of a run reads it (`tvmerge.dry_run.plan`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tvmerge.run.baseline import Baseline, baseline_merge
+from tvmerge._util.canonical import canonical_json, digest
+from tvmerge.tasks.lm_eval.chats import in_chats
+from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
+from tvmerge.config import RunConfig
+from tvmerge.scoring.objective import Objective
+from tvmerge.tasks.judged import Jury, Note
+from tvmerge.run.outline import objectives, outline
+from tvmerge.engines.placement import Placement, identity
+from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.scoring.racing import Rules
+from tvmerge.study.space import Space
+from tvmerge.run.open_study import sampler_fingerprint, study_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+
+    from tvmerge.engines.prompting.chat_format import ChatFormat
+    from tvmerge.engines.prompting.stop_tokens import StopTokens
+    from tvmerge.merging.open import Merge
+
+
+@dataclass(frozen=True)
+class Groundwork:
+    """What a run rests on.
+
+    Attributes:
+        config: Its settings.
+        jury: The benchmarks and who judges.
+        objective: What is maximised.
+        search_questions: What candidates are scored on, in the order in which all meet them.
+        holdout_questions: What the best are confirmed on; may be empty.
+        sampling: How answers are drawn.
+        placement: What answers, and on which devices.
+        models: The models and what they merge to.
+        space: The weights searched.
+        baseline: What comparisons in pairs compare with; None where answers are rated.
+        chat: The target's tokenizer and chat template.
+        stops: The tokens that end an answer.
+        day: The date that prompts tell; None where they tell none.
+    """
+
+    config: RunConfig
+    jury: Jury
+    objective: Objective
+    search_questions: tuple[Question, ...]
+    holdout_questions: tuple[Question, ...]
+    sampling: Sampling
+    placement: Placement
+    models: Merge
+    space: Space
+    baseline: Baseline | None
+    chat: ChatFormat
+    stops: StopTokens
+    day: date | None
+
+    @property
+    def confirm_sampling(self) -> Sampling:
+        """How answers to the held-out questions are drawn."""
+        return replace(self.sampling, samples=self.config.confirm_samples)
+
+    @property
+    def rules(self) -> Rules | None:
+        """How candidates race; None has each answer everything."""
+        config = self.config
+        if config.racing == "off" or config.multi_objective or not self.objective.by_question:
+            return None
+        return Rules(config.racing_p, config.racing_min_questions, config.racing_batch)
+
+    @property
+    def objectives(self) -> int:
+        """How many scores a trial has."""
+        return objectives(self.config, self.objective)
+
+    @property
+    def fixed(self) -> list[Recipe]:
+        """The weights that are tried first: 0, 1 and those the user gave, where they lie in the range."""
+        return _fixed(self.config, self.space)
+
+    @cached_property
+    def fingerprint(self) -> dict[str, object]:
+        """What scores and candidates depend on; where the models' files are new they are read for it."""
+        return {**self.models.fingerprint, **self.settings_fingerprint}
+
+    @cached_property
+    def settings_fingerprint(self) -> dict[str, object]:
+        """The part of the fingerprint that is known without the models' files."""
+        config, benchmark, judge = self.config, self.jury.benchmark, self.jury.judge
+        halves = (self.search_questions, self.holdout_questions)
+        return {
+            "chat_template": digest(self.chat.identity)[:16],
+            **({"chat_template_kwargs": self.chat.arguments} if self.chat.arguments else {}),
+            "stop_tokens": sorted(self.stops.texts),
+            "benchmark": f"{benchmark.name} {benchmark.digest[:16]}",
+            "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
+            **_weights_of_parts(self.objective),
+            "judge": {"name": judge.name, **judge.fingerprint},
+            **({} if self.baseline is None else self.baseline.fingerprint),
+            "weights": digest(list(self.space.names))[:16],
+            **_search_settings(config),
+            **identity(config, self.placement),
+            **({"temperature": dict(config.temperature)} if config.temperature else {}),
+            **({"max_thinking_tokens": config.max_thinking_tokens} if config.max_thinking_tokens else {}),
+            **self._thoughts,
+        }
+
+    @property
+    def owner(self) -> str:
+        """Identity of the study, for the models it writes."""
+        return digest([self.config.study, self.fingerprint])
+
+    @property
+    def answer_identity(self) -> dict[str, str]:
+        """Everything but recipe, question and sampling that decides an answer."""
+        chat = {
+            "chat_template": digest(self.chat.identity),
+            "stop_tokens": canonical_json(sorted(self.stops.ids)),
+            **({"chat_template_kwargs": digest(self.chat.arguments)} if self.chat.arguments else {}),
+            **({} if self.day is None else {"day": self.day.isoformat()}),
+        }
+        return {
+            **self.models.fingerprint,
+            **chat,
+            **self._thoughts,
+            **identity(self.config, self.placement),
+        }
+
+    @property
+    def _thoughts(self) -> dict[str, str]:
+        """That thoughts are no part of an answer, where the target's template or vocabulary knows them."""
+        from tvmerge.engines.prompting.replies import ReplyReader
+
+        return {"thoughts": "told apart"} if ReplyReader(self.chat).thinks else {}
+
+    @property
+    def record(self) -> ChatRecord:
+        """What of the chats is stored with the study and goes into the models it writes."""
+        return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
+
+
+def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge], note: Note) -> Groundwork:
+    """Check and read what a run rests on, the cheap things first.
+
+    Args:
+        config: The run's settings.
+        jury: The benchmarks and who judges.
+        open_models: Opens the models.
+        note: Tells the user something in passing.
+
+    Raises:
+        UserError: Something the user gave is not usable.
+    """
+    known = outline(config, jury)
+    models = open_models()
+    chat, day = _chat(config, jury, models)
+    jury = in_chats(config, jury, chat, note)
+    ranges = models.ranges(config.weight_min, config.weight_max)
+    space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
+    baseline = known.baseline
+    if jury.baseline is not None and baseline is None:
+        baseline = baseline_merge(config, space, _fixed(config, space))
+    return Groundwork(
+        config=config,
+        jury=jury,
+        objective=known.objective,
+        search_questions=known.search_questions,
+        holdout_questions=known.holdout_questions,
+        sampling=known.sampling,
+        placement=known.placement,
+        models=models,
+        space=space,
+        baseline=baseline,
+        chat=chat,
+        stops=find_stop_tokens(chat, config.chat, models),
+        day=day,
+    )
+
+
+def _fixed(config: RunConfig, space: Space) -> list[Recipe]:
+    wanted = dict.fromkeys((0.0, 1.0, *config.uniform_weights))
+    return [space.uniform(weight) for weight in wanted if space.holds(weight)]
+
+
+def _weights_of_parts(objective: Objective) -> dict[str, object]:
+    """What a score is made of, where it is made of several benchmarks."""
+    if len(objective.parts) == 1:
+        return {}
+    shares = zip(objective.parts, objective.shares, strict=True)
+    return {"objective": {part.name: round(share, 9) for part, share in shares}}
+
+
+def _search_settings(config: RunConfig) -> dict[str, object]:
+    """The settings that the scores and the sequence of candidates depend on."""
+    return {
+        key: getattr(config, key)
+        for key in (
+            "optimize_mode",
+            "weight_min",
+            "weight_max",
+            "optuna_sampler",
+            "optuna_seed",
+            "trials_in_flight",
+            "max_new_tokens",
+            "truncate",
+            "min_coverage",
+            "multi_objective",
+            "racing",
+            "racing_p",
+            "racing_min_questions",
+            "racing_batch",
+        )
+    } | {"uniform_weights": list(config.uniform_weights), **sampler_fingerprint(config)}
+
+
+def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, date | None]:
+    """The chat format, once it is known to write every prompt, and the date they tell, if they tell one.
+
+    Raises:
+        UserError: The chat template is not usable, or fails on a question.
+    """
+    from tvmerge.engines.prompting.preflight import check_prompts
+
+    chat = open_chat(config.chat, models)
+    by_tasks = {id_ for task in jury.tasks for id_ in task.by_id}
+    asked = (q for q in jury.benchmark.questions if q.question_id not in by_tasks)
+    dated = check_prompts(chat, asked, models.donor.structure.vocabulary)
+    if not dated and not (config.apply_chat_template and chat.may_tell_date):
+        return chat, None
+    chat = chat.on(study_day(config) or chat.day)
+    return chat, chat.day

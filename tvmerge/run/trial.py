@@ -1,0 +1,174 @@
+"""A trial of a study: a candidate that races on the questions of the search, and what is told of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import ProviderError
+from tvmerge.scoring.objective import Objective
+from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
+from tvmerge.run.loop import Evaluator
+from tvmerge.protocols import Race, Study
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgment, Outcome, Question, Trial
+from tvmerge.scoring.racing import Rules, Scores, lost, projected
+from tvmerge.study.sampler_view import FIXED
+
+SCORES = "scores"
+"""Trial attribute: what each question adds to the score, in the order of the race; None without a rating."""
+
+FAILURE = "failure"
+"""Trial attribute: why a trial has no score."""
+
+
+class Trials:
+    """Evaluates the trials of a study and scores them.
+
+    Args:
+        study: The study; says what was known when a trial was asked.
+        evaluator: Has candidates answer, and their answers judged.
+        objective: What is maximised.
+        questions: The questions of the search, in the order in which all candidates meet them.
+        rules: How candidates race; None has each answer everything.
+        min_coverage: Share of each benchmark's judgments that must give a rating, else a trial fails.
+        several: Whether each part of the objective is an objective of its own (a Pareto front).
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        evaluator: Evaluator,
+        objective: Objective,
+        questions: Sequence[Question],
+        *,
+        rules: Rules | None,
+        min_coverage: float,
+        several: bool = False,
+    ) -> None:
+        self._study = study
+        self._evaluator = evaluator
+        self._objective = objective
+        self._questions = questions
+        self._rules = rules
+        self._min_coverage = min_coverage
+        self._several = several
+
+    async def evaluate(self, trial: Trial) -> Evaluation:
+        """The trial's answers and judgments, up to the end of its race."""
+        return await self._evaluator.evaluate(trial.recipe, self._questions, self._race(trial))
+
+    def outcome(self, trial: Trial, evaluation: Evaluation) -> Outcome:
+        """What the study is told: the score, or a failure where too few judgments gave one.
+
+        Raises:
+            ProviderError: A judge rated nothing, and the answers are not to blame.
+        """
+        if evaluation.failure:
+            return Outcome(None, {FAILURE: evaluation.failure})
+        judgments = evaluation.judgments
+        found = self._objective.estimate(judgments)
+        attrs = {
+            "n": found.n,
+            "coverage": round(coverage(judgments), 6),
+            "judgments": len(judgments),
+            "questions": len({answer.question_id for answer in evaluation.answers}),
+            CUT_OFF: round(ended(evaluation.answers, "length"), 6),
+            CUT_IN_THOUGHT: round(ended(evaluation.answers, "thought"), 6),
+        }
+        short = self._shortfall(evaluation)
+        if short:
+            if silent := silence(judgments):
+                raise ProviderError(f"trial {trial.number}: {silent}; then run the same command to go on")
+            return Outcome(None, attrs | {FAILURE: short})
+        scores = self._scores(judgments)
+        incumbent = self._incumbent(trial)
+        if evaluation.stopped and incumbent is not None:
+            return Outcome(_projected(scores, incumbent), attrs, stopped=True)
+        if math.isnan(found.mean):
+            return Outcome(None, attrs | {FAILURE: self._objective.lacking(judgments)})
+        return self._complete(judgments, attrs | {"se": _number(found.se), SCORES: scores}, found.mean)
+
+    def _shortfall(self, evaluation: Evaluation) -> str:
+        """Why too few judgments gave a rating, if so.
+
+        What a race asked of a benchmark may be two questions: too few to hold to a share, but not to none.
+        """
+        judgments = evaluation.judgments
+        if evaluation.stopped:
+            return shortfall(judgments, self._min_coverage) or self._objective.shortfall(judgments, 0)
+        return self._objective.shortfall(judgments, self._min_coverage)
+
+    def _complete(self, judgments: Sequence[Judgment], attrs: Mapping[str, Any], mean: float) -> Outcome:
+        if len(self._objective.parts) == 1:
+            return Outcome(mean, attrs)
+        parts = {name: found.mean for name, found in self._objective.by_part(judgments).items()}
+        if self._several:
+            values = tuple(parts.values())
+            return Outcome(values[0], {**attrs, "parts": parts, OVERALL: mean}, values=values)
+        return Outcome(mean, {**attrs, "parts": parts})
+
+    def _scores(self, judgments: Sequence[Judgment]) -> list[float | None]:
+        found = self._objective.contributions(judgments, self._questions)
+        return [found.get(question.question_id) for question in self._questions]
+
+    def _race(self, trial: Trial) -> Race | None:
+        """The trial's race against the best trial known when it was asked.
+
+        Weights that were given run the whole way: they are what the search's result is compared with.
+        """
+        incumbent = self._incumbent(trial)
+        if self._rules is None or incumbent is None or trial.attrs.get(FIXED):
+            return None
+        return _Against(incumbent.attrs[SCORES], self._rules, self._scores)
+
+    def _incumbent(self, trial: Trial) -> Trial | None:
+        return best_of(self._study.known_at(trial.number))
+
+
+class _Against:
+    """A `tvmerge.protocols.Race` against the scores of an incumbent."""
+
+    def __init__(
+        self,
+        incumbent: Scores,
+        rules: Rules,
+        scores: Callable[[Sequence[Judgment]], Scores],
+    ) -> None:
+        self._incumbent = incumbent
+        self._rules = rules
+        self._scores = scores
+
+    @property
+    def looks(self) -> Sequence[int]:
+        return self._rules.looks(len(self._incumbent))
+
+    @property
+    def wave(self) -> int:
+        return self._rules.batch
+
+    def lost(self, judgments: Sequence[Judgment]) -> bool:
+        return lost(self._scores(judgments), self._incumbent, self._rules.p)
+
+
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """The scored trials, the best first, the earlier of equals first."""
+    scored = [(-t.overall, t.number, t) for t in trials if t.scored and t.overall is not None]
+    return [trial for *_, trial in sorted(scored, key=lambda row: row[:2])]
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """The scored trial with the highest score, the earliest of equals."""
+    return next(iter(ranked(trials)), None)
+
+
+def _projected(scores: Scores, incumbent: Trial) -> float:
+    return projected(scores, incumbent.attrs[SCORES], incumbent.values[0])
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+if TYPE_CHECKING:
+    _race: type[Race] = _Against

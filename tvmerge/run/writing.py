@@ -1,0 +1,70 @@
+"""Writes a merged model, with what goes along: its card, its experts, its copy on the hub."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import ConfigError
+from tvmerge.records import Recipe
+
+if TYPE_CHECKING:
+    from tvmerge.merging.export.card import CardFacts
+    from tvmerge.merging.open import Merge
+
+
+def write_merge(
+    models: Merge,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    facts: CardFacts | None = None,
+    owner: str | None = None,
+    overwrite: bool = False,
+    shard_size: float = 5.0,
+    save_experts: bool = False,
+    push_to_hub: str | None = None,
+    files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+) -> Iterator[str]:
+    """Write the merged model of `recipe` and say, a line each, what was written where.
+
+    Args:
+        models: What is merged.
+        folder: Where to.
+        recipe: With which weights.
+        facts: What the card tells beside the recipe.
+        owner: The study's identity: a model of the same owner is replaced.
+        overwrite: Replace whatever is there.
+        shard_size: Gigabytes of tensors in one file, at most.
+        save_experts: Write a mixture's experts too, beside `folder`.
+        push_to_hub: Repository (owner/name) that gets a copy.
+        files: Further files of a model, by name, told the folder that gives it all others.
+
+    Raises:
+        CheckpointError: A folder may not be replaced, the disk is full, the hub refuses.
+    """
+    if not 0 < shard_size < math.inf:
+        raise ConfigError(f"shard_size must be larger than 0 and finite, got {shard_size:g}")
+    size = int(shard_size * 10**9)
+    models.write(
+        folder,
+        recipe,
+        facts=facts,
+        owner=owner,
+        overwrite=overwrite,
+        shard_size=size,
+        texts=files(models.donor.folder),
+    )
+    yield f"model: {folder}"
+    if save_experts:
+        experts = folder.with_name(f"{folder.name}-experts")
+        written = models.write_experts(
+            experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, files=files
+        )
+        yield from (f"expert: {path}" for path in written)
+    if push_to_hub is not None:
+        from tvmerge.merging.export.hub import push_to_hub as push
+
+        yield f"hub: {push(folder, push_to_hub)}"

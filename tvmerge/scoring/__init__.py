@@ -1,0 +1,1 @@
+"""From ratings to numbers: means, intervals, races."""

@@ -1,0 +1,243 @@
+"""How far the difference between two candidates can be trusted: a paired bootstrap over questions.
+
+Each resample draws questions with replacement and takes both candidates' verdicts of them, so what makes a
+question easy cancels. Several sets of questions (strata) are resampled each for itself, as the numbers of
+their questions are no accident.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import UserError
+from tvmerge.scoring.statistics import totals, verdicts_by_question
+from tvmerge.records import Difference, Judgment, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Aggregate = Callable[[Sequence[Judgment]], float]
+"""From the judgments of many questions to their score."""
+
+RESAMPLES = 10_000
+"""Bootstrap resamples of means."""
+
+KNOWN = 0.95
+"""Share of the resamples that must have a score.
+
+A resample with questions of one kind only, such as one label, may have none where the score is no mean. A few
+of these are left out; without many, the interval would be that of the others.
+"""
+
+_CHUNK = 1 << 21  # question draws held in memory at once: 16 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """A set of questions that is resampled for itself.
+
+    Attributes:
+        weight: What its difference counts in the sum.
+        first: One candidate's judgments.
+        second: The other's.
+        aggregate: The score of judgments, where it is not the pooled mean of the verdicts.
+    """
+
+    weight: float
+    first: Iterable[Judgment]
+    second: Iterable[Judgment]
+    aggregate: Aggregate | None = None
+
+
+def paired_interval(
+    a: Iterable[Judgment],
+    b: Iterable[Judgment],
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Difference:
+    """Difference of two candidates' pooled means over the questions both have a verdict of.
+
+    The percentiles are expanded for small samples, where plain ones are too narrow by sqrt((n - 1) / n) and
+    use a normal quantile where Student's t is due (Hesterberg, What Teachers Should Know About the
+    Bootstrap, 2015).
+
+    Args:
+        a: One candidate's judgments.
+        b: The other's.
+        level: Confidence level, in (0, 1).
+        seed: Of the resampling; the same input gives the same interval.
+        resamples: Number of bootstrap resamples.
+    """
+    return weighted_interval([Stratum(1.0, a, b)], level=level, seed=seed, resamples=resamples)
+
+
+def weighted_interval(
+    strata: Sequence[Stratum], *, level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
+) -> Difference:
+    """The weighted sum of differences over several sets of questions.
+
+    Args:
+        strata: The sets.
+        level: Confidence level, in (0, 1).
+        seed: Of the resampling.
+        resamples: Number of bootstrap resamples; 0 leaves the bounds unknown.
+
+    Returns:
+        The difference is nan where a set has no question that both have a verdict of, the bounds where one
+        has fewer than two: how its questions vary is not known then.
+    """
+    pairs = [_pair(stratum) for stratum in strata]
+    n = sum(pair.n for pair in pairs)
+    if not all(pair.n for pair in pairs):
+        return Difference(math.nan, math.nan, math.nan, n)
+    centres = [stratum.weight * pair.difference for stratum, pair in zip(strata, pairs, strict=True)]
+    difference = math.fsum(centres)
+    if resamples == 0 or any(pair.n < 2 for pair in pairs):
+        return Difference(difference, math.nan, math.nan, n)
+    deviations = [
+        stratum.weight * _resampled(pair, [seed, index], resamples) - centre
+        for index, (stratum, pair, centre) in enumerate(zip(strata, pairs, centres, strict=True))
+    ]
+    low, high = _bounds(deviations, [pair.n for pair in pairs], level)
+    return Difference(difference, difference + low, difference + high, n)
+
+
+class _Means:
+    """Two candidates' verdicts of the same questions, compared by their pooled means."""
+
+    def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> None:
+        a, b = totals(first), totals(second)
+        # Sorted, so that the order in which judgments came in does not reach the resampling.
+        self._rows = [(*a[key], *b[key]) for key in sorted(a.keys() & b.keys(), key=str)]
+        self.n = len(self._rows)
+
+    @property
+    def difference(self) -> float:
+        sums = [math.fsum(column) for column in zip(*self._rows, strict=True)]
+        return sums[0] / sums[1] - sums[2] / sums[3]
+
+    def differences(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The difference of each resample, from how often it holds each question: (size, n) to (size,)."""
+        import numpy as np
+
+        sums = times.astype(np.float64) @ np.asarray(self._rows, dtype=np.float64)
+        found: NDArray[np.float64] = sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3]
+        return found
+
+
+class _Wholes:
+    """The same for a score that is no mean: it is aggregated anew of each resample."""
+
+    def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment], aggregate: Aggregate) -> None:
+        a, b = verdicts_by_question(first), verdicts_by_question(second)
+        keys = sorted(a.keys() & b.keys(), key=str)
+        self._sides = ([a[key] for key in keys], [b[key] for key in keys])
+        self._aggregate = aggregate
+        self.n = len(keys)
+
+    @property
+    def difference(self) -> float:
+        return self._difference([1] * self.n)
+
+    def differences(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """As for means; nan where the aggregation cannot score a resample."""
+        import numpy as np
+
+        with warnings.catch_warnings():
+            # A resample may lack a class, which is worth a warning only in the data themselves.
+            warnings.simplefilter("ignore")
+            return np.array([self._tried(row) for row in times.tolist()], dtype=np.float64)
+
+    def _tried(self, times: Sequence[int]) -> float:
+        try:
+            return self._difference(times)
+        except (ArithmeticError, ValueError, UserError):
+            return math.nan
+
+    def _difference(self, times: Sequence[int]) -> float:
+        first, second = (self._aggregate(_repeated(side, times)) for side in self._sides)
+        return first - second
+
+
+def _pair(stratum: Stratum) -> _Means | _Wholes:
+    if stratum.aggregate is None:
+        return _Means(stratum.first, stratum.second)
+    return _Wholes(stratum.first, stratum.second, stratum.aggregate)
+
+
+def _repeated(groups: Sequence[Sequence[Verdict]], times: Sequence[int]) -> list[Judgment]:
+    return [v for group, count in zip(groups, times, strict=True) for _ in range(count) for v in group]
+
+
+def _resampled(pair: _Means | _Wholes, seed: Sequence[int], resamples: int) -> NDArray[np.float64]:
+    """Differences of `resamples` draws of a stratum's questions, shape (resamples,)."""
+    import numpy as np
+
+    return np.concatenate([pair.differences(times) for times in _draws(pair.n, seed, resamples)])
+
+
+def _draws(n: int, seed: Sequence[int], resamples: int) -> Iterator[NDArray[np.int64]]:
+    """How often each resample holds each of n questions, in chunks of shape (size, n)."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    step = max(1, _CHUNK // n)
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+
+
+def _bounds(
+    deviations: Sequence[NDArray[np.float64]], sizes: Sequence[int], level: float
+) -> tuple[float, float]:
+    """The interval of a sum, about 0, from its strata's deviations in each resample.
+
+    The percentiles are expanded as for one set with as many degrees of freedom as all strata have together.
+    A stratum of n questions varies too little by sqrt((n - 1) / n), so the deviations of a small one are
+    scaled up; and where most of the variance is a small one's, the sum has fewer degrees of freedom (Welch,
+    The Generalization of 'Student's' Problem, 1947), for which all are. Both factors are 1 with one stratum.
+    """
+    import numpy as np
+
+    known = np.logical_and.reduce([np.isfinite(values) for values in deviations])
+    if not known.size or known.mean() < KNOWN:
+        return math.nan, math.nan
+    deviations = [values[known] for values in deviations]
+    pooled = sum(sizes) - len(sizes)
+    scaled = [
+        values * (_expansion(n) / _expansion(pooled + 1)) for values, n in zip(deviations, sizes, strict=True)
+    ]
+    freedom = _freedom([float(values.var()) for values in scaled], sizes)
+    wider = _student_quantile(level, freedom) / _student_quantile(level, pooled)
+    tail = NormalDist().cdf(-_expansion(pooled + 1) * _student_quantile(level, pooled))
+    low, high = np.quantile(wider * sum(scaled[1:], start=scaled[0]), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _expansion(n: int) -> float:
+    """By how much the bootstrap of n questions is too narrow."""
+    return math.sqrt(n / (n - 1))
+
+
+def _freedom(variances: Sequence[float], sizes: Sequence[int]) -> float:
+    """Degrees of freedom of a sum of independent estimates (Welch and Satterthwaite)."""
+    if not any(variances):
+        return sum(sizes) - len(sizes)
+    parts = [variance**2 / (n - 1) for variance, n in zip(variances, sizes, strict=True)]
+    return math.fsum(variances) ** 2 / math.fsum(parts)
+
+
+def _student_quantile(level: float, freedom: float) -> float:
+    """What `level` of Student's t lies within on either side of 0."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))

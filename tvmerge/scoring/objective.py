@@ -1,0 +1,195 @@
+"""What a search maximises: the score on one benchmark, or a weighted mean over several.
+
+One benchmark alone keeps its own scale (1 to 10 for the shipped judge prompts). Several are scaled to 0..1
+first, since their ratings have nothing in common otherwise, and then weighted:
+
+    score = sum_b w_b * (mean_b - floor_b) / (ceiling_b - floor_b),  sum_b w_b = 1
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
+from tvmerge.scoring.split import Halves, halve
+from tvmerge.scoring.statistics import estimate, shortfall, verdicts_by_question
+from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One benchmark of an objective.
+
+    Attributes:
+        name: The benchmark's name.
+        questions: Ids of its questions.
+        weight: Its weight beside the others; only ratios matter.
+        floor: The lowest rating.
+        ceiling: The highest rating.
+        aggregate: From the judgments of all questions to the score, where it is not their mean.
+        resamples: How often its questions are resampled for an interval; fewer where `aggregate` is slow.
+    """
+
+    name: str
+    questions: frozenset[QuestionId]
+    weight: float = 1.0
+    floor: float = 1.0
+    ceiling: float = 10.0
+    aggregate: Aggregate | None = None
+    resamples: int = RESAMPLES
+
+    @property
+    def span(self) -> float:
+        """How far apart the lowest and the highest rating are."""
+        return self.ceiling - self.floor
+
+    def estimate(self, judgments: Sequence[Judgment]) -> Estimate:
+        """The score; how far it can be trusted is known of means only."""
+        if self.aggregate is None:
+            return estimate(judgments)
+        return Estimate(self.aggregate(judgments), math.nan, len(verdicts_by_question(judgments)))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Scores of candidates, over all parts or part by part.
+
+    Attributes:
+        parts: The benchmarks; no question is in two of them.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def by_question(self) -> bool:
+        """Whether some questions say of the score what all do, so that candidates can race."""
+        return all(part.aggregate is None for part in self.parts)
+
+    def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
+        """The score of a candidate and its standard error; nan where a part has no verdict."""
+        groups = self._groups(judgments)
+        if len(self.parts) == 1:
+            return self.parts[0].estimate(groups[0])
+        found = [part.estimate(group) for part, group in zip(self.parts, groups, strict=True)]
+        terms = [
+            (share * (e.mean - part.floor) / part.span, share * e.se / part.span)
+            for part, share, e in zip(self.parts, self.shares, found, strict=True)
+        ]
+        return Estimate(
+            mean=math.fsum(mean for mean, _ in terms),
+            se=math.hypot(*(se for _, se in terms)),
+            n=sum(e.n for e in found),
+        )
+
+    def by_part(self, judgments: Iterable[Judgment]) -> dict[str, Estimate]:
+        """The score on each part, on the part's own scale."""
+        groups = self._groups(judgments)
+        return {part.name: part.estimate(group) for part, group in zip(self.parts, groups, strict=True)}
+
+    def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
+        """How much better one candidate is than another, with the 95% interval of a paired bootstrap.
+
+        It is the difference of what `estimate` says of both, on the questions that both have a verdict of.
+        """
+        scales = [1.0] if len(self.parts) == 1 else self._scales
+        groups = zip(self.parts, scales, self._groups(first), self._groups(second), strict=True)
+        return weighted_interval(
+            [Stratum(scale, a, b, part.aggregate) for part, scale, a, b in groups],
+            resamples=min(part.resamples for part in self.parts),
+        )
+
+    def shortfall(self, judgments: Iterable[Judgment], min_coverage: float) -> str:
+        """Why a score would say too little, or an empty string: the first part that falls short.
+
+        Each part has to have its share of ratings, since one that is always rated would hide another that is
+        not. A part of which nothing was asked does not count.
+
+        Args:
+            judgments: All judgments of a candidate, with a rating or without.
+            min_coverage: The share of each part's that must have one, in [0, 1].
+        """
+        groups = self._groups(judgments)
+        if not any(groups):
+            return shortfall((), min_coverage)
+        for part, group in zip(self.parts, groups, strict=True):
+            short = shortfall(group, min_coverage) if group else ""
+            if short:
+                return f"{part.name}: {short}" if len(self.parts) > 1 else short
+        return ""
+
+    def lacking(self, judgments: Iterable[Judgment]) -> str:
+        """Why there is no score, though enough was rated, or an empty string."""
+        for name, found in self.by_part(judgments).items():
+            if math.isnan(found.mean):
+                of_part = f"{name}: " if len(self.parts) > 1 else ""
+                return f"{of_part}{'its score is no number' if found.n else 'nothing has a rating'}"
+        return ""
+
+    def halve(self, questions: Sequence[Question], seed: int) -> Halves:
+        """Divide held-out questions, each part's evenly, to choose the winner on and to report it on.
+
+        Args:
+            questions: The held-out questions, in order.
+            seed: Of the draw.
+        """
+        halves = [halve([q for q in questions if q.question_id in p.questions], seed) for p in self.parts]
+        chosen = {question.question_id for first, _ in halves for question in first}
+        return (
+            tuple(question for question in questions if question.question_id in chosen),
+            tuple(question for question in questions if question.question_id not in chosen),
+        )
+
+    def contributions(
+        self, judgments: Iterable[Judgment], questions: Sequence[Question]
+    ) -> dict[QuestionId, float]:
+        """What each question with a verdict adds; the mean over `questions` is the score.
+
+        A question's rating is the mean of its verdicts. With several parts it is scaled and weighted so
+        that few questions of a heavy part count as much as its weight says.
+        """
+        scores: dict[QuestionId, list[float]] = {}
+        for judgment in judgments:
+            if isinstance(judgment, Verdict) and not math.isnan(judgment.score):
+                scores.setdefault(judgment.question_id, []).append(judgment.score)
+        means = {key: math.fsum(values) / len(values) for key, values in scores.items()}
+        if len(self.parts) == 1:
+            return means
+        factors = self._factors(questions)
+        return {
+            key: factors[part] * (mean - self.parts[part].floor)
+            for key, mean in means.items()
+            for part in (self._part_of[key],)
+        }
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """The weights of the parts, summing to 1."""
+        total = math.fsum(part.weight for part in self.parts)
+        return tuple(part.weight / total for part in self.parts)
+
+    @cached_property
+    def _scales(self) -> list[float]:
+        return [share / part.span for share, part in zip(self.shares, self.parts, strict=True)]
+
+    @cached_property
+    def _part_of(self) -> Mapping[QuestionId, int]:
+        return {key: index for index, part in enumerate(self.parts) for key in part.questions}
+
+    def _factors(self, questions: Sequence[Question]) -> list[float]:
+        """By part: what a point there is worth, given how many of the questions are the part's."""
+        counts = [0] * len(self.parts)
+        for question in questions:
+            counts[self._part_of[question.question_id]] += 1
+        return [
+            scale * len(questions) / count if count else 0.0
+            for scale, count in zip(self._scales, counts, strict=True)
+        ]
+
+    def _groups(self, judgments: Iterable[Judgment]) -> list[list[Judgment]]:
+        groups: list[list[Judgment]] = [[] for _ in self.parts]
+        for judgment in judgments:
+            groups[self._part_of[judgment.question_id]].append(judgment)
+        return groups

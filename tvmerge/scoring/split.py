@@ -1,0 +1,132 @@
+"""Which questions the search may see, and which are held out to judge its winner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from tvmerge._util.canonical import digest
+from tvmerge.errors import ConfigError
+from tvmerge.records import Question, QuestionId
+
+DEFAULT_HOLDOUT = 0.3
+"""Share held out where neither the user nor the benchmark says."""
+
+Halves = tuple[tuple[Question, ...], tuple[Question, ...]]
+"""Two sets of questions, both in the file's order."""
+
+
+def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Halves:
+    """Divide the questions into those to search on and those held out.
+
+    With a `holdout` of 0 all are searched on. With None the `split` keys of the benchmark decide, where it
+    has them. Otherwise `holdout` of each category (`DEFAULT_HOLDOUT` for None) is drawn; the total follows
+    `holdout` by largest remainders, and each category keeps a question on either side. A question's place
+    in the draw depends on the seed and its id alone, so the same halves come out anywhere.
+
+    Args:
+        questions: The benchmark's questions, in order.
+        holdout: Share held out, in [0, 1), or None.
+        seed: Of the draw.
+
+    Raises:
+        ConfigError: The share is out of range; some lines have a `split` key and some have not; nothing is
+            left to search on; or a category has too few questions to be on both sides.
+    """
+    if holdout is not None and not (math.isfinite(holdout) and 0 <= holdout < 1):
+        raise ConfigError(f"holdout must be at least 0 and below 1, got {holdout}")
+    stated = has_split(questions)
+    if holdout == 0:
+        return tuple(questions), ()
+    if stated and holdout is None:
+        held = {question.question_id for question in questions if question.split == "holdout"}
+    else:
+        held = _draw(questions, DEFAULT_HOLDOUT if holdout is None else holdout, seed)
+    halves = (
+        tuple(question for question in questions if question.question_id not in held),
+        tuple(question for question in questions if question.question_id in held),
+    )
+    if not halves[0]:
+        raise ConfigError('every question is marked "holdout"; mark those to search on with "search"')
+    return halves
+
+
+def halve(questions: Sequence[Question], seed: int) -> Halves:
+    """Divide held-out questions into those the winner is chosen on and those it is reported on.
+
+    Each category is divided evenly; its odd question goes to the half that has fewer so far, and to the
+    reported half of two that are even. With a single question, the first half is empty.
+
+    Args:
+        questions: The held-out questions, in order.
+        seed: Of the draw.
+    """
+    categories: dict[str, list[Question]] = {}
+    for question in questions:
+        categories.setdefault(question.category, []).append(question)
+    chosen: set[QuestionId] = set()
+    spare = 0  # by how many questions the reported half is ahead
+    for members in categories.values():
+        size = (len(members) + (spare > 0)) // 2
+        spare += len(members) - 2 * size
+        ranked = sorted(members, key=lambda item: digest(["confirm", seed, str(item.question_id)]))
+        chosen.update(question.question_id for question in ranked[:size])
+    return (
+        tuple(question for question in questions if question.question_id in chosen),
+        tuple(question for question in questions if question.question_id not in chosen),
+    )
+
+
+def has_split(questions: Sequence[Question]) -> bool:
+    """Whether the benchmark itself says which questions are held out.
+
+    Raises:
+        ConfigError: Some questions have a `split` key and some have not.
+    """
+    marked = [question.split is not None for question in questions]
+    if any(marked) and not all(marked):
+        odd = questions[marked.index(False)]
+        raise ConfigError(
+            f"question {odd.question_id} has no 'split' key though others have one; give it to all or to none"
+        )
+    return any(marked)
+
+
+def _draw(questions: Sequence[Question], holdout: float, seed: int) -> set[QuestionId]:
+    categories: dict[str, list[Question]] = {}
+    for question in questions:
+        categories.setdefault(question.category, []).append(question)
+    counts = _counts({name: len(members) for name, members in categories.items()}, holdout)
+    return {
+        question.question_id
+        for name, members in categories.items()
+        for question in sorted(members, key=lambda item: _rank(item, seed))[: counts[name]]
+    }
+
+
+def _rank(question: Question, seed: int) -> str:
+    return digest(["holdout", seed, str(question.question_id)])
+
+
+def _counts(sizes: Mapping[str, int], holdout: float) -> dict[str, int]:
+    """How many questions of each category are held out: largest remainders, within [1, size - 1]."""
+    for name, size in sizes.items():
+        if size < 2:
+            raise ConfigError(
+                f"category '{name}' has 1 question and cannot be in both halves; "
+                "add another, mark every line with a 'split' key, or hold nothing out (--holdout 0)"
+            )
+    # The share as it was written: 0.29 of 100 is 29, not the 28.999... of binary fractions.
+    share = Fraction(repr(holdout))
+    quotas = {name: size * share for name, size in sizes.items()}
+    counts = {name: min(max(math.floor(quotas[name]), 1), size - 1) for name, size in sizes.items()}
+    total = math.floor(sum(quotas.values()) + Fraction(1, 2))
+    total = min(max(total, len(sizes)), sum(sizes.values()) - len(sizes))
+    while sum(counts.values()) < total:
+        open_names = [name for name in sizes if counts[name] < sizes[name] - 1]
+        counts[max(open_names, key=lambda name: quotas[name] - counts[name])] += 1
+    while sum(counts.values()) > total:
+        open_names = [name for name in sizes if counts[name] > 1]
+        counts[min(open_names, key=lambda name: quotas[name] - counts[name])] -= 1
+    return counts

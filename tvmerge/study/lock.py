@@ -1,0 +1,153 @@
+"""One orchestrator a study: who holds it, and that nobody else does.
+
+The hold is the operating system's (a lock on a file) or the database server's (a lock of a connection),
+never a row: a crash of the program, of its machine or of the network between frees it, and nothing has to be
+cleared away by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import StudyError
+from tvmerge._util.locking import is_locked, locked
+from tvmerge.study.storage_url import read_url, sqlite_file
+from tvmerge.study.storage import translated
+from tvmerge._util.urls import hide_passwords
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import URL, Connection
+
+_TAKE = {
+    "postgresql": "SELECT pg_try_advisory_lock(:number)",
+    "mysql": "SELECT GET_LOCK(:name, 0)",
+}
+"""Takes the lock for as long as the connection lives, or says at once that another has it."""
+
+_PG_LOCKS = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+    "WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() "
+    "AND (classid::bigint << 32 | objid::bigint) = :number"
+)
+
+_HELD = {
+    "postgresql": _PG_LOCKS,
+    "mysql": "SELECT IS_USED_LOCK(:name) IS NOT NULL",
+}
+"""Whether anybody has the lock."""
+
+_HELD_HERE = {
+    "postgresql": f"{_PG_LOCKS} AND pid = pg_backend_pid()",
+    "mysql": "SELECT COALESCE(IS_USED_LOCK(:name) = CONNECTION_ID(), FALSE)",
+}
+"""Whether the connection that asks has the lock."""
+
+_KEEP_ALIVE = {
+    # A machine that lost its power says no good-bye: the server finds out by asking, within a minute.
+    "postgresql": (
+        "SET tcp_keepalives_idle = 30",
+        "SET tcp_keepalives_interval = 10",
+        "SET tcp_keepalives_count = 3",
+        # Only where this version of the server has it.
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
+    ),
+    "mysql": ("SET SESSION wait_timeout = 31536000",),
+}
+
+
+@contextmanager
+def leased(storage: str, study: str) -> Iterator[Callable[[], None]]:
+    """Hold a study, or the whole file of an SQLite storage, for this process.
+
+    Yields:
+        A check that it is still held, for one thread at a time: a server drops its locks when it restarts or
+        takes the connection for dead. It raises `StudyError` where the hold is lost. The lock on a file lasts
+        as long as the process.
+
+    Raises:
+        StudyError: Another process holds it, or the storage cannot be reached.
+    """
+    file = sqlite_file(storage)
+    if file is not None:
+        with locked(*_lock_of(file)):
+            yield lambda: None
+        return
+    with translated(storage):
+        connection = _connect(read_url(storage))
+    try:
+        with translated(storage):
+            taken = _ask(connection, _TAKE, study)
+        if not taken:
+            raise StudyError(
+                f"another tvmerge works on study '{study}' in {hide_passwords(storage)}; wait for it, "
+                "or choose another --study-name"
+            )
+        yield lambda: _check_held(connection, storage, study)
+    finally:
+        with contextlib.suppress(Exception):  # the server frees the lock of a broken connection by itself
+            connection.close()
+
+
+def is_leased(storage: str, study: str) -> bool:
+    """Whether a process holds the study now; looks without holding it.
+
+    Raises:
+        StudyError: The storage cannot be reached.
+    """
+    file = sqlite_file(storage)
+    if file is not None:
+        return is_locked(*_lock_of(file))
+    with translated(storage), _connect(read_url(storage)) as connection:
+        return _ask(connection, _HELD, study)
+
+
+def _check_held(connection: Connection, storage: str, study: str) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        held = _ask(connection, _HELD_HERE, study)
+    except SQLAlchemyError:
+        held = False
+    if not held:
+        raise StudyError(
+            f"the hold on study '{study}' in {hide_passwords(storage)} was lost (the server restarted, or "
+            "was not reached for too long); what was told is kept: give the same command again"
+        )
+
+
+def _lock_of(file: Path) -> tuple[Path, str]:
+    """Folder and name of the lock: those of the file itself, by whatever links it is reached."""
+    real = file.resolve()
+    return real.parent, f".{real.name}.lock"
+
+
+def _connect(url: URL) -> Connection:
+    """A connection of its own, outside of any pool."""
+    from sqlalchemy import NullPool, create_engine, text
+
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    connection = engine.connect()
+    for statement in _KEEP_ALIVE[_kind(connection)]:
+        connection.execute(text(statement))
+    return connection
+
+
+def _ask(connection: Connection, statements: dict[str, str], study: str) -> bool:
+    from sqlalchemy import text
+
+    # MySQL's locks are the whole server's: the database belongs to the name.
+    key = hashlib.sha256(f"{connection.engine.url.database}/{study}".encode()).digest()
+    names = {"number": int.from_bytes(key[:8], "big", signed=True), "name": f"tvmerge:{key.hex()[:40]}"}
+    statement = text(statements[_kind(connection)])
+    used = {name: value for name, value in names.items() if f":{name}" in statement.text}
+    return bool(connection.execute(statement, used).scalar())
+
+
+def _kind(connection: Connection) -> str:
+    return "postgresql" if connection.dialect.name == "postgresql" else "mysql"

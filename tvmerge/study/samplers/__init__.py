@@ -1,0 +1,1 @@
+"""Samplers: how the next weights are chosen."""

@@ -1,0 +1,83 @@
+"""The settings of the search: which candidates are tried, on which questions, and where that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tvmerge.option import option
+from tvmerge.errors import ConfigError
+
+SAMPLERS = ("TPE", "CMA-ES", "GP", "random", "NSGA-II")
+RACES = ("wilcoxon", "off")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The settings of the search."""
+
+    weight_min: float = option(float, "Smallest weight.", 0.0)
+    weight_max: float = option(float, "Largest weight.", 2.0)
+    optuna_sampler: str = option(str, "How the next weights are chosen.", "TPE", choices=SAMPLERS)
+    sampler: Mapping[str, Any] | None = option(dict, "Settings of the sampler; see docs/search.md.", None)
+    optuna_seed: int = option(int, "Seed of the search, the hold-out and the answers.", 42)
+    n_trials: int = option(int, "Trials in total; running again with more continues.", 30)
+    trials_in_flight: int = option(int, "Candidates in work at once.", 1)
+    uniform_weights: tuple[float, ...] = option(
+        float, "Uniform weights to try first, beside 0 and 1.", (), many=True
+    )
+    warm_start: str | None = option(
+        str, "Study whose best trials are tried first: a name in the same storage, or FILE-OR-URL#NAME.", None
+    )
+    warm_start_trials: int = option(int, "How many of its best trials a warm start takes.", 5)
+    holdout: float | None = option(
+        float,
+        "Share of questions held out for the final comparison; default: the file's split, or 0.3.",
+        None,
+    )
+    racing: str = option(
+        str,
+        "Stop a candidate that a paired test finds worse than the best one known when it was asked.",
+        "wilcoxon",
+        choices=RACES,
+    )
+    racing_p: float = option(float, "Probability of chance below which a candidate counts as worse.", 0.35)
+    racing_min_questions: int = option(int, "Questions a candidate answers before the first test.", 20)
+    racing_batch: int = option(int, "Questions between two tests.", 10)
+    confirm_candidates: int = option(int, "Best candidates that the held-out questions choose among.", 3)
+    confirm_samples: int = option(int, "Answers to each held-out question.", 1)
+    multi_objective: bool = option(
+        bool, "Search the Pareto front of several benchmarks instead of their weighted mean.", False
+    )
+    min_coverage: float = option(
+        float, "Share of each benchmark's judgments that must give a rating, else the trial fails.", 0.9
+    )
+    study_name: str | None = option(str, "Name of the study; default: <target>-<benchmark>.", None)
+    storage: str | None = option(
+        str, "URL of an SQLite, PostgreSQL or MySQL database; default: sqlite:///<run-dir>/study.db.", None
+    )
+    fork: str | None = option(
+        str, "Name of a new study with these settings that begins with the trials of the one named.", None
+    )
+
+    def __post_init__(self) -> None:
+        if self.weight_min > self.weight_max:
+            raise ConfigError(f"weight_min {self.weight_min:g} is larger than weight_max {self.weight_max:g}")
+        outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]
+        if outside:
+            raise ConfigError(f"uniform_weights must lie in the range of the weights, got {outside[0]:g}")
+        for name in (
+            *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),
+            *("confirm_candidates", "confirm_samples", "warm_start_trials"),
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("holdout", "min_coverage"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"{name} must lie between 0 and 1, got {value:g}")
+        if not 0 < self.racing_p < 1:
+            raise ConfigError(f"racing_p must lie between 0 and 1, got {self.racing_p:g}")
+        if self.holdout == 1:
+            raise ConfigError("holdout 1 leaves no question to search with")

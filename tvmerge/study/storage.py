@@ -1,0 +1,271 @@
+"""Optuna storages: opened, guarded by a fingerprint, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tvmerge._util.canonical import canonical_json
+from tvmerge.errors import StudyError
+from tvmerge.records import Recipe
+from tvmerge.study.storage_url import read_url, sqlite_file
+from tvmerge.study.store.base import open_journal
+from tvmerge.study.ranking import best_first
+from tvmerge._util.urls import hide_passwords
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+FINGERPRINT = "tvmerge:fingerprint"
+"""Study attribute: what the scores and the sequence of candidates depend on, by a readable name."""
+
+RUN = "tvmerge:run"
+"""Study attribute: what is needed to make any trial's model again, without the run's command line."""
+
+ORIGIN = "tvmerge:origin"
+"""Study attribute: the trials of other studies that it begins with, a row for each of those studies."""
+
+N_TRIALS = "tvmerge:n_trials"
+"""Study attribute: the number of trials its latest run works towards."""
+
+SCHEMA = "tvmerge:schema"
+"""Study attribute: the version of what tvmerge keeps in a study."""
+
+VERSION = 1
+"""The version written; a study of another one is refused."""
+
+_TABLES = frozenset({"studies", "version_info", "alembic_version"})
+"""Tables of a storage that Optuna has set up."""
+
+_PATIENCE = 60.0
+"""Seconds to wait for an SQLite file that another program writes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """A study as it lies in its storage.
+
+    Attributes:
+        name: Its name.
+        run: What was recorded under `RUN`.
+        fingerprint: What was recorded under `FINGERPRINT`.
+        rows: Its trials, in order of number.
+        attrs: All that is recorded of the study itself.
+    """
+
+    name: str
+    run: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+    rows: tuple[FrozenTrial, ...]
+    attrs: Mapping[str, Any]
+
+    def recipe(self, trial: str) -> Recipe:
+        """The weights of the trial with that number, or of the `best`.
+
+        Raises:
+            StudyError: There is no such trial.
+        """
+        if trial == "best":
+            scored = best_first(self.rows)
+            if not scored:
+                raise StudyError(f"study '{self.name}' has no scored trial yet")
+            row = scored[0]
+        elif trial.isdecimal() and int(trial) < len(self.rows):
+            row = self.rows[int(trial)]
+        else:
+            raise StudyError(
+                f"study '{self.name}' has no trial '{trial}'; it has 0 to {len(self.rows) - 1}, and `best`"
+            )
+        return Recipe(row.params)
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Open a storage to write to, and make its tables if they are not there.
+
+    For SQLite its folder is made, and readers are not blocked by the writer.
+
+    Raises:
+        StudyError: The storage cannot be opened.
+        MissingExtraError: The database's driver is not installed.
+    """
+    from optuna.storages import RDBStorage
+    from sqlalchemy import NullPool
+
+    file, address = sqlite_file(url), read_url(url).render_as_string(hide_password=False)
+    with translated(url):
+        if file is None:
+            # A trial takes minutes and a server drops what is silent: a connection for each transaction.
+            return RDBStorage(address, engine_kwargs={"poolclass": NullPool})
+        file.parent.mkdir(parents=True, exist_ok=True)
+        storage = RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
+        with storage.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        return storage
+
+
+def _look_into(url: str) -> BaseStorage | None:
+    """A storage to read from, as it is; None where there is none, or a database without studies."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy import NullPool, create_engine, inspect
+
+    file, address = sqlite_file(url), read_url(url).render_as_string(hide_password=False)
+    if file is not None and not file.is_file():
+        return None
+    tables = inspect(create_engine(address, poolclass=NullPool)).get_table_names()
+    if not _TABLES.issubset(tables):  # Optuna would write its version into them
+        return None
+    return RDBStorage(address, engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)
+
+
+def enter_study(
+    storage: BaseStorage,
+    name: str,
+    fingerprint: Mapping[str, object],
+    run: Mapping[str, object],
+    *,
+    objectives: int = 1,
+    origin: Sequence[Mapping[str, object]] = (),
+) -> int:
+    """The id of the study called `name`, made if it does not exist.
+
+    Args:
+        storage: Where it is, or is to be.
+        name: Its name.
+        fingerprint: What its scores and its sequence of candidates depend on.
+        run: What is needed to make any trial's model again.
+        objectives: How many scores a trial has; each is maximised.
+        origin: What a new study begins with, to be recorded under `ORIGIN`.
+
+    Raises:
+        StudyError: The study exists with another fingerprint (says what changed), is no study of
+            tvmerge's, or the storage failed.
+    """
+    from optuna.study import StudyDirection
+
+    with translated(storage):
+        known = {study.study_name: study for study in storage.get_all_studies()}
+        if name not in known:
+            study_id = storage.create_new_study([StudyDirection.MAXIMIZE] * objectives, name)
+            _describe(storage, study_id, _description(fingerprint, run, origin))
+            return study_id
+        study_id = storage.get_study_id_from_name(name)
+        attrs = storage.get_study_user_attrs(study_id)
+        stored = attrs.get(FINGERPRINT)
+        if stored is None and not storage.get_all_trials(study_id):
+            # Killed between making the study and describing it; nothing depends on it yet.
+            _describe(storage, study_id, _description(fingerprint, run, origin))
+            return study_id
+    if stored is None:
+        raise StudyError(f"study '{name}' was not made by tvmerge; choose another --study-name")
+    _check_version(name, attrs)
+    compare(name, stored, fingerprint)
+    return study_id
+
+
+def _description(
+    fingerprint: Mapping[str, object], run: Mapping[str, object], origin: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """What a study is, the fingerprint last: a study that has one is described in full."""
+    return {SCHEMA: VERSION, ORIGIN: list(origin), RUN: dict(run), FINGERPRINT: dict(fingerprint)}
+
+
+def _describe(storage: BaseStorage, study_id: int, attrs: Mapping[str, object]) -> None:
+    for key, value in attrs.items():
+        storage.set_study_user_attr(study_id, key, value)
+
+
+def _check_version(name: str, attrs: Mapping[str, Any]) -> None:
+    found = attrs.get(SCHEMA)
+    if found != VERSION:
+        raise StudyError(
+            f"study '{name}' was written by another version of tvmerge (form {found}, this one reads "
+            f"{VERSION}); go on with that version, or choose another --study-name"
+        )
+
+
+def has_study(url: str, name: str) -> bool:
+    """Whether a storage is there and holds a study of that name; writes nothing.
+
+    A study of which nothing is known yet, since a kill came between making and describing it, does not count.
+
+    Raises:
+        StudyError: The storage cannot be read.
+    """
+    with translated(url):
+        storage = _look_into(url)
+        if storage is None or name not in {study.study_name for study in storage.get_all_studies()}:
+            return False
+        study_id = storage.get_study_id_from_name(name)
+        return FINGERPRINT in storage.get_study_user_attrs(study_id) or bool(
+            storage.get_all_trials(study_id, deepcopy=False)
+        )
+
+
+def read_study(
+    url: str, name: str, *, remedy: str = "give --storage URL and --study-name NAME"
+) -> StoredStudy:
+    """Read a study; writes nothing.
+
+    Args:
+        url: Its storage.
+        name: Its name.
+        remedy: What is to be done where it is not there.
+
+    Raises:
+        StudyError: There is no such storage or study, or it was not made by this version of tvmerge.
+    """
+    file, shown = sqlite_file(url), hide_passwords(url)
+    if file is not None and not file.is_file():
+        raise StudyError(f"there is no study database at {file}; {remedy}")
+    with translated(url):
+        storage = _look_into(url)
+        known = {} if storage is None else {study.study_name: study for study in storage.get_all_studies()}
+        if storage is None or name not in known:
+            holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
+            raise StudyError(hide_passwords(f"there is no study '{name}' in {shown} ({holds}); {remedy}"))
+        attrs = known[name].user_attrs
+        rows = open_journal(storage, storage.get_study_id_from_name(name)).read()
+    if RUN not in attrs:
+        raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
+    _check_version(name, attrs)
+    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), tuple(rows), attrs)
+
+
+@contextmanager
+def translated(storage: object) -> Iterator[None]:
+    """Turn a storage's failures into `StudyError`."""
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (OptunaError, SQLAlchemyError, OSError, ImportError, RuntimeError) as error:
+        first_line = str(error.__cause__ or error).strip().split("\n")[0]
+        where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
+        raise StudyError(hide_passwords(f"the study's storage {where} failed: {first_line}")) from error
+
+
+def compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
+    """See that a study's fingerprint is still the same.
+
+    Raises:
+        StudyError: It is not; says what changed.
+    """
+    changed = [
+        f"{key} was {_short(stored.get(key))}, is {_short(current.get(key))}"
+        for key in dict.fromkeys((*stored, *current))
+        if canonical_json(stored.get(key)) != canonical_json(current.get(key))
+    ]
+    if changed:
+        raise StudyError(
+            f"study '{name}' cannot be resumed with other settings: {'; '.join(changed)}; "
+            "restore them, choose another --study-name, or go on from its trials with --fork NEW_NAME"
+        )
+
+
+def _short(value: object, limit: int = 100) -> str:
+    text = value if isinstance(value, str) else canonical_json(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

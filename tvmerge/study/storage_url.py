@@ -1,0 +1,59 @@
+"""Where a study lies: the URL of a storage, read once for all that need a part of it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import MissingExtraError, StudyError
+from tvmerge._util.urls import hide_passwords
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
+"""The driver used for a database whose URL names none; each is in an extra of the database's name."""
+
+
+def read_url(text: str) -> URL:
+    """The parts of a storage's URL, its driver included.
+
+    Raises:
+        StudyError: It is no URL of a database that can hold a study and guard it.
+        MissingExtraError: The database's driver is not installed.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise StudyError(
+            f"--storage {hide_passwords(text)!r} is no database URL; write sqlite:///<file>, "
+            "postgresql://<user>@<host>/<database> or mysql://<user>@<host>/<database>"
+        ) from error
+    kind, _, driver = url.drivername.partition("+")
+    if kind == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise StudyError(
+                "--storage sqlite in memory would lose the study; name a file: sqlite:///study.db"
+            )
+        return url
+    if kind not in DRIVERS:
+        raise StudyError(f"a study cannot be kept in {kind}; use SQLite, PostgreSQL or MySQL")
+    driver = driver or DRIVERS[kind]
+    extra = "postgresql" if kind.startswith("postgres") else "mysql"
+    if importlib.util.find_spec(driver) is None:
+        raise MissingExtraError(driver, extra)
+    return url.set(drivername=f"{'postgresql' if kind == 'postgres' else kind}+{driver}")
+
+
+def sqlite_file(text: str) -> Path | None:
+    """The file of an SQLite storage; None for a database server.
+
+    Raises:
+        StudyError: See `read_url`.
+    """
+    url = read_url(text)
+    return Path(url.database or "") if url.drivername.startswith("sqlite") else None

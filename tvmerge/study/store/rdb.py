@@ -1,0 +1,213 @@
+"""A study's trials, straight in the tables of a relational storage.
+
+A trial is one transaction, and a whole study is read by one query a table. What Optuna reads and writes is
+the same, row by row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from tvmerge.errors import StudyError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
+    from sqlalchemy import Connection, Row, Table
+
+    from tvmerge.study.store.base import Ending
+
+_NOT_FINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
+"""Optuna's names for the numbers that a database has none for."""
+
+_OF_A_TRIAL = (
+    "trial_params",
+    "trial_values",
+    "trial_intermediate_values",
+    "trial_user_attributes",
+    "trial_system_attributes",
+)
+"""The tables whose rows belong to trials."""
+
+
+class BulkJournal:
+    """A study in the tables of `storage`, of a revision in `journal.SCHEMAS`."""
+
+    def __init__(self, storage: RDBStorage, study_id: int) -> None:
+        self._engine = storage.engine
+        self._study_id = study_id
+        self._tables: dict[str, Table] = {}
+        self._as_json: dict[BaseDistribution, str] = {}
+        self._from_json: dict[str, BaseDistribution] = {}
+
+    def read(self) -> list[FrozenTrial]:
+        """All trials, in order of number, from one moment's state of the database."""
+        trials = self._table("trials")
+        mine = trials.select().where(trials.c.study_id == self._study_id).order_by(trials.c.number)
+        with self._engine.connect() as connection:
+            rows = connection.execute(mine).all()
+            parts = {name: self._parts(connection, name) for name in _OF_A_TRIAL}
+        return [self._frozen(row, {name: of[row.trial_id] for name, of in parts.items()}) for row in rows]
+
+    def _parts(self, connection: Connection, name: str) -> Mapping[int, list[Row[Any]]]:
+        """A table's rows of this study by trial, in the order they were written."""
+        trials, table = self._table("trials"), self._table(name)
+        (key,) = table.primary_key
+        query = table.select().join(trials, trials.c.trial_id == table.c.trial_id)
+        found = defaultdict(list)
+        for row in connection.execute(query.where(trials.c.study_id == self._study_id).order_by(key)):
+            found[row.trial_id].append(row)
+        return found
+
+    def _frozen(self, row: Row[Any], parts: Mapping[str, list[Row[Any]]]) -> FrozenTrial:
+        from optuna.trial import FrozenTrial, TrialState
+
+        distributions = {p.param_name: self._distribution(p.distribution_json) for p in parts["trial_params"]}
+        values = sorted(parts["trial_values"], key=lambda v: v.objective)
+        return FrozenTrial(
+            number=row.number,
+            state=TrialState[row.state],
+            value=None,
+            values=[_number(v.value, v.value_type) for v in values] or None,
+            datetime_start=_local(row.datetime_start),
+            datetime_complete=_local(row.datetime_complete),
+            params={
+                p.param_name: distributions[p.param_name].to_external_repr(p.param_value)
+                for p in parts["trial_params"]
+            },
+            distributions=distributions,
+            user_attrs={a.key: json.loads(a.value_json) for a in parts["trial_user_attributes"]},
+            system_attrs={a.key: json.loads(a.value_json) for a in parts["trial_system_attributes"]},
+            intermediate_values={
+                v.step: _number(v.intermediate_value, v.intermediate_value_type)
+                for v in parts["trial_intermediate_values"]
+            },
+            trial_id=row.trial_id,
+        )
+
+    def _distribution(self, text: str) -> BaseDistribution:
+        """Hundreds of weights share a distribution; each is parsed once."""
+        from optuna.distributions import json_to_distribution
+
+        if text not in self._from_json:
+            self._from_json[text] = json_to_distribution(text)
+        return self._from_json[text]
+
+    def add(self, row: FrozenTrial) -> None:
+        """Write a running trial, its weights and attributes included.
+
+        Raises:
+            StudyError: Somebody else wrote to the study.
+        """
+        from sqlalchemy import func, select
+
+        trials, studies = self._table("trials"), self._table("studies")
+        with self._engine.begin() as connection:
+            # Writing to the study's own row first makes writers wait for each other, in every database: what
+            # is counted then is still so when the trial is written.
+            turn = studies.update().where(studies.c.study_id == self._study_id)
+            connection.execute(turn.values(study_name=studies.c.study_name))
+            mine = trials.c.study_id == self._study_id
+            there = connection.execute(select(func.count()).select_from(trials).where(mine)).scalar_one()
+            if there != row.number:
+                raise StudyError(f"another run writes to this study: trial {row.number} is there already")
+            trial = {
+                "number": row.number,
+                "study_id": self._study_id,
+                "state": row.state.name,
+                "datetime_start": _utc(row.datetime_start),
+            }
+            done = connection.execute(trials.insert().values(trial))
+            trial_id = cast("Row[Any]", done.inserted_primary_key)[0]
+            self._insert(connection, "trial_params", self._params(trial_id, row))
+            self._insert(connection, "trial_user_attributes", _attrs(trial_id, row.user_attrs))
+            self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
+
+    def tell(self, number: int, ending: Ending) -> None:
+        """Write how a running trial ended.
+
+        Raises:
+            StudyError: Somebody else told it.
+        """
+        trials = self._table("trials")
+        with self._engine.begin() as connection:
+            mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
+            ended = {"state": ending.state, "datetime_complete": _utc(datetime.now())}
+            running = trials.update().where(mine & (trials.c.state == "RUNNING"))
+            if connection.execute(running.values(ended)).rowcount != 1:
+                raise StudyError(f"another run writes to this study: trial {number} was told already")
+            trial_id = connection.execute(trials.select().where(mine)).one().trial_id
+            self._insert(connection, "trial_user_attributes", _attrs(trial_id, ending.attrs))
+            self._insert(connection, "trial_values", _values(trial_id, ending))
+            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, ending))
+
+    def _params(self, trial_id: int, row: FrozenTrial) -> Iterator[dict[str, Any]]:
+        for name, value in row.params.items():
+            distribution = row.distributions[name]
+            yield {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(value),
+                "distribution_json": self._json(distribution),
+            }
+
+    def _json(self, distribution: BaseDistribution) -> str:
+        from optuna.distributions import distribution_to_json
+
+        if distribution not in self._as_json:
+            self._as_json[distribution] = distribution_to_json(distribution)
+        return self._as_json[distribution]
+
+    def _insert(self, connection: Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        listed = list(rows)
+        if listed:
+            connection.execute(self._table(table).insert(), listed)
+
+    def _table(self, name: str) -> Table:
+        from sqlalchemy import Double, Float, MetaData, Table
+
+        if name not in self._tables:
+            table = Table(name, MetaData(), autoload_with=self._engine)
+            for column in table.columns:
+                if isinstance(column.type, Float):
+                    column.type = Double()  # MySQL's would come as decimals of ten places
+            self._tables[name] = table
+        return self._tables[name]
+
+
+def _attrs(trial_id: int, attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for key, value in attrs.items():
+        yield {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+
+
+def _values(trial_id: int, ending: Ending) -> Iterator[dict[str, Any]]:
+    for objective, value in enumerate(ending.values):
+        yield {"trial_id": trial_id, "objective": objective, "value": value, "value_type": "FINITE"}
+
+
+def _intermediate(trial_id: int, ending: Ending) -> Iterator[dict[str, Any]]:
+    if ending.step is not None:
+        yield {
+            "trial_id": trial_id,
+            "step": ending.step,
+            "intermediate_value": ending.values[0],
+            "intermediate_value_type": "FINITE",
+        }
+
+
+def _number(value: float | None, kind: str) -> float:
+    return _NOT_FINITE[kind] if value is None else value
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Optuna stores naive UTC, and hands out naive local time."""
+    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

@@ -1,0 +1,161 @@
+"""Studies whose trials come first in another: one that is forked, or the best of one to start from.
+
+A study notes which trials it takes, by number. What is told once never changes, so a resumed run finds the
+same recipes, whatever its predecessor has learnt meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tvmerge.errors import ConfigError, StudyError
+from tvmerge.records import Recipe
+from tvmerge.study.ranking import best_first
+from tvmerge.study.space import Space
+from tvmerge.study.storage import StoredStudy, read_study
+from tvmerge.study.sampler_view import FIXED
+from tvmerge._util.urls import hide_passwords, sqlite_url
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+Kind = Literal["fork", "warm-start"]
+
+_REMEDIES: Mapping[Kind, str] = {
+    "fork": "--fork goes on from the study of the same command without it: give its --study-name and its "
+    "--run-dir or --storage",
+    "warm-start": "write --warm-start FILE-OR-URL#NAME",
+}
+"""How to name a study that was not found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A study that another one takes trials from.
+
+    Attributes:
+        kind: `fork` takes all that was told, `warm-start` the best.
+        storage: URL of its storage.
+        study: Its name.
+        most: How many of its best are taken for a warm start.
+    """
+
+    kind: Kind
+    storage: str
+    study: str
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Heritage:
+    """What a study begins with.
+
+    Attributes:
+        fixed: Recipes that are given: baselines, the user's, the best of another study.
+        inherited: What the forked study's sampler drew, by the number it had there.
+    """
+
+    fixed: tuple[Recipe, ...] = ()
+    inherited: Mapping[int, Recipe] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.fixed) + len(self.inherited)
+
+
+def warm_start(reference: str, storage: str, most: int) -> Predecessor:
+    """The study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`.
+
+    Raises:
+        ConfigError: It is a URL without a name.
+    """
+    shown = hide_passwords(reference)
+    if "://" in shown and "#" not in shown:  # one within a password begins no name
+        raise ConfigError(f"--warm-start {shown} names a storage and no study in it; add #NAME")
+    place, sign, name = reference.rpartition("#")
+    if not sign or not ("://" in place or Path(place).is_file()):
+        return Predecessor("warm-start", storage, reference, most)
+    return Predecessor("warm-start", place if "://" in place else sqlite_url(Path(place)), name, most)
+
+
+def choose(
+    predecessor: Predecessor, space: Space, given: Sequence[Recipe], note: Callable[[str], None]
+) -> list[int]:
+    """Numbers of the trials to take.
+
+    Args:
+        predecessor: Where they are taken from.
+        space: The weights searched now.
+        given: Recipes that are tried anyway; they are not taken again.
+        note: Told what is left out for its range.
+
+    Raises:
+        StudyError: There is no such study, it has other weights, or nothing that could be taken.
+    """
+    source = read_study(predecessor.storage, predecessor.study, remedy=_REMEDIES[predecessor.kind])
+    told = [row for row in source.rows if row.state.is_finished()]
+    if told:
+        _check_names(source, told[0], space)
+    known = [dict(recipe.weights) for recipe in given]
+    new = [row for row in told if row.params not in known]
+    rows = new if predecessor.kind == "fork" else _best_first(new, predecessor.most)
+    inside = [row.number for row in rows if _holds(space, row)]
+    if len(inside) < len(rows):
+        note(
+            f"{len(rows) - len(inside)} of {len(rows)} trials of study '{predecessor.study}' are left out: "
+            "they lie outside the range of the weights"
+        )
+    if not inside and (predecessor.kind == "warm-start" or not told):
+        raise StudyError(
+            f"study '{predecessor.study}' has nothing to begin with: no scored trial in this range of "
+            "weights beside those that are tried anyway"
+        )
+    return inside
+
+
+def heritage(
+    taken: Sequence[tuple[Predecessor, Sequence[int]]], space: Space, given: Sequence[Recipe]
+) -> Heritage:
+    """What a study begins with, from the trials it takes of its predecessors and what is tried anyway.
+
+    Raises:
+        StudyError: A predecessor, or a trial of it, is gone.
+    """
+    fixed, inherited = list(given), {}
+    for predecessor, numbers in taken:
+        rows = {row.number: row for row in read_study(predecessor.storage, predecessor.study).rows}
+        missing = [number for number in numbers if number not in rows]
+        if missing:
+            raise StudyError(f"study '{predecessor.study}' has lost trial {missing[0]}; start a new study")
+        for number in numbers:
+            recipe = space.recipe(rows[number].params)
+            if predecessor.kind == "fork" and not rows[number].user_attrs.get(FIXED):
+                inherited[number] = recipe
+            elif recipe not in fixed:
+                fixed.append(recipe)
+    return Heritage(tuple(fixed), {n: recipe for n, recipe in inherited.items() if recipe not in fixed})
+
+
+def _check_names(source: StoredStudy, row: FrozenTrial, space: Space) -> None:
+    odd = sorted(set(space.names) ^ set(row.params))
+    if odd:
+        where = "only there" if odd[0] in row.params else "only here"
+        raise StudyError(
+            f"study '{source.name}' has {len(row.params)} weights, this run {len(space.names)}, and they "
+            f"differ: {odd[0]} is {where}; only a study with the same weights can be continued"
+        )
+
+
+def _best_first(rows: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
+    """The best of the scored trials, those with the same weights once."""
+    distinct: dict[tuple[Any, ...], FrozenTrial] = {}
+    for row in best_first(rows):
+        distinct.setdefault(tuple(row.params.items()), row)
+    return list(distinct.values())[:most]
+
+
+def _holds(space: Space, row: FrozenTrial) -> bool:
+    bounds = {name: space.bounds(name) for name in space.names}
+    return all(low <= row.params[name] <= high for name, (low, high) in bounds.items())

@@ -1,0 +1,1 @@
+"""Benchmarks in FastChat's format, and the files of answers and judgments."""

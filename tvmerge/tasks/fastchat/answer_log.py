@@ -1,0 +1,85 @@
+"""The evidence of a run: every answer and every judgment, in FastChat's files.
+
+<folder>/model_answer/<model>.jsonl
+<folder>/model_judgment/<judge>_single.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Literal
+
+from tvmerge.tasks.fastchat.files import append_judgments, each_judgment, read_turns, write_answers
+from tvmerge._util.files import safe_name, write_text
+from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
+
+
+class Evidence:
+    """Keeps evaluations under a folder; a model's evaluation is kept once.
+
+    Args:
+        folder: The folder that holds `model_answer/` and `model_judgment/`.
+        judge: The judge's name, part of the judgment file's name.
+        known: Models whose evidence is complete; whatever an interrupted run left of others is dropped,
+            since stale judgments would otherwise be averaged in by whoever reads the file.
+        mode: Whether answers were rated or compared with a baseline's; part of the file's name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        judge: str,
+        known: Collection[str] = (),
+        *,
+        mode: Literal["single", "pair"] = "single",
+    ) -> None:
+        self._answers = folder / "model_answer"
+        self._judgments = folder / "model_judgment" / f"{safe_name(judge)}_{mode}.jsonl"
+        self._drop_all_but(frozenset(known))
+
+    def keep(self, model: str, evaluation: Evaluation) -> None:
+        """Write a model's answers and judgments.
+
+        Raises:
+            OSError: The disk is full or the folder cannot be written.
+        """
+        now = time.time()
+        write_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now)
+        append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
+
+    def rated(self) -> Iterator[tuple[Answer, list[Judgment]]]:
+        """Everything kept, where each question was answered once: each answer with its judgments.
+
+        Raises:
+            AssetError: A file cannot be read.
+        """
+        if not self._judgments.exists():
+            return
+        for model, rows in groupby(each_judgment(self._judgments), key=itemgetter(0)):
+            judgments: dict[QuestionId, list[Judgment]] = {}
+            for _, judgment in rows:
+                judgments.setdefault(judgment.question_id, []).append(judgment)
+            turns = read_turns(self._answers / f"{model}.jsonl")
+            yield from ((Answer(key, turns[key]), found) for key, found in judgments.items() if key in turns)
+
+    def _drop_all_but(self, known: frozenset[str]) -> None:
+        if not self._judgments.exists():
+            return
+        text = self._judgments.read_text(encoding="utf-8")
+        # Only \n ends a line: texts inside may hold other separators.
+        kept = "".join(f"{line}\n" for line in text.split("\n") if _model_of(line) in known)
+        if kept != text:
+            write_text(self._judgments, kept)
+
+
+def _model_of(line: str) -> str | None:
+    """The model a line is about; None for a line that a crash cut short."""
+    try:
+        return str(json.loads(line)["model"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,119 @@
+"""`benchmark.toml`: the optional file beside `question.jsonl` that says how a benchmark is run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from tvmerge._util.encodings import read_text
+from tvmerge.errors import AssetError
+from tvmerge.tasks.fastchat.rows import finite
+
+REFERENCE_CATEGORIES = ("math", "reasoning", "coding", "arena-hard-200")
+"""Categories judged against a reference answer (FastChat's `NEED_REF_CATS`)."""
+
+DEFAULT_TEMPERATURE = 0.7
+"""For categories without a temperature of their own, as in FastChat."""
+
+TEMPERATURES: Mapping[str, float] = MappingProxyType(
+    {
+        "writing": 0.7,
+        "roleplay": 0.7,
+        "extraction": 0.0,
+        "math": 0.0,
+        "coding": 0.0,
+        "reasoning": 0.0,
+        "stem": 0.1,
+        "humanities": 0.1,
+        "arena-hard-200": 0.0,
+    }
+)
+"""Sampling temperature by category (FastChat's `temperature_config`)."""
+
+_KNOWN = ("description", "reference_categories", "temperature", "japanese_exempt")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkSettings:
+    """How a benchmark is run; without a `benchmark.toml`, as FastChat runs it.
+
+    Attributes:
+        description: One line for lists and reports.
+        reference_categories: Categories whose answers are judged against a reference.
+        temperatures: Category to sampling temperature.
+        default_temperature: For categories that `temperatures` does not name.
+        japanese_exempt: Categories whose answers need not be in Japanese (code, translation).
+    """
+
+    description: str = ""
+    reference_categories: tuple[str, ...] = REFERENCE_CATEGORIES
+    temperatures: Mapping[str, float] = field(default_factory=lambda: TEMPERATURES)
+    default_temperature: float = DEFAULT_TEMPERATURE
+    japanese_exempt: tuple[str, ...] = ()
+
+
+def read_settings(path: Path) -> BenchmarkSettings:
+    """Settings from `path`; the defaults where there is no such file.
+
+    Raises:
+        AssetError: The file cannot be read, is not TOML, or has an unknown key or a value of a wrong type.
+    """
+    if not path.exists():
+        return BenchmarkSettings()
+    table = _parse(path)
+    unknown = sorted(set(table) - set(_KNOWN))
+    if unknown:
+        raise AssetError(f"{path}: unknown key '{unknown[0]}'; known: {', '.join(_KNOWN)}")
+    temperatures, default = _temperatures(path, table.get("temperature", {}))
+    return BenchmarkSettings(
+        description=_text(path, "description", table.get("description", "")),
+        reference_categories=_texts(path, "reference_categories", table, REFERENCE_CATEGORIES),
+        temperatures=temperatures,
+        default_temperature=default,
+        japanese_exempt=_texts(path, "japanese_exempt", table, ()),
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise AssetError(f"{path}: not a TOML file: {error}") from error
+
+
+def _temperatures(path: Path, table: Any) -> tuple[Mapping[str, float], float]:
+    """FastChat's temperatures overlaid with the file's; a `default` of the file replaces all of FastChat's.
+
+    Who writes `default = 0` means every category, also those FastChat happens to know.
+    """
+    if not isinstance(table, dict):
+        raise AssetError(f"{path}: 'temperature' must be a table of category = number")
+    own = {category: _temperature(path, category, value) for category, value in table.items()}
+    default = own.pop("default", None)
+    if default is None:
+        return MappingProxyType({**TEMPERATURES, **own}), DEFAULT_TEMPERATURE
+    return MappingProxyType(own), default
+
+
+def _temperature(path: Path, category: str, value: Any) -> float:
+    number = finite(value)
+    if number is None or number < 0:
+        raise AssetError(f"{path}: temperature '{category}' must be a number of at least 0, got {value!r}")
+    return number
+
+
+def _text(path: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise AssetError(f"{path}: '{key}' must be a text, got {value!r}")
+    return value
+
+
+def _texts(path: Path, key: str, table: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
+    value = table.get(key, default)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise AssetError(f"{path}: '{key}' must be a list of category names, got {value!r}")
+    return tuple(value)

@@ -1,0 +1,188 @@
+"""From the rows of a table to questions in FastChat's format."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvmerge.errors import AssetError
+from tvmerge.tasks.importing.roles import Role, Roles
+from tvmerge.tasks.importing.tables import Table
+
+CATEGORY = "general"
+"""The category of questions whose table has none."""
+
+_SPEAKERS = {
+    **dict.fromkeys(("user", "human", "instruction"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "model", "bot", "output"), "assistant"),
+    "system": "system",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Questions of a table.
+
+    Attributes:
+        questions: As lines of `question.jsonl`.
+        notes: What was done that may surprise, a line each.
+    """
+
+    questions: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+
+
+def convert(table: Table, roles: Roles) -> Converted:
+    """The questions of a table.
+
+    Raises:
+        AssetError: A question, a reference or a category is nothing of the kind; names file and row.
+    """
+    rows = [_Row(table, number, row, roles) for number, row in enumerate(table.rows, start=1)]
+    asked = [(row, turns) for row, turns in ((row, row.turns()) for row in rows) if "".join(turns).strip()]
+    if not asked:
+        raise AssetError(f"{table.path}: no row has a question in {' and '.join(roles.columns['question'])}")
+    ids, notes = _ids([row for row, _ in asked])
+    if left_out := len(rows) - len(asked):
+        notes.append(f"left out, since they ask nothing: {left_out} of {len(rows)} rows")
+    if any(row.system for row, _ in asked):
+        notes.append("system messages stand before the first turn")
+    return Converted(tuple(_line(id_, *item) for id_, item in zip(ids, asked, strict=True)), tuple(notes))
+
+
+def _line(id_: str | int, row: _Row, turns: Sequence[str]) -> dict[str, Any]:
+    reference, aspect = row.references(), row.text("eval_aspect")
+    return {
+        "question_id": id_,
+        "category": row.text("category") or CATEGORY,
+        "turns": list(turns),
+        **({"reference": reference} if any(text.strip() for text in reference) else {}),
+        **({"eval_aspect": aspect} if aspect else {}),
+        **({"split": row.data["split"]} if row.data.get("split") in {"search", "holdout"} else {}),
+    }
+
+
+def _ids(rows: Sequence[_Row]) -> tuple[list[str | int], list[str]]:
+    """The ids of the questions: the table's, whole numbers as such, or the rows' numbers."""
+    texts = [row.text("id") for row in rows]
+    numbered: list[str | int] = [row.number for row in rows]
+    if not any(texts):
+        return numbered, []
+    if not all(texts) or len(set(texts)) < len(texts):
+        return numbered, ["ids are missing or occur twice, so questions are numbered by their rows"]
+    if all(text.isascii() and text.isdecimal() and str(int(text)) == text for text in texts):
+        return [int(text) for text in texts], []
+    return list(texts), []
+
+
+class _Row:
+    """One row, and what its columns are."""
+
+    def __init__(self, table: Table, number: int, data: Mapping[str, Any], roles: Roles) -> None:
+        self.table, self.number, self.data, self._roles = table, number, data, roles
+        self._said = dict(self._conversation())
+
+    @property
+    def system(self) -> str:
+        """The system message, where the question is a conversation that has one."""
+        return "\n\n".join(self._said.get("system", ()))
+
+    def turns(self) -> tuple[str, ...]:
+        """The user's messages."""
+        if self._said:
+            first, *later = self._said.get("user", [""])
+            return (f"{self.system}\n\n{first}" if self.system else first, *later)
+        texts = self._texts("question")
+        context = _text(self.data.get(self._roles.context))
+        if context and texts:
+            texts = (f"{texts[0]}\n\n{context}", *texts[1:])
+        while texts and not texts[-1].strip():
+            texts = texts[:-1]  # of a table whose questions have fewer turns than it has columns
+        return texts
+
+    def references(self) -> list[str]:
+        """Reference answers, one a turn."""
+        if "reference" in self._roles.columns:
+            return list(self._texts("reference"))
+        return list(self._said.get("assistant", ()))
+
+    def text(self, role: Role) -> str:
+        """The text of a column, without the space around it."""
+        (name,) = self._roles.columns.get(role, ("",))[:1]
+        between = "\n" if role == "eval_aspect" else ", "
+        return between.join(self._listed(role, self.data.get(name))).strip()
+
+    def _texts(self, role: Role) -> tuple[str, ...]:
+        names = self._roles.columns[role]
+        return tuple(text for name in names for text in self._listed(role, self.data.get(name)))
+
+    def _listed(self, role: Role, value: Any) -> list[str]:
+        """A value as texts: a list has several, and so has a list that a table holds as text."""
+        if isinstance(value, str) and role in {"question", "reference"}:
+            value = _written_list(value)
+        if isinstance(value, list):
+            if any(isinstance(item, list | dict) for item in value):
+                raise self._error(role, value)
+            texts = [_text(item) for item in value]
+        elif isinstance(value, dict):
+            raise self._error(role, value)
+        else:
+            texts = [_text(value)]
+        return [self._sound(text) for text in texts]
+
+    def _conversation(self) -> Iterator[tuple[str, list[str]]]:
+        """What each speaker says, where the question is a list of messages."""
+        (name,) = self._roles.columns["question"][:1]
+        messages = self.data.get(name)
+        if isinstance(messages, str):
+            messages = _written_list(messages)
+        if not (isinstance(messages, list) and messages and all(isinstance(item, dict) for item in messages)):
+            return
+        said: dict[str, list[str]] = {}
+        for message in messages:
+            speaker = _SPEAKERS.get(str(message.get("role", message.get("from", ""))).casefold())
+            text = message.get("content", message.get("value", message.get("text")))
+            if speaker is None or not isinstance(text, str):
+                raise self._error("question", message)
+            said.setdefault(speaker, []).append(self._sound(text))
+        yield from said.items()
+
+    def _sound(self, text: str) -> str:
+        """`text`, which must be one that can be written as UTF-8."""
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise AssetError(f"{self.table.path}, row {self.number}: half a surrogate pair is no character")
+        return text
+
+    def _error(self, role: Role, value: object) -> AssetError:
+        what, flag = role.replace("_", " "), f"--{role.replace('_', '-')}-column"
+        return AssetError(
+            f"{self.table.path}, row {self.number}: the {what} is neither a text nor a list of texts: "
+            f"{str(value)[:60]}; name another column with {flag}"
+        )
+
+
+def _text(value: Any) -> str:
+    """A cell as text; nothing, and what a table library writes for it, is empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value if isinstance(value, str) else str(value)
+
+
+def _written_list(text: str) -> Any:
+    """The list that a text is, as JSON or as Python writes it; else the text."""
+    if not (text.startswith("[") and text.rstrip().endswith("]")):
+        return text
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list) and value and all(isinstance(item, str | dict) for item in value):
+            return value
+    return text

@@ -1,0 +1,266 @@
+"""From settings to whoever judges: one judge or a panel, with cache, ledger and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge._util.assets import find
+from tvmerge.errors import ConfigError
+from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
+from tvmerge.tasks.fastchat.combined import combine
+from tvmerge.scoring.objective import Part
+from tvmerge.judging.client.rate_limit_group import open_accounts
+from tvmerge.judging.client.budget import Budget
+from tvmerge.judging.smoke_test import check, try_out
+from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.providers._memory import memory_by_device
+from tvmerge.judging.judges.japanese import JapaneseJudge
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.judges.panel import PanelJudge
+from tvmerge.judging.client.pauses import Pauses
+from tvmerge.judging.judges.prompted import PromptedJudge
+from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
+from tvmerge.judging.preflight import check_offered, check_ready
+from tvmerge.judging.registry import create_judge, find_spec
+from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
+from tvmerge.judging.client.dry_run import Tally
+from tvmerge.records import Answer, QuestionId
+
+if TYPE_CHECKING:
+    from tvmerge._util.caches import Caches
+    from tvmerge.config import JudgeConfig
+    from tvmerge.tasks.lm_eval.task import HarnessTask
+    from tvmerge.protocols import Judge
+
+Note = Callable[[str], None]
+"""Tells the user something in passing."""
+
+DEFAULT_PROMPTS = "judge_prompts"
+"""Name of the shipped judge prompts."""
+
+RULES_SCALE = (1.0, 10.0)
+"""Lowest and highest rating of the judge `rules`, and of the shipped prompts."""
+
+WIN_RATES = (0.0, 1.0)
+"""Lowest and highest score of a comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jury:
+    """What is asked, and who judges the answers.
+
+    Attributes:
+        benchmark: The benchmark, or several as one, with the references that the judges see.
+        parts: Each benchmark's part in the objective.
+        folders: Where the benchmarks lie.
+        specs: The judge, or the judges of a panel.
+        judge: Who rates.
+        ledger: What the judges took.
+        baseline: Answers to compare with, by question, to be filled before the first judgment; None where
+            answers are rated.
+        tasks: Tasks of lm-eval among what is asked; they rate themselves.
+        on_servers: The judges that are asked over a network: those that `check` asks.
+    """
+
+    benchmark: Benchmark
+    parts: tuple[Part, ...]
+    folders: tuple[Path, ...]
+    specs: tuple[JudgeSpec, ...]
+    judge: Judge
+    ledger: Ledger
+    baseline: dict[QuestionId, Answer] | None
+    tasks: tuple[HarnessTask, ...] = ()
+    on_servers: tuple[PromptedJudge, ...] = ()
+
+    async def check(self) -> None:
+        """Have each judge on a server rate a test answer.
+
+        Raises:
+            ProviderError: One gives no rating, or cannot be asked.
+            UserError, BudgetError: One cannot be asked.
+        """
+        if self.on_servers:
+            await check(self.on_servers, self.benchmark.questions[0])
+
+    async def rehearse_check(self) -> None:
+        """Put the test answer to judges that were assembled with a tally, which counts it."""
+        if self.on_servers:
+            await try_out(self.on_servers, self.benchmark.questions[0])
+
+
+def assemble(
+    config: JudgeConfig,
+    caches: Caches,
+    note: Note,
+    ledger_file: Path | None = None,
+    *,
+    tally: Tally | None = None,
+    waiting: Note | None = None,
+) -> Jury:
+    """The jury, ready to be asked.
+
+    Args:
+        config: Who judges what, and how.
+        caches: Where paid replies are kept.
+        note: Tells the user something in passing.
+        ledger_file: Where calls are entered; None keeps the accounts in memory only.
+        tally: Counts what the judges would send; with one they send nothing.
+        waiting: Shows what is waited for, in the place of what it showed before; unless given, by notes.
+
+    Raises:
+        UserError: The benchmark, a judge, a prompt or a key is missing or unsound.
+    """
+    assets = None if config.assets is None else Path(config.assets)
+    specs = _specs(config, assets)
+    named = config.benchmarks
+    # A panel is shown one set of references; the first judge's.
+    seen_by = specs[0].model or specs[0].name
+    benchmarks = [_benchmark(find("benchmarks", name, assets), config, seen_by, note) for name, _ in named]
+    if config.reference is not None and not any(b.references for b in benchmarks):
+        raise ConfigError(f"--reference {config.reference}: no benchmark has a folder reference_answer")
+    benchmark = combine(benchmarks)
+    for spec in specs:
+        check_offered(spec, datetime.now(UTC).date())
+        check_ready(spec, reach=tally is None)
+    prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
+    ledger = Ledger(ledger_file)
+    budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)
+    baseline: dict[QuestionId, Answer] | None = {} if config.judge_mode == "pairwise" else None
+    conduct = Conduct(
+        cache=caches.judgments,
+        ledger=ledger,
+        budget=budget,
+        concurrency=config.parallel,
+        rpm=config.judge_rpm,
+        tpm=config.judge_tpm,
+        rpd=config.judge_rpd,
+        wait_for_quota=config.wait_for_quota,
+        patience=config.judge_patience,
+        reasks=config.judge_reasks,
+        tally=tally,
+        note=note,
+        pauses=Pauses(waiting or _lines(note)),
+    )
+    accounts = open_accounts(specs, conduct, ledger)
+    judges = [
+        create_judge(
+            spec,
+            prompts,
+            benchmark.questions,
+            samples=config.judge_samples,
+            baseline=baseline,
+            conduct=replace(conduct, account=accounts[spec.name]),
+        )
+        for spec in specs
+    ]
+    judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
+    rules_alone = all(spec.provider == "rules" for spec in specs)
+    scale = RULES_SCALE if rules_alone else rating_scale(prompts.values())
+    return Jury(
+        benchmark=benchmark,
+        parts=_parts(benchmarks, [weight for _, weight in named], scale if baseline is None else WIN_RATES),
+        folders=tuple(b.folder for b in benchmarks),
+        specs=tuple(specs),
+        judge=_watch_script(judge, config, benchmark, scale[0]),
+        ledger=ledger,
+        baseline=baseline,
+        on_servers=tuple(
+            judge
+            for spec, judge in zip(specs, judges, strict=True)
+            if isinstance(judge, PromptedJudge) and spec.provider in ENDPOINTS
+        ),
+    )
+
+
+def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Note) -> Benchmark:
+    """A benchmark as the judges see it; says where references are wanted and lacking."""
+    benchmark = load_benchmark(folder).for_judge(seen_by, config.reference)
+    if benchmark.without_reference:
+        note(lacking_references(benchmark))
+    return benchmark if config.turns is None else benchmark.first_turns(config.turns)
+
+
+def lacking_references(benchmark: Benchmark) -> str:
+    """That questions of a reference category have no reference, and what may help."""
+    lacking = set(benchmark.without_reference)
+    categories = dict.fromkeys(q.category for q in benchmark.questions if q.question_id in lacking)
+    ids = ", ".join(map(str, benchmark.without_reference[:5]))
+    several = (
+        f"; its reference_answer/ has {', '.join(benchmark.references)}: choose one with --reference"
+        if len(benchmark.references) > 1
+        else ""
+    )
+    return (
+        f"{benchmark.name}: judged without a reference, though their categories ({', '.join(categories)}) "
+        f"want one: {len(lacking)} questions ({ids}){several}"
+    )
+
+
+def judge_memory(specs: Sequence[JudgeSpec]) -> dict[str, int]:
+    """Bytes that the weights of judges on this machine will take, by device (`cpu`, `cuda:0`)."""
+    local = [spec for spec in specs if spec.provider == "local"]
+    if not local:
+        return {}
+    import torch
+
+    return memory_by_device(local, torch.cuda.device_count())
+
+
+def _lines(note: Note) -> Note:
+    """Shows what is waited for as notes."""
+    return lambda text: note(text) if text else None
+
+
+def _parts(
+    benchmarks: Sequence[Benchmark], weights: Sequence[float], scale: tuple[float, float]
+) -> tuple[Part, ...]:
+    low, high = scale
+    several = len(benchmarks) > 1
+    return tuple(
+        Part(
+            name=benchmark.name,
+            # In company, the ids begin with the benchmark's name (`combine`).
+            questions=frozenset(
+                f"{benchmark.name}/{question.question_id}" if several else question.question_id
+                for question in benchmark.questions
+            ),
+            weight=weight,
+            floor=low,
+            ceiling=high,
+        )
+        for benchmark, weight in zip(benchmarks, weights, strict=True)
+    )
+
+
+def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
+    """The judges; of a panel, those on servers are asked at `--judge-base-url`."""
+    specs = [find_spec(name, assets=assets) for name in config.judge]
+    url = config.judge_base_url
+    if url is None:
+        return specs
+    some_on_servers = any(spec.provider in ENDPOINTS for spec in specs)
+    return [spec if some_on_servers and spec.provider not in ENDPOINTS else spec.at(url) for spec in specs]
+
+
+def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
+    """The lowest and the highest rating that any prompt allows; the rules' scale where no prompt rates."""
+    scales = [prompt.scale for prompt in prompts if prompt.type == "single"]
+    if not scales:
+        return RULES_SCALE
+    return min(low for low, _ in scales), max(high for _, high in scales)
+
+
+def _watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:
+    if config.min_japanese is not None and config.judge_mode == "pairwise":
+        raise ConfigError("--min-japanese takes points off ratings; pairwise judging has none")
+    return JapaneseJudge(
+        judge,
+        min_share=config.min_japanese,
+        penalty=config.non_japanese_penalty,
+        floor=floor,
+        exempt=benchmark.settings.japanese_exempt,
+    )

@@ -1,0 +1,72 @@
+"""Prompts of tasks in the chat template, as lm-eval writes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tvmerge.config import TaskConfig
+    from tvmerge.engines.prompting.chat_format import ChatFormat
+    from tvmerge.tasks.judged import Jury, Note
+
+
+def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Jury:
+    """The jury with the prompts of its tasks in the chat template, where the settings say so.
+
+    Raises:
+        UserError: The template is not usable, or fails on a document.
+    """
+    if not (config.apply_chat_template and jury.tasks):
+        return jury
+    from tvmerge.tasks.lm_eval import loading
+    from tvmerge.tasks.lm_eval.documents import Prompting
+    from tvmerge.tasks.lm_eval.judge import HarnessJudge
+
+    chat.require_template()
+    writer = ChatWriter(chat)
+    multiturn = config.fewshot_as_multiturn is not False
+    prompting = Prompting(config.system_instruction, writer, multiturn)
+    tasks = loading.in_chats(jury.tasks, prompting)
+    if writer.refused:
+        note(f"prompts of tasks go without their system message, as in lm-eval: {writer.refused}")
+    assert isinstance(jury.judge, HarnessJudge), "tasks are rated by their own judge"
+    return replace(jury, tasks=tasks, judge=jury.judge.with_tasks(tasks))
+
+
+class ChatWriter:
+    """Writes messages in a chat template, without a system message where the template takes none.
+
+    lm-eval does so too.
+
+    Args:
+        chat: The template.
+
+    Attributes:
+        refused: What the template said of a system message; empty where it took them all.
+    """
+
+    def __init__(self, chat: ChatFormat) -> None:
+        self._chat = chat
+        self.refused = ""
+
+    def __call__(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
+        """The text of a conversation; without `add_generation_prompt` its last message goes on.
+
+        Raises:
+            CheckpointError: The template fails, without system messages too.
+        """
+        ends = {} if add_generation_prompt else {"continue_final_message": True}
+        try:
+            return self._chat.render(messages, prompt=add_generation_prompt, **ends)
+        except CheckpointError as error:
+            others = [message for message in messages if message["role"] != "system"]
+            if len(others) == len(messages):
+                raise
+            text = self._chat.render(others, prompt=add_generation_prompt, **ends)
+            self.refused = self.refused or str(error)
+            return text

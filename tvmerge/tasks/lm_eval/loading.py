@@ -1,0 +1,257 @@
+"""From the names of tasks to their documents, with prompts built and metrics chosen."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import lm_eval
+import numpy as np
+from datasets.exceptions import DatasetNotFoundError
+from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
+from lm_eval.tasks import TaskManager
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from tvmerge.errors import AssetError, ConfigError, UserError
+from tvmerge.tasks.lm_eval import jglue
+from tvmerge.tasks.lm_eval.load_errors import unreadable, why_not_loaded
+from tvmerge.tasks.lm_eval.data_files import find_nearby_data
+from tvmerge.tasks.lm_eval.documents import PLAIN, Prompting, answerless, documents_of, prompted
+from tvmerge.tasks.lm_eval.task_errors import told
+from tvmerge.tasks.lm_eval.groups import Rule, rule_of, shares
+from tvmerge.tasks.lm_eval.metric import PERCENTAGES, Metric, choose_metric
+from tvmerge.tasks.lm_eval.preflight import SLOW, check_scores, rehearse
+from tvmerge.tasks.lm_eval.requests import TaskRequest
+from tvmerge.tasks.lm_eval.task import Document, HarnessTask
+
+JGLUE_FOLDER = Path(lm_eval.__file__).parent / "tasks" / "japanese_leaderboard"
+NOISY = ("lm_eval", "huggingface_hub", "datasets")
+"""Loggers of whoever loads data; what matters of it comes back as an error."""
+
+
+def load_tasks(
+    requests: Sequence[TaskRequest],
+    *,
+    task_path: Path | None = None,
+    jglue_data: Path | None = None,
+    prompting: Prompting = PLAIN,
+    note: Callable[[str], None] = lambda _: None,
+) -> tuple[HarnessTask, ...]:
+    """The tasks that are wanted, groups resolved.
+
+    Seeds are those of lm-eval's `simple_evaluate`, so the examples in prompts are the same.
+
+    Args:
+        requests: What is wanted.
+        task_path: Folder of the user's own task files.
+        jglue_data: Folder with JGLUE's files, to be used instead of the hub's data set.
+        prompting: How prompts are written.
+        note: Tells the user something in passing.
+
+    Raises:
+        ConfigError: A task, a metric or a filter is unknown, a task is named twice, its file or its code is
+            unsound, or it needs what there is not: a package, a picture, running the model's code.
+        AssetError: A task's data cannot be had.
+    """
+    if task_path is not None and not task_path.is_dir():
+        raise ConfigError(f"--task-path {task_path} is not a folder")
+    with _quiet(), _seeded():
+        manager = _manager([request.name for request in requests], task_path)
+        tasks = [
+            task for request in requests for task in _load(manager, request, jglue_data, prompting, note)
+        ]
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"the task '{name}' is named twice, by itself or as part of a group")
+    return tuple(tasks)
+
+
+def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
+    """An index that has the names; lm-eval's whole one takes seconds and is built only where it is needed.
+
+    Raises:
+        ConfigError: There is no such task; says which are near.
+    """
+    own = [] if task_path is None else [task_path]
+    small = find_nearby_data(TaskManager(include_path=[JGLUE_FOLDER, *own], include_defaults=False))
+    if all(name in small.all_subtasks for name in names):
+        return small
+    manager = find_nearby_data(TaskManager(include_path=own or None))
+    for name in names:
+        if name not in manager.task_index:
+            near = difflib.get_close_matches(name, manager.all_tasks, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`lm_eval ls tasks` shows them all"
+            hint = (unreadable(task_path) if task_path else "") or hint
+            raise ConfigError(f"lm-eval has no task '{name}'; {hint}")
+    return manager
+
+
+def in_chats(tasks: Sequence[HarnessTask], prompting: Prompting) -> tuple[HarnessTask, ...]:
+    """The tasks with their prompts written anew.
+
+    Raises:
+        ConfigError: A prompt cannot be written; names task and document.
+    """
+    with _quiet(), _seeded():
+        return tuple(
+            replace(task, documents=prompted(task.name, task.source, contents, prompting))
+            for task in tasks
+            for contents in [[(number, deepcopy(d.content)) for number, d in enumerate(task.documents)]]
+        )
+
+
+def _load(
+    manager: TaskManager,
+    request: TaskRequest,
+    jglue_data: Path | None,
+    prompting: Prompting,
+    note: Callable[[str], None],
+) -> Iterator[HarnessTask]:
+    bound = jglue_data is not None and request.name in jglue.TASKS.values()
+    spec = _bind(manager, request, jglue_data) if bound and jglue_data is not None else request.name
+    sources, groups = _data_of(manager, request.name, spec)
+    rule = rule_of(request, groups)
+    rated = []
+    for name, source in sources.items():
+        _refuse_unfit(name, source)
+        _set_examples(source, request)
+        documents = documents_of(name, source, request.limit, prompting)
+        with _seeded():
+            metric, given = _metric_of(source, documents, rule)
+        if metric is None:
+            note(f"{name} has no {rule.metric}, so it does not count in {request.name} (it has: {given})")
+            continue
+        _note_answerless(name, source, documents, note)
+        rated.append((name, source, documents, metric))
+    if not rated:
+        raise ConfigError(f"no task of '{request.name}' has the metric '{rule.metric}' of its group")
+    parts = shares(rule, [len(documents) for _, _, documents, _ in rated])
+    for share, (name, source, documents, metric) in zip(parts, rated, strict=True):
+        yield HarnessTask(name, request.weight * share, metric, documents, source)
+
+
+def _metric_of(source: Any, documents: Sequence[Document], rule: Rule) -> tuple[Metric | None, str]:
+    """How a task's documents are rated, None where its group rates by what it has not; and what it has.
+
+    Raises:
+        ConfigError: The task has no such metric or filter, or its code fails.
+    """
+    filters = [one.name for one in source._filters]
+    known = filters[0] if rule.filter is None or rule.filter not in filters else rule.filter
+    found = rehearse(source, documents, known)
+    given = list(dict.fromkeys(name for values in found for name in values))
+    if rule.strict and (rule.metric not in given or rule.filter not in (None, known)):
+        return None, ", ".join(given)
+    metric = choose_metric(source, rule.metric, rule.filter, given)
+    took = check_scores(source, documents, found, metric)
+    slow = took >= SLOW and metric.aggregation not in PERCENTAGES
+    return replace(metric, slow=slow), ", ".join(given)
+
+
+def _note_answerless(
+    name: str, source: Any, documents: Sequence[Document], note: Callable[[str], None]
+) -> None:
+    numbers = answerless(source, documents)
+    if numbers:
+        listed = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        note(
+            f"{name}: the right answer of {len(numbers)} of {len(documents)} documents ({listed}) is none of "
+            "their choices; as in lm-eval no model is right there"
+        )
+
+
+def _bind(manager: TaskManager, request: TaskRequest, folder: Path) -> dict[str, Any]:
+    """The configuration of a JGLUE task with the files of `folder` as its data."""
+    config = load_yaml(manager.task_index[request.name].yaml_path)
+    shots = config["num_fewshot"] if request.num_fewshot is None else request.num_fewshot
+    splits = jglue.read_splits(folder, request.name, shots)
+    if len(splits["train"]) == shots:
+        # All there are, in this order: what prompts have in common is then computed once.
+        config["fewshot_config"] = {"sampler": "first_n"}
+
+    def data(**_: Any) -> datasets.DatasetDict:
+        rows = {split: datasets.Dataset.from_list(documents) for split, documents in splits.items()}
+        return datasets.DatasetDict(rows)
+
+    return {**config, "custom_dataset": data}
+
+
+def _data_of(
+    manager: TaskManager, name: str, spec: str | dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """lm-eval's tasks and groups by name; what they raise is told in one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = manager.load([spec])
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"task '{name}' needs the Python package '{error.name}'; install it") from error
+    except (ConnectionError, DatasetNotFoundError, FileNotFoundError) as error:
+        raise AssetError(
+            f"the data of task '{name}' cannot be had: {told(error)}; on a machine without the hub give "
+            "JGLUE's files with --jglue-data, or a task file of your own (--task-path) with dataset_path: "
+            "json and your data_files, which are sought in the working directory, then beside the task's "
+            "file, or the cache of a machine that has it (HF_HOME)"
+        ) from error
+    except Exception as error:
+        raise ConfigError(why_not_loaded(name, error)) from error
+    if not loaded["tasks"]:
+        raise ConfigError(f"'{name}' has no tasks; name them in its file")
+    return dict(loaded["tasks"]), dict(loaded.get("groups", {}))
+
+
+def _refuse_unfit(name: str, task: Any) -> None:
+    if getattr(task, "UNSAFE_CODE", False):
+        raise ConfigError(f"task '{name}' runs code that the model writes; tvmerge does not")
+    if getattr(task, "MULTIMODAL", False):
+        raise ConfigError(f"task '{name}' asks about pictures or sounds; tvmerge's models read text")
+
+
+def _set_examples(task: Any, request: TaskRequest) -> None:
+    """How many examples prompts have, as lm-eval does it: a task's own 0 stands."""
+    own = task.get_config("num_fewshot")
+    if own is None or (request.num_fewshot is not None and own != 0):
+        task.set_config("num_fewshot", request.num_fewshot or 0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log and the progress bars of whoever loads data."""
+    loggers = [logging.getLogger(name) for name in NOISY]
+    levels = [logger.level for logger in loggers]
+    bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """With the random numbers that lm-eval starts from; some tasks shuffle their choices by them."""
+    before, arrays = random.getstate(), np.random.get_state()
+    random.seed(DEFAULT_RANDOM_SEED)
+    np.random.seed(DEFAULT_OTHER_SEED)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(arrays)

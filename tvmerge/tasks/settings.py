@@ -1,0 +1,75 @@
+"""The settings that make tasks of lm-evaluation-harness part of what is maximised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvmerge.option import option
+from tvmerge.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """The settings of tasks, which need no judge."""
+
+    tasks: tuple[str, ...] = option(
+        str,
+        "Tasks or groups of lm-evaluation-harness: name, name:metric or name:metric/filter; with weights: "
+        "a=0.7,b:acc_norm=0.3.",
+        (),
+        many=True,
+    )
+    task_path: str | None = option(str, "Folder with task files (YAML) of your own.", None)
+    task_limit: tuple[int, ...] = option(
+        int, "Documents of --tasks that are asked: one number, or one a task; default: all.", (), many=True
+    )
+    num_fewshot: tuple[int, ...] = option(
+        int,
+        "Examples in the prompts of tasks: one number, or one a task (--tasks, then --jglue-tasks); default: "
+        "the task's own.",
+        (),
+        many=True,
+    )
+    apply_chat_template: bool = option(
+        bool, "Write the prompts of tasks in the chat template, as lm-eval's flag does.", False
+    )
+    fewshot_as_multiturn: bool | None = option(
+        bool,
+        "Examples in a chat are turns of their own (true), or part of the question (false); default: true, "
+        "as in lm-eval.",
+        None,
+    )
+    system_instruction: str | None = option(
+        str, "System message in front of the prompts of tasks, and of a task's own description.", None
+    )
+    jglue_tasks: tuple[str, ...] = option(
+        str,
+        "JGLUE's tasks: jcommonsenseqa, jnli, jsquad, marc_ja, or as the original scripts name them; "
+        "default: the scripts' four, those whose files are in --jglue-data.",
+        (),
+        many=True,
+    )
+    jglue_data: str | None = option(
+        str, "Folder with JGLUE's JSON files, instead of the hub's data set.", None
+    )
+    jglue_limit: tuple[int, ...] = option(
+        int,
+        "Documents of --jglue-tasks that are asked: one number, or one a task, 0 for all; default: 500, as "
+        "in the original scripts.",
+        (),
+        many=True,
+    )
+
+    def __post_init__(self) -> None:
+        if self.fewshot_as_multiturn and not self.apply_chat_template:
+            raise ConfigError(
+                "fewshot_as_multiturn writes turns of a chat; give --apply-chat-template as well"
+            )
+        if (self.apply_chat_template or self.system_instruction is not None) and not self.has_tasks:
+            flag = "apply_chat_template" if self.apply_chat_template else "system_instruction"
+            raise ConfigError(f"{flag} is for prompts of tasks, and none is asked; leave it out")
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether any task is asked."""
+        return bool(self.tasks or self.jglue_tasks or self.jglue_data)
