@@ -25,18 +25,18 @@ import torch
 from examples.demo.generate import fresh_questions
 from perf.pipeline import make_pool
 from tvmerge._util.assets import bundled_demo_models
+from tvmerge._util.trace import Trace
 from tvmerge.cli.app import run
-from tvmerge.run.holdout import Confirmation, Confirmed, Entrant, choose_finalists, choose_rivals
-from tvmerge.scoring.objective import Objective, Part
-from tvmerge.scoring.split import split
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.merging.open import open_merge
-from tvmerge.run.loop import Evaluator
 from tvmerge.records import Difference, Evaluation, Question, Recipe, Sampling, Trial
+from tvmerge.run.holdout import Candidate, Confirmation, Confirmed, choose_baselines, choose_finalists
+from tvmerge.run.loop import Evaluator
+from tvmerge.scoring.objective import Objective, Part
+from tvmerge.scoring.split import split
 from tvmerge.study.space import Space
 from tvmerge.study.storage import read_study
 from tvmerge.study.study import as_trial
-from tvmerge._util.trace import Trace
 
 FINALISTS = 3
 QUESTION_SEED = 40_000
@@ -91,12 +91,12 @@ class Rated:
         return one.mean - other.mean
 
 
-def entrants(url: str) -> tuple[Sequence[Trial], Sequence[Entrant]]:
+def entrants(url: str) -> tuple[Sequence[Trial], Sequence[Candidate]]:
     """The finalists of a demo study, and their rivals."""
     rows = read_study(url, "demo").rows
     space = Space(tuple(rows[0].params), 0.0, 2.0)
     trials = [as_trial(row, space) for row in rows]
-    return choose_finalists(trials, FINALISTS), choose_rivals(space, trials)
+    return choose_finalists(trials, FINALISTS), choose_baselines(space, trials)
 
 
 async def rated(recipes: Sequence[Recipe], questions: Sequence[Question]) -> Rated:
@@ -110,7 +110,7 @@ async def rated(recipes: Sequence[Recipe], questions: Sequence[Question]) -> Rat
 
 
 async def confirmed(
-    known: Rated, finalists: Sequence[Trial], rivals: Sequence[Entrant], held_out: int, seed: int
+    known: Rated, finalists: Sequence[Trial], rivals: Sequence[Candidate], held_out: int, seed: int
 ) -> Confirmed:
     """The confirmation on the questions that a seed holds out."""
     _, holdout = split(known.questions, held_out / len(known.questions), seed)

@@ -30,11 +30,11 @@ import torch
 from perf.smollm2 import ROLES, make
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings
-from tvmerge.tasks.fastchat.benchmark import load_benchmark
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
 
 CONVERSATIONS, NEW_TOKENS, CONTEXT, REPEATS = 20, 64, 4096, 4
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "japanese-chat"

@@ -27,21 +27,21 @@ from unittest.mock import patch
 import torch
 
 from perf.smollm2 import ROLES, make
-from tvmerge.tasks.lm_eval.judge import HarnessJudge
-from tvmerge.tasks.lm_eval.loading import load_tasks
-from tvmerge.tasks.lm_eval.model import Prompts
-from tvmerge.tasks.lm_eval.pool import HarnessPool
-from tvmerge.tasks.lm_eval.requests import task_requests
-from tvmerge.tasks.lm_eval.task import HarnessTask, Measured
+from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.context_length import model_context
-from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge, open_merge
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.tasks.lm_eval.judge import HarnessJudge
+from tvmerge.tasks.lm_eval.loading import load_tasks
+from tvmerge.tasks.lm_eval.model import Prompts
+from tvmerge.tasks.lm_eval.pool import HarnessPool
+from tvmerge.tasks.lm_eval.requests import task_requests
+from tvmerge.tasks.lm_eval.task import HarnessTask, Measured
 
 JGLUE = ("ja_leaderboard_jcommonsenseqa", "ja_leaderboard_jnli")
 CAPITALS = {

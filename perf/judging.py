@@ -26,10 +26,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # the servers are the
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.assets import bundled_root
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.client.request_policy import Conduct
-from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.client.rate_limit import Limiter
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import load_prompts
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_chat, create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.protocols import Judge
@@ -79,7 +79,7 @@ class Bench:
 
     def judge(self) -> Judge:
         """The whole layer."""
-        conduct = Conduct(cache=self._cache, concurrency=CONCURRENCY)
+        conduct = RequestPolicy(cache=self._cache, concurrency=CONCURRENCY)
         return create_judge(self._spec, self._prompts, [QUESTION], conduct=conduct)
 
     def fresh(self) -> list[Answer]:
@@ -95,7 +95,7 @@ class Bench:
             chat.request(
                 prompt.system_prompt,
                 prompt.render({"question": QUESTION.turns[0], "answer": fresh.turns[0]}),
-                RatingForm(),
+                RatingFormat(),
             ).body
             for fresh in self.fresh()
         ]

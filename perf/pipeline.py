@@ -25,17 +25,17 @@ import torch
 
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.assets import bundled_demo_models
-from tvmerge.tasks.fastchat.benchmark import load_benchmark
-from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.engines.pool import EnginePool
+from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge, open_merge
-from tvmerge.run.loop import Evaluator
 from tvmerge.protocols import Engine
-from tvmerge.records import Answer, Judgment, Question, Recipe, Sampling, Verdict
-from tvmerge._util.trace import ENGINE, Trace
+from tvmerge.records import Answer, Judgment, Question, Rating, Recipe, Sampling
+from tvmerge.run.loop import Evaluator
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
 
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "demo"
 IN_FLIGHT = 4
@@ -79,12 +79,12 @@ class HttpJudge:
         """Close the connections."""
         await self._client.close()
 
-    async def _rate(self, question: Question, turn: int, text: str) -> Verdict:
+    async def _rate(self, question: Question, turn: int, text: str) -> Rating:
         async with self._slots:
             await self._client.chat.completions.create(
                 model="judge", messages=[{"role": "user", "content": f"Rate: {text}"}]
             )
-        return Verdict(question.question_id, turn, 5.0, self.name, "none")
+        return Rating(question.question_id, turn, 5.0, self.name, "none")
 
 
 @dataclass(frozen=True)

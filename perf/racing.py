@@ -29,17 +29,17 @@ from scipy.stats import t as student
 
 from tests.tables import Table
 from tvmerge.cli.app import run
-from tvmerge.study.settings import SearchConfig
-from tvmerge.scoring.objective import Objective, Part
-from tvmerge.run.loop import Evaluator, search
 from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.run.loop import Evaluator, search
+from tvmerge.run.trial import SCORES, Trials, best_of
+from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import Rules
+from tvmerge.study.sampler_view import FIXED
 from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, read_study
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge.study.sampler_view import FIXED
-from tvmerge.run.trial import SCORES, Trials, best_of
 
 WINDOW = 2
 """Trials in flight, as in the demo."""

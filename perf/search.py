@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 
+from tvmerge._util.urls import sqlite_url
 from tvmerge.records import Recipe
 from tvmerge.study.samplers.make import SamplerFactory, make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge._util.urls import sqlite_url
 
 DIMENSIONS = (12, 35, 291, 582)
 TRIALS = (1, 100, 500)

@@ -6,8 +6,8 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 
-from tvmerge.errors import CredentialsError
 from tvmerge.engines.pool import EnginePool, Start
+from tvmerge.errors import CredentialsError
 from tvmerge.protocols import Engine
 from tvmerge.records import (
     Answer,
@@ -16,9 +16,9 @@ from tvmerge.records import (
     Judgment,
     LogLikelihood,
     Question,
+    Rating,
     Recipe,
     Sampling,
-    Verdict,
 )
 from tvmerge.study.space import Space
 
@@ -109,7 +109,7 @@ class ScriptedJudge:
         await self._clock.wait()
         self.finished += 1
         score = 10 - abs(float(answer.turns[0]) - 1.5)
-        return [Verdict(question.question_id, 1, score, self.name, "p")]
+        return [Rating(question.question_id, 1, score, self.name, "p")]
 
     async def _arrival(self, gate: asyncio.Event) -> None:
         """What is on the wire arrives despite a first cancellation, as with every real judge."""

@@ -12,10 +12,10 @@ from tvmerge.records import (
     LogLikelihood,
     Question,
     QuestionId,
+    Rating,
     Recipe,
     Sampling,
-    Unscored,
-    Verdict,
+    Unrated,
 )
 
 Rate = Callable[[Recipe, Question], float | None]
@@ -52,8 +52,8 @@ class Table:
         self.judged.append(question.question_id)
         score = json.loads(answer.turns[0])
         if score is None:
-            return [Unscored(question.question_id, 1, self.name, "p", "no rating")]
-        return [Verdict(question.question_id, 1, score, self.name, "p")]
+            return [Unrated(question.question_id, 1, self.name, "p", "no rating")]
+        return [Rating(question.question_id, 1, score, self.name, "p")]
 
     async def close(self) -> None:
         """Nothing to free."""

@@ -32,17 +32,17 @@ from tvmerge.cli.app import app, run
 from tvmerge.cli.options import given
 from tvmerge.config import JudgeConfig, MergeConfig, RunConfig, load_config, options
 from tvmerge.config.demo import demo_defaults
-from tvmerge.errors import AssetError, ConfigError
-from tvmerge.tasks.fastchat.benchmark import load_benchmark
-from tvmerge.tasks.fastchat.benchmark_toml import read_settings
-from tvmerge.scoring.split import split
 from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.prompts.prompts import check_prompts, load_prompts
 from tvmerge.judging.registry import find_spec
 from tvmerge.judging.spec import read_spec
 from tvmerge.merging.build import merge_request
 from tvmerge.records import Question
+from tvmerge.scoring.split import split
 from tvmerge.study.storage import read_study
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
+from tvmerge.tasks.fastchat.benchmark_toml import read_settings
 
 READMES = (ROOT / "README.md", ROOT / "README.ja.md")
 ARCHITECTURE = ROOT / "docs" / "architecture.md"

@@ -133,7 +133,7 @@ class Judge(Protocol):
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Rate `answer`: one judgment for each judged turn, in order of turns.
 
-        Never raises for a bad reply (that is `Unscored`); raises `UserError`, `QuotaError` or `BudgetError`
+        Never raises for a bad reply (that is `Unrated`); raises `UserError`, `QuotaError` or `BudgetError`
         where going on would only waste money or time.
         """
 

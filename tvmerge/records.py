@@ -167,7 +167,7 @@ WHOLE = "no score of its own: the metric is of all documents together"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Rating:
     """A judge's rating of one turn of an answer.
 
     Attributes:
@@ -195,7 +195,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Unscored:
+class Unrated:
     """A judgment that gave no rating: a type of its own, so that no mean can take it for a number.
 
     Attributes:
@@ -214,7 +214,7 @@ class Unscored:
     cure: str = ""
 
 
-Judgment = Verdict | Unscored
+Judgment = Rating | Unrated
 
 
 @dataclass(frozen=True, slots=True)

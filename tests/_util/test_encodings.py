@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tvmerge._util.encodings import read_text
-from tvmerge.errors import AssetError, ConfigError
 from tvmerge._util.files import read_jsonl
+from tvmerge.errors import AssetError, ConfigError
 
 LINE = '{"question_id": 1, "category": "作文", "turns": ["日本の首都はどこですか。「東京」のように。"]}\n'
 

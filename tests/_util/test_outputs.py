@@ -12,8 +12,8 @@ import pytest
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.caches import Caches
-from tvmerge.errors import ConfigError, UserError
 from tvmerge._util.outputs import check_file, check_folder
+from tvmerge.errors import ConfigError, UserError
 
 
 def test_a_file_in_folders_that_are_not_there_yet_can_be_written_and_nothing_is_made(tmp_path: Path) -> None:

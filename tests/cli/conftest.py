@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.merging.families import saved_model
 from tests.merging.checkpoints.lora.adapters import saved_adapter
+from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 
 _WORDS = [f"w{number}" for number in range(64)]

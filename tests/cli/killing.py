@@ -30,9 +30,9 @@ import tvmerge.study.study
 from examples.demo.generate import fresh_questions, question_row
 from tests.cli.slowness import SlowEngine, SlowJudge
 from tvmerge._util.assets import bundled_demo_models
+from tvmerge._util.files import write_jsonl
 from tvmerge.cli.app import run
 from tvmerge.engines.open import EngineSettings, engine_of
-from tvmerge._util.files import write_jsonl
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 
@@ -206,7 +206,9 @@ def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:
         (folder / "log").open("w", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
-        contextlib.nullcontext() if delays is None else patch("tvmerge.engines.placement.engine_of", slow_engine),
+        contextlib.nullcontext()
+        if delays is None
+        else patch("tvmerge.engines.placement.engine_of", slow_engine),
     ):
         code = run(argv)
     raise SystemExit(code)

@@ -19,9 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.engines.models import plain_answer
 from tvmerge.cli.app import run
+from tvmerge.records import Rating
 from tvmerge.tasks.fastchat.benchmark import load_benchmark
 from tvmerge.tasks.fastchat.files import read_answers, read_judgments
-from tvmerge.records import Verdict
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo"
 
@@ -55,7 +55,7 @@ def stored_study(folder: Path) -> optuna.Study:
 def scores_by_model(folder: Path) -> dict[str, list[float]]:
     scores: dict[str, list[float]] = {}
     for model, judgment in read_judgments(folder / "model_judgment" / "rules_single.jsonl"):
-        assert isinstance(judgment, Verdict)
+        assert isinstance(judgment, Rating)
         scores.setdefault(model, []).append(judgment.score)
     return scores
 

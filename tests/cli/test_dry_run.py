@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.study.studies import drive, open_at
+from tvmerge._util.urls import sqlite_url
 from tvmerge.cli.app import run
 from tvmerge.config.demo import demo_defaults
-from tvmerge._util.urls import sqlite_url
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from sqlalchemy import NullPool, create_engine
 
 from tests.servers.databases import postgresql
 from tvmerge.cli.app import run
-from tvmerge.study.storage_url import read_url
 from tvmerge.study.storage import has_study, read_study
+from tvmerge.study.storage_url import read_url
 
 N_TRIALS = 9
 

@@ -20,8 +20,8 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge._util.assets import bundled_root
 from tvmerge._util.cache import ContentCache
 from tvmerge.cli.app import run
+from tvmerge.records import Judgment, Rating
 from tvmerge.tasks.fastchat.files import read_judgments
-from tvmerge.records import Judgment, Verdict
 
 QUESTIONS = 6
 TEST_QUESTION = "日本の首都はどこですか。"
@@ -66,7 +66,7 @@ def judge(bench: Path, *more: str) -> int:
 
 
 def score_of(judgment: Judgment) -> float:
-    assert isinstance(judgment, Verdict)
+    assert isinstance(judgment, Rating)
     return judgment.score
 
 
@@ -663,5 +663,5 @@ def test_thoughts_of_another_tool_are_neither_shown_to_the_judge_nor_lost_count_
     assert row.split("│")[3].strip() == "50%"
     judged = [judgment for _, judgment in read_judgments(out)]
     assert not any("Let me add" in judgment.user_prompt for judgment in judged)
-    notes = [j.note.split(";")[0] for j in judged if isinstance(j, Verdict) and "cut" in j.note]
+    notes = [j.note.split(";")[0] for j in judged if isinstance(j, Rating) and "cut" in j.note]
     assert notes == ["no answer: cut in thought"] * QUESTIONS

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.merging.families import saved_model
 from tests.merging.checkpoints.lora.adapters import saved_adapter
+from tests.merging.families import saved_model
 from tvmerge.cli.app import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.study.studies import drive, open_at
-from tvmerge.cli.app import run
-from tvmerge.study.lock import leased
 from tvmerge._util.urls import sqlite_url
+from tvmerge.cli.app import run
+from tvmerge.study.lock import study_lock
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_status_shows_a_study_that_a_run_works_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(folder)
-    with leased(sqlite_url(folder / "study.db"), "s"):
+    with study_lock(sqlite_url(folder / "study.db"), "s"):
         assert run(["status", "--run-dir", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "6 trials told, 2 running, 2 stopped early; a run works on it" in shown

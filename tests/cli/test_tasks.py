@@ -14,9 +14,9 @@ from tests.cli.test_errors import fails
 from tests.tasks.lm_eval.tiny import metric, write_jglue, write_task
 from tvmerge.cli.app import run
 from tvmerge.config import RunConfig
+from tvmerge.records import Rating
 from tvmerge.tasks.fastchat.files import read_judgments
 from tvmerge.tasks.suite import load
-from tvmerge.records import Verdict
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "jglue"
 """JGLUE as it is published, where this machine has it."""
@@ -37,7 +37,7 @@ def scores_of(folder: Path, trial: int, prompt: str) -> list[float]:
     return [
         judgment.score
         for model, judgment in rows
-        if model == str(trial) and judgment.prompt == prompt and isinstance(judgment, Verdict)
+        if model == str(trial) and judgment.prompt == prompt and isinstance(judgment, Rating)
     ]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tvmerge.config import load_config, weighted
 from tvmerge._util.lists import split
+from tvmerge.config import load_config, weighted
 from tvmerge.errors import ConfigError
 
 

@@ -16,14 +16,14 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from tests.tasks.lm_eval.tiny import write_jglue
 from tests.merging.hub import hub
 from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
+from tests.tasks.lm_eval.tiny import write_jglue
 from tvmerge.config import RunConfig
-from tvmerge.errors import CheckpointError, CredentialsError, StudyError
 from tvmerge.dry_run.plan import plan_run
 from tvmerge.dry_run.text import Extent, RunPlan, total
+from tvmerge.errors import CheckpointError, CredentialsError, StudyError
 from tvmerge.run.optimize import optimize
 
 SEARCHED = 6

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tvmerge.report.numbers import folded
 from tvmerge.dry_run.text import (
     Comparison,
     Extent,
@@ -19,6 +18,7 @@ from tvmerge.dry_run.text import (
     small_print,
     total,
 )
+from tvmerge.report.numbers import folded
 
 SEARCH = PlannedCalls("mine", "search", 4080, 2_000_000, 1_000_000, 15.0)
 FINAL = PlannedCalls("mine", "final comparison", 20, 9_000, 5_000, 0.25)

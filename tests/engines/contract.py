@@ -17,8 +17,8 @@ from tests.engines.models import (
     uneven,
     uniform,
 )
-from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 from tvmerge.records import Continuation, Question, Recipe, Sampling

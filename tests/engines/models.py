@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from tvmerge.tasks.fastchat.benchmark import load_benchmark
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge, open_merge
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo"
 ROLES = ("target", "base", "tuned")

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.pool import Start
+from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.protocols import Engine, Pool
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 

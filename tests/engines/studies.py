@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.engines.models import demo_questions
-from tvmerge.scoring.statistics import estimate
-from tvmerge.run.loop import Evaluator, search
 from tvmerge.protocols import Pool
-from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Sampling, Trial, Verdict
+from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Rating, Sampling, Trial
+from tvmerge.run.loop import Evaluator, search
+from tvmerge.scoring.statistics import estimate
 from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
@@ -31,7 +31,7 @@ class TextJudge:
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         self.seen.append((question.question_id, answer.turns))
         return [
-            Verdict(question.question_id, turn, 1 + sum(map(ord, text)) % 10, self.name, "text")
+            Rating(question.question_id, turn, 1 + sum(map(ord, text)) % 10, self.name, "text")
             for turn, text in enumerate(answer.turns, start=1)
         ]
 

@@ -13,9 +13,9 @@ import pytest
 
 from tests.engines.mortals import PoolContract, mortals
 from tvmerge._util.cache import ContentCache
+from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.engines.cached_pool import CachedPool
 from tvmerge.engines.pool import EnginePool
-from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 QUESTIONS = tuple(Question(i, "writing" if i % 2 else "math", (f"q{i}", "and?")) for i in range(6))

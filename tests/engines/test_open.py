@@ -18,10 +18,10 @@ from tests.merging.checkpoints.lora.adapters import saved_adapter
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings, open_merger, process_starts
-from tvmerge.errors import CheckpointError
 from tvmerge.engines.pool import EnginePool
-from tvmerge.merging.open import Merge
+from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
+from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 
 STOPS = (2,)

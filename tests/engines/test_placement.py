@@ -13,14 +13,14 @@ import torch
 
 from tests.engines.vllm.test_version import install
 from tvmerge._util.caches import Caches
-from tvmerge.engines.prompting.open import ChatRecord
 from tvmerge.config import RunConfig
 from tvmerge.engines.open import visible
-from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
-from tvmerge.engines.transformers.memory import Footprint, Load
-from tvmerge.engines.prompting.stop_tokens import StopToken, StopTokens
-from tvmerge.merging.build import open_models
 from tvmerge.engines.placement import Placement, engine_settings, identity, loads, place, starts
+from tvmerge.engines.prompting.open import ChatRecord
+from tvmerge.engines.prompting.stop_tokens import StopToken, StopTokens
+from tvmerge.engines.transformers.memory import Footprint, Load
+from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
+from tvmerge.merging.build import open_models
 
 RECORD = ChatRecord(
     StopTokens((StopToken(2, "</s>", ("target",)),)),

@@ -21,14 +21,14 @@ from tests.engines.models import (
     uniform,
 )
 from tests.engines.mortals import KEYS, QUESTIONS, SAMPLING, Mortal, PoolContract, ask, mortals
-from tvmerge.errors import AssetError, ConfigError
+from tvmerge._util.trace import Trace
+from tvmerge.engines.pool import PATIENCE, EnginePool
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
-from tvmerge.engines.pool import PATIENCE, EnginePool
 from tvmerge.engines.remote.process import ProcessEngine
+from tvmerge.errors import AssetError, ConfigError
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Continuation, LogLikelihood, Recipe
-from tvmerge._util.trace import Trace
 
 
 @pytest.fixture
@@ -148,9 +148,7 @@ async def test_an_engine_is_free_when_its_last_answer_is_made_though_nobody_has_
 
 async def test_real_engines_killed_at_work_lose_and_repeat_nothing(demo_models: Path) -> None:
     merge = open_models(demo_models)
-    entry = Entry(
-        "tests.engines.models:open_demo_engine", {"folder": str(demo_models), "batch_tokens": 700}
-    )
+    entry = Entry("tests.engines.models:open_demo_engine", {"folder": str(demo_models), "batch_tokens": 700})
     engines: list[ProcessEngine] = []
     killed: list[int] = []
 

@@ -24,13 +24,13 @@ from tests.servers.http import Breakage, LoopbackServer, Request, Response
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import TvmergeError
 from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.records import Answer, Judgment, Question, Rating
 from tvmerge.run.rating_tasks import Ratings, all_rated
-from tvmerge.records import Answer, Judgment, Question, Verdict
 
 PROVIDERS = ("openai", "openai", "anthropic", "cohere")
 QUESTION = Question("q", "writing", ("数を一つ言って。",))
@@ -198,12 +198,12 @@ class Sequence:
         for judgment in judgments:
             text = _number_in(judgment.user_prompt)
             assert KEY not in repr(judgment)
-            if isinstance(judgment, Verdict) and judgment.note:
+            if isinstance(judgment, Rating) and judgment.note:
                 assert judgment.score == 1
                 sent = set(self.answered[text])
                 assert sent & {"content", "refused"}, (self, judgment)
                 assert not sent & {"good", "unusable"}, (self, judgment)
-            elif isinstance(judgment, Verdict):
+            elif isinstance(judgment, Rating):
                 assert judgment.score == rating(text), (self, judgment)
                 assert "good" in self.answered[text], (self, judgment)
         # A reply that was complete was kept: it is never paid for again.
@@ -229,7 +229,7 @@ class Sequence:
             api_key_env="TEST_KEY",
             timeout=TIMEOUT,
         )
-        conduct = Conduct(
+        conduct = RequestPolicy(
             cache=cache,
             ledger=ledger,
             budget=Budget(ledger, max_calls=max_calls),

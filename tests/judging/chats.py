@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.prompts.reply_format import Form, RatingForm
+from tvmerge.judging.prompts.reply_format import RatingFormat, ReplyFormat
 from tvmerge.judging.spec import JudgeSpec
 
 KEY = "sk-secret-4711"
@@ -22,7 +22,7 @@ class LocalChat:
         self.sent: list[ChatRequest] = []
         self.closed = False
 
-    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """A request to nowhere."""
         return ChatRequest("test", "nowhere", _body(system, user), form, sample)
 
@@ -38,7 +38,7 @@ class LocalChat:
 
 def a_request(user: str = "rate this", *, sample: int = 0) -> ChatRequest:
     """A request for a rating."""
-    return ChatRequest("test", "nowhere", _body("", user), RatingForm(), sample)
+    return ChatRequest("test", "nowhere", _body("", user), RatingFormat(), sample)
 
 
 def _body(system: str, user: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from pathlib import Path
 import tvmerge.judging.providers.openai
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.files import write_json
-from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import load_prompts
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.records import Answer, Question, Verdict
+from tvmerge.records import Answer, Question, Rating
 
 __all__ = ["QUESTION", "answer", "judge_all", "tvmerge"]
 
@@ -32,9 +32,9 @@ def judge_all(url: str, folder: Path, out: Path, *, prompts: Path, count: int, c
 async def _scores(url: str, folder: Path, prompts: Path, count: int, concurrency: int) -> list[float]:
     cache = ContentCache(folder)
     spec = JudgeSpec("doomed", "openai", model="gpt-4o", base_url=url, key_required=False)
-    conduct = Conduct(cache=cache, concurrency=concurrency)
+    conduct = RequestPolicy(cache=cache, concurrency=concurrency)
     judge = create_judge(spec, load_prompts(prompts), [QUESTION], conduct=conduct)
     judged = await asyncio.gather(*(judge.judge(QUESTION, answer(number)) for number in range(count)))
     await judge.close()
     cache.close()
-    return [judgment.score for (judgment,) in judged if isinstance(judgment, Verdict)]
+    return [judgment.score for (judgment,) in judged if isinstance(judgment, Rating)]

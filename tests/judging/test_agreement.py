@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvmerge.judging.agreement import agreement
-from tvmerge.records import Answer, Judgment, Unscored, Verdict
+from tvmerge.records import Answer, Judgment, Rating, Unrated
 
 ANSWER = Answer("q", ("青です。", "光が散乱するからです。"))
 OTHER = Answer("q", ("赤です。", "夕方だからです。"))
 
 
-def verdict(score: float, judge: str = "a", *, turn: int = 1, sample: int = 0, note: str = "") -> Verdict:
-    return Verdict("q", turn, score, judge, "single-v1", sample=sample, note=note)
+def verdict(score: float, judge: str = "a", *, turn: int = 1, sample: int = 0, note: str = "") -> Rating:
+    return Rating("q", turn, score, judge, "single-v1", sample=sample, note=note)
 
 
 def numbered(index: int, *judgments: Judgment) -> tuple[Answer, tuple[Judgment, ...]]:
@@ -78,7 +78,7 @@ def test_samples_of_a_judge_count_as_one_rating() -> None:
 
 
 def test_one_judge_agrees_with_nobody() -> None:
-    assert agreement([(ANSWER, [verdict(4, "a"), Unscored("q", 1, "b", "p", "empty reply")])]) is None
+    assert agreement([(ANSWER, [verdict(4, "a"), Unrated("q", 1, "b", "p", "empty reply")])]) is None
 
 
 def test_a_score_that_no_judge_gave_is_no_agreement() -> None:

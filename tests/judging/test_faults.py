@@ -15,11 +15,11 @@ from tests.servers import scoring
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
-from tvmerge.records import Answer, Question, Verdict
+from tvmerge.records import Answer, Question, Rating
 
 JUDGMENTS = 1000
 QUESTION = Question("q", "writing", ("数を一つ言って。",))
@@ -82,12 +82,12 @@ async def test_a_thousand_judgments_survive_a_faulty_provider_unharmed(
     with OpenAIServer(script=campaign) as server:
         # Long enough that no true reply runs into it on a busy machine: it would be answered twice.
         spec = a_spec(server.base_url, timeout=10)
-        conduct = Conduct(cache=cache, ledger=ledger, concurrency=64)
+        conduct = RequestPolicy(cache=cache, ledger=ledger, concurrency=64)
         judge = create_judge(spec, prompts, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
         judged = await asyncio.gather(*(judge.judge(QUESTION, answer) for answer in answers))
         await judge.close()
         answered = server.answered
-    verdicts = [judgment for (judgment,) in judged if isinstance(judgment, Verdict)]
+    verdicts = [judgment for (judgment,) in judged if isinstance(judgment, Rating)]
     assert len(verdicts) == JUDGMENTS
     assert all(verdict.score == scoring.rating(verdict.user_prompt) for verdict in verdicts)
     assert all(verdict.note == "" for verdict in verdicts)
@@ -110,5 +110,5 @@ async def test_each_fault_alone_is_tried_again(name: str, prompts: dict[str, Jud
         (verdict,) = await judge.judge(QUESTION, Answer("q", ("七です。",)))
         await judge.close()
         assert len(server.requests) == 2
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == scoring.rating(verdict.user_prompt)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from tvmerge.judging.prompts.reply_format import Form, RatingForm, VerdictForm
 from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.prompts.reply_format import RatingFormat, ReplyFormat, VerdictFormat
 from tvmerge.judging.registry import create_chat, create_judge
 from tvmerge.judging.spec import JudgeSpec
 
 ENV = {"K": "k"}
-PLAIN = (RatingForm(), VerdictForm())
+PLAIN = (RatingFormat(), VerdictFormat())
 PAID = [
     ("openai", "gpt-4o", PLAIN, "aa2fc96ec615acee45f8036dd76e9574e4497ed85ae95e7aa7b92769adc04b59"),
     (
         "openai",
         "gpt-4o",
-        [RatingForm(0, 5, True)],
+        [RatingFormat(0, 5, True)],
         "766534d57f817583020f185158337583428d7cc80ab41969b1297322884e3f8a",
     ),
     (
         "openai",
         "gpt-4o",
-        [VerdictForm(True)],
+        [VerdictFormat(True)],
         "caf950f1c1f03646878a1b2a72bed437e793d8804c3bd10c7b6aa3af7846b394",
     ),
     (
@@ -34,7 +34,7 @@ PAID = [
     (
         "anthropic",
         "claude-sonnet-4-5",
-        [RatingForm(0, 5, True)],
+        [RatingFormat(0, 5, True)],
         "53309ecec14454c160bf4f4108e8945391d17ff233874d55fa6c2bc6100a036e",
     ),
     (
@@ -46,7 +46,7 @@ PAID = [
     (
         "cohere",
         "command-a-03-2025",
-        [VerdictForm(True)],
+        [VerdictFormat(True)],
         "9badaea5f5d224ab5ec5402861badbc355a087313d33b3c2a7a12aa20662c5b3",
     ),
 ]
@@ -58,7 +58,7 @@ def spec(provider: str, model: str) -> JudgeSpec:
 
 @pytest.mark.parametrize(("provider", "model", "forms", "key"), PAID)
 def test_the_key_of_a_request_is_that_of_the_first_release(
-    provider: str, model: str, forms: list[Form], key: str
+    provider: str, model: str, forms: list[ReplyFormat], key: str
 ) -> None:
     chat = create_chat(spec(provider, model), ENV)
     for form in forms:

@@ -7,8 +7,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.prompts.parsing import Unreadable
+from tvmerge.judging.prompts.reply_format import RatingFormat
 
 VOID = "void"
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
@@ -132,7 +132,7 @@ def found_by_hand(reply: str) -> int | None:
 @settings(max_examples=2000, deadline=None)
 @given(replies())
 def test_what_is_read_is_what_somebody_finds_by_hand(reply: str) -> None:
-    reading = RatingForm().read(reply)
+    reading = RatingFormat().read(reply)
     assert (None if isinstance(reading, Unreadable) else reading) == found_by_hand(reply)
 
 
@@ -162,4 +162,4 @@ def test_a_plain_judgment_means_its_last_rating_whatever_was_written_before(
 ) -> None:
     mentions = "".join(f" At first it looked like [[{number}]] to me.\n" for number in earlier)
     reply = f"{explanation}\n{mentions}{form.format(rating)}"
-    assert RatingForm().read(reply) == last_in_double_brackets(reply) == rating
+    assert RatingFormat().read(reply) == last_in_double_brackets(reply) == rating

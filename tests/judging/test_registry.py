@@ -16,10 +16,10 @@ from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.assets import names
 from tvmerge.config import JudgeConfig
 from tvmerge.errors import AssetError, ConfigError, CredentialsError, MissingExtraError
-from tvmerge.judging.prompts.prompts import JudgePrompt
-from tvmerge.judging.preflight import api_key, check_offered, check_ready
-from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.judges.rules import RulesJudge
+from tvmerge.judging.preflight import api_key, check_offered, check_ready
+from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import spec_for_model
 from tvmerge.records import Question
 

@@ -11,7 +11,7 @@ from tests.servers.cohere_server import CohereServer
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
-from tvmerge.records import Answer, Question, Verdict
+from tvmerge.records import Answer, Question, Rating
 
 QUESTIONS = [
     Question("q1", "writing", ("俳句を詠んで。", "英語に訳して。")),
@@ -44,7 +44,7 @@ async def test_the_same_answers_get_the_same_scores(name: str, prompts: dict[str
         ]
         await judge.close()
         assert server.answered == 5
-    verdicts = [judgment for judgment in judgments if isinstance(judgment, Verdict)]
+    verdicts = [judgment for judgment in judgments if isinstance(judgment, Rating)]
     assert [verdict.score for verdict in verdicts] == expected(prompts)
 
 

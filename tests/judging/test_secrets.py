@@ -13,11 +13,11 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers import anthropic_server, cohere_server, openai_server
 from tests.servers.http import LoopbackServer, Request, Response
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
-from tvmerge.records import Answer, Question, Verdict
+from tvmerge.records import Answer, Question, Rating
 
 QUESTION = Question("q", "writing", ("空の色は？",))
 ECHO = f"You sent {KEY}. Rating: [[4]]"
@@ -54,13 +54,17 @@ async def test_a_key_that_the_server_sends_back_is_kept_out_of_everything(
         spec = a_spec(server.base_url, provider=provider, model="some-model")
         ledger = Ledger(tmp_path / "ledger.jsonl")
         judge = create_judge(
-            spec, prompts, [QUESTION], conduct=Conduct(cache=cache, ledger=ledger), env={"TEST_KEY": KEY}
+            spec,
+            prompts,
+            [QUESTION],
+            conduct=RequestPolicy(cache=cache, ledger=ledger),
+            env={"TEST_KEY": KEY},
         )
         (verdict,) = await judge.judge(QUESTION, Answer("q", ("青です。",)))
         assert KEY in str(server.requests[0].headers)
         await judge.close()
     cache.close()
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == 4
     assert ledger.usage()[0].failures == 1
     seen = repr(verdict) + repr(judge) + repr(spec) + json.dumps(judge.fingerprint) + caplog.text

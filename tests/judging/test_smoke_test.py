@@ -11,12 +11,12 @@ from tests.servers.http import Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CredentialsError, ProviderError, UserError
-from tvmerge.judging.smoke_test import check
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
+from tvmerge.judging.smoke_test import check
 from tvmerge.records import Question
 
 Prompts = dict[str, JudgePrompt]
@@ -30,14 +30,14 @@ def opened(
     question: Question = PLAIN,
     *,
     pairs: bool = False,
-    conduct: Conduct | None = None,
+    conduct: RequestPolicy | None = None,
 ) -> PromptedJudge:
     judge = create_judge(
         a_spec(server.base_url),
         prompts,
         [question],
         baseline={} if pairs else None,
-        conduct=conduct or Conduct(patience=0.0),
+        conduct=conduct or RequestPolicy(patience=0.0),
         env={"TEST_KEY": KEY},
     )
     assert isinstance(judge, PromptedJudge)
@@ -81,7 +81,7 @@ async def test_the_reply_is_kept_and_counted(prompts: Prompts, tmp_path: Path) -
     ledger, cache = Ledger(), ContentCache(tmp_path)
     with OpenAIServer() as server:
         for _ in range(2):
-            judge = opened(server, prompts, conduct=Conduct(cache=cache, ledger=ledger))
+            judge = opened(server, prompts, conduct=RequestPolicy(cache=cache, ledger=ledger))
             await check([judge], PLAIN)
             await judge.close()
         assert len(asked(server)) == 1

@@ -16,10 +16,10 @@ from tests.merging.families import saved_model
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging import plan
 from tvmerge.merging.deltas import Stored
-from tvmerge.merging.open import Merge, open_request
-from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.methods.sparsify import Dropped, chunks, elect, trim
+from tvmerge.merging.open import Merge, open_request
+from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.records import Recipe
 
 State = dict[str, torch.Tensor]

@@ -9,11 +9,11 @@ import torch
 from transformers import AutoConfig
 
 from tests.merging.families import FAMILIES, random_model, saved_model
-from tvmerge.pretrained.architectures import factory_of
+from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.pretrained.architectures import factory_of
 from tvmerge.records import Recipe
 
 

@@ -10,10 +10,10 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 
 from tests.merging.families import FAMILIES, config_of, random_model, saved_model
-from tvmerge.pretrained.architectures import factory_of
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.live import load_into
+from tvmerge.pretrained.architectures import factory_of
 
 
 def _stream(checkpoint: Checkpoint) -> Iterator[tuple[str, torch.Tensor]]:

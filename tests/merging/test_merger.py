@@ -17,14 +17,14 @@ from tests.merging.families import FAMILIES, saved_model
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
+from tvmerge.merging.align import lay_out
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Operand
+from tvmerge.merging.finite import check_plan
+from tvmerge.merging.groupings.rules import GroupRules, Mode
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.request import TaskVector
-from tvmerge.merging.groupings.rules import GroupRules, Mode
-from tvmerge.merging.finite import check_plan
-from tvmerge.merging.align import lay_out
 from tvmerge.protocols import Merger
 from tvmerge.records import Recipe
 

@@ -17,10 +17,10 @@ from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT
 from tests.merging.tokens import save_tokenizer
 from tvmerge.cli.app import run
+from tvmerge.merging.checkpoints.sources import Source, resolve
 from tvmerge.merging.model_names import told_apart
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, MixtureSettings, TaskVector
-from tvmerge.merging.checkpoints.sources import Source, resolve
 from tvmerge.records import Recipe
 
 

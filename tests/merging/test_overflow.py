@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tvmerge._util.cache import ContentCache
-from tvmerge.errors import CandidateError, CheckpointError
 from tvmerge.engines.remote.messages import pack_error, unpack_error
+from tvmerge.errors import CandidateError, CheckpointError
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.open import open_merge
 from tvmerge.records import Recipe

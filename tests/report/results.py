@@ -6,8 +6,6 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 
-from tvmerge.scoring.intervals import paired_interval
-from tvmerge.scoring.statistics import estimate
 from tvmerge.records import (
     Answer,
     Difference,
@@ -15,12 +13,14 @@ from tvmerge.records import (
     Finish,
     Judgment,
     Question,
+    Rating,
     Recipe,
     Trial,
-    Unscored,
-    Verdict,
+    Unrated,
 )
 from tvmerge.report.result import Contender, ContenderKey, RunResult, Sample
+from tvmerge.scoring.intervals import paired_interval
+from tvmerge.scoring.statistics import estimate
 
 LAYERS = ("embeddings", *(f"layers.{index}" for index in range(22)), "norm", "head")
 
@@ -51,10 +51,10 @@ def sample(
     for turn, rating in enumerate(ratings, start=1):
         if rating is None:
             reason = "no rating in the reply"
-            judgments.append(Unscored(asked.question_id, turn, "judge-x", "single-v1", reason))
+            judgments.append(Unrated(asked.question_id, turn, "judge-x", "single-v1", reason))
         else:
             words = f"自然で読みやすい日本語です。説明も正確です。\n\nRating: [[{rating:g}]]"
-            judgments.append(Verdict(asked.question_id, turn, rating, "judge-x", "single-v1", reply=words))
+            judgments.append(Rating(asked.question_id, turn, rating, "judge-x", "single-v1", reply=words))
     finish: tuple[Finish, ...] = ("length" if cut_off else "stop",) * len(turns)
     return Sample(asked, Answer(asked.question_id, turns, finish), tuple(judgments))
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.report import results
+from tvmerge.report.answer_stats import traits
 from tvmerge.report.caveats import remarks
 from tvmerge.report.result import ContenderKey, RunResult, Sample
-from tvmerge.report.answer_stats import traits
 
 JAPANESE = "今日はとても良い天気なので、散歩に行きましょう。"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tvmerge.run.build import Run, build_run
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
+from tvmerge.run.build import Run, build_run
 from tvmerge.tasks.suite import examiners
 
 Build = Callable[..., Run]

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from tests.tables import Rate, Table
+from tvmerge.errors import CredentialsError, StudyError
+from tvmerge.records import Estimate, Evaluation, Question, Recipe, Sampling, Trial
 from tvmerge.run.holdout import (
+    Candidate,
     Confirmation,
     Confirmed,
-    Entrant,
+    choose_baselines,
     choose_finalists,
-    choose_rivals,
     search_estimate,
 )
-from tvmerge.errors import CredentialsError, StudyError
+from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import halve
-from tvmerge.run.loop import Evaluator
-from tvmerge.records import Estimate, Evaluation, Question, Recipe, Sampling, Trial
 from tvmerge.study.space import Space
 
 SPACE = Space(("a", "b"), 0.0, 2.0)
@@ -72,7 +72,7 @@ class Bench:
         trials: Sequence[Trial] = (ZERO, ONE),
         held: Sequence[Question] = HELD,
     ) -> Confirmed:
-        return await self._confirmation.run(finalists, choose_rivals(SPACE, trials), held, 0)
+        return await self._confirmation.run(finalists, choose_baselines(SPACE, trials), held, 0)
 
 
 def noise(question: Question) -> float:
@@ -236,7 +236,7 @@ async def test_a_failure_ends_the_comparison_at_once() -> None:
         evaluate, search, OBJECTIVE, HELD, on_scored=lambda entrant, found: None, min_coverage=0.9
     )
     with pytest.raises(CredentialsError):
-        await confirmation.run([FIRST, SECOND], choose_rivals(SPACE, [ZERO]), HELD, 0)
+        await confirmation.run([FIRST, SECOND], choose_baselines(SPACE, [ZERO]), HELD, 0)
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -259,15 +259,15 @@ def test_rivals_are_both_baselines_and_the_best_uniform_weight() -> None:
     half, good = (Trial(n, SPACE.uniform(w), s, "COMPLETE") for n, w, s in ((2, 0.5, 8.0), (3, 0.75, 8.5)))
     stopped = Trial(4, SPACE.uniform(1.5), 9.9, "PRUNED")
 
-    def named(entrants: Sequence[Entrant]) -> list[tuple[Any, ...]]:
+    def named(entrants: Sequence[Candidate]) -> list[tuple[Any, ...]]:
         return [(e.key, e.recipe.weights["a"], e.trial and e.trial.number) for e in entrants]
 
-    assert named(choose_rivals(SPACE, [ZERO, ONE, half, good, stopped, FIRST])) == [
+    assert named(choose_baselines(SPACE, [ZERO, ONE, half, good, stopped, FIRST])) == [
         ("weight_0", 0.0, 0),
         ("weight_1", 1.0, 1),
         ("uniform", 0.75, 3),
     ]
-    assert named(choose_rivals(SPACE, [FIRST])) == [("weight_0", 0.0, None), ("weight_1", 1.0, None)]
+    assert named(choose_baselines(SPACE, [FIRST])) == [("weight_0", 0.0, None), ("weight_1", 1.0, None)]
 
 
 def test_what_a_trial_without_an_error_of_its_score_is_worth_is_told_without_one() -> None:

@@ -11,8 +11,6 @@ import pytest
 
 from tests.scripted import QUESTIONS, SPACE, Clock, ScriptedEngine, ScriptedJudge, pool_of
 from tvmerge.errors import CandidateError, CredentialsError
-from tvmerge.scoring.statistics import estimate
-from tvmerge.run.loop import Evaluator, search
 from tvmerge.records import (
     Answer,
     Evaluation,
@@ -21,8 +19,10 @@ from tvmerge.records import (
     Recipe,
     Sampling,
     Trial,
-    Unscored,
+    Unrated,
 )
+from tvmerge.run.loop import Evaluator, search
+from tvmerge.scoring.statistics import estimate
 from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions
@@ -149,7 +149,7 @@ async def test_a_turn_without_an_answer_counts_as_unscored() -> None:
     asked = [Question(1, "writing", ("q", "and?")), Question(2, "writing", ("q",))]
     evaluator = Evaluator(pool_of(Terse(Clock(None))), ScriptedJudge(Clock(None)), Sampling())
     found = (await evaluator.evaluate(SPACE.uniform(1), asked)).judgments
-    assert [(j.question_id, j.turn, isinstance(j, Unscored)) for j in found] == [
+    assert [(j.question_id, j.turn, isinstance(j, Unrated)) for j in found] == [
         (1, 1, False),
         (1, 2, True),
         (2, 1, False),

@@ -11,9 +11,9 @@ from optuna.study import StudyDirection
 from tests.study.studies import SPACE, score
 from tvmerge.config import RunConfig, load_config
 from tvmerge.errors import ConfigError, StudyError
+from tvmerge.run.open_study import check_search, open_study, sampler_fingerprint
 from tvmerge.study.storage import open_storage, read_study
 from tvmerge.study.study import SearchStudy
-from tvmerge.run.open_study import check_search, open_study, sampler_fingerprint
 
 MODELS = {"target_model": ("t",), "base_model": "b", "tuned_model": "u", "bench_name": ("demo",)}
 GIVEN = (SPACE.uniform(0), SPACE.uniform(1))

@@ -10,13 +10,13 @@ import pytest
 
 from tests.scripted import QUESTIONS, SPACE, Clock, ScriptedEngine, ScriptedJudge, pool_of
 from tvmerge.errors import CredentialsError
-from tvmerge.run.loop import Evaluator
 from tvmerge.records import (
     Answer,
     Judgment,
     Question,
     Sampling,
 )
+from tvmerge.run.loop import Evaluator
 
 
 class ScriptedRace:

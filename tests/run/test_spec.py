@@ -13,10 +13,10 @@ import pytest
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
+from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.tasks.suite import examiners
-from tvmerge.run.spec import Groundwork, lay_groundwork
 
-Lay = Callable[..., Groundwork]
+Lay = Callable[..., RunSpec]
 
 
 class ReachedTheModelsError(Exception):
@@ -45,7 +45,7 @@ def write_benchmark(folder: Path, held_out: int) -> None:
 def lay(tmp_path: Path) -> Lay:
     """Lays the groundwork of a run over benchmarks with so many held-out questions each."""
 
-    def make(*held_out: int, **settings: Any) -> Groundwork:
+    def make(*held_out: int, **settings: Any) -> RunSpec:
         folders = [tmp_path / name for name in "abc"[: len(held_out)]]
         for folder, number in zip(folders, held_out, strict=True):
             write_benchmark(folder, number)
@@ -59,7 +59,7 @@ def lay(tmp_path: Path) -> Lay:
             **settings,
         )
         with closing(Caches()) as caches:
-            return lay_groundwork(config, examiners(config, caches, print), open_models, print)
+            return build_run_spec(config, examiners(config, caches, print), open_models, print)
 
     return make
 

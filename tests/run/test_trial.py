@@ -11,8 +11,6 @@ from optuna.storages import InMemoryStorage
 
 from tests.tables import Rate, Table
 from tvmerge.errors import ProviderError
-from tvmerge.scoring.objective import Objective, Part
-from tvmerge.run.loop import Evaluator, search
 from tvmerge.records import (
     OVERALL,
     Answer,
@@ -21,18 +19,20 @@ from tvmerge.records import (
     Outcome,
     Question,
     QuestionId,
+    Rating,
     Recipe,
     Sampling,
     Trial,
-    Unscored,
-    Verdict,
+    Unrated,
 )
+from tvmerge.run.loop import Evaluator, search
+from tvmerge.run.trial import FAILURE, SCORES, Trials, best_of, ranked
+from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import Rules
 from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge.run.trial import FAILURE, SCORES, Trials, best_of, ranked
 
 SPACE = Space(("a", "b"), 0.0, 2.0)
 QUESTIONS = [Question(number, "any", ("?",)) for number in (7, 3, 9, 1, 5, 8, 2, 6, 4, 0, 11, 10, 12, 13)]
@@ -172,8 +172,8 @@ async def test_a_trial_with_too_few_ratings_fails_and_says_why() -> None:
     assert study.trials[0].attrs["coverage"] == pytest.approx(12 / 14, abs=1e-6)
 
 
-def unrated(number: QuestionId, judge: str = "j", cure: str = "") -> Unscored:
-    return Unscored(number, 1, judge, "single-v1", "cut off" if cure else "refused", cure=cure)
+def unrated(number: QuestionId, judge: str = "j", cure: str = "") -> Unrated:
+    return Unrated(number, 1, judge, "single-v1", "cut off" if cure else "refused", cure=cure)
 
 
 def outcome_with(judgments: Sequence[Judgment]) -> Outcome:
@@ -188,14 +188,14 @@ def test_a_judge_that_rates_nothing_ends_the_search_with_the_cure() -> None:
 
 
 def test_so_does_one_judge_of_a_panel() -> None:
-    rated = [Verdict(number, 1, 5.0, "other", "single-v1") for number in IDS]
+    rated = [Rating(number, 1, 5.0, "other", "single-v1") for number in IDS]
     with pytest.raises(ProviderError, match="judge j rated nothing"):
         outcome_with([*rated, *(unrated(number, cure="do this") for number in IDS)])
 
 
 @pytest.mark.parametrize("given", [0, 1])
 def test_where_the_answers_are_to_blame_or_something_is_rated_the_trial_fails(given: int) -> None:
-    rated = [Verdict(number, 1, 5.0, "j", "single-v1") for number in IDS[:given]]
+    rated = [Rating(number, 1, 5.0, "j", "single-v1") for number in IDS[:given]]
     cure = "do this" if given else ""
     outcome = outcome_with([*rated, *(unrated(number, cure=cure) for number in IDS[given:])])
     assert outcome.value is None

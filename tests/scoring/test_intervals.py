@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tasks.ratings import unscored, verdicts
+from tvmerge.records import Judgment, Rating
 from tvmerge.scoring.intervals import Stratum, paired_interval, weighted_interval
-from tvmerge.records import Judgment, Verdict
 
 RATING = st.integers(1, 10).map(float)
 CLUSTERS = st.lists(st.lists(RATING, min_size=1, max_size=4), min_size=2, max_size=20)
@@ -31,7 +31,7 @@ def test_the_order_of_judgments_does_not_matter(clusters: list[list[float]], rng
 
 def test_a_difference_takes_the_questions_both_have_a_verdict_of() -> None:
     a = verdicts([[5.0], [7.0], [9.0]])
-    b = [*verdicts([[1.0], [5.0]]), unscored(2), *[Verdict(9, 1, 10.0, "j", "p")]]
+    b = [*verdicts([[1.0], [5.0]]), unscored(2), *[Rating(9, 1, 10.0, "j", "p")]]
     found = paired_interval(a, b)
     assert found.difference == 6.0 - 3.0
     assert found.n == 2
@@ -174,7 +174,7 @@ def test_a_stratum_without_a_common_question_leaves_no_difference() -> None:
 
 def correlation(judgments: Sequence[Judgment]) -> float:
     """Of the scores with the questions' numbers, which no mean over questions is."""
-    pairs = [(int(j.question_id), j.score) for j in judgments if isinstance(j, Verdict)]
+    pairs = [(int(j.question_id), j.score) for j in judgments if isinstance(j, Rating)]
     return float(np.corrcoef(np.array(pairs).T)[0, 1])
 
 
@@ -196,7 +196,7 @@ def test_a_mean_as_an_aggregate_has_the_interval_of_the_mean() -> None:
     whole = drawn(np.random.default_rng(11), 25)
 
     def mean(judgments: Sequence[Judgment]) -> float:
-        return math.fsum(j.score for j in judgments if isinstance(j, Verdict)) / len(judgments)
+        return math.fsum(j.score for j in judgments if isinstance(j, Rating)) / len(judgments)
 
     found = weighted_interval([Stratum(1.0, whole.first, whole.second, mean)], resamples=300)
     expected = weighted_interval([whole], resamples=300)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tasks.ratings import judgments
+from tvmerge.records import Judgment, Question, QuestionId, Rating
 from tvmerge.scoring.intervals import paired_interval
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import halve
 from tvmerge.scoring.statistics import estimate
-from tvmerge.records import Judgment, Question, QuestionId, Verdict
 
 LONG, SHORT = frozenset({1, 2, 3, 4}), frozenset({5, 6})
 QUESTIONS = [Question(number, "any", ("a", "b")) for number in (1, 5, 2, 3, 6, 4)]
@@ -97,7 +97,7 @@ def test_a_benchmark_without_any_rating_leaves_no_score() -> None:
 
 def best(judgments: Sequence[Judgment]) -> float:
     """An aggregation that is no mean."""
-    return max(judgment.score for judgment in judgments if isinstance(judgment, Verdict))
+    return max(judgment.score for judgment in judgments if isinstance(judgment, Rating))
 
 
 def test_the_difference_on_a_part_that_is_no_mean_is_that_of_its_scores() -> None:
@@ -171,7 +171,7 @@ def test_a_score_that_is_no_number_is_told_from_no_rating_at_all() -> None:
 def test_a_few_resamples_without_a_score_leave_an_interval_and_many_do_not() -> None:
     def lowest(found: Sequence[Judgment]) -> float:
         """The mean of the rare kind, with ratings below 0; a resample may lack it."""
-        rare = [j.score for j in found if isinstance(j, Verdict) and j.score < 0]
+        rare = [j.score for j in found if isinstance(j, Rating) and j.score < 0]
         return sum(rare) / len(rare) if rare else math.nan
 
     def interval(rare: int) -> float:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tasks.ratings import questions
-from tvmerge.scoring.order import mixed
 from tvmerge.records import Question
+from tvmerge.scoring.order import mixed
 
 SIZES = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 30), min_size=1)
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvmerge.errors import ConfigError
-from tvmerge.scoring.split import DEFAULT_HOLDOUT, has_split, split
 from tvmerge.records import Question
+from tvmerge.scoring.split import DEFAULT_HOLDOUT, has_split, split
 
 SIZES = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(2, 30), min_size=1)
 SHARES = st.floats(0.001, 0.999)

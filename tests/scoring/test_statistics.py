@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tasks.ratings import unscored, verdicts
+from tvmerge.records import Judgment, Question
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
@@ -20,7 +21,6 @@ from tvmerge.scoring.statistics import (
     estimate,
     shortfall,
 )
-from tvmerge.records import Judgment, Question
 
 RATING = st.integers(1, 10).map(float)
 CLUSTERS = st.lists(st.lists(RATING, min_size=1, max_size=4), min_size=2, max_size=20)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from tvmerge._util.urls import sqlite_url
 from tvmerge.records import Recipe
+from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.samplers.settings import (
     CmaEsSettings,
     GpSettings,
@@ -16,11 +18,9 @@ from tvmerge.study.samplers.settings import (
     SamplerSettings,
     TpeSettings,
 )
-from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge._util.urls import sqlite_url
 
 SPACE = Space(("embeddings", "layers.0", "layers.1", "norm"), 0.0, 2.0)
 

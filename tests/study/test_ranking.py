@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.study.studies import SPACE, open_at
+from tvmerge._util.urls import sqlite_url
 from tvmerge.records import OVERALL
-from tvmerge.study.warm_start import Predecessor, choose
+from tvmerge.run.trial import ranked
 from tvmerge.study.ranking import best_first
 from tvmerge.study.storage import read_study
-from tvmerge.run.trial import ranked
-from tvmerge._util.urls import sqlite_url
+from tvmerge.study.warm_start import Predecessor, choose
 
 TOLD: list[tuple[tuple[float, float] | None, float | None]] = [
     ((9.0, 0.10), 0.50),

@@ -17,15 +17,15 @@ from optuna.study import StudyDirection
 from sqlalchemy import NullPool, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
-from tests.study.studies import drive, open_at
-from tests.study.store.test_base import trial
 from tests.servers.databases import mysql, postgresql
-from tvmerge.errors import StudyError
-from tvmerge.study.storage_url import read_url, sqlite_file
-from tvmerge.study.lock import is_leased, leased
-from tvmerge.study.storage import has_study, open_storage, read_study
-from tvmerge.study.store.rdb import BulkJournal
+from tests.study.store.test_base import trial
+from tests.study.studies import drive, open_at
 from tvmerge._util.urls import sqlite_url
+from tvmerge.errors import StudyError
+from tvmerge.study.lock import is_study_locked, study_lock
+from tvmerge.study.storage import has_study, open_storage, read_study
+from tvmerge.study.storage_url import read_url, sqlite_file
+from tvmerge.study.store.rdb import RdbTrialStore
 
 HOLDER = """
 import sys
@@ -52,32 +52,32 @@ def test_a_storage_holds_what_optuna_reads(url: str) -> None:
     assert isinstance(opened, RDBStorage)
     study = optuna.load_study(study_name="whole", storage=opened)
     assert [(t.number, t.params, tuple(t.values or ()), t.state.name) for t in study.trials] == rows
-    assert BulkJournal(opened, study._study_id).read() == opened.get_all_trials(study._study_id)
+    assert RdbTrialStore(opened, study._study_id).read() == opened.get_all_trials(study._study_id)
     assert drive(lambda: open_at(url, window=2, name="cut"), 7, (3, 4)) == rows
     assert len(read_study(url, "whole").rows) == 7
 
 
 def test_a_study_is_held_by_one_process_and_freed_by_its_death(url: str) -> None:
-    assert not is_leased(url, "s")
+    assert not is_study_locked(url, "s")
     holder = [sys.executable, "-c", HOLDER, url, "s"]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        assert is_leased(url, "s")
-        with pytest.raises(StudyError, match="another tvmerge works") as caught, leased(url, "s"):
+        assert is_study_locked(url, "s")
+        with pytest.raises(StudyError, match="another tvmerge works") as caught, study_lock(url, "s"):
             pass
         assert "se%40cret" not in str(caught.value)
         process.kill()
     await_free(url)
-    with leased(url, "s"):
-        assert is_leased(url, "s")
-    assert not is_leased(url, "s")
+    with study_lock(url, "s"):
+        assert is_study_locked(url, "s")
+    assert not is_study_locked(url, "s")
 
 
 def test_a_run_notices_that_the_server_freed_its_study(url: str) -> None:
     if sqlite_file(url) is not None:
         pytest.skip("the lock on a file lasts as long as the process")
-    with leased(url, "s") as still_held:
+    with study_lock(url, "s") as still_held:
         still_held()
         hang_up_on_all(url)
         with pytest.raises(StudyError, match=r"the hold on study 's' in .* was lost") as caught:
@@ -85,7 +85,7 @@ def test_a_run_notices_that_the_server_freed_its_study(url: str) -> None:
         assert "se%40cret" not in str(caught.value)
         assert "\n" not in str(caught.value)
         await_free(url)
-        with leased(url, "s") as other:
+        with study_lock(url, "s") as other:
             other()
             with pytest.raises(StudyError, match="was lost"):
                 still_held()
@@ -130,10 +130,10 @@ def test_no_two_writers_make_a_trial_of_the_same_number(url: str) -> None:
     def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("INSERT INTO trials"):
             with pytest.raises(OperationalError) as caught:
-                BulkJournal(other, study_id).add(trial(0))
+                RdbTrialStore(other, study_id).add(trial(0))
             refused.append(caught.value)
 
-    BulkJournal(storage, study_id).add(trial(0))
+    RdbTrialStore(storage, study_id).add(trial(0))
     assert len(refused) == 1
     assert [row.number for row in read_study(url, "twice").rows] == [0]
     with pytest.raises(StudyError, match="trial 0 is there already"):
@@ -146,10 +146,10 @@ def test_a_file_is_held_by_whatever_name_it_is_reached(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "real" / "study.db")
     names = [tmp_path / "real" / "study.db", tmp_path / "folder" / "study.db", tmp_path / "link.db"]
     for held in names:
-        with leased(sqlite_url(held), "s"):
+        with study_lock(sqlite_url(held), "s"):
             for name in names:
-                assert is_leased(sqlite_url(name), "s")
-        assert not is_leased(sqlite_url(held), "s")
+                assert is_study_locked(sqlite_url(name), "s")
+        assert not is_study_locked(sqlite_url(held), "s")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -201,7 +201,7 @@ def test_a_password_in_the_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
 def await_free(url: str) -> None:
     """A server notices at once that a process died, but not before it looks."""
     deadline = time.monotonic() + 60
-    while is_leased(url, "s"):
+    while is_study_locked(url, "s"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -209,6 +209,6 @@ def await_free(url: str) -> None:
 def test_studies_on_a_server_are_held_one_by_one(url: str) -> None:
     if sqlite_file(url) is not None:
         pytest.skip("a file is held whole")
-    with leased(url, "one"), leased(url, "other"):
-        assert is_leased(url, "one")
-        assert not is_leased(url, "third")
+    with study_lock(url, "one"), study_lock(url, "other"):
+        assert is_study_locked(url, "one")
+        assert not is_study_locked(url, "third")

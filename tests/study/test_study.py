@@ -9,11 +9,11 @@ import pytest
 from tests.study.studies import SPACE, open_study, run
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
+from tvmerge.run.trial import best_of
 from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.space import Space, uniform_weight
 from tvmerge.study.storage import enter_study, open_storage, read_study
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge.run.trial import best_of
 
 
 def test_another_writer_of_the_same_study_is_noticed(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.study.studies import SPACE, open_study, run
+from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.warm_start import Predecessor, choose, heritage, warm_start
-from tvmerge.study.space import Space
 from tvmerge.study.sampler_view import FIXED, INHERITED
-from tvmerge._util.urls import sqlite_url
+from tvmerge.study.space import Space
+from tvmerge.study.warm_start import Predecessor, choose, heritage, warm_start
 
 BASELINES = (SPACE.uniform(0), SPACE.uniform(1))
 

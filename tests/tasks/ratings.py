@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import Judgment, Question, QuestionId, Rating, Unrated
 
 Ratings = Mapping[QuestionId, Sequence[float | None]]
 """By question: a rating a turn; None where the judge gave none."""
@@ -15,23 +15,23 @@ def judgments(ratings: Ratings) -> list[Judgment]:
     for question, turns in ratings.items():
         for turn, score in enumerate(turns, start=1):
             if score is None:
-                found.append(Unscored(question, turn, "judge", "p", "no rating"))
+                found.append(Unrated(question, turn, "judge", "p", "no rating"))
             else:
-                found.append(Verdict(question, turn, score, "judge", "p"))
+                found.append(Rating(question, turn, score, "judge", "p"))
     return found
 
 
 def verdicts(clusters: Sequence[Sequence[float]]) -> list[Judgment]:
     """One question a cluster, its scores as its turns."""
     return [
-        Verdict(question_id, turn, score, "j", "p")
+        Rating(question_id, turn, score, "j", "p")
         for question_id, scores in enumerate(clusters)
         for turn, score in enumerate(scores, start=1)
     ]
 
 
 def unscored(question_id: int, turn: int = 1, reason: str = "no rating") -> Judgment:
-    return Unscored(question_id, turn, "j", "p", reason)
+    return Unrated(question_id, turn, "j", "p", reason)
 
 
 def questions(sizes: Mapping[str, int]) -> list[Question]:

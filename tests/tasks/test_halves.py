@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tasks.ratings import questions
-from tvmerge.scoring.split import halve
 from tvmerge.records import Question
+from tvmerge.scoring.split import halve
 
 SIZES = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 30), min_size=1)
 

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 
 from tvmerge._util.assets import find
-from tvmerge.tasks.fastchat.benchmark import load_benchmark
 from tvmerge.scoring.split import split
+from tvmerge.tasks.fastchat.benchmark import load_benchmark
 
 BENCHMARK = load_benchmark(find("benchmarks", "japanese-chat"))
 KANA = re.compile(r"[ぁ-んァ-ヶ]")

@@ -32,14 +32,14 @@ from tests.engines.models import (
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings
-from tvmerge.errors import CandidateError, CheckpointError, ConfigError
-from tvmerge.engines.vllm import version as vllm_version
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.engines.vllm import version as vllm_version
 from tvmerge.engines.vllm.engine import VllmEngine
-from tvmerge.merging.open import Merge
+from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.merging.build import open_models as open_models_of
+from tvmerge.merging.open import Merge
 from tvmerge.records import Question
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
-from tvmerge.errors import TvmergeError
 from tvmerge._util.outputs import check_folder
+from tvmerge.errors import TvmergeError
 
 
 class Caches:

@@ -10,8 +10,8 @@ import click
 
 from tvmerge._util.assets import AssetKind, names
 from tvmerge._util.encodings import read_text
-from tvmerge.errors import AssetError
 from tvmerge._util.files import read_jsonl
+from tvmerge.errors import AssetError
 
 
 @click.command(name="list")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tvmerge._util.encodings import read_text
 from tvmerge.cli.options import given as given_flags
 from tvmerge.cli.options import setting_options
 from tvmerge.config import ChatConfig, MergeConfig, file_settings, load_merge_config
-from tvmerge._util.encodings import read_text
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.space import is_density
@@ -76,9 +76,9 @@ def merge(
         chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
         settings, recipe, fingerprint = load_merge_config(given, config), None, {}
     from tvmerge._util.caches import Caches
+    from tvmerge.merging.build import open_models
     from tvmerge.merging.export.card import CardFacts
     from tvmerge.merging.remarks import LISTING
-    from tvmerge.merging.build import open_models
     from tvmerge.run.writing import write_merge
 
     with closing(Caches()) as caches:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from tvmerge.config import Option, options
 from tvmerge._util.lists import Kind, split
+from tvmerge.config import Option, options
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import CUT_IN_THOUGHT
-from tvmerge._util.urls import sqlite_url
 
 if TYPE_CHECKING:
     from tvmerge.study.status import StudyStatus

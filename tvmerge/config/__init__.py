@@ -1,17 +1,17 @@
 """Every setting of a run, declared once: its key in `run.toml`, its flag, its default and its meaning."""
 
+from tvmerge.config.reading import file_settings, load_check_config, load_config, load_merge_config
+from tvmerge.config.run import RunConfig, options
+from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.engines.prompting.settings import ChatConfig
-from tvmerge.engines.model_settings import CheckConfig
 from tvmerge.judging.settings import JudgeConfig
 from tvmerge.merging.settings import MergeConfig
 from tvmerge.option import Option, weighted
-from tvmerge.config.reading import file_settings, load_check_config, load_config, load_merge_config
-from tvmerge.config.run import RunConfig, options
 from tvmerge.tasks.settings import TaskConfig
 
 __all__ = [
     "ChatConfig",
-    "CheckConfig",
+    "ModelConfig",
     "JudgeConfig",
     "MergeConfig",
     "Option",

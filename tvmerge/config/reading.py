@@ -8,12 +8,12 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from tvmerge.engines.model_settings import CheckConfig
+from tvmerge._util.encodings import read_text
+from tvmerge.config.run import RunConfig, options
+from tvmerge.engines.model_settings import ModelConfig
+from tvmerge.errors import ConfigError
 from tvmerge.merging.settings import MergeConfig
 from tvmerge.option import Option
-from tvmerge.config.run import RunConfig, options
-from tvmerge._util.encodings import read_text
-from tvmerge.errors import ConfigError
 
 
 def load_config(
@@ -50,15 +50,15 @@ def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> Mer
     return MergeConfig(**settings)
 
 
-def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> CheckConfig:
+def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> ModelConfig:
     """The settings that concern models, from flags and a run's TOML file; flags win.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value has the wrong type or range.
     """
-    settings = {**file_settings(file, [f.name for f in fields(CheckConfig)]), **flags}
+    settings = {**file_settings(file, [f.name for f in fields(ModelConfig)]), **flags}
     _refuse_missing(("target_model",), settings)
-    return CheckConfig(**settings)
+    return ModelConfig(**settings)
 
 
 def file_settings(file: Path | None, keys: Sequence[str]) -> dict[str, Any]:

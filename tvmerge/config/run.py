@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tvmerge.engines.settings import AnswerConfig
+from tvmerge._util.files import safe_name
+from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.engines.prompting.settings import ChatConfig
+from tvmerge.engines.settings import AnswerConfig
+from tvmerge.errors import ConfigError
 from tvmerge.judging.settings import JudgeConfig
 from tvmerge.merging.settings import MergeConfig
 from tvmerge.option import Option, option, weighted
 from tvmerge.study.settings import SearchConfig
 from tvmerge.tasks.settings import TaskConfig
-from tvmerge.errors import ConfigError
-from tvmerge._util.files import safe_name
-from tvmerge._util.urls import hide_passwords, sqlite_url
 
 PARTS = (MergeConfig, JudgeConfig, SearchConfig, ChatConfig, AnswerConfig, TaskConfig)
 

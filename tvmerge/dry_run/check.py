@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tvmerge.engines.placement import loads, place
+from tvmerge.engines.prompting.context_length import model_context
 from tvmerge.engines.prompting.open import find_stop_tokens, open_chat
 from tvmerge.errors import UserError
-from tvmerge.engines.prompting.context_length import model_context
+from tvmerge.merging.build import open_models
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.contents import companions
-from tvmerge.merging.dtypes import torch_name
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
+from tvmerge.merging.dtypes import torch_name
 from tvmerge.merging.export.writer import SHARD_SIZE, shard_sizes
-from tvmerge.merging.build import open_models
-from tvmerge.engines.placement import loads, place
 from tvmerge.report.numbers import count, folded, size
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
-    from tvmerge.config import CheckConfig
+    from tvmerge.config import ModelConfig
     from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.merging.open import Merge
 
@@ -65,7 +65,7 @@ class Check:
         return tuple(section.problem for section in self.sections if section.problem)
 
 
-def check_models(config: CheckConfig, caches: Caches, *, verify: bool = False, names: bool = False) -> Check:
+def check_models(config: ModelConfig, caches: Caches, *, verify: bool = False, names: bool = False) -> Check:
     """Check models against each other, their chat template, and this machine's memory.
 
     Args:
@@ -138,7 +138,7 @@ def _weights(models: Merge) -> Iterator[str]:
     yield f"{count(len(models.group_names), 'weight')}: {folded(models.group_names)}"
 
 
-def _positions(config: CheckConfig, models: Merge) -> Iterator[str]:
+def _positions(config: ModelConfig, models: Merge) -> Iterator[str]:
     """How the merged model tells positions, which is as the model that gives its configuration does."""
     context = model_context(models.donor.folder, trust_remote_code=config.trust_remote_code)
     yield f"context: {'no limit' if context is None else f'{context:,} tokens'}"
@@ -160,7 +160,7 @@ def _notes(models: Merge, *, names: bool) -> Iterator[str]:
         yield from remark.whole.splitlines() if names else [remark.line()]
 
 
-def _chat(config: CheckConfig, models: Merge) -> Iterator[str]:
+def _chat(config: ModelConfig, models: Merge) -> Iterator[str]:
     """How a conversation is written, and where an answer ends.
 
     Raises:
@@ -187,7 +187,7 @@ def _message(role: str) -> dict[str, str]:
     return {"role": role, "content": _QUESTION}
 
 
-def _memory(config: CheckConfig, models: Merge) -> Iterator[str]:
+def _memory(config: ModelConfig, models: Merge) -> Iterator[str]:
     """What a live model takes on each device.
 
     Raises:
@@ -200,7 +200,7 @@ def _memory(config: CheckConfig, models: Merge) -> Iterator[str]:
         load.check()
 
 
-def _files(config: CheckConfig, models: Merge) -> Iterator[str]:
+def _files(config: ModelConfig, models: Merge) -> Iterator[str]:
     """What a written model's folder would hold; what is not copied is among the notes."""
     sizes, donor = shard_sizes(models.merger.specs, SHARD_SIZE), models.donor
     code = config.trust_remote_code

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tvmerge.dry_run.text import PlannedCalls, total
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.client.chat import Usage
-from tvmerge.judging.client.pipeline import prices_of
 from tvmerge.judging.client.dry_run import Calls
+from tvmerge.judging.client.pipeline import prices_of
 from tvmerge.merging.export.writer import shard_sizes
-from tvmerge.dry_run.text import PlannedCalls, total
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
+    from tvmerge.dry_run.requests import CallsByJudge
     from tvmerge.engines.transformers.memory import Load
     from tvmerge.judging.spec import JudgeSpec
     from tvmerge.merging.open import Merge
-    from tvmerge.dry_run.requests import CallsByJudge
 
 
 def planned_calls(specs: Sequence[JudgeSpec], stages: Mapping[str, CallsByJudge]) -> tuple[PlannedCalls, ...]:

@@ -10,23 +10,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
-from tvmerge.run.destinations import check_destinations
-from tvmerge.tasks.suite import examiners
-from tvmerge.engines.answer_store import StoredAnswers
-from tvmerge.run.spec import Groundwork, lay_groundwork
-from tvmerge.judging.client.dry_run import Tally
-from tvmerge.tasks.judged import Note, judge_memory
-from tvmerge.merging.export.folders import check_replaceable
-from tvmerge.merging.export.writer import free_space
-from tvmerge.merging.build import open_models
+from tvmerge._util.urls import hide_passwords
 from tvmerge.dry_run.cost import planned_calls, price_words, warnings, written_sizes
-from tvmerge.engines.placement import loads
-from tvmerge.dry_run.remaining import Candidates, Prospects, prospects
-from tvmerge.records import Answer, Question, QuestionId, Trial
+from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import Demand, Rehearsal, turns_of
 from tvmerge.dry_run.text import Comparison, Extent, RunPlan
+from tvmerge.engines.answer_store import StoredAnswers
+from tvmerge.engines.placement import loads
+from tvmerge.judging.client.dry_run import RequestCounter
+from tvmerge.merging.build import open_models
+from tvmerge.merging.export.folders import check_replaceable
+from tvmerge.merging.export.writer import free_space
+from tvmerge.records import Answer, Question, QuestionId, Trial
+from tvmerge.run.destinations import check_destinations
 from tvmerge.run.open_study import find_study
-from tvmerge._util.urls import hide_passwords
+from tvmerge.run.spec import RunSpec, build_run_spec
+from tvmerge.tasks.judged import Note, judge_memory
+from tvmerge.tasks.suite import examiners
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -44,12 +44,12 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
         UserError: The run would end at once.
     """
     check_destinations(config)
-    tally = Tally()
+    tally = RequestCounter()
     with closing(KnownCaches()) as caches:
         jury = examiners(config, caches, note, tally=tally)
         try:
             ground = await asyncio.to_thread(
-                lay_groundwork, config, jury, partial(_open, config, caches), note
+                build_run_spec, config, jury, partial(_open, config, caches), note
             )
             for remark in ground.models.remarks():
                 note(remark.line())
@@ -71,7 +71,7 @@ def _open(config: RunConfig, caches: Caches) -> Merge:
         )
 
 
-def _known(ground: Groundwork, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
+def _known(ground: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
     """The stored answers of these models, None where the models are not known yet, and the study's trials.
 
     Raises:
@@ -90,7 +90,7 @@ def _known(ground: Groundwork, caches: Caches, note: Note) -> tuple[StoredAnswer
     return StoredAnswers(caches.answers, ground.answer_identity), trials
 
 
-def _trials(ground: Groundwork, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
+def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
     """The trials of the study, if it is there.
 
     Raises:
@@ -111,10 +111,10 @@ def _trials(ground: Groundwork, fingerprint: Mapping[str, object] | None, note: 
 
 
 async def _plan(
-    ground: Groundwork, trials: Sequence[Trial], tally: Tally, stored: StoredAnswers | None
+    ground: RunSpec, trials: Sequence[Trial], tally: RequestCounter, stored: StoredAnswers | None
 ) -> RunPlan:
     config, models = ground.config, ground.models
-    ahead = prospects(ground, trials)
+    ahead = remaining_work(ground, trials)
     baseline, missing = _baseline(ground, stored)
     rehearsal = Rehearsal(ground.jury, tally, config.max_new_tokens, stored, baseline)
     stages = {
@@ -162,7 +162,7 @@ async def _demand(rehearsal: Rehearsal, groups: Iterable[Candidates]) -> Demand:
     return demand
 
 
-def _baseline(ground: Groundwork, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
+def _baseline(ground: RunSpec, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
     """For comparisons in pairs: the baseline's answers that are known, and how many are not."""
     if ground.baseline is None or ground.baseline.recipe is None:
         return {} if ground.baseline is None else dict(ground.baseline.answers), 0
@@ -178,13 +178,13 @@ async def _extent(rehearsal: Rehearsal, questions: Sequence[Question]) -> Extent
     return Extent(len(questions), turns_of(questions), sum(calls.calls for calls in demand.calls.values()))
 
 
-async def _first_look(rehearsal: Rehearsal, ground: Groundwork) -> Extent | None:
+async def _first_look(rehearsal: Rehearsal, ground: RunSpec) -> Extent | None:
     """A trial up to where its race can end at the soonest."""
     looks = ground.rules.looks(len(ground.search_questions)) if ground.rules is not None else ()
     return await _extent(rehearsal, ground.search_questions[: looks[0]]) if looks else None
 
 
-def _comparison(ground: Groundwork, ahead: Prospects) -> Comparison | None:
+def _comparison(ground: RunSpec, ahead: RemainingWork) -> Comparison | None:
     if not ground.holdout_questions:
         return None
     return Comparison(

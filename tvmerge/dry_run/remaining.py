@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tvmerge.run.holdout import choose_finalists, choose_rivals
 from tvmerge.records import Question, Recipe, Sampling, Trial
+from tvmerge.run.holdout import choose_baselines, choose_finalists
 from tvmerge.study.space import is_density
 
 if TYPE_CHECKING:
-    from tvmerge.run.spec import Groundwork
+    from tvmerge.run.spec import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Prospects:
+class RemainingWork:
     """What is left of a run.
 
     Attributes:
@@ -55,7 +55,7 @@ class Prospects:
     searched: Candidates
 
 
-def prospects(ground: Groundwork, trials: Sequence[Trial]) -> Prospects:
+def remaining_work(ground: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
     """What is left of a run whose study has these trials.
 
     Raises:
@@ -73,7 +73,7 @@ def prospects(ground: Groundwork, trials: Sequence[Trial]) -> Prospects:
     most = number if over else max(number, 1 + len(rivals) + others)
     again = ground.confirm_sampling
     outside = tuple(ground.space.uniform(w) for w in (0.0, 1.0) if not ground.space.holds(w))
-    return Prospects(
+    return RemainingWork(
         search=search,
         finalists=number,
         choosing=Candidates(choosing, again, finalists, most - len(finalists)),
@@ -82,7 +82,7 @@ def prospects(ground: Groundwork, trials: Sequence[Trial]) -> Prospects:
     )
 
 
-def _search(ground: Groundwork, trials: Sequence[Trial]) -> Candidates:
+def _search(ground: RunSpec, trials: Sequence[Trial]) -> Candidates:
     """The trials that are not told: those in flight, then the weights that were given, then the unknown."""
     told = sum(trial.state != "RUNNING" for trial in trials)
     left = max(0, ground.config.n_trials - told)
@@ -91,18 +91,18 @@ def _search(ground: Groundwork, trials: Sequence[Trial]) -> Candidates:
     return Candidates(ground.search_questions, ground.sampling, known, left - len(known))
 
 
-def _finalists(ground: Groundwork, trials: Sequence[Trial]) -> tuple[Recipe, ...]:
+def _finalists(ground: RunSpec, trials: Sequence[Trial]) -> tuple[Recipe, ...]:
     return tuple(trial.recipe for trial in choose_finalists(trials, ground.config.confirm_candidates))
 
 
-def _rivals(ground: Groundwork, trials: Sequence[Trial], *, over: bool) -> tuple[tuple[Recipe, ...], int]:
+def _rivals(ground: RunSpec, trials: Sequence[Trial], *, over: bool) -> tuple[tuple[Recipe, ...], int]:
     """What the winner is compared with: the recipes that are known, and how many are not.
 
     While the search goes on, the best uniform weight is not known; it is one of the baselines where no other
     uniform weight is tried.
     """
     if over:
-        models = {entrant.model: entrant.recipe for entrant in choose_rivals(ground.space, trials)}
+        models = {entrant.model: entrant.recipe for entrant in choose_baselines(ground.space, trials)}
         return tuple(models.values()), 0
     weights = [name for name in ground.space.names if not is_density(name)]
     more = len(weights) == 1 or any(weight not in (0, 1) for weight in ground.config.uniform_weights)

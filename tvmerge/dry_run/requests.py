@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.client.dry_run import Calls, Tally
+from tvmerge.judging.client.dry_run import Calls, RequestCounter
 from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Rehearsal:
     def __init__(
         self,
         jury: Jury,
-        tally: Tally,
+        tally: RequestCounter,
         max_new_tokens: int,
         stored: StoredAnswers | None,
         baseline: Mapping[QuestionId, Answer],

@@ -7,8 +7,8 @@ from typing import Any
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.canonical import digest
-from tvmerge.records import Answer, Question, Recipe, Sampling
 from tvmerge.reasoning.thoughts import part_written
+from tvmerge.records import Answer, Question, Recipe, Sampling
 
 SCHEMA = "answer-v1"
 

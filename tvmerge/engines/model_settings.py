@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tvmerge.engines.settings import AnswerConfig
 from tvmerge.engines.prompting.settings import ChatConfig
+from tvmerge.engines.settings import AnswerConfig
 from tvmerge.merging.settings import MergeConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckConfig(AnswerConfig, ChatConfig, MergeConfig):
+class ModelConfig(AnswerConfig, ChatConfig, MergeConfig):
     """The settings that decide whether models fit together, and into this machine's memory."""
 
     def __post_init__(self) -> None:

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.errors import CheckpointError
 from tvmerge.engines.remote.entry import Entry
+from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     import torch
 
-    from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.engines.pool import Start
+    from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
 

@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.engines.open import EngineSettings, engine_of, process_starts
-from tvmerge.errors import ConfigError
 from tvmerge.engines.devices import resolve_device
+from tvmerge.engines.open import EngineSettings, engine_of, process_starts
 from tvmerge.engines.vllm.options import check_options, decisive
 from tvmerge.engines.vllm.version import check_installed, is_usable
+from tvmerge.errors import ConfigError
 from tvmerge.merging.build import resolved
 
 if TYPE_CHECKING:
-    from tvmerge.engines.prompting.open import ChatRecord
-    from tvmerge.config import CheckConfig, RunConfig
-    from tvmerge.engines.transformers.memory import Load
+    from tvmerge.config import ModelConfig, RunConfig
     from tvmerge.engines.pool import Start
+    from tvmerge.engines.prompting.open import ChatRecord
+    from tvmerge.engines.transformers.memory import Load
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
 
@@ -43,7 +43,7 @@ class Placement:
         return self.devices[0] == ("cpu",)
 
 
-def place(config: RunConfig | CheckConfig) -> Placement:
+def place(config: RunConfig | ModelConfig) -> Placement:
     """What a run's settings say of its engines; needs no model.
 
     Raises:
@@ -121,7 +121,7 @@ def engine_settings(
     )
 
 
-def compute_dtype(config: RunConfig | CheckConfig, models: Merge, placement: Placement) -> str:
+def compute_dtype(config: RunConfig | ModelConfig, models: Merge, placement: Placement) -> str:
     """What the models compute in: on a CPU float32, which is faster there and exact."""
     if placement.on_cpu:
         return "float32"
@@ -133,7 +133,7 @@ def compute_dtype(config: RunConfig | CheckConfig, models: Merge, placement: Pla
 
 
 def loads(
-    config: RunConfig | CheckConfig, models: Merge, placement: Placement, judges: Mapping[str, int]
+    config: RunConfig | ModelConfig, models: Merge, placement: Placement, judges: Mapping[str, int]
 ) -> list[Load]:
     """What the run is about to put on each device of this machine.
 
@@ -172,7 +172,7 @@ def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
     return AutoConfig.for_model(**models.config)
 
 
-def _devices(config: RunConfig | CheckConfig) -> tuple[tuple[str, ...], ...]:
+def _devices(config: RunConfig | ModelConfig) -> tuple[tuple[str, ...], ...]:
     """The devices of each engine, `tensor_parallel` of them one after the other."""
     width = config.tensor_parallel
     if width == 1 or resolve_device(config.device) == "cpu":
@@ -185,7 +185,7 @@ def _devices(config: RunConfig | CheckConfig) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(found[start : start + width]) for start in range(0, len(found), width))
 
 
-def _kind(config: RunConfig | CheckConfig, devices: Sequence[Sequence[str]]) -> str:
+def _kind(config: RunConfig | ModelConfig, devices: Sequence[Sequence[str]]) -> str:
     if config.engine == "vllm" and config.pool == "local":
         check_installed()
     if config.engine != "auto":

@@ -21,12 +21,12 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from tvmerge.errors import ConfigError
 from tvmerge._util.prefetch import read_ahead
+from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.errors import ConfigError
 from tvmerge.protocols import Engine, Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
-from tvmerge._util.trace import ENGINE, Trace
 
 T = TypeVar("T")
 Start = Callable[[], Awaitable[Engine]]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmerge._util.canonical import digest
-from tvmerge.records import Answer, Judgment, Verdict
+from tvmerge.records import Answer, Judgment, Rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _by_turn(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> list[dict[st
     found: dict[tuple[object, ...], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for answer, judgments in rated:
         for judgment in judgments:
-            if isinstance(judgment, Verdict) and (judgment.reply or not judgment.note):
+            if isinstance(judgment, Rating) and (judgment.reply or not judgment.note):
                 text = digest(answer.turns[: judgment.turn])
                 turn = found[judgment.question_id, judgment.turn, text]
                 turn[judgment.judge][judgment.sample] = judgment.score

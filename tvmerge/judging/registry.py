@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from tvmerge._util.assets import find, names
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.client.chat import ChatModel
-from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.pipeline import pipeline
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.judges.pairwise import PairwiseJudge
-from tvmerge.judging.client.pipeline import pipeline
+from tvmerge.judging.judges.rules import RulesJudge
+from tvmerge.judging.preflight import api_key, check_packages
 from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
 from tvmerge.judging.providers import _checkpoint as checkpoint
-from tvmerge.judging.preflight import api_key, check_packages
-from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
 from tvmerge.records import Answer, Question, QuestionId
 
@@ -78,7 +78,7 @@ def create_judge(
     *,
     samples: int | None = None,
     baseline: Mapping[QuestionId, Answer] | None = None,
-    conduct: Conduct | None = None,
+    conduct: RequestPolicy | None = None,
     env: Mapping[str, str] = environ,
 ) -> Judge:
     """A judge ready to be asked.
@@ -107,7 +107,7 @@ def create_judge(
     questions = tuple(questions)
     check_prompts(prompts, questions, pairwise=baseline is not None)
     prompts = without_unneeded_conversations(prompts, questions, pairwise=baseline is not None)
-    chat = pipeline(create_chat(spec, env), spec, conduct or Conduct())
+    chat = pipeline(create_chat(spec, env), spec, conduct or RequestPolicy())
     model, samples = _identity(spec), samples or spec.samples
     if baseline is None:
         return LLMJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvmerge._util.assets import is_there
-from tvmerge.option import option, weighted
 from tvmerge.errors import ConfigError
+from tvmerge.option import option, weighted
 
 JUDGE_MODES = ("single", "pairwise")
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tvmerge.errors import ProviderError
 from tvmerge.judging.faults import check_cure
-from tvmerge.judging.judges.reply import Opinion, together
 from tvmerge.judging.judges.prompted import PromptedJudge
+from tvmerge.judging.judges.reply import Opinion, together
 from tvmerge.records import Answer, Question
 
 _QUESTION = "日本の首都はどこですか。"

@@ -7,13 +7,9 @@ from dataclasses import dataclass, replace
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import complete, counterparts
-from tvmerge.merging.deltas import Delta, Difference, Operand, TokenDifference, TokenRows
 from tvmerge.merging.checkpoints.heads import is_table, pair_heads
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.checkpoints.lora.fit import is_by_token
-from tvmerge.merging.remarks import Remark
-from tvmerge.merging.request import TaskVector
-from tvmerge.merging.request import Vocabulary as Policy
 from tvmerge.merging.checkpoints.vocabulary import (
     Matched,
     Shared,
@@ -22,6 +18,10 @@ from tvmerge.merging.checkpoints.vocabulary import (
     read_vocabulary,
     share_tokens,
 )
+from tvmerge.merging.deltas import Delta, Difference, Operand, TokenDifference, TokenRows
+from tvmerge.merging.remarks import Remark
+from tvmerge.merging.request import TaskVector
+from tvmerge.merging.request import Vocabulary as Policy
 from tvmerge.pretrained.tokenizer import vocabulary_files
 
 

@@ -10,19 +10,19 @@ from tvmerge._util.canonical import canonical_json
 from tvmerge.merging.additions import OpenVector, additions, head_additions, match, token_remarks
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import check_structures, complete
-from tvmerge.merging.deltas import Operand
-from tvmerge.merging.groupings.group import group_tensors
 from tvmerge.merging.checkpoints.heads import is_table
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.checkpoints.lora.fit import is_by_token
+from tvmerge.merging.checkpoints.vocabulary import Matched
+from tvmerge.merging.deltas import Operand
+from tvmerge.merging.groupings.group import group_tensors
 from tvmerge.merging.plan import Row, Term
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import Vocabulary
-from tvmerge.merging.checkpoints.vocabulary import Matched
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class Aligned:
     """A target with its vectors.
 
     Attributes:
@@ -51,7 +51,7 @@ def lay_out(
     vocabulary: Vocabulary = "align",
     prefix: str = "",
     seed: int = 0,
-) -> Laid:
+) -> Aligned:
     """Lay task vectors beside the tensors of a target, from headers alone.
 
     Args:
@@ -101,7 +101,7 @@ def lay_out(
         for vector, side in zip(vectors, sides, strict=True)
         if side.tokens is not None
     }
-    return Laid(rows, (*whole_numbers, *unused), own.extra, idle, matched, tokens)
+    return Aligned(rows, (*whole_numbers, *unused), own.extra, idle, matched, tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from transformers import AutoConfig, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.initialization import no_init_weights
 
-from tvmerge.pretrained.architectures import factory_of
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.deltas import as_rows
 from tvmerge.merging.checkpoints.naming import Renaming
+from tvmerge.merging.deltas import as_rows
 from tvmerge.merging.kernels.stream import TensorStream
+from tvmerge.pretrained.architectures import factory_of
 
 _State = Mapping[str, torch.Tensor]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tvmerge.merging.export.reproduce import SETTINGS, command, settings_toml
-from tvmerge.merging.export.card import CardFacts, model_card
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.contents import left_out
 from tvmerge.merging.checkpoints.layout import CARD, CHAT_TEMPLATE
-from tvmerge.merging.merger import RecipeMerger
+from tvmerge.merging.checkpoints.sources import Source
+from tvmerge.merging.export.card import CardFacts, model_card
 from tvmerge.merging.export.mergekit import mergekit_yaml, not_expressible, output_dtype
+from tvmerge.merging.export.reproduce import SETTINGS, command, settings_toml
+from tvmerge.merging.export.writer import SHARD_SIZE, write_model
+from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.remarks import LISTING, Remark, listing, on_tensors
 from tvmerge.merging.request import MergeRequest
-from tvmerge.merging.checkpoints.sources import Source
-from tvmerge.merging.export.writer import SHARD_SIZE, write_model
 from tvmerge.records import Recipe
 
 MERGEKIT = "mergekit.yml"

@@ -12,17 +12,17 @@ import torch
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.kernels.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
-from tvmerge.merging.deltas import as_rows
-from tvmerge.merging.kernels.cuda import DeviceMerger, on_cuda
-from tvmerge.merging.dtypes import code_of, torch_dtype
-from tvmerge.merging.kernels.numba import merge_natively
-from tvmerge.merging.overflow import check_merged
-from tvmerge.merging.kernels.parallel import Task, in_parallel
-from tvmerge.merging.plan import Plan, Row, Term
 from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.deltas import as_rows
+from tvmerge.merging.dtypes import code_of, torch_dtype
+from tvmerge.merging.kernels.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
+from tvmerge.merging.kernels.cuda import DeviceMerger, on_cuda
 from tvmerge.merging.kernels.fast_path import single, sources
+from tvmerge.merging.kernels.numba import merge_natively
+from tvmerge.merging.kernels.parallel import Task, in_parallel
 from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
+from tvmerge.merging.overflow import check_merged
+from tvmerge.merging.plan import Plan, Row, Term
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:

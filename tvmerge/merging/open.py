@@ -10,30 +10,30 @@ from pathlib import Path
 import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.align import Aligned, lay_out
 from tvmerge.merging.checkpoints.arrangement import Structure
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint, refuse_quantised_index
 from tvmerge.merging.checkpoints.compatibility import check_structures
 from tvmerge.merging.checkpoints.configurations import setting_remarks
-from tvmerge.merging.deltas import Operand
 from tvmerge.merging.checkpoints.digests import DigestCache
 from tvmerge.merging.checkpoints.layout import SAFETENSORS_INDEX, read_json
 from tvmerge.merging.checkpoints.lora.identity import adapter_base
-from tvmerge.merging.merger import RecipeMerger
-from tvmerge.merging.moe.mixture import lay_out_mixture
-from tvmerge.merging.model_names import told_apart
-from tvmerge.merging.opened import Opened, part_of
-from tvmerge.merging.plan import Plan
 from tvmerge.merging.checkpoints.prompting import prompt_remarks
 from tvmerge.merging.checkpoints.quantised import declared
-from tvmerge.merging.remarks import Remark
-from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.merge import Expert, Merge, is_target
-from tvmerge.merging.groupings.rules import GroupRules, Mode
-from tvmerge.merging.finite import check_plan
 from tvmerge.merging.checkpoints.sources import Source, check_downloaded, fetch_weights, resolve
 from tvmerge.merging.checkpoints.structure import read_structure
-from tvmerge.merging.align import Laid, lay_out
 from tvmerge.merging.checkpoints.vocabulary import read_vocabulary, share_tokens
+from tvmerge.merging.deltas import Operand
+from tvmerge.merging.finite import check_plan
+from tvmerge.merging.groupings.rules import GroupRules, Mode
+from tvmerge.merging.merge import Expert, Merge, is_target
+from tvmerge.merging.merger import RecipeMerger
+from tvmerge.merging.model_names import told_apart
+from tvmerge.merging.moe.mixture import lay_out_mixture
+from tvmerge.merging.opened import Opened, part_of
+from tvmerge.merging.plan import Plan
+from tvmerge.merging.remarks import Remark
+from tvmerge.merging.request import MergeRequest, TaskVector
 
 __all__ = ["Merge", "open_merge", "open_request"]
 
@@ -250,7 +250,7 @@ def _untied(donor: Checkpoint, apart: Sequence[str]) -> list[str]:
     return [f"head and embeddings of {donor.name}, which are one tensor there, are two here{why}"]
 
 
-def _dense_plan(laid: Laid, target: Checkpoint, opened: Opened) -> Plan:
+def _dense_plan(laid: Aligned, target: Checkpoint, opened: Opened) -> Plan:
     return Plan(
         rows=laid.rows,
         copies={name: Operand(target, name) for name in laid.unchanged},
@@ -261,7 +261,7 @@ def _dense_plan(laid: Laid, target: Checkpoint, opened: Opened) -> Plan:
     )
 
 
-def _settings(laid: Laid) -> dict[str, object]:
+def _settings(laid: Aligned) -> dict[str, object]:
     return {"tokens": dict(laid.tokens)} if laid.tokens else {}
 
 

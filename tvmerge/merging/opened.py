@@ -9,10 +9,10 @@ from tvmerge.merging.additions import OpenVector
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.digests import DigestCache
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
-from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.checkpoints.sources import Source
 from tvmerge.merging.checkpoints.ties import moving_apart
 from tvmerge.merging.checkpoints.untied import tied_head
+from tvmerge.merging.request import MergeRequest, TaskVector
 
 
 def part_of(request: MergeRequest, vector: TaskVector, role: str) -> str:

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import torch
 
-from tvmerge.merging.deltas import Delta, Difference, Held, Operand, Reader, Stored, Tensors
 from tvmerge.merging.checkpoints.digests import DigestCache
-from tvmerge.merging.groupings.group import Share, group_names
-from tvmerge.merging.request import Method
 from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.deltas import Delta, Difference, Held, Operand, Reader, Stored, Tensors
+from tvmerge.merging.groupings.group import Share, group_names
 from tvmerge.merging.methods.sparsify import Dropped, chunks, trim
+from tvmerge.merging.request import Method
 
 PART = 2**22
 """Elements of a tensor that one worker takes at a time."""

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import CheckpointError
 from tvmerge._util.files import folder_name
+from tvmerge.errors import CheckpointError
 
 FAST = "tokenizer.json"
 TEKKEN = "tekken.json"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tvmerge.records import CUT_IN_THOUGHT, Unscored
+from tvmerge.records import CUT_IN_THOUGHT, Unrated
 from tvmerge.report.result import RunResult, Sample
 
 # Hiragana, katakana with its half-width forms, and the ideographs in everyday use.
@@ -47,7 +47,7 @@ def traits(samples: Sequence[Sample]) -> Traits | None:
         cut_in_thought=ends.count("thought") / len(texts),
         length=sum(len(text) for text in texts) / len(texts),
         japanese=_japanese_share(texts) if _asked_in_japanese(samples) else None,
-        unrated=sum(isinstance(j, Unscored) for sample in samples for j in sample.judgments),
+        unrated=sum(isinstance(j, Unrated) for sample in samples for j in sample.judgments),
     )
 
 

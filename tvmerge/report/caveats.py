@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tvmerge.report.numbers import count, gain, percent, signed, weight
-from tvmerge.report.result import Contender, RunResult
 from tvmerge.report.answer_stats import Traits, traits
 from tvmerge.report.conclusion import better_baseline, same_weights
+from tvmerge.report.numbers import count, gain, percent, signed, weight
+from tvmerge.report.result import Contender, RunResult
 
 # Differences between the best and the better baseline that are worth a word.
 _SHARE = 0.1

@@ -17,7 +17,7 @@ _BASELINES: tuple[ContenderKey, ...] = ("weight_1", "weight_0")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Conclusion:
     """What a run came to.
 
     Attributes:
@@ -35,22 +35,22 @@ def verdict(result: RunResult) -> str:
     return finding(result).sentence
 
 
-def finding(result: RunResult) -> Finding:
+def finding(result: RunResult) -> Conclusion:
     """Compare the best with the better of the two baselines every user already has."""
     best = result.contenders[0]
     own = _baseline_that_is(best, result)
     rival = better_baseline(result, besides=own)
     if rival is None:
-        return Finding("unmeasured", _alone(result, best))
+        return Conclusion("unmeasured", _alone(result, best))
     subject = "the best of the search"
     other = f"the better baseline, {rival.label},"
     if own is not None:
         subject = f"the search found nothing better than {own.label}, which"
         other = rival.label
     if not has_holdout(result):
-        return Finding("unmeasured", _on_search_questions(best, rival, subject, other))
+        return Conclusion("unmeasured", _on_search_questions(best, rival, subject, other))
     kind, statement = _compared(rival.gain, other)
-    return Finding(kind, _sentence(f"{subject} {statement}"))
+    return Conclusion(kind, _sentence(f"{subject} {statement}"))
 
 
 def better_baseline(result: RunResult, besides: Contender | None = None) -> Contender | None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import AssetError, StudyError
-from tvmerge.tasks.fastchat.files import read_answers
 from tvmerge.records import Answer, QuestionId, Recipe
-from tvmerge.study.space import Space, uniform_weight
 from tvmerge.run.open_study import study_of_trials
+from tvmerge.study.space import Space, uniform_weight
+from tvmerge.tasks.fastchat.files import read_answers
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig

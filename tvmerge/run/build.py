@@ -7,20 +7,20 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
+from tvmerge._util.trace import Trace
 from tvmerge.config import RunConfig
 from tvmerge.engines.cached_pool import CachedPool
-from tvmerge.engines.prompting.context_length import rated_context
+from tvmerge.engines.placement import loads, starts
 from tvmerge.engines.pool import EnginePool
-from tvmerge.run.spec import Groundwork, lay_groundwork
-from tvmerge.tasks.judged import Jury, Note, judge_memory
+from tvmerge.engines.prompting.context_length import rated_context
+from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
-from tvmerge.merging.build import open_models, resolved
 from tvmerge.run.loop import Evaluator
-from tvmerge.engines.placement import loads, starts
 from tvmerge.run.open_study import open_study
-from tvmerge._util.trace import Trace
+from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
+from tvmerge.tasks.judged import Jury, Note, judge_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run(Groundwork):
+class Run(RunSpec):
     """Everything a run is made of: what it rests on, and what does the work.
 
     Attributes:
@@ -79,7 +79,7 @@ def build_run(
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
-    ground = lay_groundwork(config, jury, lambda: open_models(config.merge, caches), note)
+    ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note)
     jury, models = ground.jury, ground.models
     study = _open_study(ground, note, still_held)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
@@ -119,7 +119,7 @@ def _model_size(config: RunConfig, models: Merge) -> int:
     return sum(spec.nbytes for merger in mergers for spec in merger.specs.values())
 
 
-def _with_tasks(pool: CachedPool, ground: Groundwork) -> Pool:
+def _with_tasks(pool: CachedPool, ground: RunSpec) -> Pool:
     """The pool, able to answer the documents of tasks where there are any."""
     if not ground.jury.tasks:
         return pool
@@ -136,7 +136,7 @@ def _with_tasks(pool: CachedPool, ground: Groundwork) -> Pool:
     return HarnessPool(pool, ground.jury.tasks, Prompts(ground.chat.tokenizer, context))
 
 
-def _open_study(ground: Groundwork, note: Note, still_held: Callable[[], None]) -> SearchStudy:
+def _open_study(ground: RunSpec, note: Note, still_held: Callable[[], None]) -> SearchStudy:
     return open_study(
         ground.config,
         ground.space,

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvmerge.errors import StudyError
-from tvmerge.scoring.objective import Objective
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample, label
-from tvmerge.study.space import Space, uniform_weight
 from tvmerge.run.trial import ranked
+from tvmerge.scoring.objective import Objective
+from tvmerge.study.space import Space, uniform_weight
 
 Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation]]
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
+class Candidate:
     """A candidate that is compared at the end, with its trial if the study has one.
 
     `sparse` is as in `Contender`.
@@ -75,7 +75,7 @@ def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
     return tuple(distinct.values())[:most]
 
 
-def choose_rivals(space: Space, trials: Sequence[Trial], sparse: str = "") -> tuple[Entrant, ...]:
+def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") -> tuple[Candidate, ...]:
     """The two baselines, and the best uniform weight where uniform weights were tried.
 
     Args:
@@ -89,10 +89,10 @@ def choose_rivals(space: Space, trials: Sequence[Trial], sparse: str = "") -> tu
     for key, weight in baselines:
         recipe = space.uniform(weight)
         trial = next((t for t in scored if t.recipe == recipe), None)
-        entrants.append(Entrant(key, recipe, trial, sparse))
+        entrants.append(Candidate(key, recipe, trial, sparse))
     uniform = next((trial for trial in scored if uniform_weight(trial.recipe) is not None), None)
     if uniform is not None:
-        entrants.append(Entrant("uniform", uniform.recipe, uniform))
+        entrants.append(Candidate("uniform", uniform.recipe, uniform))
     return tuple(entrants)
 
 
@@ -116,7 +116,7 @@ class Confirmation:
         objective: Objective,
         questions: Iterable[Question],
         *,
-        on_scored: Callable[[Entrant, Estimate], None],
+        on_scored: Callable[[Candidate, Estimate], None],
         min_coverage: float,
     ) -> None:
         self._evaluate = evaluate
@@ -128,7 +128,7 @@ class Confirmation:
         self._kept: dict[str, Evaluation] = {}
 
     async def run(
-        self, finalists: Sequence[Trial], rivals: Sequence[Entrant], holdout: Sequence[Question], seed: int
+        self, finalists: Sequence[Trial], rivals: Sequence[Candidate], holdout: Sequence[Question], seed: int
     ) -> Confirmed:
         """Choose the winner among `finalists` and compare it with `rivals`.
 
@@ -138,7 +138,7 @@ class Confirmation:
             holdout: The held-out questions; without any, the best of the search wins and nothing is claimed.
             seed: Of the halves.
         """
-        entrants = [Entrant("best", trial.recipe, trial) for trial in finalists]
+        entrants = [Candidate("best", trial.recipe, trial) for trial in finalists]
         choosing, reporting = (
             self._objective.halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
         )
@@ -167,7 +167,7 @@ class Confirmation:
             evaluations=self._kept,
         )
 
-    async def _ask(self, entrants: Sequence[Entrant], questions: Sequence[Question]) -> list[Evaluation]:
+    async def _ask(self, entrants: Sequence[Candidate], questions: Sequence[Question]) -> list[Evaluation]:
         """Each entrant's evaluation on held-out questions, all at once; one that is two entrants once."""
         if not questions:
             return [Evaluation(entrant.recipe) for entrant in entrants]
@@ -183,7 +183,7 @@ class Confirmation:
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-    async def _one(self, entrant: Entrant, questions: Sequence[Question]) -> Evaluation:
+    async def _one(self, entrant: Candidate, questions: Sequence[Question]) -> Evaluation:
         found = await self._evaluate(entrant.recipe, questions)
         self._on_scored(entrant, self._objective.estimate(found.judgments))
         before = self._kept.get(entrant.model, Evaluation(entrant.recipe))
@@ -191,7 +191,7 @@ class Confirmation:
         return found
 
     async def _contender(
-        self, entrant: Entrant, found: Evaluation, best: Evaluation, questions: Sequence[Question]
+        self, entrant: Candidate, found: Evaluation, best: Evaluation, questions: Sequence[Question]
     ) -> Contender:
         """An entrant with its scores; without held-out questions its samples are those of the search."""
         searched = None
@@ -217,7 +217,7 @@ class Confirmation:
         """Why too few of the judgments gave a rating, if so."""
         return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
-    def _search_estimate(self, entrant: Entrant, searched: Evaluation | None) -> Estimate:
+    def _search_estimate(self, entrant: Candidate, searched: Evaluation | None) -> Estimate:
         if entrant.trial is not None:
             return search_estimate(entrant.trial)
         return self._objective.estimate(() if searched is None else searched.judgments)

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches
+from tvmerge._util.outputs import LEAST, check_file
 from tvmerge.errors import AssetError, ConfigError, OutputError
-from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
+from tvmerge.judging.agreement import agreement
+from tvmerge.records import Answer, Judgment, Question, QuestionId
+from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
+from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
@@ -21,12 +25,8 @@ from tvmerge.scoring.statistics import (
     ended,
     estimate,
 )
-from tvmerge.judging.agreement import agreement
+from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
 from tvmerge.tasks.judged import Jury, Note, assemble
-from tvmerge._util.outputs import LEAST, check_file
-from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
-from tvmerge.records import Answer, Judgment, Question, QuestionId
-from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
 
 if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig

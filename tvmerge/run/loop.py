@@ -12,12 +12,12 @@ from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
-from tvmerge.errors import CandidateError
-from tvmerge.protocols import Judge, Pool, Race, Study
-from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
-from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
 from tvmerge._util.threads import in_thread
 from tvmerge._util.trace import Trace
+from tvmerge.errors import CandidateError
+from tvmerge.protocols import Judge, Pool, Race, Study
+from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
+from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
 
 
 class Evaluator:

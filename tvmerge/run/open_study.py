@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.warm_start import Heritage, Predecessor, choose, heritage, warm_start
-from tvmerge.study.samplers.settings import read_settings
 from tvmerge.study.samplers.make import SamplerFactory, check_objectives, make_sampler
+from tvmerge.study.samplers.settings import read_settings
 from tvmerge.study.space import Space
 from tvmerge.study.storage import (
     N_TRIALS,
@@ -24,7 +24,7 @@ from tvmerge.study.storage import (
     translated,
 )
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge._util.urls import hide_passwords
+from tvmerge.study.warm_start import Heritage, Predecessor, choose, heritage, warm_start
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig

@@ -10,29 +10,29 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tvmerge.run.build import Run, build_run
 from tvmerge._util.caches import Caches
-from tvmerge.run.holdout import Confirmation, Confirmed, choose_finalists, choose_rivals
-from tvmerge.run.destinations import check_destinations
-from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
-from tvmerge.tasks.fastchat.answer_log import Evidence
-from tvmerge.tasks.suite import examiners
 from tvmerge._util.files import write_json, write_text
-from tvmerge.judging.agreement import Agreement, agreement
-from tvmerge.tasks.judged import Note
 from tvmerge._util.locking import locked
+from tvmerge._util.threads import in_thread
+from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
+from tvmerge.judging.agreement import Agreement, agreement
+from tvmerge.records import Evaluation, Outcome, Recipe, Trial
+from tvmerge.report.conclusion import verdict
+from tvmerge.report.page.page import write_page
+from tvmerge.report.result import RunResult, as_json
+from tvmerge.report.terminal.progress import Progress
+from tvmerge.report.terminal.table import score_rows
+from tvmerge.run.build import Run, build_run
+from tvmerge.run.destinations import check_destinations
+from tvmerge.run.holdout import Confirmation, Confirmed, choose_baselines, choose_finalists
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
-from tvmerge.records import Evaluation, Outcome, Recipe, Trial
-from tvmerge.report.page.page import write_page
-from tvmerge.report.terminal.progress import Progress
-from tvmerge.report.result import RunResult, as_json
-from tvmerge.report.terminal.table import score_rows
-from tvmerge.report.conclusion import verdict
-from tvmerge.study.lock import leased
-from tvmerge._util.threads import in_thread
 from tvmerge.run.trial import best_of
 from tvmerge.run.writing import write_merge
+from tvmerge.study.lock import study_lock
+from tvmerge.tasks.fastchat.answer_log import AnswerLog
+from tvmerge.tasks.judged import Note
+from tvmerge.tasks.suite import examiners
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -90,14 +90,14 @@ def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
     """Hold the run folder and the study; refuse a folder that holds another study's evidence.
 
     Yields:
-        A check that the study is still held; see `leased`.
+        A check that the study is still held; see `study_lock`.
 
     Raises:
         StudyError: Another process holds one of them, or the folder belongs to another study.
     """
     with ExitStack() as held:
         held.enter_context(locked(config.run_folder))
-        still_held = held.enter_context(leased(config.storage_url, config.study))
+        still_held = held.enter_context(study_lock(config.storage_url, config.study))
         mark = _mark(config)
         if mark.exists() and (owner := mark.read_text(encoding="utf-8").strip()) != config.study:
             raise StudyError(
@@ -162,15 +162,15 @@ async def _search(run: Run, progress: Progress) -> None:
     )
 
 
-def _evidence(run: Run, folder: Path, known: Collection[str]) -> Evidence:
+def _evidence(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
     mode: Literal["single", "pair"] = "single" if run.jury.baseline is None else "pair"
-    return Evidence(folder, run.jury.judge.name, known, mode=mode)
+    return AnswerLog(folder, run.jury.judge.name, known, mode=mode)
 
 
 async def _confirm(run: Run, progress: Progress) -> Confirmed:
     """Choose the winner and compare it; keep the evidence of both."""
     finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
-    rivals = choose_rivals(run.space, run.study.trials, run.models.sparse)
+    rivals = choose_baselines(run.space, run.study.trials, run.models.sparse)
 
     async def searched(recipe: Recipe) -> Evaluation:
         return await run.evaluator.evaluate(recipe, run.search_questions)

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.run.baseline import Baseline, baseline_file, check_trial
 from tvmerge._util.caches import cache_folder
 from tvmerge.config import RunConfig
+from tvmerge.engines.placement import Placement, place
 from tvmerge.errors import ConfigError
+from tvmerge.records import Question, Sampling
+from tvmerge.run.baseline import Baseline, baseline_file, check_trial
+from tvmerge.run.open_study import check_search
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.order import mixed
 from tvmerge.scoring.split import Halves, split
-from tvmerge.tasks.judged import Jury
-from tvmerge.engines.placement import Placement, place
-from tvmerge.records import Question, Sampling
 from tvmerge.study.storage_url import sqlite_file
-from tvmerge.run.open_study import check_search
+from tvmerge.tasks.judged import Jury
 
 if TYPE_CHECKING:
     from tvmerge.tasks.fastchat.benchmark import Benchmark

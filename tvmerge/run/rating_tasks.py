@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from tvmerge.protocols import Judge
-from tvmerge.records import Answer, Judgment, Question, Unscored
 from tvmerge._util.trace import Trace
+from tvmerge.protocols import Judge
+from tvmerge.records import Answer, Judgment, Question, Unrated
 
 Rated = tuple[Answer, Sequence[Judgment]]
 
@@ -71,10 +71,10 @@ class Ratings:
         missing = self._unanswered(question, answer) if self._count_unanswered else []
         return answer, [*judgments, *missing]
 
-    def _unanswered(self, question: Question, answer: Answer) -> list[Unscored]:
+    def _unanswered(self, question: Question, answer: Answer) -> list[Unrated]:
         """The turns that got no answer, for the coverage: they must not vanish from the count."""
         return [
-            Unscored(
+            Unrated(
                 question_id=question.question_id,
                 turn=turn,
                 judge=self._judge.name,

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tvmerge.run.baseline import Baseline, baseline_merge
 from tvmerge._util.canonical import canonical_json, digest
-from tvmerge.tasks.lm_eval.chats import in_chats
-from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.config import RunConfig
-from tvmerge.scoring.objective import Objective
-from tvmerge.tasks.judged import Jury, Note
-from tvmerge.run.outline import objectives, outline
 from tvmerge.engines.placement import Placement, identity
+from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.run.baseline import Baseline, baseline_merge
+from tvmerge.run.open_study import sampler_fingerprint, study_day
+from tvmerge.run.outline import objectives, outline
+from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import Rules
 from tvmerge.study.space import Space
-from tvmerge.run.open_study import sampler_fingerprint, study_day
+from tvmerge.tasks.judged import Jury, Note
+from tvmerge.tasks.lm_eval.chats import in_chats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Groundwork:
+class RunSpec:
     """What a run rests on.
 
     Attributes:
@@ -150,7 +150,7 @@ class Groundwork:
         return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
 
 
-def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merge], note: Note) -> Groundwork:
+def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merge], note: Note) -> RunSpec:
     """Check and read what a run rests on, the cheap things first.
 
     Args:
@@ -171,7 +171,7 @@ def lay_groundwork(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     baseline = known.baseline
     if jury.baseline is not None and baseline is None:
         baseline = baseline_merge(config, space, _fixed(config, space))
-    return Groundwork(
+    return RunSpec(
         config=config,
         jury=jury,
         objective=known.objective,

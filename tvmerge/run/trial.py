@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ProviderError
-from tvmerge.scoring.objective import Objective
-from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
-from tvmerge.run.loop import Evaluator
 from tvmerge.protocols import Race, Study
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgment, Outcome, Question, Trial
+from tvmerge.run.loop import Evaluator
+from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import Rules, Scores, lost, projected
+from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
 from tvmerge.study.sampler_view import FIXED
 
 SCORES = "scores"

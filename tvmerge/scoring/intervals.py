@@ -15,8 +15,8 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import UserError
+from tvmerge.records import Difference, Judgment, Rating
 from tvmerge.scoring.statistics import totals, verdicts_by_question
-from tvmerge.records import Difference, Judgment, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +173,7 @@ def _pair(stratum: Stratum) -> _Means | _Wholes:
     return _Wholes(stratum.first, stratum.second, stratum.aggregate)
 
 
-def _repeated(groups: Sequence[Sequence[Verdict]], times: Sequence[int]) -> list[Judgment]:
+def _repeated(groups: Sequence[Sequence[Rating]], times: Sequence[int]) -> list[Judgment]:
     return [v for group, count in zip(groups, times, strict=True) for _ in range(count) for v in group]
 
 

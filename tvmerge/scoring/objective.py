@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Rating
 from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
 from tvmerge.scoring.split import Halves, halve
 from tvmerge.scoring.statistics import estimate, shortfall, verdicts_by_question
-from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Objective:
         """
         scores: dict[QuestionId, list[float]] = {}
         for judgment in judgments:
-            if isinstance(judgment, Verdict) and not math.isnan(judgment.score):
+            if isinstance(judgment, Rating) and not math.isnan(judgment.score):
                 scores.setdefault(judgment.question_id, []).append(judgment.score)
         means = {key: math.fsum(values) / len(values) for key, values in scores.items()}
         if len(self.parts) == 1:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from tvmerge.records import Answer, Estimate, Finish, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import Answer, Estimate, Finish, Judgment, Question, QuestionId, Rating, Unrated
 
 _Key = TypeVar("_Key", int, str)
 
@@ -50,18 +50,18 @@ def coverage(judgments: Sequence[Judgment]) -> float:
     """Share of judgments with a rating, in [0, 1]; 0 where there are no judgments."""
     if not judgments:
         return 0.0
-    return sum(isinstance(judgment, Verdict) for judgment in judgments) / len(judgments)
+    return sum(isinstance(judgment, Rating) for judgment in judgments) / len(judgments)
 
 
 def commonest_fault(judgments: Iterable[Judgment]) -> str:
     """Why most of what was not rated was not, the first of equals; an empty string where all was."""
-    reasons = Counter(judgment.reason for judgment in judgments if isinstance(judgment, Unscored))
+    reasons = Counter(judgment.reason for judgment in judgments if isinstance(judgment, Unrated))
     return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def commonest_cure(judgments: Iterable[Judgment]) -> str:
     """What to do about most of what was not rated, where that is the judge's fault; else an empty string."""
-    cures = Counter(judgment.cure for judgment in judgments if isinstance(judgment, Unscored))
+    cures = Counter(judgment.cure for judgment in judgments if isinstance(judgment, Unrated))
     return cures.most_common(1)[0][0] if cures else ""
 
 
@@ -74,8 +74,8 @@ def silence(judgments: Iterable[Judgment]) -> str:
     for judgment in judgments:
         by_judge.setdefault(judgment.judge, []).append(judgment)
     for judge, own in by_judge.items():
-        cure = commonest_cure(j for j in own if isinstance(j, Unscored) and j.cure)
-        if cure and not any(isinstance(judgment, Verdict) for judgment in own):
+        cure = commonest_cure(j for j in own if isinstance(j, Unrated) and j.cure)
+        if cure and not any(isinstance(judgment, Rating) for judgment in own):
             return f"judge {judge} rated nothing; the commonest reason: {commonest_fault(own)}: {cure}"
     return ""
 
@@ -118,11 +118,11 @@ def by_category(judgments: Iterable[Judgment], questions: Iterable[Question]) ->
     return _estimates(groups)
 
 
-def verdicts_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list[Verdict]]:
+def verdicts_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list[Rating]]:
     """The verdicts of each question that has one."""
-    found: dict[QuestionId, list[Verdict]] = {}
+    found: dict[QuestionId, list[Rating]] = {}
     for judgment in judgments:
-        if isinstance(judgment, Verdict):
+        if isinstance(judgment, Rating):
             found.setdefault(judgment.question_id, []).append(judgment)
     return found
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tvmerge.errors import StudyError
 from tvmerge._util.locking import is_locked, locked
-from tvmerge.study.storage_url import read_url, sqlite_file
-from tvmerge.study.storage import translated
 from tvmerge._util.urls import hide_passwords
+from tvmerge.errors import StudyError
+from tvmerge.study.storage import translated
+from tvmerge.study.storage_url import read_url, sqlite_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ _KEEP_ALIVE = {
 
 
 @contextmanager
-def leased(storage: str, study: str) -> Iterator[Callable[[], None]]:
+def study_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
     """Hold a study, or the whole file of an SQLite storage, for this process.
 
     Yields:
@@ -94,7 +94,7 @@ def leased(storage: str, study: str) -> Iterator[Callable[[], None]]:
             connection.close()
 
 
-def is_leased(storage: str, study: str) -> bool:
+def is_study_locked(storage: str, study: str) -> bool:
     """Whether a process holds the study now; looks without holding it.
 
     Raises:

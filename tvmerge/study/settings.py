@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tvmerge.option import option
 from tvmerge.errors import ConfigError
+from tvmerge.option import option
 
 SAMPLERS = ("TPE", "CMA-ES", "GP", "random", "NSGA-II")
 RACES = ("wilcoxon", "off")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Recipe, Trial
-from tvmerge.study.pareto import pareto_front
-from tvmerge.study.lock import is_leased
-from tvmerge.study.storage import N_TRIALS, read_study
 from tvmerge._util.urls import hide_passwords
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Recipe, Trial
+from tvmerge.study.lock import is_study_locked
+from tvmerge.study.pareto import pareto_front
+from tvmerge.study.storage import N_TRIALS, read_study
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -81,7 +81,7 @@ def read_status(storage: str, study: str) -> StudyStatus:
     return StudyStatus(
         study=study,
         storage=hide_passwords(storage),
-        held=is_leased(storage, study),
+        held=is_study_locked(storage, study),
         n_trials=stored.attrs.get(N_TRIALS),
         states=Counter(row.state.name for row in stored.rows),
         best=front[:1] if single else front,

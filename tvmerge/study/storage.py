@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import canonical_json
+from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.storage_url import read_url, sqlite_file
-from tvmerge.study.store.base import open_journal
 from tvmerge.study.ranking import best_first
-from tvmerge._util.urls import hide_passwords
+from tvmerge.study.storage_url import read_url, sqlite_file
+from tvmerge.study.store.base import open_trial_store
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -227,7 +227,7 @@ def read_study(
             holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
             raise StudyError(hide_passwords(f"there is no study '{name}' in {shown} ({holds}); {remedy}"))
         attrs = known[name].user_attrs
-        rows = open_journal(storage, storage.get_study_id_from_name(name)).read()
+        rows = open_trial_store(storage, storage.get_study_id_from_name(name)).read()
     if RUN not in attrs:
         raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
     _check_version(name, attrs)

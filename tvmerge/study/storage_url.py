@@ -6,8 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.errors import MissingExtraError, StudyError
 from tvmerge._util.urls import hide_passwords
+from tvmerge.errors import MissingExtraError, StudyError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL

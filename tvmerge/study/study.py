@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.study.pareto import pareto_front
-from tvmerge.study.store.base import Ending, open_journal
+from tvmerge.study.sampler_view import FIXED, INHERITED, SamplerView
 from tvmerge.study.space import Space
 from tvmerge.study.storage import translated
-from tvmerge.study.sampler_view import FIXED, INHERITED, SamplerView
+from tvmerge.study.store.base import TrialResult, open_trial_store
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -74,7 +74,7 @@ class SearchStudy:
         self._distributions = distributions(space)
         with translated(storage):
             self.objectives = len(storage.get_study_directions(study_id))
-            self._journal = open_journal(storage, study_id)
+            self._journal = open_trial_store(storage, study_id)
             rows = self._journal.read()
         self._view = SamplerView(rows, self.objectives)
         self._trials = [as_trial(row, space) for row in rows]
@@ -171,7 +171,7 @@ class SearchStudy:
         if scores and len(scores) != self.objectives:
             raise StudyError(f"trial {number} has {len(scores)} scores for {self.objectives} objectives")
         step = int(attrs["questions"]) if scores and state == "PRUNED" else None
-        ending = Ending(state if scores else "FAIL", scores, attrs, step)
+        ending = TrialResult(state if scores else "FAIL", scores, attrs, step)
         self._still_held()
         with translated(self._storage):
             self._journal.tell(number, ending)

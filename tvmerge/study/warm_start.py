@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.ranking import best_first
+from tvmerge.study.sampler_view import FIXED
 from tvmerge.study.space import Space
 from tvmerge.study.storage import StoredStudy, read_study
-from tvmerge.study.sampler_view import FIXED
-from tvmerge._util.urls import hide_passwords, sqlite_url
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.assets import find
 from tvmerge.errors import ConfigError
+from tvmerge.judging.client.budget import Budget
+from tvmerge.judging.client.dry_run import RequestCounter
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.client.pauses import Pauses
+from tvmerge.judging.client.rate_limit_group import open_rate_limit_groups
+from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.judges.japanese import JapaneseJudge
+from tvmerge.judging.judges.panel import PanelJudge
+from tvmerge.judging.judges.prompted import PromptedJudge
+from tvmerge.judging.preflight import check_offered, check_ready
+from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
+from tvmerge.judging.providers._memory import memory_by_device
+from tvmerge.judging.registry import create_judge, find_spec
+from tvmerge.judging.smoke_test import check, try_out
+from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
+from tvmerge.records import Answer, QuestionId
+from tvmerge.scoring.objective import Part
 from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
 from tvmerge.tasks.fastchat.combined import combine
-from tvmerge.scoring.objective import Part
-from tvmerge.judging.client.rate_limit_group import open_accounts
-from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.smoke_test import check, try_out
-from tvmerge.judging.client.request_policy import Conduct
-from tvmerge.judging.providers._memory import memory_by_device
-from tvmerge.judging.judges.japanese import JapaneseJudge
-from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.judges.panel import PanelJudge
-from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.judges.prompted import PromptedJudge
-from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
-from tvmerge.judging.preflight import check_offered, check_ready
-from tvmerge.judging.registry import create_judge, find_spec
-from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
-from tvmerge.judging.client.dry_run import Tally
-from tvmerge.records import Answer, QuestionId
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
     from tvmerge.config import JudgeConfig
-    from tvmerge.tasks.lm_eval.task import HarnessTask
     from tvmerge.protocols import Judge
+    from tvmerge.tasks.lm_eval.task import HarnessTask
 
 Note = Callable[[str], None]
 """Tells the user something in passing."""
@@ -98,7 +98,7 @@ def assemble(
     note: Note,
     ledger_file: Path | None = None,
     *,
-    tally: Tally | None = None,
+    tally: RequestCounter | None = None,
     waiting: Note | None = None,
 ) -> Jury:
     """The jury, ready to be asked.
@@ -130,7 +130,7 @@ def assemble(
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)
     baseline: dict[QuestionId, Answer] | None = {} if config.judge_mode == "pairwise" else None
-    conduct = Conduct(
+    conduct = RequestPolicy(
         cache=caches.judgments,
         ledger=ledger,
         budget=budget,
@@ -145,7 +145,7 @@ def assemble(
         note=note,
         pauses=Pauses(waiting or _lines(note)),
     )
-    accounts = open_accounts(specs, conduct, ledger)
+    accounts = open_rate_limit_groups(specs, conduct, ledger)
     judges = [
         create_judge(
             spec,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvmerge.option import option
 from tvmerge.errors import ConfigError
+from tvmerge.option import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from tvmerge.config import TaskConfig, weighted
 from tvmerge.errors import MissingExtraError
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.scoring.objective import Part
 from tvmerge.tasks.fastchat.benchmark import Benchmark
+from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
+from tvmerge.tasks.judged import Jury, Note, assemble
 from tvmerge.tasks.lm_eval import jglue
 from tvmerge.tasks.lm_eval.requests import TaskRequest, one_each, task_requests
-from tvmerge.scoring.objective import Part
-from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
-from tvmerge.judging.client.ledger import Ledger
-from tvmerge.tasks.judged import Jury, Note, assemble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tvmerge._util.caches import Caches
     from tvmerge.config import RunConfig
-    from tvmerge.tasks.lm_eval.task import HarnessTask
-    from tvmerge.judging.client.dry_run import Tally
+    from tvmerge.judging.client.dry_run import RequestCounter
     from tvmerge.records import Question
+    from tvmerge.tasks.lm_eval.task import HarnessTask
 
 
 def examiners(
@@ -32,7 +32,7 @@ def examiners(
     note: Note,
     ledger_file: Path | None = None,
     *,
-    tally: Tally | None = None,
+    tally: RequestCounter | None = None,
     waiting: Note | None = None,
 ) -> Jury:
     """Who judges what, tasks included.

@@ -11,9 +11,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.engines.byte_tokenizer import save_byte_tokenizer
-from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.preflight import check_prompts
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.records import Question
 
 PLAIN = "{% for m in messages %}{{ m.content }}</s>{% endfor %}"

@@ -14,11 +14,11 @@ import pytest
 
 from tests.engines.talkers import FAMILIES, make_family
 from tvmerge._util.caches import Caches
-from tvmerge.engines.prompting.open import ChatRecord, chat_of_merge, find_stop_tokens, open_chat
 from tvmerge.config import ChatConfig, MergeConfig
+from tvmerge.engines.prompting.open import ChatRecord, chat_of_merge, find_stop_tokens, open_chat
 from tvmerge.engines.prompting.stop_tokens import StopTokens
-from tvmerge.merging.merge import Merge
 from tvmerge.merging.build import open_models
+from tvmerge.merging.merge import Merge
 
 QWEN, LLAMA = FAMILIES["qwen"], FAMILIES["llama"]
 

@@ -15,11 +15,11 @@ import pytest_asyncio
 
 from tests.engines.contract import GREEDY, WARM, EngineContract
 from tests.engines.models import answers_of, demo_questions, open_models, uneven
-from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.engines.remote import process as process_engine
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.remote.process import ProcessEngine
+from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.records import Continuation, LogLikelihood, Recipe
 

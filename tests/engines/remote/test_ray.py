@@ -15,12 +15,12 @@ import pytest_asyncio
 from tests.engines.contract import GREEDY, EngineContract
 from tests.engines.models import demo_questions, open_demo_engine, open_models
 from tests.engines.studies import run_study
-from tvmerge.errors import CheckpointError
+from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.remote import ray as ray_engine
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
-from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.remote.ray import RayEngine, ray_starts
+from tvmerge.errors import CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 from tvmerge.records import Continuation, LogLikelihood, Trial
@@ -53,9 +53,7 @@ def merge(demo_models: Path) -> Merge:
 
 @pytest.fixture(scope="module")
 def entry(demo_models: Path) -> Entry:
-    return Entry(
-        "tests.engines.models:open_demo_engine", {"folder": str(demo_models), "batch_tokens": 800}
-    )
+    return Entry("tests.engines.models:open_demo_engine", {"folder": str(demo_models), "batch_tokens": 800})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -25,9 +25,9 @@ from tests.engines.models import (
     uneven,
     uniform,
 )
-from tvmerge.errors import CheckpointError
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
+from tvmerge.errors import CheckpointError
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge
 

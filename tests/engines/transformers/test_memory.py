@@ -10,8 +10,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 from tests.merging.families import config_of
-from tvmerge.errors import CheckpointError
 from tvmerge.engines.transformers.memory import Footprint, Load, footprint, free_memory, ran_out
+from tvmerge.errors import CheckpointError
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

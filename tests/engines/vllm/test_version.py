@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from tvmerge.errors import ConfigError, MissingExtraError
 from tvmerge.engines.vllm.version import check_version
+from tvmerge.errors import ConfigError, MissingExtraError
 
 
 def install(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from tests.judging.chats import LocalChat
 from tvmerge.errors import BudgetError, TransientError
 from tvmerge.judging.client.budget import Budget, BudgetedChat
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
+from tvmerge.judging.prompts.reply_format import RatingFormat
 
 PRICES = Prices(0.0, 100.0)
 MOST = 0.1
@@ -23,7 +23,7 @@ MOST = 0.1
 
 
 def a_call(number: int) -> ChatRequest:
-    return ChatRequest("test", "nowhere", {"user": str(number), "max_tokens": 1000}, RatingForm())
+    return ChatRequest("test", "nowhere", {"user": str(number), "max_tokens": 1000}, RatingFormat())
 
 
 def spending(ledger: Ledger, budget: Budget, tokens: int) -> BudgetedChat:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.prompts.reply_format import RatingForm, VerdictForm
+from tvmerge.judging.prompts.reply_format import RatingFormat, VerdictFormat
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "評価して"}], "temperature": 0}
 
 
 def test_the_key_is_that_of_what_is_sent() -> None:
-    request = ChatRequest("openai", "http://here/v1", BODY, RatingForm())
-    reordered = ChatRequest("openai", "http://here/v1", dict(reversed(BODY.items())), VerdictForm())
+    request = ChatRequest("openai", "http://here/v1", BODY, RatingFormat())
+    reordered = ChatRequest("openai", "http://here/v1", dict(reversed(BODY.items())), VerdictFormat())
     assert request.key == reordered.key
     assert len(request.key) == 64
 
@@ -20,15 +20,15 @@ def test_the_key_is_that_of_what_is_sent() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        ChatRequest("cohere", "http://here/v1", BODY, RatingForm()),
-        ChatRequest("openai", "http://there/v1", BODY, RatingForm()),
-        ChatRequest("openai", "http://here/v1", BODY | {"temperature": 1}, RatingForm()),
-        ChatRequest("openai", "http://here/v1", BODY | {"seed": 1}, RatingForm()),
-        ChatRequest("openai", "http://here/v1", BODY, RatingForm(), sample=1),
+        ChatRequest("cohere", "http://here/v1", BODY, RatingFormat()),
+        ChatRequest("openai", "http://there/v1", BODY, RatingFormat()),
+        ChatRequest("openai", "http://here/v1", BODY | {"temperature": 1}, RatingFormat()),
+        ChatRequest("openai", "http://here/v1", BODY | {"seed": 1}, RatingFormat()),
+        ChatRequest("openai", "http://here/v1", BODY, RatingFormat(), sample=1),
     ],
 )
 def test_any_difference_in_what_is_sent_makes_another_key(other: ChatRequest) -> None:
-    assert other.key != ChatRequest("openai", "http://here/v1", BODY, RatingForm()).key
+    assert other.key != ChatRequest("openai", "http://here/v1", BODY, RatingFormat()).key
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_any_difference_in_what_is_sent_makes_another_key(other: ChatRequest) ->
     ],
 )
 def test_only_a_complete_reply_with_a_rating_is_of_use(reply: ChatReply, fault: str) -> None:
-    assert ChatRequest("openai", "http://here/v1", BODY, RatingForm()).fault_of(reply) == fault
+    assert ChatRequest("openai", "http://here/v1", BODY, RatingFormat()).fault_of(reply) == fault

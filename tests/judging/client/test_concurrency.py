@@ -8,11 +8,11 @@ import pytest
 
 from tests.judging.chats import LocalChat, a_request
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.client.concurrency import Gate, GatedChat
+from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat, ConcurrencyLimiter
 
 
 async def test_no_more_than_the_places_are_in_and_they_come_in_order() -> None:
-    gate = Gate(3)
+    gate = ConcurrencyLimiter(3)
     inside = 0
     most = 0
     order: list[int] = []
@@ -33,7 +33,7 @@ async def test_no_more_than_the_places_are_in_and_they_come_in_order() -> None:
 
 async def test_overload_takes_a_fifth_once_in_a_cooldown() -> None:
     now = 0.0
-    gate = Gate(10, cooldown=5, clock=lambda: now)
+    gate = ConcurrencyLimiter(10, cooldown=5, clock=lambda: now)
     for _ in range(8):
         gate.overloaded()
     assert gate.places == 8
@@ -43,7 +43,7 @@ async def test_overload_takes_a_fifth_once_in_a_cooldown() -> None:
 
 
 async def test_overload_leaves_one_place_and_success_brings_them_back_one_by_one() -> None:
-    gate = Gate(4, cooldown=0)
+    gate = ConcurrencyLimiter(4, cooldown=0)
     for _ in range(100):
         gate.overloaded()
     assert gate.places == 1
@@ -55,7 +55,7 @@ async def test_overload_leaves_one_place_and_success_brings_them_back_one_by_one
 
 
 async def test_a_place_that_comes_back_lets_a_waiter_in() -> None:
-    gate = Gate(2, cooldown=0)
+    gate = ConcurrencyLimiter(2, cooldown=0)
     for _ in range(10):
         gate.overloaded()
     async with gate:
@@ -68,7 +68,7 @@ async def test_a_place_that_comes_back_lets_a_waiter_in() -> None:
 
 @pytest.mark.parametrize("granted", [False, True])
 async def test_a_waiter_that_is_cancelled_holds_nobody_up(granted: bool) -> None:
-    gate = Gate(1)
+    gate = ConcurrencyLimiter(1)
     await gate.__aenter__()
     leaver = asyncio.create_task(gate.__aenter__())
     stayer = asyncio.create_task(gate.__aenter__())
@@ -99,6 +99,6 @@ async def test_the_gate_stands_before_the_model() -> None:
         in_flight -= 1
         return ChatReply("[[1]]", "stop")
 
-    chat = GatedChat(LocalChat(answer), Gate(4))
+    chat = ConcurrencyLimitedChat(LocalChat(answer), ConcurrencyLimiter(4))
     await asyncio.gather(*(chat.send(a_request(str(n))) for n in range(40)))
     assert most == 4

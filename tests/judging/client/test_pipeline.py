@@ -14,13 +14,13 @@ from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, ConfigError, OutageError, QuotaError, TransientError
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, Usage
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline, prices_of
+from tvmerge.judging.client.reask import UnusableError
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.providers._complaint import Complaint
 from tvmerge.judging.providers._http import ApiKey
 from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.client.reask import UnusableError
 from tvmerge.judging.spec import JudgeSpec
 
 GOOD = ChatReply("Rating: [[7]]", "stop", Usage(100, 20))
@@ -57,7 +57,7 @@ def test_hits_take_no_calls_no_money_and_no_rate(tmp_path: Path) -> None:
     budget = Budget(ledger, max_calls=10, max_cost=1.0)
     for _ in range(3):
         model = answering()
-        conduct = Conduct(cache=cache, ledger=ledger, budget=budget, rpm=10)
+        conduct = RequestPolicy(cache=cache, ledger=ledger, budget=budget, rpm=10)
         run(send_all(pipeline(model, spec_of(), conduct), range(10)))
     (usage,) = ledger.usage()
     assert (usage.calls, usage.hits) == (10, 20)
@@ -68,7 +68,7 @@ def test_hits_take_no_calls_no_money_and_no_rate(tmp_path: Path) -> None:
 def test_reasks_and_retries_are_metered_and_only_answered_calls_are_counted() -> None:
     ledger = Ledger()
     model = answering(TransientError("down", status=503), ChatReply("no rating", "stop", Usage(1, 1)))
-    took = run(send_all(pipeline(model, spec_of(), Conduct(ledger=ledger, rpm=1)), range(1)))
+    took = run(send_all(pipeline(model, spec_of(), RequestPolicy(ledger=ledger, rpm=1)), range(1)))
     (usage,) = ledger.usage()
     assert len(model.sent) == 3
     assert (usage.calls, usage.failures) == (2, 1)
@@ -77,25 +77,31 @@ def test_reasks_and_retries_are_metered_and_only_answered_calls_are_counted() ->
 
 def test_places_and_rates_of_the_user_overrule_those_of_the_judge_file() -> None:
     spec = spec_of(concurrency=1, rpm=1)
-    took = run(send_all(pipeline(answering(seconds=1.0), spec, Conduct(concurrency=5, rpm=100)), range(10)))
+    took = run(
+        send_all(pipeline(answering(seconds=1.0), spec, RequestPolicy(concurrency=5, rpm=100)), range(10))
+    )
     assert took == pytest.approx(2.0)
-    took = run(send_all(pipeline(answering(seconds=1.0), spec_of(concurrency=2), Conduct()), range(10)))
+    took = run(send_all(pipeline(answering(seconds=1.0), spec_of(concurrency=2), RequestPolicy()), range(10)))
     assert took == pytest.approx(5.0)
 
 
 def test_a_local_model_is_given_whole_batches() -> None:
     spec = JudgeSpec("test", "local", model="m", batch_size=8)
-    took = run(send_all(pipeline(answering(seconds=1.0), spec, Conduct(concurrency=1)), range(8)))
+    took = run(send_all(pipeline(answering(seconds=1.0), spec, RequestPolicy(concurrency=1)), range(8)))
     assert took == pytest.approx(1.0)
 
 
 def test_the_timeout_is_an_attempts_and_waiting_in_line_is_not_part_of_it() -> None:
     spec = spec_of(timeout=5.0)
-    took = run(send_all(pipeline(answering(seconds=1.0), spec, Conduct(rpm=1, patience=0)), range(3)))
+    took = run(send_all(pipeline(answering(seconds=1.0), spec, RequestPolicy(rpm=1, patience=0)), range(3)))
     assert took > 120
     ledger = Ledger()
     with pytest.raises(OutageError, match="no reply within 5"):
-        run(send_all(pipeline(answering(seconds=10.0), spec, Conduct(ledger=ledger, patience=0)), range(1)))
+        run(
+            send_all(
+                pipeline(answering(seconds=10.0), spec, RequestPolicy(ledger=ledger, patience=0)), range(1)
+            )
+        )
     assert (ledger.usage()[0].calls, ledger.usage()[0].failures) == (0, 1)
 
 
@@ -103,8 +109,8 @@ def test_a_budget_needs_a_price_only_where_it_limits_the_cost() -> None:
     spec = spec_of(price_input=None, price_output=None)
     ledger = Ledger()
     with pytest.raises(ConfigError, match="'test' has no price"):
-        pipeline(answering(), spec, Conduct(ledger=ledger, budget=Budget(ledger, max_cost=1.0)))
-    chat = pipeline(answering(), spec, Conduct(ledger=ledger, budget=Budget(ledger, max_calls=1)))
+        pipeline(answering(), spec, RequestPolicy(ledger=ledger, budget=Budget(ledger, max_cost=1.0)))
+    chat = pipeline(answering(), spec, RequestPolicy(ledger=ledger, budget=Budget(ledger, max_calls=1)))
     run(send_all(chat, range(1)))
     assert ledger.usage()[0].cost is None
 
@@ -118,7 +124,7 @@ def test_a_local_model_costs_nothing() -> None:
 def test_what_is_over_the_budget_is_not_sent() -> None:
     ledger = Ledger()
     model = answering()
-    chat = pipeline(model, spec_of(), Conduct(ledger=ledger, budget=Budget(ledger, max_calls=3)))
+    chat = pipeline(model, spec_of(), RequestPolicy(ledger=ledger, budget=Budget(ledger, max_calls=3)))
     with pytest.raises(BudgetError):
         run(send_all(chat, range(5)))
     assert len(model.sent) == ledger.calls <= 3
@@ -126,10 +132,10 @@ def test_what_is_over_the_budget_is_not_sent() -> None:
 
 def test_the_days_requests_are_counted_over_all_runs(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    run(send_all(pipeline(answering(), spec_of(rpd=3), Conduct(ledger=Ledger(path))), range(2)))
+    run(send_all(pipeline(answering(), spec_of(rpd=3), RequestPolicy(ledger=Ledger(path))), range(2)))
     model = answering()
     with pytest.raises(QuotaError, match="3 requests a day"):
-        run(send_all(pipeline(model, spec_of(rpd=3), Conduct(ledger=Ledger(path))), range(2)))
+        run(send_all(pipeline(model, spec_of(rpd=3), RequestPolicy(ledger=Ledger(path))), range(2)))
     assert len(model.sent) == 1
 
 
@@ -137,7 +143,7 @@ def test_without_a_usable_reply_nothing_is_returned() -> None:
     useless = [ChatReply("none", "stop", Usage(1, 1))] * 3
     model = answering(*useless)
     with pytest.raises(UnusableError, match="no "):
-        run(send_all(pipeline(model, spec_of(), Conduct(reasks=2)), range(1)))
+        run(send_all(pipeline(model, spec_of(), RequestPolicy(reasks=2)), range(1)))
     assert len(model.sent) == 3
 
 
@@ -155,12 +161,14 @@ def test_without_a_usable_reply_nothing_is_returned() -> None:
 )
 def test_a_quota_that_comes_back_is_waited_for_where_the_user_says_so(error: Exception) -> None:
     with pytest.raises(QuotaError):
-        run(send_all(pipeline(answering(error), spec_of(), Conduct()), range(1)))
-    took = run(send_all(pipeline(answering(error, error), spec_of(), Conduct(wait_for_quota=True)), range(1)))
+        run(send_all(pipeline(answering(error), spec_of(), RequestPolicy()), range(1)))
+    took = run(
+        send_all(pipeline(answering(error, error), spec_of(), RequestPolicy(wait_for_quota=True)), range(1))
+    )
     assert took >= 7200
 
 
 def test_an_empty_account_is_not_waited_for() -> None:
     model = answering(QuotaError("no credit"))
     with pytest.raises(QuotaError, match="no credit"):
-        run(send_all(pipeline(model, spec_of(), Conduct(wait_for_quota=True)), range(1)))
+        run(send_all(pipeline(model, spec_of(), RequestPolicy(wait_for_quota=True)), range(1)))

@@ -13,10 +13,10 @@ from tests.judging.chats import LocalChat, a_request
 from tests.judging.virtual_time import run
 from tvmerge.errors import QuotaError, TransientError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.client.concurrency import Gate
-from tvmerge.judging.client.rate_limit import LimitedChat, Limiter
+from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.client.rate_limit import LimitedChat, Limiter
 from tvmerge.judging.client.tokens import most_tokens
 
 GOOD = ChatReply("Rating: [[7]]", "stop", Usage(100, 20))
@@ -335,7 +335,7 @@ def test_every_attempt_is_metered_and_the_provider_is_listened_to() -> None:
                 raise errors.pop(0)
             return GOOD
 
-        gate = Gate(10)
+        gate = ConcurrencyLimiter(10)
         chat = LimitedChat(LocalChat(answer), Limiter(rpm=2), gate)
         for _ in range(2):
             with pytest.raises(TransientError):

@@ -10,11 +10,11 @@ import pytest
 from tests.judging.chats import LocalChat, a_request
 from tests.judging.virtual_time import run
 from tvmerge.errors import CredentialsError
-from tvmerge.judging.client.rate_limit_group import open_account, open_accounts
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
+from tvmerge.judging.client.rate_limit_group import open_rate_limit_group, open_rate_limit_groups
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.spec import JudgeSpec
 
 GOOD = ChatReply("Rating: [[7]]", "stop")
@@ -26,7 +26,7 @@ def spec_of(name: str, provider: str = "openai", **settings: Any) -> JudgeSpec:
 
 def accounts_of(*specs: JudgeSpec) -> list[int]:
     """Which judges share an account: the same number is the same account."""
-    opened = open_accounts(specs, Conduct(), Ledger())
+    opened = open_rate_limit_groups(specs, RequestPolicy(), Ledger())
     return [list(opened.values()).index(opened[spec.name]) for spec in specs]
 
 
@@ -41,8 +41,8 @@ def test_judges_on_this_machine_have_an_account_each() -> None:
 
 async def test_the_strictest_judge_file_holds_and_the_user_comes_first() -> None:
     specs = [spec_of("a", concurrency=8), spec_of("b", concurrency=3), spec_of("c", concurrency=5)]
-    assert open_account(specs, Conduct(), Ledger()).gate.places == 3
-    assert open_account(specs, Conduct(concurrency=6), Ledger()).gate.places == 6
+    assert open_rate_limit_group(specs, RequestPolicy(), Ledger()).gate.places == 3
+    assert open_rate_limit_group(specs, RequestPolicy(concurrency=6), Ledger()).gate.places == 6
 
 
 @pytest.mark.parametrize(("rpm", "minutes"), [({"a": 2}, 2), ({"a": 4, "b": 2}, 2), ({"a": 4, "b": 9}, 1)])
@@ -52,8 +52,8 @@ def test_a_panel_on_one_account_stays_within_one_limit(rpm: dict[str, int], minu
 
     async def work() -> float:
         specs = [spec_of(name, rpm=rpm.get(name)) for name in "ab"]
-        account = open_account(specs, Conduct(), Ledger())
-        chats = [pipeline(LocalChat(answer), spec, Conduct(account=account)) for spec in specs]
+        account = open_rate_limit_group(specs, RequestPolicy(), Ledger())
+        chats = [pipeline(LocalChat(answer), spec, RequestPolicy(account=account)) for spec in specs]
         await asyncio.gather(*(chat.send(a_request(str(n))) for chat in chats for n in range(3)))
         return asyncio.get_running_loop().time()
 
@@ -64,7 +64,9 @@ def test_the_days_requests_of_all_judges_of_an_account_are_counted(tmp_path: Any
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for name in ("a", "b", "other"):
         ledger.called(name, None, None, 0.0)
-    account = open_account([spec_of("a"), spec_of("b")], Conduct(rpd=3, wait_for_quota=True), ledger)
+    account = open_rate_limit_group(
+        [spec_of("a"), spec_of("b")], RequestPolicy(rpd=3, wait_for_quota=True), ledger
+    )
 
     async def work() -> float:
         await account.limiter.admit()
@@ -81,9 +83,9 @@ async def test_what_stops_one_judge_of_an_account_stops_the_others() -> None:
         raise CredentialsError("401")
 
     specs = [spec_of("a"), spec_of("b")]
-    account = open_account(specs, Conduct(), Ledger())
+    account = open_rate_limit_group(specs, RequestPolicy(), Ledger())
     refused, other = LocalChat(refuse), LocalChat(refuse)
     for model, spec in zip((refused, other), specs, strict=True):
         with pytest.raises(CredentialsError):
-            await pipeline(model, spec, Conduct(account=account)).send(a_request())
+            await pipeline(model, spec, RequestPolicy(account=account)).send(a_request())
     assert (len(refused.sent), len(other.sent)) == (1, 0)

@@ -13,11 +13,11 @@ from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, RequestError
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, FormError, TooLongError, Usage
-from tvmerge.judging.client.request_policy import Conduct
-from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.reask import ReaskingChat, UnusableError
+from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.spec import JudgeSpec
 
 TALK = ChatReply("<think>[[9]]</think>\nよい回答です。", "stop", Usage(100, 20))
@@ -48,7 +48,7 @@ def ask(model: LocalChat, **conduct: Any) -> ChatReply:
     """The reply to one request, by all wrappers."""
 
     async def once() -> ChatReply:
-        chat = pipeline(model, SPEC, Conduct(**conduct))
+        chat = pipeline(model, SPEC, RequestPolicy(**conduct))
         try:
             return await chat.send(a_request())
         finally:
@@ -67,9 +67,9 @@ def test_a_judge_that_forgot_its_rating_is_asked_for_that_alone() -> None:
     question, said, reminder = model.sent[1].body["messages"]
     assert question == a_request().body["messages"][0]
     assert said == {"role": "assistant", "content": "よい回答です。"}
-    assert reminder["content"] == RatingForm().reminder
+    assert reminder["content"] == RatingFormat().reminder
     assert (reply.before, reply.text) == (TALK.text, "6")
-    assert RatingForm().read(reply.text, alone=True) == 6
+    assert RatingFormat().read(reply.text, alone=True) == 6
     assert reply.whole.startswith(TALK.text)
     assert reply.whole.endswith("6")
 
@@ -151,7 +151,7 @@ def test_an_end_that_nobody_knows_is_remarked_once_and_the_rating_counts(tmp_pat
     cache = ContentCache(tmp_path)
 
     async def twice() -> None:
-        chat = pipeline(answering(odd, odd), SPEC, Conduct(note=notes.append, cache=cache))
+        chat = pipeline(answering(odd, odd), SPEC, RequestPolicy(note=notes.append, cache=cache))
         for number in ("1", "2"):
             assert (await chat.send(a_request(number))).text == odd.text
         await chat.close()
@@ -164,7 +164,7 @@ def test_an_end_that_nobody_knows_is_remarked_once_and_the_rating_counts(tmp_pat
     cache = ContentCache(tmp_path)
 
     async def once_more() -> ChatReply:
-        chat = pipeline(again, SPEC, Conduct(cache=cache))
+        chat = pipeline(again, SPEC, RequestPolicy(cache=cache))
         try:
             return await chat.send(a_request("1"))
         finally:

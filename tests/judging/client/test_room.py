@@ -15,11 +15,11 @@ from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatModel, ChatReply
-from tvmerge.judging.client.request_policy import Conduct
-from tvmerge.judging.prompts.reply_format import RatingForm
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.reask import UnusableError
+from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_chat
 
 GOOD = "Rating: [[7]]"
@@ -59,7 +59,7 @@ async def ask(server: OpenAIServer, *prompts: str, notes: list[str] | None = Non
     spec = a_spec(server.base_url, parameters=parameters, price_input=1.0, price_output=10.0)
     told = [] if notes is None else notes
     chat = pipeline(
-        create_chat(spec, {"TEST_KEY": KEY}), spec, Conduct(note=told.append, patience=0, **settings)
+        create_chat(spec, {"TEST_KEY": KEY}), spec, RequestPolicy(note=told.append, patience=0, **settings)
     )
     try:
         return [await _one(chat, prompt) for prompt in prompts]
@@ -69,7 +69,7 @@ async def ask(server: OpenAIServer, *prompts: str, notes: list[str] | None = Non
 
 async def _one(chat: ChatModel, prompt: str) -> ChatReply | Exception:
     try:
-        return await chat.send(chat.request("", prompt, RatingForm()))
+        return await chat.send(chat.request("", prompt, RatingFormat()))
     except (UnusableError, BudgetError) as error:
         return error
 
@@ -139,7 +139,7 @@ async def test_both_calls_are_counted_and_the_second_is_reserved_at_its_own_pric
 async def test_requests_that_were_under_way_when_it_was_raised_are_asked_again_with_the_same_room() -> None:
     with Thinker(5000) as server:
         spec = a_spec(server.base_url)
-        chat = pipeline(create_chat(spec, {"TEST_KEY": KEY}), spec, Conduct(concurrency=4))
+        chat = pipeline(create_chat(spec, {"TEST_KEY": KEY}), spec, RequestPolicy(concurrency=4))
         replies = await asyncio.gather(*(_one(chat, str(number)) for number in range(4)))
         await chat.close()
         assert sorted(server.limits) == [2048] * 4 + [8192] * 4

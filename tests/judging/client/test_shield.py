@@ -12,14 +12,14 @@ from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, CredentialsError, OutageError, QuotaError, TransientError
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, FormError
-from tvmerge.judging.client.request_policy import Conduct
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.client.pipeline import pipeline
+from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.run.rating_tasks import Ratings, all_rated
 from tvmerge.records import Answer, Question
+from tvmerge.run.rating_tasks import Ratings, all_rated
 
 GOOD = ChatReply("Rating: [[7]]", "stop")
 SPEC = JudgeSpec("test", "openai", model="m")
@@ -67,7 +67,9 @@ async def test_a_turn_that_is_on_the_wire_when_the_other_fails_is_kept(
 ) -> None:
     wire = Wire(1, error=QuotaError("used up"))
     ledger = Ledger()
-    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), ledger=ledger, concurrency=2))
+    chat = pipeline(
+        wire.model, SPEC, RequestPolicy(cache=ContentCache(tmp_path), ledger=ledger, concurrency=2)
+    )
     judge = LLMJudge(name="test", chat=chat, prompts=prompts, model={})
     question = Question("q", "writing", ("春？", "夏？"))
     rating = asyncio.create_task(judge.judge(question, Answer("q", ("春です。", "夏です。"))))
@@ -86,7 +88,7 @@ async def test_a_turn_that_is_on_the_wire_when_the_other_fails_is_kept(
 async def test_a_cancelled_call_ends_when_its_reply_is_kept(tmp_path: Path, cached: bool) -> None:
     wire = Wire()
     ledger = Ledger()
-    conduct = Conduct(cache=ContentCache(tmp_path) if cached else None, ledger=ledger)
+    conduct = RequestPolicy(cache=ContentCache(tmp_path) if cached else None, ledger=ledger)
     chat = pipeline(wire.model, SPEC, conduct)
     call = asyncio.create_task(chat.send(a_request()))
     await wire.sent(1)
@@ -100,7 +102,7 @@ async def test_a_cancelled_call_ends_when_its_reply_is_kept(tmp_path: Path, cach
 
 async def test_a_call_that_waits_in_line_is_cancelled_at_once_and_never_sent() -> None:
     wire = Wire()
-    chat = pipeline(wire.model, SPEC, Conduct(concurrency=1))
+    chat = pipeline(wire.model, SPEC, RequestPolicy(concurrency=1))
     first = asyncio.create_task(chat.send(a_request("first")))
     await wire.sent(1)
     second = asyncio.create_task(chat.send(a_request("second")))
@@ -122,7 +124,7 @@ async def test_a_cancelled_call_whose_attempt_fails_is_not_tried_again() -> None
         await failing.wait()
         raise TransientError("down", status=503)
 
-    chat = pipeline(LocalChat(answer), SPEC, Conduct())
+    chat = pipeline(LocalChat(answer), SPEC, RequestPolicy())
     call = asyncio.create_task(chat.send(a_request()))
     await wire.sent(1)
     call.cancel()
@@ -135,7 +137,7 @@ async def test_a_cancelled_call_whose_attempt_fails_is_not_tried_again() -> None
 @pytest.mark.parametrize("cached", [False, True])
 async def test_a_second_cancellation_waits_for_nothing(tmp_path: Path, cached: bool) -> None:
     wire = Wire()
-    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path) if cached else None))
+    chat = pipeline(wire.model, SPEC, RequestPolicy(cache=ContentCache(tmp_path) if cached else None))
     call = asyncio.create_task(chat.send(a_request()))
     await wire.sent(1)
     for _ in range(2):
@@ -165,7 +167,7 @@ async def test_after_a_failure_that_concerns_all_nothing_more_is_sent(
     prompts: dict[str, JudgePrompt], error: Exception, seen: type[Exception]
 ) -> None:
     wire = Wire(0, error=error)
-    chat = pipeline(wire.model, SPEC, Conduct(concurrency=1, patience=0))
+    chat = pipeline(wire.model, SPEC, RequestPolicy(concurrency=1, patience=0))
     await _fails_at_once(LLMJudge(name="test", chat=chat, prompts=prompts, model={}), seen)
     assert wire.begun == 1
 
@@ -176,7 +178,7 @@ async def test_after_the_budget_nothing_more_is_sent_though_it_would_fit(
     wire = Wire()
     ledger = Ledger()
     spec = JudgeSpec("test", "openai", model="m", price_input=1.0, price_output=0.0)
-    conduct = Conduct(ledger=ledger, budget=Budget(ledger, max_cost=0.01), concurrency=2)
+    conduct = RequestPolicy(ledger=ledger, budget=Budget(ledger, max_cost=0.01), concurrency=2)
     judge = LLMJudge(name="test", chat=pipeline(wire.model, spec, conduct), prompts=prompts, model={})
     # The first answer is too long for the budget, all others would fit.
     await _fails_at_once(judge, BudgetError, first="、".join(map(str, range(5_000))))
@@ -197,7 +199,7 @@ async def test_draining_sends_nothing_more_and_keeps_what_is_on_the_wire(
     tmp_path: Path, prompts: dict[str, JudgePrompt]
 ) -> None:
     wire = Wire()
-    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), concurrency=2))
+    chat = pipeline(wire.model, SPEC, RequestPolicy(cache=ContentCache(tmp_path), concurrency=2))
     ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
     for number in range(34):
         ratings.start(*_question(number))
@@ -215,7 +217,7 @@ async def test_draining_gives_up_what_outlasts_the_grace(
     tmp_path: Path, prompts: dict[str, JudgePrompt], grace: float
 ) -> None:
     wire = Wire()
-    chat = pipeline(wire.model, SPEC, Conduct(cache=ContentCache(tmp_path), concurrency=3))
+    chat = pipeline(wire.model, SPEC, RequestPolicy(cache=ContentCache(tmp_path), concurrency=3))
     ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
     for number in range(3):
         ratings.start(*_question(number))

@@ -17,16 +17,16 @@ from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, CredentialsError
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, FormError, TextError
-from tvmerge.judging.client.concurrency import Gate, GatedChat
-from tvmerge.judging.client.request_policy import Conduct
-from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat, ConcurrencyLimiter
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.prompts.prompts import JudgePrompt
-from tvmerge.judging.registry import create_judge
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.standing import StandingChat
+from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.prompts.reply_format import RatingFormat
+from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
+from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 from tvmerge.run.rating_tasks import Ratings, all_rated
-from tvmerge.records import Answer, Judgment, Question, Unscored, Verdict
 
 Prompts = dict[str, JudgePrompt]
 QUESTION = Question("q", "writing", ("俳句を詠んで。",))
@@ -44,7 +44,7 @@ def _says(request: Request, text: int) -> bool:
 
 @asynccontextmanager
 async def judging(server: OpenAIServer, prompts: Prompts, **settings: Any) -> AsyncIterator[Judge]:
-    conduct = Conduct(patience=0, **settings)
+    conduct = RequestPolicy(patience=0, **settings)
     judge = create_judge(a_spec(server.base_url), prompts, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
     try:
         yield judge
@@ -80,9 +80,9 @@ async def test_a_text_that_is_refused_among_others_is_unscored_wherever_it_comes
         judgments = await judge_all(server, prompts, 5)
         assert len(server.requests) == 5
     unscored = judgments[refused]
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
     assert unscored.reason == f"refused by the provider: HTTP {status}: Invalid request"
-    assert sum(isinstance(judgment, Verdict) for judgment in judgments) == 4
+    assert sum(isinstance(judgment, Rating) for judgment in judgments) == 4
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
@@ -91,7 +91,7 @@ async def test_two_texts_refused_at_first_wait_for_the_one_that_is_answered(
 ) -> None:
     with OpenAIServer(script=refusing(UNKNOWN, 0, 1)) as server:
         judgments = await judge_all(server, prompts, 4, concurrency=concurrency)
-    assert [type(judgment) for judgment in judgments] == [Unscored, Unscored, Verdict, Verdict]
+    assert [type(judgment) for judgment in judgments] == [Unrated, Unrated, Rating, Rating]
 
 
 @pytest.mark.parametrize(("count", "sent"), [(2, 2), (3, 3), (40, 3)])
@@ -109,7 +109,7 @@ async def test_a_text_refused_alone_is_unscored_and_the_next_one_decides(prompts
             (first,) = await judge.judge(QUESTION, answer(0))
             with pytest.raises(FormError):
                 await judge.judge(QUESTION, answer(1))
-    assert isinstance(first, Unscored)
+    assert isinstance(first, Unrated)
 
 
 async def test_refusals_in_a_row_stop_a_run_that_was_answered_before(prompts: Prompts) -> None:
@@ -126,7 +126,7 @@ async def test_refusals_with_an_answer_between_stop_nothing(prompts: Prompts) ->
     odd = range(1, 40, 2)
     with OpenAIServer(script=refusing(UNKNOWN, *odd)) as server:
         judgments = await judge_all(server, prompts, 40)
-    assert sum(isinstance(judgment, Unscored) for judgment in judgments) == len(odd)
+    assert sum(isinstance(judgment, Unrated) for judgment in judgments) == len(odd)
 
 
 async def test_texts_that_are_all_refused_for_their_content_end_the_run_at_last(prompts: Prompts) -> None:
@@ -145,10 +145,10 @@ async def test_a_form_that_is_never_answered_is_not_saved_by_another_that_is() -
 
     def request(number: int) -> ChatRequest:
         schema: dict[str, object] = {"schema": {}} if number % 2 else {}
-        return ChatRequest("test", "nowhere", {"messages": [], **schema}, RatingForm(), sample=number)
+        return ChatRequest("test", "nowhere", {"messages": [], **schema}, RatingFormat(), sample=number)
 
-    gate = Gate(1)
-    chat = StandingChat(GatedChat(LocalChat(reply), gate), gate)
+    gate = ConcurrencyLimiter(1)
+    chat = StandingChat(ConcurrencyLimitedChat(LocalChat(reply), gate), gate)
     outcomes = await asyncio.gather(*(chat.send(request(n)) for n in range(8)), return_exceptions=True)
     assert any(isinstance(outcome, FormError) for outcome in outcomes)
     assert not any(isinstance(outcome, TextError) for outcome in outcomes)
@@ -182,11 +182,11 @@ async def test_no_parameter_is_refused_without_end(prompts: Prompts, param: str)
 @pytest.mark.parametrize(
     ("response", "kind"),
     [
-        (UNKNOWN, Unscored),
-        (error(400, "maximum context length is 8192 tokens"), Unscored),
-        (error(400, "Content Exists Risk"), Verdict),
-        (error(451, "no"), Verdict),
-        (completion("", finish="content_filter"), Verdict),
+        (UNKNOWN, Unrated),
+        (error(400, "maximum context length is 8192 tokens"), Unrated),
+        (error(400, "Content Exists Risk"), Rating),
+        (error(451, "no"), Rating),
+        (completion("", finish="content_filter"), Rating),
     ],
 )
 async def test_a_rerun_does_not_ask_for_a_refused_text_again(
@@ -214,7 +214,7 @@ async def test_a_refusal_that_may_have_been_the_forms_is_asked_again(
             await judge_all(server, prompts, 4, cache=ContentCache(tmp_path))
         ill = False
         judgments = await judge_all(server, prompts, 4, cache=ContentCache(tmp_path))
-    assert all(isinstance(judgment, Verdict) for judgment in judgments)
+    assert all(isinstance(judgment, Rating) for judgment in judgments)
 
 
 async def test_a_refused_reminder_says_nothing_of_the_form(prompts: Prompts) -> None:
@@ -225,7 +225,7 @@ async def test_a_refused_reminder_says_nothing_of_the_form(prompts: Prompts) -> 
 
     with OpenAIServer(script=forgetful) as server:
         judgments = await judge_all(server, prompts, 3)
-    assert all(isinstance(judgment, Verdict) for judgment in judgments)
+    assert all(isinstance(judgment, Rating) for judgment in judgments)
 
 
 async def test_a_refused_text_that_is_cancelled_while_it_waits_holds_nobody_up(prompts: Prompts) -> None:
@@ -245,7 +245,7 @@ async def test_a_refused_text_that_is_cancelled_while_it_waits_holds_nobody_up(p
                 await refused
             ready = True
             (verdict,) = await other
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
 
 
 async def test_attempts_that_fail_are_within_the_budget(prompts: Prompts) -> None:
@@ -256,7 +256,7 @@ async def test_attempts_that_fail_are_within_the_budget(prompts: Prompts) -> Non
         judge = create_judge(
             a_spec(server.base_url),
             prompts,
-            conduct=Conduct(ledger=ledger, budget=Budget(ledger, max_calls=3)),
+            conduct=RequestPolicy(ledger=ledger, budget=Budget(ledger, max_calls=3)),
             env={"TEST_KEY": KEY},
         )
         with pytest.raises(BudgetError, match="budget of 3 judge calls is used up"):

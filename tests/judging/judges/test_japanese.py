@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tvmerge.judging.judges.japanese import JapaneseJudge, japanese_share
 from tvmerge.judging.judges.rules import RulesJudge
-from tvmerge.records import Answer, Judgment, Question, Verdict
+from tvmerge.records import Answer, Judgment, Question, Rating
 
 QUESTION = Question("q", "writing", ("空の色は？",))
 
@@ -57,8 +57,8 @@ async def judged(answer: str, question: Question = QUESTION, **rule: Any) -> tup
 
 async def test_the_share_is_noted_and_costs_nothing_by_default() -> None:
     plain, noted = await judged("The sky is blue.")
-    assert isinstance(plain, Verdict)
-    assert isinstance(noted, Verdict)
+    assert isinstance(plain, Rating)
+    assert isinstance(noted, Rating)
     assert noted.score == plain.score
     assert noted.note.endswith("Japanese script 0.00")
 
@@ -66,8 +66,8 @@ async def test_the_share_is_noted_and_costs_nothing_by_default() -> None:
 async def test_too_little_japanese_costs_points_down_to_the_floor() -> None:
     for penalty in (2.0, 100.0):
         plain, ruled = await judged("The sky is blue.", min_share=0.5, penalty=penalty)
-        assert isinstance(plain, Verdict)
-        assert isinstance(ruled, Verdict)
+        assert isinstance(plain, Rating)
+        assert isinstance(ruled, Rating)
         assert ruled.score == max(1.0, plain.score - penalty)
         assert "Japanese script 0.00, under 0.5" in ruled.note
 
@@ -75,14 +75,14 @@ async def test_too_little_japanese_costs_points_down_to_the_floor() -> None:
 async def test_enough_japanese_and_exempt_categories_cost_nothing() -> None:
     for answer, exempt in (("空は青いです。", ()), ("The sky is blue.", ("writing",)), ("42", ())):
         plain, ruled = await judged(answer, min_share=0.5, exempt=exempt)
-        assert isinstance(plain, Verdict)
-        assert isinstance(ruled, Verdict)
+        assert isinstance(plain, Rating)
+        assert isinstance(ruled, Rating)
         assert ruled.score == plain.score
 
 
 async def test_points_are_taken_down_to_the_low_end_of_the_scale() -> None:
     _, ruled = await judged("The sky is blue.", min_share=0.5, penalty=100.0, floor=0.0)
-    assert isinstance(ruled, Verdict)
+    assert isinstance(ruled, Rating)
     assert ruled.score == 0.0
 
 

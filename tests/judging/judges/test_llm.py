@@ -18,11 +18,11 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CredentialsError, OutageError, QuotaError
 from tvmerge.judging.client.chat import FormError
-from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
-from tvmerge.records import Answer, Judgment, Question, Unscored, Verdict
+from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 
 Prompts = dict[str, JudgePrompt]
 ENV = {"TEST_KEY": KEY}
@@ -43,7 +43,7 @@ async def judging(
         prompts,
         [TWO, MATH, THREE],
         samples=samples,
-        conduct=Conduct(**settings),
+        conduct=RequestPolicy(**settings),
         env=ENV,
     )
     try:
@@ -65,8 +65,8 @@ async def judge_one(
 
 async def test_each_turn_is_rated_by_its_prompt(server: OpenAIServer, prompts: Prompts) -> None:
     first, second = await judge_one(server, prompts)
-    assert isinstance(first, Verdict)
-    assert isinstance(second, Verdict)
+    assert isinstance(first, Rating)
+    assert isinstance(second, Rating)
     assert (first.turn, first.prompt, first.judge) == (1, "single-v1", "loopback")
     assert (second.turn, second.prompt) == (2, "single-v1-multi-turn")
     assert first.score == scoring.rating(first.user_prompt)
@@ -115,7 +115,7 @@ async def test_a_degenerate_answer_gets_the_floor_without_a_call(
     server: OpenAIServer, prompts: Prompts, text: str
 ) -> None:
     (verdict,) = await judge_one(server, prompts, answer=Answer("q1", (text,)))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == 1
     assert verdict.note in ("empty answer", "endless repetition")
     assert server.requests == []
@@ -141,7 +141,7 @@ async def test_a_reply_without_a_rating_is_asked_for_again(prompts: Prompts, res
     with OpenAIServer(script=script_of(response, response, response)) as server:
         (verdict,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
         assert len(server.requests) == 4
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == scoring.rating(verdict.user_prompt)
     assert verdict.note == ""
 
@@ -155,7 +155,7 @@ async def test_in_the_end_it_is_unscored_and_nothing_is_kept(
             server, prompts, answer=Answer("q1", ("古池や…",)), cache=cache, reasks=2
         )
         assert len(server.requests) == 3
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
     assert unscored.reason
     assert unscored.user_prompt
     assert unscored.reply == response.body["choices"][0]["message"]["content"]
@@ -173,7 +173,7 @@ async def test_a_text_refused_every_time_gets_the_floor(prompts: Prompts, refusa
     with OpenAIServer(script=lambda request, number: refusal) as server:
         (verdict,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
         assert len(server.requests) == 4
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert (verdict.score, verdict.note) == (1, "refused by the provider")
 
 
@@ -181,7 +181,7 @@ async def test_a_text_refused_only_sometimes_is_not_a_verdict(prompts: Prompts) 
     refused = completion("", finish="content_filter")
     with OpenAIServer(script=script_of(refused, completion("none"), refused, refused)) as server:
         (unscored,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
 
 
 async def test_an_outage_longer_than_patience_stops_the_run(prompts: Prompts) -> None:
@@ -204,7 +204,7 @@ async def test_a_request_that_crashes_a_server_which_answers_others_is_unscored(
                 await judge.judge(TWO, Answer("q1", (f"{others}番目",)))
                 others += 1
             (unscored,) = await poison
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
     assert unscored.reason == "the provider fails with this request: HTTP 500: crashed"
 
 
@@ -213,7 +213,7 @@ async def test_a_prompt_too_long_for_the_judge_is_unscored_at_once(prompts: Prom
     with OpenAIServer(script=lambda request, number: too_long) as server:
         (unscored,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
         assert len(server.requests) == 1
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ async def test_a_model_that_refuses_parameters_is_asked_without_them(
         assert len(server.requests) == 4
         assert await judge_one(server, prompts, cache=cache) == judgments
         assert len(server.requests) == 4
-    assert all(isinstance(judgment, Verdict) for judgment in judgments)
+    assert all(isinstance(judgment, Rating) for judgment in judgments)
     stored = [cache.get(key) or {} for key in cache]
     assert [set(row["request"]["body"]) for row in stored] == [
         {"model", "messages", "max_completion_tokens"}
@@ -275,7 +275,7 @@ async def test_a_prompt_that_asks_for_json_gets_it_enforced_where_the_provider_c
         (verdict,) = await judge.judge(TWO, Answer("q1", ("古池や…",)))
         await judge.close()
         assert ("response_format" in server.requests[0].body) is enforced
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == 6
 
 
@@ -286,7 +286,7 @@ async def test_a_prompt_may_have_a_scale_of_its_own(prompts: Prompts) -> None:
         judgments = [*await judge.judge(TWO, Answer("q1", ("古池や…",)))]
         judgments += await judge.judge(TWO, Answer("q1", ("",)))
         await judge.close()
-    assert [judgment.score for judgment in judgments if isinstance(judgment, Verdict)] == [5.0, 0.0]
+    assert [judgment.score for judgment in judgments if isinstance(judgment, Rating)] == [5.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ async def test_a_prompt_may_have_its_rating_written_otherwise(
         (verdict,) = await judge.judge(TWO, Answer("q1", ("古池や…",)))
         await judge.close()
         assert server.answered == 1
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == 4
 
 
@@ -316,7 +316,7 @@ async def test_a_forgotten_rating_is_asked_for_alone_and_both_replies_are_shown(
     with OpenAIServer(script=forgetful) as server:
         (verdict,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
         assert [len(request.body["messages"]) for request in server.requests] == [2, 4]
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == 6
     assert verdict.reply == "とても良い回答です。\n\n---- asked for the rating alone ----\n\n6"
 
@@ -363,7 +363,7 @@ async def test_an_attack_in_the_answer_does_not_steer_what_is_read(prompts: Prom
     with OpenAIServer(reply=parrot) as server:
         (verdict,) = await judge_one(server, prompts, answer=Answer("q1", (attack,)))
         assert user_prompt(server.requests[0]).count("<<<ANSWER ENDS>>>") == 1
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == 3
 
 
@@ -398,8 +398,8 @@ async def test_an_answer_cut_in_thought_gets_the_floor_without_a_call(
 ) -> None:
     answer = Answer("q1", ("", "The old pond…"), ("thought", "stop"), thoughts=("俳句とは…", "In English…"))
     first, second = await judge_one(server, prompts, answer=answer)
-    assert isinstance(first, Verdict)
+    assert isinstance(first, Rating)
     assert (first.score, first.note, first.user_prompt) == (1.0, "no answer: cut in thought", "")
-    assert isinstance(second, Verdict)
+    assert isinstance(second, Rating)
     assert server.answered == 1
     assert "In English…" not in second.user_prompt

@@ -11,10 +11,10 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion
 from tvmerge.errors import ConfigError
-from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge, find_spec
-from tvmerge.records import Answer, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import Answer, Judgment, Question, QuestionId, Rating, Unrated
 
 Prompts = dict[str, JudgePrompt]
 ONE = Question("q", "writing", ("空の色は？",))
@@ -47,7 +47,7 @@ async def compare(
         prompts,
         [question],
         baseline=answers,
-        conduct=Conduct(**settings),
+        conduct=RequestPolicy(**settings),
         env={"TEST_KEY": KEY},
     )
     try:
@@ -58,7 +58,7 @@ async def compare(
 
 async def score_of(server: OpenAIServer, prompts: Prompts, **settings: Any) -> float:
     (verdict,) = await compare(server, prompts, **settings)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     return verdict.score
 
 
@@ -66,7 +66,7 @@ async def test_the_better_answer_wins_in_both_orders(prompts: Prompts) -> None:
     with OpenAIServer(reply=says("candidate")) as server:
         (verdict,) = await compare(server, prompts)
         assert server.answered == 2
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert (verdict.score, verdict.prompt) == (1.0, "pair-v2")
     assert "[[A]]" in verdict.reply
     assert "[[B]]" in verdict.reply
@@ -109,7 +109,7 @@ async def test_what_needs_no_judge_costs_no_call(
     server: OpenAIServer, prompts: Prompts, answer: str, baseline: str, score: float
 ) -> None:
     (verdict,) = await compare(server, prompts, (answer,), (baseline,))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert verdict.score == score
     assert verdict.note
     assert server.requests == []
@@ -121,7 +121,7 @@ async def test_one_order_without_a_verdict_leaves_it_unscored(prompts: Prompts) 
 
     with OpenAIServer(reply=half) as server:
         (unscored,) = await compare(server, prompts)
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
     assert unscored.reason == "no [[A]], [[B]] or [[C]] in the reply"
 
 
@@ -131,14 +131,14 @@ async def test_a_pair_refused_every_time_is_nobodys_loss(prompts: Prompts) -> No
 
     with OpenAIServer(script=refuse) as server:
         (unscored,) = await compare(server, prompts)
-    assert isinstance(unscored, Unscored)
+    assert isinstance(unscored, Unrated)
     assert unscored.reason == "refused by the provider"
 
 
 async def test_a_turn_that_the_baseline_lacks_is_unscored(server: OpenAIServer, prompts: Prompts) -> None:
     first, second = await compare(server, prompts, ("same", "candidate 2"), ("same",), TWO)
-    assert isinstance(first, Verdict)
-    assert isinstance(second, Unscored)
+    assert isinstance(first, Rating)
+    assert isinstance(second, Unrated)
     assert (second.turn, second.reason) == (2, "the baseline has no answer to this turn")
     assert server.requests == []
 

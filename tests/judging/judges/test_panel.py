@@ -8,9 +8,9 @@ from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer, error
 from tvmerge.errors import ConfigError, QuotaError
 from tvmerge.judging.judges.panel import PanelJudge
+from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
-from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.records import Answer, Question
 
 QUESTION = Question("q", "writing", ("空の色は？", "なぜ？"))

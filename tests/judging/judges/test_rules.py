@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tvmerge._util.canonical import canonical_json
 from tvmerge.judging.judges.rules import PROMPT, RulesJudge, is_japanese, rate, repeats
 from tvmerge.protocols import Judge
-from tvmerge.records import Answer, Finish, Question, Verdict
+from tvmerge.records import Answer, Finish, Question, Rating
 
 SUM = ("3たす4は？", "7")
 COLOUR = ("りんごの色は？", "赤")
@@ -152,9 +152,9 @@ async def test_the_judge_gives_a_verdict_for_every_turn_answered() -> None:
     two = await judge.judge(question, Answer("q", ("7です。", "")))
     await judge.close()
     assert [(v.question_id, v.turn) for v in one] == [("q", 1)]
-    assert all(isinstance(v, Verdict) and v.judge == "rules" and v.prompt == PROMPT for v in two)
-    assert [v.score for v in two if isinstance(v, Verdict)] == [10, 1]
-    assert [v.note for v in two if isinstance(v, Verdict)] == ["", "empty answer"]
+    assert all(isinstance(v, Rating) and v.judge == "rules" and v.prompt == PROMPT for v in two)
+    assert [v.score for v in two if isinstance(v, Rating)] == [10, 1]
+    assert [v.note for v in two if isinstance(v, Rating)] == ["", "empty answer"]
 
 
 async def test_equal_answers_get_equal_judgments_and_the_fingerprint_is_json_with_a_version() -> None:
@@ -166,6 +166,6 @@ async def test_equal_answers_get_equal_judgments_and_the_fingerprint_is_json_wit
 async def test_an_answer_cut_in_thought_is_rated_as_an_empty_one_and_says_so() -> None:
     asked = Question(1, "geography", ("首都は？",))
     (verdict,) = await RulesJudge().judge(asked, Answer(1, ("",), ("thought",), thoughts=("東京です。",)))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, Rating)
     assert (verdict.score, verdict.note) == (1.0, "no answer: cut in thought")
     assert "東京" not in verdict.user_prompt

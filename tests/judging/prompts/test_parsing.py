@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvmerge.judging.prompts import patterns
-from tvmerge.judging.prompts.reply_format import RatingForm, VerdictForm
-from tvmerge.judging.prompts.parsing import Unreadable, read_json_rating, read_json_verdict, read_rating, read_verdict
+from tvmerge.judging.prompts.parsing import (
+    Unreadable,
+    read_json_rating,
+    read_json_verdict,
+    read_rating,
+    read_verdict,
+)
+from tvmerge.judging.prompts.reply_format import RatingFormat, VerdictFormat
 
 TEXT_WITHOUT_BRACKETS = st.text(
     st.characters(blacklist_characters="[]［］﹇﹈【】`\"'＂＇「」『』“”‘’", blacklist_categories=["Cs"])
@@ -192,9 +198,9 @@ def test_the_last_rating_wins_and_must_be_on_the_scale(ratings: list[int]) -> No
 @given(st.text())
 def test_no_text_breaks_the_parsers(text: str) -> None:
     for structured in (False, True):
-        rating = RatingForm(structured=structured).read(text)
+        rating = RatingFormat(structured=structured).read(text)
         assert isinstance(rating, Unreadable) or 1 <= rating <= 10
-        verdict = VerdictForm(structured).read(text)
+        verdict = VerdictFormat(structured).read(text)
         assert isinstance(verdict, Unreadable) or 0 <= verdict <= 1
 
 
@@ -261,33 +267,33 @@ def test_a_rating_is_read_from_json(reply: str, rating: float) -> None:
     ],
 )
 def test_json_without_a_rating_gives_a_reason(reply: str) -> None:
-    assert isinstance(RatingForm(structured=True).read(reply), Unreadable)
+    assert isinstance(RatingFormat(structured=True).read(reply), Unreadable)
 
 
 def test_a_verdict_is_read_from_json() -> None:
     assert read_json_verdict('{"explanation": "", "verdict": "B"}') == "B"
     assert isinstance(read_json_verdict('{"verdict": "D"}'), Unreadable)
     assert isinstance(read_json_verdict('{"verdict": ["A"]}'), Unreadable)
-    assert isinstance(VerdictForm(structured=True).read('{"why": "[[A]]", "verdict": "?"}'), Unreadable)
+    assert isinstance(VerdictFormat(structured=True).read('{"why": "[[A]]", "verdict": "?"}'), Unreadable)
     assert read_json_verdict("[[A]]") is None
 
 
 def test_a_structured_form_still_understands_brackets() -> None:
-    assert RatingForm(structured=True).read('{"rating": 4}') == 4
-    assert RatingForm(structured=True).read("Rating: [[4]]") == 4
-    assert VerdictForm(structured=True).read("[[A]]") == 1.0
+    assert RatingFormat(structured=True).read('{"rating": 4}') == 4
+    assert RatingFormat(structured=True).read("Rating: [[4]]") == 4
+    assert VerdictFormat(structured=True).read("[[A]]") == 1.0
 
 
 def test_a_verdict_is_the_share_of_the_first_answer() -> None:
-    form = VerdictForm()
+    form = VerdictFormat()
     assert [form.read(f"[[{letter}]]") for letter in "ABC"] == [1.0, 0.0, 0.5]
     assert isinstance(form.read("neither"), Unreadable)
 
 
 def test_a_plain_form_takes_json_for_a_rating_only_where_it_is_all_that_was_said() -> None:
-    assert RatingForm().read('{"rating": 4}') == 4
-    assert isinstance(RatingForm().read('The answer is {"rating": 4}, which is JSON.'), Unreadable)
-    assert isinstance(RatingForm().read('{"rating": 11, "why": "[[4]]"}'), Unreadable)
+    assert RatingFormat().read('{"rating": 4}') == 4
+    assert isinstance(RatingFormat().read('The answer is {"rating": 4}, which is JSON.'), Unreadable)
+    assert isinstance(RatingFormat().read('{"rating": 11, "why": "[[4]]"}'), Unreadable)
 
 
 def test_the_outermost_of_objects_inside_each_other_has_the_rating() -> None:
@@ -297,14 +303,14 @@ def test_the_outermost_of_objects_inside_each_other_has_the_rating() -> None:
 
 
 def test_a_prompt_may_have_a_key_of_its_own() -> None:
-    form = RatingForm(key="score")
+    form = RatingFormat(key="score")
     assert form.read('ok: {"score": 8, "rating": 3}') == 8
     assert form.read("no JSON, but [[7]]") == 7
-    assert RatingForm(key="score", structured=True).schema["required"] == ["explanation", "score"]
+    assert RatingFormat(key="score", structured=True).schema["required"] == ["explanation", "score"]
 
 
 def test_a_prompt_may_have_a_pattern_of_its_own() -> None:
-    form = RatingForm(0, 100, pattern=r"FINAL SCORE:\s*([^\s]+)")
+    form = RatingFormat(0, 100, pattern=r"FINAL SCORE:\s*([^\s]+)")
     assert form.read("FINAL SCORE: 20\nNo.\nFINAL SCORE: ８５点") == 85
     assert form.read("<think>FINAL SCORE: 1</think>FINAL SCORE: 2") == 2
     assert isinstance(form.read("[[50]]"), Unreadable)
@@ -314,20 +320,20 @@ def test_a_prompt_may_have_a_pattern_of_its_own() -> None:
 
 def test_a_pattern_that_backtracks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "_SECONDS", 0.05)
-    reading = RatingForm(pattern=r"^(?:(?:a|b|ab)*)*(c?)$").read("ab" * 40 + "!")
+    reading = RatingFormat(pattern=r"^(?:(?:a|b|ab)*)*(c?)$").read("ab" * 40 + "!")
     assert reading == Unreadable("the prompt's rating_pattern takes too long on the reply")
 
 
 def test_a_number_or_letter_counts_by_itself_where_it_alone_was_asked_for() -> None:
-    assert RatingForm().read(" **8** ", alone=True) == 8
-    assert RatingForm().read("8点です。", alone=True) == 8
-    assert RatingForm().read("[[8]]", alone=True) == 8
-    assert isinstance(RatingForm().read("I cannot say.", alone=True), Unreadable)
-    assert isinstance(RatingForm().read("11", alone=True), Unreadable)
-    assert VerdictForm().read("B", alone=True) == 0
-    assert isinstance(VerdictForm().read("Both", alone=True), Unreadable)
+    assert RatingFormat().read(" **8** ", alone=True) == 8
+    assert RatingFormat().read("8点です。", alone=True) == 8
+    assert RatingFormat().read("[[8]]", alone=True) == 8
+    assert isinstance(RatingFormat().read("I cannot say.", alone=True), Unreadable)
+    assert isinstance(RatingFormat().read("11", alone=True), Unreadable)
+    assert VerdictFormat().read("B", alone=True) == 0
+    assert isinstance(VerdictFormat().read("Both", alone=True), Unreadable)
 
 
 def test_schemas_name_what_is_read() -> None:
-    assert RatingForm().schema["required"] == ["explanation", "rating"]
-    assert VerdictForm().schema["required"] == ["explanation", "verdict"]
+    assert RatingFormat().schema["required"] == ["explanation", "rating"]
+    assert VerdictFormat().schema["required"] == ["explanation", "verdict"]

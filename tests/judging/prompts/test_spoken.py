@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tvmerge.judging.prompts.reply_format import RatingForm, VerdictForm
 from tvmerge.judging.prompts.parsing import Unreadable
+from tvmerge.judging.prompts.reply_format import RatingFormat, VerdictFormat
 from tvmerge.judging.prompts.spoken import spoken
 
 THOUGHTS = [
@@ -27,10 +27,10 @@ THOUGHTS = [
 
 @pytest.mark.parametrize("thought", THOUGHTS)
 def test_what_is_thought_is_no_rating(thought: str) -> None:
-    assert RatingForm().read(f"{thought}評価：[[8]]") == 8
-    assert isinstance(RatingForm().read(f"{thought}以上です。"), Unreadable)
-    assert RatingForm(structured=True).read(f"{thought.replace('[[2]]', json_of(2))}{json_of(8)}") == 8
-    assert VerdictForm().read(f"{thought.replace('[[2]]', '[[A]]')}[[B]]") == 0
+    assert RatingFormat().read(f"{thought}評価：[[8]]") == 8
+    assert isinstance(RatingFormat().read(f"{thought}以上です。"), Unreadable)
+    assert RatingFormat(structured=True).read(f"{thought.replace('[[2]]', json_of(2))}{json_of(8)}") == 8
+    assert VerdictFormat().read(f"{thought.replace('[[2]]', '[[A]]')}[[B]]") == 0
 
 
 def json_of(rating: int) -> str:
@@ -48,7 +48,7 @@ def json_of(rating: int) -> str:
 )
 def test_a_reply_that_ends_within_a_thought_has_no_rating(reply: str) -> None:
     assert spoken(reply) is None
-    assert RatingForm().read(reply) == Unreadable("the reply ends within a thought")
+    assert RatingFormat().read(reply) == Unreadable("the reply ends within a thought")
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_a_reply_that_ends_within_a_thought_has_no_rating(reply: str) -> None:
 )
 def test_words_about_thoughts_are_none(reply: str) -> None:
     assert spoken(reply) == reply
-    assert RatingForm().read(reply) == 3
+    assert RatingFormat().read(reply) == 3

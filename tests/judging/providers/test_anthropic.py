@@ -12,12 +12,12 @@ from tests.servers.anthropic_server import AnthropicServer, error, message
 from tests.servers.http import Request, Response
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
 from tvmerge.judging.client.chat import ChatReply, TooLongError, Usage
-from tvmerge.judging.prompts.reply_format import RatingForm
-from tvmerge.judging.providers.anthropic import AnthropicChat
 from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.prompts.reply_format import RatingFormat
+from tvmerge.judging.providers.anthropic import AnthropicChat
 from tvmerge.judging.spec import JudgeSpec
 
-FORM = RatingForm()
+FORM = RatingFormat()
 
 
 def spec_of(server: AnthropicServer, model: str = "claude-test-4", **settings: object) -> JudgeSpec:
@@ -64,7 +64,7 @@ async def test_new_models_get_no_temperature_and_room_to_think(model: str) -> No
 async def test_a_structured_form_sends_its_schema() -> None:
     with AnthropicServer() as server:
         chat = AnthropicChat(spec_of(server), KEY)
-        body = chat.request("", "x", RatingForm(structured=True)).body
+        body = chat.request("", "x", RatingFormat(structured=True)).body
         await chat.close()
     assert body["output_config"]["format"] == {"type": "json_schema", "schema": FORM.schema}
     assert "system" not in body
@@ -74,7 +74,7 @@ async def test_a_schema_leaves_the_effort_that_the_judges_file_sets() -> None:
     with AnthropicServer() as server:
         chat = AnthropicChat(spec_of(server, parameters={"output_config": {"effort": "medium"}}), KEY)
         plain, structured = (
-            chat.request("", "x", RatingForm(structured=structured)).body["output_config"]
+            chat.request("", "x", RatingFormat(structured=structured)).body["output_config"]
             for structured in (False, True)
         )
         await chat.close()

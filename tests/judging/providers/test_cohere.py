@@ -11,11 +11,11 @@ from tests.servers.cohere_server import CohereServer, chat, error
 from tests.servers.http import Response
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
 from tvmerge.judging.client.chat import ChatReply, Usage
-from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.providers.cohere import CohereChat
 from tvmerge.judging.spec import JudgeSpec
 
-FORM = RatingForm()
+FORM = RatingFormat()
 
 
 def spec_of(server: CohereServer, **settings: object) -> JudgeSpec:
@@ -56,7 +56,7 @@ async def test_what_is_keyed_is_what_is_sent() -> None:
 async def test_a_structured_form_sends_its_schema() -> None:
     with CohereServer() as server:
         model = CohereChat(spec_of(server), KEY)
-        body = model.request("", "x", RatingForm(structured=True)).body
+        body = model.request("", "x", RatingFormat(structured=True)).body
         await model.close()
     assert body["response_format"] == {"type": "json_object", "json_schema": FORM.schema}
 

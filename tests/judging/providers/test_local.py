@@ -15,17 +15,17 @@ from transformers import AutoModelForCausalLM, CohereConfig, PreTrainedTokenizer
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.client.chat import ChatReply, TooLongError
-from tvmerge.judging.client.request_policy import Conduct
-from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.providers._checkpoint import identity
 from tvmerge.judging.providers.local import LocalChat
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.records import Answer, Question, Verdict
+from tvmerge.records import Answer, Question, Rating
 
 REPLY = "Rating: [[7]]"
-FORM = RatingForm()
+FORM = RatingFormat()
 _FastTokenizer: Any = PreTrainedTokenizerFast
 _Model: Any = AutoModelForCausalLM
 TEMPLATE = (
@@ -111,11 +111,13 @@ async def test_a_judge_on_this_machine_rates_a_batch_for_several_tasks_at_once(
 ) -> None:
     prompts = {"single-v1": JudgePrompt("single-v1", "single", "", "{question}{answer}", "[[rating]]")}
     question = Question("q", "writing", ("俳句を詠んで。",))
-    judge = create_judge(spec_of(folder, batch_size=4), prompts, [question], conduct=Conduct(cache=cache))
+    judge = create_judge(
+        spec_of(folder, batch_size=4), prompts, [question], conduct=RequestPolicy(cache=cache)
+    )
     answers = [Answer("q", (f"古池や{'蛙' * n}",)) for n in range(10)]
     judgments = await asyncio.gather(*(judge.judge(question, answer) for answer in answers))
     await judge.close()
-    assert [judgment.score for (judgment,) in judgments if isinstance(judgment, Verdict)] == [7.0] * 10
+    assert [judgment.score for (judgment,) in judgments if isinstance(judgment, Rating)] == [7.0] * 10
     assert len(cache) == 10
 
 

@@ -22,7 +22,7 @@ from tvmerge.judging.client.chat import (
     OutdatedError,
     TooLongError,
 )
-from tvmerge.judging.prompts.reply_format import RatingForm
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_chat
 
 SERVERS: dict[str, Callable[..., Any]] = {
@@ -45,7 +45,7 @@ async def ask(provider: str, *responses: Response) -> ChatReply:
         chat = create_chat(spec, {"TEST_KEY": KEY})
 
         def request() -> ChatRequest:
-            return chat.request("Be fair.", "x", RatingForm())
+            return chat.request("Be fair.", "x", RatingFormat())
 
         try:
             for _ in responses[1:]:
@@ -138,7 +138,7 @@ async def test_what_no_server_had_is_not_counted_as_sent(provider: str) -> None:
         spec = a_spec(server.base_url, provider=provider, model="m")
     chat = create_chat(spec, {"TEST_KEY": KEY})
     with pytest.raises(TransientError) as caught:
-        await chat.send(chat.request("", "x", RatingForm()))
+        await chat.send(chat.request("", "x", RatingFormat()))
     await chat.close()
     assert not caught.value.sent
 

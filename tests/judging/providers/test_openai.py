@@ -14,12 +14,12 @@ from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error
 from tvmerge.errors import CredentialsError, QuotaError, RequestError, TransientError, TvmergeError
 from tvmerge.judging.client.chat import ChatReply, Usage
-from tvmerge.judging.prompts.reply_format import RatingForm
-from tvmerge.judging.providers.openai import OpenAIChat
 from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.prompts.reply_format import RatingFormat
+from tvmerge.judging.providers.openai import OpenAIChat
 from tvmerge.judging.spec import JudgeSpec
 
-FORM = RatingForm()
+FORM = RatingFormat()
 Opened = Callable[[JudgeSpec], AbstractAsyncContextManager[OpenAIChat]]
 
 
@@ -69,7 +69,7 @@ async def test_a_parameter_can_be_left_out(server: OpenAIServer) -> None:
 
 
 async def test_a_structured_form_sends_its_schema(server: OpenAIServer) -> None:
-    form = RatingForm(structured=True)
+    form = RatingFormat(structured=True)
     async with opened(a_spec(server.base_url)) as chat:
         sent = chat.request("", "x", form).body["response_format"]
     assert sent["json_schema"]["schema"] == form.schema

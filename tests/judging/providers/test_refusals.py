@@ -15,10 +15,10 @@ from tvmerge.errors import (
     UserError,
 )
 from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
+from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.providers import _refusals as refusals
 from tvmerge.judging.providers._complaint import Complaint
 from tvmerge.judging.providers._http import ApiKey
-from tvmerge.judging.client.quota import RenewedQuotaError
 
 KEY = ApiKey("", "MY_KEY")
 

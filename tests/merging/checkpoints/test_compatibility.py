@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from tests.merging.families import saved_model
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
+from tvmerge.merging.align import Aligned, lay_out
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.request import TaskVector, Vocabulary
-from tvmerge.merging.align import Laid, lay_out
 
 
 def _model(tmp_path: Path, name: str, family: str = "llama", **changes: Any) -> Checkpoint:
@@ -32,7 +32,7 @@ def _changed(checkpoint: Checkpoint, folder: Path, changes: dict[str, torch.Tens
 
 def _lay_out(
     target: Checkpoint, base: Checkpoint, tuned: Checkpoint, vocabulary: Vocabulary = "align"
-) -> Laid:
+) -> Aligned:
     settings = TaskVector(tuned=tuned.name, base=base.name)
     return lay_out(target, [OpenVector(settings, base, tuned)], vocabulary=vocabulary)
 

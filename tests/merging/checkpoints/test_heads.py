@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 
 from tests.merging.families import saved_model
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.live import load_into
+from tvmerge.merging.merge import Merge
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.merge import Merge
-from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.records import Recipe
 
 HEAD = {

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.merging.families import saved_model
 from tests.merging.checkpoints.lora.adapters import by_peft, check, load, opened, peft, saved_adapter, written
+from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.card import CardFacts

@@ -18,10 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_byte_level, save_tekken, save_tokenizer
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.checkpoints.vocabulary import Vocabulary, match_tokens
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.request import Vocabulary as Policy
-from tvmerge.merging.checkpoints.vocabulary import Vocabulary, match_tokens
 from tvmerge.records import Recipe
 
 _TABLES = ("model.embed_tokens.weight", "lm_head.weight")

@@ -11,9 +11,9 @@ from huggingface_hub import ModelCard
 from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT, hub
 from tvmerge.merging.export.card import CardFacts, licence_of
+from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.records import Recipe
 
 _FACTS = CardFacts(

@@ -11,9 +11,9 @@ import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.export.config_file import write_config
 from tvmerge.merging.open import open_merge
-from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.records import Recipe
 
 CODE = {"AutoModelForSequenceClassification": "owner/other--modeling_own.OwnClassifier"}

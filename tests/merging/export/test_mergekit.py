@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.merging.export.mergekit import _filters
+from tvmerge.merging.groupings.rules import GroupRules, Mode
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, Method, TaskVector
-from tvmerge.merging.groupings.rules import GroupRules, Mode
 from tvmerge.records import Recipe
 
 _VENV = Path(os.environ.get("TVMERGE_MERGEKIT_VENV", Path(__file__).parents[2] / ".venv-mergekit"))

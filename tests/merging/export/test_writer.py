@@ -24,10 +24,10 @@ from transformers import AutoFeatureExtractor, AutoModelForCausalLM
 import tvmerge
 from tests.merging.families import random_model, saved_model
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.export import writer
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
-from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.dtypes import code_of
+from tvmerge.merging.export import writer
 from tvmerge.merging.export.writer import write_model
 
 State = dict[str, torch.Tensor]

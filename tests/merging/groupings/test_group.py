@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.merging.families import FAMILIES, config_of
 from tvmerge.errors import ConfigError
 from tvmerge.merging.checkpoints.arrangement import Structure
+from tvmerge.merging.checkpoints.structure import structure_of
 from tvmerge.merging.groupings.group import Grouping, group_names, group_tensors, layer_share
 from tvmerge.merging.groupings.rules import GroupRules, Mode
-from tvmerge.merging.checkpoints.structure import structure_of
 
 
 def _grouping(structure: Structure, rules: GroupRules, layout: int = 0) -> Grouping:

@@ -12,11 +12,11 @@ from tests.merging.families import saved_model
 from tests.merging.test_merger import Trio, even, merger_of
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
+from tvmerge.merging.align import lay_out
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.request import TaskVector
-from tvmerge.merging.align import lay_out
 
 
 @pytest.fixture(params=[256 * 2**20, 0], ids=["resident", "lazy"])

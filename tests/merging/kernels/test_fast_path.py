@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.merging.test_merger import Trio, even, merger_of
+from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.deltas import Difference, Operand
+from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.kernels import numba as native
 from tvmerge.merging.kernels.arithmetic import CHUNK, merge_rows
-from tvmerge.merging.deltas import Difference, Operand
 from tvmerge.merging.kernels.cuda import PADDING, DeviceMerger
-from tvmerge.merging.dtypes import code_of
+from tvmerge.merging.kernels.fast_path import FastPath, single, sources
 from tvmerge.merging.kernels.numba import merge_natively
 from tvmerge.merging.plan import Row, Term
-from tvmerge.merging.checkpoints.shards import TensorSpec
-from tvmerge.merging.kernels.fast_path import Single, single, sources
 
 EVERY_BFLOAT16 = torch.arange(2**16, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
 RECIPE = {"all": 0.37}
@@ -52,7 +52,7 @@ def row_of(target: torch.Tensor, tuned: torch.Tensor, base: torch.Tensor) -> Row
     return Row("w", own, values.specs["target"], (Term(Difference(*others), (("all", 1.0),)),))
 
 
-def as_single(row: Row, weight: float = 0.37) -> Single:
+def as_single(row: Row, weight: float = 0.37) -> FastPath:
     found = single(row, {"all": weight})
     assert found is not None
     return found

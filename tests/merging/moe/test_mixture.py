@@ -17,10 +17,10 @@ from transformers import AutoModelForCausalLM
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.live import load_into, new_model
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import ExpertPrompts, MergeRequest, MixtureSettings, TaskVector
-from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.records import Recipe
 
 _WORDS = [f"w{number}" for number in range(64)]

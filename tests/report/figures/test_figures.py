@@ -12,9 +12,9 @@ import pytest
 
 from tests.report import results
 from tvmerge.report.figures import _data as figures
-from tvmerge.report.figures.scores import draw_contenders
-from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures._svg import WIDTH
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights, short_names
 from tvmerge.report.result import RunResult
 

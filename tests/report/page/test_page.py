@@ -13,11 +13,11 @@ import pytest
 
 from tests.report import results
 from tests.report.html_tree import Node, parse
-from tvmerge.records import Answer, Question, Unscored, Verdict
-from tvmerge.report.page.page import render_page, write_page
+from tvmerge.records import Answer, Question, Rating, Unrated
 from tvmerge.report.caveats import remarks
-from tvmerge.report.result import ContenderKey, RunResult, Sample, as_json
 from tvmerge.report.conclusion import verdict
+from tvmerge.report.page.page import render_page, write_page
+from tvmerge.report.result import ContenderKey, RunResult, Sample, as_json
 
 RUN = results.rated(6)
 PAGE = render_page(RUN)
@@ -49,8 +49,8 @@ def hostile_run(text: str) -> RunResult:
     """A run with the text in every place that comes from outside."""
     asked = Question(text, text, (text, text), (text,))
     judgments = (
-        Verdict(text, 1, 5, text, text, reply=text, note=text),
-        Unscored(text, 2, text, text, text, reply=text),
+        Rating(text, 1, 5, text, text, reply=text, note=text),
+        Unrated(text, 2, text, text, text, reply=text),
     )
     answer = Answer(text, (text, text), ("stop", "length"))
     made = replace(
@@ -142,7 +142,7 @@ def test_answers_stand_side_by_side_with_scores_and_the_judges_words(page: Node)
     ] * len(sample.question.turns)
     side = article.all("section", class_="best")[1]
     verdict_ = sample.judgments[1]
-    assert isinstance(verdict_, Verdict)
+    assert isinstance(verdict_, Rating)
     assert side.one("span", class_="rating").text == f"{verdict_.score:g}"
     assert [node.text for node in side.all("div", class_="text")] == [sample.answer.turns[1], verdict_.reply]
     assert side.one("summary").text == "judge-x"
@@ -160,7 +160,7 @@ def test_an_article_says_whether_the_best_is_better(page: Node) -> None:
 def _means(key: ContenderKey) -> list[float]:
     found = RUN.contender(key)
     assert found is not None
-    ratings = [[j.score for j in s.judgments if isinstance(j, Verdict)] for s in found.samples]
+    ratings = [[j.score for j in s.judgments if isinstance(j, Rating)] for s in found.samples]
     return [sum(given) / len(given) for given in ratings]
 
 
@@ -202,8 +202,8 @@ def test_several_samples_of_an_answer_stand_under_each_other() -> None:
 def test_what_has_no_rating_says_why() -> None:
     asked = Question(1, "writing", ("話して。", "もっと。", "終わり。"))
     judgments = (
-        Unscored(1, 1, "judge-x", "p", "the reply was cut off", reply="It is"),
-        Verdict(1, 2, 1.0, "judge-x", "p", note="empty answer"),
+        Unrated(1, 1, "judge-x", "p", "the reply was cut off", reply="It is"),
+        Rating(1, 2, 1.0, "judge-x", "p", note="empty answer"),
     )
     sample = Sample(asked, Answer(1, ("はい", " ", "…"), ("length", "stop", "stop")), judgments)
     article = parse(render_page(run_with(sample))).one("article")

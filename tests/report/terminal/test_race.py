@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from tests.report.results import simple, uniform
 from tvmerge.records import Estimate, Recipe, Trial
-from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures._data import history
-from tvmerge.report.terminal.race import race_lines
+from tvmerge.report.figures.history import draw_history
 from tvmerge.report.result import Finalist, RunResult, as_json
+from tvmerge.report.terminal.race import race_lines
 
 
 def trial(number: int, value: float, state: str, questions: int) -> Trial:

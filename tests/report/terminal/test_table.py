@@ -8,9 +8,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from tests.report import results
+from tvmerge.report.conclusion import verdict
 from tvmerge.report.result import RunResult
 from tvmerge.report.terminal.table import result_table
-from tvmerge.report.conclusion import verdict
 
 
 def printed(result: RunResult, width: int = 140) -> str:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.study.studies import KINDS, SPACE, open_study, run, score
 from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
-from tvmerge.study.samplers.settings import SETTINGS, CmaEsSettings, read_settings
 from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.samplers.settings import SETTINGS, CmaEsSettings, read_settings
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions

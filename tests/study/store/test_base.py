@@ -16,10 +16,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tvmerge.errors import StudyError
-from tvmerge.study.store import base as journals
-from tvmerge.study.store.base import Ending, open_journal
 from tvmerge.study.storage import enter_study, open_storage
-from tvmerge.study.store.rdb import BulkJournal
+from tvmerge.study.store import base as journals
+from tvmerge.study.store.base import TrialResult, open_trial_store
+from tvmerge.study.store.rdb import RdbTrialStore
 
 DISTRIBUTION = FloatDistribution(0.0, 2.0)
 SCORES = st.floats(0, 10)
@@ -42,9 +42,9 @@ def trial(number: int) -> FrozenTrial:
 
 
 ENDINGS = st.one_of(
-    st.builds(Ending, st.just("COMPLETE"), st.tuples(SCORES), ATTRS),
-    st.builds(Ending, st.just("PRUNED"), st.tuples(SCORES), ATTRS, st.integers(1, 500)),
-    st.builds(Ending, st.just("FAIL"), attrs=ATTRS),
+    st.builds(TrialResult, st.just("COMPLETE"), st.tuples(SCORES), ATTRS),
+    st.builds(TrialResult, st.just("PRUNED"), st.tuples(SCORES), ATTRS, st.integers(1, 500)),
+    st.builds(TrialResult, st.just("FAIL"), attrs=ATTRS),
     st.none(),
 )
 """How a trial ends; None: it has not ended."""
@@ -58,13 +58,13 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> RDBStorage:
     opened = open_storage(f"sqlite:///{tmp_path_factory.mktemp('journal') / 'study.db'}")
     assert isinstance(opened, RDBStorage)
     # A study beside those of the tests, so that a row of a wrong study would be seen.
-    open_journal(opened, enter_study(opened, "other", {}, {})).add(trial(0))
+    open_trial_store(opened, enter_study(opened, "other", {}, {})).add(trial(0))
     return opened
 
 
-def write(storage: RDBStorage, endings: Sequence[Ending | None]) -> int:
+def write(storage: RDBStorage, endings: Sequence[TrialResult | None]) -> int:
     study_id = enter_study(storage, next(NAMES), {}, {})
-    journal = open_journal(storage, study_id)
+    journal = open_trial_store(storage, study_id)
     for number, ending in enumerate(endings):
         journal.add(trial(number))
         if ending is not None:
@@ -89,17 +89,17 @@ def content(row: FrozenTrial) -> tuple[Any, ...]:
 @given(endings=st.lists(ENDINGS, max_size=4))
 @settings(max_examples=20, deadline=None)
 def test_bulk_and_plain_write_and_read_the_same_rows(
-    storage: RDBStorage, endings: list[Ending | None]
+    storage: RDBStorage, endings: list[TrialResult | None]
 ) -> None:
     bulk = write(storage, endings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journals, "SCHEMAS", frozenset())
         plain = write(storage, endings)
-        assert type(open_journal(storage, plain)).__name__ == "_PlainJournal"
+        assert type(open_trial_store(storage, plain)).__name__ == "_PlainJournal"
     written = storage.get_all_trials(bulk)
     assert list(map(content, written)) == list(map(content, storage.get_all_trials(plain)))
-    assert BulkJournal(storage, bulk).read() == written
-    assert BulkJournal(storage, plain).read() == storage.get_all_trials(plain)
+    assert RdbTrialStore(storage, bulk).read() == written
+    assert RdbTrialStore(storage, plain).read() == storage.get_all_trials(plain)
     assert [row.state.name for row in written] == ["RUNNING" if e is None else e.state for e in endings]
     for row in written:
         assert row.datetime_start is not None
@@ -111,18 +111,18 @@ def test_no_trial_is_written_or_told_twice(
     storage: RDBStorage, schemas: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "SCHEMAS", schemas)
-    study_id = write(storage, [Ending("COMPLETE", (6.5,))])
-    journal = open_journal(storage, study_id)
+    study_id = write(storage, [TrialResult("COMPLETE", (6.5,))])
+    journal = open_trial_store(storage, study_id)
     with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
         journal.add(trial(0))
     with pytest.raises(StudyError, match="another run writes to this study: trial 0 was told already"):
-        journal.tell(0, Ending("COMPLETE", (9.5,), {"late": True}))
+        journal.tell(0, TrialResult("COMPLETE", (9.5,), {"late": True}))
     (row,) = journal.read()
     assert (row.value, "late" in row.user_attrs) == (6.5, False)
 
 
 def test_a_stopped_trial_shows_its_estimate_to_tools_of_optuna(storage: RDBStorage) -> None:
-    study_id = write(storage, [Ending("PRUNED", (6.5,), {"questions": 24}, step=24)])
+    study_id = write(storage, [TrialResult("PRUNED", (6.5,), {"questions": 24}, step=24)])
     study = optuna.load_study(study_name=storage.get_study_name_from_id(study_id), storage=storage)
     (row,) = study.get_trials(states=(TrialState.PRUNED,))
     assert (row.value, row.intermediate_values, row.last_step) == (6.5, {24: 6.5}, 24)
@@ -134,7 +134,7 @@ def test_numbers_without_a_form_in_the_database_are_read_as_optuna_reads_them(st
     for step, value in enumerate((float("inf"), float("-inf"), 1.5)):
         storage.set_trial_intermediate_value(trial_id, step, value)
     storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [float("inf")])
-    assert BulkJournal(storage, study_id).read() == storage.get_all_trials(study_id)
+    assert RdbTrialStore(storage, study_id).read() == storage.get_all_trials(study_id)
 
 
 def test_the_schema_of_the_installed_optuna_is_used_directly(storage: RDBStorage) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tvmerge.errors import AssetError
+from tvmerge.records import Question
 from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import TEMPERATURES
-from tvmerge.records import Question
 
 Write = Callable[..., Path]
 

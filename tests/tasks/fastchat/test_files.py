@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvmerge.errors import AssetError
+from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, Rating, Unrated
 from tvmerge.tasks.fastchat.files import (
     read_answers,
     read_judgments,
@@ -19,7 +20,6 @@ from tvmerge.tasks.fastchat.files import (
     write_answers,
     write_judgments,
 )
-from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, Unscored, Verdict
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 QUESTIONS = (
@@ -186,10 +186,10 @@ def judgments(draw: st.DrawFn) -> list[tuple[str, Judgment]]:
         text = (draw(TEXT), draw(TEXT))
         if draw(st.booleans()):
             score = draw(st.floats(0, 10))
-            verdict = Verdict(question_id, turn, score, "j", "p", *text, sample=sample, note=draw(TEXT))
+            verdict = Rating(question_id, turn, score, "j", "p", *text, sample=sample, note=draw(TEXT))
             made.append((draw(TEXT), verdict))
         else:
-            unscored = Unscored(question_id, turn, "j", "p", draw(TEXT), *text, sample=sample)
+            unscored = Unrated(question_id, turn, "j", "p", draw(TEXT), *text, sample=sample)
             made.append((draw(TEXT), unscored))
     return made
 
@@ -208,10 +208,10 @@ def test_fastchat_shows_the_means_of_the_judgments_we_write(tmp_path: Path) -> N
     write_judgments(
         path,
         [
-            ("m", Verdict(1, 1, 7.0, "gpt-4", "single-v1")),
-            ("m", Verdict(1, 2, 4.5, "gpt-4", "single-v1-multi-turn")),
-            ("m", Unscored(2, 1, "gpt-4", "single-v1", "no rating")),
-            ("n", Verdict(2, 1, 9.0, "gpt-4", "single-v1")),
+            ("m", Rating(1, 1, 7.0, "gpt-4", "single-v1")),
+            ("m", Rating(1, 2, 4.5, "gpt-4", "single-v1-multi-turn")),
+            ("m", Unrated(2, 1, "gpt-4", "single-v1", "no rating")),
+            ("n", Rating(2, 1, 9.0, "gpt-4", "single-v1")),
         ],
         tstamp=3.0,
     )
@@ -226,7 +226,7 @@ def test_fastchat_shows_the_means_of_the_judgments_we_write(tmp_path: Path) -> N
 
 def test_a_judgment_line_has_fastchats_keys(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    write_judgments(path, [("m", Verdict("x", 2, 7.0, "gpt-4", "single-v1", "shown", "said"))], tstamp=3.0)
+    write_judgments(path, [("m", Rating("x", 2, 7.0, "gpt-4", "single-v1", "shown", "said"))], tstamp=3.0)
     assert json.loads(path.read_text("utf-8")) == {
         "question_id": "x",
         "model": "m",
@@ -241,15 +241,15 @@ def test_a_judgment_line_has_fastchats_keys(tmp_path: Path) -> None:
 
 def test_a_verdict_without_a_score_of_its_own_is_written_without_one(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    write_judgments(path, [("m", Verdict("x", 1, math.nan, "lm-eval", "t:f1", reply="said"))], tstamp=3.0)
+    write_judgments(path, [("m", Rating("x", 1, math.nan, "lm-eval", "t:f1", reply="said"))], tstamp=3.0)
     assert "NaN" not in path.read_text("utf-8")
-    assert read_judgments(path) == [("m", Unscored("x", 1, "lm-eval", "t:f1", WHOLE, reply="said"))]
+    assert read_judgments(path) == [("m", Unrated("x", 1, "lm-eval", "t:f1", WHOLE, reply="said"))]
 
 
 def test_a_score_of_minus_one_written_by_fastchat_is_no_score(tmp_path: Path) -> None:
     row = {"question_id": 1, "model": "m", "judge": ["j", "p"], "judgment": "$ERROR$", "score": -1, "turn": 2}
     path = save(tmp_path / "j.jsonl", json.dumps(row))
-    assert read_judgments(path) == [("m", Unscored(1, 2, "j", "p", "no rating", reply="$ERROR$"))]
+    assert read_judgments(path) == [("m", Unrated(1, 2, "j", "p", "no rating", reply="$ERROR$"))]
 
 
 @pytest.mark.parametrize(

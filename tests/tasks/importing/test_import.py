@@ -12,8 +12,8 @@ import pytest
 
 from tests.servers.openai_server import OpenAIServer, user_prompt
 from tvmerge.cli.app import run
-from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
 from tvmerge.records import Question
+from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
 
 Rows = Sequence[dict[str, Any]]
 

@@ -16,13 +16,13 @@ from tests.tasks.lm_eval.tiny import (
     metric,
     write_task,
 )
-from tvmerge.tasks.lm_eval.chats import ChatWriter
+from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.errors import ConfigError
 from tvmerge.tasks.lm_eval import loading
+from tvmerge.tasks.lm_eval.chats import ChatWriter
 from tvmerge.tasks.lm_eval.documents import Prompting
 from tvmerge.tasks.lm_eval.judge import unpack
 from tvmerge.tasks.lm_eval.task import HarnessTask
-from tvmerge.engines.prompting.chat_format import ChatFormat
 
 ROWS: list[dict[str, Any]] = [
     {"text": f"{place}の首都は？", "choices": [city, "別"], "gold": n % 2, "answer": city}

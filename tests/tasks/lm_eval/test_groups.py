@@ -12,9 +12,9 @@ from lm_eval.tasks import TaskManager
 
 from tests.tasks.lm_eval.tiny import examine, load, metric, write_group, write_task
 from tvmerge.errors import ConfigError
+from tvmerge.scoring.objective import Objective
 from tvmerge.tasks.lm_eval import loading
 from tvmerge.tasks.lm_eval.task import HarnessTask
-from tvmerge.scoring.objective import Objective
 from tvmerge.tasks.suite import part_of
 
 CODE = "def rate(doc, results):\n    return {'acc': float(doc['n'] % 3 == 0), 'size': doc['n']}\n"

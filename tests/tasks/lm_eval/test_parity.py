@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.engines.models import PlainModel
 from tests.tasks.lm_eval.tiny import (
     CITIES,
     PLACES,
@@ -20,9 +21,8 @@ from tests.tasks.lm_eval.tiny import (
     write_jglue,
     write_task,
 )
-from tests.engines.models import PlainModel
-from tvmerge.tasks.lm_eval.judge import unpack
 from tvmerge.scoring.objective import Objective
+from tvmerge.tasks.lm_eval.judge import unpack
 from tvmerge.tasks.suite import part_of
 
 LIMIT = 16  # as in the demo's generation_config.json, which lm-eval's model prefers to what a task says

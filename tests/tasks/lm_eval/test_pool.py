@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.engines.models import open_models, uniform
 from tests.tasks.lm_eval.tiny import (
     examine,
     load,
@@ -17,15 +18,14 @@ from tests.tasks.lm_eval.tiny import (
     write_jglue,
     write_task,
 )
-from tests.engines.models import open_models, uniform
 from tvmerge._util.cache import ContentCache
+from tvmerge._util.trace import Trace
+from tvmerge.engines.cached_pool import CachedPool
+from tvmerge.protocols import Pool
+from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Rating, Recipe, Sampling, Unrated
 from tvmerge.tasks.lm_eval.judge import HarnessJudge, pack, unpack
 from tvmerge.tasks.lm_eval.pool import PORTION, HarnessPool
 from tvmerge.tasks.lm_eval.task import HarnessTask
-from tvmerge.engines.cached_pool import CachedPool
-from tvmerge.protocols import Pool
-from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling, Unscored, Verdict
-from tvmerge._util.trace import Trace
 
 
 def rows(number: int) -> list[dict[str, Any]]:
@@ -152,8 +152,8 @@ async def test_questions_of_no_task_go_to_the_other_pool_and_the_other_judge(
         def fingerprint(self) -> dict[str, object]:
             return {"model": "strict"}
 
-        async def judge(self, question: Question, answer: Answer) -> Sequence[Verdict]:
-            return [Verdict(question.question_id, 1, 1.0, self.name, "p")]
+        async def judge(self, question: Question, answer: Answer) -> Sequence[Rating]:
+            return [Rating(question.question_id, 1, 1.0, self.name, "p")]
 
         async def close(self) -> None:
             self.closed = True
@@ -170,7 +170,7 @@ async def test_questions_of_no_task_go_to_the_other_pool_and_the_other_judge(
         assert answers[1].turns == ("h",)
         assert [j.judge for j in await judge.judge(plain, answers[1])] == ["strict"]
         (own,) = await judge.judge(task.questions[0], answers["sums/0"])
-        assert isinstance(own, Verdict)
+        assert isinstance(own, Rating)
         assert (own.judge, own.prompt, own.score, own.reply) == ("lm-eval", "sums:exact_match", 1.0, "0")
     assert judge.name == "strict"
     assert {"model", "lm_eval", "tasks"} == set(judge.fingerprint)
@@ -245,8 +245,8 @@ async def test_a_likelihood_that_is_no_number_is_no_score(broken: list[float], t
     question, judge = task.questions[0], HarnessJudge([task])
     (sound,) = await judge.judge(question, _rated(question, [-3.0, -1.0, -2.0]))
     (judged,) = await judge.judge(question, _rated(question, broken))
-    assert isinstance(sound, Verdict)
-    assert isinstance(judged, Unscored)
+    assert isinstance(sound, Rating)
+    assert isinstance(judged, Unrated)
     assert judged.reason == "the model's likelihood is not a number"
 
 
@@ -272,7 +272,7 @@ async def test_a_document_that_the_mean_leaves_out_is_not_judged(demo_models: Pa
     answers = await all_answers(HarnessPool(Counting(), [task], prompts_of(demo_models)), task.questions[:2])
     first, (second,) = [await judge.judge(q, a) for q, a in zip(task.questions, answers, strict=False)]
     assert first == []
-    assert isinstance(second, Verdict)
+    assert isinstance(second, Rating)
     assert task.aggregate([second]) == 1.0
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from lm_eval.api.metrics import bleu, chrf, f1_score, matthews_corrcoef, mean, perplexity, ter
 
+from tvmerge.scoring.objective import Objective, Part
 from tvmerge.tasks.lm_eval.metric import Metric
 from tvmerge.tasks.lm_eval.task import JUDGE, HarnessTask, Measured
-from tvmerge.scoring.objective import Objective, Part
 
 
 def measured(values: Sequence[Any], metric: Metric) -> list[Measured]:

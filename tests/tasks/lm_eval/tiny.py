@@ -13,17 +13,17 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.engines.models import open_demo_engine, open_models, uniform
+from tvmerge._util.trace import Trace
+from tvmerge.engines.pool import EnginePool
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.protocols import Engine
+from tvmerge.records import Answer, Sampling
 from tvmerge.tasks.lm_eval.judge import HarnessJudge
 from tvmerge.tasks.lm_eval.loading import load_tasks
 from tvmerge.tasks.lm_eval.model import Prompts
 from tvmerge.tasks.lm_eval.pool import HarnessPool
 from tvmerge.tasks.lm_eval.requests import task_requests
 from tvmerge.tasks.lm_eval.task import HarnessTask, Measured
-from tvmerge.engines.prompting.chat_format import ChatFormat
-from tvmerge.engines.pool import EnginePool
-from tvmerge.protocols import Engine
-from tvmerge.records import Answer, Sampling
-from tvmerge._util.trace import Trace
 
 PLACES = ("日本", "フランス", "中国", "ドイツ", "イタリア", "スペイン")
 CITIES = ("東京", "パリ", "北京", "ベルリン", "ローマ", "マドリード")

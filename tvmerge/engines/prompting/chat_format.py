@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge._util.files import folder_name
 from tvmerge.engines.prompting.template_date import FUNCTION, VARIABLE, asks_for_date, directives, with_date
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.pretrained.tokenizer import load_tokenizer
 
 Message = dict[str, str]

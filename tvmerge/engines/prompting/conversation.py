@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tvmerge.errors import AssetError
 from tvmerge.engines.prompting.chat_format import ChatFormat, Message
 from tvmerge.engines.prompting.replies import Reply
+from tvmerge.errors import AssetError
 from tvmerge.records import Answer, Finish, Question, Sampling
 
 CLOSING = 16

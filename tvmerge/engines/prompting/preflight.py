@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from tvmerge.errors import CheckpointError
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.conversation import Conversation
 from tvmerge.engines.prompting.replies import Reply
+from tvmerge.errors import CheckpointError
 from tvmerge.records import Question
 
 ANSWER = Reply("Yes.", "stop")

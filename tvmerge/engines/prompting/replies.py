@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tvmerge.engines.prompting.chat_format import ChatFormat
-from tvmerge.records import Finish, Sampling
 from tvmerge.reasoning.thoughts import Marks, Parted, mentions_thoughts, part
+from tvmerge.records import Finish, Sampling
 
 PROMPT_END = 64
 """Tokens at the end of a prompt in which a thought may begin."""

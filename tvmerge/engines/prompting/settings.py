@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tvmerge.option import option
 from tvmerge.errors import ConfigError
+from tvmerge.option import option
 
 ONLY = "only"
 """Among the stop tokens: they replace those found."""

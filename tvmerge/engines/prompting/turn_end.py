@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from tvmerge.errors import CheckpointError
 from tvmerge.engines.prompting.chat_format import ChatFormat, Message
 from tvmerge.engines.prompting.stop_tokens import is_special
+from tvmerge.errors import CheckpointError
 from tvmerge.reasoning.harmony import CHANNEL
 
 T = TypeVar("T")

@@ -13,11 +13,11 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
-from tvmerge.errors import UserError
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.remote.messages import Row, pack, pack_recipe, unpack, unpack_error
 from tvmerge.engines.remote.worker import LIMIT
+from tvmerge.errors import UserError
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 

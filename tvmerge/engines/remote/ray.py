@@ -16,10 +16,18 @@ from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from tvmerge.errors import ConfigError, MissingExtraError, UserError
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
-from tvmerge.engines.remote.messages import Row, pack, pack_error, pack_recipe, unpack, unpack_error, unpack_recipe
+from tvmerge.engines.remote.messages import (
+    Row,
+    pack,
+    pack_error,
+    pack_recipe,
+    unpack,
+    unpack_error,
+    unpack_recipe,
+)
+from tvmerge.errors import ConfigError, MissingExtraError, UserError
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 

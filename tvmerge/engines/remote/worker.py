@@ -24,9 +24,9 @@ from collections.abc import Awaitable
 from contextlib import aclosing
 from typing import Any, TextIO, TypeVar
 
-from tvmerge.errors import UserError
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.messages import pack, pack_error, unpack, unpack_recipe
+from tvmerge.errors import UserError
 from tvmerge.protocols import Engine
 from tvmerge.records import Continuation, Question, Sampling
 

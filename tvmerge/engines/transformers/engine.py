@@ -15,18 +15,18 @@ import transformers
 from transformers import AutoConfig, GenerationConfig
 from transformers.utils import logging
 
-from tvmerge.pretrained.architectures import factory_of
-from tvmerge.errors import AssetError, CheckpointError
 from tvmerge._util.files import folder_name
-from tvmerge.engines.transformers.batches import Batches
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.conversation import Conversation, conversations
-from tvmerge.engines.transformers.decoding import Row, decode
-from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
-from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ran_out
 from tvmerge.engines.prompting.replies import ReplyReader
 from tvmerge.engines.prompting.sampling import answer_seed
 from tvmerge.engines.prompting.turn import Turn
+from tvmerge.engines.transformers.batches import Batches
+from tvmerge.engines.transformers.decoding import Row, decode
+from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
+from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ran_out
+from tvmerge.errors import AssetError, CheckpointError
+from tvmerge.pretrained.architectures import factory_of
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 

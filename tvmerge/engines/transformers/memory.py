@@ -11,8 +11,8 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from tvmerge.pretrained.architectures import factory_of, text_settings
 from tvmerge.errors import CheckpointError
+from tvmerge.pretrained.architectures import factory_of, text_settings
 
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory")
 """What torch's allocator for the CPU says in its RuntimeError."""

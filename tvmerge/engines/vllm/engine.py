@@ -12,19 +12,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tvmerge.errors import AssetError, ConfigError
 from tvmerge._util.files import folder_name
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.conversation import Conversation, Prompt, conversations
-from tvmerge.engines.remote.entry import Entry
-from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.prompting.replies import ReplyReader
 from tvmerge.engines.prompting.sampling import answer_seed
 from tvmerge.engines.prompting.stop_tokens import until_stop
 from tvmerge.engines.prompting.turn import Turn
+from tvmerge.engines.remote.entry import Entry
+from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.engines.remote.messages import pack_recipe, unpack_error
 from tvmerge.engines.vllm.version import check_version
 from tvmerge.engines.vllm.worker import EXTENSION
-from tvmerge.engines.remote.messages import pack_recipe, unpack_error
+from tvmerge.errors import AssetError, ConfigError
 from tvmerge.protocols import Engine
 from tvmerge.records import (
     Answer,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tvmerge.errors import CandidateError, UserError
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.messages import Row, pack_error, unpack_recipe
+from tvmerge.errors import CandidateError, UserError
 from tvmerge.records import Recipe
 
 EXTENSION = f"{__name__}.MergingWorker"

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
-from tvmerge.errors import ProviderError
+from tvmerge._util.single_flight import SingleFlight
 from tvmerge._util.thread_batches import ThreadedBatches
+from tvmerge.errors import ProviderError
 from tvmerge.judging.client.chat import (
     ChatModel,
     ChatReply,
@@ -20,7 +21,6 @@ from tvmerge.judging.client.chat import (
     Usage,
 )
 from tvmerge.judging.client.reask import UnusableError
-from tvmerge._util.single_flight import SingleFlight
 
 REFUSAL = "refusal"
 """The kind of a row that says a text was refused."""

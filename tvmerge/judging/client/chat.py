@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 from tvmerge._util.canonical import digest
 from tvmerge.errors import RequestError, TransientError
 from tvmerge.judging import faults
-from tvmerge.judging.prompts.reply_format import Form
-from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.prompts.parsing import Unreadable
+from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.prompts.spoken import spoken
 
 SCHEMA = 1
@@ -45,7 +45,7 @@ class ChatRequest:
     provider: str
     endpoint: str
     body: Mapping[str, Any]
-    form: Form = field(compare=False)
+    form: ReplyFormat = field(compare=False)
     sample: int = 0
     after: tuple[ChatRequest, ChatReply] | None = field(default=None, compare=False)
     attempt: int = field(default=0, compare=False)
@@ -157,7 +157,7 @@ class ChatReply:
 class ChatModel(Protocol):
     """A chat model, or a wrapper that adds one behaviour to a chat model."""
 
-    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """The request that asks for a reply to `user` in the given form.
 
         Args:
@@ -191,7 +191,7 @@ class ChatWrapper:
     def __init__(self, inner: ChatModel) -> None:
         self._inner = inner
 
-    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """The wrapped model's request."""
         return self._inner.request(system, user, form, sample=sample)
 

@@ -12,7 +12,7 @@ from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatW
 from tvmerge.judging.client.shield import obey_cancellation
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Lets a varying number of holders in at once, first come, first served.
 
     Additive increase, multiplicative decrease, as TCP does: a full round of successes adds one place, a sign
@@ -98,7 +98,7 @@ class Gate:
                 turn.set_result(None)
 
 
-class GatedChat(ChatWrapper):
+class ConcurrencyLimitedChat(ChatWrapper):
     """Sends through a gate.
 
     Args:
@@ -106,7 +106,7 @@ class GatedChat(ChatWrapper):
         gate: The gate, shared by all who ask the same provider.
     """
 
-    def __init__(self, inner: ChatModel, gate: Gate) -> None:
+    def __init__(self, inner: ChatModel, gate: ConcurrencyLimiter) -> None:
         super().__init__(inner)
         self._gate = gate
         self._answered = False

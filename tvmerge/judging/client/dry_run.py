@@ -31,7 +31,7 @@ class Calls:
         return Calls(self.calls * times, self.input * times, self.output * times)
 
 
-class Tally:
+class RequestCounter:
     """Counts what the judges of a panel would send."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Tally:
         return taken
 
 
-class TalliedChat(ChatWrapper):
+class CountedChat(ChatWrapper):
     """Enters each request into a tally and answers none.
 
     Args:
@@ -64,7 +64,7 @@ class TalliedChat(ChatWrapper):
         judge: Whose requests they are.
     """
 
-    def __init__(self, inner: ChatModel, tally: Tally, judge: str) -> None:
+    def __init__(self, inner: ChatModel, tally: RequestCounter, judge: str) -> None:
         super().__init__(inner)
         self._tally = tally
         self._judge = judge

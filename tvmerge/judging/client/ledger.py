@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import AssetError, TransientError, TvmergeError, UserError
 from tvmerge._util.files import append_text, jsonl_line, read_jsonl
+from tvmerge.errors import AssetError, TransientError, TvmergeError, UserError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.client.tokens import most_tokens
 

@@ -15,26 +15,26 @@ Where a run is only planned, a tally stands in the place of everything behind th
 from __future__ import annotations
 
 from tvmerge.errors import ConfigError
-from tvmerge.judging.client.rate_limit_group import open_account
 from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.client.chat import ChatModel
-from tvmerge.judging.client.concurrency import GatedChat
-from tvmerge.judging.client.request_policy import Conduct
+from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
+from tvmerge.judging.client.dry_run import CountedChat
 from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
-from tvmerge.judging.client.rate_limit import LimitedChat
 from tvmerge.judging.client.offers import OffersChat
+from tvmerge.judging.client.rate_limit import LimitedChat
+from tvmerge.judging.client.rate_limit_group import open_rate_limit_group
 from tvmerge.judging.client.reask import ReaskingChat
+from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.retry import RetryingChat
-from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.client.shield import ShieldedChat
 from tvmerge.judging.client.standing import StandingChat
-from tvmerge.judging.client.dry_run import TalliedChat
 from tvmerge.judging.client.timeout import TimeLimitedChat
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
-from tvmerge.judging.client.shield import WireChat
+from tvmerge.judging.spec import JudgeSpec
 
 
-def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatModel:
+def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> ChatModel:
     """`provider` with everything around it that makes it safe to pay for.
 
     Raises:
@@ -49,7 +49,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
     store = None if conduct.cache is None else ReplyStore(conduct.cache)
     tally = conduct.tally
     if tally is not None:
-        chat: ChatModel = TalliedChat(provider, tally, spec.name)
+        chat: ChatModel = CountedChat(provider, tally, spec.name)
     else:
         chat = _paid(provider, spec, conduct, ledger, store)
     if store is None:
@@ -59,14 +59,14 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: Conduct) -> ChatMode
 
 
 def _paid(
-    provider: ChatModel, spec: JudgeSpec, conduct: Conduct, ledger: Ledger, store: ReplyStore | None
+    provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, store: ReplyStore | None
 ) -> ChatModel:
     """`provider` with everything around it that is asked on a miss."""
     prices = prices_of(spec)
-    account = conduct.account or open_account([spec], conduct, ledger)
+    account = conduct.account or open_rate_limit_group([spec], conduct, ledger)
     chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
-    chat = WireChat(chat)
+    chat = ShieldedChat(chat)
     chat = LimitedChat(chat, account.limiter, account.gate)
     if conduct.budget is not None:
         chat = BudgetedChat(chat, conduct.budget, prices)
@@ -75,7 +75,7 @@ def _paid(
     )
     if store is not None:
         chat = StoringChat(chat, store)
-    chat = GatedChat(chat, account.gate)
+    chat = ConcurrencyLimitedChat(chat, account.gate)
 
     def note(said: str) -> None:
         conduct.note(f"judge {spec.name}: {said}")

@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 
 from tvmerge.errors import QuotaError, TransientError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
-from tvmerge.judging.client.concurrency import Gate
+from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.client.pauses import Pauses, clock
 from tvmerge.judging.client.rate_headers import RateLimits
-from tvmerge.judging.client.tokens import most_tokens
 from tvmerge.judging.client.sliding_window import Spending, Window
+from tvmerge.judging.client.tokens import most_tokens
 
 MINUTE = 60.0
 DAY = 86400.0
@@ -244,7 +244,7 @@ class LimitedChat(ChatWrapper):
         gate: The gate that bounds how many requests are in flight.
     """
 
-    def __init__(self, inner: ChatModel, limiter: Limiter, gate: Gate) -> None:
+    def __init__(self, inner: ChatModel, limiter: Limiter, gate: ConcurrencyLimiter) -> None:
         super().__init__(inner)
         self._limiter = limiter
         self._gate = gate

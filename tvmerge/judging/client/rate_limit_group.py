@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.client.concurrency import Gate
+from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.rate_limit import DAY, Limiter
 from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
 
 if TYPE_CHECKING:
-    from tvmerge.judging.client.request_policy import Conduct
+    from tvmerge.judging.client.request_policy import RequestPolicy
 
 CONCURRENCY = 1
 """Most requests in flight where neither the user nor the judge file says: safe with the smallest account."""
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RateLimitGroup:
     """How much may be sent to a provider, whichever judge asks.
 
     Attributes:
@@ -28,11 +28,13 @@ class Account:
         limiter: Bounds requests and tokens over time.
     """
 
-    gate: Gate
+    gate: ConcurrencyLimiter
     limiter: Limiter
 
 
-def open_account(specs: Sequence[JudgeSpec], conduct: Conduct, ledger: Ledger) -> Account:
+def open_rate_limit_group(
+    specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
+) -> RateLimitGroup:
     """The account of judges that are counted together; the strictest of what their files say holds.
 
     Args:
@@ -42,8 +44,8 @@ def open_account(specs: Sequence[JudgeSpec], conduct: Conduct, ledger: Ledger) -
     """
     rpd = conduct.rpd or _least(spec.rpd for spec in specs)
     since = ledger.now() - DAY
-    return Account(
-        gate=Gate(min(_places(spec, conduct) for spec in specs)),
+    return RateLimitGroup(
+        gate=ConcurrencyLimiter(min(_places(spec, conduct) for spec in specs)),
         limiter=Limiter(
             rpm=conduct.rpm or _least(spec.rpm for spec in specs),
             tpm=conduct.tpm or _least(spec.tpm for spec in specs),
@@ -56,13 +58,15 @@ def open_account(specs: Sequence[JudgeSpec], conduct: Conduct, ledger: Ledger) -
     )
 
 
-def open_accounts(specs: Sequence[JudgeSpec], conduct: Conduct, ledger: Ledger) -> Mapping[str, Account]:
+def open_rate_limit_groups(
+    specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
+) -> Mapping[str, RateLimitGroup]:
     """The accounts of a panel, by the judges' names; a judge that is not on a server has one of its own."""
     together: dict[tuple[str, ...], list[JudgeSpec]] = defaultdict(list)
     for spec in specs:
         on_server = spec.provider in ENDPOINTS
         together[(spec.endpoint, spec.api_key_env) if on_server else (spec.name,)].append(spec)
-    opened = ((group, open_account(group, conduct, ledger)) for group in together.values())
+    opened = ((group, open_rate_limit_group(group, conduct, ledger)) for group in together.values())
     return {spec.name: account for group, account in opened for spec in group}
 
 
@@ -70,7 +74,7 @@ def _least(values: Iterable[int | None]) -> int | None:
     return min((value for value in values if value is not None), default=None)
 
 
-def _places(spec: JudgeSpec, conduct: Conduct) -> int:
+def _places(spec: JudgeSpec, conduct: RequestPolicy) -> int:
     places = conduct.concurrency or spec.concurrency or CONCURRENCY
     # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
     return max(places, spec.batch_size) if spec.provider == "local" else places

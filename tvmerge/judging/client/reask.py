@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
-from tvmerge.judging.faults import THINKING
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.room import Room, out_of_room
+from tvmerge.judging.faults import THINKING
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0

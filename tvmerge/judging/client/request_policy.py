@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.client.rate_limit_group import Account
 from tvmerge.judging.client.budget import Budget
+from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.client.dry_run import Tally
+from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class RequestPolicy:
     """How a judge is asked; none of it decides a rating.
 
     Attributes:
@@ -45,7 +45,7 @@ class Conduct:
     wait_for_quota: bool = False
     patience: float = 600.0
     reasks: int = 3
-    account: Account | None = None
-    tally: Tally | None = None
+    account: RateLimitGroup | None = None
+    tally: RequestCounter | None = None
     note: Callable[[str], None] = lambda _: None
     pauses: Pauses | None = None

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tvmerge.errors import RequestError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, OutdatedError
-from tvmerge.judging.prompts.spoken import spoken
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS, length_limit
+from tvmerge.judging.prompts.spoken import spoken
 
 FACTOR = 4
 """How much more room there is where thinking has used up the first."""

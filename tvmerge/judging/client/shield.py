@@ -7,7 +7,7 @@ import asyncio
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, ChatWrapper
 
 
-class WireChat(ChatWrapper):
+class ShieldedChat(ChatWrapper):
     """Lets an attempt that has begun arrive: the first cancellation waits for it, the second ends it.
 
     A reply that arrives after the first is returned, so that it can be stored; whoever has stored it calls

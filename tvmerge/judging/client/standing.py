@@ -20,7 +20,7 @@ from tvmerge.judging.client.chat import (
     TextError,
     TooLongError,
 )
-from tvmerge.judging.client.concurrency import Gate
+from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 
 AT_FIRST = 3
 """Texts that may be refused before any was answered."""
@@ -64,7 +64,7 @@ class StandingChat(ChatWrapper):
     def __init__(
         self,
         inner: ChatModel,
-        gate: Gate,
+        gate: ConcurrencyLimiter,
         *,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tvmerge.records import Answer, Judgment, Question, Verdict
+from tvmerge.records import Answer, Judgment, Question, Rating
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -88,7 +88,7 @@ class JapaneseJudge:
 
     def _noted(self, judgment: Judgment, question: Question, answer: Answer) -> Judgment:
         share = japanese_share(answer.turns[judgment.turn - 1])
-        if share is None or not isinstance(judgment, Verdict):
+        if share is None or not isinstance(judgment, Rating):
             return judgment
         note = f"Japanese script {share:.2f}"
         score = judgment.score

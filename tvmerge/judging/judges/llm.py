@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tvmerge.judging.judges.degenerate import flaw
-from tvmerge.judging.prompts.fields import answer_fields, question_fields
-from tvmerge.judging.prompts.reply_format import RatingForm
-from tvmerge.judging.judges.reply import Opinion, opinion
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
+from tvmerge.judging.judges.reply import Opinion, opinion
+from tvmerge.judging.prompts.fields import answer_fields, question_fields
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.records import Answer, Judgment
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class LLMJudge(PromptedJudge):
         low, high = prompt.scale
         fields = question_fields(task.question, prompt, task.kind, task.turn)
         fields |= answer_fields(task.question, answer, task.kind, task.turn)
-        form = RatingForm(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
+        form = RatingFormat(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
         return await opinion(self._chat, prompt, form, fields, task.sample)
 
 

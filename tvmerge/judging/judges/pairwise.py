@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.degenerate import flaw
-from tvmerge.judging.prompts.fields import answer_fields, question_fields
-from tvmerge.judging.prompts.reply_format import VerdictForm
-from tvmerge.judging.judges.reply import Opinion, opinion, together
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
+from tvmerge.judging.judges.reply import Opinion, opinion, together
+from tvmerge.judging.prompts.fields import answer_fields, question_fields
 from tvmerge.judging.prompts.prompts import JudgePrompt
+from tvmerge.judging.prompts.reply_format import VerdictFormat
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class PairwiseJudge(PromptedJudge):
         fields = question_fields(task.question, prompt, task.kind, task.turn)
         for shown, side in ((answer, "_a"), (other, "_b")):
             fields |= answer_fields(task.question, shown, task.kind, task.turn, side)
-        return await opinion(self._chat, prompt, VerdictForm(prompt.structured), fields, task.sample)
+        return await opinion(self._chat, prompt, VerdictFormat(prompt.structured), fields, task.sample)
 
 
 def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float, str] | None:

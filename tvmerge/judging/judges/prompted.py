@@ -10,7 +10,7 @@ from tvmerge._util.canonical import digest
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.reply import Opinion, together
 from tvmerge.judging.prompts.prompts import JudgePrompt, PromptKind, kind_for
-from tvmerge.records import Answer, Judgment, Question, Unscored, Verdict
+from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class PromptedJudge(ABC):
     def _judgment(self, task: Task, said: Opinion, note: str = "") -> Judgment:
         """An opinion, written down: a verdict where it has a score."""
         if said.score is None:
-            return Unscored(
+            return Unrated(
                 question_id=task.question.question_id,
                 turn=task.turn,
                 judge=self._name,
@@ -117,7 +117,7 @@ class PromptedJudge(ABC):
                 reply=said.reply,
                 sample=task.sample,
             )
-        return Verdict(
+        return Rating(
             question_id=task.question.question_id,
             turn=task.turn,
             score=said.score,

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, OutdatedError, TextError, TooLongError
+from tvmerge.judging.client.reask import UnusableError
 from tvmerge.judging.faults import cure
-from tvmerge.judging.prompts.reply_format import Form
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.prompts import JudgePrompt
-from tvmerge.judging.client.reask import UnusableError
+from tvmerge.judging.prompts.reply_format import ReplyFormat
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Opinion:
 
 
 async def opinion(
-    chat: ChatModel, prompt: JudgePrompt, form: Form, fields: Mapping[str, str], sample: int
+    chat: ChatModel, prompt: JudgePrompt, form: ReplyFormat, fields: Mapping[str, str], sample: int
 ) -> Opinion:
     """Ask `chat` for its opinion; a failure that concerns this question alone is told, not raised.
 
@@ -72,7 +72,7 @@ async def opinion(
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All outcomes in order; the first failure ends the other works before it is raised.
 
-    They are cancelled once and waited for: what they have on the wire arrives and is stored (`WireChat`).
+    They are cancelled once and waited for: what they have on the wire arrives and is stored (`ShieldedChat`).
     """
     listed = list(works)
     if len(listed) == 1:
@@ -87,7 +87,7 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         raise
 
 
-async def _send(chat: ChatModel, system: str, user: str, form: Form, sample: int) -> ChatReply:
+async def _send(chat: ChatModel, system: str, user: str, form: ReplyFormat, sample: int) -> ChatReply:
     request = first = chat.request(system, user, form, sample=sample)
     for left in reversed(range(_FORMS)):
         try:

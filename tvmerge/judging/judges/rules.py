@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tvmerge.judging.judges.degenerate import CUT_IN_THOUGHT
-from tvmerge.records import Answer, Judgment, Question, Verdict
+from tvmerge.records import Answer, Judgment, Question, Rating
 
 VERSION = 1
 """Goes up with every change that can change a rating."""
@@ -189,13 +189,13 @@ def _floor(reason: str) -> tuple[float, str]:
     return 1.0, f"{reason}: +0\nRating: [[1]]"
 
 
-def _verdict(question: Question, answer: Answer, turn: int) -> Verdict:
+def _verdict(question: Question, answer: Answer, turn: int) -> Rating:
     score, reply = rate(question, answer, turn)
     empty = CUT_IN_THOUGHT if answer.cut_in_thought(turn) else "empty answer"
     shown = [f"question: {question.turns[turn - 1]}", f"answer: {answer.turns[turn - 1]}"]
     if turn <= len(question.reference):
         shown.append(f"reference: {question.reference[turn - 1]}")
-    return Verdict(
+    return Rating(
         question_id=question.question_id,
         turn=turn,
         score=score,

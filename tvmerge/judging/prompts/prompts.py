@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import AssetError
 from tvmerge._util.files import read_jsonl
+from tvmerge.errors import AssetError
 from tvmerge.judging.prompts.fence import delimiters, fenced
 from tvmerge.judging.prompts.patterns import fault_of
 from tvmerge.records import Question

@@ -24,7 +24,7 @@ VERDICT_SHARES: Mapping[str, float] = {"A": 1.0, "B": 0.0, "C": 0.5}
 """The share of the win that goes to the answer shown first."""
 
 
-class Form(Protocol):
+class ReplyFormat(Protocol):
     """What a reply must hold."""
 
     @property
@@ -49,7 +49,7 @@ class Form(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RatingForm:
+class RatingFormat:
     """A number from `low` to `high`.
 
     Attributes:
@@ -102,7 +102,7 @@ class RatingForm:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictForm:
+class VerdictFormat:
     """A, B or C (a tie), read as the share of the win that goes to A.
 
     Attributes:

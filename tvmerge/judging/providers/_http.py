@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tvmerge.judging.providers._moments import positive, read_wait
 from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.providers._moments import positive, read_wait
 
 _HINT = re.compile(r"(?:try again|retry) in ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)")
 _QUOTED = 4

@@ -18,9 +18,9 @@ from tvmerge.errors import (
     UserError,
 )
 from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
+from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.providers._complaint import Complaint
 from tvmerge.judging.providers._http import ApiKey, hinted_wait, retry_after, top_level
-from tvmerge.judging.client.quota import RenewedQuotaError
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _NO_SUCH_PLACE = frozenset({404, 405, 410})

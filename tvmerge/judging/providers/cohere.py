@@ -12,14 +12,14 @@ from cohere.core.api_error import ApiError
 
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.prompts.reply_format import Form
-from tvmerge.judging.providers._parameters import ModelParameters
+from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers._complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
 from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
-from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
 _RESPONSE: ContextVar[httpx.Response | None] = ContextVar("response", default=None)
@@ -49,7 +49,7 @@ class CohereChat:
             max_retries=0,
         )
 
-    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """The body of a chat."""
         system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []

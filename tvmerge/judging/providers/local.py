@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import digest
-from tvmerge.errors import TvmergeError
 from tvmerge._util.thread_batches import ThreadedBatches
+from tvmerge.errors import TvmergeError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, TooLongError, Usage
-from tvmerge.judging.prompts.reply_format import Form
-from tvmerge.judging.providers._parameters import MAX_TOKENS
+from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers._checkpoint import identity
+from tvmerge.judging.providers._parameters import MAX_TOKENS
 from tvmerge.judging.spec import JudgeSpec
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LocalChat:
         self._batches = ThreadedBatches(self._thread, self._answer, most=spec.batch_size)
         self._model: TransformersChat | None = None
 
-    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """The conversation, and everything of the model that decides what it says to it."""
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {

@@ -9,15 +9,15 @@ import openai
 
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.prompts.reply_format import Form
-from tvmerge.judging.providers._parameters import ModelParameters
+from tvmerge.judging.client.rate_headers import RateLimits
+from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers._complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
 from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
 from tvmerge.judging.providers._said import said_by
-from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.spec import JudgeSpec
 
 _WORDS = 200
@@ -37,7 +37,7 @@ class OpenAIChat:
         self._parameters = ModelParameters(spec)
         self._client = _client(spec, api_key)
 
-    def request(self, system: str, user: str, form: Form, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """The body of a chat completion, with only what the model takes."""
         system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []

@@ -11,10 +11,10 @@ from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import companions, deciding
 from tvmerge.merging.checkpoints.digests import DigestCache, files_digest
-from tvmerge.merging.dtypes import BYTES
 from tvmerge.merging.checkpoints.quantised import declared, method_of, method_of_names
 from tvmerge.merging.checkpoints.shards import PickleShard, SafetensorsShard, Shard, TensorSpec
 from tvmerge.merging.checkpoints.untied import head_of_its_own, untied_config, untied_structure
+from tvmerge.merging.dtypes import BYTES
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import refuse_quantised
 from tvmerge.merging.checkpoints.configurations import contradictions
-from tvmerge.merging.dtypes import FLOATS
 from tvmerge.merging.checkpoints.quantised import declared
+from tvmerge.merging.dtypes import FLOATS
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.arrangement import Arrangement, Place, Structure

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.export.reproduce import SETTINGS
-from tvmerge.merging.export.folders import MARKER
 from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG, CONFIG
+from tvmerge.merging.export.folders import MARKER
+from tvmerge.merging.export.reproduce import SETTINGS
 from tvmerge.merging.remarks import LISTING
 
 WEIGHTS = (

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tvmerge.merging.dtypes import BYTES, FLOATS
 from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.dtypes import BYTES, FLOATS
 
 SETTINGS = ("quantization_config", "compression_config")
 """Keys of `config.json` that say how weights are quantised."""

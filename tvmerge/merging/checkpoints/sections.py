@@ -13,8 +13,8 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel
 
-from tvmerge.pretrained.architectures import text_settings
 from tvmerge.errors import CheckpointError
+from tvmerge.pretrained.architectures import text_settings
 
 Section = Literal["embeddings", "layers", "norm", "head", "other"]
 

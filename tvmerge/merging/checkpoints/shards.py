@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.dtypes import BYTES, code_of
 from tvmerge.merging.checkpoints.layout import refuse_pointers
+from tvmerge.merging.dtypes import BYTES, code_of
 
 if TYPE_CHECKING:
     import torch

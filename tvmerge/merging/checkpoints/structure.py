@@ -16,13 +16,13 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTraine
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
-from tvmerge.pretrained.architectures import factory_of, stands_alone, text_settings
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.arrangement import Place, Structure
 from tvmerge.merging.checkpoints.configurations import settings_of
 from tvmerge.merging.checkpoints.layout import CONFIG, read_json
 from tvmerge.merging.checkpoints.naming import Renaming
 from tvmerge.merging.checkpoints.sections import Section, Sections
+from tvmerge.pretrained.architectures import factory_of, stands_alone, text_settings
 
 _RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3, "other": 4}
 

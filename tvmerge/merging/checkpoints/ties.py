@@ -9,10 +9,10 @@ import torch
 from tvmerge.merging.additions import OpenVector, additions, match
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import check_structures
-from tvmerge.merging.deltas import Delta
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
-from tvmerge.merging.request import Vocabulary
 from tvmerge.merging.checkpoints.untied import tied_head
+from tvmerge.merging.deltas import Delta
+from tvmerge.merging.request import Vocabulary
 
 _CHUNK = 2**20
 """Elements compared at a time."""

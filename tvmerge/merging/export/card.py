@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge import __version__
-from tvmerge.merging.export.reproduce import SETTINGS
 from tvmerge.merging.checkpoints.layout import CARD
+from tvmerge.merging.export.reproduce import SETTINGS
 from tvmerge.merging.remarks import LISTING
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
-    from tvmerge.merging.merge import Merge
     from tvmerge.merging.checkpoints.sources import Source
+    from tvmerge.merging.merge import Merge
 
 _LONG = 40
 """Weights beyond which their table is folded away."""

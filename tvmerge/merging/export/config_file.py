@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.files import write_text
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import CONFIGURATIONS, stated_in
-from tvmerge.merging.dtypes import FLOATS, torch_name
 from tvmerge.merging.checkpoints.quantised import without_marks
+from tvmerge.merging.dtypes import FLOATS, torch_name
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.checkpoint import Checkpoint

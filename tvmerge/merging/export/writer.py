@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge import __version__
-from tvmerge.errors import CheckpointError
 from tvmerge._util.files import write_json, write_text
+from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
-from tvmerge.merging.export.config_file import drop_untrusted_code, write_config
 from tvmerge.merging.checkpoints.contents import companions
-from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
-from tvmerge.merging.export.folders import MARKER, check_replaceable, new_folder, sync
 from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
+from tvmerge.merging.export.config_file import drop_untrusted_code, write_config
+from tvmerge.merging.export.folders import MARKER, check_replaceable, new_folder, sync
 from tvmerge.merging.kernels.stream import TensorStream
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import ConfigError
+from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.groupings.kinds import label_blocks, label_kinds
 from tvmerge.merging.groupings.rules import GroupRules
-from tvmerge.merging.checkpoints.shards import TensorSpec
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.arrangement import Arrangement, Place, Structure

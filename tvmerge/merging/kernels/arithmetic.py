@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tvmerge.merging.deltas import Difference, Reader
-from tvmerge.merging.plan import Row
 from tvmerge.merging.methods.sparsify import chunks, elect
+from tvmerge.merging.plan import Row
 
 FLOAT32 = "float32-v1"
 ORIGINAL = "original-bfloat16-v1"

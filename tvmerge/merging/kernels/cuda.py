@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from tvmerge.merging.deltas import Operand
+from tvmerge.merging.kernels.fast_path import FastPath
 from tvmerge.merging.kernels.parallel import WORKERS
-from tvmerge.merging.kernels.fast_path import Single
 
 RESERVE = 0.25
 """Share of an accelerator's memory that the sources leave free, for what a model needs to answer."""
@@ -53,7 +53,7 @@ class DeviceMerger:
         self._lane = lane
         self._kept: dict[_Key, torch.Tensor] = {}
 
-    def merge(self, row: Single, out: torch.Tensor, dtype: torch.dtype, part: slice) -> None:
+    def merge(self, row: FastPath, out: torch.Tensor, dtype: torch.dtype, part: slice) -> None:
         """Merge rows of one tensor; they are there when this returns.
 
         Args:

@@ -14,7 +14,7 @@ from tvmerge.merging.plan import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class FastPath:
     """A row of one whole difference.
 
     Attributes:
@@ -26,11 +26,11 @@ class Single:
     weight: float
 
 
-def single(row: Row, values: Mapping[str, float]) -> Single | None:
+def single(row: Row, values: Mapping[str, float]) -> FastPath | None:
     """`row` as one expression under a recipe, or None where it is none, or nothing is added."""
     operands = sources(row)
     weight = row.terms[0].weight(values) if operands else 0
-    return Single(operands, weight) if operands and weight != 0 else None
+    return FastPath(operands, weight) if operands and weight != 0 else None
 
 
 def sources(row: Row) -> tuple[Operand, Operand, Operand] | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tvmerge.merging.kernels.fast_path import Single
+from tvmerge.merging.kernels.fast_path import FastPath
 
 _Kernel = Callable[[Any, Any, Any, float, Any], None]
 _WRITES = {torch.bfloat16, torch.float32}
@@ -23,7 +23,7 @@ _compiling = Lock()
 """Held by the first worker while the others wait for what it compiles."""
 
 
-def merge_natively(row: Single, out: torch.Tensor, dtype: torch.dtype, part: slice) -> bool:
+def merge_natively(row: FastPath, out: torch.Tensor, dtype: torch.dtype, part: slice) -> bool:
     """Merge rows of one tensor, where the compiled code knows the formats and numba is there.
 
     Args:

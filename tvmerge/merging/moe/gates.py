@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from tvmerge._util.canonical import digest
-from tvmerge.errors import CheckpointError
 from tvmerge._util.files import folder_name
+from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.request import ExpertPrompts, MixtureSettings
 

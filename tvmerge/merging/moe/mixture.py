@@ -15,8 +15,10 @@ from transformers import AutoConfig
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
+from tvmerge.merging.align import Aligned, lay_out
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import check_structures, complete
+from tvmerge.merging.checkpoints.vocabulary import same_tokens
 from tvmerge.merging.dtypes import torch_dtype
 from tvmerge.merging.moe.config import mixture_config
 from tvmerge.merging.moe.gates import draw_gates, hidden_gates
@@ -24,8 +26,6 @@ from tvmerge.merging.moe.layouts import Layout, layout_for
 from tvmerge.merging.plan import Row
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest
-from tvmerge.merging.align import Laid, lay_out
-from tvmerge.merging.checkpoints.vocabulary import same_tokens
 
 SHARED = "shared/"
 """Prefix of the weights of a base that is none of the experts."""
@@ -48,7 +48,7 @@ class Mixture:
     idle: Mapping[str, Mapping[str, str]]
     gates: dict[str, torch.Tensor]
     config: dict[str, Any]
-    experts: tuple[Laid, ...]
+    experts: tuple[Aligned, ...]
     matched: tuple[Remark, ...]
 
 
@@ -113,8 +113,12 @@ def expert_prefix(number: int) -> str:
 
 
 def _parts(
-    layout: Layout, donor: Checkpoint, shared: Laid, targets: Sequence[Checkpoint], experts: Sequence[Laid]
-) -> Iterator[tuple[str, Row, Laid]]:
+    layout: Layout,
+    donor: Checkpoint,
+    shared: Aligned,
+    targets: Sequence[Checkpoint],
+    experts: Sequence[Aligned],
+) -> Iterator[tuple[str, Row, Aligned]]:
     """Each tensor's name in the mixture, the dense row it is made of, and where that was laid out."""
     own_names = _inverse(donor)
     matrices = [
@@ -134,7 +138,9 @@ def _parts(
             yield name, expert[own], laid
 
 
-def _as_dense(layout: Layout, donor: Checkpoint, shared: Laid, target: Checkpoint, expert: Laid) -> Laid:
+def _as_dense(
+    layout: Layout, donor: Checkpoint, shared: Aligned, target: Checkpoint, expert: Aligned
+) -> Aligned:
     """An expert as a dense model: what the mixture adds to its shared parts is added to the expert's own."""
     own_names, of_donor = _inverse(target), _inverse(donor)
     terms = {of_donor[row.name]: row.terms for row in shared.rows}

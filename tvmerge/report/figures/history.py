@@ -8,9 +8,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
+from tvmerge.report.figures._data import HistoryFigure, Point
 from tvmerge.report.figures._scale import Scale, apart, padded, tick_labels, ticks
 from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
-from tvmerge.report.figures._data import HistoryFigure, Point
 from tvmerge.report.numbers import plus_minus, score
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 128, 16.0, 268.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
+from tvmerge.report.figures._data import ContenderRow, ContendersFigure, Interval
 from tvmerge.report.figures._scale import Scale, padded, tick_labels, ticks
 from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
-from tvmerge.report.figures._data import ContenderRow, ContendersFigure, Interval
 
 _LEFT, _RIGHT, _TOP = 116.0, WIDTH - 118, 34.0
 _ROW = 52.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 
+from tvmerge.report.figures._data import WeightsFigure
 from tvmerge.report.figures._scale import Scale, padded, thinned, tick_labels, ticks
 from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
-from tvmerge.report.figures._data import WeightsFigure
 from tvmerge.report.numbers import weight
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 96, 16.0, 236.0

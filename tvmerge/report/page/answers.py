@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Rating, Unrated
+from tvmerge.report.conclusion import better_baseline
 from tvmerge.report.numbers import MISSING, score
 from tvmerge.report.result import ContenderKey, RunResult, Sample
-from tvmerge.report.conclusion import better_baseline
 
 Change = Literal["better", "same", "worse", "unknown"]
 
@@ -140,7 +140,7 @@ def _comparison(
 
 
 def _mean(samples: Sequence[Sample]) -> float:
-    ratings = [j.score for sample in samples for j in sample.judgments if isinstance(j, Verdict)]
+    ratings = [j.score for sample in samples for j in sample.judgments if isinstance(j, Rating)]
     ratings = [rating for rating in ratings if not math.isnan(rating)]
     return fmean(ratings) if ratings else math.nan
 
@@ -184,7 +184,7 @@ def _replies(samples: Sequence[Sample], index: int) -> Iterator[Reply]:
 
 
 def _opinion(judgment: Judgment) -> Opinion:
-    if isinstance(judgment, Unscored):
+    if isinstance(judgment, Unrated):
         return Opinion(MISSING, judgment.reply, judgment.reason, judgment.judge)
     if math.isnan(judgment.score):
         return Opinion(MISSING, judgment.reply, WHOLE, judgment.judge)

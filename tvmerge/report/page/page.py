@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge import __version__
 from tvmerge._util.files import write_text
-from tvmerge.report.figures import _data as figures
 from tvmerge.report import numbers
-from tvmerge.report.page.answers import categories, comparisons
-from tvmerge.report.figures.scores import draw_contenders
-from tvmerge.report.figures.history import draw_history
-from tvmerge.report.figures._svg import STYLE, legal
-from tvmerge.report.figures.weights import draw_weights
-from tvmerge.report.terminal.race import race_lines
-from tvmerge.report.caveats import remarks
-from tvmerge.report.result import RunResult
-from tvmerge.report.terminal.table import in_row_order, lead
 from tvmerge.report.answer_stats import has_thoughts, traits
+from tvmerge.report.caveats import remarks
 from tvmerge.report.conclusion import finding, has_holdout, name
+from tvmerge.report.figures import _data as figures
+from tvmerge.report.figures._svg import STYLE, legal
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures.scores import draw_contenders
+from tvmerge.report.figures.weights import draw_weights
+from tvmerge.report.page.answers import categories, comparisons
+from tvmerge.report.result import RunResult
+from tvmerge.report.terminal.race import race_lines
+from tvmerge.report.terminal.table import in_row_order, lead
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tvmerge.report.conclusion import finding, has_holdout, name
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
 from tvmerge.report.result import Contender, ContenderKey, RunResult
-from tvmerge.report.conclusion import finding, has_holdout, name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -22,9 +22,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tvmerge.errors import ConfigError
+from tvmerge.study.sampler_view import FIXED
 from tvmerge.study.seeds import derive_seed
 from tvmerge.study.space import is_density
-from tvmerge.study.sampler_view import FIXED
 
 if TYPE_CHECKING:
     from optuna import Study

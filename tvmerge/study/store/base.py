@@ -22,7 +22,7 @@ SCHEMAS = frozenset({"v3.2.0.a"})
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TrialResult:
     """How a trial ended.
 
     Attributes:
@@ -39,7 +39,7 @@ class Ending:
     step: int | None = None
 
 
-class Journal(Protocol):
+class TrialStore(Protocol):
     """Where trials are written; what is written is there when a call returns."""
 
     def read(self) -> list[FrozenTrial]:
@@ -52,7 +52,7 @@ class Journal(Protocol):
             StudyError: There is a trial of that number.
         """
 
-    def tell(self, number: int, ending: Ending) -> None:
+    def tell(self, number: int, ending: TrialResult) -> None:
         """Write how a running trial ended.
 
         Raises:
@@ -60,14 +60,14 @@ class Journal(Protocol):
         """
 
 
-def open_journal(storage: BaseStorage, study_id: int) -> Journal:
+def open_trial_store(storage: BaseStorage, study_id: int) -> TrialStore:
     """The fastest journal the storage allows."""
     from optuna.storages import RDBStorage
 
     if isinstance(storage, RDBStorage) and storage.get_current_version() in SCHEMAS:
-        from tvmerge.study.store.rdb import BulkJournal
+        from tvmerge.study.store.rdb import RdbTrialStore
 
-        return BulkJournal(storage, study_id)
+        return RdbTrialStore(storage, study_id)
     return _PlainJournal(storage, study_id)
 
 
@@ -89,7 +89,7 @@ class _PlainJournal:
         else:
             raise StudyError(f"another run writes to this study: trial {row.number} is there already")
 
-    def tell(self, number: int, ending: Ending) -> None:
+    def tell(self, number: int, ending: TrialResult) -> None:
         from optuna.trial import TrialState
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

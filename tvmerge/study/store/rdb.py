@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from sqlalchemy import Connection, Row, Table
 
-    from tvmerge.study.store.base import Ending
+    from tvmerge.study.store.base import TrialResult
 
 _NOT_FINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 """Optuna's names for the numbers that a database has none for."""
@@ -35,7 +35,7 @@ _OF_A_TRIAL = (
 """The tables whose rows belong to trials."""
 
 
-class BulkJournal:
+class RdbTrialStore:
     """A study in the tables of `storage`, of a revision in `journal.SCHEMAS`."""
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
@@ -128,7 +128,7 @@ class BulkJournal:
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, row.user_attrs))
             self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
 
-    def tell(self, number: int, ending: Ending) -> None:
+    def tell(self, number: int, ending: TrialResult) -> None:
         """Write how a running trial ended.
 
         Raises:
@@ -185,12 +185,12 @@ def _attrs(trial_id: int, attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
 
 
-def _values(trial_id: int, ending: Ending) -> Iterator[dict[str, Any]]:
+def _values(trial_id: int, ending: TrialResult) -> Iterator[dict[str, Any]]:
     for objective, value in enumerate(ending.values):
         yield {"trial_id": trial_id, "objective": objective, "value": value, "value_type": "FINITE"}
 
 
-def _intermediate(trial_id: int, ending: Ending) -> Iterator[dict[str, Any]]:
+def _intermediate(trial_id: int, ending: TrialResult) -> Iterator[dict[str, Any]]:
     if ending.step is not None:
         yield {
             "trial_id": trial_id,

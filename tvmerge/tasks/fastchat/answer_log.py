@@ -14,12 +14,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from tvmerge.tasks.fastchat.files import append_judgments, each_judgment, read_turns, write_answers
 from tvmerge._util.files import safe_name, write_text
 from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
+from tvmerge.tasks.fastchat.files import append_judgments, each_judgment, read_turns, write_answers
 
 
-class Evidence:
+class AnswerLog:
     """Keeps evaluations under a folder; a model's evaluation is kept once.
 
     Args:

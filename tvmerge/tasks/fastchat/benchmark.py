@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 
 from tvmerge._util.canonical import digest
+from tvmerge._util.files import read_jsonl
 from tvmerge.errors import AssetError
+from tvmerge.records import Question, QuestionId, Split
+from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings, read_settings
 from tvmerge.tasks.fastchat.files import read_references
 from tvmerge.tasks.fastchat.rows import Row
-from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings, read_settings
-from tvmerge._util.files import read_jsonl
-from tvmerge.records import Question, QuestionId, Split
 
 References = Mapping[str, tuple[str, ...]]
 """Reference turns by question id, ids written as text."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tvmerge.errors import ConfigError
+from tvmerge.records import Question
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
-from tvmerge.records import Question
 
 
 def combine(benchmarks: Sequence[Benchmark]) -> Benchmark:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from tvmerge._util.canonical import digest
-from tvmerge.errors import AssetError
-from tvmerge.tasks.fastchat.rows import Row
 from tvmerge._util.files import append_text, jsonl_line, read_jsonl, write_jsonl
-from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.errors import AssetError
 from tvmerge.reasoning.thoughts import Parted, part_written
+from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, QuestionId, Rating, Unrated
+from tvmerge.tasks.fastchat.rows import Row
 
 _UNSCORED = -1
 _ID_LENGTH = 22  # as long as the short UUIDs that FastChat writes
@@ -109,7 +109,7 @@ def read_references(path: Path) -> dict[str, tuple[str, ...]]:
 def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
     """Write (model, judgment) pairs in FastChat's model_judgment format for single answers.
 
-    An `Unscored` judgment is written with a score of -1, and only in this format: it is FastChat's sign for
+    An `Unrated` judgment is written with a score of -1, and only in this format: it is FastChat's sign for
     "no rating", which its `show_result` leaves out of every mean. `read_judgments` turns it back. So is what
     has a score only together with all other questions.
     """
@@ -242,7 +242,7 @@ def _judgment_row(model: str, judgment: Judgment, tstamp: float) -> dict[str, ob
     }
     if judgment.sample:
         row["sample"] = judgment.sample
-    if isinstance(judgment, Unscored):
+    if isinstance(judgment, Unrated):
         row["reason"] = judgment.reason
     elif math.isnan(judgment.score):
         row["reason"] = WHOLE
@@ -252,7 +252,7 @@ def _judgment_row(model: str, judgment: Judgment, tstamp: float) -> dict[str, ob
 
 
 def _score(judgment: Judgment) -> float:
-    if isinstance(judgment, Unscored) or math.isnan(judgment.score):
+    if isinstance(judgment, Unrated) or math.isnan(judgment.score):
         return _UNSCORED
     return int(judgment.score) if judgment.score.is_integer() else judgment.score
 
@@ -261,7 +261,7 @@ def _judgment(row: Row) -> Judgment:
     judge = row.as_texts("judge", row.required("judge"))
     if len(judge) != 2:
         raise row.error("'judge' must hold the judge's model and the prompt's name")
-    verdict = Verdict(
+    verdict = Rating(
         question_id=row.question_id(),
         turn=row.whole("turn", least=1, default=1),
         score=row.number("score"),
@@ -274,7 +274,7 @@ def _judgment(row: Row) -> Judgment:
     )
     if verdict.score != _UNSCORED:
         return verdict
-    return Unscored(
+    return Unrated(
         question_id=verdict.question_id,
         turn=verdict.turn,
         judge=verdict.judge,

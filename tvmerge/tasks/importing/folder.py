@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tvmerge._util.files import write_jsonl, write_text
+from tvmerge._util.outputs import check_folder
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
+from tvmerge.tasks.fastchat.benchmark_toml import REFERENCE_CATEGORIES
 from tvmerge.tasks.importing.convert import convert
 from tvmerge.tasks.importing.roles import Role, find_roles
 from tvmerge.tasks.importing.tables import READABLE, Table, read_encoded, read_table
-from tvmerge.tasks.fastchat.benchmark_toml import REFERENCE_CATEGORIES
-from tvmerge._util.files import write_jsonl, write_text
-from tvmerge._util.outputs import check_folder
 
 _QUESTIONS = "question.jsonl"
 _REFERENCES = "reference_answer"

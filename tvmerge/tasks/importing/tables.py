@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.encodings import decoded
-from tvmerge.errors import AssetError, UserError
 from tvmerge._util.files import json_rows
+from tvmerge.errors import AssetError, UserError
 
 READABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 """Suffixes of the files that can be read."""

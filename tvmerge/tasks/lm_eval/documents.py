@@ -11,10 +11,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.defaults import DEFAULT_OTHER_SEED
 
 from tvmerge.errors import ConfigError
-from tvmerge.tasks.lm_eval.task_errors import blamed, shown
+from tvmerge.records import Question
 from tvmerge.tasks.lm_eval.model import sampling_of
 from tvmerge.tasks.lm_eval.task import Document
-from tvmerge.records import Question
+from tvmerge.tasks.lm_eval.task_errors import blamed, shown
 
 DRAWN = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "typical_p": 1.0}
 """Settings of sampling that tvmerge's engines have not, and what is as good as not setting them."""

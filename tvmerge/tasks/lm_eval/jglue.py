@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.files import read_jsonl
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.tasks.lm_eval.requests import TaskRequest
-from tvmerge._util.files import read_jsonl
 
 Document = dict[str, Any]
 

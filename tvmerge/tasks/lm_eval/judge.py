@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.tasks.lm_eval.task import JUDGE, HarnessTask
 from tvmerge.protocols import Judge
-from tvmerge.records import Answer, Judgment, Question, Unscored
+from tvmerge.records import Answer, Judgment, Question, Unrated
+from tvmerge.tasks.lm_eval.task import JUDGE, HarnessTask
 
 
 class HarnessJudge:
@@ -56,7 +56,7 @@ class HarnessJudge:
             responses = unpack(answer.turns[0])
         except (ValueError, TypeError, KeyError):
             return [
-                Unscored(question.question_id, 1, JUDGE, task.name, reason="the answer holds no responses")
+                Unrated(question.question_id, 1, JUDGE, task.name, reason="the answer holds no responses")
             ]
         judgment = task.rate(task.by_id[question.question_id], responses)
         return [] if judgment is None else [judgment]

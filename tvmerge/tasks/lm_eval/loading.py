@@ -23,15 +23,15 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from tvmerge.errors import AssetError, ConfigError, UserError
 from tvmerge.tasks.lm_eval import jglue
-from tvmerge.tasks.lm_eval.load_errors import unreadable, why_not_loaded
 from tvmerge.tasks.lm_eval.data_files import find_nearby_data
 from tvmerge.tasks.lm_eval.documents import PLAIN, Prompting, answerless, documents_of, prompted
-from tvmerge.tasks.lm_eval.task_errors import told
 from tvmerge.tasks.lm_eval.groups import Rule, rule_of, shares
+from tvmerge.tasks.lm_eval.load_errors import unreadable, why_not_loaded
 from tvmerge.tasks.lm_eval.metric import PERCENTAGES, Metric, choose_metric
 from tvmerge.tasks.lm_eval.preflight import SLOW, check_scores, rehearse
 from tvmerge.tasks.lm_eval.requests import TaskRequest
 from tvmerge.tasks.lm_eval.task import Document, HarnessTask
+from tvmerge.tasks.lm_eval.task_errors import told
 
 JGLUE_FOLDER = Path(lm_eval.__file__).parent / "tasks" / "japanese_leaderboard"
 NOISY = ("lm_eval", "huggingface_hub", "datasets")

@@ -11,8 +11,8 @@ from typing import Any
 from lm_eval.api.metrics import bleu, chrf, chrfpp, f1_score, matthews_corrcoef, mean, nanmean, ter
 
 from tvmerge.errors import ConfigError
-from tvmerge.tasks.lm_eval.task_errors import finite, is_number, shown, told
 from tvmerge.scoring.intervals import RESAMPLES
+from tvmerge.tasks.lm_eval.task_errors import finite, is_number, shown, told
 
 MEANS = (mean, nanmean)
 """Aggregations that are the mean over documents."""

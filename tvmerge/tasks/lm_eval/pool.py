@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
 
+from tvmerge.protocols import Pool
+from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 from tvmerge.tasks.lm_eval.judge import pack
 from tvmerge.tasks.lm_eval.model import PoolLM, Prompts
 from tvmerge.tasks.lm_eval.task import Document, HarnessTask
-from tvmerge.protocols import Pool
-from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 PORTION = 256
 """Questions asked together, at most: many batches, and little lost by a kill."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import ConfigError
-from tvmerge.tasks.lm_eval.task_errors import blamed, finite
 from tvmerge.tasks.lm_eval.metric import Metric
 from tvmerge.tasks.lm_eval.task import Document, filtered, place, values_of
+from tvmerge.tasks.lm_eval.task_errors import blamed, finite
 
 TEXTS = ("", "1", "A", "True")
 """What a model may say whatever it is asked."""

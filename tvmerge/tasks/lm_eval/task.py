@@ -13,10 +13,10 @@ from lm_eval.api.instance import Instance
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import ConfigError
-from tvmerge.tasks.lm_eval.task_errors import blamed, shown
+from tvmerge.records import Judgment, Question, QuestionId, Rating, Unrated
 from tvmerge.tasks.lm_eval.metric import Metric
 from tvmerge.tasks.lm_eval.rating import plain, rating_of
-from tvmerge.records import Judgment, Question, QuestionId, Unscored, Verdict
+from tvmerge.tasks.lm_eval.task_errors import blamed, shown
 
 JUDGE = "lm-eval"
 """The judge's name in judgments of tasks."""
@@ -42,7 +42,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured(Verdict):
+class Measured(Rating):
     """A verdict that keeps what the task's own aggregation takes of the document.
 
     Its score is nan where only all documents together have one.
@@ -117,7 +117,7 @@ class HarnessTask:
             "prompt": f"{self.name}:{self.metric.name}",
         }
         if _has_nan(responses):
-            return Unscored(**common, reason="the model's likelihood is not a number")
+            return Unrated(**common, reason="the model's likelihood is not a number")
         kept = filtered(self.source, document, responses, self.metric.filter)
         values = values_of(self.source, document, kept)
         if self.metric.name not in values:
@@ -131,7 +131,7 @@ class HarnessTask:
             return Measured(**common, score=score, value=value)
         if self.metric.leaves_out_nan:
             return None
-        return Unscored(**common, reason=f"the metric has no value for this document: {score}")
+        return Unrated(**common, reason=f"the metric has no value for this document: {score}")
 
     def aggregate(self, judgments: Iterable[Judgment]) -> float:
         """The task's score by its own aggregation over the documents judged; nan without any.

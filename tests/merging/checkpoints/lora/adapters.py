@@ -11,9 +11,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tvmerge.pretrained.architectures import factory_of
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
+from tvmerge.pretrained.architectures import factory_of
 from tvmerge.records import Recipe
 
 peft: Any = pytest.importorskip("peft", reason="needs peft, which writes the adapters: pip install peft")

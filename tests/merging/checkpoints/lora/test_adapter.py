@@ -10,15 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.merging.checkpoints.lora.adapters import by_peft, check, edit, opened, saved_adapter
 from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT, hub
-from tests.merging.checkpoints.lora.adapters import by_peft, check, edit, opened, saved_adapter
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
+from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
-from tvmerge.merging.groupings.rules import GroupRules
 
 # peft, which only makes the test's adapters, calls what transformers has deprecated, and warns of ties.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.deltas import Operand
 from tvmerge.merging.checkpoints.lora.config import adapter_scale, trained_tokens
 from tvmerge.merging.checkpoints.lora.fit import misfits, rows_of
 from tvmerge.merging.checkpoints.lora.names import Piece, Role, read_pieces
 from tvmerge.merging.checkpoints.lora.parts import Fused, Part
 from tvmerge.merging.checkpoints.lora.skeleton import Skeleton, oriented
 from tvmerge.merging.checkpoints.lora.ties import follow_ties, without_copies
+from tvmerge.merging.deltas import Operand
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.checkpoint import Checkpoint

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tvmerge.merging.deltas import Delta, Difference, Operand, Tensors, TokenDifference, TokenRows
 from tvmerge.merging.checkpoints.lora.deltas import Dora, Experts, LowRank, Scaled, Sum, TokenLowRank
+from tvmerge.merging.deltas import Delta, Difference, Operand, Tensors, TokenDifference, TokenRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tvmerge.merging.deltas import Operand
 from tvmerge.merging.checkpoints.lora.parts import Part
+from tvmerge.merging.deltas import Operand
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.checkpoint import Checkpoint
