@@ -74,7 +74,7 @@ def test_the_packages_that_are_missing_are_named_with_the_extra_that_brings_them
 def test_the_missing_packages_are_an_extra_of_the_project() -> None:
     import tomllib
 
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     brought = " ".join(project["optional-dependencies"][tvmerge.pretrained.tokenizer.EXTRA])
     assert "sentencepiece" in brought
     assert "tiktoken" in brought

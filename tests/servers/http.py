@@ -142,7 +142,7 @@ class LoopbackServer:
             writer.write(payload[: len(payload) // 2])
             await writer.drain()
             return False
-        # Counted before it leaves, which `write` may do at once: a client that has its answer finds it counted.
+        # Counted before it leaves, at once in `write`: a client that has its answer finds it counted.
         self.answered += response.status == 200
         writer.write(payload)
         await writer.drain()

@@ -14,7 +14,7 @@ from tvmerge.errors import AssetError
 
 AssetKind = Literal["judges", "benchmarks", "prompts"]
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def bundled_root() -> Path:

@@ -54,8 +54,8 @@ class Rehearsal:
     """Puts answers before the judges and takes down what they would send.
 
     An answer that is not known yet is stood in for by a text of as many bytes as an answer may have tokens.
-    So with every byte of a request counted as a token (`tvmerge.judging.client.tokens`), an answer counts as the
-    most tokens that it can have.
+    So with every byte of a request counted as a token (`tvmerge.judging.client.tokens`), an answer counts as
+    the most tokens that it can have.
 
     Args:
         jury: The judges, assembled with `tally`.

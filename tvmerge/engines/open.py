@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.caches import Caches
-from tvmerge.config import MergeConfig
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
+from tvmerge.merging.settings import MergeConfig
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from tvmerge.merging.request import ExpertPrompts, MergeRequest, MixtureSettings
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
-    from tvmerge.config import MergeConfig
     from tvmerge.merging.open import Merge
     from tvmerge.merging.request import Arithmetic, Gate, Vocabulary
+    from tvmerge.merging.settings import MergeConfig
 
 _RULES = ("optimize_mode", "layer_granularity", "smooth", "patterns", "freeze")
 _VECTOR = ("tuned", "base", "name", "weight_min", "weight_max", "method", "density", *_RULES)

@@ -32,7 +32,7 @@ from tvmerge.tasks.fastchat.combined import combine
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
-    from tvmerge.config import JudgeConfig
+    from tvmerge.judging.settings import JudgeConfig
     from tvmerge.protocols import Judge
     from tvmerge.tasks.lm_eval.task import HarnessTask
 

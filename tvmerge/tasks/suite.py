@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.config import TaskConfig, weighted
 from tvmerge.errors import MissingExtraError
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.option import weighted
 from tvmerge.scoring.objective import Part
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
 from tvmerge.tasks.judged import Jury, Note, assemble
 from tvmerge.tasks.lm_eval import jglue
 from tvmerge.tasks.lm_eval.requests import TaskRequest, one_each, task_requests
+from tvmerge.tasks.settings import TaskConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, Method, TaskVector
 from tvmerge.records import Recipe
 
-_VENV = Path(os.environ.get("TVMERGE_MERGEKIT_VENV", Path(__file__).parents[2] / ".venv-mergekit"))
+_VENV = Path(os.environ.get("TVMERGE_MERGEKIT_VENV", Path(__file__).parents[3] / ".venv-mergekit"))
 _SIZES = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "vocab_size": 512}
 
 needs_mergekit = pytest.mark.skipif(

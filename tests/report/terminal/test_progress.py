@@ -241,7 +241,7 @@ def test_plain_lines_do_not_load_rich() -> None:
         "with Progress(stream=io.StringIO()) as p: p.note('x')\n"
         "assert not {'rich', 'torch', 'jinja2', 'optuna'} & set(sys.modules)\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
 
 

@@ -176,7 +176,7 @@ def test_every_allowed_value_is_taken_as_it_is(data: st.DataObject) -> None:
 
 
 def test_the_page_on_the_search_describes_every_key() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "search.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| `(.+?)` \| `(\w+)` \|", page, re.MULTILINE)
     assert described == [(name, f.name) for name, kind in SETTINGS.items() for f in fields(kind)]
     defaults = re.findall(r"^\| `.+?` \| `\w+` \| ([\d.]+) \|", page, re.MULTILINE)

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.config import ChatConfig
 from tvmerge.engines.prompting.chat_format import (
     ChatFormat,
     template_texts,
 )
-from tvmerge.engines.prompting.settings import ONLY
+from tvmerge.engines.prompting.settings import ONLY, ChatConfig
 from tvmerge.engines.prompting.stop_tokens import Collector, Speaker, StopTokens
 from tvmerge.engines.prompting.turn_end import keeps_prompts, turn_end
 from tvmerge.merging.checkpoints.eos import eos_texts, read_eos

@@ -1,7 +1,8 @@
 """How models are spoken to, as far as their files tell: chat templates and special tokens, compared.
 
 A merged model is asked in its target's template. What another model learned in a template of its own may
-not show then. Where answers end is not compared here: the ends of all models are heeded (`tvmerge.engines.prompting.open`).
+not show then. Where answers end is not compared here: the ends of all models are heeded
+(`tvmerge.engines.prompting.open`).
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
 def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
     """Read answers in FastChat's model_answer format.
 
-    What a model thought before it answered is told apart (`tvmerge.reasoning.thoughts`) where a file of another tool
-    has it in the answer.
+    What a model thought before it answered is told apart (`tvmerge.reasoning.thoughts`) where a file of
+    another tool has it in the answer.
 
     An id matches whether it is written as a text or as a number; where a question occurs twice the last
     line wins, as in FastChat; an answer may have fewer turns than its question. Answers to questions that

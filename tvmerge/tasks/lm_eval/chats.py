@@ -10,9 +10,9 @@ from tvmerge.errors import CheckpointError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tvmerge.config import TaskConfig
     from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.tasks.judged import Jury, Note
+    from tvmerge.tasks.settings import TaskConfig
 
 
 def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Jury:
