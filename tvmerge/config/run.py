@@ -10,20 +10,15 @@ from typing import Any
 
 from tvmerge._util.files import safe_name
 from tvmerge._util.urls import hide_passwords, sqlite_url
-from tvmerge.engines.prompting.settings import ChatConfig
-from tvmerge.engines.settings import AnswerConfig
+from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
-from tvmerge.judging.settings import JudgeConfig
-from tvmerge.merging.settings import MergeConfig
 from tvmerge.option import Option, option, weighted
 from tvmerge.study.settings import SearchConfig
-from tvmerge.tasks.settings import TaskConfig
-
-PARTS = (MergeConfig, JudgeConfig, SearchConfig, ChatConfig, AnswerConfig, TaskConfig)
+from tvmerge.tasks.settings import SuiteConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(AnswerConfig, ChatConfig, SearchConfig, TaskConfig, JudgeConfig, MergeConfig):
+class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
     run_dir: str | None = option(str, "Folder of the run's results; default: runs/<study-name>.", None)
@@ -43,7 +38,7 @@ class RunConfig(AnswerConfig, ChatConfig, SearchConfig, TaskConfig, JudgeConfig,
             value = getattr(self, f.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{f.name} must be finite, got {value}")
-        for part in PARTS:
+        for part in (ModelConfig, SuiteConfig, SearchConfig):
             part.__post_init__(self)
         if not (self.bench_name or self.has_tasks):
             raise ConfigError("nothing is asked: give --bench-name, --tasks, --jglue-tasks or --jglue-data")
@@ -61,21 +56,6 @@ class RunConfig(AnswerConfig, ChatConfig, SearchConfig, TaskConfig, JudgeConfig,
         """All settings as plain data, passwords in URLs hidden."""
         plain = asdict(self)
         return {key: hide_passwords(v) if isinstance(v, str) else v for key, v in plain.items()}
-
-    @property
-    def merge(self) -> MergeConfig:
-        """The part that decides what is merged."""
-        return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})
-
-    @property
-    def chat(self) -> ChatConfig:
-        """The part that decides how conversations are written and where answers end."""
-        return ChatConfig(**{f.name: getattr(self, f.name) for f in fields(ChatConfig)})
-
-    @property
-    def judging(self) -> JudgeConfig:
-        """The part that decides what is asked and who judges."""
-        return JudgeConfig(**{f.name: getattr(self, f.name) for f in fields(JudgeConfig)})
 
     @property
     def study(self) -> str:

@@ -1,4 +1,4 @@
-"""The settings of `tvmerge check`: what is merged, how it is talked to, and what it runs on."""
+"""The settings of everything that concerns models: what is merged, how it is prompted, what it runs on."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ class ModelConfig(AnswerConfig, ChatConfig, MergeConfig):
     def merge(self) -> MergeConfig:
         """The part that decides what is merged."""
         return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})
+
+    @property
+    def chat(self) -> ChatConfig:
+        """The part that decides how conversations are written and where answers end."""
+        return ChatConfig(**{f.name: getattr(self, f.name) for f in fields(ChatConfig)})

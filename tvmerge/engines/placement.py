@@ -17,7 +17,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.merging.build import resolved
 
 if TYPE_CHECKING:
-    from tvmerge.config import ModelConfig, RunConfig
+    from tvmerge.engines.model_settings import ModelConfig
     from tvmerge.engines.pool import Start
     from tvmerge.engines.prompting.open import ChatRecord
     from tvmerge.engines.transformers.memory import Load
@@ -43,7 +43,7 @@ class Placement:
         return self.devices[0] == ("cpu",)
 
 
-def place(config: RunConfig | ModelConfig) -> Placement:
+def place(config: ModelConfig) -> Placement:
     """What a run's settings say of its engines; needs no model.
 
     Raises:
@@ -60,7 +60,7 @@ def place(config: RunConfig | ModelConfig) -> Placement:
     return Placement(kind, devices)
 
 
-def identity(config: RunConfig, placement: Placement) -> dict[str, str]:
+def identity(config: ModelConfig, placement: Placement) -> dict[str, str]:
     """What of the engines decides an answer, by a readable name."""
     # Engines draw sampled answers in ways of their own.
     found = {"engine": placement.kind}
@@ -71,7 +71,7 @@ def identity(config: RunConfig, placement: Placement) -> dict[str, str]:
 
 
 def starts(
-    config: RunConfig,
+    config: ModelConfig,
     models: Merge,
     placement: Placement,
     record: ChatRecord,
@@ -101,7 +101,7 @@ def starts(
 
 
 def engine_settings(
-    config: RunConfig, models: Merge, placement: Placement, record: ChatRecord
+    config: ModelConfig, models: Merge, placement: Placement, record: ChatRecord
 ) -> EngineSettings:
     """What every engine of the run is opened from."""
     parallel = {} if config.tensor_parallel == 1 else {"tensor_parallel_size": config.tensor_parallel}
@@ -121,7 +121,7 @@ def engine_settings(
     )
 
 
-def compute_dtype(config: RunConfig | ModelConfig, models: Merge, placement: Placement) -> str:
+def compute_dtype(config: ModelConfig, models: Merge, placement: Placement) -> str:
     """What the models compute in: on a CPU float32, which is faster there and exact."""
     if placement.on_cpu:
         return "float32"
@@ -132,9 +132,7 @@ def compute_dtype(config: RunConfig | ModelConfig, models: Merge, placement: Pla
     return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
 
 
-def loads(
-    config: RunConfig | ModelConfig, models: Merge, placement: Placement, judges: Mapping[str, int]
-) -> list[Load]:
+def loads(config: ModelConfig, models: Merge, placement: Placement, judges: Mapping[str, int]) -> list[Load]:
     """What the run is about to put on each device of this machine.
 
     Args:
@@ -172,7 +170,7 @@ def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
     return AutoConfig.for_model(**models.config)
 
 
-def _devices(config: RunConfig | ModelConfig) -> tuple[tuple[str, ...], ...]:
+def _devices(config: ModelConfig) -> tuple[tuple[str, ...], ...]:
     """The devices of each engine, `tensor_parallel` of them one after the other."""
     width = config.tensor_parallel
     if width == 1 or resolve_device(config.device) == "cpu":
@@ -185,7 +183,7 @@ def _devices(config: RunConfig | ModelConfig) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(found[start : start + width]) for start in range(0, len(found), width))
 
 
-def _kind(config: RunConfig | ModelConfig, devices: Sequence[Sequence[str]]) -> str:
+def _kind(config: ModelConfig, devices: Sequence[Sequence[str]]) -> str:
     if config.engine == "vllm" and config.pool == "local":
         check_installed()
     if config.engine != "auto":

@@ -13,7 +13,7 @@ from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.ranking import best_first
 from tvmerge.study.storage_url import read_url, sqlite_file
-from tvmerge.study.store.base import open_trial_store
+from tvmerge.study.store.open import open_trial_store
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -22,7 +22,8 @@ from tvmerge.study.pareto import pareto_front
 from tvmerge.study.sampler_view import FIXED, INHERITED, SamplerView
 from tvmerge.study.space import Space
 from tvmerge.study.storage import translated
-from tvmerge.study.store.base import TrialResult, open_trial_store
+from tvmerge.study.store.base import TrialResult
+from tvmerge.study.store.open import open_trial_store
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

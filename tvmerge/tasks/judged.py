@@ -14,8 +14,8 @@ from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.client.rate_limit_group import open_rate_limit_groups
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.prompted import PromptedJudge

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from tvmerge.errors import ConfigError
+from tvmerge.judging.settings import JudgeConfig
 from tvmerge.option import option
 
 
@@ -73,3 +74,17 @@ class TaskConfig:
     def has_tasks(self) -> bool:
         """Whether any task is asked."""
         return bool(self.tasks or self.jglue_tasks or self.jglue_data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteConfig(TaskConfig, JudgeConfig):
+    """The settings of all that is asked: benchmarks with their judges, and tasks."""
+
+    def __post_init__(self) -> None:
+        for part in (JudgeConfig, TaskConfig):
+            part.__post_init__(self)
+
+    @property
+    def judging(self) -> JudgeConfig:
+        """The part that decides which benchmarks are asked and who judges."""
+        return JudgeConfig(**{f.name: getattr(self, f.name) for f in fields(JudgeConfig)})

@@ -15,20 +15,19 @@ from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
 from tvmerge.tasks.judged import Jury, Note, assemble
 from tvmerge.tasks.lm_eval import jglue
 from tvmerge.tasks.lm_eval.requests import TaskRequest, one_each, task_requests
-from tvmerge.tasks.settings import TaskConfig
+from tvmerge.tasks.settings import SuiteConfig, TaskConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tvmerge._util.caches import Caches
-    from tvmerge.config import RunConfig
     from tvmerge.judging.client.dry_run import RequestCounter
     from tvmerge.records import Question
     from tvmerge.tasks.lm_eval.task import HarnessTask
 
 
 def examiners(
-    config: RunConfig,
+    config: SuiteConfig,
     caches: Caches,
     note: Note,
     ledger_file: Path | None = None,

@@ -23,10 +23,10 @@ from tvmerge.judging.client.dry_run import CountedChat
 from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
 from tvmerge.judging.client.offers import OffersChat
 from tvmerge.judging.client.rate_limit import LimitedChat
-from tvmerge.judging.client.rate_limit_group import open_rate_limit_group
 from tvmerge.judging.client.reask import ReaskingChat
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.retry import RetryingChat
+from tvmerge.judging.client.shared_limits import open_rate_limit_group
 from tvmerge.judging.client.shield import ShieldedChat
 from tvmerge.judging.client.standing import StandingChat
 from tvmerge.judging.client.timeout import TimeLimitedChat

@@ -1,22 +1,11 @@
-"""What all judges have in common that one provider counts together: the same server and the same key."""
+"""What all judges share that one provider counts together: the same server and the same key."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tvmerge.judging.client.concurrency import ConcurrencyLimiter
-from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.client.rate_limit import DAY, Limiter
-from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
-
-if TYPE_CHECKING:
-    from tvmerge.judging.client.request_policy import RequestPolicy
-
-CONCURRENCY = 1
-"""Most requests in flight where neither the user nor the judge file says: safe with the smallest account."""
+from tvmerge.judging.client.rate_limit import Limiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +19,3 @@ class RateLimitGroup:
 
     gate: ConcurrencyLimiter
     limiter: Limiter
-
-
-def open_rate_limit_group(
-    specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
-) -> RateLimitGroup:
-    """The account of judges that are counted together; the strictest of what their files say holds.
-
-    Args:
-        specs: The judges, one at least.
-        conduct: What the user says; it comes before the files.
-        ledger: Tells what was sent within the last day.
-    """
-    rpd = conduct.rpd or _least(spec.rpd for spec in specs)
-    since = ledger.now() - DAY
-    return RateLimitGroup(
-        gate=ConcurrencyLimiter(min(_places(spec, conduct) for spec in specs)),
-        limiter=Limiter(
-            rpm=conduct.rpm or _least(spec.rpm for spec in specs),
-            tpm=conduct.tpm or _least(spec.tpm for spec in specs),
-            rpd=rpd,
-            earlier=[at for spec in specs for at in ledger.moments(spec.name, since)] if rpd else (),
-            wait_for_quota=conduct.wait_for_quota,
-            patience=conduct.patience,
-            pauses=conduct.pauses,
-        ),
-    )
-
-
-def open_rate_limit_groups(
-    specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
-) -> Mapping[str, RateLimitGroup]:
-    """The accounts of a panel, by the judges' names; a judge that is not on a server has one of its own."""
-    together: dict[tuple[str, ...], list[JudgeSpec]] = defaultdict(list)
-    for spec in specs:
-        on_server = spec.provider in ENDPOINTS
-        together[(spec.endpoint, spec.api_key_env) if on_server else (spec.name,)].append(spec)
-    opened = ((group, open_rate_limit_group(group, conduct, ledger)) for group in together.values())
-    return {spec.name: account for group, account in opened for spec in group}
-
-
-def _least(values: Iterable[int | None]) -> int | None:
-    return min((value for value in values if value is not None), default=None)
-
-
-def _places(spec: JudgeSpec, conduct: RequestPolicy) -> int:
-    places = conduct.concurrency or spec.concurrency or CONCURRENCY
-    # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
-    return max(places, spec.batch_size) if spec.provider == "local" else places

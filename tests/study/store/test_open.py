@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tvmerge.errors import StudyError
 from tvmerge.study.storage import enter_study, open_storage
-from tvmerge.study.store import base as journals
-from tvmerge.study.store.base import TrialResult, open_trial_store
+from tvmerge.study.store import open as stores
+from tvmerge.study.store.base import TrialResult
+from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.store.rdb import RdbTrialStore
 
 DISTRIBUTION = FloatDistribution(0.0, 2.0)
@@ -93,9 +94,9 @@ def test_bulk_and_plain_write_and_read_the_same_rows(
 ) -> None:
     bulk = write(storage, endings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journals, "SCHEMAS", frozenset())
+        patch.setattr(stores, "SCHEMAS", frozenset())
         plain = write(storage, endings)
-        assert type(open_trial_store(storage, plain)).__name__ == "_PlainJournal"
+        assert type(open_trial_store(storage, plain)).__name__ == "OptunaTrialStore"
     written = storage.get_all_trials(bulk)
     assert list(map(content, written)) == list(map(content, storage.get_all_trials(plain)))
     assert RdbTrialStore(storage, bulk).read() == written
@@ -106,11 +107,11 @@ def test_bulk_and_plain_write_and_read_the_same_rows(
         assert abs(row.datetime_start - datetime.now()) < timedelta(hours=1)
 
 
-@pytest.mark.parametrize("schemas", [journals.SCHEMAS, frozenset()], ids=["bulk", "plain"])
+@pytest.mark.parametrize("schemas", [stores.SCHEMAS, frozenset()], ids=["bulk", "plain"])
 def test_no_trial_is_written_or_told_twice(
     storage: RDBStorage, schemas: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "SCHEMAS", schemas)
+    monkeypatch.setattr(stores, "SCHEMAS", schemas)
     study_id = write(storage, [TrialResult("COMPLETE", (6.5,))])
     journal = open_trial_store(storage, study_id)
     with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
@@ -138,4 +139,4 @@ def test_numbers_without_a_form_in_the_database_are_read_as_optuna_reads_them(st
 
 
 def test_the_schema_of_the_installed_optuna_is_used_directly(storage: RDBStorage) -> None:
-    assert storage.get_current_version() in journals.SCHEMAS
+    assert storage.get_current_version() in stores.SCHEMAS

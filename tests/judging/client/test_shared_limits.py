@@ -13,8 +13,8 @@ from tvmerge.errors import CredentialsError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
-from tvmerge.judging.client.rate_limit_group import open_rate_limit_group, open_rate_limit_groups
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.client.shared_limits import open_rate_limit_group, open_rate_limit_groups
 from tvmerge.judging.spec import JudgeSpec
 
 GOOD = ChatReply("Rating: [[7]]", "stop")

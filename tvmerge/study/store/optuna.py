@@ -1,0 +1,44 @@
+"""A store of trials through the methods that every Optuna storage has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tvmerge.errors import StudyError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+    from tvmerge.study.store.base import TrialResult
+
+
+class OptunaTrialStore:
+    """Through the methods every Optuna storage has."""
+
+    def __init__(self, storage: BaseStorage, study_id: int) -> None:
+        self._storage = storage
+        self._study_id = study_id
+
+    def read(self) -> list[FrozenTrial]:
+        return sorted(self._storage.get_all_trials(self._study_id), key=lambda row: row.number)
+
+    def add(self, row: FrozenTrial) -> None:
+        try:
+            self._storage.get_trial_id_from_study_id_trial_number(self._study_id, row.number)
+        except KeyError:
+            self._storage.create_new_trial(self._study_id, template_trial=row)
+        else:
+            raise StudyError(f"another run writes to this study: trial {row.number} is there already")
+
+    def tell(self, number: int, ending: TrialResult) -> None:
+        from optuna.trial import TrialState
+
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            raise StudyError(f"another run writes to this study: trial {number} was told already")
+        for key, item in ending.attrs.items():
+            self._storage.set_trial_user_attr(trial_id, key, item)
+        if ending.step is not None:
+            self._storage.set_trial_intermediate_value(trial_id, ending.step, ending.values[0])
+        self._storage.set_trial_state_values(trial_id, TrialState[ending.state], ending.values or None)
