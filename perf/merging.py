@@ -31,6 +31,7 @@ from typing import Any
 
 import torch
 
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.live import load_into, new_model
 from tvmerge.merging.open import Merge, open_merge
 from tvmerge.records import Recipe
@@ -186,7 +187,7 @@ def _disk(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
     with _anonymous_peak() as peak:
         start = time.perf_counter()
         merge = _open(folder)
-        merge.write(folder / "merged", _recipe(merge, 0), overwrite=True)
+        write_merge(merge, folder / "merged", _recipe(merge, 0), overwrite=True)
         seconds = time.perf_counter() - start
     return {"seconds": seconds, "anonymous": peak()}
 

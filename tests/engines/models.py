@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge, open_merge
 from tvmerge.protocols import Engine, Merger
@@ -93,7 +94,7 @@ class PlainModel:
         if merge.config is None:
             return cls(merge.target.folder, dict(merge.merger.merge(recipe)))
         with TemporaryDirectory() as folder:
-            merge.write(Path(folder) / "model", recipe)
+            write_merge(merge, Path(folder) / "model", recipe)
             return cls(Path(folder) / "model")
 
     @torch.no_grad()

@@ -21,6 +21,7 @@ from tvmerge.engines.open import EngineSettings, open_merger, process_starts
 from tvmerge.engines.pool import EnginePool
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 
@@ -79,7 +80,7 @@ async def test_a_head_that_is_untied_answers_in_the_search_as_in_the_written_mod
     recipe, questions = uniform(models, 1.0), demo_questions(3)
     answers = await answers_of(engine, recipe, questions, GREEDY)
     await engine.close()
-    models.write(tmp_path / "merged", recipe)
+    write_merge(models, tmp_path / "merged", recipe)
     for question in questions:
         turns = answers[question.question_id, 0].turns
         assert turns == plain_answer(tmp_path / "merged", None, question, GREEDY.max_new_tokens)

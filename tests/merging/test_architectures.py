@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig
 
 from tests.merging.families import FAMILIES, random_model, saved_model
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import open_request
@@ -28,7 +29,7 @@ def test_a_merged_model_of_the_family_speaks(family: str, tmp_path: Path) -> Non
     vector = TaskVector(tuned=str(tuned), base=str(base), rules=GroupRules("block"))
     merge = open_request(MergeRequest(targets=(str(target),), vectors=(vector,)))
     recipe = Recipe({name: 0.2 + 0.1 * index for index, name in enumerate(merge.group_names)})
-    merge.write(tmp_path / "out", recipe)
+    write_merge(merge, tmp_path / "out", recipe)
     factory = factory_of(AutoConfig.from_pretrained(tmp_path / "out"))
     model, report = factory.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(report.values())

@@ -18,6 +18,7 @@ from tests.merging.hub import COMMIT
 from tests.merging.tokens import save_tokenizer
 from tvmerge.cli.app import run
 from tvmerge.merging.checkpoints.sources import Source, resolve
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.model_names import told_apart
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, MixtureSettings, TaskVector
@@ -161,7 +162,7 @@ def test_a_folder_whose_name_mergekit_reads_otherwise_gets_no_file(root: Path, t
     there = Path(shutil.copytree(root / "c", tmp_path / "v1+lora"))
     vector = TaskVector(tuned=str(there / "model"), base=str(root / "b" / "model"))
     merge = open_request(MergeRequest(targets=(str(root / "a" / "model"),), vectors=(vector,)))
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
     assert not (tmp_path / "out" / "mergekit.yml").exists()
     assert (
         "no `mergekit.yml`: mergekit reads @ and + in a folder's name"

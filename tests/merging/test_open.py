@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT, hub
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import Merge, open_merge
 from tvmerge.records import Recipe
 
@@ -25,7 +26,7 @@ def test_three_folders_become_a_written_model(llama_folders: tuple[Path, ...], t
     merge = _open(llama_folders, torch.float16)
     assert merge.group_names == ("embeddings", "layers.0", "layers.1", "norm", "head")
     recipe = Recipe(dict.fromkeys(merge.group_names, 0.75))
-    merge.write(tmp_path / "out", recipe, owner="study")
+    write_merge(merge, tmp_path / "out", recipe, owner="study")
     target, base, tuned = (load_file(folder / "model.safetensors") for folder in llama_folders)
     written = load_file(tmp_path / "out" / "model.safetensors")
     assert written.keys() == target.keys()
@@ -44,7 +45,7 @@ def test_no_source_can_be_written_over(llama_folders: tuple[Path, ...]) -> None:
     recipe = Recipe(dict.fromkeys(merge.group_names, 1.0))
     for folder in llama_folders:
         with pytest.raises(CheckpointError, match="a model that is merged from"):
-            merge.write(folder, recipe, overwrite=True)
+            write_merge(merge, folder, recipe, overwrite=True)
 
 
 def test_a_damaged_model_is_found_on_opening(llama_folders: tuple[Path, ...], tmp_path: Path) -> None:

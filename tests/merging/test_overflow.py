@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tvmerge._util.cache import ContentCache
 from tvmerge.engines.remote.messages import pack_error, unpack_error
 from tvmerge.errors import CandidateError, CheckpointError
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.open import open_merge
 from tvmerge.records import Recipe
@@ -87,7 +88,7 @@ def test_a_model_with_infinities_leaves_no_folder(folders: Folders, tmp_path: Pa
     target, base, tuned = map(str, folders)
     merge = open_merge(target, base, tuned, "all", dtype=torch.float16)
     with pytest.raises(CandidateError):
-        merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
+        write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 

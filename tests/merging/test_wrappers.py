@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from tests.merging.families import config_of, saved_model
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import open_merge
 from tvmerge.records import Recipe
 
@@ -48,7 +49,7 @@ def _renamed(folder: Path, rename: Callable[[str], str]) -> Path:
 def _merged(folders: Sequence[Path], out: Path) -> dict[str, torch.Tensor]:
     target, base, tuned = folders
     merge = open_merge(str(target), str(base), str(tuned), "layer")
-    merge.write(out, Recipe(dict.fromkeys(merge.group_names, 0.5)))
+    write_merge(merge, out, Recipe(dict.fromkeys(merge.group_names, 0.5)))
     return _weights(out)
 
 

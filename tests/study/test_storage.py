@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
 from tests.servers.databases import mysql, postgresql
-from tests.study.store.test_base import trial
+from tests.study.store.test_open import trial
 from tests.study.studies import drive, open_at
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError

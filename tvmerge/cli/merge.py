@@ -78,8 +78,8 @@ def merge(
     from tvmerge._util.caches import Caches
     from tvmerge.merging.build import open_models
     from tvmerge.merging.export.card import CardFacts
+    from tvmerge.merging.export.export import export_merge
     from tvmerge.merging.remarks import LISTING
-    from tvmerge.run.writing import write_merge
 
     with closing(Caches()) as caches:
         models = open_models(settings, caches)
@@ -89,7 +89,7 @@ def merge(
         record = _record(chat, models)
         if recipe is None:
             recipe = _read_weights(weights) if weights is not None else _uniform(models.group_names, weight)
-        for line in write_merge(
+        for line in export_merge(
             models,
             output_dir,
             recipe,

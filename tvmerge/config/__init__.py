@@ -11,9 +11,9 @@ from tvmerge.tasks.settings import TaskConfig
 
 __all__ = [
     "ChatConfig",
-    "ModelConfig",
     "JudgeConfig",
     "MergeConfig",
+    "ModelConfig",
     "Option",
     "RunConfig",
     "TaskConfig",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import complete, counterparts
-from tvmerge.merging.checkpoints.heads import is_table, pair_heads
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.checkpoints.lora.fit import is_by_token
+from tvmerge.merging.checkpoints.paired_heads import is_table, pair_heads
 from tvmerge.merging.checkpoints.vocabulary import (
     Matched,
     Shared,

@@ -10,9 +10,9 @@ from tvmerge._util.canonical import canonical_json
 from tvmerge.merging.additions import OpenVector, additions, head_additions, match, token_remarks
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import check_structures, complete
-from tvmerge.merging.checkpoints.heads import is_table
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.checkpoints.lora.fit import is_by_token
+from tvmerge.merging.checkpoints.paired_heads import is_table
 from tvmerge.merging.checkpoints.vocabulary import Matched
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.groupings.group import group_tensors

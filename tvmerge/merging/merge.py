@@ -1,27 +1,19 @@
-"""A merge that is ready: what it is called, what it writes, what people should know of it."""
+"""A merge that is ready: what it is called, and what people should know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.contents import left_out
-from tvmerge.merging.checkpoints.layout import CARD, CHAT_TEMPLATE
 from tvmerge.merging.checkpoints.sources import Source
-from tvmerge.merging.export.card import CardFacts, model_card
-from tvmerge.merging.export.mergekit import mergekit_yaml, not_expressible, output_dtype
-from tvmerge.merging.export.reproduce import SETTINGS, command, settings_toml
-from tvmerge.merging.export.writer import SHARD_SIZE, write_model
 from tvmerge.merging.merger import RecipeMerger
-from tvmerge.merging.remarks import LISTING, Remark, listing, on_tensors
+from tvmerge.merging.remarks import Remark, on_tensors
 from tvmerge.merging.request import MergeRequest
 from tvmerge.records import Recipe
-
-MERGEKIT = "mergekit.yml"
-"""Name of the configuration that makes mergekit write the same model."""
 
 
 def is_target(part: str) -> bool:
@@ -163,98 +155,3 @@ class Merge:
             "weights": dict(recipe.weights),
             "fingerprint": dict(self.fingerprint),
         }
-
-    def texts(self, recipe: Recipe, facts: CardFacts, given: Mapping[str, str]) -> dict[str, str]:
-        """The texts that go with the merged model of `recipe`, by name; `given` are among them."""
-        plan, request = self.merger.plan, self.request
-        folders = [source.name for source in self.sources.values() if source.repository is None]
-        original = request.arithmetic == "original"
-        reason = not_expressible(
-            plan,
-            folders,
-            mixture=bool(self.experts),
-            original=original,
-            untied=self.donor.changed is not None,
-        )
-        again = command(chat_template=CHAT_TEMPLATE in given)
-        texts = {CARD: model_card(self, recipe, facts, command=again, no_mergekit=reason)}
-        texts[SETTINGS] = settings_toml(self.portable, facts.settings)
-        if (whole := listing(self.remarks())) is not None:
-            texts[LISTING] = whole
-        if reason is None:
-            names = {id(model): self.sources[part].portable for part, model in plan.models.items()}
-            texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))
-        return texts | dict(given)
-
-    def write(
-        self,
-        folder: Path,
-        recipe: Recipe,
-        *,
-        facts: CardFacts | None = None,
-        owner: str | None = None,
-        overwrite: bool = False,
-        shard_size: int = SHARD_SIZE,
-        texts: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write the merged model of `recipe`, its card and its `mergekit.yml`.
-
-        Args:
-            folder: Where to.
-            recipe: Its weights.
-            facts: What the card tells beside the recipe.
-            owner: See `writer.write_model`, also for the rest and for the errors.
-            overwrite: See there.
-            shard_size: See there.
-            texts: See there; they replace files of the same names.
-        """
-        write_model(
-            folder,
-            self.merger.merge(recipe),
-            self.donor,
-            specs=self.merger.specs,
-            config=self.config,
-            provenance=self.provenance(recipe),
-            owner=owner,
-            overwrite=overwrite,
-            shard_size=shard_size,
-            sources=self.folders,
-            texts=self.texts(recipe, facts or CardFacts(), texts or {}),
-        )
-
-    def write_experts(
-        self,
-        parent: Path,
-        recipe: Recipe,
-        *,
-        files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
-        **options: Any,
-    ) -> list[Path]:
-        """Write each expert of a mixture as a dense model.
-
-        Args:
-            parent: Folder that gets `expert-0`, `expert-1`, ...
-            recipe: The mixture's.
-            files: Further files of an expert, by name, told the folder that gives it all others.
-            options: As for `write`.
-
-        Returns:
-            The folders written.
-        """
-        folders = []
-        for number, expert in enumerate(self.experts):
-            own = expert.recipe(recipe)
-            folder = parent / f"expert-{number}"
-            provenance = {**self.provenance(own), "expert": number}
-            write_model(
-                folder,
-                expert.merger.merge(own),
-                expert.target,
-                specs=expert.merger.specs,
-                provenance=provenance,
-                sources=self.folders,
-                texts=files(expert.target.folder),
-                **options,
-            )
-            folders.append(folder)
-        return folders

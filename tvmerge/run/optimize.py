@@ -16,6 +16,7 @@ from tvmerge._util.locking import locked
 from tvmerge._util.threads import in_thread
 from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
+from tvmerge.merging.export.export import export_merge
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.conclusion import verdict
 from tvmerge.report.page.page import write_page
@@ -28,7 +29,6 @@ from tvmerge.run.holdout import Confirmation, Confirmed, choose_baselines, choos
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
 from tvmerge.run.trial import best_of
-from tvmerge.run.writing import write_merge
 from tvmerge.study.lock import study_lock
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
 from tvmerge.tasks.judged import Note
@@ -244,7 +244,7 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     from tvmerge.merging.export.card import CardFacts
 
     config = run.config
-    lines = write_merge(
+    lines = export_merge(
         run.models,
         config.model_folder,
         Recipe(result.contenders[0].weights),

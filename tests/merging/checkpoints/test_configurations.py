@@ -14,6 +14,7 @@ from transformers import AutoConfig
 from tests.merging.families import config_of, saved_model
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.configurations import contradictions, setting_remarks, settings_of
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import open_merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.records import Recipe
@@ -206,7 +207,7 @@ def test_a_merge_tells_what_differs_and_its_card_too(tmp_path: Path, llama_folde
     merge = open_merge(*_three(tmp_path, llama_folders, rms_norm_eps=0.5), "all")
     told = "norm epsilon differs: rms_norm_eps is 1e-06 in target and base, 0.5 in tuned"
     assert [remark.line() for remark in merge.remarks()] == [f"{told}; the merged model is like target"]
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.5)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.5)))
     assert told in (tmp_path / "out" / "README.md").read_text()
 
 

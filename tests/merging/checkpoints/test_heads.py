@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.merging.families import saved_model
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.live import load_into
 from tvmerge.merging.merge import Merge
@@ -72,7 +73,7 @@ def test_a_head_is_summed_as_the_formula_says(tmp_path: Path) -> None:
     folders = _folders(tmp_path)
     merge = _merge(folders)
     recipe = Recipe({name: 0.25 * index for index, name in enumerate(merge.group_names)})
-    merge.write(tmp_path / "out", recipe)
+    write_merge(merge, tmp_path / "out", recipe)
     target, base, tuned, out = (load_file(f / "model.safetensors") for f in (*folders, tmp_path / "out"))
     for name in HEAD:
         step = recipe.weights["layers.1"] * (tuned[name].float() - base[name].float())

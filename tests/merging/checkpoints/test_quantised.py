@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from tests.merging.hub import hub
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import Merge, open_merge
 from tvmerge.records import Recipe
 
@@ -71,7 +72,7 @@ def test_empty_settings_say_nothing(folders: Folders, key: str, nothing: object)
 def test_what_is_left_over_in_the_target_is_not_written(folders: Folders, tmp_path: Path) -> None:
     _edit(folders[0], quantization_config=BITSANDBYTES)
     merge = _open(folders)
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.5)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.5)))
     assert "quantization_config" not in json.loads((tmp_path / "out" / "config.json").read_text())
     factory: Any = AutoModelForCausalLM
     model = factory.from_pretrained(tmp_path / "out")

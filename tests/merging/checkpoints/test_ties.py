@@ -16,6 +16,7 @@ from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.card import CardFacts
+from tvmerge.merging.export.merge_folder import merge_texts, write_experts, write_merge
 from tvmerge.merging.live import load_into, new_model
 from tvmerge.merging.open import Merge, open_merge, open_request
 from tvmerge.merging.request import MergeRequest, MixtureSettings, TaskVector
@@ -106,7 +107,7 @@ def test_the_head_has_a_weight_of_its_own(base: Path, target: Path, tmp_path: Pa
     own = load_file(target / "model.safetensors")[TABLE].float()
     assert torch.equal(tensors[TABLE], own)
     torch.testing.assert_close(tensors[HEAD], own + by_peft(base, adapter)[HEAD])
-    assert "mergekit keeps a tied head tied" in merge.texts(moved, _FACTS, {})["README.md"]
+    assert "mergekit keeps a tied head tied" in merge_texts(merge, moved, _FACTS, {})["README.md"]
 
 
 def test_a_live_model_is_built_untied(base: Path, target: Path, tmp_path: Path) -> None:
@@ -225,12 +226,12 @@ def test_a_mixture_is_untied_as_a_whole(base: Path, target: Path, tmp_path: Path
     assert merge.config is not None
     assert merge.config["tie_word_embeddings"] is False
     recipe = Recipe(dict.fromkeys(merge.group_names, 1.0))
-    merge.write(tmp_path / "merged", recipe)
+    write_merge(merge, tmp_path / "merged", recipe)
     got, own = load(tmp_path / "merged").state_dict(), load(targets[0]).state_dict()
     delta = by_peft(start, adapter)[HEAD]
     torch.testing.assert_close(got[HEAD], own[HEAD] + delta, rtol=0, atol=1e-5)
     torch.testing.assert_close(got[TABLE], own[TABLE], rtol=0, atol=1e-6)
-    folders = merge.write_experts(tmp_path / "experts", recipe)
+    folders = write_experts(merge, tmp_path / "experts", recipe)
     dense = load(folders[1]).state_dict()
     torch.testing.assert_close(dense[HEAD], load(targets[1]).state_dict()[HEAD] + delta, rtol=0, atol=1e-5)
 

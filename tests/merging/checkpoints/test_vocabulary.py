@@ -19,6 +19,7 @@ from tests.merging.families import saved_model
 from tests.merging.tokens import save_byte_level, save_tekken, save_tokenizer
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.vocabulary import Vocabulary, match_tokens
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.merging.request import Vocabulary as Policy
@@ -72,7 +73,7 @@ def test_shared_rows_are_exact_and_own_rows_untouched_in_a_reordered_extended_vo
 ) -> None:
     target, base, tuned, words, theirs = extended
     merge = _open(target, base, tuned)
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.75)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.75)))
     got, own, old, new = _tables(tmp_path / "out", target, base, tuned)
     number = {word: index for index, word in enumerate(words)}
     shared = [(row, number[word]) for row, word in enumerate(theirs) if word in number]

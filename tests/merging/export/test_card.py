@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard
 from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT, hub
 from tvmerge.merging.export.card import CardFacts, licence_of
+from tvmerge.merging.export.merge_folder import merge_texts, write_merge
 from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
@@ -43,7 +44,7 @@ def merge(llama_folders: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_card_tells_hubs_and_people_what_the_model_is(merge: Merge, tmp_path: Path) -> None:
     recipe = Recipe(dict.fromkeys(merge.group_names, 0.625))
-    merge.write(tmp_path / "out", recipe, facts=_FACTS)
+    write_merge(merge, tmp_path / "out", recipe, facts=_FACTS)
     text = (tmp_path / "out" / "README.md").read_text()
     metadata: Any = ModelCard(text).data
     data = metadata.to_dict()
@@ -80,7 +81,7 @@ def test_parents_of_one_licence_give_it_to_their_merge(tmp_path: Path) -> None:
         _licensed(folder, "license: apache-2.0\ntags:\n- x")
     vector = TaskVector(tuned=str(folders[2]), base=str(folders[1]))
     merge = open_request(MergeRequest(targets=(str(folders[0]),), vectors=(vector,)))
-    card = merge.texts(Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
+    card = merge_texts(merge, Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
     metadata: Any = ModelCard(card).data
     data = metadata.to_dict()
     assert data["license"] == "apache-2.0"
@@ -91,7 +92,7 @@ def test_a_long_recipe_is_folded_away(llama_folders: tuple[Path, ...]) -> None:
     target, base, tuned = map(str, llama_folders)
     vector = TaskVector(tuned=tuned, base=base, rules=GroupRules("all"))
     merge = open_request(MergeRequest(targets=(target, target, target, target, target), vectors=(vector,)))
-    card = merge.texts(Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
+    card = merge_texts(merge, Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
     assert f"<details><summary>{len(merge.group_names)} weights</summary>" in card
     assert "5 experts, 2 a token, gates random (seed 0)" in card
     assert "There is no `mergekit.yml`: mergekit makes mixtures of dense models on disk only" in card

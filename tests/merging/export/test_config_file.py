@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.export.config_file import write_config
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import open_merge
 from tvmerge.records import Recipe
 
@@ -70,7 +71,7 @@ def test_a_merge_with_infinities_in_its_configuration_is_written_and_loads(
     target, base, tuned = folders
     merge = open_merge(target, base, tuned, "all")
     assert merge.remarks() == ()
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.5)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.5)))
     factory: Any = AutoModelForCausalLM
     assert factory.from_pretrained(tmp_path / "out").config.time_step_limit == [0.0, float("inf")]
 

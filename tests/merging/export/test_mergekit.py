@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
+from tvmerge.merging.export.merge_folder import write_experts, write_merge
 from tvmerge.merging.export.mergekit import _filters
 from tvmerge.merging.groupings.rules import GroupRules, Mode
 from tvmerge.merging.open import open_request
@@ -106,7 +107,7 @@ def _compare(request: MergeRequest, root: Path, out: Path) -> None:
 def _write_both(request: MergeRequest, root: Path, out: Path) -> None:
     merge = open_request(request)
     weights = {name: 0.3 + 0.13 * (index % 9) for index, name in enumerate(merge.group_names)}
-    merge.write(out / "ours", Recipe(weights))
+    write_merge(merge, out / "ours", Recipe(weights))
     files = [str(out / "ours" / "mergekit.yml"), str(out / "theirs")]
     # Its model card would ask the hub about the models' names.
     _run("mergekit-yaml", *files, "--no-write-model-card", cwd=root)
@@ -194,7 +195,7 @@ def test_the_card_says_why_mergekit_cannot_do_it(
     root: Path, tmp_path: Path, method: Method, target: str, message: str
 ) -> None:
     merge = open_request(_request(root, ("chat", "base"), target=target, method=method, density=0.5))
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
     assert not (tmp_path / "out" / "mergekit.yml").exists()
     assert f"There is no `mergekit.yml`: {message}" in (tmp_path / "out" / "README.md").read_text().replace(
         "mergekit draws the elements that dare drops from ", ""
@@ -208,7 +209,7 @@ def test_names_within_names_cannot_be_told_to_mergekit(root: Path, tmp_path: Pat
         bare = {n.removeprefix("model."): t for n, t in load_file(folder / "model.safetensors").items()}
         save_file(bare, folder / "model.safetensors", metadata={"format": "pt"})
     merge = open_request(_request(tmp_path, ("chat", "base")))
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
     assert not (tmp_path / "out" / "mergekit.yml").exists()
     assert "some name is part of another" in (tmp_path / "out" / "README.md").read_text()
 
@@ -235,8 +236,8 @@ def test_mergekit_moe_makes_the_same_mixture_but_for_its_gates(root: Path, tmp_p
         )
     )
     recipe = Recipe({name: 0.2 + 0.1 * index for index, name in enumerate(merge.group_names)})
-    merge.write(tmp_path / "ours", recipe)
-    dense = merge.write_experts(tmp_path / "dense", recipe)
+    write_merge(merge, tmp_path / "ours", recipe)
+    dense = write_experts(merge, tmp_path / "dense", recipe)
     experts = "".join(f"  - {{source_model: {folder}, positive_prompts: []}}\n" for folder in dense)
     config = tmp_path / "moe.yml"
     config.write_text(f"base_model: {dense[0]}\ngate_mode: random\ndtype: bfloat16\nexperts:\n{experts}")

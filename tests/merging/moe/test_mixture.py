@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.export.merge_folder import write_experts, write_merge
 from tvmerge.merging.groupings.rules import GroupRules
 from tvmerge.merging.live import load_into, new_model
 from tvmerge.merging.open import Merge, open_request
@@ -68,7 +69,7 @@ def test_every_part_comes_from_its_model_with_its_weight(folders: list[Path], tm
     *targets, base, tuned = folders
     merge = _open(targets, base, tuned)
     recipe = _uneven(merge)
-    merge.write(tmp_path / "out", recipe)
+    write_merge(merge, tmp_path / "out", recipe)
     mixture = _load(tmp_path / "out").state_dict()
     states = [load_file(folder / "model.safetensors") for folder in folders]
 
@@ -93,7 +94,7 @@ def test_every_part_comes_from_its_model_with_its_weight(folders: list[Path], tm
 def test_a_mixture_of_one_model_answers_as_that_model(folders: list[Path], tmp_path: Path) -> None:
     target, _, _, base, tuned = folders
     merge = _open([target, target], base, tuned)
-    merge.write(tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.0)))
+    write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 0.0)))
     mixture, dense = _load(tmp_path / "out").float(), _load(target).float()
     tokens = torch.tensor([[3, 5, 7, 11, 13]])
     with torch.no_grad():
@@ -148,7 +149,7 @@ def test_the_live_mixture_is_changed_in_place_and_is_what_is_written(
     for recipe in (Recipe(dict.fromkeys(merge.group_names, 0.0)), _uneven(merge)):
         load_into(live, merge.merger.merge(recipe))
     assert addresses == {name: parameter.data_ptr() for name, parameter in live.named_parameters()}
-    merge.write(tmp_path / "out", _uneven(merge))
+    write_merge(merge, tmp_path / "out", _uneven(merge))
     written = _load(tmp_path / "out").state_dict()
     assert all(torch.equal(tensor, written[name]) for name, tensor in live.state_dict().items())
     assert any("gate.weight" in name and tensor.any() for name, tensor in written.items())
@@ -158,7 +159,7 @@ def test_the_configuration_leaves_no_gap_for_a_default(tmp_path: Path) -> None:
     rope = {"rope_type": "default", "rope_theta": 12345.0}
     folders = _models(tmp_path, "llama", 3, rope_parameters=rope, rms_norm_eps=1e-4, tie_word_embeddings=True)
     merge = _open(folders[:2], folders[1], folders[2], experts_per_token=1)
-    merge.write(tmp_path / "out", _uneven(merge))
+    write_merge(merge, tmp_path / "out", _uneven(merge))
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     expected = {
         "model_type": "mixtral",
@@ -185,7 +186,7 @@ def test_experts_can_be_written_as_dense_models(llamas: list[Path], tmp_path: Pa
     *targets, base, tuned = llamas
     merge = _open(targets, base, tuned)
     recipe = _uneven(merge)
-    written = merge.write_experts(tmp_path / "dense", recipe)
+    written = write_experts(merge, tmp_path / "dense", recipe)
     assert [folder.name for folder in written] == ["expert-0", "expert-1", "expert-2"]
     old, new, own = (load_file(folder / "model.safetensors") for folder in (base, tuned, targets[1]))
     got = _load(written[1]).state_dict()
@@ -228,7 +229,7 @@ def test_an_expert_as_a_dense_model_gets_what_the_mixture_adds_to_each_part(
     mixture = dict(merge.merger.merge(recipe))
     shared = load_file(donor / "model.safetensors")
     for number, (folder, target) in enumerate(
-        zip(merge.write_experts(tmp_path, recipe), targets, strict=True)
+        zip(write_experts(merge, tmp_path, recipe), targets, strict=True)
     ):
         got, own = load_file(folder / "model.safetensors"), load_file(target / "model.safetensors")
         for name, tensor in got.items():

@@ -152,7 +152,7 @@ class Checkpoint:
         """The tensors of its prediction heads; see `heads.prediction_heads`."""
         from tvmerge.merging.checkpoints.heads import prediction_heads
 
-        return prediction_heads(self)
+        return prediction_heads(self.structure, self.specs, self.arrangement.extra)
 
     def _locate(self) -> dict[str, Shard]:
         home: dict[str, Shard] = {}

@@ -21,9 +21,11 @@ class OptunaTrialStore:
         self._study_id = study_id
 
     def read(self) -> list[FrozenTrial]:
+        """All trials, in order of number."""
         return sorted(self._storage.get_all_trials(self._study_id), key=lambda row: row.number)
 
     def add(self, row: FrozenTrial) -> None:
+        """Write a running trial; a number that is taken is a `StudyError`."""
         try:
             self._storage.get_trial_id_from_study_id_trial_number(self._study_id, row.number)
         except KeyError:
@@ -32,6 +34,7 @@ class OptunaTrialStore:
             raise StudyError(f"another run writes to this study: trial {row.number} is there already")
 
     def tell(self, number: int, ending: TrialResult) -> None:
+        """Write how a running trial ended; one that ended already is a `StudyError`."""
         from optuna.trial import TrialState
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

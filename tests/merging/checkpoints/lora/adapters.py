@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.pretrained.architectures import factory_of
@@ -89,7 +90,7 @@ def opened(target: Path, adapter: Path, *, vocabulary: Any = "align", **settings
 def written(merge: Merge, folder: Path, weight: float) -> Any:
     """The merged model of one weight, written and loaded again."""
     recipe = Recipe(dict.fromkeys(merge.group_names, weight))
-    merge.write(folder, recipe)
+    write_merge(merge, folder, recipe)
     return load(folder)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import ConfigError
+from tvmerge.merging.export.merge_folder import write_experts, write_merge
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tvmerge.merging.open import Merge
 
 
-def write_merge(
+def export_merge(
     models: Merge,
     folder: Path,
     recipe: Recipe,
@@ -48,7 +49,8 @@ def write_merge(
     if not 0 < shard_size < math.inf:
         raise ConfigError(f"shard_size must be larger than 0 and finite, got {shard_size:g}")
     size = int(shard_size * 10**9)
-    models.write(
+    write_merge(
+        models,
         folder,
         recipe,
         facts=facts,
@@ -60,8 +62,8 @@ def write_merge(
     yield f"model: {folder}"
     if save_experts:
         experts = folder.with_name(f"{folder.name}-experts")
-        written = models.write_experts(
-            experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, files=files
+        written = write_experts(
+            models, experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, files=files
         )
         yield from (f"expert: {path}" for path in written)
     if push_to_hub is not None:

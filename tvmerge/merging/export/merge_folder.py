@@ -1,0 +1,121 @@
+"""Writes a merge: its tensors, with the card, `mergekit.yml` and what else goes along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.merging.checkpoints.layout import CARD, CHAT_TEMPLATE
+from tvmerge.merging.export.card import CardFacts, model_card
+from tvmerge.merging.export.mergekit import mergekit_yaml, not_expressible, output_dtype
+from tvmerge.merging.export.reproduce import SETTINGS, command, settings_toml
+from tvmerge.merging.export.writer import SHARD_SIZE, write_model
+from tvmerge.merging.remarks import LISTING, listing
+from tvmerge.records import Recipe
+
+if TYPE_CHECKING:
+    from tvmerge.merging.merge import Merge
+
+MERGEKIT = "mergekit.yml"
+"""Name of the configuration that makes mergekit write the same model."""
+
+
+def write_merge(
+    merge: Merge,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    facts: CardFacts | None = None,
+    owner: str | None = None,
+    overwrite: bool = False,
+    shard_size: int = SHARD_SIZE,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write the merged model of `recipe`, its card and its `mergekit.yml`.
+
+    Args:
+        merge: What is merged.
+        folder: Where to.
+        recipe: Its weights.
+        facts: What the card tells beside the recipe.
+        owner: See `writer.write_model`, also for the rest and for the errors.
+        overwrite: See there.
+        shard_size: See there.
+        texts: See there; they replace files of the same names.
+    """
+    write_model(
+        folder,
+        merge.merger.merge(recipe),
+        merge.donor,
+        specs=merge.merger.specs,
+        config=merge.config,
+        provenance=merge.provenance(recipe),
+        owner=owner,
+        overwrite=overwrite,
+        shard_size=shard_size,
+        sources=merge.folders,
+        texts=merge_texts(merge, recipe, facts or CardFacts(), texts or {}),
+    )
+
+
+def write_experts(
+    merge: Merge,
+    parent: Path,
+    recipe: Recipe,
+    *,
+    files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+    **options: Any,
+) -> list[Path]:
+    """Write each expert of a mixture as a dense model.
+
+    Args:
+        merge: The mixture.
+        parent: Folder that gets `expert-0`, `expert-1`, ...
+        recipe: The mixture's.
+        files: Further files of an expert, by name, told the folder that gives it all others.
+        options: As for `write_merge`.
+
+    Returns:
+        The folders written.
+    """
+    folders = []
+    for number, expert in enumerate(merge.experts):
+        own = expert.recipe(recipe)
+        folder = parent / f"expert-{number}"
+        provenance = {**merge.provenance(own), "expert": number}
+        write_model(
+            folder,
+            expert.merger.merge(own),
+            expert.target,
+            specs=expert.merger.specs,
+            provenance=provenance,
+            sources=merge.folders,
+            texts=files(expert.target.folder),
+            **options,
+        )
+        folders.append(folder)
+    return folders
+
+
+def merge_texts(merge: Merge, recipe: Recipe, facts: CardFacts, given: Mapping[str, str]) -> dict[str, str]:
+    """The texts that go with the merged model of `recipe`, by name; `given` are among them."""
+    plan, request = merge.merger.plan, merge.request
+    folders = [source.name for source in merge.sources.values() if source.repository is None]
+    original = request.arithmetic == "original"
+    reason = not_expressible(
+        plan,
+        folders,
+        mixture=bool(merge.experts),
+        original=original,
+        untied=merge.donor.changed is not None,
+    )
+    again = command(chat_template=CHAT_TEMPLATE in given)
+    texts = {CARD: model_card(merge, recipe, facts, command=again, no_mergekit=reason)}
+    texts[SETTINGS] = settings_toml(merge.portable, facts.settings)
+    if (whole := listing(merge.remarks())) is not None:
+        texts[LISTING] = whole
+    if reason is None:
+        names = {id(model): merge.sources[part].portable for part, model in plan.models.items()}
+        texts[MERGEKIT] = mergekit_yaml(plan, recipe, names, output_dtype(plan, request.dtype))
+    return texts | dict(given)
