@@ -29,8 +29,8 @@ from tvmerge.study.store.rdb import RdbTrialStore
 
 HOLDER = """
 import sys
-from tvmerge.study.lock import leased
-with leased(sys.argv[1], sys.argv[2]):
+from tvmerge.study.lock import study_lock
+with study_lock(sys.argv[1], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
