@@ -1,4 +1,4 @@
-"""Writes `docs/settings.md` from the settings that `tvmerge.config` declares.
+"""Writes `docs/settings.md` from the settings that the code declares.
 
 Run it after a change there: `python docs/settings.py`. A test compares the page with what this would write.
 """
@@ -16,7 +16,7 @@ PAGE = Path(__file__).with_suffix(".md")
 _HEAD = """\
 # Settings
 
-Written by `docs/settings.py` from `tvmerge/config/`; do not edit by hand.
+Written by `docs/settings.py` from the settings that the code declares; do not edit by hand.
 
 Every setting of `tvmerge optimize` and `tvmerge demo` has one name. It is a flag on the command line
 (`--n-trials 100`; `--n_trials 100` is the same) and a key of the file given with `--config`
@@ -30,20 +30,24 @@ the flag may be given several times. A comma divides nothing where it is part of
 `--freeze 'layers\\.[01]{1,2}'`. `a=0.7` is the benchmark `a` with a weight, unless a benchmark is called so.
 A switch takes no value on the command line and is `true` or `false` in a file.
 
+What is marked as fixed decides a study's scores or candidates: a run that continues a study refuses
+another value, and `--fork` begins a new study with it. All else may change between runs.
+
 """
 
 
 def page() -> str:
     """The page as Markdown: a row for every setting, in the order they are declared."""
-    rows = [("Key", "Flag", "Value", "Default", "Meaning"), ("---",) * 5]
+    rows: list[tuple[str, ...]] = [("Key", "Flag", "Value", "Default", "Fixed", "Meaning"), ("---",) * 6]
     rows += [_row(key, option, default) for key, (option, default) in options().items()]
     return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(key: str, option: Option, default: Any) -> tuple[str, str, str, str, str]:
+def _row(key: str, option: Option, default: Any) -> tuple[str, ...]:
     names: tuple[str, ...] = () if option.kind is dict else (key, *option.aliases)
     flags = ", ".join(f"`--{name.replace('_', '-')}`" for name in names) or "file only"
-    return f"`{key}`", flags, _value(option), _default(default), option.help.replace("|", r"\|")
+    fixed = "" if option.decides == "nothing" else "yes"
+    return f"`{key}`", flags, _value(option), _default(default), fixed, option.help.replace("|", r"\|")
 
 
 def _value(option: Option) -> str:

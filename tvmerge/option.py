@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tvmerge._util.lists import Kind
 from tvmerge.errors import ConfigError
+
+Decides = Literal["scores", "candidates", "content", "nothing"]
+"""What a setting decides of a study.
+
+`scores` and `candidates`: trials of other values could not be compared, or would be others, so the value is
+part of the study's fingerprint. `content`: what it names or makes decides, so that is in the fingerprint.
+`nothing`: it may change between the runs of a study.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,7 @@ class Option:
         aliases: Other names of its flag.
         many: A list of `kind`; its flag takes a comma-separated list and may be repeated.
         listed: What such a list is of, which decides where a comma divides it.
+        decides: What of a study it decides.
     """
 
     kind: type
@@ -30,6 +39,7 @@ class Option:
     aliases: tuple[str, ...] = ()
     many: bool = False
     listed: Kind = "plain"
+    decides: Decides = "nothing"
 
 
 def option(
@@ -41,9 +51,11 @@ def option(
     aliases: tuple[str, ...] = (),
     many: bool = False,
     listed: Kind = "plain",
+    decides: Decides,
 ) -> Any:
     """A dataclass field that is a setting; without a default it is required."""
-    return field(default=default, metadata={"option": Option(kind, text, choices, aliases, many, listed)})
+    declared = Option(kind, text, choices, aliases, many, listed, decides)
+    return field(default=default, metadata={"option": declared})
 
 
 def weighted(text: str, is_name: Callable[[str], bool] = lambda _: False) -> tuple[str, float]:

@@ -21,17 +21,29 @@ from tvmerge.tasks.settings import SuiteConfig
 class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
-    run_dir: str | None = option(str, "Folder of the run's results; default: runs/<study-name>.", None)
-    output_dir: str | None = option(str, "Folder of the merged model; default: <run-dir>/model.", None)
-    shard_size: float = option(float, "Gigabytes of tensors in one file of the written model, at most.", 5.0)
-    save_experts: bool = option(bool, "Write a mixture's experts too, as dense models.", False)
-    push_to_hub: str | None = option(str, "Hub repository (owner/name) to upload the model to.", None)
-    overwrite: bool = option(bool, "Replace whatever is in the output folder.", False)
-    no_judge_check: bool = option(
-        bool, "Do not have each judge rate a test answer before models are loaded.", False
+    run_dir: str | None = option(
+        str, "Folder of the run's results; default: runs/<study-name>.", None, decides="nothing"
     )
-    trace: str | None = option(str, "File for a trace of the run's stages, in Chrome's format.", None)
-    grace: float = option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0)
+    output_dir: str | None = option(
+        str, "Folder of the merged model; default: <run-dir>/model.", None, decides="nothing"
+    )
+    shard_size: float = option(
+        float, "Gigabytes of tensors in one file of the written model, at most.", 5.0, decides="nothing"
+    )
+    save_experts: bool = option(
+        bool, "Write a mixture's experts too, as dense models.", False, decides="nothing"
+    )
+    push_to_hub: str | None = option(
+        str, "Hub repository (owner/name) to upload the model to.", None, decides="nothing"
+    )
+    overwrite: bool = option(bool, "Replace whatever is in the output folder.", False, decides="nothing")
+    no_judge_check: bool = option(
+        bool, "Do not have each judge rate a test answer before models are loaded.", False, decides="nothing"
+    )
+    trace: str | None = option(
+        str, "File for a trace of the run's stages, in Chrome's format.", None, decides="nothing"
+    )
+    grace: float = option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0, decides="nothing")
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -56,6 +68,20 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
         """All settings as plain data, passwords in URLs hidden."""
         plain = asdict(self)
         return {key: hide_passwords(v) if isinstance(v, str) else v for key, v in plain.items()}
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """The settings that a study's scores or its sequence of candidates depend on, unset ones left out."""
+        values = {
+            key: getattr(self, key)
+            for key, (setting, _) in options().items()
+            if setting.decides in {"scores", "candidates"}
+        }
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in values.items()
+            if value is not None and value != {}
+        }
 
     @property
     def study(self) -> str:

@@ -18,37 +18,55 @@ POOLS = ("local", "ray")
 class AnswerConfig:
     """The settings of engines and of what they generate."""
 
-    max_new_tokens: int = option(int, "The most tokens an answer may have.", 512)
+    max_new_tokens: int = option(int, "The most tokens an answer may have.", 512, decides="scores")
     max_thinking_tokens: int | None = option(
         int,
         "The most tokens a model may think before its answer, which it then has to give; "
         "default: --max-new-tokens counts both.",
         None,
+        decides="scores",
     )
-    truncate: bool = option(bool, "Cut conversations that do not fit the context, from their start.", False)
-    batch_tokens: int = option(int, "Token budget of a generation batch.", 32768)
+    truncate: bool = option(
+        bool, "Cut conversations that do not fit the context, from their start.", False, decides="scores"
+    )
+    batch_tokens: int = option(int, "Token budget of a generation batch.", 32768, decides="nothing")
     temperature: Mapping[str, Any] | None = option(
         dict,
         "Sampling temperature by category, over the benchmark's; `default` for all that are not named here.",
         None,
+        decides="scores",
     )
     engine: str = option(
         str,
         "What the models run on; auto: vLLM on GPUs where a tested release is installed, else transformers.",
         "auto",
         choices=ENGINES,
+        decides="content",
     )
-    tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1)
+    tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1, decides="nothing")
     vllm: Mapping[str, Any] | None = option(
-        dict, "Further arguments of vLLM's engine: max_model_len, gpu_memory_utilization, ...", None
+        dict,
+        "Further arguments of vLLM's engine: max_model_len, gpu_memory_utilization, ...",
+        None,
+        decides="content",
     )
-    engines: int = option(int, "Models answering at once; more than one run in processes of their own.", 1)
+    engines: int = option(
+        int, "Models answering at once; more than one run in processes of their own.", 1, decides="nothing"
+    )
     devices: tuple[str, ...] = option(
-        str, "Devices of the engines, such as cuda:0,cuda:1; default: --device for each.", (), many=True
+        str,
+        "Devices of the engines, such as cuda:0,cuda:1; default: --device for each.",
+        (),
+        many=True,
+        decides="nothing",
     )
-    device: str = option(str, "auto, cpu, cuda or cuda:N.", "auto")
-    pool: str = option(str, "Where engines run: here or on a Ray cluster.", "local", choices=POOLS)
-    ray_address: str | None = option(str, "Address of the Ray cluster; default: one of this machine.", None)
+    device: str = option(str, "auto, cpu, cuda or cuda:N.", "auto", decides="nothing")
+    pool: str = option(
+        str, "Where engines run: here or on a Ray cluster.", "local", choices=POOLS, decides="nothing"
+    )
+    ray_address: str | None = option(
+        str, "Address of the Ray cluster; default: one of this machine.", None, decides="nothing"
+    )
 
     def __post_init__(self) -> None:
         for name in ("max_new_tokens", "max_thinking_tokens", "batch_tokens", "engines", "tensor_parallel"):

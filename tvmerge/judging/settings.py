@@ -23,6 +23,7 @@ class JudgeConfig:
         (),
         many=True,
         listed="paths",
+        decides="content",
     )
     judge: tuple[str, ...] = option(
         str,
@@ -31,42 +32,71 @@ class JudgeConfig:
         aliases=("judge-model", "judge-model-name"),
         many=True,
         listed="paths",
+        decides="content",
     )
-    judge_base_url: str | None = option(str, "URL of an OpenAI-compatible server to ask instead.", None)
-    judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None)
+    judge_base_url: str | None = option(
+        str, "URL of an OpenAI-compatible server to ask instead.", None, decides="content"
+    )
+    judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None, decides="content")
     reference: str | None = option(
         str,
         "Reference answers: a file of reference_answer/ by name; default: the judge's own, or the only one.",
         None,
+        decides="content",
     )
-    turns: int | None = option(int, "Ask and judge the first turns only, so many; default: all.", None)
+    turns: int | None = option(
+        int, "Ask and judge the first turns only, so many; default: all.", None, decides="content"
+    )
     judge_mode: str = option(
-        str, "Rate answers, or compare them with those of --baseline.", "single", choices=JUDGE_MODES
+        str,
+        "Rate answers, or compare them with those of --baseline.",
+        "single",
+        choices=JUDGE_MODES,
+        decides="content",
     )
     baseline: str | None = option(
         str,
         "What pairs are compared with: weight:NUMBER, trial:NUMBER or a file of answers; default: weight:0.",
         None,
+        decides="content",
     )
-    judge_samples: int | None = option(int, "Independent ratings of each turn; default: 1.", None)
-    judge_reasks: int = option(int, "How often a reply without a rating is asked for again.", 3)
-    judge_patience: float = option(float, "Seconds in which a failing call is tried again.", 600.0)
-    judge_rpm: int | None = option(int, "Most requests a minute; default: learnt from the provider.", None)
-    judge_tpm: int | None = option(int, "Most tokens a minute; default: learnt from the provider.", None)
-    judge_rpd: int | None = option(int, "Most requests a day; default: no limit.", None)
-    wait_for_quota: bool = option(bool, "Wait for the next day's requests instead of stopping.", False)
-    max_cost: float | None = option(float, "Most USD the judges may cost; default: no limit.", None)
+    judge_samples: int | None = option(
+        int, "Independent ratings of each turn; default: 1.", None, decides="content"
+    )
+    judge_reasks: int = option(
+        int, "How often a reply without a rating is asked for again.", 3, decides="nothing"
+    )
+    judge_patience: float = option(
+        float, "Seconds in which a failing call is tried again.", 600.0, decides="nothing"
+    )
+    judge_rpm: int | None = option(
+        int, "Most requests a minute; default: learnt from the provider.", None, decides="nothing"
+    )
+    judge_tpm: int | None = option(
+        int, "Most tokens a minute; default: learnt from the provider.", None, decides="nothing"
+    )
+    judge_rpd: int | None = option(int, "Most requests a day; default: no limit.", None, decides="nothing")
+    wait_for_quota: bool = option(
+        bool, "Wait for the next day's requests instead of stopping.", False, decides="nothing"
+    )
+    max_cost: float | None = option(
+        float, "Most USD the judges may cost; default: no limit.", None, decides="nothing"
+    )
     max_judge_calls: int | None = option(
-        int, "Most requests to the judges, failed ones too; default: no limit.", None
+        int, "Most requests to the judges, failed ones too; default: no limit.", None, decides="nothing"
     )
     min_japanese: float | None = option(
-        float, "Least share of Japanese script in an answer; default: not enforced.", None
+        float, "Least share of Japanese script in an answer; default: not enforced.", None, decides="content"
     )
-    non_japanese_penalty: float = option(float, "Points taken off under --min-japanese.", 3.0)
+    non_japanese_penalty: float = option(
+        float, "Points taken off under --min-japanese.", 3.0, decides="content"
+    )
     parallel: int | None = option(
-        int, "Judgments in flight at once; default: as the judge's file says, or 1.", None
+        int, "Judgments in flight at once; default: as the judge's file says, or 1.", None, decides="nothing"
     )
-    assets: str | None = option(str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None)
+    assets: str | None = option(
+        str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None, decides="nothing"
+    )
 
     @property
     def benchmarks(self) -> tuple[tuple[str, float], ...]:

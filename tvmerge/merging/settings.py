@@ -26,15 +26,23 @@ class MergeConfig:
         aliases=tuple(f"target-model-{number}" for number in range(1, 5)),
         many=True,
         listed="paths",
+        decides="content",
     )
     base_model: str | None = option(
-        str, "Model the tuned model was tuned from; an adapter names its own.", None
+        str, "Model the tuned model was tuned from; an adapter names its own.", None, decides="content"
     )
     tuned_model: str | None = option(
-        str, "Model that has the skill, or a LoRA adapter; the task vector is tuned - base.", None
+        str,
+        "Model that has the skill, or a LoRA adapter; the task vector is tuned - base.",
+        None,
+        decides="content",
     )
     task_vectors: tuple[Mapping[str, Any], ...] = option(
-        dict, "Several task vectors: tables with tuned, base, name and settings of their own.", (), many=True
+        dict,
+        "Several task vectors: tables with tuned, base, name and settings of their own.",
+        (),
+        many=True,
+        decides="content",
     )
     optimize_mode: str = option(
         str,
@@ -42,13 +50,17 @@ class MergeConfig:
         "what [[patterns]] name.",
         "layer",
         choices=MODES,
+        decides="candidates",
     )
-    layer_granularity: int = option(int, "Consecutive layers that share a weight.", 1)
+    layer_granularity: int = option(int, "Consecutive layers that share a weight.", 1, decides="content")
     smooth: int | None = option(
-        int, "Knots between which the layers' weights are interpolated; default: none.", None
+        int,
+        "Knots between which the layers' weights are interpolated; default: none.",
+        None,
+        decides="content",
     )
     patterns: tuple[Mapping[str, Any], ...] = option(
-        dict, "For optimize_mode regex: tables with name and pattern.", (), many=True
+        dict, "For optimize_mode regex: tables with name and pattern.", (), many=True, decides="content"
     )
     freeze: tuple[str, ...] = option(
         str,
@@ -57,38 +69,60 @@ class MergeConfig:
         (),
         many=True,
         listed="expressions",
+        decides="content",
     )
     method: str = option(
-        str, "How the task vector is made sparse before it is added.", "linear", choices=METHODS
+        str,
+        "How the task vector is made sparse before it is added.",
+        "linear",
+        choices=METHODS,
+        decides="content",
     )
     density: tuple[float, ...] = option(
-        float, "Share of elements that stays, or two bounds to search it; for ties and dare.", (), many=True
+        float,
+        "Share of elements that stays, or two bounds to search it; for ties and dare.",
+        (),
+        many=True,
+        decides="content",
     )
     vocab: str = option(
         str,
         "Where tokens differ: add to rows of shared tokens, to none, or refuse.",
         "align",
         choices=VOCABS,
+        decides="content",
     )
     arithmetic: str = option(
         str,
         "Sum in float32, or in the original script's bfloat16 order.",
         "float32",
         choices=ARITHMETICS,
+        decides="content",
     )
-    merge_seed: int = option(int, "Seed of what dare drops and of random gates.", 0)
-    experts_per_token: int = option(int, "Experts that see each token of a mixture.", 2)
-    gate: str = option(str, "How a mixture's router is made.", "random", choices=GATES)
+    merge_seed: int = option(int, "Seed of what dare drops and of random gates.", 0, decides="content")
+    experts_per_token: int = option(int, "Experts that see each token of a mixture.", 2, decides="content")
+    gate: str = option(str, "How a mixture's router is made.", "random", choices=GATES, decides="content")
     moe_base: str | None = option(
-        str, "Model that gives a mixture's attention and embeddings; default: the first target.", None
+        str,
+        "Model that gives a mixture's attention and embeddings; default: the first target.",
+        None,
+        decides="content",
     )
     experts: tuple[Mapping[str, Any], ...] = option(
-        dict, "For gate hidden: tables with positive and negative prompts, one an expert.", (), many=True
+        dict,
+        "For gate hidden: tables with positive and negative prompts, one an expert.",
+        (),
+        many=True,
+        decides="content",
     )
-    dtype: str = option(str, "Type of the merged tensors; auto: the target's.", "auto", choices=DTYPES)
-    cache_dir: str | None = option(str, "Where models from the hub are downloaded to.", None)
-    allow_pickle: bool = option(bool, "Accept checkpoints without safetensors.", False)
-    trust_remote_code: bool = option(bool, "Run code that comes with a model.", False)
+    dtype: str = option(
+        str, "Type of the merged tensors; auto: the target's.", "auto", choices=DTYPES, decides="content"
+    )
+    cache_dir: str | None = option(
+        str, "Where models from the hub are downloaded to.", None, decides="nothing"
+    )
+    allow_pickle: bool = option(bool, "Accept checkpoints without safetensors.", False, decides="nothing")
+    trust_remote_code: bool = option(bool, "Run code that comes with a model.", False, decides="nothing")
 
     def __post_init__(self) -> None:
         # Plain data comes back from a study or another process with lists for tuples.

@@ -109,10 +109,9 @@ class RunSpec:
             "judge": {"name": judge.name, **judge.fingerprint},
             **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
-            **_search_settings(config),
+            **config.fingerprint,
+            **sampler_fingerprint(config),
             **identity(config, self.placement),
-            **({"temperature": dict(config.temperature)} if config.temperature else {}),
-            **({"max_thinking_tokens": config.max_thinking_tokens} if config.max_thinking_tokens else {}),
             **self._thoughts,
         }
 
@@ -199,29 +198,6 @@ def _weights_of_parts(objective: Objective) -> dict[str, object]:
         return {}
     shares = zip(objective.parts, objective.shares, strict=True)
     return {"objective": {part.name: round(share, 9) for part, share in shares}}
-
-
-def _search_settings(config: RunConfig) -> dict[str, object]:
-    """The settings that the scores and the sequence of candidates depend on."""
-    return {
-        key: getattr(config, key)
-        for key in (
-            "optimize_mode",
-            "weight_min",
-            "weight_max",
-            "optuna_sampler",
-            "optuna_seed",
-            "trials_in_flight",
-            "max_new_tokens",
-            "truncate",
-            "min_coverage",
-            "multi_objective",
-            "racing",
-            "racing_p",
-            "racing_min_questions",
-            "racing_batch",
-        )
-    } | {"uniform_weights": list(config.uniform_weights), **sampler_fingerprint(config)}
 
 
 def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, date | None]:

@@ -17,48 +17,81 @@ RACES = ("wilcoxon", "off")
 class SearchConfig:
     """The settings of the search."""
 
-    weight_min: float = option(float, "Smallest weight.", 0.0)
-    weight_max: float = option(float, "Largest weight.", 2.0)
-    optuna_sampler: str = option(str, "How the next weights are chosen.", "TPE", choices=SAMPLERS)
-    sampler: Mapping[str, Any] | None = option(dict, "Settings of the sampler; see docs/search.md.", None)
-    optuna_seed: int = option(int, "Seed of the search, the hold-out and the answers.", 42)
-    n_trials: int = option(int, "Trials in total; running again with more continues.", 30)
-    trials_in_flight: int = option(int, "Candidates in work at once.", 1)
+    weight_min: float = option(float, "Smallest weight.", 0.0, decides="candidates")
+    weight_max: float = option(float, "Largest weight.", 2.0, decides="candidates")
+    optuna_sampler: str = option(
+        str, "How the next weights are chosen.", "TPE", choices=SAMPLERS, decides="candidates"
+    )
+    sampler: Mapping[str, Any] | None = option(
+        dict, "Settings of the sampler; see docs/search.md.", None, decides="content"
+    )
+    optuna_seed: int = option(
+        int, "Seed of the search, the hold-out and the answers.", 42, decides="candidates"
+    )
+    n_trials: int = option(int, "Trials in total; running again with more continues.", 30, decides="nothing")
+    trials_in_flight: int = option(int, "Candidates in work at once.", 1, decides="candidates")
     uniform_weights: tuple[float, ...] = option(
-        float, "Uniform weights to try first, beside 0 and 1.", (), many=True
+        float, "Uniform weights to try first, beside 0 and 1.", (), many=True, decides="candidates"
     )
     warm_start: str | None = option(
-        str, "Study whose best trials are tried first: a name in the same storage, or FILE-OR-URL#NAME.", None
+        str,
+        "Study whose best trials are tried first: a name in the same storage, or FILE-OR-URL#NAME.",
+        None,
+        decides="content",
     )
-    warm_start_trials: int = option(int, "How many of its best trials a warm start takes.", 5)
+    warm_start_trials: int = option(
+        int, "How many of its best trials a warm start takes.", 5, decides="content"
+    )
     holdout: float | None = option(
         float,
         "Share of questions held out for the final comparison; default: the file's split, or 0.3.",
         None,
+        decides="content",
     )
     racing: str = option(
         str,
         "Stop a candidate that a paired test finds worse than the best one known when it was asked.",
         "wilcoxon",
         choices=RACES,
+        decides="candidates",
     )
-    racing_p: float = option(float, "Probability of chance below which a candidate counts as worse.", 0.35)
-    racing_min_questions: int = option(int, "Questions a candidate answers before the first test.", 20)
-    racing_batch: int = option(int, "Questions between two tests.", 10)
-    confirm_candidates: int = option(int, "Best candidates that the held-out questions choose among.", 3)
-    confirm_samples: int = option(int, "Answers to each held-out question.", 1)
+    racing_p: float = option(
+        float, "Probability of chance below which a candidate counts as worse.", 0.35, decides="candidates"
+    )
+    racing_min_questions: int = option(
+        int, "Questions a candidate answers before the first test.", 20, decides="candidates"
+    )
+    racing_batch: int = option(int, "Questions between two tests.", 10, decides="candidates")
+    confirm_candidates: int = option(
+        int, "Best candidates that the held-out questions choose among.", 3, decides="nothing"
+    )
+    confirm_samples: int = option(int, "Answers to each held-out question.", 1, decides="nothing")
     multi_objective: bool = option(
-        bool, "Search the Pareto front of several benchmarks instead of their weighted mean.", False
+        bool,
+        "Search the Pareto front of several benchmarks instead of their weighted mean.",
+        False,
+        decides="candidates",
     )
     min_coverage: float = option(
-        float, "Share of each benchmark's judgments that must give a rating, else the trial fails.", 0.9
+        float,
+        "Share of each benchmark's judgments that must give a rating, else the trial fails.",
+        0.9,
+        decides="scores",
     )
-    study_name: str | None = option(str, "Name of the study; default: <target>-<benchmark>.", None)
+    study_name: str | None = option(
+        str, "Name of the study; default: <target>-<benchmark>.", None, decides="nothing"
+    )
     storage: str | None = option(
-        str, "URL of an SQLite, PostgreSQL or MySQL database; default: sqlite:///<run-dir>/study.db.", None
+        str,
+        "URL of an SQLite, PostgreSQL or MySQL database; default: sqlite:///<run-dir>/study.db.",
+        None,
+        decides="nothing",
     )
     fork: str | None = option(
-        str, "Name of a new study with these settings that begins with the trials of the one named.", None
+        str,
+        "Name of a new study with these settings that begins with the trials of the one named.",
+        None,
+        decides="nothing",
     )
 
     def __post_init__(self) -> None:

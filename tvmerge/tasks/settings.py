@@ -19,10 +19,15 @@ class TaskConfig:
         "a=0.7,b:acc_norm=0.3.",
         (),
         many=True,
+        decides="content",
     )
-    task_path: str | None = option(str, "Folder with task files (YAML) of your own.", None)
+    task_path: str | None = option(str, "Folder with task files (YAML) of your own.", None, decides="content")
     task_limit: tuple[int, ...] = option(
-        int, "Documents of --tasks that are asked: one number, or one a task; default: all.", (), many=True
+        int,
+        "Documents of --tasks that are asked: one number, or one a task; default: all.",
+        (),
+        many=True,
+        decides="content",
     )
     num_fewshot: tuple[int, ...] = option(
         int,
@@ -30,18 +35,26 @@ class TaskConfig:
         "the task's own.",
         (),
         many=True,
+        decides="content",
     )
     apply_chat_template: bool = option(
-        bool, "Write the prompts of tasks in the chat template, as lm-eval's flag does.", False
+        bool,
+        "Write the prompts of tasks in the chat template, as lm-eval's flag does.",
+        False,
+        decides="content",
     )
     fewshot_as_multiturn: bool | None = option(
         bool,
         "Examples in a chat are turns of their own (true), or part of the question (false); default: true, "
         "as in lm-eval.",
         None,
+        decides="content",
     )
     system_instruction: str | None = option(
-        str, "System message in front of the prompts of tasks, and of a task's own description.", None
+        str,
+        "System message in front of the prompts of tasks, and of a task's own description.",
+        None,
+        decides="content",
     )
     jglue_tasks: tuple[str, ...] = option(
         str,
@@ -49,9 +62,10 @@ class TaskConfig:
         "default: the scripts' four, those whose files are in --jglue-data.",
         (),
         many=True,
+        decides="content",
     )
     jglue_data: str | None = option(
-        str, "Folder with JGLUE's JSON files, instead of the hub's data set.", None
+        str, "Folder with JGLUE's JSON files, instead of the hub's data set.", None, decides="content"
     )
     jglue_limit: tuple[int, ...] = option(
         int,
@@ -59,6 +73,7 @@ class TaskConfig:
         "in the original scripts.",
         (),
         many=True,
+        decides="content",
     )
 
     def __post_init__(self) -> None:

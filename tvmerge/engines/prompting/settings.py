@@ -18,9 +18,14 @@ ONLY = "only"
 class ChatConfig:
     """The settings of prompts and of where answers end; `tvmerge merge` has them too."""
 
-    chat_template: str | None = option(str, "Chat template (Jinja file) instead of the target's own.", None)
+    chat_template: str | None = option(
+        str, "Chat template (Jinja file) instead of the target's own.", None, decides="content"
+    )
     chat_template_kwargs: Mapping[str, Any] | None = option(
-        dict, "Variables for the chat template: enable_thinking, reasoning_effort, ...", None
+        dict,
+        "Variables for the chat template: enable_thinking, reasoning_effort, ...",
+        None,
+        decides="content",
     )
     stop_token: tuple[str, ...] = option(
         str,
@@ -28,6 +33,7 @@ class ChatConfig:
         "`only` among them, instead of those.",
         (),
         many=True,
+        decides="content",
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,77 @@
+"""Which settings belong to a study for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import pytest
+
+from tvmerge.config import load_config, options
+from tvmerge.option import Decides
+
+NEEDED = {"target_model": ("t",), "base_model": "b", "tuned_model": "v", "bench_name": ("demo",)}
+
+
+def fingerprint(**settings: Any) -> Mapping[str, Any]:
+    return load_config({**NEEDED, **settings}).fingerprint
+
+
+def test_every_setting_says_what_it_decides() -> None:
+    assert {option.decides for option, _ in options().values()} == set(get_args(Decides))
+
+
+def test_a_study_keeps_the_settings_its_scores_and_candidates_depend_on() -> None:
+    assert fingerprint() == {
+        "max_new_tokens": 512,
+        "min_coverage": 0.9,
+        "multi_objective": False,
+        "optimize_mode": "layer",
+        "optuna_sampler": "TPE",
+        "optuna_seed": 42,
+        "racing": "wilcoxon",
+        "racing_batch": 10,
+        "racing_min_questions": 20,
+        "racing_p": 0.35,
+        "trials_in_flight": 1,
+        "truncate": False,
+        "uniform_weights": [],
+        "weight_max": 2.0,
+        "weight_min": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperature", {"default": 0.7}),
+        ("max_thinking_tokens", 64),
+        ("truncate", True),
+        ("racing_p", 0.2),
+        ("weight_max", 1.5),
+    ],
+)
+def test_another_value_of_a_fixed_setting_is_another_study(key: str, value: object) -> None:
+    assert fingerprint(**{key: value}) == {**fingerprint(), key: value}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("n_trials", 7), ("parallel", 3), ("device", "cpu"), ("temperature", {}), ("run_dir", "elsewhere")],
+)
+def test_what_decides_nothing_may_change(key: str, value: object) -> None:
+    assert fingerprint(**{key: value}) == fingerprint()
+
+
+def test_a_setting_that_does_not_say_what_it_decides_cannot_be_declared() -> None:
+    from tvmerge.option import option
+
+    declare: Any = option
+    with pytest.raises(TypeError, match="decides"):
+        declare(int, "Forgotten.", 1)
+
+
+def test_the_run_knows_every_part_of_its_settings() -> None:
+    config = load_config(NEEDED)
+    assert config.merge.target_model == ("t",)
+    assert config.judging.bench_name == ("demo",)
