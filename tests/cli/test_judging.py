@@ -360,12 +360,35 @@ def test_what_the_judges_took_and_how_far_they_agree_is_shown(
 
 
 def test_where_nothing_is_rated_the_reason_is_told(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (bench.parent / "good.jsonl", bench.parent / "english.jsonl"):
+        first, *_ = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text(first, encoding="utf-8")
     with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
         flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-reasks=0"]
         assert judge(bench, *flags) == 2
     said = capsys.readouterr().err
     assert "error: nothing was rated; the commonest reason: no [[rating]]" in said
     assert "--judge-file" in said
+
+
+def test_a_judge_that_rates_none_of_the_first_answers_is_not_asked_about_the_others(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
+        flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge=rules", "--judge-reasks=0"]
+        assert judge(bench, *flags) == 2
+        assert 6 <= len(posts(server)) <= 8  # of 24
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(
+        "error: of the first 12 judgments, judge gpt-4o rated nothing; the commonest reason: "
+    )
+    assert "--judge-file" in said
+
+
+def test_one_judge_that_answers_late_does_not_end_a_command(bench: Path) -> None:
+    with OpenAIServer(script=lambda _, number: completion("[[7]]" if number == 8 else "Hm.")) as server:
+        assert judge(bench, f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-reasks=0") == 0
+        assert len(posts(server)) == 4 * QUESTIONS
 
 
 def test_a_budget_ends_a_run_cleanly_and_a_larger_one_goes_on(

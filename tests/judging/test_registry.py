@@ -15,7 +15,7 @@ from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.assets import names
 from tvmerge.config import JudgeConfig
-from tvmerge.errors import AssetError, ConfigError, CredentialsError, MissingExtraError
+from tvmerge.errors import AssetError, CheckpointError, ConfigError, CredentialsError, MissingExtraError
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.preflight import api_key, check_offered, check_ready
 from tvmerge.judging.prompts.prompts import JudgePrompt
@@ -84,6 +84,13 @@ def test_an_unknown_judge_is_an_error_that_names_the_known_ones(assets: Path) ->
     for name in ("nobody", "nobody/model"):
         with pytest.raises(AssetError, match=r"unknown judge.*gpt-4.*mine.*rules.*provider/model"):
             find_spec(name, assets=assets)
+
+
+def test_a_judge_that_is_nearly_a_known_one_is_suggested_and_a_model_can_be_named(assets: Path) -> None:
+    with pytest.raises(
+        AssetError, match=r"did you mean gemini\?\).*such as openai/gemni, with a provider of"
+    ):
+        find_spec("gemni", assets=assets)
 
 
 def test_a_wrong_judge_file_is_named_and_not_called_unknown(assets: Path) -> None:
@@ -178,6 +185,23 @@ def test_a_server_that_does_not_listen_is_an_error_before_anything_is_loaded() -
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
         with pytest.raises(ConfigError, match=f"nothing answers at {url}"):
             check_ready(a_spec(url), {"TEST_KEY": KEY})
+
+
+def test_an_address_of_a_provider_that_nothing_answers_at_may_be_the_networks_fault() -> None:
+    with pytest.raises(ConfigError, match=r"nothing answers at .*; check the network, base_url or the proxy"):
+        check_ready(a_spec("http://judge.invalid/v1"), {"TEST_KEY": KEY})
+
+
+def test_a_local_model_that_cannot_be_had_is_told_before_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    missing = find_spec("local/nobody/nothing")
+    with pytest.raises(
+        CheckpointError, match=r"'nobody/nothing' is not a folder here, .*; name another judge"
+    ):
+        check_ready(missing, {})
+    check_ready(missing, {}, reach=False)
 
 
 def test_a_missing_sdk_names_the_extra() -> None:

@@ -89,7 +89,7 @@ def test_a_best_that_is_a_baseline_without_a_holdout_is_named() -> None:
 def test_a_single_question_gives_no_interval() -> None:
     found = finding(results.simple((0.5, math.nan, math.nan)))
     assert found.kind == "unmeasured"
-    assert "which give no interval" in found.sentence
+    assert "(no 95% interval)" in found.sentence
     assert "nan" not in found.sentence
 
 

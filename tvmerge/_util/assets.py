@@ -7,6 +7,7 @@ is bundled with tvmerge (inside the wheel, or the checkout that holds this file)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -43,9 +44,14 @@ def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
     if (found := _find(kind, name, assets)) is not None:
         return found
     places = ", ".join(str(root / kind) for root in _roots(assets))
-    known = ", ".join(sorted(names(kind, assets))) or "none"
-    singular = kind.removesuffix("s")
-    raise AssetError(f"unknown {singular} '{name}': not a path, and not in {places}; known: {known}")
+    known = sorted(names(kind, assets))
+    meant = [*get_close_matches(name, known, 1), *_in_fastchat(kind, name)]
+    unknown = f"unknown {kind.removesuffix('s')} '{name}'"
+    if meant:
+        unknown += f" (did you mean {' or '.join(meant)}?)"
+    raise AssetError(
+        f"{unknown}: not a path, and not in {places}; known: {', '.join(known) or 'none'}{_BY_PATH[kind]}"
+    )
 
 
 def is_there(kind: AssetKind, name: str, assets: Path | None = None) -> bool:
@@ -65,6 +71,22 @@ def names(kind: AssetKind, assets: Path | None = None) -> dict[str, Path]:
 
 
 _SUFFIX: dict[AssetKind, str] = {"judges": ".toml", "benchmarks": "", "prompts": ".jsonl"}
+
+
+_FASTCHAT = "fastchat/llm_judge/data"
+"""Where FastChat keeps its benchmarks."""
+
+_BY_PATH: dict[AssetKind, str] = {
+    "judges": "",
+    "benchmarks": "; any other folder with a question.jsonl is named by its path",
+    "prompts": "; any other file is named by its path",
+}
+
+
+def _in_fastchat(kind: AssetKind, name: str) -> list[str]:
+    """The benchmark in FastChat's own folder, which is not searched: a `data/` here may be anything."""
+    places = (Path(place) / name for place in (_FASTCHAT, f"FastChat/{_FASTCHAT}", "data"))
+    return [str(place) for place in places if kind == "benchmarks" and _is_asset(kind, place)]
 
 
 def _find(kind: AssetKind, name: str, assets: Path | None) -> Path | None:

@@ -38,7 +38,7 @@ def stats() -> None:
 @cache.command()
 @click.argument("key")
 def explain(key: str) -> None:
-    """Show the row whose key begins with KEY: all that made it, and its value."""
+    """Show the rows whose keys begin with KEY; a judgment's holds the request that it answers."""
     found = 0
     for kind, opened in _opened():
         for name in opened:
@@ -66,7 +66,7 @@ def verify() -> None:
 @click.option("--kind", type=click.Choice(KINDS), default="judgments", show_default=True, help="Which rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; without it, standard output.")
 def export(kind: str, out: Path | None) -> None:
-    """Write the rows as JSON lines, keys and all that made them included."""
+    """Write the rows as JSON lines, keys included; a judgment's holds the request that it answers."""
     from tvmerge._util.files import jsonl_line, write_text
 
     for name, opened in _opened():

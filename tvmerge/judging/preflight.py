@@ -7,10 +7,11 @@ from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from os import environ
+from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import ConfigError, CredentialsError, MissingExtraError
-from tvmerge.judging.spec import JudgeSpec
+from tvmerge.errors import CheckpointError, ConfigError, CredentialsError, MissingExtraError
+from tvmerge.judging.spec import JudgeSpec, is_loopback
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "openai": ("openai",),
@@ -24,23 +25,26 @@ _REACH_SECONDS = 10.0
 
 
 def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: bool = True) -> None:
-    """See that SDK and key are there and that the user's own server listens.
+    """See that SDK and key are there, that the user's own server listens, and that a local model can be had.
 
     Args:
         spec: The judge.
         env: The environment that holds the keys.
-        reach: Whether to try the user's own server, where any HTTP status counts as an answer. A provider's
-            own address is never tried.
+        reach: Whether to try the user's own server, where any HTTP status counts as an answer, and the hub
+            for a local model. A provider's own address is never tried.
 
     Raises:
         MissingExtraError: A package is not installed.
         CredentialsError: The key's variable is not set.
         ConfigError: Nothing answers at `base_url`.
+        CheckpointError: A local model is neither a folder nor can the hub give it.
     """
     check_packages(spec)
     api_key(spec, env)
     if spec.base_url and reach:
         _reach(spec)
+    if spec.provider == "local" and reach:
+        _find(spec)
 
 
 def check_offered(spec: JudgeSpec, today: date) -> None:
@@ -90,6 +94,26 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
     return key
 
 
+def _find(spec: JudgeSpec) -> None:
+    """See that a model is there, by its smallest file: the others are loaded when it is first asked."""
+    if Path(spec.model).is_dir():
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError
+
+    name, _, revision = spec.model.partition("@")
+    try:
+        hf_hub_download(name, "config.json", revision=revision or None)
+    except HFValidationError:
+        return  # a path, whose folder is looked for when the judge is made
+    except Exception as error:  # the hub's client lets errors of its HTTP library through
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CheckpointError(
+            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub cannot give it: "
+            f"{reason}; name another judge, or a folder with the model"
+        ) from error
+
+
 def _reach(spec: JudgeSpec) -> None:
     # The HTTP library that the provider's SDK is built on: the same proxies and certificates.
     http: Any = import_module("httpx" if spec.provider == "cohere" else "httpx2")
@@ -97,7 +121,8 @@ def _reach(spec: JudgeSpec) -> None:
         http.get(spec.endpoint, timeout=_REACH_SECONDS, follow_redirects=False)
     # ImportError: a SOCKS proxy is set and the package for it is missing.
     except (http.TransportError, http.InvalidURL, ImportError, ValueError) as error:
+        cure = "start the server, or correct" if is_loopback(spec.endpoint) else "check the network,"
         raise ConfigError(
-            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); start the server, or "
-            "correct base_url or the proxy"
+            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); {cure} base_url or the "
+            "proxy"
         ) from error

@@ -58,8 +58,9 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
     except AssetError as error:
         if name in known or Path(name).exists():
             raise
+        example = "" if "/" in name else f", such as openai/{name},"
         raise AssetError(
-            f"{error}; or provider/model with a provider of {', '.join(ENDPOINTS)}, local"
+            f"{error}; or provider/model{example} with a provider of {', '.join(ENDPOINTS)}, local"
         ) from error
 
 

@@ -99,7 +99,7 @@ def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
     on = f"on {count(gain.n, 'held-out question')}"
     bounds = f"95% interval {interval(gain)}"
     if math.isnan(gain.low) or math.isnan(gain.high):
-        return "unmeasured", f"scores {_amount(gain.difference)} {other} {on}, which give no interval"
+        return "unmeasured", f"scores {_amount(gain.difference)} {other} {on} (no 95% interval)"
     if gain.low > 0:
         return "better", f"beats {other} by {score(gain.difference)} {on} ({bounds})"
     if gain.high < 0:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches
 from tvmerge._util.outputs import LEAST, check_file
-from tvmerge.errors import AssetError, ConfigError, OutputError
+from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
-from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
+from tvmerge.run.rating_tasks import Rated, Ratings
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
@@ -24,6 +24,7 @@ from tvmerge.scoring.statistics import (
     coverage,
     ended,
     estimate,
+    silence,
 )
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
 from tvmerge.tasks.judged import Jury, Note, assemble
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _BYTES_JUDGED = 4
 """Bytes of judgments for each byte of answers, to see whether there is room for them."""
+
+_HEARD = 10
+"""Judgments after which a judge that has rated nothing is not asked any more."""
 
 GRACE = 30.0
 """Seconds to wait for judgments in flight after a failure or Ctrl-C."""
@@ -141,10 +145,26 @@ async def _judge_all(
         tasks = [
             [ratings.start(asked[answer.question_id], answer) for answer in model.answers] for model in models
         ]
-        await all_rated([task for row in tasks for task in row])
+        await _heard([task for row in tasks for task in row])
         return [[task.result() for task in row] for row in tasks]
     finally:
         await ratings.drain(GRACE)
+
+
+async def _heard(tasks: Sequence[asyncio.Task[Rated]]) -> None:
+    """Wait for all; the first failure ends it, and so does a judge that is asked in vain.
+
+    Raises:
+        ProviderError: A judge rated nothing of the first answers, and they are not to blame.
+    """
+    heard: list[Judgment] = []
+    for task in asyncio.as_completed(tasks):
+        _, judgments = await task
+        if len(heard) >= _HEARD:
+            continue
+        heard += judgments
+        if len(heard) >= _HEARD and (vain := silence(heard)):
+            raise ProviderError(f"of the first {len(heard)} judgments, {vain}")
 
 
 def _note_gaps(models: Sequence[ModelAnswers], asked: int, note: Note) -> None:

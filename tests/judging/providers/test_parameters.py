@@ -122,10 +122,13 @@ def test_everything_that_can_be_given_up_is_given_up_once_and_then_it_is_an_erro
     everything = refused(
         "temperature, max_tokens, max_completion_tokens: not supported; System role not supported"
     )
-    given_up = []
+    given_up, instead = [], {}
     while isinstance(error := parameters.learn(everything, body(parameters)), OutdatedError):
         given_up.append(error.param)
+        instead[error.param] = error.instead
     assert sorted(map(str, given_up)) == ["max_completion_tokens", "max_tokens", "system", "temperature"]
+    assert {param for param in instead if instead[param]} == {"max_tokens"}
+    assert instead["max_tokens"] == "max_completion_tokens"
     assert body(parameters) == {
         "model": "m",
         "messages": [{"role": "user", "content": "Be fair.\n\nRate this."}],

@@ -105,10 +105,12 @@ def test_nothing_an_empty_folder_and_our_own_may_be_written_to(tmp_path: Path) -
     check_replaceable(_ours(tmp_path / "ours"), "study-1", overwrite=False)
 
 
-@pytest.mark.parametrize("owner", ["study-2", None])
-def test_another_runs_model_stays(tmp_path: Path, owner: str | None) -> None:
+@pytest.mark.parametrize(
+    ("owner", "said"), [("study-2", "was written by another run"), (None, "holds a merged model already")]
+)
+def test_another_runs_model_stays(tmp_path: Path, owner: str | None, said: str) -> None:
     folder = _ours(tmp_path / "out")
-    with pytest.raises(CheckpointError, match="was written by another run; choose another output folder"):
+    with pytest.raises(CheckpointError, match=f"{said}; choose another output folder"):
         check_replaceable(folder, owner, overwrite=False)
     check_replaceable(folder, owner, overwrite=True)
 

@@ -124,7 +124,10 @@ class ChatFormat:
                 **values,
             )
         except Exception as error:
-            raise CheckpointError(f"the chat template fails: {_first_line(error)}") from error
+            raise CheckpointError(
+                f"the chat template fails: {_first_line(error)}; "
+                "correct it, or give another with --chat-template"
+            ) from error
         return str(text)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:

@@ -49,7 +49,7 @@ class Budget:
             if not self._reserved:
                 self._over = reason
             if self._over:
-                raise BudgetError(f"{reason}; run again with a larger one to go on")
+                raise BudgetError(reason)
             settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(settled)
             await settled
@@ -67,10 +67,12 @@ class Budget:
         spent = self._ledger.cost
         calls = self._ledger.requests
         if self._max_calls is not None and calls + len(self._reserved) >= self._max_calls:
-            return f"the budget of {self._max_calls} judge calls is used up ({calls} made)"
+            larger = "run again with a larger --max-judge-calls to go on"
+            return f"the budget of {self._max_calls} judge calls is used up ({calls} made); {larger}"
         if self._max_cost is not None and spent + sum(self._reserved) + cost > self._max_cost:
             spending = f"${spent:.4f} spent, a call may cost ${cost:.4f}"
-            return f"the budget of ${self._max_cost:g} is used up ({spending})"
+            larger = "run again with a larger --max-cost to go on"
+            return f"the budget of ${self._max_cost:g} is used up ({spending}); {larger}"
         return ""
 
 

@@ -247,7 +247,17 @@ class TextError(RequestError):
 
 
 class OutdatedError(RequestError):
-    """A parameter was refused, and from now on `request` builds requests without it."""
+    """A parameter was refused, and from now on `request` builds requests without it.
+
+    Attributes:
+        instead: The parameter that is sent in its place; empty for none.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, param: str | None = None, instead: str = ""
+    ) -> None:
+        super().__init__(message, status=status, param=param)
+        self.instead = instead
 
 
 class MisplacedError(TransientError):

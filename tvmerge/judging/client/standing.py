@@ -181,11 +181,17 @@ class StandingChat(ChatWrapper):
         if error.param and error.param not in self._noted:
             self._noted.add(error.param)
             setting = f'`omit_parameters = ["{error.param}"]`'
+            if error.instead:
+                setting = f"`{error.instead}` under [parameters]"
             left_out, setting = {
                 "system": ("a system message, which goes before the user's text", setting),
                 "structured": ("a JSON schema, which is left out", "`structured_output = false`"),
-            }.get(error.param, (f"{error.param}, which is left out", setting))
+            }.get(error.param, (f"{error.param}, {_instead(error.instead)}", setting))
             self._note(f"its model refuses {left_out} from now on; {setting} in its file saves the try")
+
+
+def _instead(parameter: str) -> str:
+    return f"in whose place {parameter} is sent" if parameter else "which is left out"
 
 
 def _shape(request: ChatRequest) -> str:

@@ -183,7 +183,9 @@ class ModelParameters:
                 self._capabilities = reduced
                 self.values = self._values()
             if reduced is not None or name not in self._held_now():
-                return OutdatedError(str(error), status=error.status, param=name)
+                length = self._capabilities.length_parameter
+                instead = length if name in _LENGTHS and length in self.values else None
+                return OutdatedError(str(error), status=error.status, param=name, instead=instead or "")
         return error
 
     def _held_now(self) -> set[str]:

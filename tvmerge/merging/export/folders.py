@@ -82,7 +82,8 @@ def check_replaceable(
         return
     marker = read_marker(folder)
     if owner is None or marker.get("owner") != owner:
-        whose = "was written by another run" if marker else "is not empty"
+        written = "was written by another run" if owner else "holds a merged model already"
+        whose = written if marker else "is not empty"
         raise CheckpointError(f"{folder} {whose}; choose another output folder, or pass --overwrite")
     foreign = sorted({path.name for path in folder.iterdir()} - {MARKER, *marker.get("files", ())})
     if foreign:
