@@ -118,7 +118,7 @@ def test_another_runs_model_stays(tmp_path: Path, owner: str | None, said: str) 
 def test_a_model_without_an_owner_belongs_to_nobody(tmp_path: Path) -> None:
     folder = _ours(tmp_path / "out")
     (folder / MARKER).write_text(json.dumps({"owner": None, "files": ["weights"]}))
-    with pytest.raises(CheckpointError, match="written by another run"):
+    with pytest.raises(CheckpointError, match="holds a merged model already"):
         check_replaceable(folder, None, overwrite=False)
 
 

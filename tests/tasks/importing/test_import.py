@@ -70,6 +70,12 @@ def asked(benchmark: Benchmark) -> list[tuple[object, str, tuple[str, ...]]]:
     return [(q.question_id, q.category, q.turns) for q in benchmark.questions]
 
 
+@pytest.mark.parametrize("column", ["答え", "解答", "正解", "模範解答", "回答"])
+def test_a_column_of_right_answers_is_known_by_its_name(tmp_path: Path, folder: Path, column: str) -> None:
+    source = as_csv(tmp_path / "shiken.csv", [{"問題": "日本の首都は？", column: "東京"}])
+    assert imported(source, folder).questions[0].reference == ("東京",)
+
+
 def check_tasks(benchmark: Benchmark) -> None:
     first = benchmark.questions[0]
     assert asked(benchmark)[0] == (1, "general", (TASKS[0]["input"],))

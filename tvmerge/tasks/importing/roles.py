@@ -33,6 +33,7 @@ _NAMES: Mapping[Role, tuple[str, ...]] = {
             "answer",
             "answers",
             "解答",
+            "答え",
             "回答",
             "gold",
             "target",
