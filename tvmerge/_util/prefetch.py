@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
+from tvmerge._util.tasks import stop
+
 T = TypeVar("T")
 
 
@@ -33,5 +35,4 @@ async def read_ahead(stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]
             yield item
         await reading
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await stop([reading])

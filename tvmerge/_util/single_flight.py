@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from tvmerge._util.tasks import stop
+
 T = TypeVar("T")
 
 
@@ -42,7 +44,7 @@ class SingleFlight(Generic[T]):
             if flight.passengers == 1:
                 # Forgotten first: whoever asks from now on wants a flight that arrives.
                 self._forget(key, flight)
-                await _ended(flight.task)
+                await stop([flight.task])
             raise
         finally:
             flight.passengers -= 1
@@ -50,14 +52,3 @@ class SingleFlight(Generic[T]):
     def _forget(self, key: str, flight: _Flight[T]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
-
-
-async def _ended(task: asyncio.Task[T]) -> None:
-    """Cancel `task` and wait for its end; who cannot wait and is cancelled meanwhile cancels it again."""
-    task.cancel()
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait([task])
-        raise

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tvmerge._util.tasks import together
 from tvmerge.errors import ProviderError
 from tvmerge.judging.faults import check_cure
 from tvmerge.judging.judges.prompted import PromptedJudge
-from tvmerge.judging.judges.reply import Opinion, together
+from tvmerge.judging.judges.reply import Opinion
 from tvmerge.records import Answer, Question
 
 _QUESTION = "日本の首都はどこですか。"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tvmerge._util.tasks import first_failure, stop
 from tvmerge.errors import StudyError
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample, label
@@ -174,14 +175,10 @@ class Confirmation:
         models = {entrant.model: entrant for entrant in reversed(entrants)}
         tasks = {name: asyncio.create_task(self._one(e, questions)) for name, e in models.items()}
         try:
-            done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
+            await first_failure(tasks.values())
             return [tasks[entrant.model].result() for entrant in entrants]
         finally:
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await stop(tasks.values())
 
     async def _one(self, entrant: Candidate, questions: Sequence[Question]) -> Evaluation:
         found = await self._evaluate(entrant.recipe, questions)

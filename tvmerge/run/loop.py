@@ -12,6 +12,7 @@ from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
+from tvmerge._util.tasks import stop
 from tvmerge._util.threads import in_thread
 from tvmerge._util.trace import Trace
 from tvmerge.errors import CandidateError
@@ -76,8 +77,7 @@ class Evaluator:
             if not stopped:
                 await answering
         finally:
-            answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
+            await stop([answering])
         place = {question.question_id: index for index, question in enumerate(questions)}
         rated.sort(key=lambda pair: (place[pair[0].question_id], pair[0].sample))
         return Evaluation(
@@ -163,9 +163,7 @@ async def search(
             await in_thread(study.tell, trial.number, scores, outcome.attrs, state=outcome.state)
             on_told(study.trials[trial.number])
     finally:
-        for flight in flights.values():
-            flight.cancel()
-        await asyncio.gather(*flights.values(), return_exceptions=True)
+        await stop(flights.values())
 
 
 async def _first(flights: dict[int, asyncio.Task[Evaluation]], number: int) -> Evaluation:

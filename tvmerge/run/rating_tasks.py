@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from tvmerge._util.tasks import first_failure
 from tvmerge._util.trace import Trace
 from tvmerge.protocols import Judge
 from tvmerge.records import Answer, Judgment, Question, Unrated
@@ -92,8 +93,5 @@ class Ratings:
 
 async def all_rated(tasks: Sequence[asyncio.Task[Rated]]) -> list[Rated]:
     """The results of `tasks`, in their order; raises the first failure as soon as it happens."""
-    if tasks:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+    await first_failure(tasks)
     return [task.result() for task in tasks]

@@ -212,6 +212,31 @@ async def test_draining_sends_nothing_more_and_keeps_what_is_on_the_wire(
     assert await _stored(chat, tmp_path) == 2
 
 
+async def test_a_question_of_many_requests_loses_none_of_them_where_they_arrive_one_by_one(
+    tmp_path: Path, prompts: dict[str, JudgePrompt]
+) -> None:
+    waiting: list[asyncio.Future[None]] = []
+
+    async def answer(request: ChatRequest) -> ChatReply:
+        waiting.append(asyncio.get_running_loop().create_future())
+        await waiting[-1]
+        return GOOD
+
+    ledger = Ledger()
+    policy = RequestPolicy(cache=ContentCache(tmp_path), ledger=ledger, concurrency=6)
+    chat = pipeline(LocalChat(answer), SPEC, policy)
+    ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}, samples=3))
+    ratings.start(Question("q", "writing", ("春？", "夏？")), Answer("q", ("春です。", "夏です。")))
+    while len(waiting) < 6:
+        await asyncio.sleep(0.001)
+    draining = asyncio.create_task(ratings.drain(60))
+    for arriving in waiting:
+        await asyncio.sleep(0.01)
+        arriving.set_result(None)
+    await draining
+    assert (ledger.calls, await _stored(chat, tmp_path)) == (6, 6)
+
+
 @pytest.mark.parametrize("grace", [0, 0.01])
 async def test_draining_gives_up_what_outlasts_the_grace(
     tmp_path: Path, prompts: dict[str, JudgePrompt], grace: float

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tvmerge._util.files import folder_name
+from tvmerge._util.tasks import stop, together
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.conversation import Conversation, Prompt, conversations
 from tvmerge.engines.prompting.replies import ReplyReader
@@ -123,9 +124,7 @@ class VllmEngine:
             for finished in asyncio.as_completed(talks):
                 yield (await finished).answers()
         finally:
-            for talk in talks:
-                talk.cancel()
-            await asyncio.gather(*talks, return_exceptions=True)
+            await stop(talks)
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         """Rate every pair at once, by the log-probabilities vLLM gives for a prompt."""
@@ -135,7 +134,7 @@ class VllmEngine:
                 f"{longest} tokens of a context and its continuation do not fit the model's context of "
                 f"{self._context}, less one"
             )
-        return await asyncio.gather(*(self._rate(pair) for pair in pairs))
+        return await together(self._rate(pair) for pair in pairs)
 
     async def close(self) -> None:
         """End vLLM's processes."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tvmerge._util.tasks import together
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.degenerate import flaw
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
-from tvmerge.judging.judges.reply import Opinion, opinion, together
+from tvmerge.judging.judges.reply import Opinion, opinion
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import VerdictFormat

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tvmerge._util.tasks import together
 from tvmerge.errors import ConfigError
-from tvmerge.judging.judges.reply import together
 from tvmerge.records import Answer, Judgment, Question
 
 if TYPE_CHECKING:

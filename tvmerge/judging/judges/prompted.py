@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmerge._util.canonical import digest
+from tvmerge._util.tasks import together
 from tvmerge.judging.client.chat import ChatModel
-from tvmerge.judging.judges.reply import Opinion, together
+from tvmerge.judging.judges.reply import Opinion
 from tvmerge.judging.prompts.prompts import JudgePrompt, PromptKind, kind_for
 from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, OutdatedError, TextError, TooLongError
@@ -67,24 +66,6 @@ async def opinion(
     if isinstance(score, Unreadable):
         return Opinion(user, reply=reply.whole, reason=score.reason, cure=cure(score.reason))
     return Opinion(user, reply=reply.whole, score=score)
-
-
-async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All outcomes in order; the first failure ends the other works before it is raised.
-
-    They are cancelled once and waited for: what they have on the wire arrives and is stored (`ShieldedChat`).
-    """
-    listed = list(works)
-    if len(listed) == 1:
-        return [await listed[0]]
-    tasks = [asyncio.create_task(work) for work in listed]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 async def _send(chat: ChatModel, system: str, user: str, form: ReplyFormat, sample: int) -> ChatReply:
