@@ -99,3 +99,21 @@ def test_headers_that_say_nothing_are_no_limits() -> None:
     assert (
         rate_limits({"x-ratelimit-limit-requests": "many", "x-ratelimit-reset-tokens": "?"}) == RateLimits()
     )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"retry-after": "Tue, 24 Nov 2026 09:00:30 GMT"},
+        {"retry-after": f"{NOON.timestamp() - 3 * 3600 + 30:.0f}"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2026-11-24T09:00:30Z"},
+    ],
+)
+def test_a_moment_is_told_by_the_providers_clock(told: dict[str, str]) -> None:
+    headers = {**told, "date": "Tue, 24 Nov 2026 09:00:00 GMT"}
+    assert retry_after(headers, noon) == pytest.approx(30)
+
+
+@pytest.mark.parametrize("date", ["Tue, 24 Nov 2026 11:59:58 GMT", "soon", ""])
+def test_clocks_that_agree_or_tell_nothing_are_not_set(date: str) -> None:
+    assert retry_after({"retry-after": "Tue, 24 Nov 2026 12:00:30 GMT", "date": date}, noon) == 30

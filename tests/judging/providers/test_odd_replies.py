@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,15 @@ async def ask(provider: str, *responses: Response) -> ChatReply:
             r"HTTP 200: Unexpected endpoint. \(POST /x\)",
         ),
         ({"detail": "Model not loaded"}, FormError, "Model not loaded"),
+        ({"success": False, "message": "No channel for model m"}, FormError, "HTTP 200: No channel for"),
+        ({"code": 500, "msg": "busy", "data": None}, TransientError, "HTTP 500: busy"),
+        ({"error_code": 336003, "error_msg": "No such thing"}, FormError, "HTTP 200: No such thing"),
+        (
+            {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+            QuotaError,
+            "HTTP 200: insufficient balance",
+        ),
+        ("[" * 100_000, TransientError, "not JSON"),
         ({"error": {"code": 402, "message": "Pay"}}, QuotaError, "HTTP 402: Pay"),
         ({"error": {"code": 429, "message": "free-models-per-day"}}, QuotaError, "HTTP 429"),
         ({"error": {"code": 429, "message": "slow"}}, TransientError, "HTTP 429: slow"),
@@ -148,3 +158,47 @@ async def test_what_a_server_had_and_did_not_answer_is_counted(provider: str) ->
     with pytest.raises(TransientError) as caught:
         await ask(provider, Response({}, breakage="reset"))
     assert caught.value.sent
+
+
+@pytest.mark.parametrize(
+    ("body", "finish", "held"),
+    [
+        ({"choices": None, "id": "1", "note": "withheld"}, "stop", '{"choices": null, "note": "withheld"}'),
+        ({"choices": []}, "stop", '{"choices": []}'),
+        ({"object": "chat.completion", "usage": {}}, "stop", "{}"),
+        (
+            {"choices": [], "prompt_feedback": {"block_reason": "PROHIBITED_CONTENT"}},
+            "refused",
+            '{"choices": [], "prompt_feedback": {"block_reason": "PROHIBITED_CONTENT"}}',
+        ),
+    ],
+)
+async def test_what_stands_in_the_place_of_a_reply_is_told(body: Any, finish: str, held: str) -> None:
+    reply = await ask("openai", Response(body))
+    assert (reply.text, reply.finish, reply.ending) == ("", finish, held)
+
+
+async def test_an_empty_reply_says_what_the_body_held() -> None:
+    reply = await ask("openai", Response({"choices": [], "note": "withheld"}))
+    request = ChatRequest("openai", "", {"messages": []}, RatingFormat())
+    assert request.fault_of(reply) == 'empty reply ({"choices": [], "note": "withheld"})'
+
+
+async def test_a_failed_generation_is_a_reply() -> None:
+    failed = {"message": "Failed to generate JSON.", "failed_generation": "I rate it [[7]]."}
+    reply = await ask("openai", Response({"error": failed}, status=400))
+    assert (reply.text, reply.finish) == ("I rate it [[7]].", "stop")
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=shift_jis", "text/plain; charset=latin-1"])
+async def test_a_reply_in_utf8_is_read_as_that_whatever_its_header_says(kind: str) -> None:
+    said = openai_server.completion("良い。「評価」：[[8]]").body
+    text = json.dumps(said, ensure_ascii=False)
+    assert (await ask("openai", Response(text, content_type=kind))).text == "良い。「評価」：[[8]]"
+
+
+async def test_a_limit_too_high_for_the_model_is_left_out() -> None:
+    words = "max_tokens is too large: 2048. This model's maximum context length is 1024 tokens"
+    refused = Response({"message": words}, status=400)
+    other = Response({"message": words.replace("max_tokens", "max_completion_tokens")}, status=400)
+    assert (await ask("openai", refused, other, openai_server.completion("[[8]]"))).text == "[[8]]"

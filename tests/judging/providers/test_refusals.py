@@ -36,7 +36,7 @@ def translate(
     return refusals.translate(status, complaint, headers=headers or {}, key=key)
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [408, 409, 424, 425, 429, 498, 499, 500, 502, 503, 504, 520, 524, 529])
 def test_what_passes_is_transient(status: int) -> None:
     error = translate(status, "later", headers={"retry-after": "3"}, key=KEY)
     assert isinstance(error, TransientError)
@@ -51,6 +51,15 @@ def test_what_passes_is_transient(status: int) -> None:
         (400, "Your credit balance is too low", "billing_not_active"),
         (429, "You are using a Trial key, which is limited to 1000 API calls / month", None),
         (429, "quotaId: GenerateRequestsPerDayPerProjectPerModel-FreeTier", None),
+        (429, "You exceeded your current token quota", "exceeded_current_quota_error"),
+        (400, "Access denied, see that your account is in good standing.", "arrearage"),
+        (403, "The free tier of the model has been exhausted.", None),
+        (403, "Your newly created team doesn't have any credits yet.", None),
+        (429, "Your team has used all available credits or reached its monthly spending limit.", None),
+        (400, "You have reached your specified API usage limits.", None),
+        (412, "Account suspended due to unpaid invoices", None),
+        (429, "you have used up your daily free allocation of 10,000 neurons", None),
+        (429, "已达到 5 小时的使用上限", None),
     ],
 )
 def test_an_empty_account_is_not_transient(status: int, message: str, code: str | None) -> None:
@@ -98,6 +107,8 @@ def test_a_prompt_that_is_too_long_is_told_apart(status: int, code: str | None) 
         "This model's maximum context length is 8192 tokens",
         "the request exceeds the available context size, try increasing it",
         "too many tokens: size limit exceeded",
+        "Input validation error: `inputs` must have less than 4096 tokens. Given: 5000",
+        "the length of message exceeds limit",
     ],
 )
 def test_a_prompt_that_is_too_long_is_told_apart_by_words(message: str) -> None:
@@ -123,6 +134,11 @@ def test_a_malformed_request_names_its_parameter() -> None:
         ("Please try again in 1m30s.", 90.0),
         ("try again in 120ms", 0.12),
         ("'@type': 'RetryInfo', 'retryDelay': '36s'", 36.0),
+        ("Please retry after 26 seconds.", 26.0),
+        ("please try again after 1 second", 1.0),
+        ("try again in 2 minutes", 120.0),
+        ("try again after 1h30m", 5400.0),
+        ("try again later", None),
         ("slow down", None),
     ],
 )
@@ -144,6 +160,8 @@ def test_a_wait_that_only_the_message_tells_is_read(message: str, seconds: float
         (451, "not here"),
         (400, "The prompt was blocked by our safety filters"),
         (422, "Output blocked by content filtering policy"),
+        (400, "the request contains illegal content"),
+        (200, "input new_sensitive"),
     ],
 )
 def test_a_refused_text_is_about_content_in_any_words(status: int, message: str) -> None:
@@ -175,6 +193,10 @@ def test_an_account_that_is_shut_is_no_verdict_on_a_text(message: str) -> None:
         (404, "model: gpt-4", "not_found_error", None),
         (400, "Unknown model: gpt-4", None, None),
         (422, "Not there", None, "model"),
+        (404, "The API deployment for this resource does not exist.", "deploymentnotfound", None),
+        (400, "The provided model identifier is invalid.", None, None),
+        (404, "Not found the model m or Permission denied", None, None),
+        (404, "Model 'm' is not supported for this environment.", "model_not_supported", None),
     ],
 )
 def test_a_model_that_is_not_there_is_told(
@@ -233,6 +255,7 @@ def test_a_request_that_no_minute_has_room_for_is_too_long() -> None:
         ("Insufficient credits", QuotaError),
         ("Overloaded", TransientError),
         ("Rate limit exceeded, please try again later", TransientError),
+        ("Open api qps request limit reached", TransientError),
         ("Unexpected endpoint or method. (POST /chat/completions)", FormError),
         ("No.", FormError),
     ],
@@ -243,3 +266,43 @@ def test_an_error_that_came_as_a_success_is_told_by_its_words(words: str, expect
 
 def test_what_is_said_without_a_word_is_told_as_that() -> None:
     assert "HTTP 400: without a word" in str(translate(400, ""))
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("the request exceeds the available context size", None),
+        ("context shift is disabled", None),
+        ("too long", "context_length_exceeded"),
+    ],
+)
+def test_a_text_that_is_too_long_is_not_sent_again_where_the_server_calls_it_its_failure(
+    message: str, code: str | None
+) -> None:
+    assert isinstance(translate(500, message, code=code), TooLongError)
+
+
+def test_a_text_that_a_gateway_refuses_as_its_failure_is_about_content() -> None:
+    error = translate(500, "Bad response", code="content_filter")
+    assert isinstance(error, RequestError)
+    assert error.about_content
+
+
+def test_throttling_is_waited_for_whatever_its_status() -> None:
+    error = translate(400, "Too many tokens, please wait before trying again.", code="throttlingexception")
+    assert isinstance(error, TransientError)
+
+
+@pytest.mark.parametrize(
+    "said", ["The security token included in the request is expired", "access token invalid"]
+)
+def test_a_token_that_is_no_good_any_more_is_a_key(said: str) -> None:
+    assert isinstance(translate(403, said), CredentialsError)
+
+
+def test_a_limit_that_leaves_no_room_is_named_as_a_parameter() -> None:
+    error = translate(
+        400, "max_tokens is too large: 16384. This model's maximum context length is 8192 tokens"
+    )
+    assert isinstance(error, TooLongError)
+    assert error.param == "max_tokens"

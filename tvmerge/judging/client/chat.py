@@ -85,9 +85,10 @@ class ChatRequest:
         reading = self.form.read(reply.text, alone=bool(reply.before))
         if not isinstance(reading, Unreadable):
             return ""
-        if reply.finish == "other":
-            return f"ended abnormally ({reply.ending})" if reply.ending else "ended abnormally"
-        return reading.reason if reply.text.strip() else faults.EMPTY
+        if reply.finish == "stop" and reply.text.strip():
+            return reading.reason
+        fault = faults.EMPTY if reply.finish == "stop" else "ended abnormally"
+        return f"{fault} ({reply.ending})" if reply.ending else fault
 
     def reminder(self, reply: ChatReply) -> ChatRequest | None:
         """The request that goes on from `reply` and asks for the rating alone.
@@ -136,7 +137,8 @@ class ChatReply:
         usage: Tokens billed, or None where the provider does not say.
         limits: Rate limits from the response headers.
         cached: It comes from the cache and cost nothing.
-        ending: The provider's own word for an end that nobody knows, or what it says of its failure.
+        ending: The provider's own word for an end that nobody knows, what it says of its failure, or what it
+            sent in the place of a reply.
         before: What was said at first, where `text` is the reply to a reminder; else empty.
     """
 

@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_WORDS = ("message", "msg", "error", "detail", "details", "description", "error_message", "errors", "title")
+_WORDS = (
+    *("message", "Message", "msg", "error", "detail", "details", "description", "error_message", "error_msg"),
+    *("errors", "title", "base_resp", "status_msg"),
+)
 """Keys whose value is told to a person, in the order in which they are looked for."""
-_CODES = ("code", "type", "status", "reason", "error_code", "error_type", "name")
+_CODES = ("code", "type", "status", "reason", "error_code", "error_type", "name", "__type")
 _FLAGS = ("contentFilter", "content_filter_result", "flagged_input")
 """Keys that are there where a text was refused for its content."""
 _TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
@@ -24,6 +27,10 @@ _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DO
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _EVENTS = re.compile(r"\s*(?:event|data|id|retry)?:")
 _DEEPEST = 6
+_TITLED = 20_000
+"""Characters of a page in which its title is looked for."""
+_REPLIES = frozenset({"choices", "content", "candidates", "output"})
+"""Keys of which a reply has one, in any protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,15 @@ def error_within(data: Any) -> Complaint | None:
     first = data[0] if isinstance(data, list) and data else data
     if not isinstance(first, dict):
         return None
-    told = {"error", "errors", "detail"} & {name for name, value in first.items() if value}
+    told = {"error", "errors", "detail", "error_msg"} & {name for name, value in first.items() if value}
     failed = first.get("object") == "error" or first.get("type") == "error"
-    return _of_json(first) if told or failed else None
+    # A gateway's envelope, in the place of a reply or beside one that is empty.
+    said = [first.get(name) for name in ("message", "msg") if not _REPLIES & first.keys()]
+    spoken = any(isinstance(text, str) and text for text in said)
+    match first:
+        case {"base_resp": {"status_code": int(code)}} if code:
+            failed = True
+    return _of_json(first) if told or failed or spoken else None
 
 
 def is_page(body: str) -> bool:
@@ -87,6 +100,7 @@ def events_of(body: str) -> list[Any]:
 
 def title_of(page: str) -> str:
     """What a page for a browser calls itself, or the beginning of its text."""
+    page = page[:_TITLED]
     titled = _TITLE.search(page)
     return " ".join(html.unescape(_MARKUP.sub(" ", titled[2] if titled else page)).split())
 
@@ -206,5 +220,5 @@ def _plain(body: str) -> str:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

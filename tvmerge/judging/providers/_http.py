@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.providers._moments import positive, read_wait
 
-_HINT = re.compile(r"(?:try again|retry) in ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)")
+_HINT = re.compile(
+    r"(?:try again|retry) (?:in|after) ((?:[0-9.]+ ?(?:ms|sec(?:ond)?s?|min(?:ute)?s?|hours?|s|m|h)\b ?)+)"
+    r"|(?:try again|retry) (?:in|after) ((?:[0-9.]+(?:ms|s|m|h))+)|retrydelay\W+([0-9.]+s)"
+)
+_LONG_UNITS = re.compile(r" ?(s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)\b ?")
+_ASTRAY = 5.0
+"""Seconds that two clocks may differ: `date` tells whole seconds, and a reply takes some to arrive."""
 _QUOTED = 4
 """Characters of a key that say something of it."""
 
@@ -38,12 +44,23 @@ class ApiKey:
         return " ".join("***" if any(end in word for end in ends) else word for word in words)
 
 
+def provider_clock(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float:
+    """Seconds since 1970 by the provider's clock, which its `date` tells; by ours where the two agree.
+
+    Moments are told by that clock, and a machine's own may be hours off.
+    """
+    now = wall()
+    told = read_wait(headers.get("date", ""), lambda: 0.0)
+    return told.seconds if told and told.moment and abs(told.seconds - now) > _ASTRAY else now
+
+
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
     """Seconds the provider asks to wait: `retry-after-ms`, `retry-after`, or the reset of what is used up."""
+    moment = provider_clock(headers, now)
     milliseconds = positive(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    wait = read_wait(headers.get("retry-after", ""), now)
+    wait = read_wait(headers.get("retry-after", ""), lambda: moment)
     if wait is not None:
         return wait.seconds
     asked = rate_limits(headers, now).pause()
@@ -57,7 +74,8 @@ def rate_limits(headers: Mapping[str, str], now: Callable[[], float] = time.time
     (`anthropic-ratelimit-requests-reset`), or without saying of what (`x-ratelimit-reset`,
     `ratelimit-reset`), which is taken to be requests in a fixed window.
     """
-    requests, tokens = _Limit.read(headers, "requests", now), _Limit.read(headers, "tokens", now)
+    moment = provider_clock(headers, now)
+    requests, tokens = (_Limit.read(headers, kind, lambda: moment) for kind in ("requests", "tokens"))
     return RateLimits(
         requests=requests.limit,
         requests_left=requests.left,
@@ -125,5 +143,6 @@ def top_level(path: str) -> str:
 def hinted_wait(said: str) -> float | None:
     """Seconds to wait that only the message tells: OpenAI's "try again in 6s", Gemini's retryDelay."""
     hint = _HINT.search(said)
-    wait = None if hint is None else read_wait(hint[1] or hint[2], time.time)
+    told = "" if hint is None else _LONG_UNITS.sub(r"\1", hint[1] or hint[2] or hint[3])
+    wait = read_wait(told, time.time)
     return None if wait is None else wait.seconds

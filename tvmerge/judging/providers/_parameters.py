@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tvmerge.errors import ProviderError, UserError
-from tvmerge.judging.client.chat import FormError, OutdatedError, UnknownModelError
+from tvmerge.judging.client.chat import FormError, OutdatedError, TooLongError, UnknownModelError
 from tvmerge.judging.providers._http import top_level
 from tvmerge.judging.spec import JudgeSpec
 
@@ -170,10 +170,12 @@ class ModelParameters:
         Returns:
             The error; an `OutdatedError` where the parameter is not sent any more.
         """
-        if not isinstance(error, FormError) or isinstance(error, UnknownModelError):
+        # A limit on the reply can be too high for the model: then no prompt at all has room beside it.
+        too_high = isinstance(error, TooLongError) and error.param in _LENGTHS
+        if not (isinstance(error, FormError) or too_high) or isinstance(error, UnknownModelError):
             return error
-        held = _held(sent)
-        for name in named_parameters(error.param or "", error.said):
+        held, said = _held(sent), error.said if isinstance(error, FormError) else ""
+        for name in named_parameters(error.param or "", said):
             kept = name in self._needed or (name == "structured" and self._spec.structured_output)
             if kept or name not in held or name in self._answered:
                 continue

@@ -7,7 +7,6 @@ others are answered tells whether a refusal concerns one text or all of them
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from tvmerge.errors import (
@@ -20,100 +19,15 @@ from tvmerge.errors import (
 )
 from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
+from tvmerge.judging.providers import wordings
 from tvmerge.judging.providers._complaint import Complaint
 from tvmerge.judging.providers._http import ApiKey, hinted_wait, retry_after, top_level
 
-_TRANSIENT = frozenset({408, 409, 425, 429})
+_TRANSIENT = frozenset({408, 409, 424, 425, 429, 498, 499})
+"""Beside those of HTTP: 424 of TGI where a step failed, 498 of Groq for its capacity, 499 of proxies."""
 _NO_SUCH_PLACE = frozenset({404, 405, 410})
 _FOR_THE_LAW = 451
 
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_QUOTA_WORDS = re.compile(
-    r"calls / month|requestsperday|requests per day|per[ _-]?day\b|\bdaily (?:limit|quota)|\(rpd\)",
-    re.IGNORECASE,
-)
-_EMPTY_ACCOUNT = re.compile(
-    r"credit balance|insufficient (?:credits?|balance|funds)|out of credits|余额不足|欠费", re.IGNORECASE
-)
-_KEY_CODES = frozenset({"invalid_api_key", "api_key_invalid", "authentication_error", "unauthenticated"})
-_KEY_WORDS = re.compile(
-    r"(?:invalid|incorrect|wrong|missing|expired|no) (?:x-)?api[ _-]?(?:key|token)"
-    r"|api[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|not found)",
-    re.IGNORECASE,
-)
-_ACCOUNT_WORDS = re.compile(
-    r"(?:account|organi[sz]ation|project|workspace|user|api key) (?:\S+ )?(?:has been |was |is )(?:\w+ )?"
-    r"(?:flagged|suspended|disabled|deactivated|blocked|banned|restricted|terminated)",
-    re.IGNORECASE,
-)
-
-_LENGTH_CODES = frozenset(
-    {"context_length_exceeded", "string_above_max_length", "request_too_large", "exceed_context_size_error"}
-)
-_LENGTH_WORDS = re.compile(
-    r"context (?:length|window|size|limit)|too many (?:input )?tokens|prompt (?:is )?too (?:long|large)"
-    r"|(?:input|prompt|request|text|message)s? (?:is |are )?too (?:long|large)|input length|input token count"
-    r"|exceeded model token limit|`inputs` tokens|reduce the length of|max_model_len"
-    r"|prompt contains \d+ tokens|超长|過長|長すぎ",
-    re.IGNORECASE,
-)
-_CONTENT_CODES = frozenset(
-    [
-        "content_filter",
-        "invalid_prompt",
-        "content_policy_violation",
-        "data_inspection_failed",
-        "datainspectionfailed",
-        "responsibleaipolicyviolation",
-        "content_moderation",
-        "moderation_blocked",
-        "prohibited_content",
-        "sensitive_words_detected",
-        "content_blocked",
-        "safety",
-        "1301",
-    ]
-)
-_CONTENT_WORDS = re.compile(
-    r"repetitive patterns|content[ _-]?(?:management|filter\w*|policy|moderation|exists risk|violat\w+"
-    r"|block\w*|safety|restriction\w*)|contentpolicy|(?:inappropriate|prohibited|sensitive|harmful|unsafe|objectionable)"
-    r" (?:content|material|text|input|information)|moderation|flagged|usage (?:guidelines|polic\w+)"
-    r"|considered high risk|safety (?:system|check|filter|reason|polic|guideline)|safety_check"
-    r"|(?:prompt|input|text|message|response|output|request) (?:\w+ ){0,3}(?:was |were |has been |is )?"
-    r"(?:blocked|filtered)\b|敏感|不安全|违规|違規|不適切|有害",
-    re.IGNORECASE,
-)
-_NO_MODEL_CODES = frozenset({"model_not_found", "model_not_exist", "modelnotfound", "invalid_model"})
-_GONE = r"(?:found|exist|available|decommissioned|deprecated|retired|shut down|a valid model)"
-_NO_MODEL_WORDS = re.compile(
-    rf"\bmodels?\b[ :/]*(?:['\"`]?[\w./:@-]+['\"`]?,? )?(?:is |are |was |were |has been |have been |does )?"
-    rf"(?:not |no longer |n't |isn't |doesn't )*{_GONE}|(?:unknown|no such|invalid) model\b"
-    r"|not a valid model|no endpoints found|模型不存在",
-    re.IGNORECASE,
-)
-_TOO_LARGE_FOR_A_MINUTE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
-_TEXTS = frozenset({"messages", "system", "prompt", "input", "inputs", "content", "contents", "text"})
-"""Names of parameters that hold texts: to name one says nothing of the other requests."""
-_PASSING_CODES = frozenset(
-    [
-        "overloaded_error",
-        "overloaded",
-        "rate_limit_error",
-        "rate_limit_exceeded",
-        "resource_exhausted",
-        "api_error",
-        "server_error",
-        "internal_error",
-        "internal_server_error",
-        "unavailable",
-        "service_unavailable",
-        "timeout_error",
-        "too_many_requests",
-    ]
-)
-_PASSING_WORDS = re.compile(
-    r"overloaded|rate limit|try again|temporar|timed out|loading model", re.IGNORECASE
-)
 _WORDS_SHOWN = 300
 _DAILY = 900.0
 """Seconds to wait at least for a day's quota: the `retryDelay` that Google sends along is a minute's."""
@@ -135,16 +49,24 @@ def translate(
         f" ({name})" for name in complaint.quotas if name not in complaint.words
     )
     text = _shown(status, words, key)
-    if status == 401 or complaint.codes & _KEY_CODES or (status < 500 and _KEY_WORDS.search(words)):
+    if (
+        status == 401
+        or complaint.codes & wordings.KEY_CODES
+        or (status < 500 and wordings.KEY_WORDS.search(words))
+    ):
         # Some providers quote a part of the key.
         said = _shown(status, key.blotted_out(words), key)
         return CredentialsError(f"the judge's provider refuses the API key ({said}): check {key.variable}")
     if quota := _quota_error(status, complaint, words, headers, text):
         return quota
-    if status == 429 and _TOO_LARGE_FOR_A_MINUTE.search(words):
+    if status == 429 and wordings.TOO_LARGE_FOR_A_MINUTE.search(words):
         return TooLongError(text, status=status, param=complaint.param)
-    passing = status < 400 and (complaint.codes & _PASSING_CODES or _PASSING_WORDS.search(words))
-    if status in _TRANSIENT or status >= 500 or passing:
+    passing = status < 400 and (
+        complaint.codes & wordings.PASSING_CODES or wordings.PASSING_WORDS.search(words)
+    )
+    if status >= 500 and _says_of_the_text(complaint, words):
+        return _refusal(status, complaint, words, text, key)
+    if status in _TRANSIENT or status >= 500 or passing or complaint.codes & wordings.THROTTLING:
         wait = _wait(complaint, headers, words)
         return TransientError(text, retry_after=wait, status=status)
     return _refusal(status, complaint, words, text, key)
@@ -154,8 +76,8 @@ def _quota_error(
     status: int, complaint: Complaint, words: str, headers: Mapping[str, str], text: str
 ) -> QuotaError | None:
     """The error of an account that has nothing left, or None."""
-    daily = status == 429 and _QUOTA_WORDS.search(words) is not None
-    empty = status == 402 or complaint.codes & _QUOTA_CODES or _EMPTY_ACCOUNT.search(words)
+    daily = status == 429 and wordings.QUOTA_WORDS.search(words) is not None
+    empty = status == 402 or complaint.codes & wordings.QUOTA_CODES or wordings.EMPTY_ACCOUNT.search(words)
     if not (daily or empty):
         return None
     used_up = f"the judge account's quota is used up ({text}); run again when it is renewed"
@@ -169,14 +91,15 @@ def _refusal(
     status: int, complaint: Complaint, words: str, text: str, key: ApiKey
 ) -> ProviderError | UserError:
     """The error of a request that was refused for what it is."""
-    param = complaint.param
-    certain = status in _NO_SUCH_PLACE or (param is not None and top_level(param) not in _TEXTS)
-    if _ACCOUNT_WORDS.search(words):
+    too_high = wordings.LIMIT_TOO_HIGH.search(words)
+    param = complaint.param or (too_high and too_high[1].lower())
+    certain = status in _NO_SUCH_PLACE or (param is not None and top_level(param) not in wordings.TEXTS)
+    if wordings.ACCOUNT_WORDS.search(words):
         return CredentialsError(f"the judge's provider refuses access ({text}): check {key.variable}")
-    if complaint.codes & _LENGTH_CODES or status == 413 or _LENGTH_WORDS.search(words):
+    if complaint.codes & wordings.LENGTH_CODES or status == 413 or wordings.LENGTH_WORDS.search(words):
         return TooLongError(text, status=status, param=param)
-    minded = complaint.about_content or status == _FOR_THE_LAW or complaint.codes & _CONTENT_CODES
-    if minded or _CONTENT_WORDS.search(words):
+    minded = complaint.about_content or status == _FOR_THE_LAW or complaint.codes & wordings.CONTENT_CODES
+    if minded or wordings.CONTENT_WORDS.search(words):
         return RequestError(text, status=status, param=param, about_content=True)
     if _names_no_model(status, complaint, words):
         return UnknownModelError(f"the judge's provider has no such model ({text})", said=text, status=status)
@@ -195,11 +118,17 @@ def _refusal(
     )
 
 
+def _says_of_the_text(complaint: Complaint, words: str) -> bool:
+    """Whether what a server calls its own failure is due to the text, which would fail each time."""
+    codes = complaint.codes & (wordings.LENGTH_CODES | wordings.CONTENT_CODES)
+    return bool(codes) or complaint.about_content or wordings.LENGTH_WORDS.search(words) is not None
+
+
 def _names_no_model(status: int, complaint: Complaint, words: str) -> bool:
-    if complaint.codes & _NO_MODEL_CODES or complaint.param == "model":
+    if complaint.codes & wordings.NO_MODEL_CODES or complaint.param == "model":
         return True
     # Anthropic says no more than "model: NAME".
-    return _NO_MODEL_WORDS.search(words) is not None or (status == 404 and words.startswith("model:"))
+    return wordings.NO_MODEL_WORDS.search(words) is not None or (status == 404 and words.startswith("model:"))
 
 
 def _shown(status: int, words: str, key: ApiKey) -> str:

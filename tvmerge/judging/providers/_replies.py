@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import FormError, MisplacedError
 from tvmerge.judging.providers._complaint import events_of, is_events, is_page, title_of
+from tvmerge.judging.providers._finish import finish_of
 from tvmerge.judging.providers._http import ApiKey
 
+if TYPE_CHECKING:
+    import httpx
+
+    from tvmerge.judging.client.chat import FinishReason
+
 _SHOWN = 120
+_TOLD_ELSEWHERE = frozenset(("id", "object", "created", "model", "usage", "system_fingerprint", "x_groq"))
+"""Keys of a body that say nothing of why it holds no reply."""
+_BLOCKED = re.compile(r'"block_?reason": "([^"]+)"', re.IGNORECASE)
+
+
+def body_of(response: httpx.Response) -> str:
+    """The text of a response that was read: UTF-8 where it is that, whatever the header calls it."""
+    try:
+        return response.content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return response.text
 
 
 def read_json(body: str) -> Any:
@@ -22,7 +41,7 @@ def read_json(body: str) -> Any:
     """
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     whole = _whole(body)
     if whole is None:
@@ -59,6 +78,15 @@ def wrong_shape(data: Any, expected: str, key: ApiKey) -> FormError:
     )
 
 
+def nothing_said(data: Mapping[str, Any], key: ApiKey) -> tuple[FinishReason, str]:
+    """Why a body holds no reply, where it has the shape of one: refused or just empty, and what it holds."""
+    rest = {name: value for name, value in data.items() if name not in _TOLD_ELSEWHERE}
+    shown = json.dumps(rest, ensure_ascii=False)
+    blocked = _BLOCKED.search(shown)
+    finish: FinishReason = "refused" if blocked and finish_of(blocked[1]) == "refused" else "stop"
+    return finish, key.blotted(shown)[:_SHOWN]
+
+
 def connection_error(error: Exception) -> TransientError:
     """The error for a connection that failed; the SDKs keep the reason to themselves."""
     cause = error.__cause__ or error
@@ -87,7 +115,7 @@ def _whole(body: str) -> Any:
     if rest.strip() == "data: [DONE]" and not first.startswith("data:"):
         try:
             return json.loads(first)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     events = events_of(body) if is_events(body) else []
     return events[0] if len(events) == 1 else None

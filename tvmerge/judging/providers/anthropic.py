@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 
@@ -16,8 +16,11 @@ from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+from tvmerge.judging.providers._replies import body_of, connection_error, read_json, wrong_shape
 from tvmerge.judging.spec import JudgeSpec
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class AnthropicChat:
@@ -67,7 +70,7 @@ class AnthropicChat:
             raise self._refusal(error.status_code, error.response, request) from None
         except anthropic.APIConnectionError as error:
             raise connection_error(error) from None
-        data = read_json(await response.text())
+        data = read_json(body_of(response.http_response))
         if (complaint := error_within(data)) is not None:
             raise self._complaint(complaint.status or 200, complaint, lower_case(response.headers), request)
         reply = _reply(data, rate_limits(lower_case(response.headers)), self._key)
@@ -78,9 +81,13 @@ class AnthropicChat:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, status: int, response: Any, request: ChatRequest) -> ProviderError | UserError:
+    def _refusal(
+        self, status: int, response: httpx.Response, request: ChatRequest
+    ) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        return self._complaint(status, read_complaint(response.text), lower_case(response.headers), request)
+        return self._complaint(
+            status, read_complaint(body_of(response)), lower_case(response.headers), request
+        )
 
     def _complaint(
         self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest

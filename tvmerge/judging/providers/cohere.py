@@ -19,7 +19,7 @@ from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+from tvmerge.judging.providers._replies import body_of, connection_error, read_json, wrong_shape
 from tvmerge.judging.spec import JudgeSpec
 
 _RESPONSE: ContextVar[httpx.Response | None] = ContextVar("response", default=None)
@@ -76,7 +76,7 @@ class CohereChat:
             )
         except httpx.HTTPError as error:
             raise connection_error(error) from None
-        except (ApiError, TypeError, ValueError, LookupError, AttributeError):
+        except (ApiError, TypeError, ValueError, LookupError, AttributeError, RecursionError):
             # The SDK makes models of its own of what comes, and fails where that is something else.
             if _RESPONSE.get() is None:
                 raise
@@ -92,8 +92,8 @@ class CohereChat:
         """The reply in `response`; what it says of the model's parameters is learnt on the way."""
         headers = lower_case(response.headers)
         if response.status_code >= 400:
-            raise self._complaint(response.status_code, read_complaint(response.text), headers, request)
-        data = read_json(response.text)
+            raise self._complaint(response.status_code, read_complaint(body_of(response)), headers, request)
+        data = read_json(body_of(response))
         if (complaint := error_within(data)) is not None:
             raise self._complaint(complaint.status or 200, complaint, headers, request)
         reply = _reply(data, rate_limits(headers), self._key)

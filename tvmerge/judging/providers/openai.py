@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import openai
 
@@ -16,9 +16,12 @@ from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+from tvmerge.judging.providers._replies import body_of, connection_error, nothing_said, read_json, wrong_shape
 from tvmerge.judging.providers._said import said_by
 from tvmerge.judging.spec import JudgeSpec
+
+if TYPE_CHECKING:
+    import httpx
 
 _WORDS = 200
 
@@ -62,11 +65,13 @@ class OpenAIChat:
                 model=request.body["model"], messages=request.body["messages"], extra_body=extra
             )
         except openai.APIStatusError as error:
+            if (reply := _failed_generation(error.response, self._key)) is not None:
+                return reply
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
             raise self._refusal(error.status_code, error.response, request) from None
         except openai.APIConnectionError as error:
             raise connection_error(error) from None
-        data = read_json(response.text)
+        data = read_json(body_of(response.http_response))
         if (complaint := error_within(data) or _refused_choice(data)) is not None:
             raise self._complaint(complaint.status or 200, complaint, lower_case(response.headers), request)
         reply = _reply(data, rate_limits(lower_case(response.headers)), self._key)
@@ -77,9 +82,13 @@ class OpenAIChat:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, status: int, response: Any, request: ChatRequest) -> ProviderError | UserError:
+    def _refusal(
+        self, status: int, response: httpx.Response, request: ChatRequest
+    ) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        return self._complaint(status, read_complaint(response.text), lower_case(response.headers), request)
+        return self._complaint(
+            status, read_complaint(body_of(response)), lower_case(response.headers), request
+        )
 
     def _complaint(
         self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
@@ -123,10 +132,23 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )
-        case {"choices": None | [], **rest} | {"object": "chat.completion", **rest}:
+        case {"choices": None | []} | {"object": "chat.completion"}:
             # Gemini leaves the choices out where it withholds a reply.
-            return ChatReply("", "stop", _usage(rest.get("usage")), limits)
+            finish, held = nothing_said(data, key)
+            return ChatReply("", finish, _usage(data.get("usage")), limits, ending=held)
     raise wrong_shape(data, "a chat completion", key)
+
+
+def _failed_generation(response: httpx.Response, key: ApiKey) -> ChatReply | None:
+    """What a model said that was to say JSON and did not: Groq sends it as a refusal."""
+    try:
+        data = read_json(body_of(response))
+    except ProviderError:
+        return None
+    match data:
+        case {"error": {"failed_generation": str(said)}}:
+            return ChatReply(key.blotted(said), "stop", limits=rate_limits(lower_case(response.headers)))
+    return None
 
 
 def _refused_choice(data: Any) -> Complaint | None:
