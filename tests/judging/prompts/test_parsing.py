@@ -337,3 +337,54 @@ def test_a_number_or_letter_counts_by_itself_where_it_alone_was_asked_for() -> N
 def test_schemas_name_what_is_read() -> None:
     assert RatingFormat().schema["required"] == ["explanation", "rating"]
     assert VerdictFormat().schema["required"] == ["explanation", "verdict"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "評価：[[4]]/5",
+        "Rating: [[4]] out of 5",
+        "評価：[[4]]（5点満点）",
+        "5点満点中[[4]]です。",
+        "評価：[[8]]点/100点",
+    ],
+)
+def test_a_rating_on_another_scale_is_none(text: str) -> None:
+    assert isinstance(read_rating(text), Unreadable)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["評価：[[8]]/10", "評価：[[8]]（10点満点）", "評価：[[8]]。5点満点なら[[4]]。", "[[8]] out of 10"],
+)
+def test_a_rating_says_its_own_scale_or_another_one_beside(text: str) -> None:
+    assert read_rating(text) == 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Accuracy: [[8]]\nStyle: [[6]]",
+        "正確性：[[8]]\n流暢性：[[6]]",
+        "1. 正確性の評価：[[8]]\n2. 文体の評価：[[6]]",
+        "Assistant A: [[8]], Assistant B: [[6]]",
+        "| Accuracy | [[8]] |\n| Style | [[6]] |",
+    ],
+)
+def test_ratings_of_parts_are_no_rating_of_the_whole(text: str) -> None:
+    assert isinstance(read_rating(text), Unreadable)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Accuracy: [[8]]\nStyle: [[6]]\nOverall: [[7]]",
+        "正確性：[[8]]\n流暢性：[[6]]\n総合評価：[[7]]",
+        "正確性：[[8]]\n流暢性：[[6]]\n\n[[7]]",
+        "Initial rating: [[5]]\nRevised rating: [[7]]",
+        "Quality: [[7]]",
+        "Accuracy: [[7]]\nStyle: [[7]]",
+    ],
+)
+def test_a_rating_of_the_whole_is_told_from_those_of_parts(text: str) -> None:
+    assert read_rating(text) == 7
