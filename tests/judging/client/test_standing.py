@@ -129,12 +129,69 @@ async def test_refusals_with_an_answer_between_stop_nothing(prompts: Prompts) ->
     assert sum(isinstance(judgment, Unrated) for judgment in judgments) == len(odd)
 
 
-async def test_texts_that_are_all_refused_for_their_content_end_the_run_at_last(prompts: Prompts) -> None:
-    minded = error(400, "Content Exists Risk")
-    with OpenAIServer(script=lambda request, number: minded) as server:
+MINDED = [
+    error(400, "Content Exists Risk"),
+    completion("", finish="content_filter"),
+    completion(None, refusal="I cannot rate that."),
+]
+
+
+@pytest.mark.parametrize("minded", MINDED)
+async def test_texts_that_are_all_refused_for_their_content_end_the_run_at_last(
+    prompts: Prompts, minded: Response
+) -> None:
+    def script(request: Request, number: int) -> Response | None:
+        return minded if number else None
+
+    with OpenAIServer(script=script) as server:
         with pytest.raises(FormError, match="refused 20 texts in a row and answered none between"):
             await judge_all(server, prompts, 40, reasks=0)
-        assert 20 <= len(server.requests) <= 21
+        assert 21 <= len(server.requests) <= 22
+
+
+@pytest.mark.parametrize("minded", MINDED)
+@pytest.mark.parametrize("count", [5, 40])
+async def test_a_provider_that_minds_every_text_from_the_first_on_rates_none(
+    prompts: Prompts, minded: Response, count: int
+) -> None:
+    with OpenAIServer(script=lambda request, number: minded) as server:
+        with pytest.raises(FormError, match="refused 5 texts in a row and answered none between"):
+            await judge_all(server, prompts, count)
+        assert 5 <= len(server.requests) <= 6
+
+
+@pytest.mark.parametrize("minded", MINDED)
+async def test_texts_minded_at_first_get_the_floor_when_another_is_answered(
+    prompts: Prompts, minded: Response
+) -> None:
+    with OpenAIServer(script=refusing(minded, 0, 1)) as server:
+        judgments = await judge_all(server, prompts, 4)
+    scores = [judgment.score for judgment in judgments if isinstance(judgment, Rating)]
+    assert len(scores) == 4
+    assert scores[:2] == [1, 1]
+
+
+@pytest.mark.parametrize("minded", MINDED)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_the_only_texts_that_were_ever_asked_about_and_minded_get_no_rating(
+    prompts: Prompts, minded: Response, count: int
+) -> None:
+    with OpenAIServer(script=lambda request, number: minded) as server:
+        judgments = await judge_all(server, prompts, count)
+        assert len(server.requests) == 4 * count
+    for judgment in judgments:
+        assert isinstance(judgment, Unrated)
+        assert judgment.reason.startswith("refused by the provider: HTTP ")
+
+
+async def test_a_text_minded_beside_stored_answers_gets_the_floor(prompts: Prompts, tmp_path: Path) -> None:
+    with OpenAIServer(script=refusing(MINDED[0], 1)) as server:
+        await judge_all(server, prompts, 1, cache=ContentCache(tmp_path))
+        async with judging(server, prompts, cache=ContentCache(tmp_path)) as judge:
+            await judge.judge(QUESTION, answer(0))
+            (judgment,) = await judge.judge(QUESTION, answer(1))
+    assert isinstance(judgment, Rating)
+    assert judgment.score == 1
 
 
 async def test_a_form_that_is_never_answered_is_not_saved_by_another_that_is() -> None:

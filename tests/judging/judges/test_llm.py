@@ -170,9 +170,12 @@ async def test_in_the_end_it_is_unscored_and_nothing_is_kept(
     ],
 )
 async def test_a_text_refused_every_time_gets_the_floor(prompts: Prompts, refusal: Response) -> None:
-    with OpenAIServer(script=lambda request, number: refusal) as server:
-        (verdict,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))
-        assert len(server.requests) == 4
+    with OpenAIServer(script=lambda request, number: refusal if number else None) as server:
+        async with judging(server, prompts) as judge:
+            # That others are answered tells that the provider minds this text.
+            await judge.judge(TWO, Answer("q1", ("柿くへば…",)))
+            (verdict,) = await judge.judge(TWO, Answer("q1", ("古池や…",)))
+        assert len(server.requests) == 5
     assert isinstance(verdict, Rating)
     assert (verdict.score, verdict.note) == (1, "refused by the provider")
 

@@ -202,3 +202,18 @@ async def test_a_limit_too_high_for_the_model_is_left_out() -> None:
     refused = Response({"message": words}, status=400)
     other = Response({"message": words.replace("max_tokens", "max_completion_tokens")}, status=400)
     assert (await ask("openai", refused, other, openai_server.completion("[[8]]"))).text == "[[8]]"
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_half_a_character_becomes_a_replacement_character(provider: str) -> None:
+    said = {
+        "openai": openai_server.completion("良い \ud83d😀 [[8]]"),
+        "anthropic": anthropic_server.message("良い \ud83d😀 [[8]]"),
+        "cohere": cohere_server.chat("良い \ud83d😀 [[8]]"),
+    }
+    assert (await ask(provider, said[provider])).text == "良い \ufffd😀 [[8]]"
+
+
+async def test_choices_that_hold_nothing_are_not_called_another_protocol() -> None:
+    with pytest.raises(FormError, match="HTTP 200: not a chat completion"):
+        await ask("openai", Response({"choices": [None]}))

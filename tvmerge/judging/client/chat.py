@@ -248,6 +248,10 @@ class TextError(RequestError):
         self.proven = proven
 
 
+class UnprovenError(RequestError):
+    """This text is refused for its content, and no other was ever answered: no verdict on it."""
+
+
 class OutdatedError(RequestError):
     """A parameter was refused, and from now on `request` builds requests without it.
 

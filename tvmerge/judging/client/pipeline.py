@@ -14,10 +14,12 @@ Where a run is only planned, a tally stands in the place of everything behind th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
-from tvmerge.judging.client.chat import ChatModel
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
 from tvmerge.judging.client.dry_run import CountedChat
 from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
@@ -47,21 +49,29 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> Ch
             "price_output (USD per million tokens) into its judge file"
         )
     store = None if conduct.cache is None else ReplyStore(conduct.cache)
-    tally = conduct.tally
-    if tally is not None:
-        chat: ChatModel = CountedChat(provider, tally, spec.name)
-    else:
-        chat = _paid(provider, spec, conduct, ledger, store)
+    if conduct.tally is not None:
+        tally = conduct.tally
+        tallied = CountedChat(provider, tally, spec.name)
+        if store is None:
+            return tallied
+        return CachedChat(tallied, store, on_hit=lambda request, reply: tally.stored(spec.name))
+    standing = _paid(provider, spec, conduct, ledger, store)
+    chat = _reasking(standing, spec, conduct)
     if store is None:
         return chat
-    hit = ledger.hit if tally is None else tally.stored
-    return CachedChat(chat, store, on_hit=lambda request, reply: hit(spec.name))
+
+    def hit(request: ChatRequest, reply: ChatReply) -> None:
+        ledger.hit(spec.name)
+        if reply.finish != "refused":
+            standing.heard(request)
+
+    return CachedChat(chat, store, on_hit=hit)
 
 
 def _paid(
     provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, store: ReplyStore | None
-) -> ChatModel:
-    """`provider` with everything around it that is asked on a miss."""
+) -> StandingChat:
+    """`provider` with all that stands around it within the re-asks."""
     prices = prices_of(spec)
     account = conduct.account or open_rate_limit_group([spec], conduct, ledger)
     chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
@@ -75,19 +85,21 @@ def _paid(
     )
     if store is not None:
         chat = StoringChat(chat, store)
-    chat = ConcurrencyLimitedChat(chat, account.gate)
+    return StandingChat(ConcurrencyLimitedChat(chat, account.gate), account.gate, note=_noting(conduct, spec))
 
-    def note(said: str) -> None:
-        conduct.note(f"judge {spec.name}: {said}")
 
-    chat = StandingChat(chat, account.gate, note=note)
+def _reasking(standing: StandingChat, spec: JudgeSpec, conduct: RequestPolicy) -> ReaskingChat:
     return ReaskingChat(
-        chat,
+        standing,
         reasks=conduct.reasks,
         fixed_room=any(name in spec.parameters for name in LENGTH_PARAMETERS),
-        note=note,
+        note=_noting(conduct, spec),
         pauses=conduct.pauses,
     )
+
+
+def _noting(conduct: RequestPolicy, spec: JudgeSpec) -> Callable[[str], None]:
+    return lambda said: conduct.note(f"judge {spec.name}: {said}")
 
 
 def prices_of(spec: JudgeSpec) -> Prices | None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from tvmerge.errors import ProviderError, RequestError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, UnprovenError
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.room import Room, out_of_room
 from tvmerge.judging.faults import THINKING
@@ -22,7 +22,7 @@ class UnusableError(ProviderError):
 
     Attributes:
         reply: The text of the last one.
-        refused: Every time it was the provider that refused the text it was given.
+        refused: Every time it was the provider that refused the text it was given, and it answers others.
     """
 
     def __init__(self, reason: str, *, reply: str, refused: bool) -> None:
@@ -113,7 +113,7 @@ class ReaskingChat(ChatWrapper):
                 return None  # the conversation has become too long, say, for a model that bears each turn
             if not error.about_content:
                 raise
-            tries.refusals += 1
+            tries.refusals += not isinstance(error, UnprovenError)
             tries.reason = str(error)
             return None
         asked, whole = request.settled(reply)

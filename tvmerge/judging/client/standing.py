@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import RequestError
@@ -19,17 +19,20 @@ from tvmerge.judging.client.chat import (
     OutdatedError,
     TextError,
     TooLongError,
+    UnprovenError,
 )
 from tvmerge.judging.client.concurrency import ConcurrencyLimiter
+from tvmerge.judging.faults import REFUSED
 
 AT_FIRST = 3
 """Texts that may be refused before any was answered."""
 
 LATER = 5
-"""Texts in a row that may be refused after others were answered."""
+"""Texts in a row that may be refused after others were answered, or for their content before any was."""
 
 FOR_THEIR_OWN_SAKE = 20
-"""Texts in a row that may be refused for their content or length: one bad candidate may write some."""
+"""Texts in a row that may be refused for their content or length after others were answered: one bad
+candidate may write some."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,12 +41,14 @@ class _Held:
 
     Attributes:
         shape: Digest of the request but for its texts.
+        key: The request's key.
         error: How it was refused.
         decision: Done with nothing when it is known whom the refusal concerns; fails where that is all.
     """
 
     shape: str
-    error: FormError
+    key: str
+    error: RequestError
     decision: asyncio.Future[None]
 
 
@@ -54,6 +59,9 @@ class StandingChat(ChatWrapper):
     it is this text, and the run goes on without it. So a refused request waits, without a place in flight,
     until another one is answered. When several in a row are refused and none is answered between, it is the
     form, and the run stops; so it is when none ever was answered and no other is left to ask.
+
+    A text that is refused for its content waits as well, until any text is known to be answered: a provider
+    that minds all of them rates nothing.
 
     Args:
         inner: The model asked, gate included.
@@ -72,9 +80,10 @@ class StandingChat(ChatWrapper):
         self._gate = gate
         self._note = note
         self._answered: set[str] = set()
+        self._known: set[str] = set()
         self._asking = 0
         self._held: list[_Held] = []
-        self._released: Counter[str] = Counter()
+        self._released: dict[str, set[str]] = defaultdict(set)
         self._own_sake: set[str] = set()
         self._noted: set[str] = set()
 
@@ -87,33 +96,47 @@ class StandingChat(ChatWrapper):
         """
         shape = _shape(request)
         self._asking += 1
+        reply: ChatReply | None = None
         try:
             reply = await self._inner.send(request)
-        except FormError as error:
-            refusal = error
         except RequestError as error:
-            self._refused(request, error)
-            raise
+            refusal = error
         else:
-            self._heard(shape)
-            return reply
+            if reply.finish != "refused":
+                self._heard(shape)
+                return reply
+            said = f": {reply.ending}" if reply.ending else ""
+            refusal = RequestError(f"HTTP 200: the reply is a refusal{said}", status=200, about_content=True)
         finally:
             self._asking -= 1
             asyncio.get_running_loop().call_soon(self._decide)
+        if isinstance(refusal, FormError):
+            await self._refused_form(request, shape, refusal)
+        await self._refused(request, shape, refusal)
+        if reply is None:
+            raise refusal
+        return reply
+
+    def heard(self, request: ChatRequest) -> None:
+        """Note that a request of this shape was answered at another time: not all texts are minded."""
+        self._known.add(_shape(request))
+
+    async def _refused_form(self, request: ChatRequest, shape: str, refusal: FormError) -> NoReturn:
+        """Wait until it is known whom the refusal concerns."""
         if self._gate.closed_by is not None:
             raise refusal
         if request.after is not None:
             raise TextError(refusal.said, status=refusal.status)
-        await self._decided(shape, refusal)
+        await self._decided(request, shape, refusal)
         raise TextError(refusal.said, status=refusal.status, proven=shape in self._answered)
 
-    async def _decided(self, shape: str, error: FormError) -> None:
+    async def _decided(self, request: ChatRequest, shape: str, error: RequestError) -> None:
         """Wait until it is known that the refusal concerns the text.
 
         Raises:
-            FormError: It concerns the form.
+            FormError: It concerns all.
         """
-        held = _Held(shape, error, asyncio.get_running_loop().create_future())
+        held = _Held(shape, request.key, error, asyncio.get_running_loop().create_future())
         self._held.append(held)
         try:
             await held.decision
@@ -126,7 +149,7 @@ class StandingChat(ChatWrapper):
         self._answered.add(shape)
         self._own_sake.clear()
         for known in self._answered:
-            self._released[known] = 0
+            self._released[known].clear()
             self._release(known)
 
     def _decide(self) -> None:
@@ -135,13 +158,15 @@ class StandingChat(ChatWrapper):
             waiting = [held for held in self._held if held.shape == shape]
             if not waiting:
                 return  # stopped
-            refused = len(waiting) + self._released[shape]
+            texts = {held.key for held in waiting} | self._released[shape]
+            refused = len(texts)
             before = shape in self._answered
-            if refused >= (LATER if before else AT_FIRST):
+            minded = all(held.error.about_content for held in waiting)
+            if refused >= (LATER if before or minded else AT_FIRST):
                 self._stop(waiting[-1].error)
-            elif not self._asking and (before or refused == 1):
+            elif not self._asking and (before or minded or refused == 1):
                 # Nobody is left whose answer could tell.
-                self._released[shape] = refused
+                self._released[shape] = texts
                 self._release(shape)
             elif not self._asking:
                 self._stop(waiting[-1].error)
@@ -153,29 +178,39 @@ class StandingChat(ChatWrapper):
             if not held.decision.done():
                 held.decision.set_result(None)
 
-    def _stop(self, error: FormError) -> None:
-        """It is the form."""
+    def _stop(self, refusal: RequestError) -> None:
+        """It is the form, or the provider minds all texts."""
+        error = refusal if isinstance(refusal, FormError) else _minds_all(len(self._held), refusal)
         self._gate.close(error)
         for held in self._held:
             if not held.decision.done():
                 held.decision.set_exception(error)
         self._held.clear()
 
-    def _refused(self, request: ChatRequest, error: RequestError) -> None:
-        """Count a text that is refused for its own sake, and stop where all are."""
+    async def _refused(self, request: ChatRequest, shape: str, error: RequestError) -> None:
+        """Count a text that is refused for its own sake, and stop where all are.
+
+        Raises:
+            FormError: All are.
+            UnprovenError: Nobody can say whether any other would be answered: no verdict on this one.
+        """
         if isinstance(error, OutdatedError):
             self._remark(error)
         if not (error.about_content or isinstance(error, TooLongError)) or request.after is not None:
             return
+        if error.about_content and self._answers_nothing(shape) and self._gate.closed_by is None:
+            await self._decided(request, shape, error)
+            if self._answers_nothing(shape):
+                raise UnprovenError(f"{REFUSED}: {error}", status=error.status, about_content=True)
         self._own_sake.add(request.key)
         if len(self._own_sake) >= FOR_THEIR_OWN_SAKE:
-            stopping = FormError(
-                f"the judge's provider has refused {len(self._own_sake)} texts in a row and answered none "
-                f"between ({error}): check the judge and run again; refused texts are kept in mind",
-                status=error.status,
-            )
+            stopping = _minds_all(len(self._own_sake), error, "; refused texts are kept in mind")
             self._gate.close(stopping)
             raise stopping from error
+
+    def _answers_nothing(self, shape: str) -> bool:
+        """Whether no request of this shape is known to have been answered."""
+        return shape not in self._answered | self._known
 
     def _remark(self, error: OutdatedError) -> None:
         if error.param and error.param not in self._noted:
@@ -192,6 +227,14 @@ class StandingChat(ChatWrapper):
 
 def _instead(parameter: str) -> str:
     return f"in whose place {parameter} is sent" if parameter else "which is left out"
+
+
+def _minds_all(count: int, error: RequestError, kept: str = "") -> FormError:
+    return FormError(
+        f"the judge's provider has refused {count} texts in a row and answered none between ({error}): check "
+        f"the judge and run again{kept}",
+        status=error.status,
+    )
 
 
 def _shape(request: ChatRequest) -> str:

@@ -171,9 +171,12 @@ class ModelParameters:
             The error; an `OutdatedError` where the parameter is not sent any more.
         """
         # A limit on the reply can be too high for the model: then no prompt at all has room beside it.
-        too_high = isinstance(error, TooLongError) and error.param in _LENGTHS
-        if not (isinstance(error, FormError) or too_high) or isinstance(error, UnknownModelError):
+        learns = (isinstance(error, FormError) and not isinstance(error, UnknownModelError)) or (
+            isinstance(error, TooLongError) and error.param in _LENGTHS
+        )
+        if not learns:
             return error
+        assert isinstance(error, FormError | TooLongError)
         held, said = _held(sent), error.said if isinstance(error, FormError) else ""
         for name in named_parameters(error.param or "", said):
             kept = name in self._needed or (name == "structured" and self._spec.structured_output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import FormError, MisplacedError
@@ -14,17 +14,33 @@ from tvmerge.judging.providers._finish import finish_of
 from tvmerge.judging.providers._http import ApiKey
 
 if TYPE_CHECKING:
-    import httpx
-
     from tvmerge.judging.client.chat import FinishReason
 
 _SHOWN = 120
 _TOLD_ELSEWHERE = frozenset(("id", "object", "created", "model", "usage", "system_fingerprint", "x_groq"))
 """Keys of a body that say nothing of why it holds no reply."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""One half of a character outside the basic plane, as JSON escapes it."""
 _BLOCKED = re.compile(r'"block_?reason": "([^"]+)"', re.IGNORECASE)
 
 
-def body_of(response: httpx.Response) -> str:
+class Response(Protocol):
+    """A response that was read; each SDK has its own HTTP client."""
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+
+    @property
+    def text(self) -> str:
+        """The body in the encoding that the header names."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers."""
+
+
+def body_of(response: Response) -> str:
     """The text of a response that was read: UTF-8 where it is that, whatever the header calls it."""
     try:
         return response.content.decode("utf-8-sig")
@@ -40,13 +56,12 @@ def read_json(body: str) -> Any:
         TransientError: It is no JSON at all, or half of it.
     """
     try:
-        return json.loads(body)
+        data = json.loads(body)
     except (ValueError, RecursionError):
-        pass
-    whole = _whole(body)
-    if whole is None:
-        raise not_json(body)
-    return whole
+        data = _whole(body)
+        if data is None:
+            raise not_json(body) from None
+    return _storable(data) if _HALF.search(body) else data
 
 
 def not_json(body: str) -> TransientError:
@@ -64,9 +79,8 @@ def not_json(body: str) -> TransientError:
 
 def wrong_shape(data: Any, expected: str, key: ApiKey) -> FormError:
     """The error for JSON that is no reply of the protocol."""
-    other = next(
-        (name for name, shape in _SHAPES.items() if isinstance(data, dict) and shape <= data.keys()), ""
-    )
+    shapes = (name for name, shape in _SHAPES.items() if isinstance(data, dict) and shape <= data.keys())
+    other = next((name for name in shapes if name != expected), "")
     shown = key.blotted(json.dumps(data, ensure_ascii=False))[:_SHOWN]
     is_other = f"{other}, not {expected}" if other else f"not {expected}"
     said = f"HTTP 200: {is_other}: {shown}"
@@ -107,6 +121,12 @@ _SHAPES = {
     "a reply of OpenAI's responses": {"output", "status"},
     "a reply of Gemini's own protocol": {"candidates"},
 }
+
+
+def _storable(data: Any) -> Any:
+    """`data` with a replacement character for each half of one: a model may say the one and not the other."""
+    text = json.dumps(data, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _whole(body: str) -> Any:

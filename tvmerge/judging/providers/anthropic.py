@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
 
@@ -16,11 +16,8 @@ from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import body_of, connection_error, read_json, wrong_shape
+from tvmerge.judging.providers._replies import Response, body_of, connection_error, read_json, wrong_shape
 from tvmerge.judging.spec import JudgeSpec
-
-if TYPE_CHECKING:
-    import httpx
 
 
 class AnthropicChat:
@@ -81,9 +78,7 @@ class AnthropicChat:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(
-        self, status: int, response: httpx.Response, request: ChatRequest
-    ) -> ProviderError | UserError:
+    def _refusal(self, status: int, response: Response, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
         return self._complaint(
             status, read_complaint(body_of(response)), lower_case(response.headers), request

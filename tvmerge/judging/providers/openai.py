@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import openai
 
@@ -16,12 +16,16 @@ from tvmerge.judging.providers._finish import finish_of, unknown_word
 from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import body_of, connection_error, nothing_said, read_json, wrong_shape
+from tvmerge.judging.providers._replies import (
+    Response,
+    body_of,
+    connection_error,
+    nothing_said,
+    read_json,
+    wrong_shape,
+)
 from tvmerge.judging.providers._said import said_by
 from tvmerge.judging.spec import JudgeSpec
-
-if TYPE_CHECKING:
-    import httpx
 
 _WORDS = 200
 
@@ -82,9 +86,7 @@ class OpenAIChat:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(
-        self, status: int, response: httpx.Response, request: ChatRequest
-    ) -> ProviderError | UserError:
+    def _refusal(self, status: int, response: Response, request: ChatRequest) -> ProviderError | UserError:
         """The error in our own terms; what it says of the model's parameters is learnt on the way."""
         return self._complaint(
             status, read_complaint(body_of(response)), lower_case(response.headers), request
@@ -139,7 +141,7 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     raise wrong_shape(data, "a chat completion", key)
 
 
-def _failed_generation(response: httpx.Response, key: ApiKey) -> ChatReply | None:
+def _failed_generation(response: Response, key: ApiKey) -> ChatReply | None:
     """What a model said that was to say JSON and did not: Groq sends it as a refusal."""
     try:
         data = read_json(body_of(response))
