@@ -52,9 +52,8 @@ async def test_outcomes_come_in_the_order_of_the_works() -> None:
 @pytest.mark.parametrize("fails", [True, False])
 async def test_each_work_is_cancelled_once_however_long_the_others_take_to_end(fails: bool) -> None:
     works = [Work(steps) for steps in (0, 3, 9)]
-    running = asyncio.ensure_future(
-        together([*(work() for work in works), *(_fails() for _ in range(fails))])
-    )
+    all_works = [*(work() for work in works), *(_fails() for _ in range(fails))]
+    running = asyncio.create_task(together(all_works))
     if not fails:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
