@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -241,7 +242,20 @@ def random_model(
 
 
 def saved_model(folder: Path, family: str, **options: Any) -> Path:
-    """Write a `random_model` to `folder`, and say where it is."""
-    save = options.pop("save", {})
-    random_model(family, **options).save_pretrained(folder, **save)
+    """Write a `random_model` to `folder`, and say where it is; equal ones are built once."""
+    key = repr((family, sorted(options.items())))
+    if key not in _SAVED:
+        _SAVED[key] = _files_of(family, **options)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _SAVED[key].items():
+        (folder / name).write_bytes(content)
     return folder
+
+
+_SAVED: dict[str, dict[str, bytes]] = {}
+
+
+def _files_of(family: str, *, save: Mapping[str, Any] | None = None, **options: Any) -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        random_model(family, **options).save_pretrained(folder, **(save or {}))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}

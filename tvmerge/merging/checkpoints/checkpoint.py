@@ -120,7 +120,12 @@ class Checkpoint:
         """
         if self._untie:
             return untied_structure(untied_config(self.config), self.name)
-        return self._read_structure(untied=self.is_untied)
+        return self._read_structure(untied=True) if self.is_untied else self._declared
+
+    @cached_property
+    def _declared(self) -> Structure:
+        """As the configuration has it, whatever the files hold."""
+        return self._read_structure()
 
     @property
     def changed(self) -> dict[str, Any] | None:
@@ -130,7 +135,7 @@ class Checkpoint:
     @cached_property
     def is_untied(self) -> bool:
         """Whether the files hold weights of its own for a head that the configuration ties."""
-        structure = self._read_structure()
+        structure = self._declared
         stored = {plain: own for own, plain in structure.plain_names(self._home).items()}
         return any(
             not _same(*(self._home[stored[name]].tensor(stored[name]) for name in pair))
