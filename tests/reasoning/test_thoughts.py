@@ -185,11 +185,13 @@ def test_no_text_is_lost_and_none_is_made_up(text: str, prompt: str) -> None:
     found = part(text, prompt)
     if not found.thoughts:
         return
-    place = 0
     if "<|start|>" in prompt:  # the message that the prompt began is part of what was said
         text = prompt[prompt.rfind("<|start|>") :] + text
+    place = 0
     for piece in (*found.thoughts, *([found.answer] if "<|message|>" not in text else [])):
-        place = text.index(piece, place) + len(piece)
+        begin = text.find(piece, place)
+        assert begin >= 0, f"{piece!r} is not behind the pieces before it"
+        place = begin + len(piece)
 
 
 @given(st.lists(TEXTS, max_size=6))

@@ -11,7 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.merging.checkpoints.lora.adapters import by_peft, check, load, opened, peft, saved_adapter, written
+from tests.merging.checkpoints.lora.adapters import (
+    assert_adds,
+    by_peft,
+    load,
+    opened,
+    peft,
+    saved_adapter,
+    written,
+)
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError
@@ -64,7 +72,7 @@ def test_head_and_embeddings_each_get_what_the_adapter_trained(
     merge = opened(target, adapter)
     told = "head and embeddings of target, which are one tensor there, are two here: adapter moves them "
     assert merge.remarks()[0].line() == f"{told}differently"
-    check(merge, tmp_path, target, by_peft(base, adapter))
+    assert_adds(merge, tmp_path, target, by_peft(base, adapter))
     config = json.loads((tmp_path / "merged-True" / "config.json").read_text())
     assert config["tie_word_embeddings"] is False
     # What peft's own merge of a tied model cannot give: the model that was trained, answer for answer.
@@ -126,7 +134,7 @@ def test_a_wrapper_is_untied_in_both_parts_of_its_configuration(tmp_path: Path) 
     base = saved_model(tmp_path / "base", "gemma3", seed=1)
     adapter = saved_adapter(base, tmp_path / "adapter", target_modules=r".*language_model.*q_proj|lm_head")
     merge = opened(base, adapter)
-    check(merge, tmp_path, base, by_peft(base, adapter))
+    assert_adds(merge, tmp_path, base, by_peft(base, adapter))
     config = json.loads((tmp_path / "merged-True" / "config.json").read_text())
     assert config["tie_word_embeddings"] is config["text_config"]["tie_word_embeddings"] is False
 
@@ -136,7 +144,7 @@ def test_a_second_copy_of_the_head_in_the_file_is_the_head(base: Path, tmp_path:
     tensors = load_file(copied / "model.safetensors")
     save_file({**tensors, HEAD: tensors[TABLE].clone()}, copied / "model.safetensors", {"format": "pt"})
     adapter = saved_adapter(copied, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
-    check(opened(copied, adapter), tmp_path, copied, by_peft(copied, adapter))
+    assert_adds(opened(copied, adapter), tmp_path, copied, by_peft(copied, adapter))
 
 
 def test_tokens_that_are_skipped_untie_nothing(base: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def _request(root: Path, *vectors: tuple[str, str], target: str = "target", **se
     )
 
 
-def _compare(request: MergeRequest, root: Path, out: Path) -> None:
+def _assert_mergekit_writes_the_same(request: MergeRequest, root: Path, out: Path) -> None:
     _write_both(request, root, out)
     _assert_nearly_equal(out / "ours", out / "theirs")
 
@@ -126,12 +126,12 @@ def _write_both(request: MergeRequest, root: Path, out: Path) -> None:
     ids=["layer", "parameter", "all", "block", "smooth"],
 )
 def test_mergekit_writes_the_same_model(root: Path, tmp_path: Path, rules: GroupRules) -> None:
-    _compare(_request(root, ("chat", "base"), rules=rules), root, tmp_path)
+    _assert_mergekit_writes_the_same(_request(root, ("chat", "base"), rules=rules), root, tmp_path)
 
 
 @needs_mergekit
 def test_mergekit_writes_the_same_model_of_several_vectors(root: Path, tmp_path: Path) -> None:
-    _compare(_request(root, ("chat", "base"), ("code", "base")), root, tmp_path)
+    _assert_mergekit_writes_the_same(_request(root, ("chat", "base"), ("code", "base")), root, tmp_path)
 
 
 @needs_mergekit
@@ -142,7 +142,7 @@ def test_mergekits_ties_is_the_same_where_no_two_magnitudes_are(root: Path, tmp_
         state = load_file(folder / "model.safetensors")
         fine = {n: t.float() + 1e-3 * torch.randn(t.shape, generator=generator) for n, t in state.items()}
         save_file(fine, folder / "model.safetensors", metadata={"format": "pt"})
-    _compare(_ties(tmp_path, dtype="bfloat16"), tmp_path, tmp_path)
+    _assert_mergekit_writes_the_same(_ties(tmp_path, dtype="bfloat16"), tmp_path, tmp_path)
 
 
 @needs_mergekit

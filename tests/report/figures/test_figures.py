@@ -113,7 +113,9 @@ def test_strange_group_names_stay_text(name: str) -> None:
 
 def test_a_run_without_a_score_still_gives_figures(draw: Draw) -> None:
     run = replace(results.without_holdout(), trials=())
-    parse(draw(replace(run, contenders=run.contenders[:1])))
+    root = parse(draw(replace(run, contenders=run.contenders[:1])))
+    assert root.get("role") == "img"
+    assert texts(root)
 
 
 def test_the_history_has_a_dot_a_trial_a_cross_a_failure_and_a_line_a_baseline() -> None:

@@ -94,8 +94,9 @@ def written(merge: Merge, folder: Path, weight: float) -> Any:
     return load(folder)
 
 
-def check(merge: Merge, folder: Path, target: Path, deltas: Deltas, weight: float = 0.7) -> None:
+def assert_adds(merge: Merge, folder: Path, target: Path, deltas: Deltas, weight: float = 0.7) -> None:
     """See that the written model is the target plus what peft computes, held in memory or streamed."""
+    assert any(delta.any() for delta in deltas.values()), "peft adds nothing"
     own = load(target).state_dict()
     for resident in (True, False):
         merge.merger._fits = resident

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.merging.checkpoints.lora.adapters import by_peft, check, edit, opened, saved_adapter
+from tests.merging.checkpoints.lora.adapters import assert_adds, by_peft, edit, opened, saved_adapter
 from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT, hub
 from tests.merging.tokens import save_tokenizer
@@ -59,7 +59,7 @@ def test_the_sum_is_what_peft_merges(
     adapter = saved_adapter(base, tmp_path / "adapter", **settings)
     deltas = by_peft(base, adapter)
     merge = opened(target, adapter)
-    check(merge, tmp_path, target, deltas)
+    assert_adds(merge, tmp_path, target, deltas)
     moved = {name for name, tensor in deltas.items() if tensor.any()}
     assert {row.name for row in merge.merger.plan.rows if row.terms} == moved
 
@@ -70,7 +70,7 @@ def test_trained_biases_are_added(tmp_path: Path, settings: dict[str, Any]) -> N
     adapter = saved_adapter(base, tmp_path / "adapter", target_modules=["q_proj"], **settings)
     deltas = by_peft(base, adapter)
     assert deltas["model.layers.1.self_attn.q_proj.bias"].any()
-    check(opened(base, adapter), tmp_path, base, deltas)
+    assert_adds(opened(base, adapter), tmp_path, base, deltas)
 
 
 def test_a_bias_that_the_base_does_not_have_is_refused(base: Path, tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def test_matrices_that_lie_transposed_are_added_transposed(tmp_path: Path, setti
     modules = ["c_attn", "attn.c_proj", "mlp.c_proj"]
     adapter = saved_adapter(folder, tmp_path / "adapter", target_modules=modules, **settings)
     deltas = by_peft(folder, adapter)
-    check(opened(folder, adapter), tmp_path, folder, deltas)
+    assert_adds(opened(folder, adapter), tmp_path, folder, deltas)
     if not settings:
         adapter = saved_adapter(folder, tmp_path / "mixed", target_modules=[*modules, "lm_head"])
         edit(adapter, fan_in_fan_out=False)
         deltas = {name: delta for name, delta in by_peft(folder, adapter).items() if ".attn." in name}
-        check(opened(folder, adapter), tmp_path / "mixed-merged", folder, deltas)
+        assert_adds(opened(folder, adapter), tmp_path / "mixed-merged", folder, deltas)
 
 
 @pytest.mark.parametrize("family", ["qwen3_moe", "gpt_oss"])
@@ -100,7 +100,7 @@ def test_factors_of_fused_experts_reach_each_expert(tmp_path: Path, family: str)
     parameters = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
     settings: dict[str, Any] = {"target_modules": ["q_proj"], "target_parameters": parameters}
     adapter = saved_adapter(base, tmp_path / "adapter", **settings)
-    check(opened(base, adapter), tmp_path, base, by_peft(base, adapter))
+    assert_adds(opened(base, adapter), tmp_path, base, by_peft(base, adapter))
 
 
 def test_factors_of_single_experts_are_added(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_names_of_every_release_of_a_wrapper_and_of_its_language_model_are_under
     today = load_file(file)
     assert all(name.startswith("base_model.model.model.language_model.") for name in today)
     save_file({name.replace("model.language_model.", named): tensor for name, tensor in today.items()}, file)
-    check(opened(base, adapter), tmp_path, base, deltas)
+    assert_adds(opened(base, adapter), tmp_path, base, deltas)
 
 
 @pytest.mark.parametrize("wrapped", ["_orig_mod.{}", "module.{}"])
@@ -141,7 +141,7 @@ def test_names_with_what_wrappers_left_in_them_are_understood(
     deltas = by_peft(base, adapter)
     file = adapter / "adapter_model.safetensors"
     save_file({wrapped.format(name): tensor for name, tensor in load_file(file).items()}, file)
-    check(opened(base, adapter), tmp_path, base, deltas)
+    assert_adds(opened(base, adapter), tmp_path, base, deltas)
 
 
 def test_what_an_adapter_does_not_adapt_has_no_weight_and_is_listed(base: Path, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_an_adapter_reaches_a_target_with_other_tokens(others: tuple[Path, Path]
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         deltas[name] = torch.cat([deltas[name].flip(0), torch.zeros(6, 32)])
     merge = opened(target, tokens)
-    check(merge, tmp_path, target, deltas)
+    assert_adds(merge, tmp_path, target, deltas)
     assert "tokens: tokens: 64 tokens shared; 6 of the target's own" in [r.line() for r in merge.remarks()]
     assert opened(target, tokens, vocabulary="skip").group_names == ("layers.0", "layers.1")
 
@@ -269,12 +269,12 @@ def test_a_grown_vocabulary_is_matched_by_the_text_of_tokens(
         aligned[name] = torch.cat([grown[name][:64].flip(0), torch.zeros(6, 32)])
         same[name] = grown[name][:64]
     merge = opened(base, adapter)
-    check(merge, tmp_path / "same", base, same)
+    assert_adds(merge, tmp_path / "same", base, same)
     assert any("no tokenizer, so the first 64 of its 66" in r.line() for r in merge.remarks())
     # The target has one of the tokens that were added; the base has not, so that there is no difference.
     save_tokenizer(adapter, [*(f"w{number}" for number in range(64)), "a", "z"])
     merge = opened(target, adapter)
-    check(merge, tmp_path / "aligned", target, aligned)
+    assert_adds(merge, tmp_path / "aligned", target, aligned)
     assert not any("no tokenizer" in remark.line() for remark in merge.remarks())
     assert opened(target, adapter, vocabulary="skip").group_names == ("layers.0", "layers.1")
     with pytest.raises(CheckpointError, match=r"tokens differ: .* adapter has 66 rows; pass --vocab align"):
@@ -308,4 +308,4 @@ def test_an_adapter_of_the_hub_brings_its_base(
         )
         merge = open_request(request, cache_dir=tmp_path / "cache")
     assert merge.identities["base"] == f"owner/base@{COMMIT}"
-    check(merge, tmp_path, base, deltas)
+    assert_adds(merge, tmp_path, base, deltas)
