@@ -1,13 +1,18 @@
-"""Fixtures shared by the suite: a cache of its own, and the demo's real models."""
+"""Fixtures shared by the suite: a cache of its own, no waiting for disks, and the demo's real models."""
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from tvmerge._util.assets import bundled_demo_models
 
@@ -16,10 +21,30 @@ settings.register_profile("tvmerge", deadline=None)
 settings.load_profile("tvmerge")
 
 
+_NUMBERS = count()
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
-    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    # `mktemp` would look through the folders of all tests before for the next number.
+    folder = tmp_path_factory.getbasetemp() / "caches" / str(next(_NUMBERS))
+    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Tests kill processes, never the machine: what was written is read back without a sync."""
+
+    def unsynced(connection: DBAPIConnection, record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        event.listen(Engine, "connect", unsynced)
+        yield
+        event.remove(Engine, "connect", unsynced)
 
 
 @pytest.fixture(scope="session", autouse=True)
