@@ -29,11 +29,11 @@ import torch
 from perf.smollm2 import ROLES, make
 from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.prompting.chat_format import ChatFormat
-from tvmerge.engines.prompting.context_length import model_context
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.merging.checkpoints.eos import read_eos
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge, open_merge
+from tvmerge.pretrained.context_length import model_context
 from tvmerge.protocols import Engine
 from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.tasks.lm_eval.judge import HarnessJudge

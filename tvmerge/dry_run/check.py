@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge.engines.placement import loads, place
-from tvmerge.engines.prompting.context_length import model_context
 from tvmerge.engines.prompting.open import find_stop_tokens, open_chat
 from tvmerge.errors import UserError
 from tvmerge.merging.build import open_models
@@ -22,6 +21,7 @@ from tvmerge.merging.checkpoints.contents import companions
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.dtypes import torch_name
 from tvmerge.merging.export.writer import SHARD_SIZE, shard_sizes
+from tvmerge.pretrained.context_length import model_context
 from tvmerge.report.numbers import count, folded, size
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How much a model reads at once."""
+"""How much an engine reads of a text whose likelihood is asked."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-
-def model_context(folder: Path, *, trust_remote_code: bool = False) -> int | None:
-    """Tokens of a model's context; None where it sets no limit."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
-    found = getattr(config, "max_position_embeddings", None)
-    return None if found is None else int(found)
+from tvmerge.pretrained.context_length import model_context
 
 
 def rated_context(

@@ -27,6 +27,7 @@ from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
 from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ran_out
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.pretrained.architectures import factory_of
+from tvmerge.pretrained.context_length import context_length
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
@@ -90,7 +91,7 @@ class TransformersEngine:
         self._budget = batch_tokens
         self._trust_remote_code = trust_remote_code
         self._config = config or read_config(folder, trust_remote_code=trust_remote_code)
-        self._context: int | None = getattr(self._config.get_text_config(), "max_position_embeddings", None)
+        self._context = context_length(self._config)
         self._model: Any = None
         self._halted = threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")

@@ -25,7 +25,8 @@ from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.remote.messages import pack_recipe, unpack_error
 from tvmerge.engines.vllm.version import check_version
 from tvmerge.engines.vllm.worker import EXTENSION
-from tvmerge.errors import AssetError, ConfigError
+from tvmerge.errors import AssetError, CheckpointError, ConfigError
+from tvmerge.pretrained.context_length import model_context
 from tvmerge.protocols import Engine
 from tvmerge.records import (
     Answer,
@@ -285,10 +286,13 @@ def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: boo
     """Tokens of the model's context, or of a shorter one that was asked for."""
     if "max_model_len" in options:
         return int(options["max_model_len"])
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    return int(config.get_text_config().max_position_embeddings)
+    found = model_context(folder, trust_remote_code=trust_remote_code)
+    if found is None:
+        raise CheckpointError(
+            f"{folder.name}: config.json does not say how long the context is; give max_model_len in the table "
+            "[vllm] of the config file"
+        )
+    return found
 
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from transformers import (
 
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.pretrained.context_length import context_length
 
 # transformers types its models but not its configurations.
 _Generation: Any = GenerationConfig
@@ -77,7 +78,7 @@ class TransformersChat:
     @property
     def context(self) -> int:
         """Tokens that the model can attend to."""
-        return int(getattr(self._model.config.get_text_config(), "max_position_embeddings", 1 << 20))
+        return context_length(self._model.config) or 1 << 20
 
     def encode(self, body: Mapping[str, Any]) -> list[int]:
         """Tokens of the conversation in `body["messages"]`, up to where the reply begins."""
