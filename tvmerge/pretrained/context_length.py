@@ -7,7 +7,7 @@ from typing import Any
 
 
 def context_length(config: Any) -> int | None:
-    """Tokens of the context of the model that a transformers configuration describes; None: no limit is set."""
+    """Tokens of the context that a configuration of transformers sets; None where it sets none."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)
 

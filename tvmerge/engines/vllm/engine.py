@@ -289,8 +289,8 @@ def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: boo
     found = model_context(folder, trust_remote_code=trust_remote_code)
     if found is None:
         raise CheckpointError(
-            f"{folder.name}: config.json does not say how long the context is; give max_model_len in the table "
-            "[vllm] of the config file"
+            f"{folder.name}: config.json does not say how long the context is; give max_model_len in the "
+            "table [vllm] of the config file"
         )
     return found
 
