@@ -212,3 +212,11 @@ def test_the_same_seed_gives_the_same_trials_and_scores(
         assert run([*argv, "--trials-in-flight=3", "--optuna_seed=5"]) == 0
         tables.append([(t.params, t.values) for t in stored_study(folder).trials])
     assert tables[0] == tables[1]
+
+
+def test_the_help_shows_the_demos_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for default in ("a .toml file; several are a panel. [default: rules]", "at once. [default: 16]"):
+        assert default in told
+    assert "gpt-6" not in told

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tvmerge.cli.options import given, run_options
+from tvmerge.config.demo import demo_defaults
 from tvmerge.errors import OutputError
 
 _dry_run = click.option(
@@ -17,7 +18,7 @@ _dry_run = click.option(
 
 @click.command()
 @_dry_run
-@run_options
+@run_options()
 def optimize(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
     """Search the weights, confirm the best on held-out questions, write the merged model."""
     _run(config, flags, {}, dry_run=dry_run)
@@ -25,11 +26,9 @@ def optimize(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
 
 @click.command()
 @_dry_run
-@run_options
+@run_options(demo_defaults())
 def demo(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
     """Run `optimize` on the models and questions that ship with tvmerge: no GPU, no key, no download."""
-    from tvmerge.config.demo import demo_defaults
-
     _run(config, flags, demo_defaults(), dry_run=dry_run)
 
 

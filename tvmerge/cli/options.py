@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -32,20 +33,30 @@ class _CommaSeparated(click.ParamType[Any]):
             return self.fail(f"{value!r} is not a comma-separated list of {self._kind.__name__}", param, ctx)
 
 
-def run_options(command: F) -> F:
-    """Give a command a flag for every setting of a run, and `--config`."""
+def run_options(defaults: Mapping[str, Any] | None = None) -> Callable[[F], F]:
+    """Give a command a flag for every setting of a run, and `--config`.
+
+    Args:
+        defaults: The command's own defaults, for its help.
+    """
     config = click.option(
         "--config",
         type=click.Path(path_type=Path),
         help="TOML file with the same settings as keys; flags win.",
     )
-    return config(setting_options(options())(command))
+    return lambda command: config(setting_options(options(), defaults or {})(command))
 
 
-def setting_options(keys: Iterable[str]) -> Callable[[F], F]:
+def setting_options(
+    keys: Iterable[str], defaults: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[F], F]:
     """Give a command a flag for each of these settings.
 
     A flag that is not given is None, so that the config file or the default can decide.
+
+    Args:
+        keys: The settings.
+        defaults: What the help shows as default in place of the settings' own.
     """
     known = options()
 
@@ -53,7 +64,7 @@ def setting_options(keys: Iterable[str]) -> Callable[[F], F]:
         for key in reversed(list(keys)):
             option, default = known[key]
             if option.kind is not dict:
-                command = _flag(key, option, default)(command)
+                command = _flag(key, option, defaults.get(key, default), key in defaults)(command)
         return command
 
     return decorate
@@ -68,7 +79,7 @@ def given(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in joined.items() if value is not None}
 
 
-def _flag(key: str, option: Option, default: Any) -> Callable[[F], F]:
+def _flag(key: str, option: Option, default: Any, own: bool) -> Callable[[F], F]:
     names = [f"--{name.replace('_', '-')}" for name in (key, *option.aliases)]
     if option.kind is bool and default is None:
         return click.option(
@@ -77,9 +88,13 @@ def _flag(key: str, option: Option, default: Any) -> Callable[[F], F]:
     if option.kind is bool:
         return click.option(*names, key, is_flag=True, default=None, help=option.help)
     text = option.help
-    if default not in (MISSING, None, ()) and "default:" not in text:
-        text += f"  [default: {','.join(default) if option.many else default}]"
+    if default not in (MISSING, None, ()) and (own or "default:" not in text):
+        text = f"{text.partition('; default:')[0].rstrip('.')}.  [default: {_shown(default, option)}]"
     return click.option(*names, key, type=_type(option), multiple=option.many, default=None, help=text)
+
+
+def _shown(default: Any, option: Option) -> str:
+    return ",".join(map(str, default)) if option.many else str(default)
 
 
 def _type(option: Option) -> click.ParamType[Any] | type:

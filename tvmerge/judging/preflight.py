@@ -107,7 +107,7 @@ def _find(spec: JudgeSpec) -> None:
     except HFValidationError:
         return  # a path, whose folder is looked for when the judge is made
     except Exception as error:  # the hub's client lets errors of its HTTP library through
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
             f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub cannot give it: "
             f"{reason}; name another judge, or a folder with the model"

@@ -27,7 +27,7 @@ Kind = Literal["fork", "warm-start"]
 _REMEDIES: Mapping[Kind, str] = {
     "fork": "--fork goes on from the study of the same command without it: give its --study-name and its "
     "--run-dir or --storage",
-    "warm-start": "write --warm-start FILE-OR-URL#NAME",
+    "warm-start": "write --warm-start FILE-OR-URL#NAME, such as runs/NAME/study.db#NAME",
 }
 """How to name a study that was not found."""
 

@@ -153,7 +153,7 @@ def _snapshot(
     except GatedRepoError as error:
         raise CheckpointError(f"{neither}: it is gated; accept its terms there and set HF_TOKEN") from error
     except Exception as error:  # the hub's client lets errors of its HTTP library through
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
             f"{neither}: {reason}; check the name and the network, or name a folder with the model"
         ) from error
