@@ -10,8 +10,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/tvmerge demo
 
+# A worker for each processor, up to eight, takes the files in their order, the long ones being among the first.
+# Each computes in one thread, or they would wait for each other.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # vLLM brings a torch of its own, so it lives apart. Where it does not start, this fails. The wheel wants a build of
 # torch for CPUs that PyPI has not; PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu has it.
