@@ -106,7 +106,9 @@ async def test_each_fault_alone_is_tried_again(name: str, prompts: dict[str, Jud
         return TRANSIENT[name] if number == 0 else None
 
     with OpenAIServer(script=once) as server:
-        judge = create_judge(a_spec(server.base_url, timeout=0.5), prompts, [QUESTION], env={"TEST_KEY": KEY})
+        # Only a reply that never comes is waited for; on a busy machine a true one may take a second.
+        spec = a_spec(server.base_url, timeout=2 if name == "stall" else 60)
+        judge = create_judge(spec, prompts, [QUESTION], env={"TEST_KEY": KEY})
         (verdict,) = await judge.judge(QUESTION, Answer("q", ("七です。",)))
         await judge.close()
         assert len(server.requests) == 2
