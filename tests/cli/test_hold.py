@@ -14,7 +14,7 @@ from tvmerge.study.storage import read_study
 from tvmerge.study.storage_url import read_url
 from tvmerge.study.study import SearchStudy
 
-N_TRIALS = 9
+N_TRIALS = 4
 
 
 def test_a_run_that_lost_its_study_stops_and_the_same_command_goes_on(
