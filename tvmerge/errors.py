@@ -25,7 +25,15 @@ from __future__ import annotations
 
 
 class TvmergeError(Exception):
-    """Base of all errors raised by tvmerge."""
+    """Base of all errors raised by tvmerge.
+
+    Attributes:
+        sent: Where a request to a provider failed, whether the provider may have had it.
+        receipt: What the provider's answer is known by, where it came in a batch; else empty.
+    """
+
+    sent = True
+    receipt = ""
 
 
 class UserError(TvmergeError):

@@ -14,7 +14,7 @@ Breakage = Literal["reset", "stall", "truncate"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent; `body` is its parsed JSON, or None for an empty one."""
+    """What a client sent; `body` is its parsed JSON, the bytes of a form, or None for an empty one."""
 
     method: str
     path: str
@@ -161,4 +161,6 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         if name
     }
     raw = await reader.readexactly(int(headers.get("content-length", "0")))
+    if headers.get("content-type", "").startswith("multipart/"):
+        return Request(method, path, headers, raw)
     return Request(method, path, headers, json.loads(raw) if raw else None)

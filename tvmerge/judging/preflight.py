@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,6 +20,9 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "local": ("torch", "transformers", "accelerate"),
 }
 """What a provider imports; the extra of the same name installs it."""
+
+BATCHED = ("openai", "anthropic")
+"""Providers with a batch endpoint."""
 
 _REACH_SECONDS = 10.0
 
@@ -60,6 +63,23 @@ def check_offered(spec: JudgeSpec, today: date) -> None:
         f"the judge '{spec.name}': its provider shut {spec.model} down on {spec.retired}; take {instead} "
         f"(ratings of two judges are not comparable), or say with --judge-base-url which server still has it"
     )
+
+
+def check_batched(specs: Sequence[JudgeSpec]) -> None:
+    """Refuse judges that cannot be asked in batches; the rules ask nobody.
+
+    Raises:
+        ConfigError: One cannot be asked so, or none is asked at all.
+    """
+    for spec in specs:
+        if spec.provider not in (*BATCHED, "rules") or spec.api_version:
+            what = "an Azure deployment" if spec.api_version else f"of the provider '{spec.provider}'"
+            raise ConfigError(
+                f"the judge '{spec.name}' is {what}, which --judge-batch cannot ask: leave it out, or name a "
+                "judge at OpenAI or Anthropic"
+            )
+    if all(spec.provider == "rules" for spec in specs):
+        raise ConfigError("the judge 'rules' asks nobody, so --judge-batch has nothing to send: leave it out")
 
 
 def check_packages(spec: JudgeSpec) -> None:

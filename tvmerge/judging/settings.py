@@ -85,6 +85,15 @@ class JudgeConfig:
     max_judge_calls: int | None = option(
         int, "Most requests to the judges, failed ones too; default: no limit.", None, decides="nothing"
     )
+    judge_batch: bool = option(
+        bool,
+        "Ask the judges by their providers' batch endpoints: slower, at half the price (OpenAI, Anthropic).",
+        False,
+        decides="nothing",
+    )
+    judge_batch_patience: float = option(
+        float, "Seconds to wait for a batch; providers take up to 24 hours.", 90_000.0, decides="nothing"
+    )
     min_japanese: float | None = option(
         float, "Least share of Japanese script in an answer; default: not enforced.", None, decides="content"
     )
@@ -111,7 +120,14 @@ class JudgeConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
-        for name in ("judge_reasks", "judge_patience", "max_cost", "max_judge_calls", "non_japanese_penalty"):
+        for name in (
+            "judge_reasks",
+            "judge_patience",
+            "judge_batch_patience",
+            "max_cost",
+            "max_judge_calls",
+            "non_japanese_penalty",
+        ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} must be finite and not negative, got {value:g}")

@@ -56,6 +56,7 @@ class JudgeSpec:
         timeout: Seconds an attempt may take, or None for as long as it takes.
         price_input: USD per million input tokens.
         price_output: USD per million output tokens.
+        price_batch: What share of the price a request in a batch costs.
         price_date: The day the prices were read, YYYY-MM-DD.
         retired: The day from which its provider no longer offers the model, YYYY-MM-DD; empty for none.
         successors: Judges to name instead from then on.
@@ -87,6 +88,7 @@ class JudgeSpec:
     timeout: float | None = 120.0
     price_input: float | None = None
     price_output: float | None = None
+    price_batch: float = 0.5
     price_date: str = ""
     retired: str = ""
     successors: tuple[str, ...] = ()
@@ -196,6 +198,10 @@ def _is_amount(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def _is_duration(value: object) -> bool:
     return _is_amount(value) and value != 0
 
@@ -240,6 +246,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "timeout": (_is_duration, "a number of seconds above 0"),
     "price_input": _AMOUNT,
     "price_output": _AMOUNT,
+    "price_batch": (_is_share, "a number from 0 to 1"),
     "price_date": _TEXT,
     "retired": (_is_day, "a day, YYYY-MM-DD"),
     "successors": _TEXTS,

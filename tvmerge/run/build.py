@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING
 from tvmerge._util.trace import Trace
 from tvmerge.config import RunConfig
 from tvmerge.engines.cached_pool import CachedPool
+from tvmerge.engines.holding_pool import HoldingPool
 from tvmerge.engines.placement import loads, starts
 from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
-from tvmerge.run.loop import Evaluator
+from tvmerge.run.loop import BACKLOG, Evaluator
 from tvmerge.run.open_study import open_study
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
@@ -91,8 +93,12 @@ def build_run(
     engines = EnginePool(
         starts(config, models, ground.placement, ground.record, found), trace=trace, note=note
     )
-    pool = _with_tasks(CachedPool(engines, caches.answers, ground.answer_identity), ground)
-    evaluator = Evaluator(pool, jury.judge, ground.sampling, trace=trace)
+    pool: Pool = _with_tasks(CachedPool(engines, caches.answers, ground.answer_identity), ground)
+    backlog = BACKLOG
+    if jury.batching is not None:
+        # The judge answers when all that a window of trials asks has been sent, so all of that is made first.
+        pool, backlog = HoldingPool(pool, jury.batching.hold), sys.maxsize
+    evaluator = Evaluator(pool, jury.judge, ground.sampling, backlog=backlog, trace=trace)
     trials = Trials(
         study,
         evaluator,
@@ -107,7 +113,7 @@ def build_run(
         study=study,
         trials=trials,
         evaluator=evaluator,
-        confirmer=Evaluator(pool, jury.judge, ground.confirm_sampling, trace=trace),
+        confirmer=Evaluator(pool, jury.judge, ground.confirm_sampling, backlog=backlog, trace=trace),
         pool=pool,
         trace=trace,
     )

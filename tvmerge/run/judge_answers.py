@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge._util.caches import Caches
+from tvmerge._util.caches import Caches, cache_folder
+from tvmerge._util.canonical import digest
+from tvmerge._util.locking import locked
 from tvmerge._util.outputs import LEAST, check_file
 from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
@@ -63,9 +65,10 @@ async def judge_answers(
     if (config.judge_mode == "pairwise") != (baseline is not None):
         raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
     _check_out(out, (*files, *filter(None, (baseline,))))
-    with closing(Caches()) as caches:
-        jury = await asyncio.to_thread(assemble, config, caches, note)
+    with closing(Caches()) as caches, _batch_folder(config, files) as batch_folder:
+        jury = await asyncio.to_thread(assemble, config, caches, note, batch_folder=batch_folder)
         try:
+            await jury.check_batches()
             models = [read_answers(path, jury.benchmark.questions, config.turns) for path in files]
             _check_names(models)
             _note_gaps(models, len(jury.benchmark.questions), note)
@@ -79,6 +82,22 @@ async def judge_answers(
     if out is not None:
         _write(out, models, judged, result)
     return result
+
+
+@contextmanager
+def _batch_folder(config: JudgeConfig, files: Sequence[Path]) -> Iterator[Path | None]:
+    """Where it is written down what this command sends in batches, for this process alone.
+
+    Raises:
+        StudyError: The same command runs already.
+    """
+    if not config.judge_batch:
+        yield None
+        return
+    judged = [config.bench_name, config.judge, config.judge_mode, [str(path.resolve()) for path in files]]
+    folder = cache_folder() / "batches" / digest(judged)[:16]
+    with locked(folder):
+        yield folder
 
 
 def _write(

@@ -20,6 +20,9 @@ from tvmerge.protocols import Judge, Pool, Race, Study
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
 from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
 
+BACKLOG = 256
+"""The most answers that wait for a judge which is asked one by one."""
+
 
 class Evaluator:
     """Has a candidate answer, and has its answers judged.
@@ -33,7 +36,13 @@ class Evaluator:
     """
 
     def __init__(
-        self, pool: Pool, judge: Judge, sampling: Sampling, *, backlog: int = 256, trace: Trace | None = None
+        self,
+        pool: Pool,
+        judge: Judge,
+        sampling: Sampling,
+        *,
+        backlog: int = BACKLOG,
+        trace: Trace | None = None,
     ) -> None:
         self._pool = pool
         self._ratings = Ratings(judge, trace, count_unanswered=True)

@@ -78,6 +78,7 @@ async def _prepare(
     async with AsyncExitStack() as failed:
         failed.push_async_callback(jury.judge.close)
         await in_thread(outline, config, jury)
+        await jury.check_batches()
         if not config.no_judge_check:
             await jury.check()
         run = await in_thread(build_run, config, jury, caches, progress.note, still_held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.assets import find
 from tvmerge.errors import ConfigError
+from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.judging.client.ledger import Ledger
@@ -19,7 +21,7 @@ from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.prompted import PromptedJudge
-from tvmerge.judging.preflight import check_offered, check_ready
+from tvmerge.judging.preflight import check_batched, check_offered, check_ready
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.providers._memory import memory_by_device
 from tvmerge.judging.registry import create_judge, find_spec
@@ -64,6 +66,7 @@ class Jury:
             answers are rated.
         tasks: Tasks of lm-eval among what is asked; they rate themselves.
         on_servers: The judges that are asked over a network: those that `check` asks.
+        batching: What the batches of all judges have in common; None where they are asked one by one.
     """
 
     benchmark: Benchmark
@@ -75,16 +78,27 @@ class Jury:
     baseline: dict[QuestionId, Answer] | None
     tasks: tuple[HarnessTask, ...] = ()
     on_servers: tuple[PromptedJudge, ...] = ()
+    batching: Batching | None = None
+
+    async def check_batches(self) -> None:
+        """See that judges that are to be asked in batches can be; this costs nothing.
+
+        Raises:
+            UserError, ProviderError: One cannot be.
+        """
+        if self.batching is not None:
+            await self.batching.check()
 
     async def check(self) -> None:
-        """Have each judge on a server rate a test answer.
+        """Have each judge on a server rate a test answer, at once even where others are asked in batches.
 
         Raises:
             ProviderError: One gives no rating, or cannot be asked.
             UserError, BudgetError: One cannot be asked.
         """
         if self.on_servers:
-            await check(self.on_servers, self.benchmark.questions[0])
+            with self.batching.live() if self.batching is not None else nullcontext():
+                await check(self.on_servers, self.benchmark.questions[0])
 
     async def rehearse_check(self) -> None:
         """Put the test answer to judges that were assembled with a tally, which counts it."""
@@ -100,6 +114,7 @@ def assemble(
     *,
     tally: RequestCounter | None = None,
     waiting: Note | None = None,
+    batch_folder: Path | None = None,
 ) -> Jury:
     """The jury, ready to be asked.
 
@@ -110,6 +125,8 @@ def assemble(
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
         tally: Counts what the judges would send; with one they send nothing.
         waiting: Shows what is waited for, in the place of what it showed before; unless given, by notes.
+        batch_folder: Where it is written down what was sent in batches, held by this process alone; unless
+            given, beside the ledger.
 
     Raises:
         UserError: The benchmark, a judge, a prompt or a key is missing or unsound.
@@ -123,6 +140,8 @@ def assemble(
     if config.reference is not None and not any(b.references for b in benchmarks):
         raise ConfigError(f"--reference {config.reference}: no benchmark has a folder reference_answer")
     benchmark = combine(benchmarks)
+    if config.judge_batch:
+        check_batched(specs)
     for spec in specs:
         check_offered(spec, datetime.now(UTC).date())
         check_ready(spec, reach=tally is None)
@@ -130,6 +149,9 @@ def assemble(
     ledger = Ledger(ledger_file)
     budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)
     baseline: dict[QuestionId, Answer] | None = {} if config.judge_mode == "pairwise" else None
+    batching = None
+    if config.judge_batch and tally is None:
+        batching = _batching(config, batch_folder, ledger_file)
     conduct = RequestPolicy(
         cache=caches.judgments,
         ledger=ledger,
@@ -144,6 +166,7 @@ def assemble(
         tally=tally,
         note=note,
         pauses=Pauses(waiting or _lines(note)),
+        batching=batching,
     )
     accounts = open_rate_limit_groups(specs, conduct, ledger)
     judges = [
@@ -173,7 +196,15 @@ def assemble(
             for spec, judge in zip(specs, judges, strict=True)
             if isinstance(judge, PromptedJudge) and spec.provider in ENDPOINTS
         ),
+        batching=batching,
     )
+
+
+def _batching(config: JudgeConfig, folder: Path | None, ledger_file: Path | None) -> Batching:
+    if folder is None:
+        assert ledger_file is not None, "batches are written down beside the ledger"
+        folder = ledger_file.parent
+    return Batching(folder, patience=config.judge_batch_patience)
 
 
 def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Note) -> Benchmark:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 
 from tvmerge.errors import BudgetError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
@@ -31,6 +31,7 @@ class Budget:
         self._max_cost = max_cost
         self._max_calls = max_calls
         self._reserved: list[float] = []
+        self._owed: defaultdict[str, list[float]] = defaultdict(list)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._over = ""
 
@@ -63,13 +64,23 @@ class Budget:
             if not settled.done():
                 settled.set_result(None)
 
+    def owe(self, key: str, cost: float) -> None:
+        """Note that a request of this key, of at most `cost` USD, is with a provider and in no ledger yet."""
+        self._owed[key].append(cost)
+
+    def settle(self, key: str) -> None:
+        """Note that such a request is in the ledger by now, if there was one."""
+        if self._owed[key]:
+            self._owed[key].pop()
+
     def _excess(self, cost: float) -> str:
         spent = self._ledger.cost
         calls = self._ledger.requests
-        if self._max_calls is not None and calls + len(self._reserved) >= self._max_calls:
+        owed = [cost for costs in self._owed.values() for cost in costs]
+        if self._max_calls is not None and calls + len(self._reserved) + len(owed) >= self._max_calls:
             larger = "run again with a larger --max-judge-calls to go on"
             return f"the budget of {self._max_calls} judge calls is used up ({calls} made); {larger}"
-        if self._max_cost is not None and spent + sum(self._reserved) + cost > self._max_cost:
+        if self._max_cost is not None and spent + sum(self._reserved) + sum(owed) + cost > self._max_cost:
             spending = f"${spent:.4f} spent, a call may cost ${cost:.4f}"
             larger = "run again with a larger --max-cost to go on"
             return f"the budget of ${self._max_cost:g} is used up ({spending}); {larger}"

@@ -140,6 +140,7 @@ class ChatReply:
         ending: The provider's own word for an end that nobody knows, what it says of its failure, or what it
             sent in the place of a reply.
         before: What was said at first, where `text` is the reply to a reminder; else empty.
+        receipt: What the reply is known by, where it came in a batch; else empty.
     """
 
     text: str
@@ -149,6 +150,7 @@ class ChatReply:
     cached: bool = field(default=False, compare=False)
     ending: str = field(default="", compare=False)
     before: str = ""
+    receipt: str = field(default="", compare=False)
 
     @property
     def whole(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.files import append_text, jsonl_line, read_jsonl
-from tvmerge.errors import AssetError, TransientError, TvmergeError, UserError
+from tvmerge.errors import AssetError, TvmergeError, UserError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.client.tokens import most_tokens
 
@@ -43,6 +43,7 @@ class JudgeUsage:
     Attributes:
         judge: Its name.
         calls: Calls that were answered, re-asks included.
+        batched: How many of them came in batches.
         hits: Judgments that the cache answered.
         failures: Attempts that failed and were tried again or given up.
         input_tokens: Tokens sent.
@@ -53,6 +54,7 @@ class JudgeUsage:
 
     judge: str
     calls: int
+    batched: int
     hits: int
     failures: int
     input_tokens: int
@@ -66,6 +68,7 @@ class JudgeUsage:
         return {
             "judge": self.judge,
             "calls": self.calls,
+            "calls_in_batches": self.batched,
             "cache_hits": self.hits,
             "failed_attempts": self.failures,
             "input_tokens": self.input_tokens,
@@ -78,6 +81,7 @@ class JudgeUsage:
 @dataclass(slots=True)
 class _Account:
     calls: int = 0
+    batched: int = 0
     hits: int = 0
     failures: int = 0
     input: int = 0
@@ -104,6 +108,7 @@ class Ledger:
         self._path = path
         self._wall = wall
         self._accounts: dict[str, _Account] = {}
+        self._receipts: set[str] = set()
         if path is not None and path.exists():
             _repair(path)
             for number, row in read_jsonl(path):
@@ -111,7 +116,9 @@ class Ledger:
                     raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
                 self._enter(row)
 
-    def called(self, judge: str, usage: Usage | None, cost: float | None, seconds: float) -> None:
+    def called(
+        self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
+    ) -> None:
         """Enter an answered call.
 
         Args:
@@ -119,25 +126,31 @@ class Ledger:
             usage: Tokens billed, or None where the provider did not say.
             cost: USD, or None where the price is not known.
             seconds: How long it took.
+            receipt: What it is known by, where it came in a batch: it is entered once.
         """
-        self._note(judge, usage or Usage(), cost, seconds)
+        self._note(judge, usage or Usage(), cost, seconds, receipt=receipt)
 
     def hit(self, judge: str) -> None:
         """Enter a judgment that the cache answered."""
         self._account(judge).hits += 1
 
-    def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True) -> None:
+    def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True, receipt: str = "") -> None:
         """Enter an attempt that failed.
 
         Args:
             judge: The judge's name.
             seconds: How long it took.
             sent: The provider may have had it, and counts it; else it takes nothing from the budget of calls.
+            receipt: What it is known by, where it came in a batch: it is entered once.
         """
         if sent:
-            self._note(judge, Usage(), 0.0, seconds, failed=True)
+            self._note(judge, Usage(), 0.0, seconds, failed=True, receipt=receipt)
         else:
             self._account(judge).failures += 1
+
+    def has(self, receipt: str) -> bool:
+        """Whether what came in a batch is entered."""
+        return receipt in self._receipts
 
     @property
     def calls(self) -> int:
@@ -170,8 +183,17 @@ class Ledger:
         return self._accounts.setdefault(judge, _Account())
 
     def _note(
-        self, judge: str, usage: Usage, cost: float | None, seconds: float, *, failed: bool = False
+        self,
+        judge: str,
+        usage: Usage,
+        cost: float | None,
+        seconds: float,
+        *,
+        failed: bool = False,
+        receipt: str = "",
     ) -> None:
+        if self.has(receipt):
+            return
         row: dict[str, Any] = {
             "judge": judge,
             "at": round(self._wall(), 3),
@@ -182,6 +204,8 @@ class Ledger:
         }
         if failed:
             row["failed"] = True
+        if receipt:
+            row["receipt"] = receipt
         self._enter(row)
         if self._path is not None:
             try:
@@ -192,10 +216,13 @@ class Ledger:
     def _enter(self, row: dict[str, Any]) -> None:
         account = self._account(row["judge"])
         account.moments.append(row["at"])
+        receipt = row.get("receipt")
+        self._receipts |= {receipt} if receipt else set()
         if row.get("failed"):
             account.failures += 1
             return
         account.calls += 1
+        account.batched += bool(receipt)
         account.input += row["input"]
         account.output += row["output"]
         account.cost += row["cost"] or 0.0
@@ -211,6 +238,7 @@ class LedgerChat(ChatWrapper):
         ledger: The ledger.
         judge: The judge's name.
         prices: Its prices, or None where they are not known.
+        left: What is given up on the way is left with the provider and entered when it is asked for again.
         clock: Gives the time in seconds.
     """
 
@@ -221,12 +249,14 @@ class LedgerChat(ChatWrapper):
         judge: str,
         *,
         prices: Prices | None = None,
+        left: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(inner)
         self._ledger = ledger
         self._judge = judge
         self._prices = prices
+        self._left = left
         self._clock = clock
 
     async def send(self, request: ChatRequest) -> ChatReply:
@@ -235,16 +265,18 @@ class LedgerChat(ChatWrapper):
         try:
             reply = await self._inner.send(request)
         except TvmergeError as error:
-            sent = not isinstance(error, TransientError) or error.sent
-            self._ledger.failed(self._judge, self._clock() - begun, sent=sent)
+            seconds = self._clock() - begun
+            self._ledger.failed(self._judge, seconds, sent=error.sent, receipt=error.receipt)
             raise
         except asyncio.CancelledError:
-            # Given up while it was on the wire: the provider has it.
-            self._ledger.failed(self._judge, self._clock() - begun)
+            if not self._left:
+                # Given up while it was on the wire: the provider has it.
+                self._ledger.failed(self._judge, self._clock() - begun)
             raise
         # A call whose price is not told is taken to be the dearest it can be.
         cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None
-        self._ledger.called(self._judge, reply.usage, cost, self._clock() - begun)
+        seconds = self._clock() - begun
+        self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
         return reply
 
 
@@ -257,6 +289,7 @@ def _usage(name: str, account: _Account) -> JudgeUsage:
     return JudgeUsage(
         judge=name,
         calls=account.calls,
+        batched=account.batched,
         hits=account.hits,
         failures=account.failures,
         input_tokens=account.input,

@@ -22,6 +22,7 @@ _FAR = 1000 * 365 * 86400.0
 class _Wait:
     until: float
     why: str
+    latest: bool
 
 
 class Pauses:
@@ -54,10 +55,17 @@ class Pauses:
         self._shown = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def wait(self, who: object, seconds: float, why: str) -> None:
-        """Note that `who` waits for so long, in the place of what it waited for before."""
+    def wait(self, who: object, seconds: float, why: str, *, latest: bool = False) -> None:
+        """Note that `who` waits for so long, in the place of what it waited for before.
+
+        Args:
+            who: Who waits.
+            seconds: So long.
+            why: What for.
+            latest: It waits no longer than that, and mostly less.
+        """
         now = _now()
-        self._waits[who] = _Wait(now + seconds, why)
+        self._waits[who] = _Wait(now + seconds, why, latest)
         if self._quiet_since is None:
             self._quiet_since = now
         self._look()
@@ -84,7 +92,8 @@ class Pauses:
         if now >= self._due(now):
             self._told_at, self._shown = now, True
             first = min(self._waits.values(), key=lambda wait: wait.until)
-            self._show(f"waiting until {clock(first.until - now, self._wall())}: {first.why}")
+            until = clock(first.until - now, self._wall())
+            self._show(f"waiting until {until}{' at the latest' if first.latest else ''}: {first.why}")
         next_end = min(wait.until for wait in self._waits.values())
         self._timer = asyncio.get_running_loop().call_at(min(self._due(now), next_end), self._look)
 

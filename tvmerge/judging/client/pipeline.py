@@ -9,6 +9,8 @@ the answers to others outside the places in flight, so that they can be asked.
 The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
 be retried relieves the provider, and the rates inside, so that every attempt is counted.
 
+Requests that are sent in batches take another way behind the storing: retries -> budget -> ledger -> batches.
+
 Where a run is only planned, a tally stands in the place of everything behind the cache.
 """
 
@@ -16,7 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tvmerge._util.canonical import digest
 from tvmerge.errors import ConfigError
+from tvmerge.judging.batch.api import Batched
+from tvmerge.judging.batch.batching import Batching
+from tvmerge.judging.batch.budgeted import BudgetedBatches
+from tvmerge.judging.batch.chat import BatchChat
+from tvmerge.judging.batch.persistence import Persistence
+from tvmerge.judging.batch.routed import RoutedChat
+from tvmerge.judging.batch.runner import Waiting
 from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest
@@ -24,7 +34,9 @@ from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
 from tvmerge.judging.client.dry_run import CountedChat
 from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
 from tvmerge.judging.client.offers import OffersChat
+from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_limit import LimitedChat
+from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.reask import ReaskingChat
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.retry import RetryingChat
@@ -34,6 +46,13 @@ from tvmerge.judging.client.standing import StandingChat
 from tvmerge.judging.client.timeout import TimeLimitedChat
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
 from tvmerge.judging.spec import JudgeSpec
+
+BATCHES = 4
+"""Batches that a request is put into at most before it is given up: it was not processed, or failed there."""
+
+
+_EVER = 1e9
+"""Seconds; a batch may take a day, so what bounds its requests is how often they are put into one."""
 
 
 def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> ChatModel:
@@ -72,20 +91,18 @@ def _paid(
     provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, store: ReplyStore | None
 ) -> StandingChat:
     """`provider` with all that stands around it within the re-asks."""
-    prices = prices_of(spec)
     account = conduct.account or open_rate_limit_group([spec], conduct, ledger)
-    chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
-    chat = LedgerChat(chat, ledger, spec.name, prices=prices)
-    chat = ShieldedChat(chat)
-    chat = LimitedChat(chat, account.limiter, account.gate)
-    if conduct.budget is not None:
-        chat = BudgetedChat(chat, conduct.budget, prices)
-    chat = RetryingChat(
-        chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=conduct.pauses
-    )
+    chat = _live(provider, spec, conduct, ledger, account)
+    if conduct.batching is not None:
+        chat = RoutedChat(_batched(provider, spec, conduct, ledger, conduct.batching), chat, conduct.batching)
     if store is not None:
         chat = StoringChat(chat, store)
-    return StandingChat(ConcurrencyLimitedChat(chat, account.gate), account.gate, note=_noting(conduct, spec))
+    return StandingChat(
+        ConcurrencyLimitedChat(chat, account.gate),
+        account.gate,
+        patient=conduct.batching is not None,
+        note=_noting(conduct, spec),
+    )
 
 
 def _reasking(standing: StandingChat, spec: JudgeSpec, conduct: RequestPolicy) -> ReaskingChat:
@@ -102,8 +119,50 @@ def _noting(conduct: RequestPolicy, spec: JudgeSpec) -> Callable[[str], None]:
     return lambda said: conduct.note(f"judge {spec.name}: {said}")
 
 
-def prices_of(spec: JudgeSpec) -> Prices | None:
+def _live(
+    provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, account: RateLimitGroup
+) -> ChatModel:
+    """`provider` with what is around a request of its own."""
+    prices = prices_of(spec)
+    chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
+    chat = LedgerChat(chat, ledger, spec.name, prices=prices)
+    chat = ShieldedChat(chat)
+    chat = LimitedChat(chat, account.limiter, account.gate)
+    if conduct.budget is not None:
+        chat = BudgetedChat(chat, conduct.budget, prices)
+    return RetryingChat(
+        chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=conduct.pauses
+    )
+
+
+def _batched(
+    provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, batching: Batching
+) -> ChatModel:
+    """`provider` with what is around a request that is sent in a batch.
+
+    Neither a timeout nor the rates of single requests apply, and nothing need arrive before a run can end.
+    """
+    if not isinstance(provider, Batched):
+        raise ConfigError(f"the judge '{spec.name}' has no batch endpoint: leave --judge-batch out")
+    prices, pauses = prices_of(spec, batched=True), conduct.pauses or Pauses()
+    waiting = Waiting(
+        judge=spec.name,
+        patience=batching.patience,
+        persist=Persistence(conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=pauses),
+        pauses=pauses,
+        note=conduct.note,
+    )
+    owner = digest([spec.provider, spec.endpoint, spec.model])
+    batches = BatchChat(provider, provider.batches(), batching, prices=prices, waiting=waiting, owner=owner)
+    chat: ChatModel = LedgerChat(OffersChat(batches, spec), ledger, spec.name, prices=prices, left=True)
+    if conduct.budget is not None:
+        chat = BudgetedBatches(chat, batches, conduct.budget, ledger, prices)
+    return RetryingChat(chat, patience=_EVER, most=BATCHES, pauses=pauses)
+
+
+def prices_of(spec: JudgeSpec, *, batched: bool = False) -> Prices | None:
     """What a judge costs; nothing where it runs on this machine's own hardware, None where nobody says."""
     if spec.price_input is not None and spec.price_output is not None:
-        return Prices(spec.price_input, spec.price_output)
+        share = spec.price_batch if batched else 1.0
+        return Prices(share * spec.price_input, share * spec.price_output)
     return Prices(0.0, 0.0) if spec.provider == "local" else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvmerge._util.cache import ContentCache
+from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.judging.client.ledger import Ledger
@@ -33,6 +34,7 @@ class RequestPolicy:
         tally: Counts what would be sent, where nothing is to be sent.
         note: Tells the user something in passing.
         pauses: Tells the user what is waited for.
+        batching: Requests are sent in batches; None is one by one.
     """
 
     cache: ContentCache | None = None
@@ -49,3 +51,4 @@ class RequestPolicy:
     tally: RequestCounter | None = None
     note: Callable[[str], None] = lambda _: None
     pauses: Pauses | None = None
+    batching: Batching | None = None

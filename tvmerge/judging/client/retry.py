@@ -40,6 +40,7 @@ class RetryingChat(ChatWrapper):
         patience: Seconds after the first failure in which new attempts are made. Time in line before that
             is no one's fault and does not count.
         wait_for_quota: Wait however long the provider asks for, instead of stopping the run.
+        most: Attempts at most, or None for no such limit.
         pauses: Tells the user what is waited for.
         sleep: Waits a number of seconds.
         clock: Gives the time in seconds.
@@ -52,6 +53,7 @@ class RetryingChat(ChatWrapper):
         *,
         patience: float = 600.0,
         wait_for_quota: bool = False,
+        most: int | None = None,
         pauses: Pauses | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -60,6 +62,7 @@ class RetryingChat(ChatWrapper):
         super().__init__(inner)
         self._patience = patience
         self._wait_for_quota = wait_for_quota
+        self._most = most
         self._pauses = pauses or Pauses()
         self._sleep = sleep
         self._clock = clock
@@ -85,7 +88,8 @@ class RetryingChat(ChatWrapper):
                 return False
             if deadline == float("inf"):
                 deadline, answered, failed = self._clock() + self._patience, self._answered, self._failed
-            return self._clock() + state.upcoming_sleep > deadline
+            tired = self._most is not None and state.attempt_number >= self._most
+            return tired or self._clock() + state.upcoming_sleep > deadline
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(
@@ -102,9 +106,10 @@ class RetryingChat(ChatWrapper):
         except TransientError as error:
             if self._answered - answered > self._failed - failed:
                 raise
+            how_long = f"{self._patience:g} s" if self._most is None else f"{self._most} batches"
             raise OutageError(
-                f"the judge's provider has failed for {self._patience:g} s ({error}); everything paid for is "
-                "kept: run again when it answers"
+                f"the judge's provider has failed for {how_long} ({error}); everything paid for is kept: run "
+                "again when it answers"
             ) from error
         return reply
 
@@ -132,14 +137,26 @@ class RetryingChat(ChatWrapper):
         self._pauses.wait(state, state.upcoming_sleep, why)
 
     def _wait(self, state: RetryCallState) -> float:
-        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))
-        backoff = longest * self._uniform(0.5, 1.0)
-        asked = _asked(state)
-        if asked is None:
-            return backoff
-        # A little more than asked for, so that all who were told the same do not return at once. Who is told
-        # to come back at once, again and again, does so more slowly each time.
-        return max(backoff, asked + self._uniform(0.0, min(asked, longest) / 4))
+        return backoff(state.attempt_number, _asked(state), self._uniform)
+
+
+def backoff(
+    attempt: int, asked: float | None, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
+    """Seconds to wait after so many attempts.
+
+    Args:
+        attempt: How many failed, from 1.
+        asked: Seconds that the provider asked to wait, or None.
+        uniform: Draws a number between two; the jitter.
+    """
+    longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempt - 1))
+    wait = longest * uniform(0.5, 1.0)
+    if asked is None:
+        return wait
+    # A little more than asked for, so that all who were told the same do not return at once. Who is told to
+    # come back at once, again and again, does so more slowly each time.
+    return max(wait, asked + uniform(0.0, min(asked, longest) / 4))
 
 
 def _error(state: RetryCallState) -> BaseException | None:

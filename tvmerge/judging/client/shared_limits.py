@@ -15,6 +15,9 @@ from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
 CONCURRENCY = 1
 """Most requests in flight where neither the user nor the judge file says: safe with the smallest account."""
 
+IN_BATCHES = 1_000_000
+"""Most requests in flight where they are sent in batches: as many as come."""
+
 
 def open_rate_limit_group(
     specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
@@ -59,6 +62,8 @@ def _least(values: Iterable[int | None]) -> int | None:
 
 
 def _places(spec: JudgeSpec, conduct: RequestPolicy) -> int:
+    if conduct.batching is not None:
+        return IN_BATCHES
     places = conduct.concurrency or spec.concurrency or CONCURRENCY
     # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
     return max(places, spec.batch_size) if spec.provider == "local" else places

@@ -66,6 +66,7 @@ class StandingChat(ChatWrapper):
     Args:
         inner: The model asked, gate included.
         gate: Closed when the form is refused.
+        patient: Replies come many at a time and in any order, so nothing is decided while some are awaited.
         note: Told of each parameter that is left out from now on.
     """
 
@@ -74,10 +75,12 @@ class StandingChat(ChatWrapper):
         inner: ChatModel,
         gate: ConcurrencyLimiter,
         *,
+        patient: bool = False,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(inner)
         self._gate = gate
+        self._patient = patient
         self._note = note
         self._answered: set[str] = set()
         self._known: set[str] = set()
@@ -154,6 +157,8 @@ class StandingChat(ChatWrapper):
 
     def _decide(self) -> None:
         """Decide on those that wait, as far as that can be known."""
+        if self._patient and self._asking:
+            return
         for shape in {held.shape for held in self._held}:
             waiting = [held for held in self._held if held.shape == shape]
             if not waiting:
@@ -203,7 +208,8 @@ class StandingChat(ChatWrapper):
             if self._answers_nothing(shape):
                 raise UnprovenError(f"{REFUSED}: {error}", status=error.status, about_content=True)
         self._own_sake.add(request.key)
-        if len(self._own_sake) >= FOR_THEIR_OWN_SAKE:
+        awaited = self._patient and self._asking > 0
+        if len(self._own_sake) >= FOR_THEIR_OWN_SAKE and not awaited:
             stopping = _minds_all(len(self._own_sake), error, "; refused texts are kept in mind")
             self._gate.close(stopping)
             raise stopping from error

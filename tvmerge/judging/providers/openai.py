@@ -8,6 +8,7 @@ from typing import Any
 import openai
 
 from tvmerge.errors import ProviderError, UserError
+from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
@@ -17,7 +18,6 @@ from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.providers._parameters import ModelParameters
 from tvmerge.judging.providers._refusals import translate
 from tvmerge.judging.providers._replies import (
-    Response,
     body_of,
     connection_error,
     nothing_said,
@@ -28,6 +28,7 @@ from tvmerge.judging.providers._said import said_by
 from tvmerge.judging.spec import JudgeSpec
 
 _WORDS = 200
+_NO_SUCCESS = 300
 
 
 class OpenAIChat:
@@ -68,33 +69,48 @@ class OpenAIChat:
             response = await self._client.chat.completions.with_raw_response.create(
                 model=request.body["model"], messages=request.body["messages"], extra_body=extra
             )
+            status, answer = 200, response.http_response
         except openai.APIStatusError as error:
-            if (reply := _failed_generation(error.response, self._key)) is not None:
-                return reply
-            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise self._refusal(error.status_code, error.response, request) from None
+            status, answer = error.status_code, error.response
         except openai.APIConnectionError as error:
+            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
             raise connection_error(error) from None
-        data = read_json(body_of(response.http_response))
+        return self.read(status, body_of(answer), lower_case(answer.headers), request)
+
+    def read(self, status: int, body: str, headers: Mapping[str, str], request: ChatRequest) -> ChatReply:
+        """What a response says, whichever way it came; raises what `send` does.
+
+        Args:
+            status: Its HTTP status.
+            body: Its body.
+            headers: Its headers, by lower-case name.
+            request: What it responds to.
+        """
+        if status >= _NO_SUCCESS:
+            if (reply := _failed_generation(body, headers, self._key)) is not None:
+                return reply
+            raise self._complaint(status, read_complaint(body), headers, request)
+        data = read_json(body)
         if (complaint := error_within(data) or _refused_choice(data)) is not None:
-            raise self._complaint(complaint.status or 200, complaint, lower_case(response.headers), request)
-        reply = _reply(data, rate_limits(lower_case(response.headers)), self._key)
+            raise self._complaint(complaint.status or 200, complaint, headers, request)
+        reply = _reply(data, rate_limits(headers), self._key)
         self._parameters.answered(request.body)
         return reply
+
+    def batches(self) -> BatchApi:
+        """The provider's batch endpoint."""
+        from tvmerge.judging.providers.openai_batches import OpenAIBatches
+
+        return OpenAIBatches(self._client, self._key, self.read)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    def _refusal(self, status: int, response: Response, request: ChatRequest) -> ProviderError | UserError:
-        """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        return self._complaint(
-            status, read_complaint(body_of(response)), lower_case(response.headers), request
-        )
-
     def _complaint(
         self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
     ) -> ProviderError | UserError:
+        """The error in our own terms; what it says of the model's parameters is learnt on the way."""
         error = translate(status, complaint, headers=headers, key=self._key)
         return self._parameters.learn(error, request.body)
 
@@ -141,15 +157,15 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     raise wrong_shape(data, "a chat completion", key)
 
 
-def _failed_generation(response: Response, key: ApiKey) -> ChatReply | None:
+def _failed_generation(body: str, headers: Mapping[str, str], key: ApiKey) -> ChatReply | None:
     """What a model said that was to say JSON and did not: Groq sends it as a refusal."""
     try:
-        data = read_json(body_of(response))
+        data = read_json(body)
     except ProviderError:
         return None
     match data:
         case {"error": {"failed_generation": str(said)}}:
-            return ChatReply(key.blotted(said), "stop", limits=rate_limits(lower_case(response.headers)))
+            return ChatReply(key.blotted(said), "stop", limits=rate_limits(headers))
     return None
 
 

@@ -1,0 +1,17 @@
+"""A run at each provider with a batch endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.judging.batch.asking import SERVERS, Asking
+
+
+@pytest.fixture(params=sorted(SERVERS))
+def asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asking]:
+    """Asks a server of its own."""
+    with SERVERS[request.param]() as server:
+        yield Asking(tmp_path, server, request.param)

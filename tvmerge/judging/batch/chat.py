@@ -1,0 +1,232 @@
+"""A chat model that is asked in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict, deque
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from tvmerge._util.threads import in_thread
+from tvmerge.errors import ConfigError, OutageError, ProviderError, QuotaError, RequestError, TransientError
+from tvmerge.judging.batch.api import CANCELLED, BatchApi, Result
+from tvmerge.judging.batch.batching import Batching
+from tvmerge.judging.batch.collector import Collector, Slot
+from tvmerge.judging.batch.runner import BatchRunner, Waiting, receipt
+from tvmerge.judging.batch.store import BatchStore, StoredBatch
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.ledger import Prices
+from tvmerge.judging.client.tokens import most_tokens
+
+_NOT_IMPLEMENTED = 501
+
+
+class BatchChat(ChatWrapper):
+    """Collects requests, sends them in batches, and hands out the results.
+
+    What earlier runs sent is taken up again: the first request of a key gets the first result that is left
+    of it, the second the second. So a run that was killed meets the same replies, paid for once. What a run
+    has used it forgets when it ends in order; from then on the cache has what was of use.
+
+    Args:
+        inner: Makes the requests; is not asked.
+        api: The provider's batch endpoint.
+        batching: What the batches of all judges have in common.
+        prices: What a request in a batch costs, or None where that is not known.
+        waiting: How batches are waited for.
+        owner: Whose batches these are in the store: other models' cannot be among them.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        api: BatchApi,
+        batching: Batching,
+        *,
+        prices: Prices | None,
+        waiting: Waiting,
+        owner: str,
+    ) -> None:
+        super().__init__(inner)
+        self._api = api
+        self._batching = batching
+        self._prices = prices
+        self._waiting = waiting
+        self._owner = owner
+        self._most = api.most_requests
+        self._opening = asyncio.Lock()
+        self._store: BatchStore | None = None
+        self._runner: BatchRunner | None = None
+        self._collector = Collector(
+            batching, self._launch, most_requests=api.most_requests, most_bytes=api.most_bytes
+        )
+        self._left: dict[str, deque[Slot]] = defaultdict(deque)
+        self._used: list[int] = []
+        self._under_way: dict[asyncio.Task[None], Sequence[Slot]] = {}
+        batching.on_check(self._check)
+
+    async def left(self) -> Sequence[Slot]:
+        """Requests of earlier runs that nobody has asked for in this one."""
+        await self._open()
+        return [slot for slots in self._left.values() for slot in slots]
+
+    def has(self, request: ChatRequest) -> bool:
+        """Whether a request need not be sent, since it was before and nobody has asked for its result."""
+        return bool(self._left.get(request.key))
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The reply to `request`, when the batch that it is put into is over.
+
+        Raises:
+            TransientError: It was not processed; sent again it may be.
+            OutageError: Somebody cancelled the batch, or it is not done for too long.
+            UserError, ProviderError: The batch was refused, or this request.
+        """
+        await self._open()
+        slot = self._slot(request)
+        try:
+            result = await asyncio.shield(slot.result)
+        except asyncio.CancelledError:
+            if not self._collector.remove(slot):
+                self._left[request.key].appendleft(slot)
+            raise
+        self._used.append(slot.number)
+        try:
+            reply = self._read(result, request)
+        except ProviderError as error:
+            error.receipt = slot.receipt
+            raise
+        return replace(reply, receipt=slot.receipt)
+
+    async def close(self) -> None:
+        """Wait no more; what is with the provider stays there, and is said."""
+        self._collector.close()
+        waiting = [len(slots) for task, slots in self._under_way.items() if not task.done()]
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if waiting:
+            self._waiting.note(
+                f"judge {self._waiting.judge}: {sum(waiting)} requests stay with the provider, in "
+                f"{len(waiting)} batches; the same command goes on with them"
+            )
+        if self._store is not None:
+            await in_thread(self._store.used, self._used)
+            self._store.close()
+        await super().close()
+
+    async def _check(self) -> None:
+        try:
+            await self._waiting.persist(self._probe)
+        except RequestError as error:
+            said = getattr(error, "said", error)
+            raise ConfigError(
+                f"the judge '{self._waiting.judge}' cannot be asked in batches, since its server has no "
+                f"such endpoint for this key ({said}): leave --judge-batch out"
+            ) from error
+
+    async def _probe(self) -> None:
+        try:
+            await self._api.probe()
+        except TransientError as error:
+            if error.status == _NOT_IMPLEMENTED:
+                raise RequestError(str(error), status=error.status) from error
+            raise
+
+    async def _open(self) -> BatchRunner:
+        """The runner; at first what earlier runs left is taken up."""
+        async with self._opening:
+            if self._runner is None:
+                if self._store is None:
+                    self._store = await in_thread(BatchStore, self._batching.file)
+                runner = BatchRunner(self._api, self._store, self._owner, self._waiting)
+                for batch in await runner.left():
+                    self._resume(runner, batch)
+                self._runner = runner
+        return self._runner
+
+    def _resume(self, runner: BatchRunner, batch: StoredBatch) -> None:
+        slots = [
+            Slot(request.key, request.cost, number=request.number, receipt=receipt(batch, request.number))
+            for request in batch.requests
+        ]
+        for slot, request in zip(slots, batch.requests, strict=True):
+            self._left[slot.key].append(slot)
+            if request.result is not None:
+                slot.result.set_result(json.loads(request.result))
+        if not batch.received:
+            self._start(self._follow(runner, batch, slots), slots)
+
+    def _slot(self, request: ChatRequest) -> Slot:
+        """Where the request's result will be: from an earlier run, or to be asked for."""
+        left = self._left.get(request.key)
+        if left:
+            return left.popleft()
+        cost = self._prices.cost(most_tokens(request)) if self._prices else 0.0
+        slot = Slot(request.key, cost, self._api.line(request))
+        self._collector.add(slot)
+        return slot
+
+    def _launch(self, slots: Sequence[Slot]) -> None:
+        self._start(self._run(slots), slots)
+
+    def _start(self, work: Coroutine[Any, Any, None], slots: Sequence[Slot]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way[task] = slots
+        task.add_done_callback(self._under_way.pop)
+
+    async def _run(self, slots: Sequence[Slot]) -> None:
+        """Send a batch and wait for it; in halves, one after the other, where it is too much at once."""
+        runner = await self._open()
+        with _failing(slots):
+            try:
+                batch = await runner.make(slots)
+                results = await runner.results(batch)
+            except TransientError as error:
+                if len(slots) == 1:
+                    raise QuotaError(
+                        f"the judge's provider takes no batch at present ({error}); run again when other "
+                        "batches are over"
+                    ) from error
+                half = len(slots) // 2
+                await self._run(slots[:half])
+                slots[0].result.result()  # what ended the first half ends the second
+                await self._run(slots[half:])
+            else:
+                _hand_out(slots, results)
+
+    async def _follow(self, runner: BatchRunner, batch: StoredBatch, slots: Sequence[Slot]) -> None:
+        """Wait for a batch of an earlier run."""
+        with _failing(slots):
+            _hand_out(slots, await runner.results(batch))
+
+    def _read(self, result: Result, request: ChatRequest) -> ChatReply:
+        lost = result.get("lost")
+        if lost == CANCELLED:
+            raise OutageError(
+                "somebody cancelled the batch at the judge's provider; what it had answered is kept: run "
+                "again to send the rest"
+            )
+        if lost:
+            raise TransientError(str(lost))
+        return self._api.read(result, request)
+
+
+def _hand_out(slots: Sequence[Slot], results: Mapping[int, Result]) -> None:
+    for slot in slots:
+        slot.result.set_result(results[slot.number])
+
+
+@contextmanager
+def _failing(slots: Sequence[Slot]) -> Iterator[None]:
+    """What goes wrong within the block goes to all who wait for `slots`."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - raised where the results are waited for
+        for slot in slots:
+            if not slot.result.done():
+                slot.result.set_exception(error)
+                slot.result.exception()  # seen here: perhaps nobody waits

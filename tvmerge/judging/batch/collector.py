@@ -1,0 +1,108 @@
+"""Requests are collected until no more are to be expected, and then sent together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tvmerge.judging.batch.api import Result
+from tvmerge.judging.batch.batching import Batching
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A request's place in a batch.
+
+    Attributes:
+        key: The request's key.
+        cost: The most it can cost in USD.
+        line: The request as it is sent; empty where it was sent by an earlier run.
+        result: What came of it.
+        number: Its row in the store; 0 where it has none yet.
+        receipt: What its result is known by; empty while it has no row.
+    """
+
+    key: str
+    cost: float
+    line: str = ""
+    result: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    number: int = 0
+    receipt: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the line."""
+        return len(self.line.encode()) + 1
+
+
+class Collector:
+    """Hands on what was added when nothing was added for a while, or there is enough for a batch.
+
+    While answers are being made (`Batching.hold`) it waits for those, too: what is asked of a window of
+    trials goes out together.
+
+    Args:
+        batching: Says for how long to wait, and whether more is on its way.
+        launch: Takes the requests of a batch.
+        most_requests: Most requests in a batch.
+        most_bytes: Most bytes of a batch.
+    """
+
+    def __init__(
+        self,
+        batching: Batching,
+        launch: Callable[[Sequence[Slot]], None],
+        *,
+        most_requests: int,
+        most_bytes: int,
+    ) -> None:
+        self._batching = batching
+        self._launch = launch
+        self._most_requests = most_requests
+        self._most_bytes = most_bytes
+        self._slots: list[Slot] = []
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        batching.on_release(self._wait)
+
+    def add(self, slot: Slot) -> None:
+        """Add a request."""
+        if self._slots and self._bytes + slot.size > self._most_bytes:
+            self._flush()
+        self._slots.append(slot)
+        self._bytes += slot.size
+        if len(self._slots) >= self._most_requests:
+            self._flush()
+        self._wait()
+
+    def remove(self, slot: Slot) -> bool:
+        """Take a request out again; False where it was handed on."""
+        if slot not in self._slots:
+            return False
+        self._slots.remove(slot)
+        self._bytes -= slot.size
+        return True
+
+    def close(self) -> None:
+        """Hand on nothing more."""
+        self._slots.clear()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Begin to wait anew."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._slots:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._batching.quiet, self._quiet)
+
+    def _quiet(self) -> None:
+        if not self._batching.is_held:
+            self._flush()
+
+    def _flush(self) -> None:
+        slots, self._slots, self._bytes = self._slots, [], 0
+        if slots:
+            self._launch(slots)

@@ -1,0 +1,253 @@
+"""One judge's batches at its provider: made once each, found again, waited for, and read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from tvmerge._util.threads import in_thread
+from tvmerge.errors import (
+    ConfigError,
+    OutageError,
+    RequestError,
+    TransientError,
+    TvmergeError,
+    UserError,
+)
+from tvmerge.judging.batch.api import BatchApi, Progress, Result
+from tvmerge.judging.batch.collector import Slot
+from tvmerge.judging.batch.persistence import Persistence
+from tvmerge.judging.batch.store import BatchStore, StoredBatch
+from tvmerge.judging.client.pauses import Pauses, clock
+
+_FIRST_LOOK = 1.0
+_LONGEST_LOOK = 60.0
+_SETTLING = 10.0
+"""Seconds after which a batch that was made is listed for sure."""
+_TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a batch is waited for.
+
+    Attributes:
+        judge: The judge's name, for people.
+        patience: Seconds it is waited for.
+        persist: Makes calls again that fail.
+        pauses: Tells the user what is waited for.
+        note: Tells the user something in passing.
+        wall: Gives the seconds since 1970.
+    """
+
+    judge: str
+    patience: float
+    persist: Persistence
+    pauses: Pauses
+    note: Callable[[str], None]
+    wall: Callable[[], float] = time.time
+
+
+class BatchRunner:
+    """Makes batches and waits for them, each step written down before it is taken.
+
+    Whether a batch was made is in doubt where the answer to that call got lost, in this run or one that was
+    killed. It is looked for then before another one is made, so that no request is paid for twice.
+
+    Args:
+        api: The provider's batch endpoint.
+        store: Where it is written down.
+        owner: Whose batches in the store these are.
+        waiting: How they are waited for.
+    """
+
+    def __init__(self, api: BatchApi, store: BatchStore, owner: str, waiting: Waiting) -> None:
+        self._api = api
+        self._store = store
+        self._owner = owner
+        self._waiting = waiting
+        self._persist = waiting.persist
+
+    async def left(self) -> tuple[StoredBatch, ...]:
+        """The batches that earlier runs left; those that were never made are forgotten.
+
+        Raises:
+            UserError, ProviderError: The provider cannot be asked.
+        """
+        kept: list[StoredBatch] = []
+        for batch in await in_thread(self._store.batches, self._owner, self._waiting.wall()):
+            if batch.received or batch.id:
+                kept.append(batch)
+            elif batch.tried is not None and (found := await self._find(batch)):
+                kept.append(replace(batch, id=found))
+            else:
+                await in_thread(self._store.forget, batch.number)
+        return tuple(kept)
+
+    async def make(self, slots: Sequence[Slot]) -> StoredBatch:
+        """Make a batch of new requests.
+
+        Raises:
+            UserError, ProviderError: It was not made.
+        """
+        mark, requests = uuid4().hex, [(slot.key, slot.cost) for slot in slots]
+        batch = await in_thread(self._store.plan, self._owner, mark, requests, self._waiting.wall())
+        for slot, request in zip(slots, batch.requests, strict=True):
+            slot.number, slot.receipt = request.number, receipt(batch, request.number)
+        lines = [slot.line for slot in slots]
+        attempt = _Attempt()
+        try:
+            uploaded = await self._persist(lambda: self._api.upload(batch.mark, lines))
+            name = await self._persist(lambda: self._made(batch, uploaded, lines, attempt))
+        except TvmergeError as error:
+            if not attempt.in_doubt:
+                await in_thread(self._store.forget, batch.number)
+                _mark_unsent(error)
+            raise
+        return replace(batch, id=name)
+
+    async def results(self, batch: StoredBatch) -> Mapping[int, Result]:
+        """The results of a batch by the rows of its requests, when it is over.
+
+        Raises:
+            OutageError: Patience is at its end; the batch stays with the provider.
+            ConfigError, QuotaError, CredentialsError: It was refused as a whole.
+            TransientError: So it was, since too much is with the provider.
+        """
+        progress = await self._over(batch.id)
+        if progress.state == "refused":
+            await in_thread(self._store.forget, batch.number)
+            raise self._refusal(batch, progress)
+        found = await self._persist(lambda: self._api.results(progress))
+        known = {request.key for request in batch.requests}
+        if strangers := len(found.keys() - known):
+            self._note(f"the batch {batch.id} has {strangers} results that nobody asked for; left out")
+        results = {
+            request.number: found.get(request.key, {"lost": progress.lost}) for request in batch.requests
+        }
+        texts = {number: json.dumps(result) for number, result in results.items()}
+        await in_thread(self._store.receive, batch.number, texts)
+        return results
+
+    async def _made(self, batch: StoredBatch, uploaded: str, lines: Sequence[str], attempt: _Attempt) -> str:
+        """The name of the batch, which is made unless it was before, though the answer got lost."""
+        name = await self._find(batch) if attempt.in_doubt else ""
+        if not name:
+            batch = await self._try(batch)
+            attempt.in_doubt = True
+            try:
+                name = (await self._api.create(batch.mark, uploaded, lines)).id
+            except TransientError as error:
+                attempt.in_doubt = error.sent and error.status != _TOO_MANY_REQUESTS
+                raise
+            except TvmergeError:
+                attempt.in_doubt = False
+                raise
+        await in_thread(self._store.made, batch.number, name)
+        return name
+
+    async def _try(self, batch: StoredBatch) -> StoredBatch:
+        now = self._waiting.wall()
+        await in_thread(self._store.trying, batch.number, now)
+        return replace(batch, tried=now)
+
+    async def _find(self, batch: StoredBatch) -> str:
+        """The name of a batch that may have been made; empty where it was not."""
+        tried = batch.planned if batch.tried is None else batch.tried
+        while True:
+            young = self._waiting.wall() - tried < _SETTLING
+            if name := await self._listed(batch, min(tried, batch.planned)):
+                await in_thread(self._store.made, batch.number, name)
+                return name
+            if not young:
+                return ""
+            seconds = max(0.0, tried + _SETTLING - self._waiting.wall())
+            why = f"whether the provider has the last batch of judge {self._waiting.judge} is not known yet"
+            self._waiting.pauses.wait(batch.mark, seconds, why)
+            await asyncio.sleep(seconds)
+
+    async def _listed(self, batch: StoredBatch, since: float) -> str:
+        known = await in_thread(self._store.ids)
+        number = len(batch.requests)
+        for found in await self._persist(lambda: self._api.find(batch.mark, number, since)):
+            name = found.progress.id
+            if name not in known and (found.sure or await self._holds(name, batch)):
+                return name
+        return ""
+
+    async def _holds(self, name: str, batch: StoredBatch) -> bool:
+        """Whether a batch is of these requests, which its results tell when it is over."""
+        progress = await self._over(name)
+        results = await self._persist(lambda: self._api.results(progress))
+        return results.keys() == {request.key for request in batch.requests}
+
+    async def _over(self, name: str) -> Progress:
+        """A batch when it is over."""
+        loop = asyncio.get_running_loop()
+        begun, delay = loop.time(), _FIRST_LOOK
+        try:
+            while True:
+                progress = await self._persist(lambda: self._look(name))
+                if progress.state != "running":
+                    return progress
+                self._wait(progress, begun + self._waiting.patience - loop.time())
+                await asyncio.sleep(delay)
+                delay = min(_LONGEST_LOOK, 1.5 * delay)
+        finally:
+            self._waiting.pauses.over(name)
+
+    async def _look(self, name: str) -> Progress:
+        try:
+            return await self._api.look(name)
+        except RequestError as error:
+            raise UserError(
+                f"the judge's provider does not know the batch {name} with this key ({error}): set the key "
+                f"that it was sent with; if it is gone for good, move {self._store.path} away"
+            ) from error
+
+    def _wait(self, progress: Progress, left: float) -> None:
+        if left <= 0:
+            raise OutageError(
+                f"the batch {progress.id} of judge {self._waiting.judge} is not done within "
+                f"--judge-batch-patience {self._waiting.patience:g} s; it stays with the provider: run again "
+                "to go on waiting for it"
+            )
+        wall = self._waiting.wall()
+        total = f" of {progress.total}" if progress.total else ""
+        sent = f", sent at {clock(progress.created - wall, wall)}" if progress.created else ""
+        why = f"the batch {progress.id} of judge {self._waiting.judge} ({progress.done}{total} done{sent})"
+        self._waiting.pauses.wait(progress.id, left, why, latest=True)
+
+    def _refusal(self, batch: StoredBatch, progress: Progress) -> TvmergeError:
+        error = progress.error
+        if error is None or isinstance(error, RequestError):
+            error = ConfigError(
+                f"the judge's provider refuses the batch {batch.id} ({getattr(error, 'said', error)}); "
+                "nothing of it was billed: correct the judge's file, or leave --judge-batch out"
+            )
+        _mark_unsent(error)
+        return error
+
+    def _note(self, text: str) -> None:
+        self._waiting.note(f"judge {self._waiting.judge}: {text}")
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """Attempts to make one batch: whether it may be there though that is not known."""
+
+    in_doubt: bool = False
+
+
+def receipt(batch: StoredBatch, request: int) -> str:
+    """What the result of a request of a batch is known by, in all runs."""
+    return f"{batch.mark}/{request}"
+
+
+def _mark_unsent(error: TvmergeError) -> None:
+    """Note that no request was processed: the provider bills and counts none."""
+    error.sent = False

@@ -1,0 +1,181 @@
+"""What was sent in batches, on the disk before it is sent: a killed run finds its batches again."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvmerge.errors import UserError
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS batches (
+    number INTEGER PRIMARY KEY, judge TEXT NOT NULL, mark TEXT NOT NULL, planned REAL NOT NULL,
+    tried REAL, id TEXT, received INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS requests (
+    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batches (number), key TEXT NOT NULL,
+    cost REAL NOT NULL, result TEXT
+);
+"""
+_KEPT = 30 * 86400.0
+"""Seconds after which a batch is forgotten: no provider keeps results for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A request of a batch.
+
+    Attributes:
+        number: Its row.
+        key: The request's key.
+        cost: The most it can cost in USD.
+        result: Its result as JSON text; None where there is none yet.
+    """
+
+    number: int
+    key: str
+    cost: float
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch.
+
+    Attributes:
+        number: Its row.
+        mark: What it is found by at the provider.
+        planned: When it was written down, in seconds since 1970.
+        tried: When it was about to be made; None: it was not, and there is none.
+        id: The provider's name of it; empty while that is not known.
+        received: Its results are here.
+        requests: Its requests.
+    """
+
+    number: int
+    mark: str
+    planned: float
+    tried: float | None
+    id: str
+    received: bool
+    requests: tuple[StoredRequest, ...]
+
+
+class BatchStore:
+    """The batches of one run, for one process at a time; each method is one transaction.
+
+    Args:
+        path: The file; made if missing.
+
+    Raises:
+        UserError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False, timeout=60, isolation_level=None)
+            # What is written down must outlive a loss of power, too: it says what was paid for.
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_TABLES)
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(f"{path}: the list of batches cannot be opened: {error}") from error
+
+    def batches(self, judge: str, now: float) -> tuple[StoredBatch, ...]:
+        """The batches of a judge, in the order in which they were planned; very old ones are forgotten."""
+        with self._transaction() as database:
+            old = database.execute("SELECT number FROM batches WHERE planned < ?", (now - _KEPT,)).fetchall()
+            for (number,) in old:
+                _forget(database, number)
+            rows = database.execute(
+                "SELECT number, mark, planned, tried, id, received FROM batches WHERE judge = ? "
+                "ORDER BY number",
+                (judge,),
+            ).fetchall()
+            return tuple(
+                StoredBatch(number, mark, planned, tried, name or "", bool(got), _requests(database, number))
+                for number, mark, planned, tried, name, got in rows
+            )
+
+    def ids(self) -> frozenset[str]:
+        """The names of all batches that are known."""
+        with self._transaction() as database:
+            rows = database.execute("SELECT id FROM batches WHERE id IS NOT NULL").fetchall()
+        return frozenset(name for (name,) in rows)
+
+    def plan(self, judge: str, mark: str, requests: Sequence[tuple[str, float]], now: float) -> StoredBatch:
+        """Write down that the requests of these keys, of at most that cost, are about to be sent."""
+        with self._transaction() as database:
+            number = database.execute(
+                "INSERT INTO batches (judge, mark, planned) VALUES (?, ?, ?)", (judge, mark, now)
+            ).lastrowid
+            database.executemany(
+                "INSERT INTO requests (batch, key, cost) VALUES (?, ?, ?)",
+                ((number, key, cost) for key, cost in requests),
+            )
+            assert number is not None
+            return StoredBatch(number, mark, now, None, "", False, _requests(database, number))
+
+    def trying(self, batch: int, now: float) -> None:
+        """Write down that a batch is about to be made: from now on there may be one."""
+        with self._transaction() as database:
+            database.execute("UPDATE batches SET tried = ? WHERE number = ?", (now, batch))
+
+    def made(self, batch: int, name: str) -> None:
+        """Write down the provider's name of a batch."""
+        with self._transaction() as database:
+            database.execute("UPDATE batches SET id = ? WHERE number = ?", (name, batch))
+
+    def receive(self, batch: int, results: Mapping[int, str]) -> None:
+        """Write down the results of a batch, by the rows of its requests: all of them or none."""
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE requests SET result = ? WHERE number = ?",
+                ((text, number) for number, text in results.items()),
+            )
+            database.execute("UPDATE batches SET received = 1 WHERE number = ?", (batch,))
+
+    def forget(self, batch: int) -> None:
+        """Forget a batch that was never made."""
+        with self._transaction() as database:
+            _forget(database, batch)
+
+    def used(self, requests: Iterable[int]) -> None:
+        """Forget requests whose results are in their place, and batches of which nothing is left."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM requests WHERE number = ?", ((number,) for number in requests))
+            database.execute(
+                "DELETE FROM batches WHERE number NOT IN (SELECT batch FROM requests)",
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                with self._database:
+                    yield self._database
+            except sqlite3.Error as error:
+                raise UserError(f"{self.path}: the list of batches cannot be written: {error}") from error
+
+
+def _requests(database: sqlite3.Connection, batch: int) -> tuple[StoredRequest, ...]:
+    rows = database.execute(
+        "SELECT number, key, cost, result FROM requests WHERE batch = ? ORDER BY number", (batch,)
+    )
+    return tuple(StoredRequest(*row) for row in rows)
+
+
+def _forget(database: sqlite3.Connection, batch: int) -> None:
+    database.execute("DELETE FROM requests WHERE batch = ?", (batch,))
+    database.execute("DELETE FROM batches WHERE number = ?", (batch,))

@@ -1,0 +1,196 @@
+"""Anthropic's message batches: requests are sent in one call, their results read in one, when all are over.
+
+What is relied on (https://platform.claude.com/docs/en/build-with-claude/batch-processing): up to 100,000
+requests and 256 MB; results come in any order under the requests' `custom_id`, of at most 64 characters; only
+those that succeeded are billed. A batch carries no mark of ours, so one whose answer got lost is known by
+what it holds, which its results tell when it is over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import anthropic
+import httpx2
+
+from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result
+from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.providers._complaint import error_within, read_complaint
+from tvmerge.judging.providers._http import ApiKey, lower_case
+from tvmerge.judging.providers._refusals import translate
+from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+
+Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
+"""Reads a response: its status, its body, its headers, and what it responds to."""
+
+_PAGES = 20
+_PAGE = 100
+_SKEW = 3600
+"""Seconds by which the clocks may differ here and there."""
+
+_PROCESSED = ("succeeded", "errored", "canceled", "expired")
+_LOST: Mapping[str, str] = {
+    "expired": EXPIRED,
+    "canceled": CANCELLED,
+}
+_STATUS: Mapping[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""HTTP status of each type of error (https://platform.claude.com/docs/en/api/errors): a result has none."""
+
+
+class AnthropicBatches:
+    """Anthropic's batch endpoint.
+
+    Args:
+        client: The SDK's client.
+        key: Its key, which is blotted out of what is shown.
+        read: Reads a message.
+    """
+
+    most_requests = 100_000
+    most_bytes = 240_000_000
+
+    def __init__(self, client: anthropic.AsyncAnthropic, key: ApiKey, read: Read) -> None:
+        self._client = client
+        self._key = key
+        self._read = read
+
+    def line(self, request: ChatRequest) -> str:
+        """One of the requests of a batch."""
+        row = {"custom_id": request.key, "params": request.body}
+        return json.dumps(row, allow_nan=False)
+
+    async def probe(self) -> None:
+        """List a batch.
+
+        Raises:
+            FormError: The server has no batches.
+        """
+        self._page(await self._json(self._client.messages.batches.with_raw_response.list(limit=1)))
+
+    async def upload(self, mark: str, lines: Sequence[str]) -> str:
+        """Nothing: requests are sent with the batch."""
+        del mark, lines
+        return ""
+
+    async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
+        """Make a batch of the requests."""
+        del mark, uploaded
+        rows = [json.loads(line) for line in lines]
+        made = self._client.messages.batches.with_raw_response.create(requests=rows)
+        return self._progress(await self._json(made))
+
+    async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
+        """Batches of as many requests that were made since; the oldest first."""
+        del mark
+        found: list[Found] = []
+        after: str | anthropic.Omit = anthropic.omit
+        for _ in range(_PAGES):
+            listed = self._client.messages.batches.with_raw_response.list(limit=_PAGE, after_id=after)
+            page = self._page(data := await self._json(listed))
+            batches = [self._progress(row) for row in page]
+            recent = [batch for batch in batches if batch.created >= since - _SKEW]
+            found += [Found(batch, sure=False) for batch in recent if batch.total == number]
+            if len(recent) < len(batches) or not data.get("has_more") or not batches:
+                break
+            after = batches[-1].id
+        return found[::-1]
+
+    async def look(self, batch: str) -> Progress:
+        """How far a batch is."""
+        looked = self._client.messages.batches.with_raw_response.retrieve(batch)
+        return self._progress(await self._json(looked))
+
+    async def results(self, progress: Progress) -> Mapping[str, Result]:
+        """The results of all requests."""
+        results: dict[str, Result] = {}
+        for address in progress.results:
+            response: httpx2.Response = await self._call(self._client.get(address, cast_to=httpx2.Response))
+            for line in response.text.splitlines():
+                if line.strip():
+                    row = read_json(line)
+                    results[str(row.get("custom_id"))] = _result(row.get("result"))
+        return results
+
+    def read(self, result: Result, request: ChatRequest) -> ChatReply:
+        """The message, or the error in its place."""
+        return self._read(result["status"], json.dumps(result["body"]), {}, request)
+
+    async def _json(self, work: Awaitable[Any]) -> Any:
+        """The data of a response; errors that come as a success are errors."""
+        response = await self._call(work)
+        data = read_json(await response.text())
+        if (complaint := error_within(data)) is not None:
+            raise translate(
+                complaint.status or 200, complaint, headers=lower_case(response.headers), key=self._key
+            )
+        return data
+
+    async def _call(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except anthropic.APIStatusError as error:
+            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            raise translate(
+                error.status_code,
+                read_complaint(error.response.text),
+                headers=lower_case(error.response.headers),
+                key=self._key,
+            ) from None
+        except anthropic.APIConnectionError as error:
+            raise connection_error(error) from None
+
+    def _page(self, data: Any) -> list[Any]:
+        match data:
+            case {"data": [*rows]}:
+                return rows
+        raise wrong_shape(data, "a list of message batches", self._key)
+
+    def _progress(self, data: Any) -> Progress:
+        match data:
+            case {"id": str(name), "processing_status": str(status), "request_counts": {} as counts, **rest}:
+                done = sum(int(counts.get(word) or 0) for word in _PROCESSED)
+                address: Any = rest.get("results_url")
+                return Progress(
+                    id=name,
+                    state="over" if status == "ended" else "running",
+                    total=done + int(counts.get("processing") or 0),
+                    done=done,
+                    created=_moment(rest.get("created_at")),
+                    results=(address,) if address else (),
+                )
+        raise wrong_shape(data, "a message batch of Anthropic's", self._key)
+
+
+def _result(result: Any) -> Result:
+    match result:
+        case {"type": "succeeded", "message": message}:
+            return {"status": 200, "body": message}
+        case {"type": "errored", "error": error}:
+            inner = error.get("error") if isinstance(error, dict) else None
+            kind = inner.get("type") if isinstance(inner, dict) else None
+            return {"status": _STATUS.get(str(kind), 400), "body": error}
+        case {"type": str(kind)} if kind in _LOST:
+            return {"lost": _LOST[kind]}
+    return {"lost": MISSING}
+
+
+def _moment(text: Any) -> float:
+    """When a batch was made, in seconds since 1970; 0 where it is not said."""
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0

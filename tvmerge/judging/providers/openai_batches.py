@@ -1,0 +1,204 @@
+"""OpenAI's batches: a file of requests is uploaded, a batch made of it, and its files of results downloaded.
+
+What is relied on (https://platform.openai.com/docs/api-reference/batch): up to 50,000 requests and 200 MB in
+a file; replies are in `output_file_id`, requests that failed or were not processed in `error_file_id`, a line
+each under its `custom_id`, in any order; `metadata` is given back when batches are listed, newest first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import openai
+
+from tvmerge.errors import TransientError, TvmergeError
+from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result, State
+from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.providers._complaint import error_within, read_complaint
+from tvmerge.judging.providers._http import ApiKey, lower_case
+from tvmerge.judging.providers._refusals import translate
+from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+
+Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
+"""Reads a response: its status, its body, its headers, and what it responds to."""
+
+_URL: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+_MARK = "tvmerge"
+_PAGES = 20
+_PAGE = 100
+_SKEW = 86400
+"""Seconds by which the clocks may differ here and there; the mark tells for certain."""
+
+_STATES: Mapping[str, State] = {
+    "completed": "over",
+    "expired": "over",
+    "cancelled": "over",
+    "canceled": "over",
+    "failed": "refused",
+}
+_LOST: Mapping[str, str] = {
+    "expired": EXPIRED,
+    "batch_expired": EXPIRED,
+    "cancelled": CANCELLED,
+    "canceled": CANCELLED,
+    "batch_cancelled": CANCELLED,
+}
+
+
+class OpenAIBatches:
+    """OpenAI's batch endpoint.
+
+    Args:
+        client: The SDK's client.
+        key: Its key, which is blotted out of what is shown.
+        read: Reads a reply.
+    """
+
+    most_requests = 50_000
+    most_bytes = 190_000_000
+
+    def __init__(self, client: openai.AsyncOpenAI, key: ApiKey, read: Read) -> None:
+        self._client = client
+        self._key = key
+        self._read = read
+
+    def line(self, request: ChatRequest) -> str:
+        """A line of the file that is uploaded."""
+        row = {"custom_id": request.key, "method": "POST", "url": _URL, "body": request.body}
+        return json.dumps(row, allow_nan=False)
+
+    async def probe(self) -> None:
+        """List a batch.
+
+        Raises:
+            FormError: The server has no batches.
+        """
+        self._page(await self._json(self._client.batches.with_raw_response.list(limit=1)))
+
+    async def upload(self, mark: str, lines: Sequence[str]) -> str:
+        """Upload the requests; the name of the file."""
+        file = (f"{_MARK}-{mark}.jsonl", ("\n".join(lines) + "\n").encode(), "application/jsonl")
+        data = await self._json(self._client.files.with_raw_response.create(file=file, purpose="batch"))
+        match data:
+            case {"id": str(name)}:
+                return name
+        raise wrong_shape(data, "a file of OpenAI's", self._key)
+
+    async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
+        """Make a batch of the uploaded file."""
+        del lines
+        made = self._client.batches.with_raw_response.create(
+            input_file_id=uploaded, endpoint=_URL, completion_window="24h", metadata={_MARK: mark}
+        )
+        return self._progress(await self._json(made))
+
+    async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
+        """The batch whose metadata hold the mark."""
+        del number
+        after: str | openai.Omit = openai.omit
+        for _ in range(_PAGES):
+            listed = self._client.batches.with_raw_response.list(limit=_PAGE, after=after)
+            page = self._page(data := await self._json(listed))
+            for row in page:
+                if isinstance(row, dict) and (row.get("metadata") or {}).get(_MARK) == mark:
+                    return [Found(self._progress(row), sure=True)]
+            if not page or not data.get("has_more") or _moment(page[-1]) < since - _SKEW:
+                break
+            after = str(page[-1]["id"])
+        return []
+
+    async def look(self, batch: str) -> Progress:
+        """How far a batch is."""
+        return self._progress(await self._json(self._client.batches.with_raw_response.retrieve(batch)))
+
+    async def results(self, progress: Progress) -> Mapping[str, Result]:
+        """The lines of the output and the error file."""
+        results: dict[str, Result] = {}
+        for file in progress.results:
+            content = await self._call(self._client.files.content(file))
+            for line in content.text.splitlines():
+                if line.strip():
+                    row = read_json(line)
+                    results[str(row.get("custom_id"))] = _result(row)
+        return results
+
+    def read(self, result: Result, request: ChatRequest) -> ChatReply:
+        """The reply, or the error in its place."""
+        return self._read(result["status"], json.dumps(result["body"]), {}, request)
+
+    async def _json(self, work: Awaitable[Any]) -> Any:
+        """The data of a response; errors that come as a success are errors."""
+        response = await self._call(work)
+        data = read_json(response.text)
+        if (complaint := error_within(data)) is not None and "input_file_id" not in data:
+            raise translate(
+                complaint.status or 200, complaint, headers=lower_case(response.headers), key=self._key
+            )
+        return data
+
+    async def _call(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except openai.APIStatusError as error:
+            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            raise translate(
+                error.status_code,
+                read_complaint(error.response.text),
+                headers=lower_case(error.response.headers),
+                key=self._key,
+            ) from None
+        except openai.APIConnectionError as error:
+            raise connection_error(error) from None
+
+    def _page(self, data: Any) -> list[Any]:
+        match data:
+            case {"data": [*rows]}:
+                return rows
+        raise wrong_shape(data, "a list of batches", self._key)
+
+    def _progress(self, data: Any) -> Progress:
+        match data:
+            case {"id": str(name), "status": str(status)}:
+                rest: Mapping[str, Any] = data
+                counts: Mapping[str, Any] = rest.get("request_counts") or {}
+                files: tuple[Any, ...] = (rest.get("output_file_id"), rest.get("error_file_id"))
+                return Progress(
+                    id=name,
+                    state=_STATES.get(status, "running"),
+                    total=counts.get("total") or 0,
+                    done=(counts.get("completed") or 0) + (counts.get("failed") or 0),
+                    created=_moment(rest),
+                    lost=_LOST.get(status, MISSING),
+                    results=tuple(file for file in files if file),
+                    error=self._refusal(rest.get("errors")) if status == "failed" else None,
+                )
+        raise wrong_shape(data, "a batch of OpenAI's", self._key)
+
+    def _refusal(self, errors: Any) -> TvmergeError:
+        """Why a batch was refused; several lines mostly say the same, so the first speaks for all."""
+        rows = errors.get("data") if isinstance(errors, dict) else errors
+        first = next(iter(rows), None) if isinstance(rows, Iterable) else None
+        complaint = read_complaint(json.dumps(first if isinstance(first, dict) else errors))
+        if "token_limit_exceeded" in complaint.codes:
+            return TransientError(self._key.blotted(complaint.words), status=429, sent=False)
+        return translate(complaint.status or 400, complaint, headers={}, key=self._key)
+
+
+def _result(row: Any) -> Result:
+    """What a line says, whichever of the two files it is from."""
+    match row:
+        case {"response": {"status_code": int(status), "body": body}}:
+            return {"status": status, "body": body}
+        case {"error": {"code": str(code)}} if code in _LOST:
+            return {"lost": _LOST[code]}
+        case {"error": error} if error:
+            return {"status": 500, "body": {"error": error}}
+    return {"lost": MISSING}
+
+
+def _moment(row: Mapping[str, Any]) -> float:
+    """When a batch was made, in seconds since 1970; 0 where it is not said."""
+    at = row.get("created_at")
+    return float(at) if isinstance(at, int | float) else 0.0
