@@ -247,8 +247,8 @@ def test_the_listing_of_the_run_folder_is_complete(finished: Path) -> None:
         re.sub(r"^holdout/model_answer/\w+\.", "holdout/model_answer/<model>.", name) for name in general
     }
     general = {name.replace("/rules_single", "/<judge>_single") for name in general}
-    # The demo's rules are not called, so they leave no ledger.
-    assert general | {"ledger.jsonl"} == set(listing(FILES, "The run folder"))
+    # The demo's rules are not called, so they leave no ledger and no batches.
+    assert general | {"ledger.jsonl", "batches.db"} == set(listing(FILES, "The run folder"))
 
 
 def test_the_keys_of_the_result_are_all_described(finished: Path) -> None:
@@ -284,7 +284,8 @@ def test_the_settings_in_the_fingerprint_are_all_named(finished: Path) -> None:
 
 def test_the_listing_of_the_cache_is_complete(finished: Path) -> None:
     there = {f"{path.name}/" for path in (finished / "cache").iterdir()}
-    assert there == set(listing(FILES, "The cache folder"))
+    # Nothing was judged in batches.
+    assert there | {"batches/"} == set(listing(FILES, "The cache folder"))
 
 
 def test_the_keys_of_judges_and_benchmarks_are_all_described(tmp_path: Path) -> None:

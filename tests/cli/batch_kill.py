@@ -1,4 +1,4 @@
-"""A `tvmerge` process that kills itself at a chosen step of its batches; forked ready from what it imports."""
+"""A `tvmerge` process that kills itself at a chosen step of its batches; forked ready with its imports."""
 
 from __future__ import annotations
 

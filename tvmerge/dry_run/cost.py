@@ -20,17 +20,29 @@ if TYPE_CHECKING:
     from tvmerge.merging.open import Merge
 
 
-def planned_calls(specs: Sequence[JudgeSpec], stages: Mapping[str, CallsByJudge]) -> tuple[PlannedCalls, ...]:
-    """The calls of each judge that makes any, by stage, with what they cost."""
+LIVE = "judge check"
+"""The stage whose requests are never sent in batches."""
+
+
+def planned_calls(
+    specs: Sequence[JudgeSpec], stages: Mapping[str, CallsByJudge], *, batched: bool = False
+) -> tuple[PlannedCalls, ...]:
+    """The calls of each judge that makes any, by stage, with what they cost.
+
+    Args:
+        specs: The judges.
+        stages: Their calls in each stage.
+        batched: They are sent in batches.
+    """
     return tuple(
-        _priced(spec, stage, calls[spec.name])
+        _priced(spec, stage, calls[spec.name], batched=batched and stage != LIVE)
         for spec in specs
         for stage, calls in stages.items()
         if spec.name in calls
     )
 
 
-def price_words(spec: JudgeSpec) -> str:
+def price_words(spec: JudgeSpec, *, batched: bool = False) -> str:
     """A judge's price for people."""
     if spec.provider == "rules":
         return "asks nobody"
@@ -39,7 +51,8 @@ def price_words(spec: JudgeSpec) -> str:
             return "runs on this machine"
         return "its file has no price, so its cost is not known"
     read = f", read on {spec.price_date}" if spec.price_date else ""
-    return f"{spec.price_input:g} USD for a million tokens in, {spec.price_output:g} out{read}"
+    share = f"; {spec.price_batch:.0%} of that in batches" if batched else ""
+    return f"{spec.price_input:g} USD for a million tokens in, {spec.price_output:g} out{read}{share}"
 
 
 def written_sizes(models: Merge, config: RunConfig) -> list[int]:
@@ -67,8 +80,8 @@ def warnings(
         yield f"--max-cost {config.max_cost:g} may be used up before the run is over"
 
 
-def _priced(spec: JudgeSpec, stage: str, calls: Calls) -> PlannedCalls:
-    prices = prices_of(spec)
+def _priced(spec: JudgeSpec, stage: str, calls: Calls, *, batched: bool) -> PlannedCalls:
+    prices = prices_of(spec, batched=batched)
     return PlannedCalls(
         judge=spec.name,
         stage=stage,

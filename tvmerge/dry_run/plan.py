@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
 from tvmerge._util.urls import hide_passwords
-from tvmerge.dry_run.cost import planned_calls, price_words, warnings, written_sizes
+from tvmerge.dry_run.cost import LIVE, planned_calls, price_words, warnings, written_sizes
 from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import Demand, Rehearsal, turns_of
 from tvmerge.dry_run.text import Comparison, Extent, RunPlan
@@ -118,11 +118,13 @@ async def _plan(
     baseline, missing = _baseline(ground, stored)
     rehearsal = Rehearsal(ground.jury, tally, config.max_new_tokens, stored, baseline)
     stages = {
-        "judge check": Demand() if config.no_judge_check else await rehearsal.check(),
+        LIVE: Demand() if config.no_judge_check else await rehearsal.check(),
         "search": await _demand(rehearsal, (ahead.search,)),
         "final comparison": await _demand(rehearsal, (ahead.choosing, ahead.reporting, ahead.searched)),
     }
-    calls = planned_calls(ground.jury.specs, {name: stage.calls for name, stage in stages.items()})
+    batched = config.judge_batch
+    calls_of = {name: stage.calls for name, stage in stages.items()}
+    calls = planned_calls(ground.jury.specs, calls_of, batched=batched)
     whole = sum(stages.values(), Demand())
     sizes, free = written_sizes(models, config), free_space(config.model_folder)
     memory = loads(config, models, ground.placement, judges=judge_memory(ground.jury.specs))
@@ -142,7 +144,7 @@ async def _plan(
         comparison=_comparison(ground, ahead),
         answers=whole.answers + missing,
         calls=calls,
-        prices={spec.name: price_words(spec) for spec in ground.jury.specs},
+        prices={spec.name: price_words(spec, batched=batched) for spec in ground.jury.specs},
         reasks=config.judge_reasks,
         stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
         memory=tuple(map(str, memory)),

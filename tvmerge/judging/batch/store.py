@@ -155,8 +155,12 @@ class BatchStore:
             )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and remove it where nothing is left in it."""
+        with self._transaction() as database:
+            left = database.execute("SELECT 1 FROM batches LIMIT 1").fetchone()
         self._database.close()
+        if left is None:
+            self.path.unlink(missing_ok=True)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -14,7 +14,10 @@ def usage_lines(usage: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any]
         agreement: `RunResult.agreement`.
     """
     for row in usage:
-        parts = [f"{row['calls']:,} calls", f"{row['cache_hits']:,} from the cache"]
+        parts = [f"{row['calls']:,} calls"]
+        if row["calls_in_batches"]:
+            parts.append(f"{row['calls_in_batches']:,} of them in batches")
+        parts.append(f"{row['cache_hits']:,} from the cache")
         parts.append(f"{row['input_tokens']:,} tokens in, {row['output_tokens']:,} out")
         if row["failed_attempts"]:
             parts.append(f"{row['failed_attempts']:,} failed attempts")
