@@ -34,8 +34,8 @@ from tvmerge.run.loop import Evaluator, search
 from tvmerge.run.trial import SCORES, Trials, best_of
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import Rules
+from tvmerge.study.sampler import make_sampler
 from tvmerge.study.sampler_view import FIXED
-from tvmerge.study.samplers.make import make_sampler
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, read_study

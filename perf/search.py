@@ -20,7 +20,7 @@ import optuna
 
 from tvmerge._util.urls import sqlite_url
 from tvmerge.records import Recipe
-from tvmerge.study.samplers.make import SamplerFactory, make_sampler
+from tvmerge.study.sampler import SamplerFactory, make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions

@@ -18,6 +18,9 @@ part of the study's fingerprint. `content`: what it names or makes decides, so t
 `nothing`: it may change between the runs of a study.
 """
 
+Names = tuple[str, ...] | Callable[[], tuple[str, ...]]
+"""Names, or what looks them up: those of plug-ins are not known before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -26,7 +29,7 @@ class Option:
     Attributes:
         kind: Type of its value; a dict stands in the config file only and has no flag.
         help: What it means, for `--help`.
-        choices: The values allowed, or empty for any.
+        names: The values allowed, or a function that looks them up when they are needed; empty for any.
         aliases: Other names of its flag.
         many: A list of `kind`; its flag takes a comma-separated list and may be repeated.
         listed: What such a list is of, which decides where a comma divides it.
@@ -35,11 +38,16 @@ class Option:
 
     kind: type
     help: str
-    choices: tuple[str, ...] = ()
+    names: Names = ()
     aliases: tuple[str, ...] = ()
     many: bool = False
     listed: Kind = "plain"
     decides: Decides = "nothing"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values allowed; empty for any."""
+        return self.names() if callable(self.names) else self.names
 
 
 def option(
@@ -47,7 +55,7 @@ def option(
     text: str,
     default: Any = MISSING,
     *,
-    choices: tuple[str, ...] = (),
+    choices: Names = (),
     aliases: tuple[str, ...] = (),
     many: bool = False,
     listed: Kind = "plain",

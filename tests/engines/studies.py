@@ -11,7 +11,7 @@ from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Rating, Sampling, Trial
 from tvmerge.run.loop import Evaluator, search
 from tvmerge.scoring.statistics import estimate
-from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions

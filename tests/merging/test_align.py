@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from tests.merging.families import saved_model
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging import plan
-from tvmerge.merging.deltas import Stored
-from tvmerge.merging.groupings.rules import GroupRules
-from tvmerge.merging.methods.sparsify import Dropped, chunks, elect, trim
+from tvmerge.merging.deltas import Stored, chunks
+from tvmerge.merging.group_rules import GroupRules
+from tvmerge.merging.methods.dare import Dropped
+from tvmerge.merging.methods.ties import elect, trim
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.records import Recipe
@@ -214,7 +215,7 @@ def test_a_tie_of_signs_counts_as_positive() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "slerp"}, "method must be one of linear, ties, dare"),
+        ({"method": "slerp"}, "unknown method 'slerp'; known: dare, linear, ties"),
         ({"density": 0.5}, "density needs method ties or dare"),
         ({"method": "ties", "density": 0.0}, "density must lie above 0"),
         ({"method": "ties", "density": (0.9, 0.1)}, "density must lie above 0"),

@@ -10,7 +10,7 @@ from transformers import AutoConfig
 
 from tests.merging.families import FAMILIES, random_model, saved_model
 from tvmerge.merging.export.merge_folder import write_merge
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector

@@ -21,7 +21,7 @@ from tvmerge.merging.align import lay_out
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.finite import check_plan
-from tvmerge.merging.groupings.rules import GroupRules, Mode
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.request import TaskVector
@@ -31,7 +31,7 @@ from tvmerge.records import Recipe
 Trio = tuple[Checkpoint, Checkpoint, Checkpoint]
 
 
-def _plan(models: Trio, mode: Mode = "layer") -> Plan:
+def _plan(models: Trio, mode: str = "layer") -> Plan:
     target, base, tuned = models
     settings = TaskVector(tuned=tuned.name, base=base.name, rules=GroupRules(mode))
     laid = lay_out(target, [OpenVector(settings, base, tuned)])
@@ -39,7 +39,7 @@ def _plan(models: Trio, mode: Mode = "layer") -> Plan:
     return Plan(laid.rows, copies, {"target": target, "base": base, "tuned": tuned}, extra=laid.extra)
 
 
-def merger_of(models: Trio, mode: Mode = "layer", **options: Any) -> RecipeMerger:
+def merger_of(models: Trio, mode: str = "layer", **options: Any) -> RecipeMerger:
     return RecipeMerger(_plan(models, mode), **options)
 
 

@@ -10,7 +10,7 @@ from tests.merging.checkpoints.lora.adapters import saved_adapter
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.cli.app import run
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.remarks import Remark, listing
 from tvmerge.merging.request import MergeRequest, TaskVector

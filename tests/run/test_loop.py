@@ -23,7 +23,7 @@ from tvmerge.records import (
 )
 from tvmerge.run.loop import Evaluator, search
 from tvmerge.scoring.statistics import estimate
-from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.sampler import make_sampler
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions
 

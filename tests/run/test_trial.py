@@ -29,7 +29,7 @@ from tvmerge.run.loop import Evaluator, search
 from tvmerge.run.trial import FAILURE, SCORES, Trials, best_of, ranked
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import Rules
-from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study
 from tvmerge.study.study import SearchStudy, distributions

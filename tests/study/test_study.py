@@ -10,7 +10,7 @@ from tests.study.studies import SPACE, open_study, run
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.run.trial import best_of
-from tvmerge.study.samplers.make import make_sampler
+from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space, uniform_weight
 from tvmerge.study.storage import enter_study, open_storage, read_study
 from tvmerge.study.study import SearchStudy, distributions

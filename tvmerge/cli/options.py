@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from tvmerge._util.lists import Kind, split
 from tvmerge.config import Option, options
@@ -31,6 +32,30 @@ class _CommaSeparated(click.ParamType[Any]):
             return tuple(self._kind(part) for part in split(str(value), self._listed))
         except ValueError:
             return self.fail(f"{value!r} is not a comma-separated list of {self._kind.__name__}", param, ctx)
+
+
+class _OneOf(click.ParamType[str]):
+    """One of the names there are, which are looked up when a value is read or help is shown."""
+
+    name = "choice"
+
+    def __init__(self, option: Option) -> None:
+        self._option = option
+
+    @property
+    def _choice(self) -> click.Choice[str]:
+        return click.Choice(self._option.choices)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return self._choice.convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return self._choice.get_metavar(param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return self._choice.shell_complete(ctx, param, incomplete)
 
 
 def run_options(defaults: Mapping[str, Any] | None = None) -> Callable[[F], F]:
@@ -100,4 +125,4 @@ def _shown(default: Any, option: Option) -> str:
 def _type(option: Option) -> click.ParamType[Any] | type:
     if option.many:
         return _CommaSeparated(option.kind, option.listed)
-    return click.Choice(option.choices) if option.choices else option.kind
+    return _OneOf(option) if option.names else option.kind

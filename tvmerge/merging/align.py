@@ -15,7 +15,8 @@ from tvmerge.merging.checkpoints.lora.fit import is_by_token
 from tvmerge.merging.checkpoints.paired_heads import is_table
 from tvmerge.merging.checkpoints.vocabulary import Matched
 from tvmerge.merging.deltas import Operand
-from tvmerge.merging.groupings.group import group_tensors
+from tvmerge.merging.groups import group_tensors
+from tvmerge.merging.methods import METHODS
 from tvmerge.merging.plan import Row, Term
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import Vocabulary
@@ -144,7 +145,7 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
             tuple((f"{prefix}{weight}", factor) for weight, factor in share),
             settings.method,
             density,
-            _seed(seed, prefix, name) if settings.method == "dare" else 0,
+            _seed(seed, prefix, name) if METHODS.load(settings.method).random else 0,
         )
         for name, share in grouping.shares.items()
         if name not in idle

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tvmerge.errors import ConfigError
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.request import ExpertPrompts, MergeRequest, MixtureSettings, TaskVector
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ A tensor of any shape is walked as rows of its last dimension, a vector as rows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -180,3 +180,8 @@ class Stored:
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         """Write rows to `out`."""
         out.copy_(self.rows[rows])
+
+
+def chunks(rows: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most `size` rows."""
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))

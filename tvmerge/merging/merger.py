@@ -21,6 +21,7 @@ from tvmerge.merging.kernels.fast_path import single, sources
 from tvmerge.merging.kernels.numba import merge_natively
 from tvmerge.merging.kernels.parallel import Task, in_parallel
 from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
+from tvmerge.merging.methods import METHODS
 from tvmerge.merging.overflow import check_merged
 from tvmerge.merging.plan import Plan, Row, Term
 from tvmerge.records import Recipe
@@ -80,6 +81,7 @@ class RecipeMerger:
             "dtype": "own" if self._dtype is None else str(self._dtype).removeprefix("torch."),
             "arithmetic": ORIGINAL if self._original else FLOAT32,
             "plan": self._plan_digest(),
+            **self._packages(),
         }
 
     @property
@@ -183,6 +185,12 @@ class RecipeMerger:
 
     def _output(self, spec: TensorSpec) -> torch.dtype:
         return torch_dtype(spec.dtype) if self._dtype is None else self._dtype
+
+    def _packages(self) -> dict[str, str]:
+        """The installed packages whose methods the plan uses."""
+        methods = sorted({term.method for row in self.plan.rows for term in row.terms})
+        found = [package for name in methods if (package := METHODS.origin(name))]
+        return {"method_package": ", ".join(found)} if found else {}
 
     def _plan_digest(self) -> str:
         rows = [[row.name, [_listing(term) for term in row.terms]] for row in self.plan.rows]

@@ -25,7 +25,7 @@ from tvmerge.merging.checkpoints.structure import read_structure
 from tvmerge.merging.checkpoints.vocabulary import read_vocabulary, share_tokens
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.finite import check_plan
-from tvmerge.merging.groupings.rules import GroupRules, Mode
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.merge import Expert, Merge, is_target
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.model_names import told_apart
@@ -79,7 +79,7 @@ def open_merge(
     target: str,
     base: str,
     tuned: str,
-    mode: Mode,
+    mode: str,
     *,
     cache_dir: Path | None = None,
     dtype: torch.dtype | None = None,

@@ -10,10 +10,9 @@ import torch
 
 from tvmerge.merging.checkpoints.digests import DigestCache
 from tvmerge.merging.checkpoints.shards import TensorSpec
-from tvmerge.merging.deltas import Delta, Difference, Held, Operand, Reader, Stored, Tensors
-from tvmerge.merging.groupings.group import Share, group_names
-from tvmerge.merging.methods.sparsify import Dropped, chunks, trim
-from tvmerge.merging.request import Method
+from tvmerge.merging.deltas import Delta, Difference, Held, Operand, Reader, Stored, Tensors, chunks
+from tvmerge.merging.groups import Share, group_names
+from tvmerge.merging.methods import METHODS
 
 PART = 2**22
 """Elements of a tensor that one worker takes at a time."""
@@ -39,12 +38,12 @@ class Term:
         share: What weighs it.
         method: How it is made sparse.
         density: Share of elements that stays, or the name under which the recipe gives it.
-        seed: For `dare`: which elements are dropped.
+        seed: Of a method that draws at random.
     """
 
     delta: Delta
     share: Share
-    method: Method = "linear"
+    method: str = "linear"
     density: float | str = 1.0
     seed: int = 0
 
@@ -55,11 +54,10 @@ class Term:
     def reader(self, values: Mapping[str, float], shape: tuple[int, int], chunk: int) -> Reader:
         """Start reading it, as sparse as the recipe wants it."""
         density = values[self.density] if isinstance(self.density, str) else self.density
-        if self.method == "linear" or density >= 1:
+        sparsify = METHODS.load(self.method).sparsify
+        if sparsify is None or density >= 1:
             return self.delta.open()
-        if self.method == "ties":
-            return trim(self.delta.open(), density, shape, chunk)
-        return Dropped(self.delta.open(), density, self.seed)
+        return sparsify(self.delta.open(), density, shape=shape, chunk=chunk, seed=self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class Row:
     @property
     def plain(self) -> bool:
         """Whether its parts can be merged in any order: no term is made sparse."""
-        return all(term.method == "linear" for term in self.terms)
+        return all(METHODS.load(term.method).sparsify is None for term in self.terms)
 
     def parts(self) -> list[slice]:
         """Slices of the rows that can be made on their own; a sparse term is read from start to end."""

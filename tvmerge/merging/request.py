@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tvmerge.errors import ConfigError
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
+from tvmerge.merging.methods import METHODS
 
-Method = Literal["linear", "ties", "dare"]
 Vocabulary = Literal["align", "skip", "error"]
 Arithmetic = Literal["float32", "original"]
 Gate = Literal["random", "zeros", "uniform", "hidden"]
-METHODS: tuple[Method, ...] = ("linear", "ties", "dare")
 VOCABULARIES: tuple[Vocabulary, ...] = ("align", "skip", "error")
 GATES: tuple[Gate, ...] = ("random", "zeros", "uniform", "hidden")
 
@@ -43,16 +42,15 @@ class TaskVector:
     weight_min: float | None = None
     weight_max: float | None = None
     rules: GroupRules = field(default_factory=GroupRules)
-    method: Method = "linear"
+    method: str = "linear"
     density: float | tuple[float, float] = 1.0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        method = METHODS.load(self.method)
         bounds = self.density if isinstance(self.density, tuple) else (self.density, self.density)
         if not 0 < bounds[0] <= bounds[1] <= 1:
             raise ConfigError(f"density must lie above 0 and at most at 1, got {self.density}")
-        if self.method == "linear" and self.density != 1.0:
+        if method.sparsify is None and self.density != 1.0:
             raise ConfigError("density needs method ties or dare")
         given = [bound for bound in (self.weight_min, self.weight_max) if bound is not None]
         if not all(map(math.isfinite, given)) or sorted(given) != given:
@@ -67,7 +65,7 @@ class TaskVector:
         density = self.density[1] if isinstance(self.density, tuple) else self.density
         if density < 1:
             return f"{self.method.upper()}, density {density:g}"
-        return "TIES" if self.method == "ties" and not alone else ""
+        return self.method.upper() if METHODS.load(self.method).combine and not alone else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

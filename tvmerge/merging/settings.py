@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tvmerge.merging.groupings import GROUPINGS
+from tvmerge.merging.methods import METHODS
 from tvmerge.option import option
 
-MODES = ("all", "layer", "parameter", "block", "uniform", "regex")
-METHODS = ("linear", "ties", "dare")
 VOCABS = ("align", "skip", "error")
 ARITHMETICS = ("float32", "original")
 GATES = ("random", "zeros", "uniform", "hidden")
@@ -49,7 +49,7 @@ class MergeConfig:
         "What shares a weight: nothing, a layer, a parameter kind, an attention or MLP block, everything, or "
         "what [[patterns]] name.",
         "layer",
-        choices=MODES,
+        choices=GROUPINGS.names,
         decides="candidates",
     )
     layer_granularity: int = option(int, "Consecutive layers that share a weight.", 1, decides="content")
@@ -75,7 +75,7 @@ class MergeConfig:
         str,
         "How the task vector is made sparse before it is added.",
         "linear",
-        choices=METHODS,
+        choices=METHODS.names,
         decides="content",
     )
     density: tuple[float, ...] = option(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.samplers.make import SamplerFactory, check_objectives, make_sampler
-from tvmerge.study.samplers.settings import read_settings
+from tvmerge.study.sampler import SamplerFactory, check_objectives, make_sampler, read_settings
+from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
 from tvmerge.study.storage import (
     N_TRIALS,
@@ -42,7 +42,11 @@ def sampler_fingerprint(config: RunConfig) -> dict[str, object]:
             "warm_start": hide_passwords(config.warm_start),
             "warm_start_trials": config.warm_start_trials,
         }
-    return {"sampler": asdict(read_settings(config.optuna_sampler, config.sampler)), **begins}
+    return {
+        "sampler": asdict(read_settings(config.optuna_sampler, config.sampler)),
+        **SAMPLERS.identity(config.optuna_sampler, "sampler_package"),
+        **begins,
+    }
 
 
 def check_search(config: RunConfig, objectives: int) -> None:

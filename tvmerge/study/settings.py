@@ -8,8 +8,8 @@ from typing import Any
 
 from tvmerge.errors import ConfigError
 from tvmerge.option import option
+from tvmerge.study.samplers import SAMPLERS
 
-SAMPLERS = ("TPE", "CMA-ES", "GP", "random", "NSGA-II")
 RACES = ("wilcoxon", "off")
 
 
@@ -20,7 +20,7 @@ class SearchConfig:
     weight_min: float = option(float, "Smallest weight.", 0.0, decides="candidates")
     weight_max: float = option(float, "Largest weight.", 2.0, decides="candidates")
     optuna_sampler: str = option(
-        str, "How the next weights are chosen.", "TPE", choices=SAMPLERS, decides="candidates"
+        str, "How the next weights are chosen.", "TPE", choices=SAMPLERS.names, decides="candidates"
     )
     sampler: Mapping[str, Any] | None = option(
         dict, "Settings of the sampler; see docs/search.md.", None, decides="content"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-    from tvmerge.study.samplers.make import SamplerFactory
+    from tvmerge.study.sampler import SamplerFactory
 
 
 class SearchStudy:

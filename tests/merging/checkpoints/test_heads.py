@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests.merging.families import saved_model
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.export.merge_folder import write_merge
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.live import load_into
 from tvmerge.merging.merge import Merge
 from tvmerge.merging.open import open_request

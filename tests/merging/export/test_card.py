@@ -12,7 +12,7 @@ from tests.merging.families import saved_model
 from tests.merging.hub import COMMIT, hub
 from tvmerge.merging.export.card import CardFacts, licence_of
 from tvmerge.merging.export.merge_folder import merge_texts, write_merge
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.records import Recipe

@@ -17,9 +17,9 @@ from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.merging.export.merge_folder import write_experts, write_merge
 from tvmerge.merging.export.mergekit import _filters
-from tvmerge.merging.groupings.rules import GroupRules, Mode
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.open import open_request
-from tvmerge.merging.request import MergeRequest, Method, TaskVector
+from tvmerge.merging.request import MergeRequest, TaskVector
 from tvmerge.records import Recipe
 
 _VENV = Path(os.environ.get("TVMERGE_MERGEKIT_VENV", Path(__file__).parents[3] / ".venv-mergekit"))
@@ -192,7 +192,7 @@ def _at_threshold(root: Path, name: str, vectors: tuple[TaskVector, ...]) -> tor
     ],
 )
 def test_the_card_says_why_mergekit_cannot_do_it(
-    root: Path, tmp_path: Path, method: Method, target: str, message: str
+    root: Path, tmp_path: Path, method: str, target: str, message: str
 ) -> None:
     merge = open_request(_request(root, ("chat", "base"), target=target, method=method, density=0.5))
     write_merge(merge, tmp_path / "out", Recipe(dict.fromkeys(merge.group_names, 1.0)))
@@ -215,7 +215,7 @@ def test_names_within_names_cannot_be_told_to_mergekit(root: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", ["layer", "parameter", "block", "all"])
-def test_filters_select_just_the_tensors_of_their_group(root: Path, mode: Mode) -> None:
+def test_filters_select_just_the_tensors_of_their_group(root: Path, mode: str) -> None:
     merge = open_request(_request(root, ("chat", "base"), rules=GroupRules(mode)))
     names = [row.name for row in merge.merger.plan.rows]
     groups: dict[str, list[str]] = {}

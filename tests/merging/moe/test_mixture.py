@@ -18,7 +18,7 @@ from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging.export.merge_folder import write_experts, write_merge
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.live import load_into, new_model
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import ExpertPrompts, MergeRequest, MixtureSettings, TaskVector

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Difference, Operand
 from tvmerge.merging.dtypes import torch_name
+from tvmerge.merging.methods import METHODS
 from tvmerge.merging.plan import Plan, Term
 from tvmerge.records import Recipe
 
@@ -33,7 +34,8 @@ def not_expressible(
         untied: Whether it gives a target with a tied head one of its own.
     """
     pairs = [(row, term) for row in plan.rows for term in row.terms]
-    methods = {term.method for _, term in pairs}
+    methods = {term.method: METHODS.load(term.method) for _, term in pairs}
+    unknown = [name for name, method in methods.items() if method.mergekit is None]
     objections = {
         "mergekit makes mixtures of dense models on disk only (mergekit-moe), with gates of its own": mixture,
         "the original script's order of bfloat16 roundings is its own": original,
@@ -42,9 +44,11 @@ def not_expressible(
             isinstance(term.delta, Difference) and isinstance(term.delta.tuned.checkpoint, Checkpoint)
             for _, term in pairs
         ),
-        "mergekit draws the elements that dare drops from random numbers of its own": "dare" in methods,
-        "mergekit's ties knows only models that were tuned from the target itself": "ties" in methods
-        and not all(term.method == "ties" and _from_target(row.target, term) for row, term in pairs),
+        _no_counterpart(unknown): bool(unknown),
+        "mergekit's ties knows only models that were tuned from the target itself": any(
+            method.mergekit == "ties" for method in methods.values()
+        )
+        and not (len(methods) == 1 and all(_from_target(row.target, term) for row, term in pairs)),
         "mergekit selects tensors by a part of their names, and some name is part of another": _nested(
             [row.name for row in plan.rows]
         ),
@@ -67,7 +71,9 @@ def mergekit_yaml(plan: Plan, recipe: Recipe, names: Mapping[int, str], dtype: s
     """
     weights: dict[str, Weights] = defaultdict(dict)
     densities: dict[str, float] = {}
-    ties = any(term.method == "ties" for row in plan.rows for term in row.terms)
+    methods = {METHODS.load(term.method).mergekit for row in plan.rows for term in row.terms}
+    ties = methods == {"ties"}
+    assert ties or methods <= {"task_arithmetic"}, "what has an objection is not written"
     target = ""
     for row in plan.rows:
         assert isinstance(row.target, Operand)
@@ -109,6 +115,13 @@ def mergekit_yaml(plan: Plan, recipe: Recipe, names: Mapping[int, str], dtype: s
     if ties:
         lines += ["parameters:", "  normalize: false"]
     return "\n".join([*lines, "dtype: float32", f"out_dtype: {dtype}", ""])
+
+
+def _no_counterpart(methods: Sequence[str]) -> str:
+    """Why mergekit lacks the first of these methods."""
+    if not methods:
+        return ""
+    return METHODS.load(methods[0]).no_mergekit or f"mergekit has no counterpart of the method {methods[0]}"
 
 
 def output_dtype(plan: Plan, dtype: str | None) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from tvmerge.merging.deltas import Difference, Reader
-from tvmerge.merging.methods.sparsify import chunks, elect
+from tvmerge.merging.deltas import Difference, Reader, chunks
+from tvmerge.merging.methods import METHODS
 from tvmerge.merging.plan import Row
 
 FLOAT32 = "float32-v1"
@@ -22,6 +22,9 @@ CHUNK = 2**18
 """Elements worked on at a time: large enough that starting an operation costs little beside it, small enough
 that the float32 rows of it stay near a core. Measured on one core in nanoseconds an element, where copying
 alone takes 0.36: 2**15 1.5, 2**16 1.3, 2**17 1.0, 2**18 0.83, 2**19 0.82."""
+
+
+_Weighted = tuple[Reader, float]
 
 
 def chunk_rows(columns: int) -> int:
@@ -47,47 +50,46 @@ def merge_rows(
     if not weighted:
         out[part].copy_(target[part] if out.dtype == dtype else target[part].to(dtype))
         return
-    linear, ties = (
-        [
-            (term.reader(values, row.shape, size), weight)
-            for term, weight in weighted
-            if (term.method == "ties") is sparse
-        ]
-        for sparse in (False, True)
-    )
+    summed: list[_Weighted] = []
+    combined: dict[str, list[_Weighted]] = {}
+    for term, weight in weighted:
+        own = METHODS.load(term.method).combine is not None
+        into = combined.setdefault(term.method, []) if own else summed
+        into.append((term.reader(values, row.shape, size), weight))
     total, *scratch = torch.empty(
         2 + (len(weighted) > 1), min(size, part.stop - part.start), row.shape[1], device=out.device
     ).unbind()
     for at in chunks(part.stop - part.start, size):
         chunk = slice(part.start + at.start, part.start + at.stop)
         n = chunk.stop - chunk.start
-        step = _step(linear, ties, chunk, [total[:n], *(rows[:n] for rows in scratch)])
+        step = _step(summed, combined, chunk, [total[:n], *(rows[:n] for rows in scratch)])
         merged = total[:n].copy_(target[chunk]).add_(step)
         out[chunk].copy_(merged if out.dtype == dtype else merged.to(dtype))
 
 
 def _step(
-    linear: Sequence[tuple[Reader, float]],
-    ties: Sequence[tuple[Reader, float]],
+    summed: Sequence[_Weighted],
+    combined: Mapping[str, Sequence[_Weighted]],
     chunk: slice,
     scratch: Sequence[torch.Tensor],
 ) -> torch.Tensor:
     """The sum of all weighted terms; it lies in `scratch[1]`, the rest of `scratch` is overwritten."""
     spare, step, *rest = scratch
-    for index, (reader, weight) in enumerate(linear):
+    for index, (reader, weight) in enumerate(summed):
         into = rest[0] if index else step
         reader.read(chunk, into, spare)
         # Not `add(alpha=weight)`: that may fuse both roundings into one and differ from the written formula.
         into.mul_(weight)
         if index:
             step.add_(into)
-    if ties:
+    for number, (method, vectors) in enumerate(combined.items(), start=len(summed)):
         parts = []
-        for reader, weight in ties:
+        for reader, weight in vectors:
             reader.read(chunk, delta := torch.empty_like(step), spare)
             parts.append(delta.mul_(weight))
-        elected = elect(parts) if len(parts) > 1 else parts[0]
-        step = step.add_(elected) if linear else step.copy_(elected)
+        together = METHODS.load(method).combine if len(parts) > 1 else None
+        added = parts[0] if together is None else together(parts)
+        step = step.add_(added) if number else step.copy_(added)
     return step
 
 

@@ -12,6 +12,7 @@ Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772; the arithmet
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cmaes
@@ -23,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tvmerge.errors import ConfigError
 from tvmerge.study.sampler_view import FIXED
+from tvmerge.study.samplers import Sampler, key
 from tvmerge.study.seeds import derive_seed
 from tvmerge.study.space import is_density
 
@@ -30,6 +32,21 @@ if TYPE_CHECKING:
     from optuna import Study
 
 _Vector = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CmaEsSettings:
+    """Settings of CMA-ES.
+
+    Attributes:
+        popsize: Trials in a generation; None takes 4 + floor(3 ln d) for d weights.
+        sigma: Standard deviation of the first generation, as a share of the range.
+        start: The weight that the first generation is drawn around; None is the middle of the range.
+    """
+
+    popsize: int | None = key(int, None, 4)
+    sigma: float = key(float, 1 / 6, 1e-6, 1)
+    start: float | None = key(float, None)
 
 
 class CmaEsSampler(BaseSampler):
@@ -124,3 +141,12 @@ class CmaEsSampler(BaseSampler):
         """The value of a constant weight."""
         value = self._constants.sample_independent(study, trial, param_name, param_distribution)
         return float(value)
+
+
+def _make(space: Mapping[str, FloatDistribution], seed: int, settings: CmaEsSettings) -> CmaEsSampler:
+    return CmaEsSampler(
+        space, seed, population_size=settings.popsize, sigma=settings.sigma, start=settings.start
+    )
+
+
+SAMPLER = Sampler(make=_make, settings=CmaEsSettings, objectives="one", replays=True, fewest_weights=2)

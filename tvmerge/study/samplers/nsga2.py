@@ -9,13 +9,35 @@ Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", doi:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from optuna.samplers import NSGAIISampler
 
+from tvmerge.study.samplers import Sampler, key
+
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.distributions import FloatDistribution
     from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NsgaSettings:
+    """Settings of NSGA-II.
+
+    Attributes:
+        population_size: Trials in a generation. Optuna's 50 is more than many a search here has in all.
+        mutation_prob: Chance that a weight of a child is drawn anew; None: one weight of a child on average.
+        crossover_prob: Chance that a child has two parents.
+        swapping_prob: Chance that a weight comes from the second parent.
+    """
+
+    population_size: int = key(int, 20, 2)
+    mutation_prob: float | None = key(float, None, 0, 1)
+    crossover_prob: float = key(float, 0.9, 0, 1)
+    swapping_prob: float = key(float, 0.5, 0, 1)
 
 
 class NsgaSampler(NSGAIISampler):
@@ -24,3 +46,10 @@ class NsgaSampler(NSGAIISampler):
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         """The parents of `generation`: the best of the one before and of its parents."""
         return self.select_parent(study, generation) if generation else []
+
+
+def _make(space: Mapping[str, FloatDistribution], seed: int, settings: NsgaSettings) -> NsgaSampler:
+    return NsgaSampler(seed=seed, **asdict(settings))
+
+
+SAMPLER = Sampler(make=_make, settings=NsgaSettings, objectives="several")

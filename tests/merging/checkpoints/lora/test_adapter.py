@@ -16,7 +16,7 @@ from tests.merging.hub import COMMIT, hub
 from tests.merging.tokens import save_tokenizer
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
 

@@ -1,22 +1,17 @@
-"""Names for what a tensor is, read from where it stands: its kind of module, its block of a layer."""
+"""A weight each for the attention and the MLP of every layer, or what the model calls its blocks."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.groupings import Grouping, Patterns
+from tvmerge.merging.groupings.layer import layer_of
 
-
-def label_kinds(names: Iterable[str]) -> dict[str, str]:
-    """Map each tensor to its kind of module: the shortest ending of the module's path that is unambiguous.
-
-    `weight` and `bias` of one module are one kind; indices of layers and experts do not count; a parameter
-    with a name of its own (fused experts' `gate_up_proj`) is a kind by itself.
-    """
-    kinds = {name: _kind(name) for name in names}
-    labels = _shortest_labels(kinds.values())
-    return {name: labels[kind] for name, kind in kinds.items()}
+if TYPE_CHECKING:
+    from tvmerge.merging.checkpoints.arrangement import Place
 
 
 def label_blocks(specs: Mapping[str, TensorSpec]) -> dict[str, str]:
@@ -50,21 +45,20 @@ def _has_matrix(child: str, children: Mapping[str, str], specs: Mapping[str, Ten
     return any(len(specs[name].shape) > 1 for name, other in children.items() if other == child)
 
 
-def _kind(name: str) -> tuple[str, ...]:
-    parts = tuple(part for part in name.split(".") if not part.isdecimal())
-    return parts[:-1] if parts[-1] in {"weight", "bias"} and len(parts) > 1 else parts
-
-
-def _shortest_labels(kinds: Iterable[Sequence[str]]) -> dict[tuple[str, ...], str]:
-    """The shortest ending of each kind's path that no other kind's path has; the whole path at worst."""
-    distinct = list(dict.fromkeys(tuple(kind) for kind in kinds))
-    owners: dict[tuple[str, ...], int] = defaultdict(int)
-    for kind in distinct:
-        for start in range(len(kind)):
-            owners[kind[start:]] += 1
-    return {
-        kind: ".".join(
-            next((kind[start:] for start in reversed(range(len(kind))) if owners[kind[start:]] == 1), kind)
-        )
-        for kind in distinct
+def _label(places: Mapping[str, Place], _: Patterns) -> dict[str, str]:
+    layers: dict[int | None, dict[str, TensorSpec]] = defaultdict(dict)
+    for name, place in places.items():
+        layers[place.layer][name] = TensorSpec(place.shape, "F32")
+    blocks = {
+        name: block
+        for layer, specs in layers.items()
+        if layer is not None
+        for name, block in label_blocks(specs).items()
     }
+    return {
+        name: f"{layer_of(place)}.{blocks[name]}" if name in blocks else layer_of(place)
+        for name, place in places.items()
+    }
+
+
+GROUPING = Grouping(label=_label, by_layer=True)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from tvmerge.errors import ConfigError
-
-Mode = Literal["all", "layer", "parameter", "block", "uniform", "regex"]
-MODES: tuple[Mode, ...] = ("all", "layer", "parameter", "block", "uniform", "regex")
+from tvmerge.merging.groupings import GROUPINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +14,8 @@ class GroupRules:
     """How fine the weights are.
 
     Attributes:
-        mode: `all` (one a tensor), `layer`, `parameter` (one a kind of module), `block` (attention and MLP of
-            each layer), `uniform` (one for everything) or `regex` (`patterns`).
+        mode: One of `GROUPINGS`: `all` (one a tensor), `layer`, `parameter` (one a kind of module), `block`
+            (attention and MLP of each layer), `uniform` (one for everything), `regex` (`patterns`), ...
         patterns: For `regex`: (name, regular expression); the first that is found in a tensor's name decides.
         layer_granularity: For `layer` and `block`: so many consecutive layers share a weight.
         knots: For `layer` and `block`: the layers' weights are interpolated between so many; None: not.
@@ -28,17 +25,18 @@ class GroupRules:
         ConfigError: Rules contradict each other, or an expression is not one.
     """
 
-    mode: Mode = "layer"
+    mode: str = "layer"
     patterns: tuple[tuple[str, str], ...] = ()
     layer_granularity: int = 1
     knots: int | None = None
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ConfigError(f"optimize_mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        if (self.mode == "regex") != bool(self.patterns):
-            raise ConfigError("optimize_mode regex needs patterns, and no other mode takes them")
+        grouping = GROUPINGS.load(self.mode)
+        if grouping.patterns and not self.patterns:
+            raise ConfigError(f"optimize_mode {self.mode} needs patterns")
+        if self.patterns and not grouping.patterns:
+            raise ConfigError(f"patterns are for optimize_mode regex, and not for {self.mode}")
         names = [name for name, _ in self.patterns]
         if not all(names) or len(set(names)) < len(names):
             raise ConfigError(f"patterns need a name each, all different; got {', '.join(map(repr, names))}")
@@ -57,7 +55,7 @@ class GroupRules:
         if self.knots is not None and self.layer_granularity > 1:
             raise ConfigError("layer_granularity and smooth exclude each other; give one of them")
         shared = self.knots is not None or self.layer_granularity > 1
-        if shared and self.mode not in {"layer", "block"}:
+        if shared and not GROUPINGS.load(self.mode).by_layer:
             raise ConfigError(
                 f"layer_granularity and smooth need optimize_mode layer or block, not {self.mode}"
             )

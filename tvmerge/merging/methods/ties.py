@@ -1,18 +1,17 @@
-"""Task vectors made sparse before they are added: by magnitude (TIES) or by chance (DARE).
+"""TIES: the elements of largest magnitude stay, and several vectors choose a sign for each element.
 
-TIES: Yadav et al. 2023, "TIES-Merging". DARE: Yu et al. 2023, "Language Models are Super Mario".
-Both work on a stream of chunks, so that no vector is held whole.
+Yadav et al. 2023, "TIES-Merging". It works on a stream of chunks, so that no vector is held whole.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
-from tvmerge.merging.deltas import Reader
+from tvmerge.merging.deltas import Reader, chunks
+from tvmerge.merging.methods import Method
 
 _BUCKETS = 2**16
 
@@ -86,31 +85,6 @@ def _locate(counts: torch.Tensor, rank: int) -> tuple[int, int]:
     return len(counts) - 1 - position, above
 
 
-@dataclass(slots=True)
-class Dropped:
-    """Keeps each element with probability `density` and divides it by it, so that the mean stays.
-
-    The same seed drops nested sets at different densities, so that a search over densities is smooth.
-    """
-
-    reader: Reader
-    density: float
-    seed: int
-    _generator: torch.Generator = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._generator = torch.Generator().manual_seed(self.seed)
-
-    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
-        """Write rows of the thinned vector to `out`."""
-        self.reader.read(rows, out, spare)
-        drawn = torch.rand(out.shape, generator=self._generator)
-        kept = (drawn < self.density).to(out.device)
-        out.mul_(kept)
-        if self.density > 0:
-            out.div_(self.density)
-
-
 def elect(weighted: list[torch.Tensor]) -> torch.Tensor:
     """Sum, of each element, the contributions that have the sign of their whole sum; zero counts as positive.
 
@@ -127,6 +101,8 @@ def elect(weighted: list[torch.Tensor]) -> torch.Tensor:
     return chosen
 
 
-def chunks(rows: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most `size` rows."""
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+def _sparsify(reader: Reader, density: float, *, shape: tuple[int, int], chunk: int, seed: int) -> Reader:
+    return trim(reader, density, shape, chunk)
+
+
+METHOD = Method(sparsify=_sparsify, combine=elect, mergekit="ties")

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import ConfigError
-from tvmerge.merging.checkpoints.shards import TensorSpec
-from tvmerge.merging.groupings.kinds import label_blocks, label_kinds
-from tvmerge.merging.groupings.rules import GroupRules
+from tvmerge.merging.group_rules import GroupRules
+from tvmerge.merging.groupings import GROUPINGS
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.arrangement import Arrangement, Place, Structure
@@ -26,7 +25,7 @@ Share = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping:
+class Groups:
     """What decides each floating-point tensor's weight.
 
     Attributes:
@@ -40,7 +39,7 @@ class Grouping:
 
 def group_tensors(
     structure: Structure, arrangement: Arrangement, rules: GroupRules, followers: Sequence[str] = ()
-) -> Grouping:
+) -> Groups:
     """Put every floating-point tensor of a checkpoint into a group. A tied head is the embeddings.
 
     Args:
@@ -66,7 +65,8 @@ def group_tensors(
     idle |= _frozen([*(name for name in places if name not in idle), *followers], places, rules.freeze)
     active = {name: place for name, place in places.items() if name not in idle}
     labels = _labels(active, rules)
-    unmatched = {name: "no pattern fits" for name in active if name not in labels}
+    why_not = "no pattern fits" if rules.patterns else f"optimize_mode {rules.mode} leaves it out"
+    unmatched = {name: why_not for name in active if name not in labels}
     shares = {
         name: layer_share(label, active[name].layer, structure.layers, rules)
         for name, label in labels.items()
@@ -75,7 +75,7 @@ def group_tensors(
     common = _mean(last or list(shares.values()))
     shares |= {name: common for name in followers if common and name not in idle}
     why = idle | unmatched | dict.fromkeys(followers if not common else (), "no tensor has a weight")
-    return Grouping(shares, {name: why[name] for name in (*places, *followers) if name in why})
+    return Groups(shares, {name: why[name] for name in (*places, *followers) if name in why})
 
 
 def _mean(shares: Iterable[Share]) -> Share:
@@ -103,57 +103,14 @@ def _frozen(names: Iterable[str], places: Mapping[str, Place], expressions: Iter
     return frozen
 
 
-def _labels(places: Mapping[str, Place], rules: GroupRules) -> dict[str, str]:
+def _labels(places: Mapping[str, Place], rules: GroupRules) -> Mapping[str, str]:
     """Tensor -> group, the layers not yet joined; a layer's group starts with `layers.N`."""
-    match rules.mode:
-        case "all":
-            return {name: name for name in places}
-        case "uniform":
-            return dict.fromkeys(places, "uniform")
-        case "parameter":
-            return label_kinds(places)
-        case "regex":
-            return _matches(places, rules.patterns)
-        case "layer":
-            return {name: _layer(place) for name, place in places.items()}
-        case "block":
-            return _blocks(places)
-
-
-def _layer(place: Place) -> str:
-    return place.section if place.layer is None else f"layers.{place.layer}"
-
-
-def _blocks(places: Mapping[str, Place]) -> dict[str, str]:
-    layers: dict[int | None, dict[str, TensorSpec]] = defaultdict(dict)
-    for name, place in places.items():
-        layers[place.layer][name] = TensorSpec(place.shape, "F32")
-    blocks = {
-        name: block
-        for layer, specs in layers.items()
-        if layer is not None
-        for name, block in label_blocks(specs).items()
-    }
-    return {
-        name: f"{_layer(place)}.{blocks[name]}" if name in blocks else _layer(place)
-        for name, place in places.items()
-    }
-
-
-def _matches(names: Iterable[str], patterns: Iterable[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    unused = dict(patterns)
-    for name in names:
-        label = next((label for label, expression in patterns if re.search(expression, name)), None)
-        if label is not None:
-            found[name] = label
-            unused.pop(label, None)
-    if unused:
-        label, expression = next(iter(unused.items()))
+    labels = GROUPINGS.load(rules.mode).label(places, rules.patterns)
+    if unknown := [name for name in labels if name not in places]:
         raise ConfigError(
-            f"pattern '{label}': {expression!r} fits no tensor that an earlier one has not taken"
+            f"optimize_mode {rules.mode} groups {unknown[0]!r}, which is no tensor with a weight"
         )
-    return found
+    return labels
 
 
 def layer_share(label: str, layer: int | None, layers: int, rules: GroupRules) -> Share:

@@ -1,0 +1,50 @@
+"""DARE: elements are dropped by chance, and those that stay are made larger.
+
+Yu et al. 2023, "Language Models are Super Mario". It works on a stream of chunks, so that no vector is held
+whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from tvmerge.merging.deltas import Reader
+from tvmerge.merging.methods import Method
+
+
+@dataclass(slots=True)
+class Dropped:
+    """Keeps each element with probability `density` and divides it by it, so that the mean stays.
+
+    The same seed drops nested sets at different densities, so that a search over densities is smooth.
+    """
+
+    reader: Reader
+    density: float
+    seed: int
+    _generator: torch.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(self.seed)
+
+    def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
+        """Write rows of the thinned vector to `out`."""
+        self.reader.read(rows, out, spare)
+        drawn = torch.rand(out.shape, generator=self._generator)
+        kept = (drawn < self.density).to(out.device)
+        out.mul_(kept)
+        if self.density > 0:
+            out.div_(self.density)
+
+
+def _sparsify(reader: Reader, density: float, *, shape: tuple[int, int], chunk: int, seed: int) -> Reader:
+    return Dropped(reader, density, seed)
+
+
+METHOD = Method(
+    sparsify=_sparsify,
+    random=True,
+    no_mergekit="mergekit draws the elements that dare drops from random numbers of its own",
+)
