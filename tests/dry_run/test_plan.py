@@ -296,3 +296,11 @@ def sparse_model(folder: Path, like: Path) -> Path:
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + end)
     return folder
+
+
+def test_models_that_do_not_fit_into_memory_are_refused_after_the_plan_is_shown(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvmerge.engines.transformers.memory.free_memory", lambda device: 1000)
+    (refusal,) = plan(configure()).refusals
+    assert refusal.startswith("target needs about 3.5 MiB on cpu")

@@ -111,6 +111,18 @@ def test_without_any_baseline_the_score_stands_alone() -> None:
     assert "scores 6.70 ± 0.25 on 24 held-out questions; there is no baseline" in found.sentence
 
 
+def test_a_baseline_that_is_the_best_is_not_said_to_be_missing() -> None:
+    run = results.simple()
+    weight_0 = run.contender("weight_0")
+    assert weight_0 is not None
+    found = finding(replace(run, contenders=(replace(run.contenders[0], weights=weight_0.weights), weight_0)))
+    assert found.kind == "unmeasured"
+    assert found.sentence.startswith(
+        "The search found nothing better than weight 0 (the untouched target), which"
+    )
+    assert "there is no other baseline with a score" in found.sentence
+
+
 def test_the_uniform_weight_is_named() -> None:
     uniform = results.simple().contender("uniform")
     assert uniform is not None

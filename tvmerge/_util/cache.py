@@ -68,6 +68,7 @@ class ContentCache:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._cache = diskcache.Cache(

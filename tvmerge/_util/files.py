@@ -136,3 +136,17 @@ def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise AssetError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
         yield number, row
+
+
+def end_last_line(path: Path) -> None:
+    """End the last line of JSON lines, or cut it off where a crash left it half written."""
+    content = path.read_bytes()
+    whole, last = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
+    if not last:
+        return
+    try:
+        json.loads(last)
+    except ValueError:
+        path.write_bytes(whole)
+    else:
+        path.write_bytes(content + b"\n")

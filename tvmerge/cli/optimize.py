@@ -9,7 +9,7 @@ import click
 
 from tvmerge.cli.options import given, run_options
 from tvmerge.config.demo import demo_defaults
-from tvmerge.errors import OutputError
+from tvmerge.errors import CheckpointError, OutputError
 
 _dry_run = click.option(
     "--dry-run", is_flag=True, help="Say what the run would do and cost; load, ask and write nothing."
@@ -68,6 +68,8 @@ def _plan(config: Any) -> None:
     if plan.calls:
         console.print(calls_table(plan.calls))
         console.print(small_print(plan), highlight=False, soft_wrap=True)
+    if plan.refusals:
+        raise CheckpointError("; ".join(plan.refusals))
 
 
 def _show(result: Any) -> None:

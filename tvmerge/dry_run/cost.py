@@ -62,15 +62,17 @@ def written_sizes(models: Merge, config: RunConfig) -> list[int]:
     return [found for merger in mergers for found in shard_sizes(merger.specs, size)]
 
 
-def warnings(
-    config: RunConfig, calls: Sequence[PlannedCalls], memory: Sequence[Load], needed: int, free: int
-) -> Iterator[str]:
-    """What will stop the run before its end, a line each."""
+def misfits(memory: Sequence[Load]) -> Iterator[str]:
+    """Why the models do not fit into memory, a line each."""
     for load in memory:
         try:
             load.check()
         except CheckpointError as error:
             yield str(error)
+
+
+def warnings(config: RunConfig, calls: Sequence[PlannedCalls], needed: int, free: int) -> Iterator[str]:
+    """What will stop the run before its end, a line each."""
     if needed > free:
         yield "the model does not fit on the disk; choose another --output-dir"
     everything = total(calls)

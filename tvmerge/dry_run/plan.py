@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
 from tvmerge._util.urls import hide_passwords
-from tvmerge.dry_run.cost import LIVE, planned_calls, price_words, warnings, written_sizes
+from tvmerge.dry_run.cost import LIVE, misfits, planned_calls, price_words, warnings, written_sizes
 from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import Demand, Rehearsal, turns_of
 from tvmerge.dry_run.text import Comparison, Extent, RunPlan
@@ -151,7 +151,9 @@ async def _plan(
         model_bytes=sum(sizes),
         files=len(sizes),
         free_bytes=free,
-        warnings=tuple(warnings(config, calls, memory, sum(sizes), free)),
+        warnings=tuple(warnings(config, calls, sum(sizes), free)),
+        # Where all answers are stored nothing is loaded.
+        refusals=tuple(misfits(memory)) if whole.answers + missing else (),
     )
 
 

@@ -98,6 +98,7 @@ class RunPlan:
         files: Number of files its tensors go to.
         free_bytes: Room on the disk it goes to.
         warnings: What will stop the run, a line each.
+        refusals: Why the run would be refused, a line each; empty where it would not.
     """
 
     study: str
@@ -123,6 +124,7 @@ class RunPlan:
     files: int
     free_bytes: int
     warnings: tuple[str, ...]
+    refusals: tuple[str, ...] = ()
 
 
 def plan_lines(plan: RunPlan) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _cut_in_thought(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
         yield (
             f"{percent(ours.cut_in_thought)} of the best's answers and {percent(theirs.cut_in_thought)} of "
             f"those of {label} were cut in thought and count as empty: try a larger --max-new-tokens, or "
-            "--max-thinking-tokens, before trusting the difference."
+            "another --max-thinking-tokens, before trusting the difference."
         )
 
 

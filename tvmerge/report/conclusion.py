@@ -41,7 +41,7 @@ def finding(result: RunResult) -> Conclusion:
     own = _baseline_that_is(best, result)
     rival = better_baseline(result, besides=own)
     if rival is None:
-        return Conclusion("unmeasured", _alone(result, best))
+        return Conclusion("unmeasured", _alone(result, best, own))
     subject = "the best of the search"
     other = f"the better baseline, {rival.label},"
     if own is not None:
@@ -116,9 +116,14 @@ def _on_search_questions(best: Contender, rival: Contender, subject: str, other:
     )
 
 
-def _alone(result: RunResult, best: Contender) -> str:
+def _alone(result: RunResult, best: Contender, own: Contender | None) -> str:
     estimated = shown(result, best)
     on = count(estimated.n, "held-out question" if has_holdout(result) else "search question")
+    if own is not None:
+        return (
+            f"The search found nothing better than {own.label}, which scores {estimate(estimated)} on {on}; "
+            "there is no other baseline with a score to compare it with."
+        )
     return (
         f"The best of the search scores {estimate(estimated)} on {on}; "
         "there is no baseline with a score to compare it with."

@@ -63,9 +63,7 @@ def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
             f"--baseline {text}: no such file of answers; it is weight:NUMBER, trial:NUMBER or a file in "
             "FastChat's model_answer format"
         )
-    answers = {
-        a.question_id: a for a in reversed(read_answers(path, jury.benchmark.questions, config.turns).answers)
-    }
+    answers = read_answers(path, jury.benchmark.questions, config.turns).first
     rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
     asked = [q for q in jury.benchmark.questions if q.question_id not in rated_by_task]
     lacking = [

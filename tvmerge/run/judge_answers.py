@@ -201,7 +201,7 @@ def _compared(
     path: Path, models: Sequence[ModelAnswers], questions: Sequence[Question], turns: int | None
 ) -> dict[QuestionId, Answer]:
     """The answers to compare with; whatever a model answered must be among them."""
-    found = {answer.question_id: answer for answer in read_answers(path, questions, turns).answers}
+    found = read_answers(path, questions, turns).first
     answered = dict.fromkeys(answer.question_id for model in models for answer in model.answers)
     lacking = [str(question) for question in answered if question not in found]
     if lacking:

@@ -47,7 +47,7 @@ async def optimize(config: RunConfig) -> RunResult:
         OutputError: The model or a report could not be written; it has the result.
     """
     check_destinations(config)
-    with _held(config) as still_held, closing(Caches()) as caches, Progress() as progress:
+    with _held(config) as still_held, closing(Caches()) as caches, _progress(config) as progress:
         run = await _prepare(config, caches, progress, still_held)
         # Not before: a run that is refused leaves the folder to whoever comes next.
         write_text(_mark(config), f"{config.study}\n")
@@ -67,6 +67,10 @@ async def optimize(config: RunConfig) -> RunResult:
         finally:
             await run.close()
     return result
+
+
+def _progress(config: RunConfig) -> Progress:
+    return Progress(thinking_limited=config.max_thinking_tokens is not None)
 
 
 async def _prepare(

@@ -245,9 +245,10 @@ def test_plain_lines_do_not_load_rich() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
 
 
-def test_answers_cut_in_thought_are_told_once_with_what_helps() -> None:
+@pytest.mark.parametrize(("limited", "advice"), [(False, "set"), (True, "lower")])
+def test_answers_cut_in_thought_are_told_once_with_what_helps(limited: bool, advice: str) -> None:
     stream = io.StringIO()
-    with Progress(stream=stream) as progress:
+    with Progress(stream=stream, thinking_limited=limited) as progress:
         progress.search_started(3)
         for number, share in enumerate((0.0, 0.5, 0.75)):
             told = Trial(number, Recipe({"norm": 1.0}), 5.0, "COMPLETE", {"cut_in_thought": share})
@@ -255,5 +256,5 @@ def test_answers_cut_in_thought_are_told_once_with_what_helps() -> None:
     warned = [line for line in stream.getvalue().splitlines() if "cut in thought" in line]
     assert warned == [
         "trial 1: 50% of the answers were cut in thought and count as empty; "
-        "raise --max-new-tokens, or set --max-thinking-tokens"
+        f"raise --max-new-tokens, or {advice} --max-thinking-tokens"
     ]

@@ -113,6 +113,14 @@ def test_of_two_lines_for_a_question_the_last_one_wins(tmp_path: Path) -> None:
     assert read_answers(path, QUESTIONS).answers == (Answer(1, ("new",)),)
 
 
+def test_the_first_of_several_answers_is_what_others_are_compared_with(tmp_path: Path) -> None:
+    choices = [{"index": index, "turns": [text]} for index, text in enumerate(("一", "二", "三"))]
+    path = tmp_path / "model.jsonl"
+    path.write_text(json.dumps({"question_id": 1, "choices": choices}), encoding="utf-8")
+    (first,) = read_answers(path, [Question(1, "writing", ("数えて。",))]).first.values()
+    assert first.turns == ("一",)
+
+
 def test_choices_without_an_index_are_numbered_by_their_place(tmp_path: Path) -> None:
     row = {"question_id": 1, "choices": [{"turns": ["a"]}, {"turns": ["b"]}]}
     path = save(tmp_path / "m.jsonl", json.dumps(row))

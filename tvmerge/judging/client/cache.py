@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
+from tvmerge._util.reserve import Reserve
 from tvmerge._util.single_flight import SingleFlight
 from tvmerge._util.thread_batches import ThreadedBatches
-from tvmerge.errors import ProviderError
+from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.client.chat import (
     ChatModel,
     ChatReply,
@@ -29,17 +30,24 @@ REFUSAL = "refusal"
 class ReplyStore:
     """The cache, run in one thread of its own, all that is wanted at a time in one go.
 
-    The event loop never waits for the disk, and a crowd of look-ups costs one change of threads.
+    The event loop never waits for the disk, and a crowd of look-ups costs one change of threads. Where the
+    disk fills up, what is on its way is still stored, in room that was kept for it, and whoever stores
+    anything is told to send no more.
 
     Args:
         cache: The store; it is not closed here.
+        paid: Replies are going to be paid for, so room is kept for them.
     """
 
-    def __init__(self, cache: ContentCache) -> None:
+    def __init__(self, cache: ContentCache, *, paid: bool = True) -> None:
         self._cache = cache
+        self._paid = paid
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judgment-cache")
         self._gets = ThreadedBatches(self._thread, self._get_all)
         self._puts = ThreadedBatches(self._thread, self._put_all)
+        self._reserve = Reserve(cache.folder / "reserve")
+        self._unstored: dict[str, object] = {}
+        self._fault: UserError | None = None
 
     async def get(self, request: ChatRequest) -> ChatReply | None:
         """The usable reply to `request`, if there is one; one that cannot be read any more is none.
@@ -64,21 +72,55 @@ class ReplyStore:
             await self._put(request, row)
 
     async def close(self) -> None:
-        """Wait until everything is on the disk."""
+        """Wait until everything is on the disk.
+
+        Raises:
+            UserError: Replies that were paid for cannot be stored.
+        """
         await self._puts.drain()
-        # diskcache keeps a connection a thread; only its own thread can close it.
-        await asyncio.wrap_future(self._thread.submit(self._cache.close))
-        self._thread.shutdown()
+        try:
+            await asyncio.wrap_future(self._thread.submit(self._store_rest))
+        finally:
+            # diskcache keeps a connection a thread; only its own thread can close it.
+            await asyncio.wrap_future(self._thread.submit(self._cache.close))
+            self._thread.shutdown()
 
     async def _put(self, request: ChatRequest, row: object) -> None:
-        await asyncio.shield(asyncio.gather(*(self._puts.add((key, row)) for key in request.keys)))
+        stored = asyncio.gather(*(self._puts.add((key, row)) for key in request.keys))
+        # Nobody may be left to hear of a failure; what is not stored is tried again and told of at the end.
+        stored.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(stored)
 
     def _get_all(self, keys: list[str]) -> list[Any | None]:
+        if self._paid and self._fault is None:
+            self._reserve.hold()  # before anything is sent
         return [self._cache.get(key) for key in keys]
 
     def _put_all(self, rows: list[tuple[str, object]]) -> list[None]:
-        self._cache.put_many(dict(rows))
+        self._unstored |= dict(rows)
+        try:
+            self._write()
+        except UserError as error:
+            self._fault = error
+            self._reserve.release()
+            self._write()
+        if self._fault is not None:
+            raise UserError(f"{self._fault}; what was paid for is stored: make room, then run again")
         return [None] * len(rows)
+
+    def _write(self) -> None:
+        """Store what is not stored yet."""
+        self._cache.put_many(self._unstored)
+        self._unstored = {}
+
+    def _store_rest(self) -> None:
+        if not self._unstored:
+            return
+        lost = len(self._unstored)
+        try:
+            self._write()
+        except UserError as error:
+            raise UserError(f"{error}; {lost} replies that were paid for are lost") from error
 
 
 class CachedChat(ChatWrapper):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tvmerge._util.files import append_text, jsonl_line, read_jsonl
+from tvmerge._util.files import append_text, end_last_line, jsonl_line, read_jsonl
 from tvmerge.errors import AssetError, TvmergeError, UserError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.client.tokens import most_tokens
@@ -109,8 +110,9 @@ class Ledger:
         self._wall = wall
         self._accounts: dict[str, _Account] = {}
         self._receipts: set[str] = set()
+        self._unwritten: list[str] = []
         if path is not None and path.exists():
-            _repair(path)
+            end_last_line(path)
             for number, row in read_jsonl(path):
                 if not row.keys() >= _KEYS:
                     raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
@@ -208,10 +210,29 @@ class Ledger:
             row["receipt"] = receipt
         self._enter(row)
         if self._path is not None:
-            try:
-                append_text(self._path, jsonl_line(row))
-            except OSError as error:
-                raise UserError(f"{self._path}: the ledger {error.strerror}") from error
+            self._unwritten.append(jsonl_line(row))
+            # What was replied is worth more than its line: who asks next is told.
+            with suppress(UserError):
+                self.write()
+
+    def write(self) -> None:
+        """Write the lines that could not be written when they were entered.
+
+        Raises:
+            UserError: They still cannot be.
+        """
+        if self._path is None or not self._unwritten:
+            return
+        end = self._path.stat().st_size if self._path.exists() else 0
+        try:
+            append_text(self._path, "".join(self._unwritten))
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self._path, end)  # half a line would spoil the next one
+            raise UserError(
+                f"the ledger {self._path} cannot be written: {error.strerror}; make room, then run again"
+            ) from error
+        self._unwritten = []
 
     def _enter(self, row: dict[str, Any]) -> None:
         account = self._account(row["judge"])
@@ -260,7 +281,12 @@ class LedgerChat(ChatWrapper):
         self._clock = clock
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply."""
+        """The wrapped model's reply.
+
+        Raises:
+            UserError: Earlier requests could not be entered, so no more are sent.
+        """
+        self._ledger.write()
         begun = self._clock()
         try:
             reply = await self._inner.send(request)
@@ -297,17 +323,3 @@ def _usage(name: str, account: _Account) -> JudgeUsage:
         cost=account.cost if account.priced else None,
         latency=tuple(percentile(account.seconds, share) for share in (0.5, 0.9, 0.99) if account.seconds),
     )
-
-
-def _repair(path: Path) -> None:
-    """End the last line, or cut it off where a crash left it half written."""
-    content = path.read_bytes()
-    whole, last = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
-    if not last:
-        return
-    try:
-        json.loads(last)
-    except ValueError:
-        path.write_bytes(whole)
-    else:
-        path.write_bytes(content + b"\n")

@@ -67,7 +67,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> Ch
             f"the judge '{spec.name}' has no price, so --max-cost cannot be kept: put price_input and "
             "price_output (USD per million tokens) into its judge file"
         )
-    store = None if conduct.cache is None else ReplyStore(conduct.cache)
+    store = None if conduct.cache is None else ReplyStore(conduct.cache, paid=conduct.tally is None)
     if conduct.tally is not None:
         tally = conduct.tally
         tallied = CountedChat(provider, tally, spec.name)

@@ -30,6 +30,7 @@ class Progress:
 
     Args:
         quiet: Show nothing.
+        thinking_limited: A candidate's thoughts have a limit of their own already.
         stream: Where to show it; standard error unless given.
         clock: Seconds on a clock that never goes back.
     """
@@ -38,6 +39,7 @@ class Progress:
         self,
         *,
         quiet: bool = False,
+        thinking_limited: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -47,6 +49,8 @@ class Progress:
         self._done = 0
         self._failed = 0
         self._warned = False
+        limit = "lower" if thinking_limited else "set"
+        self._more_room = f"raise --max-new-tokens, or {limit} --max-thinking-tokens"
 
     def __enter__(self) -> Progress:
         self._display.__enter__()
@@ -116,7 +120,7 @@ class Progress:
             self._warned = True
             self.note(
                 f"trial {trial.number}: {percent(share)} of the answers were cut in thought and count as "
-                "empty; raise --max-new-tokens, or set --max-thinking-tokens"
+                f"empty; {self._more_room}"
             )
 
     def _start(self, total: int, done: int) -> None:

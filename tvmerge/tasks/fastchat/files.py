@@ -36,6 +36,11 @@ class ModelAnswers:
     answers: tuple[Answer, ...]
     unasked: int = 0
 
+    @property
+    def first(self) -> dict[QuestionId, Answer]:
+        """The first answer to each question that has any: what others are compared with."""
+        return {answer.question_id: answer for answer in reversed(self.answers)}
+
 
 def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: float) -> None:
     """Write answers in FastChat's model_answer format, one line a question; samples become choices.

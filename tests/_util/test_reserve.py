@@ -1,0 +1,26 @@
+"""Room that is kept on a disk is taken once and given back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tvmerge._util.reserve import Reserve
+
+
+def test_room_is_taken_once_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "reserve"
+    reserve = Reserve(path, size=1000)
+    reserve.hold()
+    kept = path.read_bytes()
+    assert len(kept) == 1000
+    Reserve(path, size=1000).hold()
+    assert path.read_bytes() == kept
+    reserve.release()
+    reserve.release()
+    assert not path.exists()
+
+
+def test_where_there_is_no_room_none_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    Reserve(tmp_path / "file" / "reserve").hold()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
