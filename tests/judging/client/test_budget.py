@@ -14,7 +14,8 @@ from tests.judging.chats import LocalChat
 from tvmerge.errors import BudgetError, TransientError
 from tvmerge.judging.client.budget import Budget, BudgetedChat
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
+from tvmerge.judging.client.ledger import Ledger, Prices
+from tvmerge.judging.client.ledger_chat import LedgerChat
 from tvmerge.judging.prompts.reply_format import RatingFormat
 
 PRICES = Prices(0.0, 100.0)

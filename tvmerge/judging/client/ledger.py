@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import time
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.files import append_text, end_last_line, jsonl_line, read_jsonl
-from tvmerge.errors import AssetError, TvmergeError, UserError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
-from tvmerge.judging.client.tokens import most_tokens
+from tvmerge.errors import AssetError, UserError
+from tvmerge.judging.client.chat import Usage
 
 _KEYS = frozenset({"judge", "at", "input", "output", "cost", "seconds"})
 
@@ -249,61 +247,6 @@ class Ledger:
         account.cost += row["cost"] or 0.0
         account.priced = account.priced and row["cost"] is not None
         account.seconds.append(row["seconds"])
-
-
-class LedgerChat(ChatWrapper):
-    """Enters every attempt into a ledger.
-
-    Args:
-        inner: The model asked.
-        ledger: The ledger.
-        judge: The judge's name.
-        prices: Its prices, or None where they are not known.
-        left: What is given up on the way is left with the provider and entered when it is asked for again.
-        clock: Gives the time in seconds.
-    """
-
-    def __init__(
-        self,
-        inner: ChatModel,
-        ledger: Ledger,
-        judge: str,
-        *,
-        prices: Prices | None = None,
-        left: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(inner)
-        self._ledger = ledger
-        self._judge = judge
-        self._prices = prices
-        self._left = left
-        self._clock = clock
-
-    async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
-
-        Raises:
-            UserError: Earlier requests could not be entered, so no more are sent.
-        """
-        self._ledger.write()
-        begun = self._clock()
-        try:
-            reply = await self._inner.send(request)
-        except TvmergeError as error:
-            seconds = self._clock() - begun
-            self._ledger.failed(self._judge, seconds, sent=error.sent, receipt=error.receipt)
-            raise
-        except asyncio.CancelledError:
-            if not self._left:
-                # Given up while it was on the wire: the provider has it.
-                self._ledger.failed(self._judge, self._clock() - begun)
-            raise
-        # A call whose price is not told is taken to be the dearest it can be.
-        cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None
-        seconds = self._clock() - begun
-        self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
-        return reply
 
 
 def percentile(values: Sequence[float], share: float) -> float:

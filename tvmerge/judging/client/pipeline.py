@@ -32,7 +32,8 @@ from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
 from tvmerge.judging.client.dry_run import CountedChat
-from tvmerge.judging.client.ledger import Ledger, LedgerChat, Prices
+from tvmerge.judging.client.ledger import Ledger, Prices
+from tvmerge.judging.client.ledger_chat import LedgerChat
 from tvmerge.judging.client.offers import OffersChat
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_limit import LimitedChat

@@ -1,0 +1,67 @@
+"""Enters what is sent to a judge into its ledger, whatever comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from tvmerge.errors import TvmergeError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.ledger import Ledger, Prices
+from tvmerge.judging.client.tokens import most_tokens
+
+
+class LedgerChat(ChatWrapper):
+    """Enters every attempt into a ledger.
+
+    Args:
+        inner: The model asked.
+        ledger: The ledger.
+        judge: The judge's name.
+        prices: Its prices, or None where they are not known.
+        left: What is given up on the way is left with the provider and entered when it is asked for again.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        ledger: Ledger,
+        judge: str,
+        *,
+        prices: Prices | None = None,
+        left: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(inner)
+        self._ledger = ledger
+        self._judge = judge
+        self._prices = prices
+        self._left = left
+        self._clock = clock
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """The wrapped model's reply.
+
+        Raises:
+            UserError: Earlier requests could not be entered, so no more are sent.
+        """
+        self._ledger.write()
+        begun = self._clock()
+        try:
+            reply = await self._inner.send(request)
+        except TvmergeError as error:
+            seconds = self._clock() - begun
+            self._ledger.failed(self._judge, seconds, sent=error.sent, receipt=error.receipt)
+            raise
+        except asyncio.CancelledError:
+            if not self._left:
+                # Given up while it was on the wire: the provider has it.
+                self._ledger.failed(self._judge, self._clock() - begun)
+            raise
+        # A call whose price is not told is taken to be the dearest it can be.
+        cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None
+        seconds = self._clock() - begun
+        self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
+        return reply
