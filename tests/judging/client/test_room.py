@@ -144,3 +144,19 @@ async def test_requests_that_were_under_way_when_it_was_raised_are_asked_again_w
         await chat.close()
         assert sorted(server.limits) == [2048] * 4 + [8192] * 4
     assert all(isinstance(reply, ChatReply) and reply.text == GOOD for reply in replies)
+
+
+async def test_the_next_run_begins_with_the_room_that_was_needed(tmp_path: Path) -> None:
+    notes: list[str] = []
+    with Thinker(3000) as server:
+        await ask(server, "a", cache=ContentCache(tmp_path))
+        await ask(server, "b", "c", cache=ContentCache(tmp_path), notes=notes)
+        assert server.limits == [2048, 8192, 8192, 8192]
+    assert any("max_tokens = 8192 from the start" in note for note in notes)
+
+
+async def test_a_limit_of_the_users_own_forgets_what_was_needed_before(tmp_path: Path) -> None:
+    with Thinker(3000) as server:
+        await ask(server, "a", cache=ContentCache(tmp_path))
+        await ask(server, "b", cache=ContentCache(tmp_path), parameters={"max_tokens": 4000})
+        assert server.limits == [2048, 8192, 4000]

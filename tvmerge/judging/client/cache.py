@@ -71,6 +71,14 @@ class ReplyStore:
         if row is not None:
             await self._put(request, row)
 
+    async def read(self, key: str) -> object:
+        """What is kept under a key that is no request's, or None."""
+        return await self._gets.add(key)
+
+    async def write(self, key: str, row: object) -> None:
+        """Keep something under a key that is no request's."""
+        await asyncio.shield(self._puts.add((key, row)))
+
     async def close(self) -> None:
         """Wait until everything is on the disk.
 

@@ -76,7 +76,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> Ch
             return tallied
         return CachedChat(tallied, store, on_hit=lambda request, reply: tally.stored(spec.name))
     standing = _paid(provider, spec, conduct, ledger, store)
-    chat = _reasking(standing, spec, conduct)
+    chat = _reasking(standing, spec, conduct, store)
     if store is None:
         return chat
 
@@ -106,11 +106,14 @@ def _paid(
     )
 
 
-def _reasking(standing: StandingChat, spec: JudgeSpec, conduct: RequestPolicy) -> ReaskingChat:
+def _reasking(
+    standing: StandingChat, spec: JudgeSpec, conduct: RequestPolicy, store: ReplyStore | None
+) -> ReaskingChat:
     return ReaskingChat(
         standing,
         reasks=conduct.reasks,
         fixed_room=any(name in spec.parameters for name in LENGTH_PARAMETERS),
+        memory=store,
         note=_noting(conduct, spec),
         pauses=conduct.pauses,
     )

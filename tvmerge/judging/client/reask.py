@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, UnprovenError
 from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.client.room import Room, out_of_room
+from tvmerge.judging.client.room import Memory, Room, out_of_room
 from tvmerge.judging.faults import THINKING
 
 _FIRST_PAUSE = 1.0
@@ -55,6 +55,7 @@ class ReaskingChat(ChatWrapper):
         reasks: How often it is asked again.
         fixed_room: The limit on a reply's length is the user's; else it is raised where thinking needs it.
         pauses: Tells the user what is waited for.
+        memory: Keeps a limit that was raised for the next run; None keeps none.
         note: Told once of each word for a reply's end that nobody knows.
         sleep: Waits a number of seconds.
     """
@@ -65,13 +66,14 @@ class ReaskingChat(ChatWrapper):
         *,
         reasks: int = 3,
         fixed_room: bool = False,
+        memory: Memory | None = None,
         note: Callable[[str], None] = lambda _: None,
         pauses: Pauses | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(inner)
         self._reasks = reasks
-        self._room = Room(inner, fixed=fixed_room, note=note)
+        self._room = Room(inner, fixed=fixed_room, note=note, memory=memory)
         self._note = note
         self._pauses = pauses or Pauses()
         self._sleep = sleep

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
+from tvmerge._util.canonical import digest
 from tvmerge.errors import RequestError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, OutdatedError
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS, length_limit
@@ -14,47 +17,71 @@ FACTOR = 4
 """How much more room there is where thinking has used up the first."""
 
 
+class Memory(Protocol):
+    """What is remembered from run to run."""
+
+    async def read(self, key: str) -> object:
+        """What is kept under a key, or None."""
+
+    async def write(self, key: str, row: object) -> None:
+        """Keep something under a key."""
+
+
 class Room:
     """Sends requests with the room that one judge's replies turn out to need.
 
     A model that thinks does so at the expense of the limit on its reply. Where nothing is left for the reply,
     the limit is `FACTOR` times as high from then on, for this and all requests to come. It is raised once,
     and not where the judge's file sets it. A reply that is complete is the same whatever the limit was, so it
-    is stored as the answer to the request with the first limit.
+    is stored as the answer to the request with the first limit. That the limit was raised is kept as well:
+    the next run begins with it.
 
     Args:
         inner: The model asked.
         fixed: The limit is the user's own.
         note: Told when the limit is raised, or refused.
+        memory: Keeps the limit for the next run; None keeps none.
     """
 
     def __init__(
-        self, inner: ChatModel, *, fixed: bool = False, note: Callable[[str], None] = lambda _: None
+        self,
+        inner: ChatModel,
+        *,
+        fixed: bool = False,
+        note: Callable[[str], None] = lambda _: None,
+        memory: Memory | None = None,
     ) -> None:
         self._inner = inner
         self._fixed = fixed
         self._note = note
+        self._memory = memory
+        self._recalling = asyncio.Lock()
+        self._recalled = fixed or memory is None
         self._limit: int | None = None
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The reply to `request`, with more room where it needs that."""
+        async with self._recalling:
+            await self._recall(request)
         sent = self._widened(request)
         try:
             reply = await self._inner.send(sent)
         except RequestError as error:
             if sent is request or not _about_the_limit(error):
                 raise
-            self._give_up()
+            await self._give_up(request)
             return await self._inner.send(request)
         if not (out_of_room(reply) and self._raise(sent)):
             return reply
         try:
-            return await self._inner.send(self._widened(request))
+            wider = await self._inner.send(self._widened(request))
         except RequestError as error:
             if not _about_the_limit(error):
                 raise
-            self._give_up()
+            await self._give_up(request)
             return reply
+        await self._keep(request, self._limit or 0)
+        return wider
 
     @property
     def raised(self) -> bool:
@@ -81,10 +108,32 @@ class Room:
             )
         return self._limit > found[1]
 
-    def _give_up(self) -> None:
+    async def _give_up(self, request: ChatRequest) -> None:
         if self._limit is not None:
             self._note(f"the provider refuses a limit of {self._limit} tokens; it stays as it was")
         self._limit, self._fixed = None, True
+        await self._keep(request, 0)
+
+    async def _recall(self, request: ChatRequest) -> None:
+        """Begin with the limit that an earlier run ended with."""
+        if self._recalled or self._memory is None:
+            return
+        self._recalled = True
+        row, found = await self._memory.read(_place(request)), length_limit(request.body)
+        match row:
+            case {"kind": "room", "limit": int(limit)} if found and limit > found[1]:
+                self._limit = limit
+                self._note(f"{found[0]} = {limit} from the start, as thinking needed it before")
+
+    async def _keep(self, request: ChatRequest, limit: int) -> None:
+        if self._memory is not None:
+            await self._memory.write(_place(request), {"kind": "room", "limit": limit})
+
+
+def _place(request: ChatRequest) -> str:
+    """Key under which the limit of this judge's replies is kept."""
+    body = {name: value for name, value in request.body.items() if name not in ("messages", "system")}
+    return digest(["room", request.provider, request.endpoint, body])
 
 
 def out_of_room(reply: ChatReply) -> bool:
