@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import tvmerge.judging.providers.anthropic_batches
-import tvmerge.judging.providers.openai_batches
+import tvmerge.judging.batch.anthropic
+import tvmerge.judging.batch.openai
 import tvmerge.run.judge_answers
 import tvmerge.run.optimize
 from tvmerge.cli.app import run

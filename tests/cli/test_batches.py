@@ -17,8 +17,8 @@ from tests.servers.batches import AnthropicBatchServer, BatchServer, OpenAIBatch
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
 
 QUESTIONS = 6
-OPENAI = "tvmerge.judging.providers.openai_batches:OpenAIBatches"
-ANTHROPIC = "tvmerge.judging.providers.anthropic_batches:AnthropicBatches"
+OPENAI = "tvmerge.judging.batch.openai:OpenAIBatches"
+ANTHROPIC = "tvmerge.judging.batch.anthropic:AnthropicBatches"
 STORE = "tvmerge.judging.batch.store:BatchStore"
 LEDGER = "tvmerge.judging.client.ledger:Ledger"
 CACHE = "tvmerge.judging.client.cache:ReplyStore"

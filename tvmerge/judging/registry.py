@@ -17,9 +17,9 @@ from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.judges.pairwise import PairwiseJudge
 from tvmerge.judging.judges.rules import RulesJudge
+from tvmerge.judging.local import checkpoint
 from tvmerge.judging.preflight import api_key, check_packages
 from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
-from tvmerge.judging.providers import _checkpoint as checkpoint
 from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
 from tvmerge.records import Answer, Question, QuestionId
 

@@ -21,9 +21,9 @@ from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.prompted import PromptedJudge
+from tvmerge.judging.local.memory import memory_by_device
 from tvmerge.judging.preflight import check_batched, check_offered, check_ready
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
-from tvmerge.judging.providers._memory import memory_by_device
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.smoke_test import check, try_out
 from tvmerge.judging.spec import ENDPOINTS, JudgeSpec

@@ -18,10 +18,10 @@ from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline, prices_of
 from tvmerge.judging.client.reask import UnusableError
 from tvmerge.judging.client.request_policy import RequestPolicy
-from tvmerge.judging.providers._complaint import Complaint
-from tvmerge.judging.providers._http import ApiKey
-from tvmerge.judging.providers._refusals import translate
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.complaint import Complaint
+from tvmerge.judging.wire.http import ApiKey
+from tvmerge.judging.wire.refusals import translate
 
 GOOD = ChatReply("Rating: [[7]]", "stop", Usage(100, 20))
 

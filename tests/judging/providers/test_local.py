@@ -16,9 +16,9 @@ from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.client.chat import ChatReply, TooLongError
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.local.checkpoint import identity
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import RatingFormat
-from tvmerge.judging.providers._checkpoint import identity
 from tvmerge.judging.providers.local import LocalChat
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import JudgeSpec

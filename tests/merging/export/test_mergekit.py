@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.merging.export.merge_folder import write_experts, write_merge
-from tvmerge.merging.export.mergekit import _filters
+from tvmerge.merging.export.mergekit import selecting
 from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.open import open_request
 from tvmerge.merging.request import MergeRequest, TaskVector
@@ -222,7 +222,7 @@ def test_filters_select_just_the_tensors_of_their_group(root: Path, mode: str) -
     for row in merge.merger.plan.rows:
         groups.setdefault(row.terms[0].share[0][0], []).append(row.name)
     for tensors in groups.values():
-        filters = _filters(tensors, names)
+        filters = selecting(tensors, names)
         assert [name for name in names if any(text in name for text in filters)] == tensors
         assert len(filters) <= len(tensors)
 

@@ -12,13 +12,13 @@ from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
-from tvmerge.judging.providers._complaint import Complaint, error_within, read_complaint
-from tvmerge.judging.providers._finish import finish_of, unknown_word
-from tvmerge.judging.providers._http import ApiKey, lower_case, rate_limits
-from tvmerge.judging.providers._parameters import ModelParameters
-from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import body_of, connection_error, read_json, wrong_shape
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
+from tvmerge.judging.wire.finish import finish_of, unknown_word
+from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.wire.parameters import ModelParameters
+from tvmerge.judging.wire.refusals import translate
+from tvmerge.judging.wire.replies import body_of, connection_error, read_json, wrong_shape
 
 _NO_SUCCESS = 300
 
@@ -93,7 +93,7 @@ class AnthropicChat:
 
     def batches(self) -> BatchApi:
         """The provider's batch endpoint."""
-        from tvmerge.judging.providers.anthropic_batches import AnthropicBatches
+        from tvmerge.judging.batch.anthropic import AnthropicBatches
 
         return AnthropicBatches(self._client, self._key, self.read)
 

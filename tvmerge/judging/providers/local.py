@@ -11,13 +11,13 @@ from tvmerge._util.canonical import digest
 from tvmerge._util.thread_batches import ThreadedBatches
 from tvmerge.errors import TvmergeError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, TooLongError, Usage
+from tvmerge.judging.local.checkpoint import identity
 from tvmerge.judging.prompts.reply_format import ReplyFormat
-from tvmerge.judging.providers._checkpoint import identity
-from tvmerge.judging.providers._parameters import MAX_TOKENS
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.parameters import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from tvmerge.judging.providers._transformers import Generated, TransformersChat
+    from tvmerge.judging.local.transformers import Generated, TransformersChat
 
 _AGAIN = 0.7
 """Temperature of a second try where the first was greedy: greedily the same would come out."""
@@ -73,7 +73,7 @@ class LocalChat:
 
     def _answer(self, requests: list[ChatRequest]) -> list[ChatReply | TvmergeError]:
         if self._model is None:
-            from tvmerge.judging.providers._transformers import TransformersChat
+            from tvmerge.judging.local.transformers import TransformersChat
 
             self._model = TransformersChat(self._spec)
         prompts = [self._model.encode(request.body) for request in requests]

@@ -99,7 +99,7 @@ def mergekit_yaml(plan: Plan, recipe: Recipe, names: Mapping[int, str], dtype: s
     filters = [
         (pattern, tensors[0])
         for tensors in kinds.values()
-        for pattern in _filters(tensors, [r.name for r in plan.rows])
+        for pattern in selecting(tensors, [r.name for r in plan.rows])
     ]
     for model, by_tensor in weights.items():
         lines += [f"  - model: {json.dumps(model)}", "    parameters:"]
@@ -134,7 +134,7 @@ def _from_target(target: object, term: Term) -> bool:
     return isinstance(term.delta, Difference) and term.delta.base == target
 
 
-def _filters(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
+def selecting(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
     """A few texts so that just these tensors contain one of them; mergekit selects tensors so.
 
     Of texts that select as many the longest is the clearest: `model.layers.3.`, not `3`.

@@ -19,9 +19,9 @@ from tvmerge.errors import (
 )
 from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
-from tvmerge.judging.providers import _wordings
-from tvmerge.judging.providers._complaint import Complaint
-from tvmerge.judging.providers._http import ApiKey, hinted_wait, retry_after, top_level
+from tvmerge.judging.wire import wordings
+from tvmerge.judging.wire.complaint import Complaint
+from tvmerge.judging.wire.http import ApiKey, hinted_wait, retry_after, top_level
 
 _TRANSIENT = frozenset({408, 409, 424, 425, 429, 498, 499})
 """Beside those of HTTP: 424 of TGI where a step failed, 498 of Groq for its capacity, 499 of proxies."""
@@ -51,22 +51,22 @@ def translate(
     text = _shown(status, words, key)
     if (
         status == 401
-        or complaint.codes & _wordings.KEY_CODES
-        or (status < 500 and _wordings.KEY_WORDS.search(words))
+        or complaint.codes & wordings.KEY_CODES
+        or (status < 500 and wordings.KEY_WORDS.search(words))
     ):
         # Some providers quote a part of the key.
         said = _shown(status, key.blotted_out(words), key)
         return CredentialsError(f"the judge's provider refuses the API key ({said}): check {key.variable}")
     if quota := _quota_error(status, complaint, words, headers, text):
         return quota
-    if status == 429 and _wordings.TOO_LARGE_FOR_A_MINUTE.search(words):
+    if status == 429 and wordings.TOO_LARGE_FOR_A_MINUTE.search(words):
         return TooLongError(text, status=status, param=complaint.param)
     passing = status < 400 and (
-        complaint.codes & _wordings.PASSING_CODES or _wordings.PASSING_WORDS.search(words)
+        complaint.codes & wordings.PASSING_CODES or wordings.PASSING_WORDS.search(words)
     )
     if status >= 500 and _says_of_the_text(complaint, words):
         return _refusal(status, complaint, words, text, key)
-    if status in _TRANSIENT or status >= 500 or passing or complaint.codes & _wordings.THROTTLING:
+    if status in _TRANSIENT or status >= 500 or passing or complaint.codes & wordings.THROTTLING:
         wait = _wait(complaint, headers, words)
         return TransientError(text, retry_after=wait, status=status)
     return _refusal(status, complaint, words, text, key)
@@ -76,8 +76,8 @@ def _quota_error(
     status: int, complaint: Complaint, words: str, headers: Mapping[str, str], text: str
 ) -> QuotaError | None:
     """The error of an account that has nothing left, or None."""
-    daily = status == 429 and _wordings.QUOTA_WORDS.search(words) is not None
-    empty = status == 402 or complaint.codes & _wordings.QUOTA_CODES or _wordings.EMPTY_ACCOUNT.search(words)
+    daily = status == 429 and wordings.QUOTA_WORDS.search(words) is not None
+    empty = status == 402 or complaint.codes & wordings.QUOTA_CODES or wordings.EMPTY_ACCOUNT.search(words)
     if not (daily or empty):
         return None
     used_up = f"the judge account's quota is used up ({text}); run again when it is renewed"
@@ -91,15 +91,15 @@ def _refusal(
     status: int, complaint: Complaint, words: str, text: str, key: ApiKey
 ) -> ProviderError | UserError:
     """The error of a request that was refused for what it is."""
-    too_high = _wordings.LIMIT_TOO_HIGH.search(words)
+    too_high = wordings.LIMIT_TOO_HIGH.search(words)
     param = complaint.param or (too_high and too_high[1].lower())
-    certain = status in _NO_SUCH_PLACE or (param is not None and top_level(param) not in _wordings.TEXTS)
-    if _wordings.ACCOUNT_WORDS.search(words):
+    certain = status in _NO_SUCH_PLACE or (param is not None and top_level(param) not in wordings.TEXTS)
+    if wordings.ACCOUNT_WORDS.search(words):
         return CredentialsError(f"the judge's provider refuses access ({text}): check {key.variable}")
-    if complaint.codes & _wordings.LENGTH_CODES or status == 413 or _wordings.LENGTH_WORDS.search(words):
+    if complaint.codes & wordings.LENGTH_CODES or status == 413 or wordings.LENGTH_WORDS.search(words):
         return TooLongError(text, status=status, param=param)
-    minded = complaint.about_content or status == _FOR_THE_LAW or complaint.codes & _wordings.CONTENT_CODES
-    if minded or _wordings.CONTENT_WORDS.search(words):
+    minded = complaint.about_content or status == _FOR_THE_LAW or complaint.codes & wordings.CONTENT_CODES
+    if minded or wordings.CONTENT_WORDS.search(words):
         return RequestError(text, status=status, param=param, about_content=True)
     if _names_no_model(status, complaint, words):
         return UnknownModelError(f"the judge's provider has no such model ({text})", said=text, status=status)
@@ -120,17 +120,15 @@ def _refusal(
 
 def _says_of_the_text(complaint: Complaint, words: str) -> bool:
     """Whether what a server calls its own failure is due to the text, which would fail each time."""
-    codes = complaint.codes & (_wordings.LENGTH_CODES | _wordings.CONTENT_CODES)
-    return bool(codes) or complaint.about_content or _wordings.LENGTH_WORDS.search(words) is not None
+    codes = complaint.codes & (wordings.LENGTH_CODES | wordings.CONTENT_CODES)
+    return bool(codes) or complaint.about_content or wordings.LENGTH_WORDS.search(words) is not None
 
 
 def _names_no_model(status: int, complaint: Complaint, words: str) -> bool:
-    if complaint.codes & _wordings.NO_MODEL_CODES or complaint.param == "model":
+    if complaint.codes & wordings.NO_MODEL_CODES or complaint.param == "model":
         return True
     # Anthropic says no more than "model: NAME".
-    return _wordings.NO_MODEL_WORDS.search(words) is not None or (
-        status == 404 and words.startswith("model:")
-    )
+    return wordings.NO_MODEL_WORDS.search(words) is not None or (status == 404 and words.startswith("model:"))
 
 
 def _shown(status: int, words: str, key: ApiKey) -> str:

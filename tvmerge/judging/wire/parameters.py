@@ -13,8 +13,8 @@ from typing import Any
 
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.client.chat import FormError, OutdatedError, TooLongError, UnknownModelError
-from tvmerge.judging.providers._http import top_level
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.http import top_level
 
 MAX_TOKENS = 2048
 """Room for a judge's reply, as in FastChat."""

@@ -63,7 +63,7 @@ class TransformersChat:
         source = {"pretrained_model_name_or_path": name, "revision": revision or "main"}
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(**source, padding_side="left")
-            self._model: Any = AutoModelForCausalLM.from_pretrained(**source, **_placement(spec))
+            self._model: Any = AutoModelForCausalLM.from_pretrained(**source, **placement(spec))
         except ImportError as error:
             raise MissingExtraError(error.name or "bitsandbytes", "local") from error
         except (OSError, ValueError, RuntimeError) as error:
@@ -183,7 +183,7 @@ class _GumbelSampling(LogitsProcessor):
         return torch.where(heat > 0, scores / heat.clamp(min=1e-6) + noise.to(scores), scores)
 
 
-def _placement(spec: JudgeSpec) -> dict[str, Any]:
+def placement(spec: JudgeSpec) -> dict[str, Any]:
     """Arguments of `from_pretrained` that say in which form and where the weights are put."""
     placement: dict[str, Any] = {
         "dtype": "auto" if spec.dtype == "auto" else getattr(torch, spec.dtype),

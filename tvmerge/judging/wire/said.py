@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tvmerge.judging.providers._finish import finish_of
+from tvmerge.judging.wire.finish import finish_of
 
 _REASONING = ("reasoning_content", "reasoning")
 """Fields in which servers tell a model's thoughts."""

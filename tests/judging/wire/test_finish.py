@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvmerge.judging.providers._finish import finish_of, unknown_word
+from tvmerge.judging.wire.finish import finish_of, unknown_word
 
 
 @pytest.mark.parametrize(

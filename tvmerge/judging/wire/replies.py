@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import FormError, MisplacedError
-from tvmerge.judging.providers._complaint import events_of, is_events, is_page, title_of
-from tvmerge.judging.providers._finish import finish_of
-from tvmerge.judging.providers._http import ApiKey
+from tvmerge.judging.wire.complaint import events_of, is_events, is_page, title_of
+from tvmerge.judging.wire.finish import finish_of
+from tvmerge.judging.wire.http import ApiKey
 
 if TYPE_CHECKING:
     from tvmerge.judging.client.chat import FinishReason

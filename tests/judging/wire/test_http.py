@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from tvmerge.judging.client.rate_headers import Pause, RateLimits
-from tvmerge.judging.providers._http import lower_case, rate_limits, retry_after
+from tvmerge.judging.wire.http import lower_case, rate_limits, retry_after
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, CohereConfig
 
 from tvmerge.errors import CheckpointError
-from tvmerge.judging.providers._memory import memory_by_device, weight_bytes
-from tvmerge.judging.providers._transformers import _placement as placement
+from tvmerge.judging.local.memory import memory_by_device, weight_bytes
+from tvmerge.judging.local.transformers import placement
 from tvmerge.judging.spec import JudgeSpec
 
 _Model: Any = AutoModelForCausalLM

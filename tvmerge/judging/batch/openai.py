@@ -16,10 +16,10 @@ import openai
 from tvmerge.errors import TransientError, TvmergeError
 from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result, State
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.providers._complaint import error_within, read_complaint
-from tvmerge.judging.providers._http import ApiKey, lower_case
-from tvmerge.judging.providers._refusals import translate
-from tvmerge.judging.providers._replies import connection_error, read_json, wrong_shape
+from tvmerge.judging.wire.complaint import error_within, read_complaint
+from tvmerge.judging.wire.http import ApiKey, lower_case
+from tvmerge.judging.wire.refusals import translate
+from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape
 
 Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
 """Reads a response: its status, its body, its headers, and what it responds to."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tvmerge.judging.client.rate_headers import RateLimits
-from tvmerge.judging.providers._moments import positive, read_wait
+from tvmerge.judging.wire.moments import positive, read_wait
 
 _HINT = re.compile(
     r"(?:try again|retry) (?:in|after) ((?:[0-9.]+ ?(?:ms|sec(?:ond)?s?|min(?:ute)?s?|hours?|s|m|h)\b ?)+)"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tvmerge.judging.client.chat import FormError, OutdatedError
-from tvmerge.judging.providers._parameters import (
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.parameters import (
     MAX_TOKENS,
     THINKING_TOKENS,
     Capabilities,
@@ -13,7 +14,6 @@ from tvmerge.judging.providers._parameters import (
     capabilities,
     named_parameters,
 )
-from tvmerge.judging.spec import JudgeSpec
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-4", "local-model", "Qwen/Qwen3-8B"])

@@ -16,9 +16,9 @@ from tvmerge.errors import (
 )
 from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
-from tvmerge.judging.providers import _refusals as refusals
-from tvmerge.judging.providers._complaint import Complaint
-from tvmerge.judging.providers._http import ApiKey
+from tvmerge.judging.wire import refusals
+from tvmerge.judging.wire.complaint import Complaint
+from tvmerge.judging.wire.http import ApiKey
 
 KEY = ApiKey("", "MY_KEY")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.judging.providers._moments import Wait, read_wait
+from tvmerge.judging.wire.moments import Wait, read_wait
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 

@@ -1,0 +1,1 @@
+"""A judge on this machine: its checkpoint, the memory it takes, and its model."""
