@@ -86,7 +86,7 @@ def test_what_was_stored_outlives_twenty_kills_and_is_never_paid_for_again(tmp_p
             bill.kill_at = (kill + 1) * JUDGMENTS // (KILLS + 1)
             bill.time_to_kill.clear()
             process = start(server, folder, out)
-            assert bill.time_to_kill.wait(timeout=60)
+            assert bill.time_to_kill.wait(timeout=300)
             process.kill()
             process.join()
             kept = stored(folder)
@@ -96,7 +96,7 @@ def test_what_was_stored_outlives_twenty_kills_and_is_never_paid_for_again(tmp_p
         safe = stored(folder)
         before = len(bill.paid)
         process = start(server, folder, out)
-        process.join(timeout=120)
+        process.join(timeout=300)
     assert process.exitcode == 0
     assert json.loads(out.read_text(encoding="utf-8")) == expected()
     assert not safe & set(bill.paid[before:])

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 FOLDERS = (*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/local/bin"), Path("/usr/sbin"))
 """Where packages put servers, beside the search path."""
 
-DEADLINE = 60.0
+DEADLINE = 300.0
 
 
 @contextmanager
