@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from tvmerge._util.assets import bundled_demo_models
 
-# A slow machine is no failure of an example.
-settings.register_profile("tvmerge", deadline=None)
+# A slow machine is no failure of an example, nor of drawing it.
+settings.register_profile("tvmerge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tvmerge")
 
 

@@ -29,6 +29,7 @@ from tvmerge.protocols import Merger
 from tvmerge.records import Recipe
 
 Trio = tuple[Checkpoint, Checkpoint, Checkpoint]
+_ALLOWED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def _plan(models: Trio, mode: str = "layer") -> Plan:
@@ -80,7 +81,7 @@ def test_every_family_merges_as_the_formula_says(family: str, limit: int, tmp_pa
         assert torch.equal(merged[name], _by_hand(models, name, weight, torch.bfloat16)), name
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=_ALLOWED)
 @given(
     weight=st.floats(-4, 4, width=64),
     dtype=st.sampled_from([torch.bfloat16, torch.float16, torch.float32]),
