@@ -18,7 +18,7 @@ from tvmerge.records import (
     Trial,
     Unrated,
 )
-from tvmerge.report.result import Contender, ContenderKey, RunResult, Sample
+from tvmerge.report.result import Contender, ContenderKey, RunRecord, Sample
 from tvmerge.scoring.intervals import paired_interval
 from tvmerge.scoring.statistics import estimate
 
@@ -122,9 +122,9 @@ def trials(n: int, seed: int = 5) -> tuple[Trial, ...]:
     return tuple(found)
 
 
-def result(contenders: Sequence[Contender], told: Sequence[Trial] | None = None) -> RunResult:
+def result(contenders: Sequence[Contender], told: Sequence[Trial] | None = None) -> RunRecord:
     """A run with the contenders given."""
-    return RunResult(
+    return RunRecord(
         study="swallow-ja-mt-bench",
         benchmark="ja_mt_bench",
         judge="judge-x",
@@ -144,7 +144,7 @@ def simple(
     best: float = 6.7,
     weight_1: float = 6.18,
     weight_0: float = 4.4,
-) -> RunResult:
+) -> RunRecord:
     """A run with held-out scores and the gain over weight 1 as given."""
     return result(
         [
@@ -156,7 +156,7 @@ def simple(
     )
 
 
-def without_holdout() -> RunResult:
+def without_holdout() -> RunRecord:
     """A run whose benchmark was searched whole."""
     return result(
         [
@@ -169,7 +169,7 @@ def without_holdout() -> RunResult:
 
 def rated(
     n: int = 12, groups: Sequence[str] = LAYERS, told: Sequence[Trial] | None = None, lift: float = 0.9
-) -> RunResult:
+) -> RunRecord:
     """A run whose every number follows from its answers and judgments, as in a real one."""
     answers: dict[ContenderKey, tuple[Sample, ...]] = {
         "best": samples(5.8 + lift, n, 1),

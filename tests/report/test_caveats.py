@@ -8,12 +8,12 @@ from dataclasses import replace
 from tests.report import results
 from tvmerge.report.answer_stats import traits
 from tvmerge.report.caveats import remarks
-from tvmerge.report.result import ContenderKey, RunResult, Sample
+from tvmerge.report.result import ContenderKey, RunRecord, Sample
 
 JAPANESE = "今日はとても良い天気なので、散歩に行きましょう。"
 
 
-def run(gain: tuple[float, float, float] = (0.9, 0.5, 1.3), **answers: Sequence[Sample]) -> RunResult:
+def run(gain: tuple[float, float, float] = (0.9, 0.5, 1.3), **answers: Sequence[Sample]) -> RunRecord:
     """A run without anything to remark, but for the answers given."""
     made = results.simple(gain)
     contenders = [
@@ -24,7 +24,7 @@ def run(gain: tuple[float, float, float] = (0.9, 0.5, 1.3), **answers: Sequence[
     return _with_search(found, "best", 7.0)
 
 
-def _with_search(made: RunResult, key: ContenderKey, mean: float) -> RunResult:
+def _with_search(made: RunRecord, key: ContenderKey, mean: float) -> RunRecord:
     changed = [
         replace(c, search=replace(c.search, mean=mean)) if c.key == key else c for c in made.contenders
     ]
@@ -37,7 +37,7 @@ def answers(text: str = JAPANESE, *, cut_off: bool = False, rating: float | None
     ]
 
 
-def only(made: RunResult) -> str:
+def only(made: RunRecord) -> str:
     (remark,) = remarks(made)
     return remark
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from tvmerge import __version__
+from tvmerge._version import __version__
 from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
 from tvmerge.cli.importing import import_

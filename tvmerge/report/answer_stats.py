@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tvmerge.records import CUT_IN_THOUGHT, Unrated
-from tvmerge.report.result import RunResult, Sample
+from tvmerge.report.result import RunRecord, Sample
 
 # Hiragana, katakana with its half-width forms, and the ideographs in everyday use.
 _JAPANESE = re.compile(r"[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f\u3400-\u4dbf\u4e00-\u9fff]")
@@ -51,7 +51,7 @@ def traits(samples: Sequence[Sample]) -> Traits | None:
     )
 
 
-def has_thoughts(result: RunResult) -> bool:
+def has_thoughts(result: RunRecord) -> bool:
     """Whether any candidate thinks before it answers, as far as answers and trials tell."""
     answers = [sample.answer for contender in result.contenders for sample in contender.samples]
     return any(answer.thoughts for answer in answers) or any(

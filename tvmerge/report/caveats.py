@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from tvmerge.report.answer_stats import Traits, traits
 from tvmerge.report.conclusion import better_baseline, same_weights
 from tvmerge.report.numbers import count, gain, percent, signed, weight
-from tvmerge.report.result import Contender, RunResult
+from tvmerge.report.result import Contender, RunRecord
 
 # Differences between the best and the better baseline that are worth a word.
 _SHARE = 0.1
 _LENGTH_RATIO = 1.5
 
 
-def remarks(result: RunResult) -> tuple[str, ...]:
+def remarks(result: RunRecord) -> tuple[str, ...]:
     """Sentences that qualify the verdict; empty where nothing gives pause."""
     best, rival = result.contenders[0], better_baseline(result)
     return (
@@ -99,7 +99,7 @@ def _length(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
         )
 
 
-def _shortfalls(result: RunResult) -> Iterator[str]:
+def _shortfalls(result: RunRecord) -> Iterator[str]:
     for contender in result.contenders:
         if contender.shortfall:
             yield (
@@ -108,7 +108,7 @@ def _shortfalls(result: RunResult) -> Iterator[str]:
             )
 
 
-def _failures(result: RunResult) -> Iterator[str]:
+def _failures(result: RunRecord) -> Iterator[str]:
     failed = [trial for trial in result.trials if trial.state == "FAIL"]
     if failed:
         yield f"{len(failed)} of {count(len(result.trials), 'trial')} failed and had no part in the search."

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tvmerge.records import Difference, Estimate
 from tvmerge.report.numbers import count, estimate, interval, score, weight
-from tvmerge.report.result import Contender, ContenderKey, RunResult
+from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
 Kind = Literal["better", "unclear", "worse", "unmeasured"]
 
@@ -30,12 +30,12 @@ class Conclusion:
     sentence: str
 
 
-def verdict(result: RunResult) -> str:
+def verdict(result: RunRecord) -> str:
     """What the run came to, in a sentence."""
     return finding(result).sentence
 
 
-def finding(result: RunResult) -> Conclusion:
+def finding(result: RunRecord) -> Conclusion:
     """Compare the best with the better of the two baselines every user already has."""
     best = result.contenders[0]
     own = _baseline_that_is(best, result)
@@ -53,7 +53,7 @@ def finding(result: RunResult) -> Conclusion:
     return Conclusion(kind, _sentence(f"{subject} {statement}"))
 
 
-def better_baseline(result: RunResult, besides: Contender | None = None) -> Contender | None:
+def better_baseline(result: RunRecord, besides: Contender | None = None) -> Contender | None:
     """The baseline with the higher score on the questions that decide, if there is one with a score."""
     rivals = [result.contender(key) for key in _BASELINES]
     scores = [(shown(result, c).mean, c) for c in rivals if c is not None and c is not besides]
@@ -61,12 +61,12 @@ def better_baseline(result: RunResult, besides: Contender | None = None) -> Cont
     return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
-def has_holdout(result: RunResult) -> bool:
+def has_holdout(result: RunRecord) -> bool:
     """Whether held-out questions were asked at the end."""
     return result.contenders[0].holdout is not None
 
 
-def shown(result: RunResult, contender: Contender) -> Estimate:
+def shown(result: RunRecord, contender: Contender) -> Estimate:
     """The score that decides: the held-out one, or the search's where there are no held-out questions."""
     if not has_holdout(result):
         return contender.search
@@ -85,7 +85,7 @@ def same_weights(a: Contender, b: Contender) -> bool:
     return dict(a.weights) == dict(b.weights)
 
 
-def _baseline_that_is(best: Contender, result: RunResult) -> Contender | None:
+def _baseline_that_is(best: Contender, result: RunRecord) -> Contender | None:
     baselines = [result.contender(key) for key in _BASELINES]
     return next((c for c in baselines if c is not None and same_weights(best, c)), None)
 
@@ -116,7 +116,7 @@ def _on_search_questions(best: Contender, rival: Contender, subject: str, other:
     )
 
 
-def _alone(result: RunResult, best: Contender, own: Contender | None) -> str:
+def _alone(result: RunRecord, best: Contender, own: Contender | None) -> str:
     estimated = shown(result, best)
     on = count(estimated.n, "held-out question" if has_holdout(result) else "search question")
     if own is not None:

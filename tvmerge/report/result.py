@@ -1,14 +1,12 @@
-"""What a run found, as data: the one source of `result.json`, the page and the screen."""
+"""What a run found, as data: the one source of `result.json`, the page, the screen and `RunResult`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tvmerge import __version__
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Answer, Difference, Estimate, Judgment, Question, Trial
+from tvmerge.records import Answer, Difference, Estimate, Judgment, Question, Trial
 
 ContenderKey = Literal["best", "weight_0", "weight_1", "uniform"]
 
@@ -89,7 +87,7 @@ class Finalist:
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class RunRecord:
     """A finished run.
 
     Attributes:
@@ -127,74 +125,3 @@ class RunResult:
     def contender(self, key: ContenderKey) -> Contender | None:
         """The contender called `key`."""
         return next((c for c in self.contenders if c.key == key), None)
-
-
-def as_json(result: RunResult) -> dict[str, Any]:
-    """The content of `result.json`; an uncertainty that is not defined is null."""
-    best = result.contenders[0]
-    return {
-        "tvmerge": __version__,
-        "study": result.study,
-        "benchmark": result.benchmark,
-        "judge": result.judge,
-        "models": dict(result.models),
-        "best_trial": best.trial,
-        "weights": dict(best.weights),
-        "search": {c.key: _contender(c, c.search) for c in result.contenders},
-        "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
-        "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
-        "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
-        "trials": {
-            "complete": sum(t.state == "COMPLETE" for t in result.trials),
-            "stopped": sum(t.state == "PRUNED" for t in result.trials),
-            "failed": sum(t.state == "FAIL" for t in result.trials),
-        },
-        "finalists": [
-            {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
-            for f in result.finalists
-        ],
-        "front": _front(result),
-        "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
-        "output": result.output,
-        "seconds": round(result.seconds, 3),
-        "settings": dict(result.settings),
-    }
-
-
-def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
-    row = _estimate(estimate) or {}
-    if contender.key == "uniform":
-        row["weight"] = next(iter(contender.weights.values()))
-    return row
-
-
-def _ends(samples: Sequence[Sample]) -> dict[str, Any]:
-    """How a contender's answers ended."""
-    ends = [end for sample in samples for end in sample.answer.finish]
-    turns = sum(len(sample.answer.turns) for sample in samples)
-    return {"turns": turns, CUT_OFF: ends.count("length"), CUT_IN_THOUGHT: ends.count("thought")}
-
-
-def _estimate(found: Estimate | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"mean": _number(found.mean), "se": _number(found.se), "n": found.n}
-
-
-def _front(result: RunResult) -> list[dict[str, Any]]:
-    """The trials that no other beats on every benchmark, with their scores there."""
-    trials = {trial.number: trial for trial in result.trials}
-    return [{"trial": number, "scores": dict(trials[number].attrs["parts"])} for number in result.front]
-
-
-def _difference(gain: Difference) -> dict[str, Any]:
-    return {
-        "difference": _number(gain.difference),
-        "low": _number(gain.low),
-        "high": _number(gain.high),
-        "n": gain.n,
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge._util.outputs import check_file, check_folder
+from tvmerge.report.result_file import RESULT, TRIALS
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
 
-_FILES = ("ledger.jsonl", "result.json", "report.html")
+_FILES = ("ledger.jsonl", TRIALS, RESULT, "report.html")
 _FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/model_judgment")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge._util.caches import Caches
-from tvmerge._util.files import write_json, write_text
+from tvmerge._util.files import write_json, write_jsonl, write_text
 from tvmerge._util.locking import locked
 from tvmerge._util.threads import in_thread
 from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
@@ -20,7 +20,8 @@ from tvmerge.merging.export.export import export_merge
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.conclusion import verdict
 from tvmerge.report.page.page import write_page
-from tvmerge.report.result import RunResult, as_json
+from tvmerge.report.result_file import RESULT, TRIALS, as_json, trial_rows
+from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
 from tvmerge.run.build import Run, build_run
@@ -38,8 +39,13 @@ if TYPE_CHECKING:
     from tvmerge.config import RunConfig
 
 
-async def optimize(config: RunConfig) -> RunResult:
+async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None = None) -> RunResult:
     """Run `config` to its end, going on where an earlier run of it stopped.
+
+    Args:
+        config: The run's settings.
+        quiet: Show nothing of how the run goes on.
+        tell: Called with each line about that; None shows it on standard error.
 
     Raises:
         UserError: Bad input or a bad environment.
@@ -47,7 +53,8 @@ async def optimize(config: RunConfig) -> RunResult:
         OutputError: The model or a report could not be written; it has the result.
     """
     check_destinations(config)
-    with _held(config) as still_held, closing(Caches()) as caches, _progress(config) as progress:
+    progress = Progress(quiet=quiet, tell=tell, thinking_limited=config.max_thinking_tokens is not None)
+    with _held(config) as still_held, closing(Caches()) as caches, progress:
         run = await _prepare(config, caches, progress, still_held)
         # Not before: a run that is refused leaves the folder to whoever comes next.
         write_text(_mark(config), f"{config.study}\n")
@@ -67,10 +74,6 @@ async def optimize(config: RunConfig) -> RunResult:
         finally:
             await run.close()
     return result
-
-
-def _progress(config: RunConfig) -> Progress:
-    return Progress(thinking_limited=config.max_thinking_tokens is not None)
 
 
 async def _prepare(
@@ -213,6 +216,7 @@ def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: f
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
         agreement=None if agreed is None else agreed.as_json(),
+        folder=run.config.run_folder,
     )
 
 
@@ -267,7 +271,8 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     )
     for line in lines:
         note(line)
-    write_json(config.run_folder / "result.json", as_json(result))
+    write_jsonl(config.run_folder / TRIALS, trial_rows(result.trials))
+    write_json(config.run_folder / RESULT, as_json(result))
     write_page(config.run_folder / "report.html", result)
     if config.trace is not None:
         run.trace.write(Path(config.trace))

@@ -16,11 +16,11 @@ from tvmerge.report.figures._svg import WIDTH
 from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights, short_names
-from tvmerge.report.result import RunResult
+from tvmerge.report.result import RunRecord
 
 SVG = "{http://www.w3.org/2000/svg}"
 
-Draw = Callable[[RunResult], str]
+Draw = Callable[[RunRecord], str]
 DRAWINGS: dict[str, Draw] = {
     "history": lambda run: draw_history(figures.history(run)),
     "weights": lambda run: draw_weights(figures.weights(run)),

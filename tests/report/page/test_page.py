@@ -17,7 +17,8 @@ from tvmerge.records import Answer, Question, Rating, Unrated
 from tvmerge.report.caveats import remarks
 from tvmerge.report.conclusion import verdict
 from tvmerge.report.page.page import render_page, write_page
-from tvmerge.report.result import ContenderKey, RunResult, Sample, as_json
+from tvmerge.report.result import ContenderKey, RunRecord, Sample
+from tvmerge.report.result_file import as_json
 
 RUN = results.rated(6)
 PAGE = render_page(RUN)
@@ -39,13 +40,13 @@ def page() -> Node:
     return parse(PAGE)
 
 
-def run_with(sample: Sample) -> RunResult:
+def run_with(sample: Sample) -> RunRecord:
     """A run whose contenders all gave one answer."""
     made = results.simple()
     return replace(made, contenders=tuple(replace(c, samples=(sample,)) for c in made.contenders))
 
 
-def hostile_run(text: str) -> RunResult:
+def hostile_run(text: str) -> RunRecord:
     """A run with the text in every place that comes from outside."""
     asked = Question(text, text, (text, text), (text,))
     judgments = (

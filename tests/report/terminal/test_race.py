@@ -8,7 +8,8 @@ from tests.report.results import simple, uniform
 from tvmerge.records import Estimate, Recipe, Trial
 from tvmerge.report.figures._data import history
 from tvmerge.report.figures.history import draw_history
-from tvmerge.report.result import Finalist, RunResult, as_json
+from tvmerge.report.result import Finalist, RunRecord
+from tvmerge.report.result_file import as_json
 from tvmerge.report.terminal.race import race_lines
 
 
@@ -17,7 +18,7 @@ def trial(number: int, value: float, state: str, questions: int) -> Trial:
     return Trial(number, Recipe(uniform(1.0)), value, state, attrs)
 
 
-def raced() -> RunResult:
+def raced() -> RunRecord:
     told = (trial(0, 5.0, "COMPLETE", 60), trial(1, 9.9, "PRUNED", 20), trial(2, 6.0, "COMPLETE", 60))
     return replace(simple(), trials=told)
 

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from tests.report import results
 from tvmerge.report.conclusion import verdict
-from tvmerge.report.result import RunResult
+from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.table import result_table
 
 
-def printed(result: RunResult, width: int = 140) -> str:
+def printed(result: RunRecord, width: int = 140) -> str:
     stream = io.StringIO()
     Console(file=stream, width=width).print(result_table(result))
     return stream.getvalue()

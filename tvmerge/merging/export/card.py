@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge import __version__
+from tvmerge._version import __version__
 from tvmerge.merging.checkpoints.layout import CARD
 from tvmerge.merging.export.reproduce import SETTINGS
 from tvmerge.merging.remarks import LISTING

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge import __version__
 from tvmerge._util.files import write_json, write_text
+from tvmerge._version import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import companions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tvmerge.records import Estimate, Trial
 from tvmerge.report.numbers import Z95, count, estimate, score, weight
-from tvmerge.report.result import Contender, ContenderKey, RunResult
+from tvmerge.report.result import Contender, ContenderKey, RunRecord
 from tvmerge.report.terminal.table import in_row_order
 
 _MOST_WHISKERS = 100
@@ -112,7 +112,7 @@ class ContendersFigure:
     description: str
 
 
-def history(result: RunResult) -> HistoryFigure:
+def history(result: RunRecord) -> HistoryFigure:
     """The scores of all trials, in the order they were told."""
     points = tuple(_points(result.trials, "COMPLETE"))
     stopped = tuple(_points(result.trials, "PRUNED"))
@@ -132,7 +132,7 @@ def history(result: RunResult) -> HistoryFigure:
     )
 
 
-def weights(result: RunResult) -> WeightsFigure:
+def weights(result: RunRecord) -> WeightsFigure:
     """The best's weight of each group, in model order."""
     values = tuple(result.contenders[0].weights.items())
     words = f"{count(len(values), 'weight')} in model order"
@@ -147,7 +147,7 @@ def weights(result: RunResult) -> WeightsFigure:
     return WeightsFigure(weights=values, bounds=result.weight_range, one=one, description=f"{words}.")
 
 
-def contenders(result: RunResult) -> ContendersFigure:
+def contenders(result: RunRecord) -> ContendersFigure:
     """Search and held-out scores of the contenders, baselines first."""
     rows = tuple(
         ContenderRow(c.key, _short_name(c), _interval(c.search), _interval(c.holdout))
@@ -177,7 +177,7 @@ def _records(points: Sequence[Point]) -> Iterator[Point]:
             yield point
 
 
-def _references(result: RunResult) -> Iterator[Reference]:
+def _references(result: RunRecord) -> Iterator[Reference]:
     for key in ("weight_0", "weight_1", "uniform"):
         contender = result.contender(key)
         if contender is not None and math.isfinite(contender.search.mean):

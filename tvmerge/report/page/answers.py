@@ -11,7 +11,7 @@ from typing import Literal
 from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Rating, Unrated
 from tvmerge.report.conclusion import better_baseline
 from tvmerge.report.numbers import MISSING, score
-from tvmerge.report.result import ContenderKey, RunResult, Sample
+from tvmerge.report.result import ContenderKey, RunRecord, Sample
 
 Change = Literal["better", "same", "worse", "unknown"]
 
@@ -90,7 +90,7 @@ class Comparison:
     turns: tuple[Turn, ...]
 
 
-def comparisons(result: RunResult) -> tuple[Comparison, ...]:
+def comparisons(result: RunRecord) -> tuple[Comparison, ...]:
     """Every question that has an answer of the best, in its order."""
     shelves = {key: _by_question(samples) for key, samples in _columns(result)}
     baseline = better_baseline(result)
@@ -108,7 +108,7 @@ def categories(found: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(comparison.question.category for comparison in found))
 
 
-def _columns(result: RunResult) -> Iterator[tuple[ContenderKey, tuple[Sample, ...]]]:
+def _columns(result: RunRecord) -> Iterator[tuple[ContenderKey, tuple[Sample, ...]]]:
     for key in SIDE_BY_SIDE:
         contender = result.contender(key)
         if contender is not None and contender.samples:

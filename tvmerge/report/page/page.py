@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge import __version__
 from tvmerge._util.files import write_text
+from tvmerge._version import __version__
 from tvmerge.report import numbers
 from tvmerge.report.answer_stats import has_thoughts, traits
 from tvmerge.report.caveats import remarks
@@ -27,7 +27,7 @@ from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights
 from tvmerge.report.page.answers import categories, comparisons
-from tvmerge.report.result import RunResult
+from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.race import race_lines
 from tvmerge.report.terminal.table import in_row_order, lead
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 
 
-def write_page(path: Path, result: RunResult) -> None:
+def write_page(path: Path, result: RunRecord) -> None:
     """Write the page of a run, replacing an earlier one atomically.
 
     Raises:
@@ -46,7 +46,7 @@ def write_page(path: Path, result: RunResult) -> None:
     write_text(path, render_page(result))
 
 
-def render_page(result: RunResult) -> str:
+def render_page(result: RunRecord) -> str:
     """The page of a run as HTML."""
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def render_page(result: RunResult) -> str:
     return legal(html)
 
 
-def _content(result: RunResult) -> dict[str, Any]:
+def _content(result: RunRecord) -> dict[str, Any]:
     found = comparisons(result)
     course = figures.history(result)
     return {
@@ -87,7 +87,7 @@ def _content(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _contender_rows(result: RunResult) -> Iterator[dict[str, Any]]:
+def _contender_rows(result: RunRecord) -> Iterator[dict[str, Any]]:
     for contender in in_row_order(result):
         yield {
             "key": contender.key,

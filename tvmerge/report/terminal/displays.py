@@ -1,7 +1,8 @@
-"""Three ways to show how a run goes on: a live bar, plain lines, and silence. All of it on standard error."""
+"""Three ways to show how a run goes on: a live bar, plain lines, and silence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -77,14 +78,14 @@ class Silence:
 
 
 class Lines:
-    """Writes a line for each notable step: for logs, where a bar would leave a heap of control codes.
+    """Tells a line for each notable step: for logs, where a bar would leave a heap of control codes.
 
     Args:
-        stream: Where to.
+        tell: Called with each line, in whatever thread has something to say.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
 
     def __enter__(self) -> Lines:
         return self
@@ -93,18 +94,17 @@ class Lines:
         pass
 
     def step(self, step: Step) -> None:
-        """Write a line where the step is notable."""
+        """Tell a line where the step is notable."""
         if step.notable:
             parts = [f"{step.stage} {step.done}/{step.total}", step.last, step.best, _left(step)]
             self.note("  ".join(part for part in parts if part))
 
     def note(self, text: str) -> None:
-        """Write a line."""
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        """Tell a line."""
+        self._tell(text)
 
     def waiting(self, text: str) -> None:
-        """Write a line, if there is anything to say."""
+        """Tell a line, if there is anything to say."""
         if text:
             self.note(text)
 

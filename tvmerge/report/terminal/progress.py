@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from tvmerge.records import CUT_IN_THOUGHT, Estimate, Trial
@@ -25,13 +26,14 @@ class Progress:
     """Shows a run's progress on standard error; a context manager that lets every exception through.
 
     A live bar on a terminal; plain lines elsewhere, one for about each tenth of the trials and for each new
-    best; nothing where `quiet`. The methods may be called in the order a run calls them: the search, then
-    the held-out questions.
+    best; nothing where `quiet`. With `tell` the lines go to a function instead. The methods may be
+    called in the order a run calls them: the search, then the held-out questions.
 
     Args:
         quiet: Show nothing.
         thinking_limited: A candidate's thoughts have a limit of their own already.
         stream: Where to show it; standard error unless given.
+        tell: Called with each line; nothing is written to the stream then.
         clock: Seconds on a clock that never goes back.
     """
 
@@ -41,9 +43,10 @@ class Progress:
         quiet: bool = False,
         thinking_limited: bool = False,
         stream: TextIO | None = None,
+        tell: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._display = _display(sys.stderr if stream is None else stream, quiet=quiet)
+        self._display = _display(sys.stderr if stream is None else stream, tell, quiet=quiet)
         self._clock = clock
         self._pace = _Pace(0, 0, 0.0)
         self._done = 0
@@ -161,13 +164,15 @@ def _outcome(trial: Trial) -> str:
     return plus_minus(trial.overall, standard_error(trial))
 
 
-def _display(stream: TextIO, *, quiet: bool) -> Display:
+def _display(stream: TextIO, tell: Callable[[str], object] | None, *, quiet: bool) -> Display:
     if quiet:
         return Silence()
+    if tell is not None:
+        return Lines(tell)
     # A dumb terminal knows no cursor control; a log file is no terminal, whatever colours are asked for.
     if stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}:
         return Bar(stream)
-    return Lines(stream)
+    return Lines(partial(print, file=stream, flush=True))
 
 
 def _best(best: Trial, *, is_new: bool) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tvmerge.report.numbers import count, estimate, score
-from tvmerge.report.result import RunResult
+from tvmerge.report.result import RunRecord
 
 
-def race_lines(result: RunResult) -> Iterator[str]:
+def race_lines(result: RunRecord) -> Iterator[str]:
     """Lines on the trials that were stopped, on the choice of the winner, and on the Pareto front."""
     stopped = [trial for trial in result.trials if trial.state == "PRUNED"]
     asked = [trial.attrs.get("questions", 0) for trial in result.trials]

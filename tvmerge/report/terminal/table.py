@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.report.conclusion import finding, has_holdout, name
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
-from tvmerge.report.result import Contender, ContenderKey, RunResult
+from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,7 +17,7 @@ ROW_ORDER: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "uniform", "best"
 _STYLES = {"better": "bold green", "worse": "bold red", "unclear": "bold yellow", "unmeasured": "bold yellow"}
 
 
-def result_table(result: RunResult) -> RenderableType:
+def result_table(result: RunRecord) -> RenderableType:
     """Scores of the contenders, what the best gains over each, and the verdict.
 
     Print it to standard output with a `rich.console.Console`.
@@ -29,12 +29,12 @@ def result_table(result: RunResult) -> RenderableType:
     return Group(_table(result), Text(), Text(found.sentence, style=_STYLES[found.kind]))
 
 
-def in_row_order(result: RunResult) -> list[Contender]:
+def in_row_order(result: RunRecord) -> list[Contender]:
     """The contenders as people read them: baselines first, the best last."""
     return sorted(result.contenders, key=lambda contender: ROW_ORDER.index(contender.key))
 
 
-def lead(result: RunResult, contender: Contender) -> str:
+def lead(result: RunRecord, contender: Contender) -> str:
     """What the best gains over a contender; without held-out questions the bare difference of the means."""
     best = result.contenders[0]
     if contender is best:
@@ -44,7 +44,7 @@ def lead(result: RunResult, contender: Contender) -> str:
     return signed(best.search.mean - contender.search.mean)
 
 
-def score_rows(result: RunResult) -> list[dict[str, str]]:
+def score_rows(result: RunRecord) -> list[dict[str, str]]:
     """The table's cells as plain text, for a model card."""
     rows = []
     for contender in in_row_order(result):
@@ -55,7 +55,7 @@ def score_rows(result: RunResult) -> list[dict[str, str]]:
     return rows
 
 
-def _table(result: RunResult) -> Table:
+def _table(result: RunRecord) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

@@ -10,8 +10,8 @@ def usage_lines(usage: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any]
     """A line for each judge that was asked, and one each on how far a panel and repeated ratings agree.
 
     Args:
-        usage: The rows of `RunResult.usage`.
-        agreement: `RunResult.agreement`.
+        usage: The rows of `RunRecord.usage`.
+        agreement: `RunRecord.agreement`.
     """
     for row in usage:
         parts = [f"{row['calls']:,} calls"]

@@ -1,0 +1,234 @@
+"""`result.json` and `trials.jsonl`: a run's record as files, and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tvmerge._util.encodings import read_text
+from tvmerge._util.files import read_jsonl
+from tvmerge._version import __version__
+from tvmerge.errors import AssetError
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, Recipe, Trial
+from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
+
+RESULT = "result.json"
+"""Name of the file with what a run found."""
+
+TRIALS = "trials.jsonl"
+"""Name of the file with the trials of its study."""
+
+
+def as_json(result: RunRecord) -> dict[str, Any]:
+    """The content of `result.json`; an uncertainty that is not defined is null."""
+    best = result.contenders[0]
+    return {
+        "tvmerge": __version__,
+        "study": result.study,
+        "benchmark": result.benchmark,
+        "judge": result.judge,
+        "models": dict(result.models),
+        "best_trial": best.trial,
+        "weights": dict(best.weights),
+        "weight_range": list(result.weight_range),
+        "contenders": {c.key: _candidate(c) for c in result.contenders},
+        "search": {c.key: _contender(c, c.search) for c in result.contenders},
+        "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
+        "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
+        "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
+        "trials": {
+            "complete": sum(t.state == "COMPLETE" for t in result.trials),
+            "stopped": sum(t.state == "PRUNED" for t in result.trials),
+            "failed": sum(t.state == "FAIL" for t in result.trials),
+        },
+        "finalists": [
+            {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
+            for f in result.finalists
+        ],
+        "front": _front(result),
+        "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
+        "output": result.output,
+        "seconds": round(result.seconds, 3),
+        "settings": dict(result.settings),
+    }
+
+
+def trial_rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
+    """The content of `trials.jsonl`: a row for each trial."""
+    for trial in trials:
+        yield {
+            "number": trial.number,
+            "state": trial.state,
+            "values": list(trial.values),
+            "weights": dict(trial.recipe.weights),
+            "attrs": dict(trial.attrs),
+        }
+
+
+def read_trials(path: Path) -> tuple[Trial, ...]:
+    """The trials in a `trials.jsonl`.
+
+    Raises:
+        AssetError: The file cannot be read, or a row is no trial.
+    """
+    return tuple(_trial(row, f"{path}:{number}") for number, row in read_jsonl(path))
+
+
+def read_record(path: Path, trials: Sequence[Trial]) -> RunRecord:
+    """The record in a `result.json`, also in one of an earlier release, which has less of it.
+
+    Args:
+        path: The file.
+        trials: The trials of the study, which are not in the file.
+
+    Raises:
+        AssetError: The file cannot be read, or is not what a run writes.
+    """
+    try:
+        data = json.loads(read_text(path))
+    except ValueError as error:
+        raise AssetError(f"{path}: not valid JSON: {error}") from error
+    try:
+        return _record(data, tuple(trials))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise AssetError(f"{path}: not the result of a run of tvmerge ({problem})") from error
+
+
+def _candidate(contender: Contender) -> dict[str, Any]:
+    return {
+        "trial": contender.trial,
+        "weights": dict(contender.weights),
+        "shortfall": contender.shortfall,
+        "sparse": contender.sparse,
+    }
+
+
+def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
+    row = _estimate(estimate) or {}
+    if contender.key == "uniform":
+        row["weight"] = next(iter(contender.weights.values()))
+    return row
+
+
+def _ends(samples: Sequence[Sample]) -> dict[str, Any]:
+    """How a contender's answers ended."""
+    ends = [end for sample in samples for end in sample.answer.finish]
+    turns = sum(len(sample.answer.turns) for sample in samples)
+    return {"turns": turns, CUT_OFF: ends.count("length"), CUT_IN_THOUGHT: ends.count("thought")}
+
+
+def _estimate(found: Estimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"mean": _number(found.mean), "se": _number(found.se), "n": found.n}
+
+
+def _front(result: RunRecord) -> list[dict[str, Any]]:
+    """The trials that no other beats on every benchmark, with their scores there."""
+    trials = {trial.number: trial for trial in result.trials}
+    return [{"trial": number, "scores": dict(trials[number].attrs["parts"])} for number in result.front]
+
+
+def _difference(gain: Difference) -> dict[str, Any]:
+    return {
+        "difference": _number(gain.difference),
+        "low": _number(gain.low),
+        "high": _number(gain.high),
+        "n": gain.n,
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
+    settings = data["settings"]
+    low, high = data.get("weight_range") or (settings["weight_min"], settings["weight_max"])
+    return RunRecord(
+        study=data["study"],
+        benchmark=data["benchmark"],
+        judge=data["judge"],
+        models=data["models"],
+        weight_range=(low, high),
+        contenders=tuple(_read_contender(key, data, trials) for key in LABELS if key in data["search"]),
+        trials=trials,
+        finalists=tuple(
+            Finalist(row["trial"], _read_estimate(row["search"]), _maybe_estimate(row["chosen_on"]))
+            for row in data["finalists"]
+        ),
+        front=tuple(row["trial"] for row in data["front"]),
+        settings=settings,
+        output=data["output"],
+        seconds=data["seconds"],
+        usage=tuple(data["judging"]["usage"]),
+        agreement=data["judging"]["agreement"],
+    )
+
+
+def _read_contender(key: ContenderKey, data: Mapping[str, Any], trials: Sequence[Trial]) -> Contender:
+    known = data.get("contenders", {}).get(key) or _earlier_candidate(key, data, trials)
+    gain = data["gain"].get(key)
+    return Contender(
+        key=key,
+        trial=known["trial"],
+        weights=known["weights"],
+        search=_read_estimate(data["search"][key]),
+        holdout=_maybe_estimate(data["holdout"].get(key)),
+        gain=None if gain is None else _read_difference(gain),
+        shortfall=known["shortfall"],
+        sparse=known["sparse"],
+    )
+
+
+def _earlier_candidate(key: ContenderKey, data: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Any]:
+    """A contender of a file that has only the weights of the best, and the one weight of the others.
+
+    Its densities, which the file does not tell, are those of its trial, and lacking where it has none.
+    """
+    weights = dict(data["weights"])
+    trial: int | None = data["best_trial"]
+    if key != "best":
+        weight = {"weight_0": 0.0, "weight_1": 1.0}.get(key, data["search"][key].get("weight"))
+        weights = {name: weight for name in weights if name.rpartition("/")[2] != "density"}
+        same = (t for t in trials if t.scored and weights.items() <= t.recipe.weights.items())
+        found = next(same, None)
+        trial = None if found is None else found.number
+        weights = weights if found is None else dict(found.recipe.weights)
+    return {"trial": trial, "weights": weights, "shortfall": "", "sparse": ""}
+
+
+def _maybe_estimate(row: Mapping[str, Any] | None) -> Estimate | None:
+    return None if row is None else _read_estimate(row)
+
+
+def _read_estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(_read_number(row["mean"]), _read_number(row["se"]), int(row["n"]))
+
+
+def _read_difference(row: Mapping[str, Any]) -> Difference:
+    bounds = (_read_number(row[name]) for name in ("difference", "low", "high"))
+    return Difference(*bounds, n=int(row["n"]))
+
+
+def _read_number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _trial(row: Mapping[str, Any], place: str) -> Trial:
+    try:
+        values = tuple(map(float, row["values"]))
+        return Trial(
+            number=row["number"],
+            recipe=Recipe(row["weights"]),
+            value=values[0] if values else None,
+            state=row["state"],
+            attrs=row["attrs"],
+            values=values,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise AssetError(f"{place}: no trial ({type(error).__name__}: {error})") from error

@@ -1,0 +1,155 @@
+"""What a run found, for Python and notebooks: the record, with its table, figures and data frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import MissingExtraError
+from tvmerge.records import Recipe
+from tvmerge.report.conclusion import finding, shown
+from tvmerge.report.figures import _data as data
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures.scores import draw_contenders
+from tvmerge.report.figures.weights import draw_weights
+from tvmerge.report.numbers import estimate
+from tvmerge.report.result import Contender, RunRecord
+from tvmerge.report.terminal.table import result_table, score_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WIDTH = 110
+"""Characters of a line of a printed result."""
+
+
+class Figure(str):
+    """An SVG document as text; a notebook shows it as the figure it is."""
+
+    __slots__ = ()
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a file, whose name should end in `.svg`.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        place = Path(path)
+        place.write_text(self, encoding="utf-8")
+        return place
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunResult(RunRecord):
+    """A finished run: the winner, what it was compared with, and all trials.
+
+    `print` shows the table that the command line shows, a notebook also the figures.
+
+    Attributes:
+        folder: The run folder, with `result.json`, `report.html` and the study.
+    """
+
+    folder: Path = Path()
+
+    @classmethod
+    def of(cls, record: RunRecord, folder: Path) -> RunResult:
+        """The result of the run whose record this is, and whose folder that."""
+        return cls(**{f.name: getattr(record, f.name) for f in fields(RunRecord)}, folder=folder)
+
+    @property
+    def best(self) -> Contender:
+        """The winner; `best.holdout` is its score on the held-out questions, `best.search` is flattered."""
+        return self.contenders[0]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The winner's weights, as `tvmerge.merge` takes them."""
+        return Recipe(self.best.weights)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the winner beats the better baseline, in a sentence that claims no more than is known."""
+        return finding(self).sentence
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the merged model."""
+        return Path(self.output)
+
+    @property
+    def report(self) -> Path:
+        """The page with the run's evidence, a file for a browser."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """The figures of the report: `scores` of the contenders, `history`, and `weights` of the best."""
+        return {
+            "scores": Figure(draw_contenders(data.contenders(self))),
+            "history": Figure(draw_history(data.history(self))),
+            "weights": Figure(draw_weights(data.weights(self))),
+        }
+
+    def trials_dataframe(self) -> pd.DataFrame:
+        """All trials as a pandas data frame, one row a trial, with columns named as Optuna names them.
+
+        They are `number`, `value` (or `values_0`, `values_1`, ... of several objectives), `state`, the
+        weights as `params_<name>` and what was recorded with the score as `user_attrs_<name>`.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("pandas", "pandas") from error
+        objectives = max((len(trial.values) for trial in self.trials), default=1)
+        names = ["value"] if objectives < 2 else [f"values_{number}" for number in range(objectives)]
+        return pd.DataFrame(
+            [
+                {
+                    "number": trial.number,
+                    **dict(zip(names, (*trial.values, *[None] * objectives), strict=False)),
+                    "state": trial.state,
+                    **{f"params_{name}": weight for name, weight in trial.recipe.weights.items()},
+                    **{f"user_attrs_{name}": value for name, value in trial.attrs.items()},
+                }
+                for trial in self.trials
+            ],
+            columns=None if self.trials else ["number", *names, "state"],
+        )
+
+    def __repr__(self) -> str:
+        best = f"trial {self.best.trial} with {estimate(shown(self, self.best))}"
+        return f"<RunResult of study '{self.study}': {best}; model: {self.output}>"
+
+    def __str__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        text = StringIO()
+        Console(file=text, width=_WIDTH, color_system=None).print(result_table(self))
+        return text.getvalue().rstrip()
+
+    def _repr_html_(self) -> str:
+        return "\n".join((f"<p>{escape(self.verdict)}</p>", _table(score_rows(self)), *self.figures.values()))
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    """Rows of cells as an HTML table."""
+    return f"<table>{''.join(_lines(rows))}</table>"
+
+
+def _lines(rows: list[dict[str, str]]) -> Iterator[str]:
+    def line(cells: Any, tag: str) -> str:
+        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    yield line(rows[0], "th")
+    yield from (line(row.values(), "td") for row in rows)
