@@ -10,10 +10,10 @@ from typing import Any
 
 from tvmerge._util.encodings import read_text
 from tvmerge.config.run import RunConfig, options
+from tvmerge.config.values import checked
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
 from tvmerge.merging.settings import MergeConfig
-from tvmerge.option import Option
 
 
 def load_config(
@@ -91,23 +91,4 @@ def _read_toml(file: Path) -> dict[str, Any]:
     unknown = [key for key in normal if key not in known]
     if unknown:
         raise ConfigError(f"{file}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    return {key: _checked(file, key, value, known[key][0]) for key, value in normal.items()}
-
-
-def _checked(file: Path, key: str, value: Any, option: Option) -> Any:
-    if option.many:
-        items = value if isinstance(value, list) else [value]
-        return tuple(_scalar(file, key, item, option) for item in items)
-    return _scalar(file, key, value, option)
-
-
-def _scalar(file: Path, key: str, value: Any, option: Option) -> Any:
-    if option.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not option.kind:
-        raise ConfigError(
-            f"{file}: {key} must be {option.kind.__name__}, got {type(value).__name__} {value!r}"
-        )
-    if option.choices and value not in option.choices:
-        raise ConfigError(f"{file}: {key} must be one of {', '.join(option.choices)}, got {value!r}")
-    return value
+    return {key: checked(key, value, known[key][0], f"{file}: ") for key, value in normal.items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 from tvmerge._util.files import safe_name
 from tvmerge._util.urls import hide_passwords, sqlite_url
+from tvmerge.config.values import settings_for
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
 from tvmerge.option import Option, option, weighted
@@ -46,6 +47,8 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     grace: float = option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0, decides="nothing")
 
     def __post_init__(self) -> None:
+        for name, value in settings_for(RunConfig, vars(self)).items():
+            object.__setattr__(self, name, value)
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, float) and not math.isfinite(value):

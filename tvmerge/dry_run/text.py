@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.report.numbers import count, folded, size
+from tvmerge.report.terminal.plain import plain_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -125,6 +126,10 @@ class RunPlan:
     free_bytes: int
     warnings: tuple[str, ...]
     refusals: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        calls = (calls_table(self.calls), small_print(self)) if self.calls else ()
+        return plain_text(*plan_lines(self), *calls)
 
 
 def plan_lines(plan: RunPlan) -> Iterator[str]:

@@ -211,8 +211,8 @@ def _read_estimate(row: Mapping[str, Any]) -> Estimate:
 
 
 def _read_difference(row: Mapping[str, Any]) -> Difference:
-    bounds = (_read_number(row[name]) for name in ("difference", "low", "high"))
-    return Difference(*bounds, n=int(row["n"]))
+    middle, low, high = (_read_number(row[name]) for name in ("difference", "low", "high"))
+    return Difference(middle, low, high, int(row["n"]))
 
 
 def _read_number(value: float | None) -> float:

@@ -17,13 +17,11 @@ from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights
 from tvmerge.report.numbers import estimate
 from tvmerge.report.result import Contender, RunRecord
+from tvmerge.report.terminal.plain import plain_text
 from tvmerge.report.terminal.table import result_table, score_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_WIDTH = 110
-"""Characters of a line of a printed result."""
 
 
 class Figure(str):
@@ -130,13 +128,7 @@ class RunResult(RunRecord):
         return f"<RunResult of study '{self.study}': {best}; model: {self.output}>"
 
     def __str__(self) -> str:
-        from io import StringIO
-
-        from rich.console import Console
-
-        text = StringIO()
-        Console(file=text, width=_WIDTH, color_system=None).print(result_table(self))
-        return text.getvalue().rstrip()
+        return plain_text(result_table(self))
 
     def _repr_html_(self) -> str:
         return "\n".join((f"<p>{escape(self.verdict)}</p>", _table(score_rows(self)), *self.figures.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
+from tvmerge.run.given_answers import GivenAnswers, models_of
 from tvmerge.run.rating_tasks import Rated, Ratings
 from tvmerge.scoring.statistics import (
     by_category,
@@ -46,13 +47,17 @@ GRACE = 30.0
 
 
 async def judge_answers(
-    config: JudgeConfig, files: Sequence[Path], baseline: Path | None, out: Path | None, note: Note
+    config: JudgeConfig,
+    answers: GivenAnswers,
+    baseline: Path | None,
+    out: Path | None,
+    note: Note,
 ) -> JudgedAnswers:
-    """Rate the answers in `files`, which are in FastChat's model_answer format.
+    """Rate answers.
 
     Args:
         config: What was asked, who judges and how.
-        files: One file a model.
+        answers: One file a model, in FastChat's model_answer format, or each model's answers by its name.
         baseline: The answers to compare with, for pairwise judging.
         out: Where the judgments are written, in FastChat's model_judgment format.
         note: Tells the user something in passing.
@@ -64,12 +69,13 @@ async def judge_answers(
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):
         raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
+    files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
-    with closing(Caches()) as caches, _batch_folder(config, files) as batch_folder:
+    with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
         jury = await asyncio.to_thread(assemble, config, caches, note, batch_folder=batch_folder)
         try:
             await jury.check_batches()
-            models = [read_answers(path, jury.benchmark.questions, config.turns) for path in files]
+            models = models_of(answers, jury.benchmark.questions, config.turns)
             _check_names(models)
             _note_gaps(models, len(jury.benchmark.questions), note)
             if baseline is not None and jury.baseline is not None:
@@ -85,7 +91,7 @@ async def judge_answers(
 
 
 @contextmanager
-def _batch_folder(config: JudgeConfig, files: Sequence[Path]) -> Iterator[Path | None]:
+def _batch_folder(config: JudgeConfig, answers: GivenAnswers) -> Iterator[Path | None]:
     """Where it is written down what this command sends in batches, for this process alone.
 
     Raises:
@@ -94,7 +100,12 @@ def _batch_folder(config: JudgeConfig, files: Sequence[Path]) -> Iterator[Path |
     if not config.judge_batch:
         yield None
         return
-    judged = [config.bench_name, config.judge, config.judge_mode, [str(path.resolve()) for path in files]]
+    given = (
+        {model: [[a.question_id, a.turns] for a in found] for model, found in answers.items()}
+        if isinstance(answers, Mapping)
+        else [str(path.resolve()) for path in answers]
+    )
+    judged = [config.bench_name, config.judge, config.judge_mode, given]
     folder = cache_folder() / "batches" / digest(judged)[:16]
     with locked(folder):
         yield folder
@@ -130,6 +141,7 @@ def _result(
                 by_category=by_category(row, jury.benchmark.questions),
                 coverage=coverage(row),
                 cut_in_thought=ended(model.answers, "thought"),
+                judgments=tuple(row),
             )
             for model, row in zip(models, judged, strict=True)
         ),

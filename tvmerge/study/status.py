@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.urls import hide_passwords
@@ -16,6 +19,19 @@ from tvmerge.study.storage import N_TRIALS, read_study
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCosts:
+    """What a judge took.
+
+    Attributes:
+        calls: Calls that it answered.
+        cost_usd: What they cost in USD; None where no price is known.
+    """
+
+    calls: int = 0
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,7 @@ class StudyStatus:
         states: How many trials there are by Optuna's name of their state.
         best: The scored trials that no other beats: the best one, or with several objectives the front.
         last_told: When the last trial was told, local time; None before the first.
+        judges: Calls and USD by judge, over all runs; empty where no ledger is known.
     """
 
     study: str
@@ -39,6 +56,7 @@ class StudyStatus:
     states: Mapping[str, int]
     best: tuple[Trial, ...]
     last_told: datetime | None
+    judges: Mapping[str, JudgeCosts] = field(default_factory=dict)
 
     @property
     def told(self) -> int:
@@ -66,17 +84,28 @@ class StudyStatus:
                 for t in self.best
             ],
             "last_told": None if self.last_told is None else self.last_told.astimezone().isoformat(),
+            "judges": {name: asdict(costs) for name, costs in self.judges.items()},
         }
 
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
 
-def read_status(storage: str, study: str) -> StudyStatus:
+
+def read_status(
+    storage: str, study: str, judges: Mapping[str, JudgeCosts] = MappingProxyType({})
+) -> StudyStatus:
     """Read how a study stands; nothing is locked or written.
+
+    Args:
+        storage: Where it is.
+        study: Its name.
+        judges: What its judges took.
 
     Raises:
         StudyError: There is no such study, or the storage cannot be read.
     """
     stored = read_study(storage, study)
-    front = pareto_front([_trial(row) for row in stored.rows])
+    front = pareto_front([stored_trial(row) for row in stored.rows])
     single = not front or len(front[0].values) == 1
     return StudyStatus(
         study=study,
@@ -86,11 +115,50 @@ def read_status(storage: str, study: str) -> StudyStatus:
         states=Counter(row.state.name for row in stored.rows),
         best=front[:1] if single else front,
         last_told=max((row.datetime_complete for row in stored.rows if row.datetime_complete), default=None),
+        judges=judges,
     )
 
 
-def _trial(row: FrozenTrial) -> Trial:
+def judge_costs(ledger: Path) -> dict[str, JudgeCosts]:
+    """Calls and USD by judge; a line that is being written at this moment is left for the next look."""
+    found: dict[str, JudgeCosts] = {}
+    if not ledger.is_file():
+        return found
+    *whole, _ = ledger.read_text(encoding="utf-8").split("\n")
+    for row in map(json.loads, whole):
+        if row.get("failed"):
+            continue
+        known, cost = found.get(row["judge"], JudgeCosts()), row["cost"]
+        costs = known.cost_usd if cost is None else (known.cost_usd or 0.0) + cost
+        found[row["judge"]] = JudgeCosts(known.calls + 1, costs)
+    return found
+
+
+def stored_trial(row: FrozenTrial) -> Trial:
+    """A trial as it is stored, its weights in the order of the storage."""
     values = tuple(row.values or ())
     return Trial(
         row.number, Recipe(row.params), values[0] if values else None, row.state.name, row.user_attrs, values
     )
+
+
+def _lines(found: StudyStatus) -> Iterator[str]:
+    plan = "" if found.n_trials is None else f" of {found.n_trials}"
+    parts = [f"{found.told}{plan} trials told"]
+    parts += [
+        f"{found.states[state]} {name}"
+        for state, name in (("RUNNING", "running"), ("PRUNED", "stopped early"), ("FAIL", "failed"))
+        if found.states.get(state)
+    ]
+    yield f"study {found.study} in {found.storage}"
+    yield f"  {', '.join(parts)}; {'a run works on it' if found.held else 'no run works on it'}"
+    for trial in found.best:
+        scores = ", ".join(f"{value:.3f}" for value in trial.values)
+        share = trial.attrs.get(CUT_IN_THOUGHT)
+        cut = f"; {share:.0%} of its answers cut in thought" if share else ""
+        yield f"  {'best' if len(found.best) == 1 else 'front'}: trial {trial.number} with {scores}{cut}"
+    if found.last_told is not None:
+        yield f"  last trial told {found.last_told:%Y-%m-%d %H:%M:%S}"
+    for judge, costs in found.judges.items():
+        price = "price not known" if costs.cost_usd is None else f"{costs.cost_usd:.4f} USD"
+        yield f"  judge {judge}: {costs.calls:,} calls, {price}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.records import Estimate
+from tvmerge.records import Estimate, Judgment
 from tvmerge.report.numbers import MISSING, estimate
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class JudgedModel:
         by_category: By category, in the benchmark's order.
         coverage: Share of judgments that gave a rating.
         cut_in_thought: Share of turns in which the model was still thinking where they end.
+        judgments: The judgments: a `Rating` or an `Unrated` for each turn, in the order of the answers.
     """
 
     model: str
@@ -32,6 +33,7 @@ class JudgedModel:
     by_category: Mapping[str, Estimate]
     coverage: float
     cut_in_thought: float = 0.0
+    judgments: tuple[Judgment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ class JudgedAnswers:
     def rated(self) -> bool:
         """Whether there is any rating at all."""
         return any(model.overall.n for model in self.models)
+
+    def __str__(self) -> str:
+        from tvmerge.report.terminal.plain import plain_text
+
+        return plain_text(judged_table(self.models))
 
 
 def judged_table(models: Sequence[JudgedModel]) -> Table:

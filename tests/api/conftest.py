@@ -1,0 +1,27 @@
+"""A run of the demo, as small as can be, that many tests look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tvmerge
+
+SMALL = {"n_trials": 3, "max_new_tokens": 4, "confirm_candidates": 1, "turns": 1}
+"""Settings of a demo that takes seconds."""
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tvmerge.RunResult:
+    """What a run found that `tvmerge.optimize` made."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TVMERGE_CACHE_DIR", str(folder / "cache"))
+        return tvmerge.optimize(tvmerge.testing.demo_config(run_dir=folder / "run", **SMALL))
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """A place for a run of a test's own."""
+    return tmp_path / "run"

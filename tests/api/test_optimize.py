@@ -1,0 +1,153 @@
+"""`tvmerge.optimize` and `tvmerge.optimize_async` on the demo's models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import tvmerge
+from tests.api.conftest import SMALL
+from tvmerge.errors import ConfigError
+
+
+def test_a_run_is_silent_unless_asked(run_dir: Path) -> None:
+    script = (
+        "import tvmerge\n"
+        f"config = tvmerge.testing.demo_config(run_dir={str(run_dir)!r}, **{SMALL!r})\n"
+        "tvmerge.plan(config)\n"
+        "result = tvmerge.optimize(config)\n"
+        "tvmerge.load_result(result.folder), tvmerge.status(result.folder)\n"
+        "tvmerge.merge(result.folder / 'again', config=config, weights=result.recipe)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (run_dir / "again" / "model.safetensors").is_file()
+
+
+def test_progress_goes_to_a_function_or_to_standard_error(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines: list[str] = []
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+    tvmerge.optimize(config, progress=lines.append)
+    assert any(line.startswith("search 3/3") for line in lines)
+    assert any(line.startswith("model: ") for line in lines)
+    assert capsys.readouterr() == ("", "")
+    tvmerge.optimize(config, progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "search 3/3" in shown.err
+
+
+async def test_a_run_works_while_a_loop_is_running(run_dir: Path) -> None:
+    here = threading.current_thread()
+    threads: list[threading.Thread] = []
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+    result = tvmerge.optimize(config, progress=lambda _: threads.append(threading.current_thread()))
+    assert len(result.trials) == 3
+    assert threads
+    assert here not in threads
+    assert tvmerge.plan(config, n_trials=4).left == 1
+
+
+async def test_the_loop_goes_on_while_a_run_is_awaited(run_dir: Path) -> None:
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+    running = asyncio.create_task(tvmerge.optimize_async(config))
+    turns = 0
+    while not running.done():
+        turns += 1
+        await asyncio.sleep(0.01)
+    assert turns > 5
+    assert len((await running).trials) == 3
+
+
+async def test_a_run_that_is_cancelled_goes_on_where_it_stopped(run_dir: Path) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 6})
+    running = asyncio.create_task(
+        tvmerge.optimize_async(
+            config, progress=lambda line: loop.call_soon_threadsafe(told.set) if "trial 0" in line else None
+        )
+    )
+    await told.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    before = tvmerge.status(run_dir)
+    assert 1 <= before.told < 6
+    assert not before.held
+    assert len((await tvmerge.optimize_async(config)).trials) == 6
+
+
+@pytest.mark.parametrize("in_loop", [False, True], ids=["plain", "notebook"])
+def test_ctrl_c_ends_a_run_and_keeps_what_is_done(run_dir: Path, in_loop: bool) -> None:
+    script = (
+        "import asyncio, os, signal, threading, tvmerge\n"
+        "def progress(line):\n"
+        "    if 'trial 0' in line:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "def work():\n"
+        f"    config = tvmerge.testing.demo_config(run_dir={str(run_dir)!r}, n_trials=40, max_new_tokens=4)\n"
+        "    tvmerge.optimize(config, progress=progress)\n"
+        "async def cell():\n"
+        "    work()\n"
+        "try:\n"
+        f"    {'asyncio.new_event_loop().run_until_complete(cell())' if in_loop else 'work()'}\n"
+        "except KeyboardInterrupt:\n"
+        "    left = [t.name for t in threading.enumerate() if t.name.startswith('tvmerge')]\n"
+        "    print('stopped', left, signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "stopped [] True", done.stderr
+    found = tvmerge.status(run_dir)
+    assert 1 <= found.told < 40
+    assert not found.held
+
+
+def test_settings_may_be_plain_python_values(run_dir: Path) -> None:
+    config = tvmerge.testing.demo_config(run_dir=run_dir, uniform_weights=[1], judge="rules")
+    assert (config.uniform_weights, config.judge, config.run_dir) == ((1.0,), ("rules",), str(run_dir))
+    assert type(config.uniform_weights[0]) is float
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_trails": 3}, "unknown setting n_trails; known: "),
+        ({"n_trials": "3"}, "n_trials must be int, got str '3'"),
+        ({"n_trials": True}, "n_trials must be int, got bool True"),
+        ({"bench_name": ["demo", 7]}, "bench_name must be str, got int 7"),
+        ({"optimize_mode": "tensor"}, "optimize_mode must be one of all, layer"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_setting_that_is_not_usable_is_named(settings: dict[str, object], message: str) -> None:
+    for call in (tvmerge.optimize, tvmerge.plan):
+        with pytest.raises(ConfigError, match=message):
+            call(tvmerge.testing.demo_config(), **settings)
+
+
+def test_settings_that_are_lacking_are_named() -> None:
+    with pytest.raises(tvmerge.TvmergeError, match="missing: --target-model, --tuned-model"):
+        tvmerge.optimize(bench_name="demo")
+
+
+def test_a_study_of_the_command_line_goes_on_in_python(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tvmerge.cli.app import run
+
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
+    assert run(["demo", f"--run-dir={run_dir}", "--weight-min=0", *flags]) == 0
+    result = tvmerge.optimize(
+        tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 4, "weight_min": 0})
+    )
+    assert len(result.trials) == 4
+    assert json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["trials"]["failed"] == 0

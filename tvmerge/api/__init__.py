@@ -1,0 +1,1 @@
+"""The Python API: what `import tvmerge` gives, a file for each function."""

@@ -1,0 +1,72 @@
+"""`tvmerge.judge`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.api.blocking import wait_for
+from tvmerge.api.progress import Progress, teller
+from tvmerge.config import JudgeConfig
+from tvmerge.config.values import settings_for
+from tvmerge.errors import ConfigError
+from tvmerge.records import Answer
+
+if TYPE_CHECKING:
+    from tvmerge.report.terminal.judged import JudgedAnswers
+
+Answers = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Sequence[Answer]]
+"""Files in FastChat's model_answer format, each named after its model, or answers by model."""
+
+
+def judge(
+    answers: Answers,
+    *,
+    baseline: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    progress: Progress = False,
+    **settings: Any,
+) -> JudgedAnswers:
+    """Rate answers that exist already.
+
+    Args:
+        answers: One or more files in FastChat's model_answer format, or answers by the name of their model.
+        baseline: File of answers to compare with, for `judge_mode="pairwise"`.
+        out: File for the judgments, in FastChat's format.
+        progress: Where remarks on benchmark and judge go, as for `optimize`.
+        settings: The fields of `RunConfig` that concern judging: `bench_name`, the one benchmark that was
+            answered, `judge`, `turns` and so on.
+
+    Returns:
+        Means by model, turn and category, which `print` shows, and all judgments.
+
+    Raises:
+        TvmergeError: An answer, the benchmark or the judge is not usable, or the judge cannot go on; what it
+            said so far is cached.
+
+    Example:
+        >>> import tvmerge
+        >>> answers = {"mine": [tvmerge.Answer(1, ("4です。", "11です。"))]}
+        >>> found = tvmerge.judge(answers, bench_name="demo", judge="rules")
+        >>> [(rating.turn, rating.score) for rating in found.models[0].judgments]
+        [(1, 10.0), (2, 4.0)]
+    """
+    config = JudgeConfig(**settings_for(JudgeConfig, settings))
+    if len(config.bench_name) != 1:
+        raise ConfigError("name the one benchmark that was answered: --bench-name NAME")
+    compared, written = (None if path is None else Path(path) for path in (baseline, out))
+
+    async def judged() -> JudgedAnswers:
+        from tvmerge.run.judge_answers import judge_answers
+
+        return await judge_answers(config, _given(answers), compared, written, teller(progress))
+
+    return wait_for(judged)
+
+
+def _given(answers: Answers) -> Sequence[Path] | Mapping[str, Sequence[Answer]]:
+    if isinstance(answers, Mapping):
+        return answers
+    return [Path(answers)] if isinstance(answers, str | PathLike) else [Path(file) for file in answers]

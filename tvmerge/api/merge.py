@@ -1,0 +1,108 @@
+"""`tvmerge.merge`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tvmerge.api.progress import Progress, teller
+from tvmerge.config import MergeConfig, RunConfig
+from tvmerge.config.values import settings_for
+from tvmerge.errors import ConfigError
+from tvmerge.records import Recipe
+
+_MERGE = tuple(f.name for f in fields(MergeConfig))
+_BESIDE = ("chat_template", "chat_template_kwargs", "stop_token", "shard_size", "save_experts")
+"""Settings of a run that hold for any merge; an upload is asked for each time."""
+
+
+def merge(
+    output_dir: str | PathLike[str],
+    *,
+    config: RunConfig | None = None,
+    weight: float | None = None,
+    weights: Recipe | Mapping[str, float] | str | PathLike[str] | None = None,
+    trial: int | str | None = None,
+    storage: str | None = None,
+    study_name: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = False,
+    **settings: Any,
+) -> Path:
+    """Write target + weight * (tuned - base) as a model folder, without a search.
+
+    Give one of `weight`, `weights` and `trial`.
+
+    Args:
+        output_dir: Folder to write.
+        config: The settings of a run, of which those of models and chats count; None: `settings` have them.
+        weight: One weight for everything.
+        weights: A weight for each name, such as `RunResult.recipe`, or a JSON file of them, such as
+            `result.json`.
+        trial: Number of a study's trial, or `best`; the study knows models and settings.
+        storage: Storage of that study.
+        study_name: Name of that study.
+        overwrite: Replace whatever is in the folder.
+        progress: Where remarks on the models go, as for `optimize`.
+        settings: Fields of `RunConfig` that concern models, chats and how a model is written
+            (`shard_size`, `save_experts`, `push_to_hub`), instead of those of `config`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        TvmergeError: The models do not fit together, something given is not usable, or the folder may not be
+            replaced.
+
+    Example:
+        >>> import tvmerge
+        >>> tvmerge.merge("merged", config=tvmerge.testing.demo_config(), weight=0.75).name
+        'merged'
+        >>> study = {"storage": "sqlite:///runs/demo/study.db", "study_name": "demo"}
+        >>> tvmerge.merge("best", trial="best", **study).name
+        'best'
+    """
+    from tvmerge.run.write_model import Weights, write_model
+
+    if trial is not None and config is not None:
+        raise ConfigError("a trial's study knows the settings of its merge; leave config out")
+    tell, folder = teller(progress), Path(output_dir)
+    given = {**({} if config is None else _of_run(config)), **_checked(settings)}
+    write_model(
+        Weights(
+            weight=weight,
+            weights=_weights(weights),
+            trial=None if trial is None else str(trial),
+            storage=storage,
+            study_name=study_name,
+        ),
+        given,
+        folder,
+        overwrite=overwrite,
+        remark=tell,
+        written=tell,
+    )
+    return folder
+
+
+def _weights(given: Recipe | Mapping[str, float] | str | PathLike[str] | None) -> Recipe | Path | None:
+    if given is None or isinstance(given, Recipe):
+        return given
+    if isinstance(given, Mapping):
+        return Recipe({name: float(value) for name, value in given.items()})
+    return Path(given)
+
+
+def _of_run(config: RunConfig) -> dict[str, Any]:
+    """What of a run's settings concerns a merge."""
+    return {key: getattr(config, key) for key in (*_MERGE, *_BESIDE)}
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    known = (*_MERGE, *_BESIDE, "push_to_hub")
+    if other := [key for key in settings if key not in known]:
+        raise ConfigError(f"{', '.join(other)}: no setting of a merge; there are: {', '.join(known)}")
+    return settings_for(RunConfig, settings)

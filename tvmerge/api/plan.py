@@ -1,0 +1,43 @@
+"""`tvmerge.plan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.api.blocking import wait_for
+from tvmerge.api.progress import Progress, teller
+from tvmerge.api.settings import run_config
+from tvmerge.config import RunConfig
+
+if TYPE_CHECKING:
+    from tvmerge.dry_run.text import RunPlan
+
+
+def plan(config: RunConfig | None = None, *, progress: Progress = False, **settings: Any) -> RunPlan:
+    """What a run would do and take at most; nothing is loaded, asked or written.
+
+    Args:
+        config: As for `optimize`.
+        progress: Where remarks on the models and the benchmark go, as for `optimize`.
+        settings: As for `optimize`.
+
+    Returns:
+        The plan; `print` shows it as `tvmerge optimize --dry-run` does.
+
+    Raises:
+        TvmergeError: The run would be refused.
+
+    Example:
+        >>> import tvmerge
+        >>> planned = tvmerge.plan(tvmerge.testing.demo_config(), n_trials=7, run_dir="runs/planned")
+        >>> planned.left, len(planned.weights)
+        (7, 8)
+    """
+    ready = run_config(config, settings)
+
+    async def planned() -> RunPlan:
+        from tvmerge.dry_run.plan import plan_run
+
+        return await plan_run(ready, teller(progress))
+
+    return wait_for(planned)

@@ -1,0 +1,53 @@
+"""`tvmerge.status`."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge._util.urls import sqlite_url
+from tvmerge.errors import ConfigError, StudyError
+
+if TYPE_CHECKING:
+    from tvmerge.study.status import StudyStatus
+
+
+def status(
+    run_dir: str | PathLike[str] | None = None, *, storage: str | None = None, study_name: str | None = None
+) -> StudyStatus:
+    """How a study stands, while a run works on it or afterwards; nothing is locked or written.
+
+    Args:
+        run_dir: The run folder.
+        storage: The study's storage; None: the one in the run folder.
+        study_name: The study's name; None: the one the run folder belongs to.
+
+    Returns:
+        The status; `print` shows it as `tvmerge status` does.
+
+    Raises:
+        TvmergeError: There is no such study, or its storage cannot be read.
+
+    Example:
+        >>> import tvmerge
+        >>> found = tvmerge.status("runs/demo")
+        >>> found.told, found.n_trials, found.held
+        (2, 2, False)
+    """
+    from tvmerge.study.status import judge_costs, read_status
+
+    if run_dir is None and (storage is None or study_name is None):
+        raise ConfigError("give --run-dir, or --storage and --study-name")
+    if run_dir is None:
+        return read_status(str(storage), str(study_name))
+    folder = Path(run_dir)
+    url = storage or sqlite_url(folder / "study.db")
+    return read_status(url, study_name or _study_of(folder), judge_costs(folder / "ledger.jsonl"))
+
+
+def _study_of(folder: Path) -> str:
+    mark = folder / ".study"
+    if not mark.is_file():
+        raise StudyError(f"{folder} is no run folder; give --storage and --study-name")
+    return mark.read_text(encoding="utf-8").strip()

@@ -1,0 +1,84 @@
+"""Values of settings as files and Python give them, made what the settings declare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
+from numbers import Integral, Real
+from typing import Any
+
+from tvmerge.errors import ConfigError
+from tvmerge.option import Option
+
+
+def settings_for(part: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given in Python, as the constructor of `part` takes them.
+
+    A path may stand for a string, a whole number for a float and one value for a list of one.
+
+    Args:
+        part: A class of settings, such as `RunConfig`.
+        given: Values by key.
+
+    Raises:
+        ConfigError: A key is unknown, or a value has the wrong type or is none of the choices.
+    """
+    declared: dict[str, Field[Any]] = {f.name: f for f in fields(part)}
+    if unknown := [key for key in given if key not in declared]:
+        raise ConfigError(f"unknown setting {', '.join(unknown)}; known: {', '.join(declared)}")
+    return {
+        key: None
+        if value is None and declared[key].default is None
+        else checked(key, value, _option(declared[key]))
+        for key, value in given.items()
+    }
+
+
+def checked(key: str, value: Any, option: Option, place: str = "") -> Any:
+    """A value as its setting declares it.
+
+    Args:
+        key: The setting's.
+        value: The value given.
+        option: How the setting is declared.
+        place: Where the value stands, for messages; ends in `: `.
+
+    Raises:
+        ConfigError: It has the wrong type, or is none of the choices.
+    """
+    if not option.many:
+        return _scalar(key, value, option, place)
+    several = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+    return tuple(_scalar(key, item, option, place) for item in (value if several else (value,)))
+
+
+def _option(declared: Field[Any]) -> Option:
+    found: Option = declared.metadata["option"]
+    return found
+
+
+def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
+    found = _plain(value, option.kind)
+    if type(found) is not option.kind:
+        raise ConfigError(
+            f"{place}{key} must be {option.kind.__name__}, got {type(value).__name__} {value!r}"
+        )
+    if option.choices and found not in option.choices:
+        raise ConfigError(f"{place}{key} must be one of {', '.join(option.choices)}, got {found!r}")
+    return found
+
+
+def _plain(value: Any, kind: type) -> Any:
+    """`value` as a plain `kind` where it means one, such as a number of numpy's; else as it is."""
+    if isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, Real):
+        return float(value)
+    if kind is int and isinstance(value, Integral):
+        return int(value)
+    if kind is str and isinstance(value, os.PathLike | str):
+        return str(os.fspath(value))
+    if kind is dict and isinstance(value, Mapping):
+        return dict(value)
+    return value

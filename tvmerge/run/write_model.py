@@ -1,0 +1,178 @@
+"""One merge without a search: from weights given or from a study's trial to a written model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmerge._util.caches import Caches
+from tvmerge._util.encodings import read_text
+from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
+from tvmerge.errors import ConfigError, StudyError
+from tvmerge.records import Recipe
+from tvmerge.study.space import is_density
+
+if TYPE_CHECKING:
+    from tvmerge.engines.prompting.open import ChatRecord
+    from tvmerge.merging.open import Merge
+
+ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
+"""Merge settings that may differ from those of the study whose trial is written."""
+
+WRITING = ("shard_size", "save_experts", "push_to_hub")
+"""Settings that decide how a model is written."""
+
+CHAT = ("chat_template", "chat_template_kwargs", "stop_token")
+"""Settings of chats, which go into a model's files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Which weights a merge has; exactly one of the first three is given.
+
+    Attributes:
+        weight: One weight for everything.
+        weights: The weights, or a JSON file of them or a `result.json`.
+        trial: Number of a study's trial, or `best`.
+        storage: The study's storage.
+        study_name: The study's name.
+    """
+
+    weight: float | None = None
+    weights: Recipe | Path | None = None
+    trial: str | None = None
+    storage: str | None = None
+    study_name: str | None = None
+
+
+def write_model(
+    weights: Weights,
+    settings: Mapping[str, Any],
+    output_dir: Path,
+    *,
+    config: Path | None = None,
+    overwrite: bool = False,
+    remark: Callable[[str], object],
+    written: Callable[[str], object],
+) -> None:
+    """Write target + weight * (tuned - base).
+
+    Args:
+        weights: With which weights.
+        settings: Settings by key: those of `MergeConfig`, of chats and of how a model is written.
+        output_dir: Where to.
+        config: A run's TOML file that has the settings of the merge which are not given.
+        overwrite: Replace whatever is there.
+        remark: Told what is to be known of the merge.
+        written: Told what was written where, a line each.
+
+    Raises:
+        UserError: Something given is not usable, or the folder may not be replaced.
+    """
+    given = dict(settings)
+    writing = {key: given.pop(key) for key in WRITING if key in given}
+    chat: ChatConfig | Mapping[str, Any]
+    if _choose(weights) == "--trial":
+        merge, recipe, fingerprint, chat = _from_study(weights, given)
+    else:
+        chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
+        merge, recipe, fingerprint = load_merge_config(given, config), None, {}
+    from tvmerge.merging.build import open_models
+    from tvmerge.merging.export.card import CardFacts
+    from tvmerge.merging.export.export import export_merge
+    from tvmerge.merging.remarks import LISTING
+
+    with closing(Caches()) as caches:
+        models = open_models(merge, caches)
+        _check_sources(models.fingerprint, fingerprint)
+        for found in models.remarks():
+            remark(found.line(output_dir / LISTING))
+        record = _record(chat, models, remark)
+        for line in export_merge(
+            models,
+            output_dir,
+            recipe or _recipe(weights, models.group_names),
+            facts=CardFacts(notes=record.notes, settings=record.settings),
+            overwrite=overwrite,
+            files=record.files,
+            **writing,
+        ):
+            written(line)
+
+
+def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:
+    if isinstance(weights.weights, Path):
+        return _read_weights(weights.weights)
+    return weights.weights or _uniform(names, weights.weight)
+
+
+def _choose(weights: Weights) -> str:
+    sources = {"--weight": weights.weight, "--weights": weights.weights, "--trial": weights.trial}
+    named = [flag for flag, value in sources.items() if value is not None]
+    if len(named) != 1:
+        raise ConfigError(f"give one of --weight, --weights or --trial; got {' and '.join(named) or 'none'}")
+    return named[0]
+
+
+def _record(
+    chat: ChatConfig | Mapping[str, Any], models: Merge, remark: Callable[[str], object]
+) -> ChatRecord:
+    """How chats are written and end: as a study stored it, or by these settings."""
+    from tvmerge.engines.prompting.open import ChatRecord, chat_of_merge
+
+    if not isinstance(chat, ChatConfig):
+        record = ChatRecord.from_json(chat)
+        lines = record.stops.lines if record.stops.tokens else ()
+    else:
+        record, lines = chat_of_merge(chat, models)
+    for line in lines:
+        remark(line)
+    return record
+
+
+def _from_study(
+    weights: Weights, given: Mapping[str, Any]
+) -> tuple[MergeConfig, Recipe, Mapping[str, Any], Mapping[str, Any]]:
+    """The merge settings, a trial's weights, what the models were and how chats were held, from the study."""
+    if weights.storage is None or weights.study_name is None:
+        raise ConfigError("--trial needs --storage and --study-name")
+    fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
+    if fixed:
+        raise ConfigError(f"{', '.join(fixed)} cannot be given with --trial: the study says it")
+    from tvmerge.study.storage import read_study
+
+    stored = read_study(weights.storage, weights.study_name)
+    run = dict(stored.run)
+    chat = {"texts": run.pop("texts", {}), **run.pop("chat", {})}
+    return MergeConfig(**{**run, **given}), stored.recipe(str(weights.trial)), stored.fingerprint, chat
+
+
+def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> None:
+    """A trial's weights mean nothing on other models than those it was scored with."""
+    changed = [key for key, value in found.items() if key != "dtype" and expected.get(key, value) != value]
+    if changed:
+        raise StudyError(
+            f"{', '.join(changed)} changed since the study was run; bring back the models it was run with"
+        )
+
+
+def _read_weights(path: Path) -> Recipe:
+    """Weights from a JSON object, or from the `weights` of a `result.json`."""
+    try:
+        data = json.loads(read_text(path, error=ConfigError))
+    except ValueError as error:
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
+    if isinstance(data, dict) and isinstance(data.get("weights"), dict):
+        data = data["weights"]
+    if not isinstance(data, dict) or not all(type(value) in {int, float} for value in data.values()):
+        raise ConfigError(f'{path}: must map names to numbers, such as {{"layers.0": 0.7}}')
+    return Recipe({name: float(value) for name, value in data.items()})
+
+
+def _uniform(names: Sequence[str], weight: float | None) -> Recipe:
+    """One weight for every group; a density keeps everything."""
+    return Recipe({name: 1.0 if is_density(name) else float(weight or 0.0) for name in names})
