@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,11 +72,12 @@ async def test_a_run_that_is_cancelled_goes_on_where_it_stopped(run_dir: Path) -
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     config = tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 6})
-    running = asyncio.create_task(
-        tvmerge.optimize_async(
-            config, progress=lambda line: loop.call_soon_threadsafe(told.set) if "trial 0" in line else None
-        )
-    )
+
+    def progress(line: str) -> None:
+        if "trial 0" in line:
+            loop.call_soon_threadsafe(told.set)
+
+    running = asyncio.create_task(tvmerge.optimize_async(config, progress=progress))
     await told.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -124,11 +126,11 @@ def test_settings_may_be_plain_python_values(run_dir: Path) -> None:
         ({"n_trials": "3"}, "n_trials must be int, got str '3'"),
         ({"n_trials": True}, "n_trials must be int, got bool True"),
         ({"bench_name": ["demo", 7]}, "bench_name must be str, got int 7"),
-        ({"optimize_mode": "tensor"}, "optimize_mode must be one of all, layer"),
+        ({"optimize_mode": "tensor"}, "optimize_mode must be one of all, block"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_setting_that_is_not_usable_is_named(settings: dict[str, object], message: str) -> None:
+def test_a_setting_that_is_not_usable_is_named(settings: dict[str, Any], message: str) -> None:
     for call in (tvmerge.optimize, tvmerge.plan):
         with pytest.raises(ConfigError, match=message):
             call(tvmerge.testing.demo_config(), **settings)

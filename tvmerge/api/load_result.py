@@ -15,8 +15,8 @@ from tvmerge.report.run_result import RunResult
 def load_result(path: str | PathLike[str]) -> RunResult:
     """Read what a run found, from its folder.
 
-    It is what `optimize` returned, with scores to six digits and without the contenders' answers
-    (`Contender.samples`), which stay in their files. Runs of earlier releases can be read too.
+    It is what `optimize` returned, without the contenders' answers (`Contender.samples`), which stay in their
+    files. Runs of earlier releases can be read too.
 
     Args:
         path: The run folder, or the `result.json` in it.

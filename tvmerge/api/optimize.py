@@ -66,8 +66,6 @@ async def optimize_async(
 
 
 async def _run(config: RunConfig, progress: Progress) -> RunResult:
-    from tvmerge.report.terminal.progress import Progress as Shown
     from tvmerge.run.optimize import optimize as run
 
-    shown = Shown(tell=progress) if callable(progress) else Shown(quiet=not progress)
-    return await run(config, shown)
+    return await run(config, quiet=not progress, tell=progress if callable(progress) else None)

@@ -143,7 +143,7 @@ def _difference(gain: Difference) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
+    return None if math.isnan(value) else value
 
 
 def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
