@@ -29,8 +29,9 @@ from tvmerge.judging.smoke_test import check, try_out
 from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
 from tvmerge.records import Answer, QuestionId
 from tvmerge.scoring.objective import Part
-from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
+from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.combined import combine
+from tvmerge.tasks.seen import seen_benchmarks
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
@@ -133,12 +134,7 @@ def assemble(
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
-    named = config.benchmarks
-    # A panel is shown one set of references; the first judge's.
-    seen_by = specs[0].model or specs[0].name
-    benchmarks = [_benchmark(find("benchmarks", name, assets), config, seen_by, note) for name, _ in named]
-    if config.reference is not None and not any(b.references for b in benchmarks):
-        raise ConfigError(f"--reference {config.reference}: no benchmark has a folder reference_answer")
+    benchmarks = seen_benchmarks(config, specs, assets, note)
     benchmark = combine(benchmarks)
     if config.judge_batch:
         check_batched(specs)
@@ -147,22 +143,13 @@ def assemble(
         check_ready(spec, reach=tally is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
-    budget = Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls)
     baseline: dict[QuestionId, Answer] | None = {} if config.judge_mode == "pairwise" else None
     batching = None
     if config.judge_batch and tally is None:
         batching = _batching(config, batch_folder, ledger_file)
-    conduct = RequestPolicy(
+    conduct = replace(
+        _policy(config, ledger),
         cache=caches.judgments,
-        ledger=ledger,
-        budget=budget,
-        concurrency=config.parallel,
-        rpm=config.judge_rpm,
-        tpm=config.judge_tpm,
-        rpd=config.judge_rpd,
-        wait_for_quota=config.wait_for_quota,
-        patience=config.judge_patience,
-        reasks=config.judge_reasks,
         tally=tally,
         note=note,
         pauses=Pauses(waiting or _lines(note)),
@@ -181,11 +168,14 @@ def assemble(
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
-    rules_alone = all(spec.provider == "rules" for spec in specs)
-    scale = RULES_SCALE if rules_alone else rating_scale(prompts.values())
+    scale = _scale(specs, prompts.values())
     return Jury(
         benchmark=benchmark,
-        parts=_parts(benchmarks, [weight for _, weight in named], scale if baseline is None else WIN_RATES),
+        parts=_parts(
+            benchmarks,
+            [weight for _, weight in config.benchmarks],
+            scale if baseline is None else WIN_RATES,
+        ),
         folders=tuple(b.folder for b in benchmarks),
         specs=tuple(specs),
         judge=_watch_script(judge, config, benchmark, scale[0]),
@@ -207,27 +197,23 @@ def _batching(config: JudgeConfig, folder: Path | None, ledger_file: Path | None
     return Batching(folder, patience=config.judge_batch_patience)
 
 
-def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Note) -> Benchmark:
-    """A benchmark as the judges see it; says where references are wanted and lacking."""
-    benchmark = load_benchmark(folder).for_judge(seen_by, config.reference)
-    if benchmark.without_reference:
-        note(lacking_references(benchmark))
-    return benchmark if config.turns is None else benchmark.first_turns(config.turns)
+def _scale(specs: Sequence[JudgeSpec], prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
+    rules_alone = all(spec.provider == "rules" for spec in specs)
+    return RULES_SCALE if rules_alone else rating_scale(prompts)
 
 
-def lacking_references(benchmark: Benchmark) -> str:
-    """That questions of a reference category have no reference, and what may help."""
-    lacking = set(benchmark.without_reference)
-    categories = dict.fromkeys(q.category for q in benchmark.questions if q.question_id in lacking)
-    ids = ", ".join(map(str, benchmark.without_reference[:5]))
-    several = (
-        f"; its reference_answer/ has {', '.join(benchmark.references)}: choose one with --reference"
-        if len(benchmark.references) > 1
-        else ""
-    )
-    return (
-        f"{benchmark.name}: judged without a reference, though their categories ({', '.join(categories)}) "
-        f"want one: {len(lacking)} questions ({ids}){several}"
+def _policy(config: JudgeConfig, ledger: Ledger) -> RequestPolicy:
+    """How fast, how patiently and for how much the judges are asked."""
+    return RequestPolicy(
+        ledger=ledger,
+        budget=Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls),
+        concurrency=config.parallel,
+        rpm=config.judge_rpm,
+        tpm=config.judge_tpm,
+        rpd=config.judge_rpd,
+        wait_for_quota=config.wait_for_quota,
+        patience=config.judge_patience,
+        reasks=config.judge_reasks,
     )
 
 

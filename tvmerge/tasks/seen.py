@@ -1,0 +1,57 @@
+"""Benchmarks as the judges see them: with the references they are shown and the turns that are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge._util.assets import find
+from tvmerge.errors import ConfigError
+from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
+
+if TYPE_CHECKING:
+    from tvmerge.config import JudgeConfig
+    from tvmerge.judging.spec import JudgeSpec
+
+
+def seen_benchmarks(
+    config: JudgeConfig, specs: Sequence[JudgeSpec], assets: Path | None, note: Callable[[str], None]
+) -> list[Benchmark]:
+    """The benchmarks as the judges see them.
+
+    Raises:
+        ConfigError: References were named and none has any.
+    """
+    # A panel is shown one set of references; the first judge's.
+    seen_by = specs[0].model or specs[0].name
+    found = [
+        _benchmark(find("benchmarks", name, assets), config, seen_by, note) for name, _ in config.benchmarks
+    ]
+    if config.reference is not None and not any(benchmark.references for benchmark in found):
+        raise ConfigError(f"--reference {config.reference}: no benchmark has a folder reference_answer")
+    return found
+
+
+def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Callable[[str], None]) -> Benchmark:
+    """A benchmark as the judges see it; says where references are wanted and lacking."""
+    benchmark = load_benchmark(folder).for_judge(seen_by, config.reference)
+    if benchmark.without_reference:
+        note(lacking_references(benchmark))
+    return benchmark if config.turns is None else benchmark.first_turns(config.turns)
+
+
+def lacking_references(benchmark: Benchmark) -> str:
+    """That questions of a reference category have no reference, and what may help."""
+    lacking = set(benchmark.without_reference)
+    categories = dict.fromkeys(q.category for q in benchmark.questions if q.question_id in lacking)
+    ids = ", ".join(map(str, benchmark.without_reference[:5]))
+    several = (
+        f"; its reference_answer/ has {', '.join(benchmark.references)}: choose one with --reference"
+        if len(benchmark.references) > 1
+        else ""
+    )
+    return (
+        f"{benchmark.name}: judged without a reference, though their categories ({', '.join(categories)}) "
+        f"want one: {len(lacking)} questions ({ids}){several}"
+    )
