@@ -11,7 +11,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
 
 if TYPE_CHECKING:
-    from tvmerge.config import JudgeConfig
+    from tvmerge.judging.settings import JudgeConfig
     from tvmerge.judging.spec import JudgeSpec
 
 
