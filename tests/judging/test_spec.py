@@ -69,7 +69,7 @@ def test_every_shipped_judge_file_is_sound_and_sets_no_limits(path: Path) -> Non
         ('provider = "openai"\nmodel = "m"\nrpmm = 3', "unknown key 'rpmm'; known keys: provider, model"),
         ('model = "m"', "the key 'provider' is missing"),
         ('provider = "openai"', "the key 'model' is missing"),
-        ('provider = "opnai"\nmodel = "m"', "'provider' must be one of openai, anthropic"),
+        ('provider = "opnai"\nmodel = "m"', "unknown provider 'opnai'; known: anthropic, cohere, local"),
         ('provider = "openai"\nmodel = 3', "'model' must be a text; got 3"),
         ('provider = "openai"\nmodel = "m"\nrpm = 0', "'rpm' must be a whole number of 1 or more"),
         ('provider = "openai"\nmodel = "m"\nrpm = true', "'rpm' must be a whole number"),

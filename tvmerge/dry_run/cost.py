@@ -10,6 +10,7 @@ from tvmerge.errors import CheckpointError
 from tvmerge.judging.client.chat import Usage
 from tvmerge.judging.client.dry_run import Calls
 from tvmerge.judging.client.pipeline import prices_of
+from tvmerge.judging.providers import PROVIDERS
 from tvmerge.merging.export.writer import shard_sizes
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def planned_calls(
 
 def price_words(spec: JudgeSpec, *, batched: bool = False) -> str:
     """A judge's price for people."""
-    if spec.provider == "rules":
+    if PROVIDERS.load(spec.provider).judge is not None:
         return "asks nobody"
     if spec.price_input is None or spec.price_output is None:
-        if spec.provider == "local":
+        if not spec.on_server:
             return "runs on this machine"
         return "its file has no price, so its cost is not known"
     read = f", read on {spec.price_date}" if spec.price_date else ""

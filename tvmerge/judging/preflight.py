@@ -11,18 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge.errors import CheckpointError, ConfigError, CredentialsError, MissingExtraError
+from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.spec import JudgeSpec, is_loopback
-
-PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "openai": ("openai",),
-    "anthropic": ("anthropic",),
-    "cohere": ("cohere",),
-    "local": ("torch", "transformers", "accelerate"),
-}
-"""What a provider imports; the extra of the same name installs it."""
-
-BATCHED = ("openai", "anthropic")
-"""Providers with a batch endpoint."""
 
 _REACH_SECONDS = 10.0
 
@@ -72,28 +62,37 @@ def check_batched(specs: Sequence[JudgeSpec]) -> None:
         ConfigError: One cannot be asked so, or none is asked at all.
     """
     for spec in specs:
-        if spec.provider not in (*BATCHED, "rules") or spec.api_version:
+        provider = PROVIDERS.load(spec.provider)
+        if not (provider.batches or provider.judge) or spec.api_version:
             what = "an Azure deployment" if spec.api_version else f"of the provider '{spec.provider}'"
             raise ConfigError(
                 f"the judge '{spec.name}' is {what}, which --judge-batch cannot ask: leave it out, or name a "
                 "judge at OpenAI or Anthropic"
             )
-    if all(spec.provider == "rules" for spec in specs):
-        raise ConfigError("the judge 'rules' asks nobody, so --judge-batch has nothing to send: leave it out")
+    if all(PROVIDERS.load(spec.provider).judge for spec in specs):
+        raise ConfigError(
+            f"the judge '{specs[0].name}' asks nobody, so --judge-batch has nothing to send: leave it out"
+        )
 
 
 def check_packages(spec: JudgeSpec) -> None:
     """See that what the provider imports is installed.
 
     Raises:
-        MissingExtraError: A package is not installed.
+        MissingExtraError, ConfigError: A package is not installed.
     """
-    packages = PACKAGES.get(spec.provider, ())
+    packages = PROVIDERS.load(spec.provider).packages
     if spec.provider == "local" and spec.quantization != "none":
         packages = (*packages, "bitsandbytes")
     for package in packages:
-        if find_spec(package) is None:
-            raise MissingExtraError(package, spec.provider)
+        if find_spec(package) is not None:
+            continue
+        if origin := PROVIDERS.origin(spec.provider):
+            raise ConfigError(
+                f"the package '{package}' is not installed, which the provider '{spec.provider}' of {origin} "
+                f"needs; run: pip install {package}"
+            )
+        raise MissingExtraError(package, spec.provider)
 
 
 def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
@@ -136,7 +135,10 @@ def _find(spec: JudgeSpec) -> None:
 
 def _reach(spec: JudgeSpec) -> None:
     # The HTTP library that the provider's SDK is built on: the same proxies and certificates.
-    http: Any = import_module("httpx" if spec.provider == "cohere" else "httpx2")
+    library = PROVIDERS.load(spec.provider).http
+    if not library:
+        return
+    http: Any = import_module(library)
     try:
         http.get(spec.endpoint, timeout=_REACH_SECONDS, follow_redirects=False)
     # ImportError: a SOCKS proxy is set and the package for it is missing.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import import_module
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,22 +15,14 @@ from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.judges.pairwise import PairwiseJudge
-from tvmerge.judging.judges.rules import RulesJudge
-from tvmerge.judging.local import checkpoint
 from tvmerge.judging.preflight import api_key, check_packages
 from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
-from tvmerge.judging.spec import ENDPOINTS, PROVIDERS, JudgeSpec, is_loopback, read_spec, spec_for_model
+from tvmerge.judging.providers import PROVIDERS
+from tvmerge.judging.spec import JudgeSpec, is_loopback, read_spec, spec_for_model
 from tvmerge.records import Answer, Question, QuestionId
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
-
-_CLASSES: Mapping[str, tuple[str, str]] = {
-    "openai": ("tvmerge.judging.providers.openai", "OpenAIChat"),
-    "anthropic": ("tvmerge.judging.providers.anthropic", "AnthropicChat"),
-    "cohere": ("tvmerge.judging.providers.cohere", "CohereChat"),
-    "local": ("tvmerge.judging.providers.local", "LocalChat"),
-}
 
 
 def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
@@ -51,7 +42,7 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
         for spec in specs:
             if name in spec.aliases:
                 return spec
-        if model and provider in PROVIDERS:
+        if model and provider in PROVIDERS.names():
             return _dated(spec_for_model(provider, model), specs)
     try:
         return read_spec(find("judges", name, assets))
@@ -59,9 +50,8 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
         if name in known or Path(name).exists():
             raise
         example = "" if "/" in name else f", such as openai/{name},"
-        raise AssetError(
-            f"{error}; or provider/model{example} with a provider of {', '.join(ENDPOINTS)}, local"
-        ) from error
+        models = ", ".join(known for known in PROVIDERS.names() if known != "rules")
+        raise AssetError(f"{error}; or provider/model{example} with a provider of {models}") from error
 
 
 def _dated(spec: JudgeSpec, known: Iterable[JudgeSpec]) -> JudgeSpec:
@@ -101,10 +91,13 @@ def create_judge(
         CredentialsError: The key is missing.
         MissingExtraError: The provider's SDK is not installed.
     """
-    if spec.provider == "rules":
+    if (judge := PROVIDERS.load(spec.provider).judge) is not None:
         if baseline is not None:
-            raise ConfigError("the judge 'rules' rates answers and cannot compare them; take another judge")
-        return RulesJudge()
+            raise ConfigError(
+                f"the judge '{spec.name}' rates answers and cannot compare them; take another judge"
+            )
+        check_packages(spec)
+        return judge(spec)
     questions = tuple(questions)
     check_prompts(prompts, questions, pairwise=baseline is not None)
     prompts = without_unneeded_conversations(prompts, questions, pairwise=baseline is not None)
@@ -126,17 +119,17 @@ def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:
     """
     check_packages(spec)
     key = api_key(spec, env)
-    module, name = _CLASSES[spec.provider]
-    chat: ChatModel = getattr(import_module(module), name)(spec, key)
-    return chat
+    chat = PROVIDERS.load(spec.provider).chat
+    assert chat is not None, "a judge that rates by itself has no chat model"
+    return chat(spec, key)
 
 
 def _identity(spec: JudgeSpec) -> dict[str, object]:
     """What decides a rating, of all that a judge file holds."""
+    own = PROVIDERS.load(spec.provider).identity
     identity: dict[str, object] = {
         "provider": spec.provider,
-        # A folder may hold another model next time.
-        "model": checkpoint.identity(spec.model) if spec.provider == "local" else spec.model,
+        "model": spec.model,
         "parameters": dict(spec.parameters),
         "omit_parameters": list(spec.omit_parameters),
         "structured_output": spec.structured_output,
@@ -146,6 +139,19 @@ def _identity(spec: JudgeSpec) -> dict[str, object]:
         identity["endpoint"] = spec.endpoint
     if spec.api_version:
         identity["api_version"] = spec.api_version
-    if spec.provider == "local":
-        identity |= {"dtype": spec.dtype, "quantization": spec.quantization}
-    return identity
+    return identity if own is None else identity | own(spec)
+
+
+def own_scale(specs: Iterable[JudgeSpec]) -> tuple[float, float] | None:
+    """The scale of judges that all rate without prompts; None where one is a model."""
+    providers = [PROVIDERS.load(spec.provider) for spec in specs]
+    if any(provider.chat is not None for provider in providers):
+        return None
+    lows, highs = zip(*(provider.scale for provider in providers), strict=True)
+    return min(lows), max(highs)
+
+
+def packages(specs: Iterable[JudgeSpec]) -> dict[str, str]:
+    """The installed packages that the judges' providers come from, for a study's fingerprint."""
+    found = dict.fromkeys(package for spec in specs if (package := PROVIDERS.origin(spec.provider)))
+    return {"judge_package": ", ".join(found)} if found else {}

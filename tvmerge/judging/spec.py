@@ -14,22 +14,7 @@ from urllib.parse import urlsplit
 
 from tvmerge._util.encodings import read_text
 from tvmerge.errors import AssetError, ConfigError
-
-PROVIDERS = ("openai", "anthropic", "cohere", "local", "rules")
-
-ENDPOINTS: Mapping[str, str] = {
-    "openai": "https://api.openai.com/v1",
-    "anthropic": "https://api.anthropic.com",
-    "cohere": "https://api.cohere.com",
-}
-"""Where a provider listens unless the judge file says otherwise."""
-
-KEY_VARIABLES: Mapping[str, str] = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "cohere": "CO_API_KEY",
-}
-"""Environment variable that holds a provider's key unless the judge file names another."""
+from tvmerge.judging.providers import PROVIDERS, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +23,7 @@ class JudgeSpec:
 
     Attributes:
         name: The file's stem; how the judge is called in files and reports.
-        provider: `openai`, `anthropic`, `cohere`, `local` or `rules`.
+        provider: One of `PROVIDERS`: `openai`, `anthropic`, `cohere`, `local`, `rules`, ...
         model: The provider's name of the model; for `local` a folder or a hub id.
         description: A line for lists.
         aliases: Other names it is found by.
@@ -102,7 +87,12 @@ class JudgeSpec:
     @property
     def endpoint(self) -> str:
         """Address of the server, without a trailing slash; for `local` the machine itself."""
-        return (self.base_url or ENDPOINTS.get(self.provider, "")).rstrip("/")
+        return (self.base_url or PROVIDERS.load(self.provider).endpoint).rstrip("/")
+
+    @property
+    def on_server(self) -> bool:
+        """Whether it is asked over a network."""
+        return bool(PROVIDERS.load(self.provider).endpoint)
 
     def at(self, base_url: str) -> JudgeSpec:
         """The same judge on another server.
@@ -110,7 +100,7 @@ class JudgeSpec:
         Raises:
             ConfigError: `base_url` is no address, or the judge is not on a server at all.
         """
-        if self.provider not in ENDPOINTS:
+        if not self.on_server:
             raise ConfigError(
                 f"the judge '{self.name}' runs here, not on a server; --judge-base-url is not for it"
             )
@@ -229,7 +219,7 @@ _AMOUNT = (_is_amount, "a number of 0 or more")
 _TABLE = (_is_table, "a table")
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "provider": _one_of(*PROVIDERS),
+    "provider": _TEXT,
     "model": _TEXT,
     "description": _TEXT,
     "aliases": _TEXTS,
@@ -267,28 +257,34 @@ def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
         if not fits(value):
             raise AssetError(f"{source}: '{key}' must be {rule}; got {value!r}")
     if "provider" not in table:
-        raise AssetError(f"{source}: the key 'provider' is missing; it is one of {', '.join(PROVIDERS)}")
-    provider = table["provider"]
-    if provider != "rules" and not table.get("model"):
+        raise AssetError(
+            f"{source}: the key 'provider' is missing; it is one of {', '.join(PROVIDERS.names())}"
+        )
+    try:
+        provider = PROVIDERS.load(table["provider"])
+    except ConfigError as error:
+        raise AssetError(f"{source}: {error}") from error
+    if provider.chat is not None and not table.get("model"):
         raise AssetError(f"{source}: the key 'model' is missing; it is the provider's name of the model")
-    _refuse_contradictions(table, source)
+    _refuse_contradictions(table, provider, source)
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
-    values.setdefault("api_key_env", KEY_VARIABLES.get(provider, ""))
-    if provider == "local":
-        values.setdefault("timeout", None)
-    needs_key = provider in ENDPOINTS and (
+    values.setdefault("api_key_env", provider.key_variable)
+    values.setdefault("timeout", provider.timeout)
+    needs_key = bool(provider.endpoint and values["api_key_env"]) and (
         "api_key_env" in table or not is_loopback(table.get("base_url", ""))
     )
     return JudgeSpec(name=name, key_required=needs_key, **values)
 
 
-def _refuse_contradictions(table: Mapping[str, Any], source: str) -> None:
-    if table["provider"] == "anthropic" and "max_tokens" in table.get("omit_parameters", ()):
-        raise AssetError(
-            f"{source}: 'omit_parameters' must not name max_tokens, without which Anthropic answers nothing"
-        )
+def _refuse_contradictions(table: Mapping[str, Any], provider: Provider, source: str) -> None:
+    for name in provider.needed:
+        if name in table.get("omit_parameters", ()):
+            raise AssetError(
+                f"{source}: 'omit_parameters' must not name {name}, without which {table['provider']} "
+                "answers nothing"
+            )
     if table.get("api_version") and not table.get("base_url"):
         raise AssetError(
             f"{source}: the key 'base_url' is missing; 'api_version' is for an Azure deployment, which has "

@@ -13,6 +13,7 @@ from tvmerge._util.canonical import canonical_json, digest
 from tvmerge.config import RunConfig
 from tvmerge.engines.placement import Placement, identity
 from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
+from tvmerge.judging.registry import packages
 from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.run.baseline import Baseline, baseline_merge
 from tvmerge.run.open_study import sampler_fingerprint, study_day
@@ -107,6 +108,7 @@ class RunSpec:
             "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
             **_weights_of_parts(self.objective),
             "judge": {"name": judge.name, **judge.fingerprint},
+            **packages(self.jury.specs),
             **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
             **config.fingerprint,

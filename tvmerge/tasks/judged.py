@@ -24,9 +24,9 @@ from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.judging.local.memory import memory_by_device
 from tvmerge.judging.preflight import check_batched, check_offered, check_ready
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
-from tvmerge.judging.registry import create_judge, find_spec
+from tvmerge.judging.registry import create_judge, find_spec, own_scale
 from tvmerge.judging.smoke_test import check, try_out
-from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
+from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, QuestionId
 from tvmerge.scoring.objective import Part
 from tvmerge.tasks.fastchat.benchmark import Benchmark
@@ -168,7 +168,7 @@ def assemble(
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
-    scale = _scale(specs, prompts.values())
+    scale = own_scale(specs) or rating_scale(prompts.values())
     return Jury(
         benchmark=benchmark,
         parts=_parts(
@@ -184,7 +184,7 @@ def assemble(
         on_servers=tuple(
             judge
             for spec, judge in zip(specs, judges, strict=True)
-            if isinstance(judge, PromptedJudge) and spec.provider in ENDPOINTS
+            if isinstance(judge, PromptedJudge) and spec.on_server
         ),
         batching=batching,
     )
@@ -195,11 +195,6 @@ def _batching(config: JudgeConfig, folder: Path | None, ledger_file: Path | None
         assert ledger_file is not None, "batches are written down beside the ledger"
         folder = ledger_file.parent
     return Batching(folder, patience=config.judge_batch_patience)
-
-
-def _scale(specs: Sequence[JudgeSpec], prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
-    rules_alone = all(spec.provider == "rules" for spec in specs)
-    return RULES_SCALE if rules_alone else rating_scale(prompts)
 
 
 def _policy(config: JudgeConfig, ledger: Ledger) -> RequestPolicy:
@@ -259,8 +254,8 @@ def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
     url = config.judge_base_url
     if url is None:
         return specs
-    some_on_servers = any(spec.provider in ENDPOINTS for spec in specs)
-    return [spec if some_on_servers and spec.provider not in ENDPOINTS else spec.at(url) for spec in specs]
+    some_on_servers = any(spec.on_server for spec in specs)
+    return [spec if some_on_servers and not spec.on_server else spec.at(url) for spec in specs]
 
 
 def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from datetime import date
 
 from tvmerge._util.assets import names
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, UnknownModelError
-from tvmerge.judging.spec import ENDPOINTS, JudgeSpec, read_spec
+from tvmerge.judging.spec import JudgeSpec, read_spec
 
 _MOST = 4
 
@@ -45,7 +45,7 @@ def _others(spec: JudgeSpec, today: date) -> str:
     offered = [
         file
         for file in files
-        if file.provider in ENDPOINTS
+        if file.on_server
         and file.model != spec.model
         and file.key_required
         and not (file.retired and today >= date.fromisoformat(file.retired))

@@ -169,4 +169,4 @@ def prices_of(spec: JudgeSpec, *, batched: bool = False) -> Prices | None:
     if spec.price_input is not None and spec.price_output is not None:
         share = spec.price_batch if batched else 1.0
         return Prices(share * spec.price_input, share * spec.price_output)
-    return Prices(0.0, 0.0) if spec.provider == "local" else None
+    return Prices(0.0, 0.0) if not spec.on_server else None

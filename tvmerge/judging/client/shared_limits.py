@@ -10,7 +10,7 @@ from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.rate_limit import DAY, Limiter
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.request_policy import RequestPolicy
-from tvmerge.judging.spec import ENDPOINTS, JudgeSpec
+from tvmerge.judging.spec import JudgeSpec
 
 CONCURRENCY = 1
 """Most requests in flight where neither the user nor the judge file says: safe with the smallest account."""
@@ -51,8 +51,7 @@ def open_rate_limit_groups(
     """The accounts of a panel, by the judges' names; a judge that is not on a server has one of its own."""
     together: dict[tuple[str, ...], list[JudgeSpec]] = defaultdict(list)
     for spec in specs:
-        on_server = spec.provider in ENDPOINTS
-        together[(spec.endpoint, spec.api_key_env) if on_server else (spec.name,)].append(spec)
+        together[(spec.endpoint, spec.api_key_env) if spec.on_server else (spec.name,)].append(spec)
     opened = ((group, open_rate_limit_group(group, conduct, ledger)) for group in together.values())
     return {spec.name: account for group, account in opened for spec in group}
 

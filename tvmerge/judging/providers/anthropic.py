@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anthropic
-
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
+from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.wire.finish import finish_of, unknown_word
@@ -23,6 +22,10 @@ from tvmerge.judging.wire.replies import body_of, connection_error, read_json, w
 _NO_SUCCESS = 300
 
 
+NEEDED = ("max_tokens",)
+"""Without it Anthropic answers nothing."""
+
+
 class AnthropicChat:
     """A Claude model.
 
@@ -32,9 +35,11 @@ class AnthropicChat:
     """
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
+        import anthropic
+
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
-        self._parameters = ModelParameters(spec, needed=("max_tokens",))
+        self._parameters = ModelParameters(spec, needed=NEEDED)
         # max_retries=0: tvmerge retries in one place, where it is limited and counted.
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key or "unused", base_url=spec.endpoint, timeout=spec.timeout, max_retries=0
@@ -55,6 +60,8 @@ class AnthropicChat:
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
+        import anthropic
+
         # What the SDK has no argument for, or refuses though old models want it, goes round it.
         named = {"model", "messages", "max_tokens"}
         extra = {name: value for name, value in request.body.items() if name not in named}
@@ -134,3 +141,14 @@ def _usage(data: Any) -> Usage | None:
             cached = (rest.get("cache_read_input_tokens"), rest.get("cache_creation_input_tokens"))
             return Usage(sent + sum(tokens for tokens in cached if isinstance(tokens, int)), replied)
     return None
+
+
+PROVIDER = Provider(
+    chat=AnthropicChat,
+    endpoint="https://api.anthropic.com",
+    key_variable="ANTHROPIC_API_KEY",
+    packages=("anthropic",),
+    http="httpx2",
+    needed=NEEDED,
+    batches=True,
+)

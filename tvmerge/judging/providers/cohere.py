@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
-
-import cohere
-import httpx
-from cohere.core.api_error import ApiError
+from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
+from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.wire.finish import finish_of, unknown_word
@@ -21,6 +18,9 @@ from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.wire.parameters import ModelParameters
 from tvmerge.judging.wire.refusals import translate
 from tvmerge.judging.wire.replies import body_of, connection_error, read_json, wrong_shape
+
+if TYPE_CHECKING:
+    import httpx
 
 _RESPONSE: ContextVar[httpx.Response | None] = ContextVar("response", default=None)
 """The response to the request that a task has sent last."""
@@ -35,6 +35,9 @@ class CohereChat:
     """
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
+        import cohere
+        import httpx
+
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
@@ -66,6 +69,9 @@ class CohereChat:
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
+        import httpx
+        from cohere.core.api_error import ApiError
+
         extra = {name: value for name, value in request.body.items() if name not in ("model", "messages")}
         _RESPONSE.set(None)
         try:
@@ -145,3 +151,12 @@ def _usage(data: Any) -> Usage | None:
         }:
             return Usage(int(sent), int(replied))
     return None
+
+
+PROVIDER = Provider(
+    chat=CohereChat,
+    endpoint="https://api.cohere.com",
+    key_variable="CO_API_KEY",
+    packages=("cohere",),
+    http="httpx",
+)

@@ -13,6 +13,7 @@ from tvmerge.errors import TvmergeError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, TooLongError, Usage
 from tvmerge.judging.local.checkpoint import identity
 from tvmerge.judging.prompts.reply_format import ReplyFormat
+from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.parameters import MAX_TOKENS
 
@@ -110,3 +111,13 @@ def _temperature(request: ChatRequest) -> float:
     """As the judge is asked to say it; where that reply was no use, not greedily again."""
     wanted = float(request.body["temperature"])
     return _AGAIN if request.attempt and wanted <= 0 else wanted
+
+
+def _identity(spec: JudgeSpec) -> dict[str, Any]:
+    # A folder may hold another model next time.
+    return {"model": identity(spec.model), "dtype": spec.dtype, "quantization": spec.quantization}
+
+
+PROVIDER = Provider(
+    chat=LocalChat, packages=("torch", "transformers", "accelerate"), timeout=None, identity=_identity
+)

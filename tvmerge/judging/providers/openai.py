@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import openai
+from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
+from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.wire.finish import finish_of, unknown_word
@@ -26,6 +25,9 @@ from tvmerge.judging.wire.replies import (
     wrong_shape,
 )
 from tvmerge.judging.wire.said import said_by
+
+if TYPE_CHECKING:
+    import openai
 
 _WORDS = 200
 _NO_SUCCESS = 300
@@ -64,6 +66,8 @@ class OpenAIChat:
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
+        import openai
+
         extra = {name: value for name, value in request.body.items() if name not in ("model", "messages")}
         try:
             response = await self._client.chat.completions.with_raw_response.create(
@@ -116,6 +120,8 @@ class OpenAIChat:
 
 
 def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
+    import openai
+
     # max_retries=0: tvmerge retries in one place, where it is limited and counted.
     key = api_key or "unused"
     if spec.api_version:
@@ -183,3 +189,13 @@ def _usage(data: Any) -> Usage | None:
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
             return Usage(prompt, completion)
     return None
+
+
+PROVIDER = Provider(
+    chat=OpenAIChat,
+    endpoint="https://api.openai.com/v1",
+    key_variable="OPENAI_API_KEY",
+    packages=("openai",),
+    http="httpx2",
+    batches=True,
+)
