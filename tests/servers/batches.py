@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +29,7 @@ class Batch:
     """A batch at the server."""
 
     name: str
-    requests: list[tuple[str, Mapping[str, Any]]]
+    requests: Sequence[tuple[str, Mapping[str, Any]]]
     metadata: Mapping[str, str] = field(default_factory=dict)
     looks: int = 0
     over: bool = False
@@ -46,6 +46,8 @@ class BatchServer(LoopbackServer):
         looks: How often a batch is looked at before it is over.
         answer: What becomes of its requests.
         change: What is sent in the place of a response, after the server has done what it was asked.
+        refuse: What is sent instead, told what is asked for, without doing that.
+        fail: Why OpenAI refuses a batch of so many requests after it was made, or nothing.
         batches: The batches, by name, in the order in which they were made.
         billed: Prompts that were answered in batches, in order.
         calls: What was asked for, in order.
@@ -59,6 +61,8 @@ class BatchServer(LoopbackServer):
         """Begin without batches."""
         self.answer: Answer = lambda prompt, number: None
         self.change: Change = lambda kind, response: response
+        self.fail: Callable[[int], Mapping[str, Any] | None] = lambda number: None
+        self.refuse: Callable[[str], Response | None] = lambda kind: None
         self.batches: dict[str, Batch] = {}
         self.billed: list[str] = []
         self.calls: list[str] = []
@@ -68,21 +72,26 @@ class BatchServer(LoopbackServer):
         """The rating of a single request."""
         raise NotImplementedError
 
-    def batched(self, request: Request) -> tuple[str, Response] | None:
-        """What a call to the batch endpoint asks for, and its response; None for any other call."""
+    def kind_of(self, method: str, path: str) -> str | None:
+        """What a call asks for; None for one that is not to the batch endpoint."""
+        raise NotImplementedError
+
+    def do(self, kind: str, request: Request) -> Response:
+        """Do what is asked for."""
         raise NotImplementedError
 
     def told(self, request: Request) -> Response | None:
         """The response to a call to the batch endpoint, as it is changed; None for any other call."""
-        found = self.batched(request)
-        if found is None:
+        kind = self.kind_of(request.method, urlsplit(request.path).path)
+        if kind is None:
             return None
-        self.calls.append(found[0])
-        return self.change(*found)
+        self.calls.append(kind)
+        return self.refuse(kind) or self.change(kind, self.do(kind, request))
 
-    def make(self, requests: list[tuple[str, Mapping[str, Any]]], **more: Any) -> Batch:
+    def make(self, requests: Sequence[tuple[str, Mapping[str, Any]]], **more: Any) -> Batch:
         """Make a batch."""
-        batch = Batch(f"batch_{len(self.batches)}", requests, **more)
+        failure = self.fail(len(requests))
+        batch = Batch(f"batch_{len(self.batches)}", requests, failure=failure, **more)
         self.batches[batch.name] = batch
         return batch
 
@@ -126,30 +135,43 @@ class OpenAIBatchServer(BatchServer, OpenAIServer):
         """A chat completion."""
         return super().handle(Request("POST", "/v1/chat/completions", {}, params))
 
-    def batched(self, request: Request) -> tuple[str, Response] | None:
-        """What is asked for, and the response."""
-        url = urlsplit(request.path)
-        match request.method, url.path.strip("/").split("/"):
+    def kind_of(self, method: str, path: str) -> str | None:
+        """What a call asks for."""
+        match method, path.strip("/").split("/"):
             case "POST", ["v1", "files"]:
+                return "upload"
+            case "POST", ["v1", "batches"]:
+                return "create"
+            case "GET", ["v1", "batches"]:
+                return "list"
+            case "GET", ["v1", "batches", name] if name in self.batches:
+                return "look"
+            case "GET", ["v1", "files", _, "content"]:
+                return "results"
+        return None
+
+    def do(self, kind: str, request: Request) -> Response:
+        """Do it."""
+        url = urlsplit(request.path)
+        name = url.path.split("/")[3] if kind in ("look", "results") else ""
+        match kind:
+            case "upload":
                 name = f"file_{len(self.files)}"
                 self.files[name] = _file_in(request.body)
-                return "upload", Response({"id": name, "object": "file", "purpose": "batch"})
-            case "POST", ["v1", "batches"]:
-                body = request.body
-                rows = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
-                assert {row["url"] for row in rows} == {body["endpoint"]}
-                assert len({row["custom_id"] for row in rows}) == len(rows)
-                requests = [(row["custom_id"], row["body"]) for row in rows]
-                return "create", self._told(self.make(requests, metadata=body["metadata"]))
-            case "GET", ["v1", "batches"]:
-                return "list", _listed(
-                    [self._told(b).body for b in self.batches.values()], url.query, "after"
-                )
-            case "GET", ["v1", "batches", name] if name in self.batches:
-                return "look", self._told(self.look(name))
-            case "GET", ["v1", "files", name, "content"]:
-                return "results", Response(self._content(name), content_type="application/octet-stream")
-        return None
+                return Response({"id": name, "object": "file", "purpose": "batch"})
+            case "create":
+                return self._told(self._created(request.body))
+            case "list":
+                return _listed([self._told(b).body for b in self.batches.values()], url.query, "after")
+            case "look":
+                return self._told(self.look(name))
+        return Response(self._content(name), content_type="application/octet-stream")
+
+    def _created(self, body: Mapping[str, Any]) -> Batch:
+        rows = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
+        assert {row["url"] for row in rows} == {body["endpoint"]}
+        assert len({row["custom_id"] for row in rows}) == len(rows)
+        return self.make([(row["custom_id"], row["body"]) for row in rows], metadata=body["metadata"])
 
     def _told(self, batch: Batch) -> Response:
         status = batch.status or ("completed" if batch.over else "in_progress")
@@ -200,22 +222,32 @@ class AnthropicBatchServer(BatchServer, AnthropicServer):
         """A message."""
         return super().handle(Request("POST", "/v1/messages", {}, params))
 
-    def batched(self, request: Request) -> tuple[str, Response] | None:
-        """What is asked for, and the response."""
-        url = urlsplit(request.path)
-        match request.method, url.path.strip("/").split("/"):
+    def kind_of(self, method: str, path: str) -> str | None:
+        """What a call asks for."""
+        match method, path.strip("/").split("/"):
             case "POST", ["v1", "messages", "batches"]:
+                return "create"
+            case "GET", ["v1", "messages", "batches"]:
+                return "list"
+            case "GET", ["v1", "messages", "batches", name] if name in self.batches:
+                return "look"
+            case "GET", ["v1", "messages", "batches", _, "results"]:
+                return "results"
+        return None
+
+    def do(self, kind: str, request: Request) -> Response:
+        """Do it."""
+        url = urlsplit(request.path)
+        match kind:
+            case "create":
                 requests = [(row["custom_id"], row["params"]) for row in request.body["requests"]]
                 assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", key) for key, _ in requests)
-                return "create", self._told(self.make(requests))
-            case "GET", ["v1", "messages", "batches"]:
-                told = [self._told(batch).body for batch in self.batches.values()]
-                return "list", _listed(told, url.query, "after_id")
-            case "GET", ["v1", "messages", "batches", name] if name in self.batches:
-                return "look", self._told(self.look(name))
-            case "GET", ["v1", "messages", "batches", name, "results"]:
-                return "results", Response(self._content(name), content_type="application/x-jsonl")
-        return None
+                return self._told(self.make(requests))
+            case "list":
+                return _listed([self._told(b).body for b in self.batches.values()], url.query, "after_id")
+            case "look":
+                return self._told(self.look(url.path.split("/")[4]))
+        return Response(self._content(url.path.split("/")[4]), content_type="application/x-jsonl")
 
     def _told(self, batch: Batch) -> Response:
         words = ("succeeded", "errored", "canceled", "expired")

@@ -14,4 +14,13 @@ from tests.judging.batch.asking import SERVERS, Asking
 def asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asking]:
     """Asks a server of its own."""
     with SERVERS[request.param]() as server:
+        server.looks = 0
         yield Asking(tmp_path, server, request.param)
+
+
+@pytest.fixture
+def openai(tmp_path: Path) -> Iterator[Asking]:
+    """Asks a server of its own that speaks OpenAI's protocol."""
+    with SERVERS["openai"]() as server:
+        server.looks = 0
+        yield Asking(tmp_path, server, "openai")

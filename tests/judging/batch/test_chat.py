@@ -2,14 +2,231 @@
 
 from __future__ import annotations
 
-from tests.judging.batch.asking import Asking, expected
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from tests.judging.batch.asking import QUESTION, Asking, answer, expected, rate, shown
+from tests.servers import anthropic_server, openai_server
+from tests.servers.http import Response
+from tvmerge.errors import ConfigError, CredentialsError, OutageError, QuotaError
+from tvmerge.judging.providers.anthropic_batches import AnthropicBatches
+from tvmerge.judging.providers.openai_batches import OpenAIBatches
+from tvmerge.records import Rating, Unrated
+
+
+def sizes(asking: Asking) -> list[int]:
+    """How many requests each batch has."""
+    return [len(batch.requests) for batch in asking.server.batches.values()]
 
 
 def test_what_is_asked_at_once_is_sent_in_one_batch_and_rated_as_it_would_be_alone(asking: Asking) -> None:
     assert asking.scores(20) == expected(20)
-    assert [len(batch.requests) for batch in asking.server.batches.values()] == [20]
+    assert sizes(asking) == [20]
     assert len(asking.server.billed) == 20
     (usage,) = asking.ledger().usage()
     assert (usage.calls, usage.batched, usage.failures) == (20, 20, 0)
     assert asking.scores(20) == expected(20)
     assert len(asking.server.billed) == 20
+    assert not asking.store.exists()
+
+
+def test_a_request_in_a_batch_costs_its_share_of_the_price(asking: Asking) -> None:
+    asking.spec = {"price_batch": 0.25}
+    asking.run(4)
+    (usage,) = asking.ledger().usage()
+    assert usage.cost == pytest.approx(4 * (100 + 20) * 0.25 / 1e6)
+
+
+def test_what_is_asked_live_is_sent_alone_at_the_whole_price(asking: Asking) -> None:
+    async def ask() -> None:
+        with asking.judge() as (judge, batching):
+            with batching.live():
+                await rate(judge, [0])
+            await judge.close()
+
+    asyncio.run(ask())
+    (usage,) = asking.ledger().usage()
+    assert (usage.calls, usage.batched) == (1, 0)
+    assert usage.cost == pytest.approx((100 + 20) / 1e6)
+    assert not asking.server.batches
+
+
+def test_nothing_is_sent_while_more_answers_are_being_made(asking: Asking) -> None:
+    async def ask() -> None:
+        with asking.judge() as (judge, batching):
+            with batching.hold():
+                first = asyncio.create_task(rate(judge, [0, 1]))
+                await asyncio.sleep(3 * batching.quiet)
+                assert not asking.server.batches
+                second = asyncio.create_task(rate(judge, [2]))
+            await asyncio.gather(first, second)
+            await judge.close()
+
+    asyncio.run(ask())
+    assert sizes(asking) == [3]
+
+
+def test_more_than_a_batch_takes_is_sent_in_several(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    for api in (OpenAIBatches, AnthropicBatches):
+        monkeypatch.setattr(api, "most_requests", 4)
+    assert asking.scores(10) == expected(10)
+    assert sorted(sizes(asking)) == [2, 4, 4]
+
+
+@pytest.mark.parametrize("lost", ["expired", "missing"])
+def test_a_request_that_was_not_processed_is_put_into_another_batch(asking: Asking, lost: str) -> None:
+    asking.server.answer = lambda prompt, number: lost if prompt == shown(1) and not number else None
+    assert asking.scores(3) == expected(3)
+    assert sizes(asking) == [3, 1]
+    (usage,) = asking.ledger().usage()
+    assert (usage.calls, usage.failures) == (3, 1)
+
+
+def test_a_request_that_is_never_processed_is_given_up_after_four_batches(asking: Asking) -> None:
+    asking.server.answer = lambda prompt, number: "expired" if prompt == shown(1) else None
+    with pytest.raises(OutageError, match="4 batches"):
+        asking.run(2)
+    assert sizes(asking) == [2, 1, 1, 1]
+    assert asking.server.billed == [shown(0)]
+
+
+def test_a_text_that_is_refused_in_a_batch_is_rated_as_one_refused_alone(asking: Asking) -> None:
+    words = "Your request was blocked by our content filter"
+    refusal = (
+        openai_server.error(400, words, code="content_filter")
+        if asking.provider == "openai"
+        else anthropic_server.error(400, "invalid_request_error", words)
+    )
+    asking.server.answer = lambda prompt, number: refusal if prompt == shown(1) else None
+    judgments = asking.run(3)
+    assert isinstance(judgments[1], Rating)
+    assert (judgments[1].score, judgments[1].note) == (1, "refused by the provider")
+    assert len(asking.server.billed) == 2
+
+
+def test_many_texts_refused_among_others_do_not_stop_a_run(asking: Asking) -> None:
+    refused = {shown(number) for number in range(0, 40, 2)}
+    refusal = (
+        openai_server.error(400, "no")
+        if asking.provider == "openai"
+        else anthropic_server.error(400, "invalid_request_error", "no")
+    )
+    asking.server.answer = lambda prompt, number: refusal if prompt in refused else None
+    judgments = asking.run(40)
+    assert [isinstance(judgment, Unrated) for judgment in judgments] == [n % 2 == 0 for n in range(40)]
+
+
+def test_results_that_nobody_asked_for_are_left_out_and_told(asking: Asking) -> None:
+    asking.server.strangers = 2
+    assert asking.scores(3) == expected(3)
+    assert any("2 results that nobody asked for" in note for note in asking.notes)
+
+
+def test_a_batch_that_somebody_cancels_stops_the_run_and_the_next_sends_the_rest(asking: Asking) -> None:
+    word = "cancelled" if asking.provider == "openai" else "canceled"
+    asking.server.answer = lambda prompt, number: word if prompt == shown(1) and not number else None
+    with pytest.raises(OutageError, match="cancelled the batch"):
+        asking.run(3)
+    assert asking.scores(3) == expected(3)
+    assert sizes(asking) == [3, 1]
+    assert len(asking.server.billed) == 3
+
+
+def test_a_batch_that_is_not_done_in_time_stays_and_the_next_run_waits_for_it(asking: Asking) -> None:
+    asking.server.looks = 2
+    asking.patience = 0.5
+    with pytest.raises(OutageError, match=r"--judge-batch-patience 0\.5 s; it stays"):
+        asking.run(3)
+    asking.patience = 60.0
+    assert asking.scores(3) == expected(3)
+    assert sizes(asking) == [3]
+    assert len(asking.server.billed) == asking.ledger().requests == 3
+    assert any(
+        "at the latest: the batch batch_0 of judge judge (0 of 3 done" in line for line in asking.waits
+    )
+
+
+def test_ctrl_c_leaves_a_batch_with_its_provider_and_says_so(asking: Asking) -> None:
+    asking.server.looks = 10**6
+    asyncio.run(given_up(asking, 3))
+    assert any("3 requests stay with the provider, in 1 batches" in note for note in asking.notes)
+    assert asking.ledger().requests == 0
+    asking.server.looks = 0
+    assert asking.scores(3) == expected(3)
+    assert sizes(asking) == [3]
+    assert asking.ledger().requests == 3
+
+
+async def given_up(asking: Asking, count: int) -> None:
+    """A run that is cancelled while its batch is with the provider."""
+    with asking.judge() as (judge, _):
+        rating = asyncio.create_task(rate(judge, range(count)))
+        while "look" not in asking.server.calls:
+            await asyncio.sleep(0.01)
+        rating.cancel()
+        with suppress(asyncio.CancelledError):
+            await rating
+        await judge.close()
+
+
+def test_requests_with_the_provider_count_in_the_budget_of_the_next_run(asking: Asking) -> None:
+    asking.server.looks = 10**6
+    asyncio.run(given_up(asking, 3))
+    asking.server.looks, asking.max_calls = 0, 5
+
+    async def ask() -> list[BaseException | object]:
+        with asking.judge() as (judge, _):
+            # What is new comes first: it must not take the place of what was sent.
+            numbers = [5, 4, 3, 2, 1, 0]
+            works = (judge.judge(QUESTION, answer(number)) for number in numbers)
+            outcomes = await asyncio.gather(*works, return_exceptions=True)
+            await judge.close()
+            return list(outcomes)
+
+    outcomes = asyncio.run(ask())
+    assert sum(isinstance(outcome, BaseException) for outcome in outcomes) == 1
+    assert len(asking.server.billed) == asking.ledger().requests == 5
+
+
+def test_a_server_without_batches_is_refused_before_anything_is_asked(asking: Asking) -> None:
+    asking.server.refuse = lambda kind: Response({"detail": "Not Found"}, status=404)
+    with pytest.raises(
+        ConfigError, match=r"'judge' cannot be asked in batches.*404.*leave --judge-batch out"
+    ):
+        asking.run(1)
+    assert asking.server.calls == ["list"]
+    assert len(asking.server.requests) == 1
+
+
+def test_a_key_that_is_refused_is_told_before_anything_is_asked(asking: Asking) -> None:
+    asking.server.refuse = lambda kind: openai_server.error(401, "Incorrect API key provided")
+    with pytest.raises(CredentialsError, match="TEST_KEY"):
+        asking.run(1)
+    assert asking.server.calls == ["list"]
+
+
+def test_an_openai_batch_that_is_refused_stops_the_run_with_the_providers_words(openai: Asking) -> None:
+    openai.server.fail = lambda number: {"code": "invalid_json_line", "message": "Line 1 is odd", "line": 1}
+    with pytest.raises(
+        ConfigError, match=r"refuses the batch batch_0.*Line 1 is odd.*nothing of it was bill"
+    ):
+        openai.run(3)
+    assert openai.ledger().requests == 0
+    openai.server.fail = lambda number: None
+    assert openai.scores(3) == expected(3)
+
+
+def test_a_batch_that_is_too_much_at_once_is_sent_in_halves(openai: Asking) -> None:
+    limit = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}
+    openai.server.fail = lambda number: limit if number > 2 else None
+    assert openai.scores(6) == expected(6)
+    assert sizes(openai) == [6, 3, 1, 2, 3, 1, 2]
+    assert len(openai.server.billed) == openai.ledger().requests == 6
+    openai.server.fail = lambda number: limit
+    with pytest.raises(
+        QuotaError, match=r"Enqueued token limit reached.*run again when other batches are ove"
+    ):
+        openai.run(8)
+    assert openai.ledger().requests == 6

@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from tvmerge._util.threads import in_thread
-from tvmerge.errors import ConfigError, OutageError, ProviderError, QuotaError, RequestError, TransientError
+from tvmerge.errors import (
+    ConfigError,
+    OutageError,
+    ProviderError,
+    QuotaError,
+    RequestError,
+    TransientError,
+    TvmergeError,
+)
 from tvmerge.judging.batch.api import CANCELLED, BatchApi, Result
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.batch.collector import Collector, Slot
@@ -226,6 +234,9 @@ def _failing(slots: Sequence[Slot]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - raised where the results are waited for
+        if isinstance(error, TvmergeError):
+            # Nothing was processed, or it is still with the provider and entered when it comes.
+            error.sent = False
         for slot in slots:
             if not slot.result.done():
                 slot.result.set_exception(error)

@@ -103,10 +103,9 @@ class BatchRunner:
         try:
             uploaded = await self._persist(lambda: self._api.upload(batch.mark, lines))
             name = await self._persist(lambda: self._made(batch, uploaded, lines, attempt))
-        except TvmergeError as error:
+        except TvmergeError:
             if not attempt.in_doubt:
                 await in_thread(self._store.forget, batch.number)
-                _mark_unsent(error)
             raise
         return replace(batch, id=name)
 
@@ -229,7 +228,6 @@ class BatchRunner:
                 f"the judge's provider refuses the batch {batch.id} ({getattr(error, 'said', error)}); "
                 "nothing of it was billed: correct the judge's file, or leave --judge-batch out"
             )
-        _mark_unsent(error)
         return error
 
     def _note(self, text: str) -> None:
@@ -246,8 +244,3 @@ class _Attempt:
 def receipt(batch: StoredBatch, request: int) -> str:
     """What the result of a request of a batch is known by, in all runs."""
     return f"{batch.mark}/{request}"
-
-
-def _mark_unsent(error: TvmergeError) -> None:
-    """Note that no request was processed: the provider bills and counts none."""
-    error.sent = False

@@ -1,0 +1,128 @@
+"""A batch is made once, though answers get lost, calls fail and runs are killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from tests.judging.batch.asking import Asking, expected
+from tests.servers.http import Response
+from tvmerge.errors import OutageError, QuotaError, UserError
+from tvmerge.judging.batch import runner
+
+
+@pytest.fixture(autouse=True)
+def _settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_SETTLING", 0.5)
+
+
+def at_first(kind: str, response: Response) -> Callable[[str], Response | None]:
+    """Sends `response` to the first call of a kind."""
+    calls = count()
+    return lambda asked: response if asked == kind and next(calls) == 0 else None
+
+
+def lose(kind: str, breakage: Response) -> Callable[[str, Response], Response]:
+    """Sends `breakage` in the place of the first response of a kind."""
+    first = at_first(kind, breakage)
+    return lambda asked, response: first(asked) or response
+
+
+@pytest.mark.parametrize("status", [None, 500, 504])
+def test_a_batch_whose_making_was_answered_by_a_failure_is_found_and_not_made_again(
+    asking: Asking, status: int | None
+) -> None:
+    failure = Response({}, breakage="reset") if status is None else Response({"error": "down"}, status=status)
+    asking.server.change = lose("create", failure)
+    assert asking.scores(4) == expected(4)
+    assert asking.server.calls.count("create") == 1
+    assert len(asking.server.batches) == 1
+    assert len(asking.server.billed) == 4
+
+
+def test_a_batch_that_was_not_made_is_made_when_the_provider_does_not_list_it(asking: Asking) -> None:
+    asking.server.refuse = at_first("create", Response({}, breakage="reset"))
+    assert asking.scores(4) == expected(4)
+    assert asking.server.calls.count("create") == 2
+    assert len(asking.server.batches) == 1
+
+
+def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_ones_own(asking: Asking) -> None:
+    strangers = [
+        (f"theirs-{number}", {"messages": [{"role": "user", "content": f"their text {number}"}]})
+        for number in range(4)
+    ]
+    asking.server.make(strangers)
+    asking.server.refuse = at_first("create", Response({}, breakage="reset"))
+    assert asking.scores(4) == expected(4)
+    assert [len(batch.requests) for batch in asking.server.batches.values()] == [4, 4]
+
+
+def test_a_batch_is_found_beyond_the_first_page_of_the_list(asking: Asking) -> None:
+    asking.server.change = lose("create", Response({}, breakage="reset"))
+
+    def crowd(kind: str) -> None:
+        if kind == "list" and asking.server.batches:
+            for number in range(150 if len(asking.server.batches) == 1 else 0):
+                asking.server.make([(f"theirs-{number}", {})])
+
+    asking.server.refuse = crowd
+    assert asking.scores(4) == expected(4)
+    assert asking.server.calls.count("create") == 1
+
+
+def test_a_provider_that_asks_to_wait_before_it_makes_a_batch_is_asked_again_and_not_searched(
+    asking: Asking,
+) -> None:
+    busy = Response({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "0"})
+    asking.server.refuse = at_first("create", busy)
+    assert asking.scores(4) == expected(4)
+    assert asking.server.calls.count("create") == 2
+    assert asking.server.calls.count("list") == 1
+
+
+def test_a_wait_longer_than_the_patience_ends_the_run(asking: Asking) -> None:
+    busy = Response({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "5000"})
+    asking.server.refuse = at_first("create", busy)
+    with pytest.raises(QuotaError, match="asks to wait 5000 s"):
+        asking.run(4)
+    assert not asking.server.batches
+    assert asking.ledger().requests == 0
+
+
+@pytest.mark.parametrize("kind", ["look", "results"])
+@pytest.mark.parametrize("breakage", ["reset", "truncate", None])
+def test_calls_that_fail_are_made_again(asking: Asking, kind: str, breakage: str | None) -> None:
+    failure = Response({"error": "down"}, status=502) if breakage is None else broken(breakage)
+    asking.server.change = lose(kind, failure)
+    assert asking.scores(4) == expected(4)
+    assert len(asking.server.billed) == asking.ledger().requests == 4
+
+
+def broken(breakage: str) -> Response:
+    return Response({"id": "batch_0"}, breakage="reset" if breakage == "reset" else "truncate")
+
+
+def test_a_provider_that_keeps_failing_ends_the_run_and_the_next_goes_on(asking: Asking) -> None:
+    asking.options = {"patience": 0.0}
+    asking.server.refuse = lambda kind: Response({"error": "down"}, status=503) if kind == "look" else None
+    with pytest.raises(OutageError, match="stays with it: run again"):
+        asking.run(4)
+    asking.server.refuse = lambda kind: None
+    assert asking.scores(4) == expected(4)
+    assert len(asking.server.batches) == 1
+    assert asking.ledger().requests == 4
+
+
+def test_a_batch_that_the_key_does_not_know_is_not_sent_again(asking: Asking) -> None:
+    asking.patience = 0.0
+    asking.server.looks = 1
+    with pytest.raises(OutageError):
+        asking.run(4)
+    missing = Response({"error": {"message": "No such batch"}}, status=404)
+    asking.server.refuse = lambda kind: missing if kind == "look" else None
+    with pytest.raises(UserError, match=r"does not know the batch batch_0.*No such batch.*batches\.db away"):
+        asking.run(4)
+    assert len(asking.server.batches) == 1
