@@ -11,8 +11,8 @@ from tests.judging.batch.asking import QUESTION, Asking, answer, expected, rate,
 from tests.servers import anthropic_server, openai_server
 from tests.servers.http import Response
 from tvmerge.errors import ConfigError, CredentialsError, OutageError, QuotaError
-from tvmerge.judging.providers.anthropic_batches import AnthropicBatches
-from tvmerge.judging.providers.openai_batches import OpenAIBatches
+from tvmerge.judging.batch.anthropic import AnthropicBatches
+from tvmerge.judging.batch.openai import OpenAIBatches
 from tvmerge.records import Rating, Unrated
 
 

@@ -64,7 +64,6 @@ class BatchChat(ChatWrapper):
         self._prices = prices
         self._waiting = waiting
         self._owner = owner
-        self._most = api.most_requests
         self._opening = asyncio.Lock()
         self._store: BatchStore | None = None
         self._runner: BatchRunner | None = None
