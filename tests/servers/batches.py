@@ -35,6 +35,7 @@ class Batch:
     over: bool = False
     status: str = ""
     failure: Mapping[str, Any] | None = None
+    processed: list[tuple[str, Response | str]] = field(default_factory=list)
     results: list[tuple[str, Response | str]] = field(default_factory=list)
     created: float = field(default_factory=time.time)
 
@@ -93,6 +94,8 @@ class BatchServer(LoopbackServer):
         failure = self.fail(len(requests))
         batch = Batch(f"batch_{len(self.batches)}", requests, failure=failure, **more)
         self.batches[batch.name] = batch
+        if failure is None:  # billed whether or not anybody ever looks at it
+            batch.processed = [(key, self._process(params)) for key, params in requests]
         return batch
 
     def look(self, name: str) -> Batch:
@@ -100,8 +103,7 @@ class BatchServer(LoopbackServer):
         batch = self.batches[name]
         batch.looks += 1
         if batch.looks > self.looks and not batch.over and batch.failure is None:
-            batch.over = True
-            batch.results = [(key, self._process(params)) for key, params in batch.requests]
+            batch.over, batch.results = True, batch.processed
         return batch
 
     def _process(self, params: Mapping[str, Any]) -> Response | str:

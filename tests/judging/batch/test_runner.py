@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,11 @@ from tvmerge.judging.batch import runner
 @pytest.fixture(autouse=True)
 def _settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_SETTLING", 0.5)
+
+
+def theirs(number: int) -> dict[str, Any]:
+    """Somebody else's request."""
+    return {"messages": [{"role": "user", "content": f"their text {number}"}]}
 
 
 def at_first(kind: str, response: Response) -> Callable[[str], Response | None]:
@@ -50,10 +56,7 @@ def test_a_batch_that_was_not_made_is_made_when_the_provider_does_not_list_it(as
 
 
 def test_somebody_elses_batch_of_the_same_size_is_not_taken_for_ones_own(asking: Asking) -> None:
-    strangers = [
-        (f"theirs-{number}", {"messages": [{"role": "user", "content": f"their text {number}"}]})
-        for number in range(4)
-    ]
+    strangers = [(f"theirs-{number}", theirs(number)) for number in range(4)]
     asking.server.make(strangers)
     asking.server.refuse = at_first("create", Response({}, breakage="reset"))
     assert asking.scores(4) == expected(4)
@@ -66,7 +69,7 @@ def test_a_batch_is_found_beyond_the_first_page_of_the_list(asking: Asking) -> N
     def crowd(kind: str) -> None:
         if kind == "list" and asking.server.batches:
             for number in range(150 if len(asking.server.batches) == 1 else 0):
-                asking.server.make([(f"theirs-{number}", {})])
+                asking.server.make([(f"theirs-{number}", theirs(number))])
 
     asking.server.refuse = crowd
     assert asking.scores(4) == expected(4)
