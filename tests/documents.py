@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
     *(ROOT / name for name in ("README.md", "README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 )
 FOLDERS = frozenset(
     {"tvmerge", "tests", "docs", "examples", "judges", "benchmarks", "prompts", "perf", ".ci"}
@@ -85,6 +85,21 @@ def links(document: Path) -> Iterator[str]:
     for target in _LINK.findall(document.read_text(encoding="utf-8")):
         if "://" not in target:
             yield target.split("#")[0]
+
+
+def anchors(document: Path) -> Iterator[tuple[Path, str]]:
+    """Links to headings of pages of the repository: the page, and the heading as in links."""
+    for target in _LINK.findall(document.read_text(encoding="utf-8")):
+        if "://" not in target and "#" in target:
+            page, anchor = target.split("#")
+            yield (document.parent / page).resolve() if page else document, anchor
+
+
+def headings(document: Path) -> set[str]:
+    """The headings of a page as GitHub spells them in links."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 def make_targets(document: Path) -> set[str]:

@@ -8,19 +8,23 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import click
 import optuna
 import pytest
 
+from docs.picture import PICTURE, picture
 from docs.settings import PAGE, page
 from tests.documents import (
     DOCUMENTS,
     ROOT,
     Block,
     Command,
+    anchors,
     blocks,
     commands,
+    headings,
     links,
     listing,
     make_targets,
@@ -45,6 +49,10 @@ from tvmerge.tasks.fastchat.benchmark import load_benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import read_settings
 
 READMES = (ROOT / "README.md", ROOT / "README.ja.md")
+TRANSLATIONS = (
+    READMES,
+    *((ROOT / "docs" / page.name, page) for page in sorted((ROOT / "docs" / "ja").glob("*.md"))),
+)
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 FILES = ROOT / "docs" / "files.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
@@ -173,31 +181,55 @@ def test_every_make_target_exists(document: Path) -> None:
     assert make_targets(document) <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    ("readme", "heading"), [(READMES[0], "The repository"), (READMES[1], "リポジトリの中")]
-)
-def test_the_tree_names_what_there_is(readme: Path, heading: str) -> None:
-    names = listing(readme, heading)
+def test_the_tree_names_what_there_is() -> None:
+    names = listing(ROOT / "CONTRIBUTING.md", "The repository")
     assert len(names) > 20
     for name in names:
         assert (ROOT / name).exists(), name
+    pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(names)
 
 
-def test_both_readmes_show_the_same_commands() -> None:
-    english, japanese = ([command.argv for command in commands(readme)] for readme in READMES)
-    assert english == japanese
-    assert make_targets(READMES[0]) == make_targets(READMES[1]) >= {"demo", "test"}
+@pytest.mark.parametrize(("english", "japanese"), TRANSLATIONS, ids=by_name)
+def test_a_translation_shows_the_same_commands_and_links_back(english: Path, japanese: Path) -> None:
+    assert [command.argv for command in commands(english)] == [command.argv for command in commands(japanese)]
+    assert make_targets(english) == make_targets(japanese)
+    assert english.resolve() in {(japanese.parent / target).resolve() for target in links(japanese)}
+    assert japanese.resolve() in {(english.parent / target).resolve() for target in links(english)}
 
 
-def test_the_readmes_count_the_judges_calls_right() -> None:
+def test_the_readmes_begin_with_make_and_stay_short() -> None:
+    for readme in READMES:
+        assert make_targets(readme) >= {"demo", "test"}
+        assert len(readme.read_text(encoding="utf-8").splitlines()) <= 170
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=by_name)
+def test_every_link_to_a_heading_finds_it(document: Path) -> None:
+    for target, anchor in anchors(document):
+        assert anchor in headings(target), f"{target.name}#{anchor}"
+
+
+def test_the_documents_count_the_judges_calls_right() -> None:
     config = load_config({}, ROOT / "examples" / "chat-vector.toml")
     questions = load_benchmark(find("benchmarks", config.bench_name[0])).questions
     search, _ = split(questions, config.holdout, config.optuna_seed)
     calls = sum(len(question.turns) for question in search)
     total = f"{calls * config.n_trials:,}"
-    for document in (*READMES, ROOT / "examples" / "chat-vector.toml"):
+    pages = (ROOT / "docs" / "getting-started.md", ROOT / "docs" / "ja" / "getting-started.md")
+    for document in (*pages, ROOT / "examples" / "chat-vector.toml"):
         numbers = set(re.findall(r"\d[\d,]*", document.read_text(encoding="utf-8")))
         assert {str(len(questions)), str(len(search)), str(calls), total} <= numbers
+
+
+def test_the_picture_of_the_report_is_drawn_from_a_report(finished: Path) -> None:
+    drawn = ElementTree.fromstring(picture((finished / "runs" / "demo" / "report.html").read_text("utf-8")))
+    shown = ElementTree.fromstring(PICTURE.read_text(encoding="utf-8"))
+    name = "{http://www.w3.org/2000/svg}svg"
+    titles = [[figure[0].text for figure in picture.findall(name)] for picture in (drawn, shown)]
+    assert titles[0] == titles[1]
+    assert len(titles[0]) == 2
+    assert PICTURE.stat().st_size < 30_000
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:
