@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -23,12 +22,6 @@ settings.load_profile("tvmerge")
 
 
 _NUMBERS = count()
-
-
-def pytest_collection_finish() -> None:
-    """What has been imported stays: the garbage collector need not look through it again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
