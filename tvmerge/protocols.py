@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from tvmerge.records import (
     Answer,
@@ -12,6 +12,7 @@ from tvmerge.records import (
     Judgment,
     LogLikelihood,
     Question,
+    QuestionId,
     Recipe,
     Sampling,
     Trial,
@@ -139,6 +140,14 @@ class Judge(Protocol):
 
     async def close(self) -> None:
         """Free connections."""
+
+
+@runtime_checkable
+class ComparingJudge(Protocol):
+    """A `Judge` that compares answers with a baseline's, or wraps judges that may do so."""
+
+    def against(self, answers: Mapping[QuestionId, Answer]) -> Judge:
+        """The same judge, comparing with these answers; it shares its connections with this one."""
 
 
 class Race(Protocol):

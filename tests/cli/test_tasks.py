@@ -16,7 +16,7 @@ from tvmerge.cli.app import run
 from tvmerge.config import RunConfig
 from tvmerge.records import Rating
 from tvmerge.tasks.fastchat.files import read_judgments
-from tvmerge.tasks.suite import load
+from tvmerge.tasks.lm_eval.open import open_tasks
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "jglue"
 """JGLUE as it is published, where this machine has it."""
@@ -118,8 +118,9 @@ def test_at_most_500_documents_of_jglues_tasks_are_asked_unless_told_otherwise(t
     folder = str(write_jglue(tmp_path / "jglue", 510))
     notes: list[str] = []
     config = partial(RunConfig, target_model=("t",), base_model="b", tuned_model="u", jglue_data=folder)
-    assert len(load(config(jglue_tasks=("jnli",)), notes.append)[0].documents) == 500
-    assert len(load(config(jglue_tasks=("jnli",), jglue_limit=(0,)), notes.append)[0].documents) == 507
+    for limit, asked in (((), 500), ((0,), 507)):
+        tasks = open_tasks(config(jglue_tasks=("jnli",), jglue_limit=limit), notes.append)
+        assert len(tasks.questions) == asked
     assert len(notes) == 1
 
 

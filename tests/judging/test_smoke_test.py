@@ -36,7 +36,7 @@ def opened(
         a_spec(server.base_url),
         prompts,
         [question],
-        baseline={} if pairs else None,
+        compares=pairs,
         conduct=conduct or RequestPolicy(patience=0.0),
         env={"TEST_KEY": KEY},
     )

@@ -12,7 +12,7 @@ import pytest
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.run.build import Run, build_run
-from tvmerge.tasks.suite import examiners
+from tvmerge.tasks.build import examiners
 
 Build = Callable[..., Run]
 

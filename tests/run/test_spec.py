@@ -14,7 +14,7 @@ from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
 from tvmerge.run.spec import RunSpec, build_run_spec
-from tvmerge.tasks.suite import examiners
+from tvmerge.tasks.build import examiners
 
 Lay = Callable[..., RunSpec]
 

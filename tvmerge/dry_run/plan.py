@@ -25,8 +25,9 @@ from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.run.destinations import check_destinations
 from tvmerge.run.open_study import find_study
 from tvmerge.run.spec import RunSpec, build_run_spec
-from tvmerge.tasks.judged import Note, judge_memory
-from tvmerge.tasks.suite import examiners
+from tvmerge.tasks.base import Note
+from tvmerge.tasks.build import examiners
+from tvmerge.tasks.judged import judge_memory
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig

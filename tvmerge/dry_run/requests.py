@@ -12,7 +12,7 @@ from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 
 if TYPE_CHECKING:
     from tvmerge.engines.answer_store import StoredAnswers
-    from tvmerge.tasks.judged import Jury
+    from tvmerge.tasks.suite import Jury
 
 CallsByJudge = Mapping[str, Calls]
 
@@ -78,7 +78,7 @@ class Rehearsal:
         self._tokens = max_new_tokens
         self._stored = stored
         self._baseline = baseline
-        self._rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
+        self._rated = {question.question_id for question in jury.rated_questions}
         self._most: dict[QuestionId, CallsByJudge] = {}
 
     async def check(self) -> Demand:
@@ -110,7 +110,7 @@ class Rehearsal:
     async def _judging(self, question: Question, answer: Answer) -> Demand:
         """What judging a stored answer takes."""
         baseline = self._baseline.get(question.question_id)
-        if self._jury.baseline is not None and baseline is None:
+        if self._jury.compares and baseline is None:
             return Demand(0, await self._most_for(question), stored_answers=1)
         sent, replies = await self._put(question, answer, baseline)
         calls = await self._most_for(question) if sent else {}
@@ -129,11 +129,10 @@ class Rehearsal:
         self, question: Question, answer: Answer, baseline: Answer | None
     ) -> tuple[CallsByJudge, int]:
         """What the judges would send for an answer, and how many replies to it are stored."""
-        if question.question_id in self._rated_by_task:
+        if question.question_id not in self._rated:
             return {}, 0
-        if self._jury.baseline is not None and baseline is not None:
-            self._jury.baseline[question.question_id] = baseline
-        await self._jury.judge.judge(question, answer)
+        jury = self._jury if baseline is None else self._jury.against({question.question_id: baseline})
+        await jury.judge.judge(question, answer)
         return self._tally.take()
 
 

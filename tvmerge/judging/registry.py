@@ -19,7 +19,7 @@ from tvmerge.judging.preflight import api_key, check_packages
 from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
 from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.spec import JudgeSpec, is_loopback, read_spec, spec_for_model
-from tvmerge.records import Answer, Question, QuestionId
+from tvmerge.records import Question
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -68,7 +68,7 @@ def create_judge(
     questions: Iterable[Question] = (),
     *,
     samples: int | None = None,
-    baseline: Mapping[QuestionId, Answer] | None = None,
+    compares: bool = False,
     conduct: RequestPolicy | None = None,
     env: Mapping[str, str] = environ,
 ) -> Judge:
@@ -79,8 +79,8 @@ def create_judge(
         prompts: Judge prompts by name; the rules need none.
         questions: The questions to come, to check that the prompts they need are there.
         samples: Independent ratings of each turn; None is as the judge file says.
-        baseline: Answers to compare with, by question, for pairwise judging; it may be filled later. None
-            is for ratings.
+        compares: Have it compare answers with those of a baseline, to be given later
+            (`tvmerge.judging.judges.comparing.against`), instead of rating them.
         conduct: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
         env: The environment that holds the keys.
 
@@ -92,22 +92,20 @@ def create_judge(
         MissingExtraError: The provider's SDK is not installed.
     """
     if (judge := PROVIDERS.load(spec.provider).judge) is not None:
-        if baseline is not None:
+        if compares:
             raise ConfigError(
                 f"the judge '{spec.name}' rates answers and cannot compare them; take another judge"
             )
         check_packages(spec)
         return judge(spec)
     questions = tuple(questions)
-    check_prompts(prompts, questions, pairwise=baseline is not None)
-    prompts = without_unneeded_conversations(prompts, questions, pairwise=baseline is not None)
+    check_prompts(prompts, questions, pairwise=compares)
+    prompts = without_unneeded_conversations(prompts, questions, pairwise=compares)
     chat = pipeline(create_chat(spec, env), spec, conduct or RequestPolicy())
     model, samples = _identity(spec), samples or spec.samples
-    if baseline is None:
+    if not compares:
         return LLMJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
-    return PairwiseJudge(
-        name=spec.name, chat=chat, prompts=prompts, model=model, baseline=baseline, samples=samples
-    )
+    return PairwiseJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
 
 
 def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:

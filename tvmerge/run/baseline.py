@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge._util.canonical import digest
-from tvmerge.errors import AssetError, StudyError
-from tvmerge.records import Answer, QuestionId, Recipe
+from tvmerge.errors import AssetError, CandidateError, StudyError
+from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 from tvmerge.run.open_study import study_of_trials
 from tvmerge.study.space import Space, uniform_weight
 from tvmerge.tasks.fastchat.files import read_answers
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
-    from tvmerge.tasks.judged import Jury
+    from tvmerge.protocols import Pool
+    from tvmerge.tasks.suite import Jury
 
 _WEIGHT = re.compile(r"weight[:_-](-?\d+(?:\.\d+)?)")
 _TRIAL = re.compile(r"trial[:_-](\d+)")
@@ -55,7 +57,7 @@ def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
         AssetError: It cannot be read, or lacks an answer to one of the questions.
     """
     text = config.baseline
-    if jury.baseline is None or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
+    if not jury.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
         return None
     path = Path(text)
     if not path.is_file():
@@ -64,8 +66,7 @@ def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
             "FastChat's model_answer format"
         )
     answers = read_answers(path, jury.benchmark.questions, config.turns).first
-    rated_by_task = {id_ for task in jury.tasks for id_ in task.by_id}
-    asked = [q for q in jury.benchmark.questions if q.question_id not in rated_by_task]
+    asked = jury.rated_questions
     lacking = [
         str(question.question_id)
         for question in asked
@@ -96,6 +97,32 @@ def baseline_merge(config: RunConfig, space: Space, given: Sequence[Recipe]) -> 
         return Baseline(_trial(config, space, given, int(trial[1])))
     weight = _WEIGHT.fullmatch(text)
     return Baseline(space.uniform(0.0 if weight is None else float(weight[1])))
+
+
+async def baseline_answers(
+    baseline: Baseline, pool: Pool, questions: Sequence[Question], sampling: Sampling
+) -> Mapping[QuestionId, Answer]:
+    """The answers that all others are compared with, generated where they come from no file.
+
+    Args:
+        baseline: What is compared with.
+        pool: The live models.
+        questions: All that candidates are asked.
+        sampling: How answers are drawn.
+
+    Raises:
+        CandidateError: The baseline is no usable model.
+    """
+    if baseline.recipe is None:
+        return baseline.answers
+    found: dict[QuestionId, Answer] = {}
+    try:
+        async with aclosing(pool.answer(baseline.recipe, questions, sampling)) as stream:
+            async for answers in stream:
+                found |= {answer.question_id: answer for answer in answers if answer.sample == 0}
+    except CandidateError as error:
+        raise CandidateError(f"the baseline is no model to compare with: {error}") from error
+    return found
 
 
 def check_trial(config: RunConfig) -> None:

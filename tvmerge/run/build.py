@@ -6,6 +6,7 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tvmerge._util.trace import Trace
@@ -22,7 +23,9 @@ from tvmerge.run.loop import BACKLOG, Evaluator
 from tvmerge.run.open_study import open_study
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
-from tvmerge.tasks.judged import Jury, Note, judge_memory
+from tvmerge.tasks.base import Note
+from tvmerge.tasks.judged import judge_memory
+from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Pool
+    from tvmerge.records import Sampling
     from tvmerge.study.study import SearchStudy
 
 
@@ -39,19 +43,36 @@ class Run(RunSpec):
 
     Attributes:
         study: The search.
-        trials: Evaluates and scores the candidates of the study.
-        evaluator: Has candidates answer the questions of the search.
-        confirmer: Has the best answer the held-out questions.
         pool: The live models.
         trace: Where the time goes.
     """
 
     study: SearchStudy
-    trials: Trials
-    evaluator: Evaluator
-    confirmer: Evaluator
     pool: Pool
     trace: Trace
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Has candidates answer the questions of the search."""
+        return self._evaluator(self.sampling)
+
+    @cached_property
+    def confirmer(self) -> Evaluator:
+        """Has the best answer the held-out questions."""
+        return self._evaluator(self.confirm_sampling)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """Evaluates and scores the candidates of the study."""
+        return Trials(
+            self.study,
+            self.evaluator,
+            self.objective,
+            self.search_questions,
+            rules=self.rules,
+            min_coverage=self.config.min_coverage,
+            several=self.config.multi_objective,
+        )
 
     async def close(self) -> None:
         """Finish what is paid for, then free the models and the judge's connections."""
@@ -60,6 +81,12 @@ class Run(RunSpec):
             last.push_async_callback(self.pool.close)
             evaluators = (self.evaluator, self.confirmer)
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
+
+    def _evaluator(self, sampling: Sampling) -> Evaluator:
+        # In batches, the judge answers when all that a window of trials asks has been sent, so all of that
+        # is made first.
+        backlog = BACKLOG if self.jury.batching is None else sys.maxsize
+        return Evaluator(self.pool, self.jury.judge, sampling, backlog=backlog, trace=self.trace)
 
 
 def build_run(
@@ -82,64 +109,43 @@ def build_run(
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
     ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note)
-    jury, models = ground.jury, ground.models
+    models = ground.models
     study = _open_study(ground, note, still_held)
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     check_space(config.model_folder, _model_size(config, models))
     trace = Trace()
+    return Run(
+        **{f.name: getattr(ground, f.name) for f in fields(ground)},
+        study=study,
+        pool=_pool(ground, caches, trace, note),
+        trace=trace,
+    )
+
+
+def _pool(ground: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
+    """The live models, which answer all that is asked."""
+    config, models, jury = ground.config, ground.models, ground.jury
     found = loads(config, models, ground.placement, judges=judge_memory(jury.specs))
     for load in found:
         note(str(load))
     engines = EnginePool(
         starts(config, models, ground.placement, ground.record, found), trace=trace, note=note
     )
-    pool: Pool = _with_tasks(CachedPool(engines, caches.answers, ground.answer_identity), ground)
-    backlog = BACKLOG
-    if jury.batching is not None:
-        # The judge answers when all that a window of trials asks has been sent, so all of that is made first.
-        pool, backlog = HoldingPool(pool, jury.batching.hold), sys.maxsize
-    evaluator = Evaluator(pool, jury.judge, ground.sampling, backlog=backlog, trace=trace)
-    trials = Trials(
-        study,
-        evaluator,
-        ground.objective,
-        ground.search_questions,
-        rules=ground.rules,
-        min_coverage=config.min_coverage,
-        several=config.multi_objective,
+    context = partial(
+        rated_context,
+        ground.placement.kind,
+        config.vllm or {},
+        models.target.folder,
+        trust_remote_code=config.trust_remote_code,
     )
-    return Run(
-        **{f.name: getattr(ground, f.name) for f in fields(ground)},
-        study=study,
-        trials=trials,
-        evaluator=evaluator,
-        confirmer=Evaluator(pool, jury.judge, ground.confirm_sampling, backlog=backlog, trace=trace),
-        pool=pool,
-        trace=trace,
-    )
+    pool = jury.pool(CachedPool(engines, caches.answers, ground.answer_identity), ground.chat, context)
+    return pool if jury.batching is None else HoldingPool(pool, jury.batching.hold)
 
 
 def _model_size(config: RunConfig, models: Merge) -> int:
     """Bytes of tensors that are written: the model's, and its experts' where they are wanted."""
     mergers = [models.merger, *(expert.merger for expert in models.experts if config.save_experts)]
     return sum(spec.nbytes for merger in mergers for spec in merger.specs.values())
-
-
-def _with_tasks(pool: CachedPool, ground: RunSpec) -> Pool:
-    """The pool, able to answer the documents of tasks where there are any."""
-    if not ground.jury.tasks:
-        return pool
-    from tvmerge.tasks.lm_eval.model import Prompts
-    from tvmerge.tasks.lm_eval.pool import HarnessPool
-
-    config = ground.config
-    context = rated_context(
-        ground.placement.kind,
-        config.vllm or {},
-        ground.models.target.folder,
-        trust_remote_code=config.trust_remote_code,
-    )
-    return HarnessPool(pool, ground.jury.tasks, Prompts(ground.chat.tokenizer, context))
 
 
 def _open_study(ground: RunSpec, note: Note, still_held: Callable[[], None]) -> SearchStudy:

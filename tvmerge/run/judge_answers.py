@@ -29,8 +29,10 @@ from tvmerge.scoring.statistics import (
     estimate,
     silence,
 )
+from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
-from tvmerge.tasks.judged import Jury, Note, assemble
+from tvmerge.tasks.judged import assemble
+from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig
@@ -78,8 +80,8 @@ async def judge_answers(
             models = models_of(answers, jury.benchmark.questions, config.turns)
             _check_names(models)
             _note_gaps(models, len(jury.benchmark.questions), note)
-            if baseline is not None and jury.baseline is not None:
-                jury.baseline.update(_compared(baseline, models, jury.benchmark.questions, config.turns))
+            if baseline is not None:
+                jury = jury.against(_compared(baseline, models, jury.benchmark.questions, config.turns))
             rated = await _judge_all(jury.judge, models, jury.benchmark.questions)
         finally:
             await jury.judge.close()

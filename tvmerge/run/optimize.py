@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AsyncExitStack, ExitStack, aclosing, closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_json, write_jsonl, write_text
 from tvmerge._util.locking import locked
 from tvmerge._util.threads import in_thread
-from tvmerge.errors import AssetError, CandidateError, OutputError, StudyError, UserError
+from tvmerge.errors import AssetError, OutputError, StudyError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.merging.export.export import export_merge
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
@@ -24,6 +24,7 @@ from tvmerge.report.result_file import RESULT, TRIALS, as_json, trial_rows
 from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
+from tvmerge.run.baseline import baseline_answers
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.destinations import check_destinations
 from tvmerge.run.holdout import Confirmation, Confirmed, choose_baselines, choose_finalists
@@ -31,9 +32,9 @@ from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
 from tvmerge.run.trial import best_of
 from tvmerge.study.lock import study_lock
+from tvmerge.tasks.base import Note
+from tvmerge.tasks.build import examiners
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
-from tvmerge.tasks.judged import Note
-from tvmerge.tasks.suite import examiners
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -60,7 +61,7 @@ async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None 
         write_text(_mark(config), f"{config.study}\n")
         _tell_remarks(run, progress.note)
         try:
-            await _answer_baseline(run)
+            run = await _with_baseline(run)
             started = time.perf_counter()
             await _search(run, progress)
             seconds = time.perf_counter() - started
@@ -130,24 +131,17 @@ def _tell_remarks(run: Run, note: Note) -> None:
         note(line)
 
 
-async def _answer_baseline(run: Run) -> None:
-    """For pairwise judging: the answers that all others are compared with.
+async def _with_baseline(run: Run) -> Run:
+    """The run whose judges compare with the baseline's answers; itself where they rate.
 
     Raises:
         CandidateError: The baseline is no usable model.
     """
-    if run.jury.baseline is None or run.baseline is None:
-        return
-    run.jury.baseline.update(run.baseline.answers)
-    if run.baseline.recipe is None:
-        return
+    if run.baseline is None:
+        return run
     questions = (*run.search_questions, *run.holdout_questions)
-    try:
-        async with aclosing(run.pool.answer(run.baseline.recipe, questions, run.sampling)) as stream:
-            async for answers in stream:
-                run.jury.baseline.update({a.question_id: a for a in answers if a.sample == 0})
-    except CandidateError as error:
-        raise CandidateError(f"the baseline is no model to compare with: {error}") from error
+    answers = await baseline_answers(run.baseline, run.pool, questions, run.sampling)
+    return replace(run, jury=run.jury.against(answers))
 
 
 async def _search(run: Run, progress: Progress) -> None:
@@ -171,7 +165,7 @@ async def _search(run: Run, progress: Progress) -> None:
 
 
 def _evidence(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
-    mode: Literal["single", "pair"] = "single" if run.jury.baseline is None else "pair"
+    mode: Literal["single", "pair"] = "pair" if run.jury.compares else "single"
     return AnswerLog(folder, run.jury.judge.name, known, mode=mode)
 
 

@@ -18,7 +18,7 @@ from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.order import mixed
 from tvmerge.scoring.split import Halves, split
 from tvmerge.study.storage_url import sqlite_file
-from tvmerge.tasks.judged import Jury
+from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
     from tvmerge.tasks.fastchat.benchmark import Benchmark

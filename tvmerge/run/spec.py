@@ -21,8 +21,8 @@ from tvmerge.run.outline import objectives, outline
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import Rules
 from tvmerge.study.space import Space
-from tvmerge.tasks.judged import Jury, Note
-from tvmerge.tasks.lm_eval.chats import in_chats
+from tvmerge.tasks.base import Note
+from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,11 +166,11 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     known = outline(config, jury)
     models = open_models()
     chat, day = _chat(config, jury, models)
-    jury = in_chats(config, jury, chat, note)
+    jury = jury.in_chat(chat, note)
     ranges = models.ranges(config.weight_min, config.weight_max)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
     baseline = known.baseline
-    if jury.baseline is not None and baseline is None:
+    if jury.compares and baseline is None:
         baseline = baseline_merge(config, space, _fixed(config, space))
     return RunSpec(
         config=config,
@@ -211,9 +211,7 @@ def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, dat
     from tvmerge.engines.prompting.preflight import check_prompts
 
     chat = open_chat(config.chat, models)
-    by_tasks = {id_ for task in jury.tasks for id_ in task.by_id}
-    asked = (q for q in jury.benchmark.questions if q.question_id not in by_tasks)
-    dated = check_prompts(chat, asked, models.donor.structure.vocabulary)
+    dated = check_prompts(chat, jury.rated_questions, models.donor.structure.vocabulary)
     if not dated and not (config.apply_chat_template and chat.may_tell_date):
         return chat, None
     chat = chat.on(study_day(config) or chat.day)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,22 +24,18 @@ from tvmerge.judging.local.memory import memory_by_device
 from tvmerge.judging.preflight import check_batched, check_offered, check_ready
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.registry import create_judge, find_spec, own_scale
-from tvmerge.judging.smoke_test import check, try_out
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.records import Answer, QuestionId
 from tvmerge.scoring.objective import Part
+from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.combined import combine
 from tvmerge.tasks.seen import seen_benchmarks
+from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
     from tvmerge.judging.settings import JudgeConfig
     from tvmerge.protocols import Judge
-    from tvmerge.tasks.lm_eval.task import HarnessTask
-
-Note = Callable[[str], None]
-"""Tells the user something in passing."""
 
 DEFAULT_PROMPTS = "judge_prompts"
 """Name of the shipped judge prompts."""
@@ -50,61 +45,6 @@ RULES_SCALE = (1.0, 10.0)
 
 WIN_RATES = (0.0, 1.0)
 """Lowest and highest score of a comparison."""
-
-
-@dataclass(frozen=True, slots=True)
-class Jury:
-    """What is asked, and who judges the answers.
-
-    Attributes:
-        benchmark: The benchmark, or several as one, with the references that the judges see.
-        parts: Each benchmark's part in the objective.
-        folders: Where the benchmarks lie.
-        specs: The judge, or the judges of a panel.
-        judge: Who rates.
-        ledger: What the judges took.
-        baseline: Answers to compare with, by question, to be filled before the first judgment; None where
-            answers are rated.
-        tasks: Tasks of lm-eval among what is asked; they rate themselves.
-        on_servers: The judges that are asked over a network: those that `check` asks.
-        batching: What the batches of all judges have in common; None where they are asked one by one.
-    """
-
-    benchmark: Benchmark
-    parts: tuple[Part, ...]
-    folders: tuple[Path, ...]
-    specs: tuple[JudgeSpec, ...]
-    judge: Judge
-    ledger: Ledger
-    baseline: dict[QuestionId, Answer] | None
-    tasks: tuple[HarnessTask, ...] = ()
-    on_servers: tuple[PromptedJudge, ...] = ()
-    batching: Batching | None = None
-
-    async def check_batches(self) -> None:
-        """See that judges that are to be asked in batches can be; this costs nothing.
-
-        Raises:
-            UserError, ProviderError: One cannot be.
-        """
-        if self.batching is not None:
-            await self.batching.check()
-
-    async def check(self) -> None:
-        """Have each judge on a server rate a test answer, at once even where others are asked in batches.
-
-        Raises:
-            ProviderError: One gives no rating, or cannot be asked.
-            UserError, BudgetError: One cannot be asked.
-        """
-        if self.on_servers:
-            with self.batching.live() if self.batching is not None else nullcontext():
-                await check(self.on_servers, self.benchmark.questions[0])
-
-    async def rehearse_check(self) -> None:
-        """Put the test answer to judges that were assembled with a tally, which counts it."""
-        if self.on_servers:
-            await try_out(self.on_servers, self.benchmark.questions[0])
 
 
 def assemble(
@@ -143,7 +83,7 @@ def assemble(
         check_ready(spec, reach=tally is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
-    baseline: dict[QuestionId, Answer] | None = {} if config.judge_mode == "pairwise" else None
+    compares = config.judge_mode == "pairwise"
     batching = None
     if config.judge_batch and tally is None:
         batching = _batching(config, batch_folder, ledger_file)
@@ -162,7 +102,7 @@ def assemble(
             prompts,
             benchmark.questions,
             samples=config.judge_samples,
-            baseline=baseline,
+            compares=compares,
             conduct=replace(conduct, account=accounts[spec.name]),
         )
         for spec in specs
@@ -174,13 +114,13 @@ def assemble(
         parts=_parts(
             benchmarks,
             [weight for _, weight in config.benchmarks],
-            scale if baseline is None else WIN_RATES,
+            WIN_RATES if compares else scale,
         ),
         folders=tuple(b.folder for b in benchmarks),
         specs=tuple(specs),
-        judge=_watch_script(judge, config, benchmark, scale[0]),
+        rater=_watch_script(judge, config, benchmark, scale[0]),
         ledger=ledger,
-        baseline=baseline,
+        compares=compares,
         on_servers=tuple(
             judge
             for spec, judge in zip(specs, judges, strict=True)

@@ -12,6 +12,7 @@ from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.judges.comparing import against
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.records import Answer, Judgment, Question, QuestionId, Rating, Unrated
@@ -46,12 +47,12 @@ async def compare(
         a_spec(server.base_url),
         prompts,
         [question],
-        baseline=answers,
+        compares=True,
         conduct=RequestPolicy(**settings),
         env={"TEST_KEY": KEY},
     )
     try:
-        return await judge.judge(question, Answer("q", tuple(answer)))
+        return await against(judge, answers).judge(question, Answer("q", tuple(answer)))
     finally:
         await judge.close()
 
@@ -149,7 +150,7 @@ async def test_a_turn_that_the_candidate_lacks_is_not_judged(server: OpenAIServe
 
 
 async def test_a_question_without_a_baseline_is_an_error(server: OpenAIServer, prompts: Prompts) -> None:
-    judge = create_judge(a_spec(server.base_url), prompts, [ONE], baseline={}, env={"TEST_KEY": KEY})
+    judge = create_judge(a_spec(server.base_url), prompts, [ONE], compares=True, env={"TEST_KEY": KEY})
     with pytest.raises(ConfigError, match="no answer to question q"):
         await judge.judge(ONE, Answer("q", ("candidate",)))
     await judge.close()
@@ -157,11 +158,11 @@ async def test_a_question_without_a_baseline_is_an_error(server: OpenAIServer, p
 
 def test_the_rules_cannot_compare() -> None:
     with pytest.raises(ConfigError, match="cannot compare"):
-        create_judge(find_spec("rules"), {}, baseline={})
+        create_judge(find_spec("rules"), {}, compares=True)
 
 
 def test_comparing_has_a_fingerprint_of_its_own(prompts: Prompts) -> None:
     spec = a_spec("http://127.0.0.1:1/v1")
     rating = create_judge(spec, prompts, env={"TEST_KEY": KEY})
-    comparing = create_judge(spec, prompts, baseline={}, env={"TEST_KEY": KEY})
+    comparing = create_judge(spec, prompts, compares=True, env={"TEST_KEY": KEY})
     assert rating.fingerprint != comparing.fingerprint

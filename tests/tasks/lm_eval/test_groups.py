@@ -15,7 +15,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.scoring.objective import Objective
 from tvmerge.tasks.lm_eval import loading
 from tvmerge.tasks.lm_eval.task import HarnessTask
-from tvmerge.tasks.suite import part_of
+from tvmerge.tasks.lm_eval.tasks import part_of
 
 CODE = "def rate(doc, results):\n    return {'acc': float(doc['n'] % 3 == 0), 'size': doc['n']}\n"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tvmerge.records import Answer, Judgment, Question, Rating
+from tvmerge.judging.judges.comparing import against
+from tvmerge.records import Answer, Judgment, Question, QuestionId, Rating
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -76,6 +78,12 @@ class JapaneseJudge:
             "exempt": sorted(self._exempt),
         }
         return {**self._judge.fingerprint, "japanese": rule}
+
+    def against(self, answers: Mapping[QuestionId, Answer]) -> JapaneseJudge:
+        """The same, of whoever rates compared with these answers."""
+        judge = copy(self)
+        judge._judge = against(self._judge, answers)
+        return judge
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """The ratings, each with its note on the script."""

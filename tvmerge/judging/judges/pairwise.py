@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tvmerge._util.tasks import together
@@ -17,7 +19,7 @@ from tvmerge.judging.prompts.reply_format import VerdictFormat
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 
 if TYPE_CHECKING:
-    from tvmerge.protocols import Judge
+    from tvmerge.protocols import ComparingJudge
 
 WIN, TIE, LOSS = 1.0, 0.5, 0.0
 _OTHER_ORDER = "\n\n---- the other order ----\n\n"
@@ -34,7 +36,7 @@ class PairwiseJudge(PromptedJudge):
         chat: The chat model; it returns complete replies that hold a verdict.
         prompts: Judge prompts by name, already checked for the questions to come.
         model: Which model it is and how it is asked, as JSON data, for the fingerprint.
-        baseline: Answers to compare with, by question; it may be filled after the judge is made.
+        baseline: Answers to compare with, by question; see `against`.
         samples: Independent comparisons of each turn.
     """
 
@@ -47,11 +49,17 @@ class PairwiseJudge(PromptedJudge):
         chat: ChatModel,
         prompts: Mapping[str, JudgePrompt],
         model: Mapping[str, object],
-        baseline: Mapping[QuestionId, Answer],
+        baseline: Mapping[QuestionId, Answer] = MappingProxyType({}),
         samples: int = 1,
     ) -> None:
         super().__init__(name=name, chat=chat, prompts=prompts, model=model, samples=samples)
         self._baseline = baseline
+
+    def against(self, answers: Mapping[QuestionId, Answer]) -> PairwiseJudge:
+        """The same judge, comparing with these answers; both ask the same chat model."""
+        judge = copy(self)
+        judge._baseline = dict(answers)
+        return judge
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Compare each turn that was answered: by turn, then by sample.
@@ -115,4 +123,4 @@ def _combined(first: Opinion, second: Opinion) -> Opinion:
 
 
 if TYPE_CHECKING:
-    _judge: type[Judge] = PairwiseJudge
+    _judge: type[ComparingJudge] = PairwiseJudge

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.tasks import together
 from tvmerge.errors import ConfigError
-from tvmerge.records import Answer, Judgment, Question
+from tvmerge.judging.judges.comparing import against
+from tvmerge.records import Answer, Judgment, Question, QuestionId
 
 if TYPE_CHECKING:
     from tvmerge.protocols import Judge
@@ -41,6 +42,10 @@ class PanelJudge:
     def fingerprint(self) -> Mapping[str, object]:
         """All that decides each one's ratings."""
         return {"panel": {judge.name: dict(judge.fingerprint) for judge in self._judges}}
+
+    def against(self, answers: Mapping[QuestionId, Answer]) -> PanelJudge:
+        """The same panel, whose judges compare with these answers."""
+        return PanelJudge([against(judge, answers) for judge in self._judges])
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """The ratings of all judges: by turn, then by judge, then by sample."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import CheckpointError
@@ -11,31 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tvmerge.engines.prompting.chat_format import ChatFormat
-    from tvmerge.tasks.judged import Jury, Note
-    from tvmerge.tasks.settings import TaskConfig
-
-
-def in_chats(config: TaskConfig, jury: Jury, chat: ChatFormat, note: Note) -> Jury:
-    """The jury with the prompts of its tasks in the chat template, where the settings say so.
-
-    Raises:
-        UserError: The template is not usable, or fails on a document.
-    """
-    if not (config.apply_chat_template and jury.tasks):
-        return jury
-    from tvmerge.tasks.lm_eval import loading
-    from tvmerge.tasks.lm_eval.documents import Prompting
-    from tvmerge.tasks.lm_eval.judge import HarnessJudge
-
-    chat.require_template()
-    writer = ChatWriter(chat)
-    multiturn = config.fewshot_as_multiturn is not False
-    prompting = Prompting(config.system_instruction, writer, multiturn)
-    tasks = loading.in_chats(jury.tasks, prompting)
-    if writer.refused:
-        note(f"prompts of tasks go without their system message, as in lm-eval: {writer.refused}")
-    assert isinstance(jury.judge, HarnessJudge), "tasks are rated by their own judge"
-    return replace(jury, tasks=tasks, judge=jury.judge.with_tasks(tasks))
 
 
 class ChatWriter:

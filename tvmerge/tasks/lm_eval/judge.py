@@ -37,10 +37,6 @@ class HarnessJudge:
         others = {} if self._others is None else self._others.fingerprint
         return {**others, "lm_eval": version("lm_eval"), "tasks": digests}
 
-    def with_tasks(self, tasks: Sequence[HarnessTask]) -> HarnessJudge:
-        """The same judge of other documents or prompts."""
-        return HarnessJudge(tasks, self._others)
-
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """The one judgment of a document; none where it was not answered, or the metric is not about it.
 

@@ -1,0 +1,71 @@
+"""From settings to what is asked and who rates it: benchmarks with their judges, tasks, or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.tasks.base import Note
+from tvmerge.tasks.fastchat.benchmark import Benchmark
+from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
+from tvmerge.tasks.judged import assemble
+from tvmerge.tasks.lm_eval.open import open_tasks
+from tvmerge.tasks.suite import Jury
+
+if TYPE_CHECKING:
+    from tvmerge._util.caches import Caches
+    from tvmerge.judging.client.dry_run import RequestCounter
+    from tvmerge.tasks.settings import SuiteConfig
+
+
+def examiners(
+    config: SuiteConfig,
+    caches: Caches,
+    note: Note,
+    ledger_file: Path | None = None,
+    *,
+    tally: RequestCounter | None = None,
+    waiting: Note | None = None,
+) -> Jury:
+    """Who judges what, tasks included.
+
+    Args:
+        config: The settings of all that is asked.
+        caches: Where paid replies are kept.
+        note: Tells the user something in passing.
+        ledger_file: Where calls are entered; None keeps the accounts in memory only.
+        tally: Counts what the judges would send; with one they send nothing.
+        waiting: Shows what is waited for, in the place of what it showed before.
+
+    Raises:
+        UserError: A benchmark, a judge, a task or its data are missing or unsound.
+    """
+    tasks = (open_tasks(config, note),) if config.has_tasks else ()
+    if config.bench_name:
+        jury = assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting)
+    else:
+        jury = _no_benchmark(ledger_file)
+    for kind in tasks:
+        jury = jury.with_tasks(kind)
+    return jury
+
+
+def _no_benchmark(ledger_file: Path | None) -> Jury:
+    """What tasks are added to where they alone are asked."""
+    return Jury(
+        benchmark=Benchmark(
+            name="",
+            folder=Path(),
+            questions=(),
+            settings=BenchmarkSettings(),
+            without_reference=(),
+            stated=(),
+            references={},
+        ),
+        parts=(),
+        folders=(),
+        specs=(),
+        rater=None,
+        ledger=Ledger(ledger_file),
+    )
