@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -141,6 +142,7 @@ def test_a_plan_of_a_study_tells_what_is_left_of_it_and_changes_nothing(
     with OpenAIServer() as server:
         judged = {"judge_base_url": server.base_url}
         asyncio.run(optimize(configure(n_trials=3, **judged)))
+        gc.collect()  # the run's connections, which write to the database when they close
         before, paid = tree(tmp_path), asked(server)
         over, longer = (plan(configure(n_trials=n, **judged)) for n in (3, 5))
         assert tree(tmp_path) == before
