@@ -138,3 +138,10 @@ def _amount(difference: float) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
+
+
+def short_name(contender: Contender) -> str:
+    """What a figure calls a contender."""
+    if contender.key == "uniform":
+        return f"uniform {weight(next(iter(contender.weights.values())))}"
+    return contender.key.replace("_", " ")

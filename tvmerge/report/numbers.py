@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tvmerge.records import Difference, Estimate
+from tvmerge.records import Difference, Estimate, Trial
 
 MISSING = "-"
 Z95 = 1.959963984540054
@@ -95,3 +95,9 @@ def size(number: int) -> str:
 def _rounded(value: float) -> float:
     # Adding zero turns a negative zero into a plain one.
     return round(value, 2) + 0.0
+
+
+def standard_error(trial: Trial) -> float | None:
+    """The standard error recorded with a trial's score, or None where it is not known."""
+    se = trial.attrs.get("se")
+    return float(se) if isinstance(se, int | float) and math.isfinite(se) else None

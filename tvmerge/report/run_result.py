@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tvmerge.errors import MissingExtraError
 from tvmerge.records import Recipe
 from tvmerge.report.conclusion import finding, shown
-from tvmerge.report.figures import _data as data
-from tvmerge.report.figures.history import draw_history
-from tvmerge.report.figures.scores import draw_contenders
-from tvmerge.report.figures.weights import draw_weights
+from tvmerge.report.figures import drawn
 from tvmerge.report.numbers import estimate
 from tvmerge.report.result import Contender, RunRecord
 from tvmerge.report.terminal.plain import plain_text
@@ -88,11 +85,7 @@ class RunResult(RunRecord):
     @property
     def figures(self) -> Mapping[str, Figure]:
         """The figures of the report: `scores` of the contenders, `history`, and `weights` of the best."""
-        return {
-            "scores": Figure(draw_contenders(data.contenders(self))),
-            "history": Figure(draw_history(data.history(self))),
-            "weights": Figure(draw_weights(data.weights(self))),
-        }
+        return {name: Figure(figure.svg) for name, figure in drawn(self).items()}
 
     def trials_dataframe(self) -> pd.DataFrame:
         """All trials as a pandas data frame, one row a trial, with columns named as Optuna names them.

@@ -9,7 +9,8 @@ import pytest
 
 from tests.report import results
 from tvmerge.records import Estimate, Recipe, Trial
-from tvmerge.report.figures import _data as figures
+from tvmerge.report import numbers
+from tvmerge.report.figures import history, scores, weights
 
 
 def trial(number: int, value: float | None, state: str = "COMPLETE", **attrs: object) -> Trial:
@@ -18,20 +19,20 @@ def trial(number: int, value: float | None, state: str = "COMPLETE", **attrs: ob
 
 def test_the_running_best_holds_the_trials_that_beat_all_before() -> None:
     told = [trial(n, value) for n, value in enumerate((5.0, 4.0, 5.0, 6.0, 5.5, 7.0))]
-    data = figures.history(replace(results.simple(), trials=tuple(told)))
+    data = history.history(replace(results.simple(), trials=tuple(told)))
     assert [point.number for point in data.running_best] == [0, 3, 5]
     assert "The best is trial 5 with 7.00." in data.description
 
 
 def test_failed_trials_are_marked_and_running_ones_left_out() -> None:
     told = (trial(0, 5.0), trial(1, None, "FAIL"), trial(2, None, "RUNNING"), trial(3, math.nan))
-    data = figures.history(replace(results.simple(), trials=told))
+    data = history.history(replace(results.simple(), trials=told))
     assert [point.number for point in data.points] == [0]
     assert data.failed == (1,)
 
 
 def test_baselines_are_drawn_at_their_search_scores() -> None:
-    data = figures.history(results.simple())
+    data = history.history(results.simple())
     assert [(r.label, r.value) for r in data.references] == [
         ("weight 0", 4.5),
         ("weight 1", 6.3),
@@ -40,14 +41,14 @@ def test_baselines_are_drawn_at_their_search_scores() -> None:
 
 
 def test_hundreds_of_trials_get_no_error_bars() -> None:
-    assert figures.history(replace(results.simple(), trials=results.trials(60))).whiskers
-    assert not figures.history(replace(results.simple(), trials=results.trials(500))).whiskers
+    assert history.history(replace(results.simple(), trials=results.trials(60))).whiskers
+    assert not history.history(replace(results.simple(), trials=results.trials(500))).whiskers
 
 
 def test_weights_are_in_model_order_with_the_extremes_in_words() -> None:
     run = results.simple()
     best = replace(run.contenders[0], weights={"embeddings": 0.5, "layers.0": 2.0, "norm": -0.25})
-    data = figures.weights(replace(run, contenders=(best,)))
+    data = weights.weights(replace(run, contenders=(best,)))
     assert [name for name, _ in data.weights] == ["embeddings", "layers.0", "norm"]
     assert data.description == (
         "3 weights in model order; the smallest is -0.25 (norm), the largest 2 (layers.0)."
@@ -55,7 +56,7 @@ def test_weights_are_in_model_order_with_the_extremes_in_words() -> None:
 
 
 def test_intervals_reach_1_96_standard_errors() -> None:
-    row = figures.contenders(results.simple()).rows[-1]
+    row = scores.contenders(results.simple()).rows[-1]
     assert row.label == "best"
     assert row.holdout is not None
     assert row.holdout.low == pytest.approx(6.7 - 1.96 * 0.25, abs=1e-3)
@@ -66,7 +67,7 @@ def test_a_mean_without_an_error_has_no_width_and_none_without_a_mean() -> None:
     run = results.simple()
     lone, lost = Estimate(6.0, math.nan, 1), Estimate(math.nan, math.nan, 0)
     best = replace(run.contenders[0], search=lone, holdout=lost)
-    (row,) = figures.contenders(replace(run, contenders=(best,))).rows
+    (row,) = scores.contenders(replace(run, contenders=(best,))).rows
     assert row.search is not None
     assert (row.search.low, row.search.high) == (6.0, 6.0)
     assert row.holdout is None
@@ -74,4 +75,4 @@ def test_a_mean_without_an_error_has_no_width_and_none_without_a_mean() -> None:
 
 @pytest.mark.parametrize("se", [None, math.nan, "0.2"])
 def test_an_error_that_was_not_recorded_is_unknown(se: object) -> None:
-    assert figures.standard_error(trial(0, 5.0, se=se)) is None
+    assert numbers.standard_error(trial(0, 5.0, se=se)) is None

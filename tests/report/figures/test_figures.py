@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 from tests.report import results
-from tvmerge.report.figures import _data as figures
-from tvmerge.report.figures._svg import WIDTH
+from tvmerge.report.drawing.svg import WIDTH
+from tvmerge.report.figures import history, scores, weights
 from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights, short_names
@@ -22,9 +22,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 Draw = Callable[[RunRecord], str]
 DRAWINGS: dict[str, Draw] = {
-    "history": lambda run: draw_history(figures.history(run)),
-    "weights": lambda run: draw_weights(figures.weights(run)),
-    "contenders": lambda run: draw_contenders(figures.contenders(run)),
+    "history": lambda run: draw_history(history.history(run)),
+    "weights": lambda run: draw_weights(weights.weights(run)),
+    "contenders": lambda run: draw_contenders(scores.contenders(run)),
 }
 
 LARGE = tuple(
@@ -104,7 +104,7 @@ def test_no_figure_asks_the_network(draw: Draw) -> None:
 def test_strange_group_names_stay_text(name: str) -> None:
     run = results.simple()
     best = replace(run.contenders[0], weights={name: 0.5, "norm": 1.0})
-    text = draw_weights(figures.weights(replace(run, contenders=(best,))))
+    text = draw_weights(weights.weights(replace(run, contenders=(best,))))
     root = parse(text)
     assert {node.tag for node in root.iter()}.isdisjoint({f"{SVG}script", "script"})
     assert "<script" not in text
@@ -120,7 +120,7 @@ def test_a_run_without_a_score_still_gives_figures(draw: Draw) -> None:
 
 def test_the_history_has_a_dot_a_trial_a_cross_a_failure_and_a_line_a_baseline() -> None:
     run = results.simple()
-    root = parse(draw_history(figures.history(run)))
+    root = parse(draw_history(history.history(run)))
     scored = [trial for trial in run.trials if trial.state == "COMPLETE"]
     dots = under(root, "trials", "circle")
     assert len(dots) == len(scored)
@@ -136,7 +136,7 @@ def test_the_history_has_a_dot_a_trial_a_cross_a_failure_and_a_line_a_baseline()
 
 def test_a_higher_score_stands_higher() -> None:
     run = results.simple()
-    dots = under(parse(draw_history(figures.history(run))), "trials", "circle")
+    dots = under(parse(draw_history(history.history(run))), "trials", "circle")
     scores = [trial.value for trial in run.trials if trial.value is not None]
     by_score = sorted(zip(scores, dots, strict=True), key=lambda pair: pair[0])
     heights = [number(dot, "cy") for _, dot in by_score]
@@ -145,7 +145,7 @@ def test_a_higher_score_stands_higher() -> None:
 
 def test_five_hundred_trials_stay_readable() -> None:
     run = replace(results.simple(), trials=results.trials(500))
-    root = parse(draw_history(figures.history(run)))
+    root = parse(draw_history(history.history(run)))
     numbers = [text for text in texts(root) if text.isdigit() and int(text) >= 50]
     assert len(numbers) <= 12
     places = [number(dot, "cx") for dot in under(root, "trials", "circle")]
@@ -157,20 +157,20 @@ def test_five_hundred_trials_stay_readable() -> None:
 def test_labels_of_close_baselines_do_not_overlap() -> None:
     run = results.simple()
     close = [replace(c, search=replace(c.search, mean=6.3)) for c in run.contenders]
-    root = parse(draw_history(figures.history(replace(run, contenders=tuple(close)))))
+    root = parse(draw_history(history.history(replace(run, contenders=tuple(close)))))
     heights = sorted(number(node, "y") for node in under(root, "series-labels", "text"))
     assert all(b - a >= 14 for a, b in pairwise(heights))
 
 
 def test_every_weight_has_a_bar_in_model_order_that_grows_with_it() -> None:
     run = results.simple()
-    bars = under(parse(draw_weights(figures.weights(run))), "bars", "rect")
-    weights = run.contenders[0].weights
-    assert [bar.findtext(f"{SVG}title") for bar in bars][:1] == [f"embeddings: {weights['embeddings']:.3g}"]
-    assert len(bars) == len(weights)
+    bars = under(parse(draw_weights(weights.weights(run))), "bars", "rect")
+    values = run.contenders[0].weights
+    assert [bar.findtext(f"{SVG}title") for bar in bars][:1] == [f"embeddings: {values['embeddings']:.3g}"]
+    assert len(bars) == len(values)
     places = [number(bar, "x") for bar in bars]
     assert places == sorted(places)
-    by_weight = sorted(zip(weights.values(), bars, strict=True), key=lambda pair: pair[0])
+    by_weight = sorted(zip(values.values(), bars, strict=True), key=lambda pair: pair[0])
     heights = [number(bar, "height") for _, bar in by_weight]
     assert heights == sorted(heights)
 
@@ -178,20 +178,20 @@ def test_every_weight_has_a_bar_in_model_order_that_grows_with_it() -> None:
 def test_a_negative_weight_hangs_below_the_line() -> None:
     run = results.simple()
     best = replace(run.contenders[0], weights={"a": 0.5, "b": -0.5})
-    root = parse(draw_weights(figures.weights(replace(run, contenders=(best,), weight_range=(-1.0, 1.0)))))
+    root = parse(draw_weights(weights.weights(replace(run, contenders=(best,), weight_range=(-1.0, 1.0)))))
     above, below = under(root, "bars", "rect")
     assert number(above, "y") + number(above, "height") == pytest.approx(number(below, "y"), abs=0.02)
 
 
 def test_the_weights_show_0_and_1_and_the_bounds() -> None:
-    root = parse(draw_weights(figures.weights(results.simple())))
+    root = parse(draw_weights(weights.weights(results.simple())))
     assert {"0 = target", "1 = plain", "2 = largest"} <= set(texts(root))
 
 
 def test_weight_1_of_a_sparse_vector_is_not_drawn_as_the_plain_one() -> None:
     run = results.simple()
     sparse = replace(run, contenders=tuple(replace(c, sparse="TIES, density 0.2") for c in run.contenders))
-    found = texts(parse(draw_weights(figures.weights(sparse))))
+    found = texts(parse(draw_weights(weights.weights(sparse))))
     assert "1 = sparse" in found
     assert "1 = plain" not in found
 
@@ -199,7 +199,7 @@ def test_weight_1_of_a_sparse_vector_is_not_drawn_as_the_plain_one() -> None:
 def test_582_weights_stay_readable() -> None:
     run = results.simple()
     best = replace(run.contenders[0], weights=results.varied(LARGE))
-    root = parse(draw_weights(figures.weights(replace(run, contenders=(best,)))))
+    root = parse(draw_weights(weights.weights(replace(run, contenders=(best,)))))
     bars = under(root, "bars", "rect")
     assert len(bars) == 582
     assert min(number(bar, "width") for bar in bars) >= 1
@@ -224,7 +224,7 @@ def test_names_under_bars_lose_what_all_share_and_keep_their_ends() -> None:
 
 
 def test_each_contender_has_a_row_with_both_scores_in_order() -> None:
-    root = parse(draw_contenders(figures.contenders(results.simple())))
+    root = parse(draw_contenders(scores.contenders(results.simple())))
     found = texts(root)
     labels = [text for text in found if text in {"weight 0", "weight 1", "uniform 0.7", "best"}]
     assert labels == ["weight 0", "weight 1", "uniform 0.7", "best"]
@@ -234,6 +234,6 @@ def test_each_contender_has_a_row_with_both_scores_in_order() -> None:
 
 
 def test_without_held_out_questions_no_mark_speaks_of_them() -> None:
-    root = parse(draw_contenders(figures.contenders(results.without_holdout())))
+    root = parse(draw_contenders(scores.contenders(results.without_holdout())))
     assert "held-out questions" not in texts(root)
     assert len(under(root, "best", "circle")) == 1

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from tests.report.results import simple, uniform
 from tvmerge.records import Estimate, Recipe, Trial
-from tvmerge.report.figures._data import history
-from tvmerge.report.figures.history import draw_history
+from tvmerge.report.figures.history import draw_history, history
 from tvmerge.report.result import Finalist, RunRecord
 from tvmerge.report.result_file import as_json
 from tvmerge.report.terminal.race import race_lines

@@ -5,18 +5,97 @@ A trial that the race stopped is a small ring: its height is an estimate from fe
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from tvmerge.report.figures._data import HistoryFigure, Point
-from tvmerge.report.figures._scale import Scale, apart, padded, tick_labels, ticks
-from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
-from tvmerge.report.numbers import plus_minus, score
+from tvmerge.records import Trial
+from tvmerge.report.conclusion import short_name
+from tvmerge.report.drawing.scale import Scale, apart, padded, tick_labels, ticks
+from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
+from tvmerge.report.figures import Figure
+from tvmerge.report.numbers import count, plus_minus, score, standard_error
+from tvmerge.report.result import ContenderKey, RunRecord
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 128, 16.0, 268.0
 _HEIGHT = 326.0
 _FAILED_Y = 282.0
 _AXIS_Y = 292.0
+_MOST_WHISKERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A trial with a score.
+
+    Attributes:
+        number: The trial.
+        score: Its score.
+        se: Its standard error, or None where it is not known.
+    """
+
+    number: int
+    score: float
+    se: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A level to compare with.
+
+    Attributes:
+        key: The contender it belongs to.
+        label: What it is called in a figure.
+        value: The level.
+    """
+
+    key: ContenderKey
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFigure:
+    """How the search went.
+
+    Attributes:
+        points: Trials with a score, in order of number.
+        stopped: Trials that the race stopped, with the estimate of their score, in order of number.
+        running_best: The trials that were better than all before, in order of number.
+        failed: Numbers of the trials that failed.
+        references: The baselines' scores on the same questions.
+        whiskers: Whether the standard errors are shown: hundreds of error bars hide what they belong to.
+        description: The figure in words.
+    """
+
+    points: tuple[Point, ...]
+    stopped: tuple[Point, ...]
+    running_best: tuple[Point, ...]
+    failed: tuple[int, ...]
+    references: tuple[Reference, ...]
+    whiskers: bool
+    description: str
+
+
+def history(result: RunRecord) -> HistoryFigure:
+    """The scores of all trials, in the order they were told."""
+    points = tuple(_points(result.trials, "COMPLETE"))
+    stopped = tuple(_points(result.trials, "PRUNED"))
+    failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
+    record = tuple(_records(points))
+    words = f"{count(len(points), 'trial')} with a score, {len(stopped)} stopped early, {len(failed)} failed."
+    if record:
+        words += f" The best is trial {record[-1].number} with {score(record[-1].score)}."
+    return HistoryFigure(
+        points=points,
+        stopped=stopped,
+        running_best=record,
+        failed=failed,
+        references=tuple(_references(result)),
+        whiskers=len(points) <= _MOST_WHISKERS,
+        description=words,
+    )
 
 
 def draw_history(data: HistoryFigure) -> str:
@@ -131,3 +210,39 @@ def _series_labels(data: HistoryFigure, y: Scale) -> Iterator[ET.Element]:
 
 def _tooltip(point: Point) -> str:
     return f"trial {point.number}: {plus_minus(point.score, point.se)}"
+
+
+def _points(trials: Sequence[Trial], state: str) -> Iterator[Point]:
+    for trial in trials:
+        if trial.state == state and trial.overall is not None and math.isfinite(trial.overall):
+            yield Point(trial.number, trial.overall, standard_error(trial))
+
+
+def _records(points: Sequence[Point]) -> Iterator[Point]:
+    best = -math.inf
+    for point in points:
+        if point.score > best:
+            best = point.score
+            yield point
+
+
+def _references(result: RunRecord) -> Iterator[Reference]:
+    for key in ("weight_0", "weight_1", "uniform"):
+        contender = result.contender(key)
+        if contender is not None and math.isfinite(contender.search.mean):
+            yield Reference(key, short_name(contender), contender.search.mean)
+
+
+def _draw(result: RunRecord) -> str:
+    return draw_history(history(result))
+
+
+def _caption(result: RunRecord) -> str:
+    bars = "; bars reach one standard error up and down" if history(result).whiskers else ""
+    return (
+        f"A dot is a trial, on the questions of the search{bars}. The best was chosen on these scores, so "
+        "they flatter it."
+    )
+
+
+FIGURE = Figure(draw=_draw, heading="Search", caption=_caption)

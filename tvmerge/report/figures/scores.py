@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from tvmerge.report.figures._data import ContenderRow, ContendersFigure, Interval
-from tvmerge.report.figures._scale import Scale, padded, tick_labels, ticks
-from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
+from tvmerge.records import Estimate
+from tvmerge.report.conclusion import short_name
+from tvmerge.report.drawing.scale import Scale, padded, tick_labels, ticks
+from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
+from tvmerge.report.figures import Figure
+from tvmerge.report.numbers import Z95, estimate
+from tvmerge.report.result import ContenderKey, RunRecord
+from tvmerge.report.terminal.table import in_row_order
 
 _LEFT, _RIGHT, _TOP = 116.0, WIDTH - 118, 34.0
 _ROW = 52.0
 _CAP = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with its normal 95% interval; the bounds equal the mean where the error is not known."""
+
+    mean: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContenderRow:
+    """A contender's two scores; None where there is none."""
+
+    key: ContenderKey
+    label: str
+    search: Interval | None
+    holdout: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContendersFigure:
+    """The contenders side by side."""
+
+    rows: tuple[ContenderRow, ...]
+    description: str
+
+
+def contenders(result: RunRecord) -> ContendersFigure:
+    """Search and held-out scores of the contenders, baselines first."""
+    rows = tuple(
+        ContenderRow(c.key, short_name(c), _interval(c.search), _interval(c.holdout))
+        for c in in_row_order(result)
+    )
+    words = "; ".join(f"{row.label}: {_words(row)}" for row in rows)
+    return ContendersFigure(rows=rows, description=f"Scores with 95% intervals. {words}.")
 
 
 def draw_contenders(data: ContendersFigure) -> str:
@@ -72,3 +117,22 @@ def _mark(interval: Interval, x: Scale, y: float, *, held_out: bool) -> Iterator
 
 def _dot(x: float, y: float, *, held_out: bool) -> ET.Element:
     return element("circle", cx=x, cy=y, r=5 if held_out else 4, class_="mark" if held_out else "hollow")
+
+
+def _interval(value: Estimate | None) -> Interval | None:
+    if value is None or not math.isfinite(value.mean):
+        return None
+    half = Z95 * value.se if math.isfinite(value.se) else 0.0
+    return Interval(value.mean, value.mean - half, value.mean + half, estimate(value))
+
+
+def _words(row: ContenderRow) -> str:
+    parts = [("search", row.search), ("held-out", row.holdout)]
+    return ", ".join(f"{part} {found.text}" for part, found in parts if found is not None) or "no score"
+
+
+def _draw(result: RunRecord) -> str:
+    return draw_contenders(contenders(result))
+
+
+FIGURE = Figure(draw=_draw, heading="Scores")

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from tvmerge.report.figures._data import WeightsFigure
-from tvmerge.report.figures._scale import Scale, padded, thinned, tick_labels, ticks
-from tvmerge.report.figures._svg import WIDTH, element, figure, group, label, line
-from tvmerge.report.numbers import weight
+from tvmerge.report.drawing.scale import Scale, padded, thinned, tick_labels, ticks
+from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
+from tvmerge.report.figures import Figure
+from tvmerge.report.numbers import count, weight
+from tvmerge.report.result import RunRecord
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 96, 16.0, 236.0
 _MOST_NAMES = 36
 _LONGEST_NAME = 26
 _CHARACTER = 6.4  # width of a small letter, in user units: room for the slanted names
 _TILT = 55  # downwards to the right, where the margin holds the end of the last name
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFigure:
+    """The weights of the best.
+
+    Attributes:
+        weights: Group and weight, in model order.
+        bounds: Bounds of the search.
+        one: What weight 1 is.
+        description: The figure in words.
+    """
+
+    weights: tuple[tuple[str, float], ...]
+    bounds: tuple[float, float]
+    one: str
+    description: str
+
+
+def weights(result: RunRecord) -> WeightsFigure:
+    """The best's weight of each group, in model order."""
+    values = tuple(result.contenders[0].weights.items())
+    words = f"{count(len(values), 'weight')} in model order"
+    if values:
+        smallest, largest = min(values, key=lambda v: v[1]), max(values, key=lambda v: v[1])
+        words += (
+            f"; the smallest is {weight(smallest[1])} ({smallest[0]}), "
+            f"the largest {weight(largest[1])} ({largest[0]})"
+        )
+    whole = result.contender("weight_1")
+    one = "sparse" if whole is not None and whole.sparse else "plain"
+    return WeightsFigure(weights=values, bounds=result.weight_range, one=one, description=f"{words}.")
 
 
 def draw_weights(data: WeightsFigure) -> str:
@@ -86,3 +120,16 @@ def _names(names: Sequence[str]) -> Iterator[ET.Element]:
         name = label(x, y, names[index], "tick")
         name.set("transform", f"rotate({_TILT} {x:.2f} {y:.2f})")
         yield name
+
+
+def _draw(result: RunRecord) -> str:
+    return draw_weights(weights(result))
+
+
+def _caption(_: RunRecord) -> str:
+    return (
+        "new = target + weight × (tuned − base): 0 leaves the target as it is, 1 adds the whole task vector."
+    )
+
+
+FIGURE = Figure(draw=_draw, heading="Weights of the best", caption=_caption)

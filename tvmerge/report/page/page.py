@@ -21,11 +21,8 @@ from tvmerge.report import numbers
 from tvmerge.report.answer_stats import has_thoughts, traits
 from tvmerge.report.caveats import remarks
 from tvmerge.report.conclusion import finding, has_holdout, name
-from tvmerge.report.figures import _data as figures
-from tvmerge.report.figures._svg import STYLE, legal
-from tvmerge.report.figures.history import draw_history
-from tvmerge.report.figures.scores import draw_contenders
-from tvmerge.report.figures.weights import draw_weights
+from tvmerge.report.drawing.svg import STYLE, legal
+from tvmerge.report.figures import PLACED, drawn
 from tvmerge.report.page.answers import categories, comparisons
 from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.race import race_lines
@@ -65,7 +62,7 @@ def render_page(result: RunRecord) -> str:
 
 def _content(result: RunRecord) -> dict[str, Any]:
     found = comparisons(result)
-    course = figures.history(result)
+    figures = drawn(result)
     return {
         "version": __version__,
         "result": result,
@@ -80,10 +77,8 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "comparisons": found,
         "categories": categories(found),
-        "history": draw_history(course),
-        "whiskers": course.whiskers,
-        "weights": draw_weights(figures.weights(result)),
-        "standing": draw_contenders(figures.contenders(result)),
+        "figures": figures,
+        "further": {name: figure for name, figure in figures.items() if name not in PLACED},
     }
 
 
@@ -118,7 +113,7 @@ def _environment() -> Environment:
         "percent": numbers.percent,
         "duration": numbers.duration,
         "count": numbers.count,
-        "standard_error": figures.standard_error,
+        "standard_error": numbers.standard_error,
         "setting": _setting,
     }
     return environment

@@ -10,8 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from tvmerge.records import CUT_IN_THOUGHT, Estimate, Trial
-from tvmerge.report.figures._data import standard_error
-from tvmerge.report.numbers import count, estimate, percent, plus_minus, score
+from tvmerge.report.numbers import count, estimate, percent, plus_minus, score, standard_error
 from tvmerge.report.terminal.displays import Bar, Display, Lines, Silence, Step
 
 if TYPE_CHECKING:

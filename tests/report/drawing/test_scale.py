@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.report.figures._scale import Scale, apart, padded, thinned, tick_labels, ticks
+from tvmerge.report.drawing.scale import Scale, apart, padded, thinned, tick_labels, ticks
 
 _FINITE = st.floats(-1e6, 1e6)
 
