@@ -14,6 +14,7 @@ from tvmerge.config.values import settings_for
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
 from tvmerge.option import Option, option, weighted
+from tvmerge.study.place import StudyPlace
 from tvmerge.study.settings import SearchConfig
 from tvmerge.tasks.settings import SuiteConfig
 
@@ -121,6 +122,11 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     def parent_storage_url(self) -> str:
         """The storage of the study that `fork` begins with."""
         return self.storage if self.storage is not None else sqlite_url(self._parent_folder / "study.db")
+
+    @property
+    def study_place(self) -> StudyPlace:
+        """Where the study lies, and the one that it is a fork of."""
+        return StudyPlace(self.study, self.storage_url, self.parent_study, self.parent_storage_url)
 
     @property
     def model_folder(self) -> Path:

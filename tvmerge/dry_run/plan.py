@@ -23,7 +23,6 @@ from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.run.destinations import check_destinations
-from tvmerge.run.open_study import find_study
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.build import examiners
@@ -100,9 +99,8 @@ def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Not
     from tvmerge.study.storage import compare
     from tvmerge.study.study import as_trial
 
-    study = find_study(
-        ground.config, ground.space, given=ground.fixed, objectives=ground.objectives, note=note
-    ).stored
+    ground.known_study.check(ground.space, ground.enqueued, note)
+    study = ground.known_study.stored
     if study is None:
         return ()
     # What is not known of the models is taken to be as it was.

@@ -83,11 +83,11 @@ def remaining_work(ground: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
 
 
 def _search(ground: RunSpec, trials: Sequence[Trial]) -> Candidates:
-    """The trials that are not told: those in flight, then the weights that were given, then the unknown."""
+    """The trials that are not told: those in flight, then those enqueued, then the unknown."""
     told = sum(trial.state != "RUNNING" for trial in trials)
     left = max(0, ground.config.n_trials - told)
     running = [trial.recipe for trial in trials if trial.state == "RUNNING"]
-    known = (*running, *ground.fixed[len(trials) :])[:left]
+    known = (*running, *ground.enqueued[len(trials) :])[:left]
     return Candidates(ground.search_questions, ground.sampling, known, left - len(known))
 
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from tvmerge._util.canonical import digest
 from tvmerge.errors import AssetError, CandidateError, StudyError
 from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
-from tvmerge.run.open_study import study_of_trials
 from tvmerge.study.space import Space, uniform_weight
 from tvmerge.tasks.fastchat.files import read_answers
 
 if TYPE_CHECKING:
-    from tvmerge.config import RunConfig
     from tvmerge.protocols import Pool
+    from tvmerge.study.open import KnownStudy
     from tvmerge.tasks.suite import Jury
 
 _WEIGHT = re.compile(r"weight[:_-](-?\d+(?:\.\d+)?)")
@@ -50,13 +49,17 @@ class Baseline:
         return {"baseline": f"{named} {digest(dict(self.recipe.weights))[:16]}"}
 
 
-def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
+def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline | None:
     """The answers of `--baseline FILE`; None where pairs are not compared, or not with a file.
+
+    Args:
+        text: What `--baseline` names.
+        jury: What is asked and who judges.
+        turns: How many turns of an answer are taken; None is for all.
 
     Raises:
         AssetError: It cannot be read, or lacks an answer to one of the questions.
     """
-    text = config.baseline
     if not jury.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
         return None
     path = Path(text)
@@ -65,7 +68,7 @@ def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
             f"--baseline {text}: no such file of answers; it is weight:NUMBER, trial:NUMBER or a file in "
             "FastChat's model_answer format"
         )
-    answers = read_answers(path, jury.benchmark.questions, config.turns).first
+    answers = read_answers(path, jury.benchmark.questions, turns).first
     asked = jury.rated_questions
     lacking = [
         str(question.question_id)
@@ -81,21 +84,21 @@ def baseline_file(config: RunConfig, jury: Jury) -> Baseline | None:
     return Baseline(answers={question.question_id: answers[question.question_id] for question in asked})
 
 
-def baseline_merge(config: RunConfig, space: Space, given: Sequence[Recipe]) -> Baseline:
+def baseline_merge(text: str | None, study: KnownStudy, space: Space, enqueued: Sequence[Recipe]) -> Baseline:
     """The merge that `--baseline` names; weight 0 unless it names one.
 
     Args:
-        config: The run's settings.
+        text: What `--baseline` names.
+        study: The run's study.
         space: The weights searched; the baseline's may lie outside of their range.
-        given: What the study tries first.
+        enqueued: What the study tries first.
 
     Raises:
         StudyError: There is no such trial, or it is one of other weights.
     """
-    text = config.baseline or ""
-    if (trial := _TRIAL.fullmatch(text)) is not None:
-        return Baseline(_trial(config, space, given, int(trial[1])))
-    weight = _WEIGHT.fullmatch(text)
+    if (trial := _TRIAL.fullmatch(text or "")) is not None:
+        return Baseline(_trial(study, space, enqueued, int(trial[1])))
+    weight = _WEIGHT.fullmatch(text or "")
     return Baseline(space.uniform(0.0 if weight is None else float(weight[1])))
 
 
@@ -125,37 +128,37 @@ async def baseline_answers(
     return found
 
 
-def check_trial(config: RunConfig) -> None:
+def check_trial(text: str | None, study: KnownStudy) -> None:
     """Refuse a trial that cannot be there, as far as that is known without the models.
 
     Raises:
         StudyError: There is no such trial.
     """
-    trial = _TRIAL.fullmatch(config.baseline or "")
-    warm = 0 if config.warm_start is None else config.warm_start_trials
-    # Weights 0 and 1, those given and those of a warm start are tried first, also in a new study.
-    if trial is None or int(trial[1]) < 2 + len(config.uniform_weights) + warm:
+    trial = _TRIAL.fullmatch(text or "")
+    # What is enqueued is tried first, also in a new study.
+    if trial is None or int(trial[1]) < study.enqueued_at_most:
         return
-    study = study_of_trials(config)
-    if study is None or all(row.number != int(trial[1]) for row in study.rows):
-        raise _no_trial(int(trial[1]), config.study if study is None else study.name)
+    found = study.numbered
+    if found is None or all(row.number != int(trial[1]) for row in found.rows):
+        raise _no_trial(int(trial[1]), study)
 
 
-def _trial(config: RunConfig, space: Space, given: Sequence[Recipe], number: int) -> Recipe:
+def _trial(study: KnownStudy, space: Space, enqueued: Sequence[Recipe], number: int) -> Recipe:
     """The weights of a trial of the study that a fork begins with, or of the run's own."""
-    study = study_of_trials(config)
-    if (study is None or study.name == config.study) and number < len(given):
-        return given[number]
-    row = None if study is None else next((row for row in study.rows if row.number == number), None)
-    if study is None or row is None:
-        raise _no_trial(number, config.study if study is None else study.name)
+    found = study.numbered
+    if (found is None or found.name == study.place.name) and number < len(enqueued):
+        return enqueued[number]
+    row = None if found is None else next((row for row in found.rows if row.number == number), None)
+    if found is None or row is None:
+        raise _no_trial(number, study)
     if set(row.params) != set(space.names):
-        raise StudyError(f"--baseline trial:{number}: study '{study.name}' has other weights than this run")
+        raise StudyError(f"--baseline trial:{number}: study '{found.name}' has other weights than this run")
     return space.recipe(row.params)
 
 
-def _no_trial(number: int, study: str) -> StudyError:
+def _no_trial(number: int, study: KnownStudy) -> StudyError:
+    name = study.place.name if study.numbered is None else study.numbered.name
     return StudyError(
-        f"--baseline trial:{number}: study '{study}' has no such trial; name one that it has, and give "
+        f"--baseline trial:{number}: study '{name}' has no such trial; name one that it has, and give "
         "--fork NEW_NAME to compare with a trial of this study"
     )

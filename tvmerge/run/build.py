@@ -20,7 +20,6 @@ from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
 from tvmerge.run.loop import BACKLOG, Evaluator
-from tvmerge.run.open_study import open_study
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
 from tvmerge.tasks.base import Note
@@ -110,7 +109,14 @@ def build_run(
     """
     ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note)
     models = ground.models
-    study = _open_study(ground, note, still_held)
+    study = ground.known_study.open(
+        ground.space,
+        fingerprint=ground.fingerprint,
+        run={**asdict(resolved(config.merge, models)), "chat": ground.record.as_json()},
+        enqueued=ground.enqueued,
+        note=note,
+        still_held=still_held,
+    )
     check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
     check_space(config.model_folder, _model_size(config, models))
     trace = Trace()
@@ -146,16 +152,3 @@ def _model_size(config: RunConfig, models: Merge) -> int:
     """Bytes of tensors that are written: the model's, and its experts' where they are wanted."""
     mergers = [models.merger, *(expert.merger for expert in models.experts if config.save_experts)]
     return sum(spec.nbytes for merger in mergers for spec in merger.specs.values())
-
-
-def _open_study(ground: RunSpec, note: Note, still_held: Callable[[], None]) -> SearchStudy:
-    return open_study(
-        ground.config,
-        ground.space,
-        fingerprint=ground.fingerprint,
-        run={**asdict(resolved(ground.config.merge, ground.models)), "chat": ground.record.as_json()},
-        given=ground.fixed,
-        objectives=ground.objectives,
-        note=note,
-        still_held=still_held,
-    )

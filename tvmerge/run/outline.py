@@ -13,11 +13,8 @@ from tvmerge.engines.placement import Placement, place
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
 from tvmerge.run.baseline import Baseline, baseline_file, check_trial
-from tvmerge.run.open_study import check_search
 from tvmerge.scoring.objective import Objective
-from tvmerge.scoring.order import mixed
-from tvmerge.scoring.split import Halves, split
-from tvmerge.study.storage_url import sqlite_file
+from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
@@ -34,6 +31,7 @@ class Outline:
         holdout_questions: What the best are confirmed on; may be empty.
         sampling: How answers are drawn.
         placement: What answers, and on which devices.
+        study: The study, as far as it is known.
         baseline: The answers of a file that pairs are compared with; None where there are none.
     """
 
@@ -42,6 +40,7 @@ class Outline:
     holdout_questions: tuple[Question, ...]
     sampling: Sampling
     placement: Placement
+    study: KnownStudy
     baseline: Baseline | None
 
 
@@ -52,32 +51,20 @@ def outline(config: RunConfig, jury: Jury) -> Outline:
         UserError: Something the user gave is not usable.
     """
     objective = Objective(jury.parts)
-    check_search(config, objectives(config, objective))
-    search, holdout = _halves(config, jury)
+    study = look_up_study(config, config.study_place, objectives(config, objective))
+    search, holdout = objective.divide(jury.benchmark.questions, config.holdout, config.optuna_seed)
     _check_holdout(config, objective, holdout)
     sampling = _sampling(config, jury.benchmark)
     placement = place(config)
-    _protect(config, jury.folders)
-    check_trial(config)
-    baseline = baseline_file(config, jury)
-    return Outline(objective, tuple(search), tuple(holdout), sampling, placement, baseline)
+    _protect(config, jury.folders, study.file)
+    check_trial(config.baseline, study)
+    baseline = baseline_file(config.baseline, jury, config.turns)
+    return Outline(objective, tuple(search), tuple(holdout), sampling, placement, study, baseline)
 
 
 def objectives(config: RunConfig, objective: Objective) -> int:
     """How many scores a trial has."""
     return len(objective.parts) if config.multi_objective else 1
-
-
-def _halves(config: RunConfig, jury: Jury) -> Halves:
-    """The questions of the search, in the order in which all candidates meet them, and those held out."""
-    questions = jury.benchmark.questions
-    halves = [
-        split([q for q in questions if q.question_id in part.questions], config.holdout, config.optuna_seed)
-        for part in jury.parts
-    ]
-    search = [question for half, _ in halves for question in half]
-    holdout = tuple(question for _, half in halves for question in half)
-    return mixed(search, config.optuna_seed, lambda question: question.category), holdout
 
 
 def _check_holdout(config: RunConfig, objective: Objective, holdout: Sequence[Question]) -> None:
@@ -123,7 +110,7 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
     )
 
 
-def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
+def _protect(config: RunConfig, benchmarks: Sequence[Path], study: Path | None) -> None:
     """Refuse an output folder in which something lies that no overwriting may destroy.
 
     Raises:
@@ -136,8 +123,8 @@ def _protect(config: RunConfig, benchmarks: Sequence[Path]) -> None:
         ("tvmerge's cache", cache_folder()),
         ("the working directory", Path.cwd()),
     ]
-    if (file := sqlite_file(config.storage_url)) is not None:
-        precious.append(("the study", file))
+    if study is not None:
+        precious.append(("the study", study))
     for name, path in precious:
         if path.resolve().is_relative_to(place):
             raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")

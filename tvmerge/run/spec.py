@@ -16,10 +16,11 @@ from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_ch
 from tvmerge.judging.registry import packages
 from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.run.baseline import Baseline, baseline_merge
-from tvmerge.run.open_study import sampler_fingerprint, study_day
-from tvmerge.run.outline import objectives, outline
+from tvmerge.run.outline import outline
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import Rules
+from tvmerge.study.open import KnownStudy
+from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.suite import Jury
@@ -45,6 +46,7 @@ class RunSpec:
         holdout_questions: What the best are confirmed on; may be empty.
         sampling: How answers are drawn.
         placement: What answers, and on which devices.
+        known_study: The study, as far as it is known without the models.
         models: The models and what they merge to.
         space: The weights searched.
         baseline: What comparisons in pairs compare with; None where answers are rated.
@@ -60,6 +62,7 @@ class RunSpec:
     holdout_questions: tuple[Question, ...]
     sampling: Sampling
     placement: Placement
+    known_study: KnownStudy
     models: Merge
     space: Space
     baseline: Baseline | None
@@ -81,14 +84,9 @@ class RunSpec:
         return Rules(config.racing_p, config.racing_min_questions, config.racing_batch)
 
     @property
-    def objectives(self) -> int:
-        """How many scores a trial has."""
-        return objectives(self.config, self.objective)
-
-    @property
-    def fixed(self) -> list[Recipe]:
+    def enqueued(self) -> list[Recipe]:
         """The weights that are tried first: 0, 1 and those the user gave, where they lie in the range."""
-        return _fixed(self.config, self.space)
+        return _enqueued(self.config, self.space)
 
     @cached_property
     def fingerprint(self) -> dict[str, object]:
@@ -112,7 +110,7 @@ class RunSpec:
             **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
             **config.fingerprint,
-            **sampler_fingerprint(config),
+            **self.known_study.fingerprint,
             **identity(config, self.placement),
             **self._thoughts,
         }
@@ -165,13 +163,13 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     """
     known = outline(config, jury)
     models = open_models()
-    chat, day = _chat(config, jury, models)
+    chat, day = _chat(config, jury, models, known.study)
     jury = jury.in_chat(chat, note)
     ranges = models.ranges(config.weight_min, config.weight_max)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
     baseline = known.baseline
     if jury.compares and baseline is None:
-        baseline = baseline_merge(config, space, _fixed(config, space))
+        baseline = baseline_merge(config.baseline, known.study, space, _enqueued(config, space))
     return RunSpec(
         config=config,
         jury=jury,
@@ -180,6 +178,7 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         holdout_questions=known.holdout_questions,
         sampling=known.sampling,
         placement=known.placement,
+        known_study=known.study,
         models=models,
         space=space,
         baseline=baseline,
@@ -189,7 +188,7 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     )
 
 
-def _fixed(config: RunConfig, space: Space) -> list[Recipe]:
+def _enqueued(config: SearchConfig, space: Space) -> list[Recipe]:
     wanted = dict.fromkeys((0.0, 1.0, *config.uniform_weights))
     return [space.uniform(weight) for weight in wanted if space.holds(weight)]
 
@@ -202,7 +201,7 @@ def _weights_of_parts(objective: Objective) -> dict[str, object]:
     return {"objective": {part.name: round(share, 9) for part, share in shares}}
 
 
-def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, date | None]:
+def _chat(config: RunConfig, jury: Jury, models: Merge, study: KnownStudy) -> tuple[ChatFormat, date | None]:
     """The chat format, once it is known to write every prompt, and the date they tell, if they tell one.
 
     Raises:
@@ -214,5 +213,5 @@ def _chat(config: RunConfig, jury: Jury, models: Merge) -> tuple[ChatFormat, dat
     dated = check_prompts(chat, jury.rated_questions, models.donor.structure.vocabulary)
     if not dated and not (config.apply_chat_template and chat.may_tell_date):
         return chat, None
-    chat = chat.on(study_day(config) or chat.day)
+    chat = chat.on(study.day or chat.day)
     return chat, chat.day

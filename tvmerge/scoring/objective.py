@@ -15,7 +15,8 @@ from functools import cached_property
 
 from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Rating
 from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
-from tvmerge.scoring.split import Halves, halve
+from tvmerge.scoring.order import mixed
+from tvmerge.scoring.split import Halves, halve, split
 from tvmerge.scoring.statistics import estimate, shortfall, verdicts_by_question
 
 
@@ -67,6 +68,24 @@ class Objective:
     def by_question(self) -> bool:
         """Whether some questions say of the score what all do, so that candidates can race."""
         return all(part.aggregate is None for part in self.parts)
+
+    def divide(self, questions: Sequence[Question], holdout: float | None, seed: int) -> Halves:
+        """The questions of the search, in the order in which all candidates meet them, and those held out.
+
+        Args:
+            questions: All questions; each part's are divided for themselves.
+            holdout: Share that is held out; see `split`.
+            seed: Of the draw and of the order.
+        """
+        halves = [
+            split(
+                [question for question in questions if question.question_id in part.questions], holdout, seed
+            )
+            for part in self.parts
+        ]
+        search = [question for half, _ in halves for question in half]
+        held_out = tuple(question for _, half in halves for question in half)
+        return mixed(search, seed, lambda question: question.category), held_out
 
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
         """The score of a candidate and its standard error; nan where a part has no verdict."""

@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from tests.study.studies import SPACE, score
 from tvmerge.config import RunConfig, load_config
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.run.open_study import check_search, open_study, sampler_fingerprint
+from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.study.storage import open_storage, read_study
 from tvmerge.study.study import SearchStudy
 
@@ -24,15 +24,18 @@ def config(folder: Path, **settings: Any) -> RunConfig:
     return load_config({**MODELS, **plain, **settings})
 
 
+def look_up(run: RunConfig, objectives: int = 1) -> KnownStudy:
+    return look_up_study(run, run.study_place, objectives)
+
+
 def opened(run: RunConfig, *, judge: str = "rules", objectives: int = 1) -> tuple[SearchStudy, list[str]]:
     said: list[str] = []
-    study = open_study(
-        run,
+    known = look_up(run, objectives)
+    study = known.open(
         SPACE,
-        fingerprint={"judge": judge, **sampler_fingerprint(run)},
+        fingerprint={"judge": judge, **known.fingerprint},
         run={},
-        given=GIVEN,
-        objectives=objectives,
+        enqueued=GIVEN,
         note=said.append,
     )
     return study, said
@@ -107,17 +110,17 @@ def test_a_study_is_told_apart_by_its_sampler_and_its_settings(tmp_path: Path) -
 
 def test_what_is_wrong_with_a_sampler_is_said_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'n_ei_candidates'"):
-        check_search(config(tmp_path, sampler={"n_ei_candidate": 48}), 1)
+        look_up(config(tmp_path, sampler={"n_ei_candidate": 48}), 1)
     with pytest.raises(ConfigError, match="CMA-ES maximises one objective"):
-        check_search(config(tmp_path, optuna_sampler="CMA-ES"), 2)
+        look_up(config(tmp_path, optuna_sampler="CMA-ES"), 2)
 
 
 def test_a_warm_start_from_a_url_needs_the_name_of_a_study(tmp_path: Path) -> None:
     for reference in ("postgresql://u:geheim@h/db", "postgresql://u:ge#heim@h/db"):
         with pytest.raises(ConfigError, match=r"names a storage and no study in it; add #NAME") as caught:
-            check_search(config(tmp_path, warm_start=reference), 1)
+            look_up(config(tmp_path, warm_start=reference), 1)
         assert "heim" not in str(caught.value)
-    check_search(config(tmp_path, warm_start="postgresql://u:geheim@h/db#old"), 1)
+    look_up(config(tmp_path, warm_start="postgresql://u:geheim@h/db#old"), 1)
 
 
 def test_a_study_to_begin_with_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -153,4 +156,4 @@ def test_passwords_are_shown_nowhere() -> None:
     run = config(Path(), storage="postgresql://u:secret@h/db", warm_start="mysql://u:secret@h/db#old")
     assert "secret" not in str(run.shown)
     assert run.shown["storage"] == "postgresql://u:***@h/db"
-    assert "secret" not in str(sampler_fingerprint(run))
+    assert "secret" not in str(look_up(run).fingerprint)
