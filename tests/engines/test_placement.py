@@ -15,7 +15,7 @@ from tests.engines.vllm.test_version import install
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.engines.open import visible
-from tvmerge.engines.placement import Placement, engine_settings, identity, loads, place, starts
+from tvmerge.engines.placement import Placement, place
 from tvmerge.engines.prompting.open import ChatRecord
 from tvmerge.engines.prompting.stop_tokens import StopToken, StopTokens
 from tvmerge.engines.transformers.memory import Footprint, Load
@@ -48,13 +48,15 @@ def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("vllm")
 def test_auto_takes_transformers_on_a_cpu() -> None:
-    assert place(config(device="cpu")) == Placement("transformers", (("cpu",),))
+    placed = place(config(device="cpu"))
+    assert (placed.kind, placed.devices) == ("transformers", (("cpu",),))
     assert place(config(device="cpu", engine="vllm")).kind == "vllm"
 
 
 @pytest.mark.usefixtures("gpus", "vllm")
 def test_auto_takes_vllm_on_gpus() -> None:
-    assert place(config()) == Placement("vllm", (("cuda:0",),))
+    placed = place(config())
+    assert (placed.kind, placed.devices) == ("vllm", (("cuda:0",),))
     assert place(config(engine="transformers")).kind == "transformers"
 
 
@@ -122,18 +124,20 @@ def test_gpus_are_counted_as_this_process_sees_them(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_changes_an_answer_is_part_of_its_identity_and_speed_is_not() -> None:
-    placed = Placement("vllm", (("cuda:0",),))
+    def identity(**settings: Any) -> dict[str, str]:
+        return Placement("vllm", (("cuda:0",),), config(**settings)).identity
+
     fast = {"gpu_memory_utilization": 0.5, "max_num_seqs": 8}
-    assert identity(config(vllm=fast), placed) == identity(config(), placed) == {"engine": "vllm"}
-    other = identity(config(vllm={**fast, "quantization": "fp8", "max_model_len": 512}), placed)
+    assert identity(vllm=fast) == identity() == {"engine": "vllm"}
+    other = identity(vllm={**fast, "quantization": "fp8", "max_model_len": 512})
     assert other == {"engine": "vllm", "vllm": '{"max_model_len": 512, "quantization": "fp8"}'}
 
 
 def test_arguments_of_vllm_reach_its_engines(demo_models: Path) -> None:
     run = config(demo_models, tensor_parallel=2, vllm={"max_model_len": 512})
-    placed = Placement("vllm", (("cuda:2", "cuda:3"),))
+    placed = Placement("vllm", (("cuda:2", "cuda:3"),), run)
     with closing(Caches()) as caches:
-        settings = engine_settings(run, open_models(run.merge, caches), placed, RECORD)
+        settings = placed.engine_settings(open_models(run.merge, caches), RECORD)
     assert settings.vllm == {"max_model_len": 512, "tensor_parallel_size": 2}
     assert (settings.engine, settings.dtype) == ("vllm", "bfloat16")
     assert (settings.stop_tokens, settings.day) == ((2,), "2026-03-14")
@@ -144,7 +148,7 @@ def test_what_a_run_puts_on_a_device_is_counted(demo_models: Path) -> None:
     run = config(demo_models, engines=3, device="cpu")
     with closing(Caches()) as caches:
         models = open_models(run.merge, caches)
-    [load] = loads(run, models, place(run), {"cpu": 2**20})
+    [load] = place(run).loads(models, {"cpu": 2**20})
     weights = sum(spec.numel for spec in models.merger.specs.values()) * 4
     assert load.total == 3 * weights + 2**20
     assert str(load).startswith(
@@ -157,6 +161,6 @@ async def test_what_does_not_fit_is_refused_before_it_is_loaded(demo_models: Pat
     with closing(Caches()) as caches:
         models = open_models(run.merge, caches)
     large = Load("target", torch.float32, "cpu", free=2**30, needed=Footprint(2**31, 1))
-    [start] = starts(run, models, place(run), RECORD, [large]).values()
+    [start] = place(run).starts(models, RECORD, [large]).values()
     with pytest.raises(CheckpointError, match=r"target needs about 2\.0 GiB on cpu"):
         await start()

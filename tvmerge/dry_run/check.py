@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tvmerge.engines.placement import loads, place
+from tvmerge.engines.placement import place
 from tvmerge.engines.prompting.open import find_stop_tokens, open_chat
 from tvmerge.errors import UserError
 from tvmerge.merging.build import open_models
@@ -195,7 +195,7 @@ def _memory(config: ModelConfig, models: Merge) -> Iterator[str]:
     """
     placement = place(config)
     yield f"engine: {placement.kind}"
-    for load in loads(config, models, placement, judges={}):
+    for load in placement.loads(models, judges={}):
         yield str(load)
         load.check()
 

@@ -16,7 +16,6 @@ from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import Demand, Rehearsal, turns_of
 from tvmerge.dry_run.text import Comparison, Extent, RunPlan
 from tvmerge.engines.answer_store import StoredAnswers
-from tvmerge.engines.placement import loads
 from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
@@ -126,7 +125,7 @@ async def _plan(
     calls = planned_calls(ground.jury.specs, calls_of, batched=batched)
     whole = sum(stages.values(), Demand())
     sizes, free = written_sizes(models, config), free_space(config.model_folder)
-    memory = loads(config, models, ground.placement, judges=judge_memory(ground.jury.specs))
+    memory = ground.placement.loads(models, judges=judge_memory(ground.jury.specs))
     return RunPlan(
         study=config.study,
         storage=hide_passwords(config.storage_url),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines.devices import resolve_device
 from tvmerge.engines.open import EngineSettings, engine_of, process_starts
+from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.engines.vllm.options import check_options, decisive
 from tvmerge.engines.vllm.version import check_installed, is_usable
 from tvmerge.errors import ConfigError
@@ -32,15 +33,112 @@ class Placement:
     Attributes:
         kind: `transformers` or `vllm`.
         devices: The devices of each engine.
+        config: The settings that it was made of.
     """
 
     kind: str
     devices: tuple[tuple[str, ...], ...]
+    config: ModelConfig
 
     @property
     def on_cpu(self) -> bool:
         """Whether no GPU is involved."""
         return self.devices[0] == ("cpu",)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What of the engines decides an answer, by a readable name."""
+        # Engines draw sampled answers in ways of their own.
+        found = {"engine": self.kind}
+        options = decisive(self.config.vllm or {})
+        if self.kind == "vllm" and options:
+            found["vllm"] = json.dumps(options, sort_keys=True)
+        return found
+
+    def starts(self, models: Merge, record: ChatRecord, loads: Sequence[Load] = ()) -> dict[str, Start]:
+        """How each engine is started: one in this process, several in their own, or over a cluster.
+
+        Args:
+            models: The models, opened.
+            record: How chats are written and end.
+            loads: What the run puts on each device; checked before the first engine is started.
+        """
+        settings = self.engine_settings(models, record)
+        if self.config.pool == "ray":
+            from tvmerge.engines.remote.ray import ray_starts
+
+            gpus = 0 if self.on_cpu else self.config.tensor_parallel
+            return ray_starts(
+                settings.entry(), engines=self.config.engines, address=self.config.ray_address, gpus=gpus
+            )
+        # On a GPU vLLM takes the devices that its process sees.
+        if len(self.devices) > 1 or (self.kind == "vllm" and not self.on_cpu):
+            found = process_starts(settings, self.devices)
+        else:
+            found = {self.devices[0][0]: _here(models, settings)}
+        return {name: _checked(start, loads) for name, start in found.items()}
+
+    def engine_settings(self, models: Merge, record: ChatRecord) -> EngineSettings:
+        """What every engine of the run is opened from."""
+        width = self.config.tensor_parallel
+        parallel = {} if width == 1 else {"tensor_parallel_size": width}
+        device = self.devices[0][0]
+        return EngineSettings(
+            merge=resolved(self.config.merge, models),
+            stop_tokens=record.stops.ids,
+            engine=self.kind,
+            device="cuda:0" if self.config.pool == "ray" and not self.on_cpu else device,
+            dtype=self.compute_dtype(models),
+            batch_tokens=self.config.batch_tokens,
+            chat_template=self.config.chat_template,
+            chat_template_kwargs=dict(record.arguments),
+            day=None if record.day is None else record.day.isoformat(),
+            vllm={**(self.config.vllm or {}), **parallel},
+            fingerprint=models.fingerprint,
+        )
+
+    def compute_dtype(self, models: Merge) -> str:
+        """What the models compute in: on a CPU float32, which is faster there and exact."""
+        if self.on_cpu:
+            return "float32"
+        if self.config.dtype != "auto":
+            return self.config.dtype
+        from tvmerge.merging.dtypes import FLOATS, torch_name
+
+        return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
+
+    def loads(self, models: Merge, judges: Mapping[str, int]) -> list[Load]:
+        """What the run is about to put on each device of this machine.
+
+        Args:
+            models: The models, opened.
+            judges: Bytes that judges on this machine will take, by device.
+        """
+        if self.config.pool == "ray":
+            return []
+        import torch
+
+        from tvmerge.engines.transformers.memory import Load, footprint, free_memory
+
+        trust = self.config.trust_remote_code
+        model = _model_config(models, trust_remote_code=trust)
+        dtype = getattr(torch, self.compute_dtype(models))
+        needed = footprint(model, dtype, trust_remote_code=trust).shared(self.config.tensor_parallel)
+        engines = Counter(device for group in self.devices for device in group)
+        return [
+            Load(models.target.name, dtype, device, free, needed, engines=count, judge=judges.get(device, 0))
+            for device, count in engines.items()
+            if (free := free_memory(device)) is not None
+        ]
+
+    def rated_context(self, models: Merge) -> int | None:
+        """The most tokens that an engine reads of a text whose likelihood is asked; None without a limit."""
+        return rated_context(
+            self.kind,
+            self.config.vllm or {},
+            models.target.folder,
+            trust_remote_code=self.config.trust_remote_code,
+        )
 
 
 def place(config: ModelConfig) -> Placement:
@@ -57,106 +155,7 @@ def place(config: ModelConfig) -> Placement:
     if kind != "vllm" and (config.tensor_parallel > 1 or (options and config.engine != "auto")):
         named = "--tensor-parallel" if config.tensor_parallel > 1 else "the table vllm"
         raise ConfigError(f"{named} is for --engine vllm, and this run uses {kind}")
-    return Placement(kind, devices)
-
-
-def identity(config: ModelConfig, placement: Placement) -> dict[str, str]:
-    """What of the engines decides an answer, by a readable name."""
-    # Engines draw sampled answers in ways of their own.
-    found = {"engine": placement.kind}
-    options = decisive(config.vllm or {})
-    if placement.kind == "vllm" and options:
-        found["vllm"] = json.dumps(options, sort_keys=True)
-    return found
-
-
-def starts(
-    config: ModelConfig,
-    models: Merge,
-    placement: Placement,
-    record: ChatRecord,
-    loads: Sequence[Load] = (),
-) -> dict[str, Start]:
-    """How each engine is started: one in this process, several in their own, or over a cluster.
-
-    Args:
-        config: The run's settings.
-        models: The models, opened.
-        placement: What `place` found.
-        record: How chats are written and end.
-        loads: What the run puts on each device; checked before the first engine is started.
-    """
-    settings = engine_settings(config, models, placement, record)
-    if config.pool == "ray":
-        from tvmerge.engines.remote.ray import ray_starts
-
-        gpus = 0 if placement.on_cpu else config.tensor_parallel
-        return ray_starts(settings.entry(), engines=config.engines, address=config.ray_address, gpus=gpus)
-    # On a GPU vLLM takes the devices that its process sees.
-    if len(placement.devices) > 1 or (placement.kind == "vllm" and not placement.on_cpu):
-        found = process_starts(settings, placement.devices)
-    else:
-        found = {placement.devices[0][0]: _here(models, settings)}
-    return {name: _checked(start, loads) for name, start in found.items()}
-
-
-def engine_settings(
-    config: ModelConfig, models: Merge, placement: Placement, record: ChatRecord
-) -> EngineSettings:
-    """What every engine of the run is opened from."""
-    parallel = {} if config.tensor_parallel == 1 else {"tensor_parallel_size": config.tensor_parallel}
-    device = placement.devices[0][0]
-    return EngineSettings(
-        merge=resolved(config.merge, models),
-        stop_tokens=record.stops.ids,
-        engine=placement.kind,
-        device="cuda:0" if config.pool == "ray" and not placement.on_cpu else device,
-        dtype=compute_dtype(config, models, placement),
-        batch_tokens=config.batch_tokens,
-        chat_template=config.chat_template,
-        chat_template_kwargs=dict(record.arguments),
-        day=None if record.day is None else record.day.isoformat(),
-        vllm={**(config.vllm or {}), **parallel},
-        fingerprint=models.fingerprint,
-    )
-
-
-def compute_dtype(config: ModelConfig, models: Merge, placement: Placement) -> str:
-    """What the models compute in: on a CPU float32, which is faster there and exact."""
-    if placement.on_cpu:
-        return "float32"
-    if config.dtype != "auto":
-        return config.dtype
-    from tvmerge.merging.dtypes import FLOATS, torch_name
-
-    return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
-
-
-def loads(config: ModelConfig, models: Merge, placement: Placement, judges: Mapping[str, int]) -> list[Load]:
-    """What the run is about to put on each device of this machine.
-
-    Args:
-        config: The run's settings.
-        models: The models, opened.
-        placement: What `place` found.
-        judges: Bytes that judges on this machine will take, by device.
-    """
-    if config.pool == "ray":
-        return []
-    import torch
-
-    from tvmerge.engines.transformers.memory import Load, footprint, free_memory
-
-    trust = config.trust_remote_code
-    model = _model_config(models, trust_remote_code=trust)
-    dtype = getattr(torch, compute_dtype(config, models, placement))
-    needed = footprint(model, dtype, trust_remote_code=trust).shared(config.tensor_parallel)
-    engines = Counter(device for group in placement.devices for device in group)
-    return [
-        Load(models.target.name, dtype, device, free, needed, engines=count, judge=judges.get(device, 0))
-        for device, count in engines.items()
-        if (free := free_memory(device)) is not None
-    ]
+    return Placement(kind, devices, config)
 
 
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:

@@ -13,9 +13,7 @@ from tvmerge._util.trace import Trace
 from tvmerge.config import RunConfig
 from tvmerge.engines.cached_pool import CachedPool
 from tvmerge.engines.holding_pool import HoldingPool
-from tvmerge.engines.placement import loads, starts
 from tvmerge.engines.pool import EnginePool
-from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
@@ -130,20 +128,12 @@ def build_run(
 
 def _pool(ground: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
     """The live models, which answer all that is asked."""
-    config, models, jury = ground.config, ground.models, ground.jury
-    found = loads(config, models, ground.placement, judges=judge_memory(jury.specs))
+    placement, models, jury = ground.placement, ground.models, ground.jury
+    found = placement.loads(models, judges=judge_memory(jury.specs))
     for load in found:
         note(str(load))
-    engines = EnginePool(
-        starts(config, models, ground.placement, ground.record, found), trace=trace, note=note
-    )
-    context = partial(
-        rated_context,
-        ground.placement.kind,
-        config.vllm or {},
-        models.target.folder,
-        trust_remote_code=config.trust_remote_code,
-    )
+    engines = EnginePool(placement.starts(models, ground.record, found), trace=trace, note=note)
+    context = partial(placement.rated_context, models)
     pool = jury.pool(CachedPool(engines, caches.answers, ground.answer_identity), ground.chat, context)
     return pool if jury.batching is None else HoldingPool(pool, jury.batching.hold)
 

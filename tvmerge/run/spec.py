@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.canonical import canonical_json, digest
 from tvmerge.config import RunConfig
-from tvmerge.engines.placement import Placement, identity
+from tvmerge.engines.placement import Placement
 from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.judging.registry import packages
 from tvmerge.records import Question, Recipe, Sampling
@@ -111,7 +111,7 @@ class RunSpec:
             "weights": digest(list(self.space.names))[:16],
             **config.fingerprint,
             **self.known_study.fingerprint,
-            **identity(config, self.placement),
+            **self.placement.identity,
             **self._thoughts,
         }
 
@@ -133,7 +133,7 @@ class RunSpec:
             **self.models.fingerprint,
             **chat,
             **self._thoughts,
-            **identity(self.config, self.placement),
+            **self.placement.identity,
         }
 
     @property
