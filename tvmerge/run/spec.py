@@ -164,6 +164,7 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
     known = outline(config, jury)
     models = open_models()
     chat, day = _chat(config, jury, models, known.study)
+    stops = find_stop_tokens(chat, config.chat, models)
     jury = jury.in_chat(chat, note)
     ranges = models.ranges(config.weight_min, config.weight_max)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
@@ -183,7 +184,7 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         space=space,
         baseline=baseline,
         chat=chat,
-        stops=find_stop_tokens(chat, config.chat, models),
+        stops=stops,
         day=day,
     )
 

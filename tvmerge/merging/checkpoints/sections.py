@@ -14,7 +14,6 @@ import torch
 from transformers import PreTrainedModel
 
 from tvmerge.errors import CheckpointError
-from tvmerge.pretrained.architectures import text_settings
 
 Section = Literal["embeddings", "layers", "norm", "head", "other"]
 
@@ -25,6 +24,7 @@ class Sections:
     Args:
         model: The model, on the `meta` device.
         name: What messages call it.
+        layers: Number of decoder layers that its configuration gives; None where it gives none.
 
     Attributes:
         layers: Number of decoder layers.
@@ -37,11 +37,11 @@ class Sections:
         CheckpointError: The model has no decoder blocks that could be found.
     """
 
-    def __init__(self, model: PreTrainedModel, name: str) -> None:
+    def __init__(self, model: PreTrainedModel, name: str, layers: int | None) -> None:
         untyped: Any = model  # transformers leaves these methods unannotated
         paths = {id(module): path for path, module in model.named_modules()}
         table, head = untyped.get_input_embeddings(), untyped.get_output_embeddings()
-        path, stack = _find_blocks(model, paths.get(id(untyped.get_decoder()), ""), name)
+        path, stack = _find_blocks(model, paths.get(id(untyped.get_decoder()), ""), name, layers)
         embeddings = paths[id(table)]
         self.layers = len(stack)
         self.vocabulary = int(table.weight.shape[0])
@@ -109,8 +109,9 @@ def _note(ran: list[str], name: str, *_: object) -> None:
     ran.append(name)
 
 
-def _find_blocks(model: PreTrainedModel, decoder: str, name: str) -> tuple[str, torch.nn.ModuleList]:
-    expected = getattr(text_settings(model.config), "num_hidden_layers", None)
+def _find_blocks(
+    model: PreTrainedModel, decoder: str, name: str, expected: int | None
+) -> tuple[str, torch.nn.ModuleList]:
     lists = {
         path: module
         for path, module in model.named_modules()

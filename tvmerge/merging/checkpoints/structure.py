@@ -75,7 +75,8 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
     model = empty_model(config, name, trust_remote_code=trust_remote_code)
     state = model.state_dict()
     aliases = _aliases(state)
-    sections = Sections(model, name)
+    text = text_settings(config)
+    sections = Sections(model, name, getattr(text, "num_hidden_layers", None))
     own = {key: value for key, value in state.items() if key not in aliases}
     renaming = Renaming(model)
     saved = revert_weight_conversion(model, own)
@@ -88,7 +89,7 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
         name=name,
         architecture=type(model).__name__,
         model_type=config.model_type,
-        text_type=text_settings(config).model_type,
+        text_type=text.model_type,
         stands_alone=stands_alone(config),
         layers=sections.layers,
         vocabulary=sections.vocabulary,
@@ -98,7 +99,7 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
         head=sections.head,
         layouts=tuple(layouts),
         aliases=aliases,
-        settings=settings_of(text_settings(config).to_dict()),
+        settings=settings_of(text.to_dict()),
         renaming=renaming,
     )
 
