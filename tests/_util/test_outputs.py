@@ -49,9 +49,9 @@ def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "socket"))
         for path, kind in ((Path(os.devnull), "a device"), (tmp_path / "pipe", "a pipe")):
-            with pytest.raises(ConfigError, match=f"is {kind} and no file"):
+            with pytest.raises(ConfigError, match=f"is {kind} and not a file"):
                 check_file(path, "--out")
-        with pytest.raises(ConfigError, match="a socket and no folder"):
+        with pytest.raises(ConfigError, match="a socket and not a folder"):
             check_folder(tmp_path / "socket", "--run-dir")
 
 
@@ -59,7 +59,7 @@ def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
 def test_a_pipe_behind_a_link_is_no_file() -> None:
     reading, writing = os.pipe()
     try:
-        with pytest.raises(ConfigError, match="is a pipe and no file"):
+        with pytest.raises(ConfigError, match="is a pipe and not a file"):
             check_file(Path(f"/proc/self/fd/{writing}"), "--out")
     finally:
         os.close(reading)
@@ -70,7 +70,7 @@ def test_what_cannot_be_a_path_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="a part of the path is a file"):
         check_file(tmp_path / "file" / "out.jsonl", "--out")
-    with pytest.raises(ConfigError, match="is a file and no folder"):
+    with pytest.raises(ConfigError, match="is a file and not a folder"):
         check_folder(tmp_path / "file", "--run-dir")
     with pytest.raises(ConfigError, match=r"cannot be written \(File name too long\)"):
         check_file(tmp_path / ("語" * 100), "--out")

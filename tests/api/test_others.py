@@ -54,7 +54,7 @@ def test_weights_of_a_result_make_its_model_again(finished: tvmerge.RunResult, t
     ("given", "message"),
     [
         ({"weight": 1, "weights": {"norm": 1.0}}, "give one of --weight, --weights or --trial"),
-        ({"weight": 1, "n_trials": 3}, "n_trials: no setting of a merge"),
+        ({"weight": 1, "n_trials": 3}, "n_trials: not a setting of a merge"),
         ({"weight": 1}, "missing: --target-model"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_file_that_lacks_an_answer_is_refused_before_anything_is_loaded(
         assert run([*flags, f"--baseline={short}"]) == 2
         assert server.answered == 0
     said = capsys.readouterr().err
-    assert "short.jsonl: 2 of 6 questions have no whole answer here (5, 6)" in said
+    assert "short.jsonl: 2 of 6 questions have no complete answer here (5, 6)" in said
     assert said.count("error:") == 1
     assert not (folder / "study.db").exists()
 
@@ -113,8 +113,8 @@ def test_a_fork_compares_with_a_trial_of_the_study_it_begins_with(
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        (("--baseline=weight:1", "--judge-mode=single"), "--baseline is for --judge-mode pairwise"),
-        (("--baseline=weight:one",), "--baseline weight:one: no such file of answers; it is weight:NUMBER"),
+        (("--baseline=weight:1", "--judge-mode=single"), "--baseline is only for --judge-mode pairwise"),
+        (("--baseline=weight:one",), "--baseline weight:one: no such file; use weight:NUMBER"),
         (("--baseline=trial:5",), "--baseline trial:5: study 's' has no such trial"),
     ],
 )

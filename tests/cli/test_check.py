@@ -105,7 +105,9 @@ def test_a_template_that_refuses_a_second_turn_is_no_reason_to_refuse(
 
     assert run(["check", *MODELS, "--chat-template=one.jinja"]) == 0
 
-    assert "a second turn is refused, so questions can have one turn only" in capsys.readouterr().out
+    assert (
+        "the template refuses a second turn, so questions can have only one turn" in capsys.readouterr().out
+    )
 
 
 def test_every_tensor_without_a_weight_is_listed_where_names_are_wanted(

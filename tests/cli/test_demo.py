@@ -217,6 +217,6 @@ def test_the_same_seed_gives_the_same_trials_and_scores(
 def test_the_help_shows_the_demos_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    for default in ("a .toml file; several are a panel. [default: rules]", "at once. [default: 16]"):
+    for default in ("a .toml file; several form a panel. [default: rules]", "at once. [default: 16]"):
         assert default in told
     assert "gpt-6" not in told

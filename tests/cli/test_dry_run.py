@@ -37,7 +37,7 @@ def test_calls_are_shown_in_a_table(
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     assert run(["demo", "--dry-run", "--judge=gpt-6-luna"]) == 0
     screen = capsys.readouterr().out
-    assert "judge calls, at most" in screen
+    assert "judge calls (upper bound)" in screen
     assert "gpt-6-luna   search" in screen
     assert "not counted" in screen
 
@@ -49,12 +49,12 @@ def test_calls_are_shown_in_a_table(
         ("--bench-name=no-such-bench", "known: "),
         ("--target-model=no/such/folder", "no/such/folder"),
         ("--storage=sqlite:///:memory:", "would lose the study"),
-        ("--output-dir=.", "choose a folder of its own"),
-        ("--device=cuda:7", "there is no device 'cuda:7'"),
+        ("--output-dir=.", "choose a separate folder"),
+        ("--device=cuda:7", "no device 'cuda:7'"),
         ("--optuna-sampler=NSGA", "NSGA"),
-        ("--fork=new", "there is no study database at runs/demo/study.db; --fork goes on from"),
+        ("--fork=new", "there is no study database at runs/demo/study.db; --fork continues"),
         ("--warm-start=old", "there is no study database at runs/demo/study.db; write --warm-start"),
-        ("--warm-start=postgresql://u:geheim@h/db", "postgresql://u:***@h/db names a storage and no study"),
+        ("--warm-start=postgresql://u:geheim@h/db", "postgresql://u:***@h/db names a storage but no study"),
     ],
 )
 def test_what_a_run_would_refuse_a_plan_refuses_in_one_line(
@@ -78,7 +78,7 @@ def test_a_plan_is_refused_what_the_study_that_is_there_refuses(
     url = sqlite_url(tmp_path / "runs" / "demo" / "study.db")
     drive(lambda: open_at(url, name="demo"), 6)
     capsys.readouterr()  # optuna's own lines
-    assert "study 'demo' has 6 trials; --n-trials 5 is less" in refused(capsys, "--n-trials=5")
+    assert "study 'demo' has 6 trials; --n-trials 5 is lower" in refused(capsys, "--n-trials=5")
     assert "only a study with the same weights can be continued" in refused(capsys, "--fork=other")
 
 
@@ -89,7 +89,7 @@ def test_a_plan_of_a_sampler_that_cannot_search_is_refused(
     assert "CMA-ES needs at least two weights" in refused(capsys, *one_weight)
     config = tmp_path / "run.toml"
     config.write_text('optuna_sampler = "CMA-ES"\n[sampler]\nstart = 9.0\n', encoding="utf-8")
-    assert "[sampler] start must lie in the range" in refused(capsys, f"--config={config}")
+    assert "[sampler] start must be within the range" in refused(capsys, f"--config={config}")
 
 
 def test_a_plan_tells_in_what_the_models_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

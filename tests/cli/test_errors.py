@@ -65,10 +65,10 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
         (["--bench-name=no-such-bench"], "known: .*demo.*japanese-chat"),
         (["--judge-file=no-such-prompts"], "known: .*judge_prompts"),
         (["--weight-min=2", "--weight-max=1"], "weight_min 2 is larger than weight_max 1"),
-        (["--device=cuda:7"], "there is no device 'cuda:7' here; there is: cpu"),
+        (["--device=cuda:7"], "no device 'cuda:7' here; there is: cpu"),
         (["--n-trials=0"], "n_trials must be at least 1"),
         (["--grace=inf"], "grace must be finite"),
-        (["--uniform-weights=0.5,3"], "uniform_weights must lie in the range"),
+        (["--uniform-weights=0.5,3"], "uniform_weights must be within the range"),
         (["--holdout=1"], "leaves no question to search with"),
         (["--optuna-sampler=NSGA"], "NSGA"),
         (["--no-such-flag=1"], "no-such-flag"),
@@ -92,7 +92,7 @@ def test_a_wrong_flag_is_named(
     [
         ("[temperature]\nwrting = 0.5", "no question is of the category 'wrting'; there are: .*"),
         ("[temperature]\ndefault = -1", "temperature of default must be a number of at least 0, got -1"),
-        ("[vllm]\nmodel = 'x'", "vllm: 'model' is settled by tvmerge; give --target-model instead"),
+        ("[vllm]\nmodel = 'x'", "vllm: 'model' is set by tvmerge; give --target-model instead"),
     ],
 )
 def test_a_wrong_table_is_named(
@@ -110,7 +110,7 @@ def test_a_missing_key_is_named_before_any_model_is_opened(
     assert "OPENAI_API_KEY" in fails(flags(models, "--judge=gpt-4o"), capsys)
     for name in ("gpt-4", "openai/gpt-4"):
         said = fails(flags(models, f"--judge={name}"), capsys)
-        assert "shut gpt-4 down on 2026-10-23; take --judge gpt-6.1-sol or --judge gpt-6.1-terra" in said
+        assert "shut gpt-4 down on 2026-10-23; use --judge gpt-6.1-sol or --judge gpt-6.1-terra" in said
 
 
 def test_models_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +209,7 @@ def test_no_overwriting_destroys_a_study_or_its_questions(
     row = {"question_id": 1, "category": "a", "turns": ["1+1?"]}
     (bench / "question.jsonl").write_text(json.dumps(row), encoding="utf-8")
     more = [f"--output-dir={models / where}", "--overwrite", f"--bench-name={bench}", "--holdout=0"]
-    assert "choose a folder of its own" in fails(flags(models, *more), capsys)
+    assert "choose a separate folder" in fails(flags(models, *more), capsys)
     assert (bench / "question.jsonl").exists()
 
 
@@ -230,7 +230,7 @@ def test_a_study_is_not_written_by_two_runs_at_once(models: Path, capsys: pytest
 
     storage = f"--storage=sqlite:///{models / 'shared' / 's.db'}"
     with locked(models / "shared", ".s.db.lock"):
-        assert "another tvmerge works in" in fails(flags(models, storage), capsys)
+        assert "another tvmerge is using" in fails(flags(models, storage), capsys)
     assert run(flags(models, storage)) == 0
 
 
@@ -276,7 +276,7 @@ def test_a_second_run_in_the_same_folder_is_refused(models: Path, capsys: pytest
     from tvmerge._util.locking import locked
 
     with locked(models / "run"):
-        assert "another tvmerge works in" in fails(flags(models), capsys)
+        assert "another tvmerge is using" in fails(flags(models), capsys)
     assert run(flags(models)) == 0
 
 

@@ -34,8 +34,8 @@ def test_a_run_that_lost_its_study_stops_and_the_same_command_goes_on(
         monkeypatch.setattr(SearchStudy, "tell", tell_and_lose_the_study)
         assert run(command) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-        assert "the hold on study 'demo'" in line
-        assert "give the same command again" in line
+        assert "the lock on study 'demo'" in line
+        assert "run the same command again" in line
         assert [row.state.is_finished() for row in read_study(url, "demo").rows].count(True) == 1
         assert run(command) == 0
         assert [row.state.is_finished() for row in read_study(url, "demo").rows] == [True] * N_TRIALS

@@ -329,7 +329,7 @@ def test_a_file_of_more_answers_than_are_asked_is_read_and_references_are_chosen
         assert judge(bench, *flags) == 0
         said = capsys.readouterr().err
         assert "model good: 4 answers to questions the benchmark lacks are left out" in said
-        assert "judged without a reference, though their categories (math) want one" in said
+        assert "judged without a reference, although their categories (math) want one" in said
         assert "choose one with --reference" in said
         assert judge(bench, *flags, "--reference=gpt-4") == 0
         assert "without a reference" not in capsys.readouterr().err
@@ -367,7 +367,7 @@ def test_where_nothing_is_rated_the_reason_is_told(bench: Path, capsys: pytest.C
         flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-reasks=0"]
         assert judge(bench, *flags) == 2
     said = capsys.readouterr().err
-    assert "error: nothing was rated; the commonest reason: no [[rating]]" in said
+    assert "error: nothing was rated; the most common reason: no [[rating]]" in said
     assert "--judge-file" in said
 
 
@@ -380,7 +380,7 @@ def test_a_judge_that_rates_none_of_the_first_answers_is_not_asked_about_the_oth
         assert 6 <= len(posts(server)) <= 8  # of 24
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(
-        "error: of the first 12 judgments, judge gpt-4o rated nothing; the commonest reason: "
+        "error: of the first 12 judgments, judge gpt-4o rated nothing; the most common reason: "
     )
     assert "--judge-file" in said
 
@@ -472,7 +472,7 @@ def test_a_trial_that_fails_for_want_of_ratings_says_why(
     with OpenAIServer(reply=reply) as server:
         assert optimize(bench, demo_models, tmp_path / "run", server, "--judge-reasks=0") == 2
     assert "trial 0 failed: " in capsys.readouterr().err
-    why = "of the judgments gave a rating; the commonest reason: no [[rating]] in the reply"
+    why = "of the judgments gave a rating; the most common reason: no [[rating]] in the reply"
     assert all(why in trial.user_attrs["failure"] for trial in trials_of(tmp_path / "run"))
 
 
@@ -483,7 +483,7 @@ def test_a_judge_that_gives_no_rating_ends_a_run_before_a_model_is_loaded(
         assert optimize(bench, demo_models, tmp_path / "run", server) == 2
         assert len(posts(server)) == 2
     *_, last = capsys.readouterr().err.splitlines()
-    assert last.startswith("error: judge gpt-4o gives no rating of a test answer (cut off at the token limit")
+    assert last.startswith("error: judge gpt-4o does not rate a test answer (cut off at the token limit")
     assert "parameters.max_tokens" in last
     assert not (tmp_path / "run" / "study.db").exists()
 
@@ -505,7 +505,9 @@ def test_a_judge_that_rates_nothing_of_a_trial_ends_the_run_with_a_cure_and_it_g
         assert optimize(bench, demo_models, folder, server, *more) == 2
         assert 0 < len(posts(server)) <= 2 * QUESTIONS
     *_, last = capsys.readouterr().err.splitlines()
-    assert last.startswith("error: trial 0: judge gpt-4o rated nothing; the commonest reason: no [[rating]]")
+    assert last.startswith(
+        "error: trial 0: judge gpt-4o rated nothing; the most common reason: no [[rating]]"
+    )
     assert "--judge-file" in last
     assert [trial.state.name for trial in trials_of(folder)] == ["RUNNING"]
     with OpenAIServer() as server:
@@ -664,7 +666,7 @@ def test_a_key_that_would_run_code_is_passed_over_and_dropped_without_being_load
     assert run(["cache", "verify"]) == 2
     said = capsys.readouterr()
     assert "judgments a pickled key" in said.out
-    assert "judgments a key that is no text: 7" in said.out
+    assert "judgments a cache key must be text, got 7" in said.out
     assert "3 rows are damaged" in said.err
     assert run(["cache", "prune"]) == 0
     assert "3 rows dropped" in capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.
             "there is no study database at no.db; give --storage URL and --study-name NAME",
         ),
         (["--storage", "oracle://h/d", "--study-name", "s"], "a study cannot be kept in oracle"),
-        (["--storage", "no url", "--study-name", "s"], "'no url' is no database URL"),
+        (["--storage", "no url", "--study-name", "s"], "'no url' is not a database URL"),
     ],
 )
 def test_what_status_cannot_find_is_one_line(

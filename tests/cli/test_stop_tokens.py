@@ -158,7 +158,7 @@ def test_other_stop_tokens_are_another_study(
     [
         ("nowhere", "--stop-token 'nowhere' is not one token in the tokenizer of target"),
         (f"{RIGHT} {AGAIN}", "is not one token in the tokenizer of target"),
-        ("only", "stop_token only names no token"),
+        ("only", "stop_token only needs at least one"),
     ],
 )
 def test_what_is_no_token_is_refused_in_one_line(
@@ -228,7 +228,7 @@ def test_variables_of_the_template_decide_answers_and_go_along(
     (here / "run.toml").write_text("[chat_template_kwargs]\nquiet = true\nlevel = 3\n", encoding="utf-8")
     given = ("--chat-template=template.jinja", "--config=run.toml")
     assert optimize(family, *given, "--dry-run") == 2
-    assert "the chat template uses no 'level'" in capsys.readouterr().err
+    assert "the chat template does not use 'level'" in capsys.readouterr().err
     (here / "run.toml").write_text("[chat_template_kwargs]\nquiet = true\n", encoding="utf-8")
     assert optimize(family, *given) == 0
     assert answers(1)[0]["turns"] == [""]  # a prompt that ends so is answered with nothing

@@ -140,7 +140,9 @@ def test_a_study_is_not_continued_with_another_way_to_write_prompts(
     assert "judge" in fails(flags(demo_models, tmp_path, *more, "--fewshot-as-multiturn=false"), capsys)
     assert run(flags(demo_models, tmp_path, *more, "--system-instruction=短く。")) == 0
     # Then nothing is asked otherwise.
-    assert "prompts of tasks go without their system message" in capsys.readouterr().err.replace("\n", " ")
+    assert "prompts of tasks are sent without their system message" in capsys.readouterr().err.replace(
+        "\n", " "
+    )
 
 
 def test_another_task_or_limit_is_another_study(
@@ -156,15 +158,21 @@ def test_another_task_or_limit_is_another_study(
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ([], "nothing is asked: give --bench-name, --tasks, --jglue-tasks or --jglue-data"),
+        ([], "nothing to ask: set --bench-name, --tasks, --jglue-tasks or --jglue-data"),
         (["--jglue-tasks=jnil"], "JGLUE has no task 'jnil'; did you mean jnli?"),
-        (["--jglue-tasks=jnli,jsquad", "--jglue-limit=1,2,3"], "--jglue-limit takes one number, or one for"),
-        (["--jglue-tasks=jnli", "--task-limit=9"], "--task-limit is given without a task it is for"),
-        (["--tasks=ja_leaderboard_jnli", "--jglue-limit=9"], "--jglue-limit is given without a task it is"),
+        (
+            ["--jglue-tasks=jnli,jsquad", "--jglue-limit=1,2,3"],
+            "--jglue-limit takes one number, or one per task",
+        ),
+        (["--jglue-tasks=jnli", "--task-limit=9"], "--task-limit is set without a task that it applies to"),
+        (
+            ["--tasks=ja_leaderboard_jnli", "--jglue-limit=9"],
+            "--jglue-limit is set without a task that it applies to",
+        ),
         (["--jglue-tasks=jnli:f1"], "task 'ja_leaderboard_jnli' has no metric 'f1'; it has: acc"),
         (["--jglue-tasks=jnli,ja_leaderboard_jnli"], "the task 'ja_leaderboard_jnli' is named twice"),
         (["--jglue-tasks=marc_ja"], "MARC-ja is no longer distributed, leave it out"),
-        (["--jglue-tasks=jnli", "--fewshot-as-multiturn"], "give --apply-chat-template as well"),
+        (["--jglue-tasks=jnli", "--fewshot-as-multiturn"], "pass --apply-chat-template as well"),
         (["--jglue-tasks=jnli=0"], "the weight of jnli must be larger than 0"),
         (["--jglue-tasks=jnli", "--num-fewshot=12"], "leave none to ask beside 12 examples"),
     ],

@@ -186,7 +186,7 @@ def test_costs_come_from_the_judges_file_or_are_not_known(configure: Configure, 
     planned = plan(configure(judge=(str(file), str(tmp_path / "priced.toml"))))
     unpriced, priced = (row for row in planned.calls if row.stage == "search")
     assert unpriced.cost is None
-    assert "not known" in planned.prices["mine"]
+    assert "unknown" in planned.prices["mine"]
     assert priced.cost == pytest.approx((priced.input_tokens * 30 + priced.output_tokens * 60) / 1e6)
     assert total(planned.calls).cost is None
 
@@ -274,7 +274,7 @@ def test_large_models_are_planned_from_their_headers(
     screen = subprocess.run(
         [sys.executable, "-c", measured, *argv], stdout=subprocess.PIPE, text=True, check=True
     ).stdout
-    assert "nothing is known of these models yet" in screen  # they were not read
+    assert "unknown, because no run has used these models yet" in screen  # they were not read
     peak = int(screen.splitlines()[-1]) * 1024
     assert peak < 0.9e9  # of which the libraries take 0.6; one model would take 0.5
 

@@ -56,13 +56,13 @@ def test_a_plan_tells_what_a_run_takes() -> None:
         "model: runs/s/model, 14.5 GB in 3 files; the disk has 90.0 MB free",
         "dimensions: 32 from 0 to 2: layers.0, layers.1, layers.2, layers.3, layers.4, layers.5, "
         "... 20 more ..., layers.26, layers.27, layers.28, layers.29, layers.30, layers.31",
-        "a trial: 34 questions, 68 turns judged with 136 calls; one that loses its race ends after "
-        "20 questions, 40 turns judged with 80 calls at the soonest",
+        "a trial: 34 questions, 68 turns judged with 136 calls; a trial that racing stops ends after "
+        "20 questions, 40 turns judged with 80 calls at the earliest",
         "final comparison: 3 candidates on 7 questions to choose the winner, then 4 candidates on "
         "1 held-out question, each answered 2 times",
         "answers to generate: at most 1,076",
         "stored already: 12 answers of the candidates known now, and judges' replies to them: 24; "
-        "neither is made or paid for again",
+        "neither is generated or paid for again",
         "memory of cpu: enough",
         "judge mine: 5 USD",
         "warning: the model does not fit",
@@ -75,8 +75,8 @@ def test_a_plan_tells_what_there_is_not() -> None:
     for part in (
         "2 of 30 trials told, 28 trials left",
         "none ends early",
-        "none, since no question is held out",
-        "nothing is known of these models yet",
+        "none, because no questions are held out",
+        "unknown, because no run has used these models yet",
     ):
         assert part in text
 

@@ -103,12 +103,12 @@ def test_devices_are_dealt_to_engines(settings: dict[str, Any], devices: tuple[t
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tensor_parallel": 8}, "there is no device 'cuda:4' here"),
-        ({"tensor_parallel": 2, "devices": ("cuda:0",)}, "1 devices cannot be dealt to engines of 2"),
+        ({"tensor_parallel": 8}, "no device 'cuda:4' here"),
+        ({"tensor_parallel": 2, "devices": ("cuda:0",)}, "1 devices cannot be divided among engines of 2"),
         ({"tensor_parallel": 2, "engine": "transformers"}, "--tensor-parallel is for --engine vllm"),
         ({"vllm": {"max_model_len": 9}, "engine": "transformers"}, "the table vllm is for --engine vllm"),
-        ({"vllm": {"tensor_parallel_size": 2}}, "'tensor_parallel_size' is settled .* --tensor-parallel"),
-        ({"vllm": {"enable_prefix_caching": False}}, "'enable_prefix_caching' is settled .* leave it out"),
+        ({"vllm": {"tensor_parallel_size": 2}}, "'tensor_parallel_size' is set .* --tensor-parallel"),
+        ({"vllm": {"enable_prefix_caching": False}}, "'enable_prefix_caching' is set .* leave it out"),
     ],
 )
 def test_engines_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:

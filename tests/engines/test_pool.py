@@ -70,7 +70,7 @@ async def test_an_engine_that_keeps_dying_is_given_up_and_the_others_go_on() -> 
     found = await asyncio.gather(*(ask(pool, float(weight)) for weight in range(6)))
     assert [len(answers) for answers in found] == [14] * 6
     assert len(notes) == PATIENCE
-    assert notes[-1].startswith("the engine on bad is given up after dying 3 times: the card fell out")
+    assert notes[-1].startswith("the engine on bad is abandoned after crashing 3 times: the card fell out")
 
 
 async def test_when_the_last_engine_is_given_up_everybody_waiting_is_told() -> None:

@@ -124,7 +124,7 @@ def test_a_model_that_is_shut_down_is_told_from_that_day_on(name: str, day: str)
     for spec in (find_spec(name), find_spec(f"openai/{name}")):
         check_offered(spec, last - timedelta(days=1))
         with pytest.raises(
-            ConfigError, match=f"shut {name} down on {day}; take --judge .* or --judge "
+            ConfigError, match=f"shut {name} down on {day}; use --judge .* or --judge "
         ) as caught:
             check_offered(spec, last)
         assert all(f"--judge {other}" in str(caught.value) for other in spec.successors)

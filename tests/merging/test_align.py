@@ -139,7 +139,7 @@ def test_a_searched_density_is_a_named_number_of_the_recipe(folders: list[Path])
         merged = dict(merge.merger.merge(Recipe({"uniform": 1.0, "density": density})))
         for name, tensor in merged.items():
             assert torch.equal(tensor, (base[name] + _trimmed(tuned[name] - base[name], density)).bfloat16())
-    with pytest.raises(CheckpointError, match=r"'density' is 1.5, no share"):
+    with pytest.raises(CheckpointError, match=r"'density' is 1.5 and must be in \[0, 1\]"):
         merge.merger.merge(Recipe({"uniform": 1.0, "density": 1.5}))
 
 
@@ -217,10 +217,10 @@ def test_a_tie_of_signs_counts_as_positive() -> None:
     [
         ({"method": "slerp"}, "unknown method 'slerp'; known: dare, linear, ties"),
         ({"density": 0.5}, "density needs method ties or dare"),
-        ({"method": "ties", "density": 0.0}, "density must lie above 0"),
-        ({"method": "ties", "density": (0.9, 0.1)}, "density must lie above 0"),
-        ({"weight_min": 2.0, "weight_max": 1.0}, "are no range"),
-        ({"weight_max": float("nan")}, "are no range"),
+        ({"method": "ties", "density": 0.0}, "density must be in"),
+        ({"method": "ties", "density": (0.9, 0.1)}, "density must be in"),
+        ({"weight_min": 2.0, "weight_max": 1.0}, "do not form a range"),
+        ({"weight_max": float("nan")}, "do not form a range"),
     ],
 )
 def test_settings_of_a_vector_that_make_no_sense_are_refused(settings: Any, message: str) -> None:
@@ -229,7 +229,7 @@ def test_settings_of_a_vector_that_make_no_sense_are_refused(settings: Any, mess
 
 
 @pytest.mark.parametrize(
-    ("names", "message"), [(("a", "a"), "a name each"), (("a", "b/c"), "must hold no '/'")]
+    ("names", "message"), [(("a", "a"), "unique name"), (("a", "b/c"), "must not contain '/'")]
 )
 def test_names_of_vectors_must_tell_them_apart(names: tuple[str, ...], message: str) -> None:
     vectors = tuple(TaskVector(tuned="tuned", base="base", name=name) for name in names)

@@ -213,16 +213,19 @@ def test_what_lies_outside_the_language_model_is_listed() -> None:
         ({"mode": "rows"}, "unknown optimize_mode 'rows'; known: all, block, layer"),
         ({"mode": "regex"}, "regex needs patterns"),
         ({"patterns": (("a", "b"),)}, "patterns are for optimize_mode regex"),
-        ({"mode": "regex", "patterns": (("a", "b"), ("a", "c"))}, "all different"),
+        ({"mode": "regex", "patterns": (("a", "b"), ("a", "c"))}, "unique name"),
         ({"mode": "regex", "patterns": (("a", "("),)}, "'\\(' is not a regular expression"),
         ({"freeze": ("[",)}, "'\\[' is not a regular expression"),
         ({"layer_granularity": 0}, "at least 1"),
         ({"knots": 1}, "at least 2 knots"),
-        ({"knots": 2, "layer_granularity": 2}, "exclude each other"),
+        ({"knots": 2, "layer_granularity": 2}, "are mutually exclusive"),
         ({"mode": "all", "knots": 2}, "need optimize_mode layer or block, not all"),
         ({"knots": 6}, "6 knots for the 5 layers of llama"),
-        ({"freeze": ("no_such_part",)}, "'no_such_part' fits no tensor"),
-        ({"mode": "regex", "patterns": (("a", "mlp"), ("b", "up_proj"))}, "pattern 'b': .* fits no tensor"),
+        ({"freeze": ("no_such_part",)}, "'no_such_part' matches no tensor"),
+        (
+            {"mode": "regex", "patterns": (("a", "mlp"), ("b", "up_proj"))},
+            "pattern 'b': .* matches no tensor",
+        ),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -200,7 +200,7 @@ def test_experts_that_transformers_turns_are_merged_as_they_lie(tmp_path: Path) 
         save_file(turned, folder / "model.safetensors", metadata={"format": "pt"})
     _assert_summed(_merged(folders, tmp_path / "out"), *map(_weights, folders))
     other = saved_model(tmp_path / "other", "qwen3_vl_moe")
-    with pytest.raises(CheckpointError, match=r"other is stored in another layout .*gate_up_proj"):
+    with pytest.raises(CheckpointError, match=r"other is stored in a different layout .*gate_up_proj"):
         _merged((folders[0], folders[1], other), tmp_path / "out")
 
 

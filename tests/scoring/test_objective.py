@@ -116,21 +116,23 @@ def test_a_part_that_is_always_rated_hides_no_other_that_is_not() -> None:
     found = judgments({1: [4] * 100, 2: [4] * 100, 5: [7], 6: [None]})
     assert TWO.shortfall(found, 0.5) == ""
     assert TWO.shortfall(found, 0.9) == (
-        "short: 50% of the judgments gave a rating; the commonest reason: no rating"
+        "short: 50% of the judgments gave a rating; the most common reason: no rating"
     )
     assert ONE.shortfall(found, 0.9) == ""
 
 
 def test_a_single_benchmark_s_shortfall_needs_no_name() -> None:
     found = judgments({1: [4], 2: [None]})
-    assert ONE.shortfall(found, 0.9) == "50% of the judgments gave a rating; the commonest reason: no rating"
+    assert (
+        ONE.shortfall(found, 0.9) == "50% of the judgments gave a rating; the most common reason: no rating"
+    )
 
 
 def test_a_part_of_which_nothing_was_asked_is_no_shortfall_but_nothing_at_all_is() -> None:
     assert TWO.shortfall(judgments({1: [4]}), 1.0) == ""
     assert (
         TWO.shortfall([], 0.0)
-        == "0% of the judgments gave a rating; the commonest reason: nothing was judged"
+        == "0% of the judgments gave a rating; the most common reason: nothing was judged"
     )
 
 

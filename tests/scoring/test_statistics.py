@@ -109,9 +109,11 @@ def test_the_commonest_fault_is_the_first_of_equals_and_empty_without_one() -> N
 def test_too_few_ratings_are_a_shortfall_that_says_why() -> None:
     judgments = [*verdicts([[5, 6]]), unscored(1), unscored(2)]
     assert shortfall(judgments, 0.5) == ""
-    assert shortfall(judgments, 0.51) == "50% of the judgments gave a rating; the commonest reason: no rating"
+    assert (
+        shortfall(judgments, 0.51) == "50% of the judgments gave a rating; the most common reason: no rating"
+    )
 
 
 @pytest.mark.parametrize(("judgments", "reason"), [([], "nothing was judged"), ([unscored(1)], "no rating")])
 def test_no_rating_at_all_is_always_a_shortfall(judgments: list[Judgment], reason: str) -> None:
-    assert shortfall(judgments, 0) == f"0% of the judgments gave a rating; the commonest reason: {reason}"
+    assert shortfall(judgments, 0) == f"0% of the judgments gave a rating; the most common reason: {reason}"

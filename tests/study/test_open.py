@@ -73,7 +73,7 @@ def test_a_fork_goes_on_under_its_own_name_and_without_its_parent(tmp_path: Path
     (tmp_path / "old" / "study.db").unlink()
     study, said = opened(own)
     assert (study.told, said) == (8, [])
-    with pytest.raises(StudyError, match="study 'new' exists and is no fork of 'other'"):
+    with pytest.raises(StudyError, match="study 'new' exists and is not a fork of 'other'"):
         opened(config(tmp_path, study_name="other", fork="new"))
 
 
@@ -98,7 +98,7 @@ def test_a_warm_start_is_part_of_what_a_study_is(tmp_path: Path) -> None:
 
 def test_fewer_trials_than_there_are_is_refused(tmp_path: Path) -> None:
     finish(config(tmp_path))
-    with pytest.raises(StudyError, match="study 'old' has 8 trials; --n-trials 5 is less"):
+    with pytest.raises(StudyError, match="study 'old' has 8 trials; --n-trials 5 is lower"):
         opened(config(tmp_path, n_trials=5))
 
 
@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_sampler_is_said_before_anything_is_read(tmp_path: 
 
 def test_a_warm_start_from_a_url_needs_the_name_of_a_study(tmp_path: Path) -> None:
     for reference in ("postgresql://u:geheim@h/db", "postgresql://u:ge#heim@h/db"):
-        with pytest.raises(ConfigError, match=r"names a storage and no study in it; add #NAME") as caught:
+        with pytest.raises(ConfigError, match=r"names a storage but no study; add #NAME") as caught:
             look_up(config(tmp_path, warm_start=reference), 1)
         assert "heim" not in str(caught.value)
     look_up(config(tmp_path, warm_start="postgresql://u:geheim@h/db#old"), 1)
@@ -125,7 +125,7 @@ def test_a_warm_start_from_a_url_needs_the_name_of_a_study(tmp_path: Path) -> No
 
 def test_a_study_to_begin_with_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(
-        StudyError, match=r"no study database at .*old.*give its --study-name and its --run-dir"
+        StudyError, match=r"no study database at .*old.*set its --study-name and its --run-dir"
     ):
         opened(config(tmp_path, fork="new"))
     with pytest.raises(StudyError, match=r"no study database at .*; write --warm-start FILE-OR-URL#NAME"):

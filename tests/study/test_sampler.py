@@ -120,7 +120,7 @@ def test_cma_es_starts_around_the_weight_it_is_told(tmp_path: Path) -> None:
     study = SearchStudy(storage, enter_study(storage, "s", {}, {}), space, make, window=4)
     for weights in (study.ask().recipe.weights for _ in range(4)):
         assert [weights["a"], weights["b"], weights["v/density"]] == pytest.approx([1.75, 1.75, 0.4], abs=0.2)
-    with pytest.raises(ConfigError, match=r"start must lie in the range of the weights, got 2\.5"):
+    with pytest.raises(ConfigError, match=r"start must be within the range of the weights, got 2\.5"):
         make_sampler("CMA-ES", distributions(space), 1, CmaEsSettings(start=2.5))
 
 

@@ -64,7 +64,7 @@ def test_a_study_is_held_by_one_process_and_freed_by_its_death(url: str) -> None
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         assert is_study_locked(url, "s")
-        with pytest.raises(StudyError, match="another tvmerge works") as caught, study_lock(url, "s"):
+        with pytest.raises(StudyError, match="another tvmerge is using") as caught, study_lock(url, "s"):
             pass
         assert "se%40cret" not in str(caught.value)
         process.kill()
@@ -80,7 +80,7 @@ def test_a_run_notices_that_the_server_freed_its_study(url: str) -> None:
     with study_lock(url, "s") as still_held:
         still_held()
         hang_up_on_all(url)
-        with pytest.raises(StudyError, match=r"the hold on study 's' in .* was lost") as caught:
+        with pytest.raises(StudyError, match=r"the lock on study 's' in .* was lost") as caught:
             still_held()
         assert "se%40cret" not in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -96,10 +96,10 @@ def test_trials_outside_the_range_are_left_out_and_counted(tmp_path: Path) -> No
     left = 10 - len(numbers)
     assert 0 < left < 10
     assert said == [
-        f"{left} of 10 trials of study 's' are left out: they lie outside the range of the weights"
+        f"{left} of 10 trials of study 's' are left out: they are outside the range of the weights"
     ]
     best = Predecessor("warm-start", url(tmp_path), "s", 3)
-    with pytest.raises(StudyError, match="nothing to begin with: no scored trial in this range"):
+    with pytest.raises(StudyError, match="no trials to start with: no scored trial in this range"):
         choose(best, Space(SPACE.names, 5.0, 6.0), (), quiet)
 
 
@@ -112,7 +112,7 @@ def test_other_weights_or_no_study_are_refused_plainly(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="there is no study 'x'"):
         choose(Predecessor("fork", url(tmp_path), "x"), SPACE, (), quiet)
     open_study(tmp_path, name="empty")
-    with pytest.raises(StudyError, match="study 'empty' has nothing to begin with"):
+    with pytest.raises(StudyError, match="study 'empty' has no trials to start with"):
         choose(Predecessor("warm-start", url(tmp_path), "empty", 5), SPACE, (), quiet)
     gone = Predecessor("fork", url(tmp_path), "s")
     with pytest.raises(StudyError, match="study 's' has lost trial 7"):
@@ -122,7 +122,7 @@ def test_other_weights_or_no_study_are_refused_plainly(tmp_path: Path) -> None:
 def test_a_study_that_tried_nothing_but_the_baselines_can_be_forked(tmp_path: Path) -> None:
     run(tmp_path, "TPE", 1, 2)
     assert choose(Predecessor("fork", url(tmp_path), "s"), SPACE, BASELINES, quiet) == []
-    with pytest.raises(StudyError, match="nothing to begin with"):
+    with pytest.raises(StudyError, match="no trials to start with"):
         choose(Predecessor("warm-start", url(tmp_path), "s", 1), SPACE, BASELINES, quiet)
 
 

@@ -218,7 +218,7 @@ async def test_a_head_that_a_vector_unties_is_one_of_its_own(demo_models: Path, 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"no_such_argument": 1}, "unexpected keyword argument 'no_such_argument'; mend the table"),
+        ({"no_such_argument": 1}, "unexpected keyword argument 'no_such_argument'; fix the table"),
         ({"max_model_len": 10**6}, r"max_model_len \(1000000\) is greater than"),
     ],
 )
@@ -254,5 +254,5 @@ async def test_a_vllm_that_dies_is_a_lost_engine(demo_models: Path) -> None:
 
 def test_a_release_that_was_not_tested_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm_version, "TESTED", ("0.1",))
-    with pytest.raises(ConfigError, match=r"vLLM 0\.32\S* was not tested .* \(0\.1\), or give --engine"):
+    with pytest.raises(ConfigError, match=r"vLLM 0\.32\S* has not been tested .* \(0\.1\), or use --engine"):
         vllm_version.check_version()

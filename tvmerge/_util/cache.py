@@ -37,7 +37,7 @@ class Stranger:
     raw: bool
 
     def __str__(self) -> str:
-        return f"a key that is no text: {self.key!r}" if self.raw else "a pickled key"
+        return f"a cache key must be text, got {self.key!r}" if self.raw else "a pickled key"
 
 
 class _JsonDisk(diskcache.Disk):

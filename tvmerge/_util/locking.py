@@ -27,7 +27,7 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
         lock.acquire(timeout=_LOOK)
     except Timeout as error:
         raise StudyError(
-            f"another tvmerge works in {folder}; wait for it, or choose another --run-dir or --storage"
+            f"another tvmerge is using {folder}; wait for it, or choose another --run-dir or --storage"
         ) from error
     except OSError as error:
         raise StudyError(f"{folder} cannot hold a run or its storage: {error.strerror or error}") from error

@@ -37,7 +37,7 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
         if mode is not None and stat.S_ISDIR(mode):
             raise ConfigError(f"{what} {path} is a folder; name a file")
         if mode is not None and not stat.S_ISREG(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and no file; name a file")
+            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a file; name a file")
         if mode is not None and not os.access(path, os.W_OK):
             raise ConfigError(f"{what} {path} is write-protected; name another file")
         _try(Path(os.path.realpath(path)).parent, room)
@@ -57,7 +57,7 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and no folder; name a folder")
+            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; name a folder")
         _try(Path(os.path.realpath(path)), room)
 
 

@@ -104,5 +104,5 @@ def _of_run(config: RunConfig) -> dict[str, Any]:
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     known = (*_MERGE, *_BESIDE, "push_to_hub")
     if other := [key for key in settings if key not in known]:
-        raise ConfigError(f"{', '.join(other)}: no setting of a merge; there are: {', '.join(known)}")
+        raise ConfigError(f"{', '.join(other)}: not a setting of a merge; known: {', '.join(known)}")
     return settings_for(RunConfig, settings)

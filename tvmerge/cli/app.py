@@ -79,5 +79,5 @@ def _fail(message: str) -> int:
 
 def _interrupted() -> int:
     with contextlib.suppress(BrokenPipeError):
-        click.echo("interrupted; everything done is saved, run the same command to go on", err=True)
+        click.echo("interrupted; all finished work is saved, run the same command to resume", err=True)
     return INTERRUPTED

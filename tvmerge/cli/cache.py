@@ -59,7 +59,7 @@ def verify() -> None:
         raise ConfigError(
             f"{len(damaged)} rows are damaged and count as missing; `tvmerge cache prune` drops them"
         )
-    click.echo("every row is sound")
+    click.echo("every row is valid")
 
 
 @cache.command()
@@ -83,9 +83,10 @@ def export(kind: str, out: Path | None) -> None:
 @click.option(
     "--kind",
     type=click.Choice((*KINDS, REFUSALS)),
-    help="Drop all rows of a kind instead of the damaged ones; refusals are those of judges' providers.",
+    help="Drop all rows of a kind instead of the damaged ones; refusals: texts that were refused by "
+    "judges' providers.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; for scripts.")
 def prune(kind: str | None, yes: bool) -> None:
     """Drop damaged rows, or with --kind everything of a kind. Judgments were paid for."""
     if kind is not None and not yes:

@@ -20,7 +20,7 @@ PLACES = ("engine", "tensor_parallel", "engines", "devices", "device")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="TOML file with the settings of a run; flags win. What is not about models is passed over.",
+    help="TOML file with the settings of a run; flags win. Settings that do not concern models are ignored.",
 )
 @click.option("--verify", is_flag=True, help="Also read every weight, and refuse NaN and infinities.")
 @click.option("--names", is_flag=True, help="List every tensor that gets no weight, not just the first ones.")

@@ -21,7 +21,7 @@ _SAYS = {
 
 def _column_options(command: Any) -> Any:
     for name, says in reversed(_SAYS.items()):
-        text = f"{says} Default: known by its name; an empty one is none."
+        text = f"{says} Default: recognized by its name; an empty value means no such column."
         command = click.option(f"--{name}-column", name.replace("-", "_"), help=text)(command)
     return command
 

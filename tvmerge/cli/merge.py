@@ -21,7 +21,8 @@ BESIDE = (*CHAT, "shard_size", "save_experts")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="TOML file with the settings of a run; flags win. What is not about a merge is passed over, "
+    help="TOML file with the settings of a run; flags win. Settings that do not concern the merge are "
+    "ignored, "
     "and so is push_to_hub.",
 )
 @click.option("--weight", type=float, help="One weight for everything.")

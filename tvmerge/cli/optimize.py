@@ -12,7 +12,9 @@ from tvmerge.config.demo import demo_defaults
 from tvmerge.errors import CheckpointError, OutputError
 
 _dry_run = click.option(
-    "--dry-run", is_flag=True, help="Say what the run would do and cost; load, ask and write nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Print what the run would do and cost, without loading, asking or writing anything.",
 )
 
 

@@ -9,7 +9,7 @@ import click
 
 
 @click.command()
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of the run's results.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder for the run's results.")
 @click.option("--storage", help="Storage of the study; default: the one in --run-dir.")
 @click.option("--study-name", help="Name of the study; default: the one --run-dir belongs to.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -24,23 +24,23 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
 
     run_dir: str | None = option(
-        str, "Folder of the run's results; default: runs/<study-name>.", None, decides="nothing"
+        str, "Folder for the run's results; default: runs/<study-name>.", None, decides="nothing"
     )
     output_dir: str | None = option(
         str, "Folder of the merged model; default: <run-dir>/model.", None, decides="nothing"
     )
     shard_size: float = option(
-        float, "Gigabytes of tensors in one file of the written model, at most.", 5.0, decides="nothing"
+        float, "Maximum size of each file of the written model, in gigabytes.", 5.0, decides="nothing"
     )
     save_experts: bool = option(
-        bool, "Write a mixture's experts too, as dense models.", False, decides="nothing"
+        bool, "Also write a mixture's experts, as dense models.", False, decides="nothing"
     )
     push_to_hub: str | None = option(
         str, "Hub repository (owner/name) to upload the model to.", None, decides="nothing"
     )
     overwrite: bool = option(bool, "Replace whatever is in the output folder.", False, decides="nothing")
     no_judge_check: bool = option(
-        bool, "Do not have each judge rate a test answer before models are loaded.", False, decides="nothing"
+        bool, "Skip the test answer that each judge rates before models are loaded.", False, decides="nothing"
     )
     trace: str | None = option(
         str, "File for a trace of the run's stages, in Chrome's format.", None, decides="nothing"
@@ -57,7 +57,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
         for part in (ModelConfig, SuiteConfig, SearchConfig):
             part.__post_init__(self)
         if not (self.bench_name or self.has_tasks):
-            raise ConfigError("nothing is asked: give --bench-name, --tasks, --jglue-tasks or --jglue-data")
+            raise ConfigError("nothing to ask: set --bench-name, --tasks, --jglue-tasks or --jglue-data")
         if self.grace < 0:
             raise ConfigError(f"grace must not be negative, got {self.grace:g}")
         if bool(self.task_vectors) == (self.tuned_model is not None):

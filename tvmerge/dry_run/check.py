@@ -155,7 +155,7 @@ def _notes(models: Merge, *, names: bool) -> Iterator[str]:
     """What people should know of the models, and what gets no weight and why."""
     remarks = models.remarks()
     if not any(remark.text.startswith("tokens") for remark in remarks):
-        yield "tokens: all models number them alike"
+        yield "tokens: numbered alike in all models"
     for remark in remarks:
         yield from remark.whole.splitlines() if names else [remark.line()]
 
@@ -179,7 +179,7 @@ def _second_turn(chat: ChatFormat) -> str:
     try:
         chat.render(talk)
     except UserError as error:
-        return f"a second turn is refused, so questions can have one turn only: {error}"
+        return f"the template refuses a second turn, so questions can have only one turn: {error}"
     return "a conversation can have several turns"
 
 

@@ -50,10 +50,10 @@ def price_words(spec: JudgeSpec, *, batched: bool = False) -> str:
     if spec.price_input is None or spec.price_output is None:
         if not spec.on_server:
             return "runs on this machine"
-        return "its file has no price, so its cost is not known"
+        return "its file has no price, so its cost is unknown"
     read = f", read on {spec.price_date}" if spec.price_date else ""
     share = f"; {spec.price_batch:.0%} of that in batches" if batched else ""
-    return f"{spec.price_input:g} USD for a million tokens in, {spec.price_output:g} out{read}{share}"
+    return f"{spec.price_input:g} USD per million tokens in, {spec.price_output:g} out{read}{share}"
 
 
 def written_sizes(models: Merge, config: RunConfig) -> list[int]:

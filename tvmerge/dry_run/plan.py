@@ -181,7 +181,7 @@ async def _extent(rehearsal: Rehearsal, questions: Sequence[Question]) -> Extent
 
 
 async def _first_look(rehearsal: Rehearsal, ground: RunSpec) -> Extent | None:
-    """A trial up to where its race can end at the soonest."""
+    """A trial up to where its race can end at the earliest."""
     looks = ground.rules.looks(len(ground.search_questions)) if ground.rules is not None else ()
     return await _extent(rehearsal, ground.search_questions[: looks[0]]) if looks else None
 

@@ -91,7 +91,7 @@ class RunPlan:
         answers: Answers to generate, at most.
         calls: What each judge is sent in each stage, at most; empty where no call is made.
         prices: Judge to its price in words.
-        reasks: How often a reply without a rating is asked for again.
+        reasks: How often a judge is asked again after a reply without a rating.
         stored: Answers, and replies to them, that are stored already; None where only reading the models
             would tell.
         memory: What the models need on each device, a line each.
@@ -153,7 +153,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
 def small_print(plan: RunPlan) -> str:
     """How the most is counted."""
     return (
-        "answers and replies count at their longest, prompts with a token for each byte; "
+        "answers and replies count at their longest, prompts with one token per byte; "
         f"not counted: a reply without a rating is asked for again up to {count(plan.reasks, 'time')}"
     )
 
@@ -163,7 +163,7 @@ def calls_table(calls: Sequence[PlannedCalls]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, title="judge calls, at most")
+    table = Table(box=SIMPLE_HEAD, title="judge calls (upper bound)")
     table.add_column("judge")
     table.add_column("stage")
     for name in ("calls", "tokens in", "tokens out", "USD"):
@@ -203,12 +203,12 @@ def _extent(extent: Extent) -> str:
 def _race(first_look: Extent | None) -> str:
     if first_look is None:
         return "none ends early"
-    return f"one that loses its race ends after {_extent(first_look)} at the soonest"
+    return f"a trial that racing stops ends after {_extent(first_look)} at the earliest"
 
 
 def _comparison(comparison: Comparison | None) -> str:
     if comparison is None:
-        return "none, since no question is held out"
+        return "none, because no questions are held out"
     text = f"{count(comparison.compared, 'candidate')} on {count(comparison.reporting, 'held-out question')}"
     if comparison.choosing:
         finalists = f"{count(comparison.finalists, 'candidate')} on {count(comparison.choosing, 'question')}"
@@ -218,9 +218,9 @@ def _comparison(comparison: Comparison | None) -> str:
 
 def _stored(stored: tuple[int, int] | None) -> str:
     if stored is None:
-        return "nothing is known of these models yet"
+        return "unknown, because no run has used these models yet"
     answers, replies = stored
     return (
         f"{count(answers, 'answer')} of the candidates known now, and judges' replies to them: {replies}; "
-        "neither is made or paid for again"
+        "neither is generated or paid for again"
     )

@@ -18,5 +18,5 @@ def resolve_device(name: str) -> str:
         return there[-1] if len(there) == 1 else "cuda:0"
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in there:
-        raise ConfigError(f"there is no device '{name}' here; there is: {', '.join(there)}")
+        raise ConfigError(f"no device '{name}' here; there is: {', '.join(there)}")
     return wanted

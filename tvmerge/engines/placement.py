@@ -177,7 +177,7 @@ def _devices(config: ModelConfig) -> tuple[tuple[str, ...], ...]:
         return tuple((resolve_device(name),) for name in names)
     names = config.devices or tuple(f"cuda:{number}" for number in range(width * config.engines))
     if len(names) % width:
-        raise ConfigError(f"{len(names)} devices cannot be dealt to engines of {width} devices each")
+        raise ConfigError(f"{len(names)} devices cannot be divided among engines of {width} devices each")
     found = [resolve_device(name) for name in names]
     return tuple(tuple(found[start : start + width]) for start in range(0, len(found), width))
 

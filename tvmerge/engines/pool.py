@@ -166,14 +166,14 @@ class EnginePool:
             await slot.engine.close()
             slot.engine = slot.recipe = None
         if slot.deaths < PATIENCE:
-            self._note(f"the engine on {slot.name} was lost and is started again: {lost}")
+            self._note(f"the engine on {slot.name} crashed and is restarted: {lost}")
             return
         self._slots.remove(slot)
         if not self._slots:
             raise ConfigError(
                 f"the engine on {slot.name} died {PATIENCE} times without an answer in between: {lost}"
             ) from lost
-        self._note(f"the engine on {slot.name} is given up after dying {PATIENCE} times: {lost}")
+        self._note(f"the engine on {slot.name} is abandoned after crashing {PATIENCE} times: {lost}")
 
     @asynccontextmanager
     async def _leased(self) -> AsyncIterator[_Slot]:
@@ -181,7 +181,7 @@ class EnginePool:
         slot = await self._free.get()
         if slot is None:
             self._free.put_nowait(None)
-            raise ConfigError("every engine was given up")
+            raise ConfigError("every engine was abandoned")
         try:
             yield slot
         finally:

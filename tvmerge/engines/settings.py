@@ -18,7 +18,7 @@ POOLS = ("local", "ray")
 class AnswerConfig:
     """The settings of engines and of what they generate."""
 
-    max_new_tokens: int = option(int, "The most tokens an answer may have.", 512, decides="scores")
+    max_new_tokens: int = option(int, "Maximum number of tokens per answer.", 512, decides="scores")
     max_thinking_tokens: int | None = option(
         int,
         "The most tokens a model may think before its answer, which it then has to give; "
@@ -27,12 +27,12 @@ class AnswerConfig:
         decides="scores",
     )
     truncate: bool = option(
-        bool, "Cut conversations that do not fit the context, from their start.", False, decides="scores"
+        bool, "Drop the start of conversations that do not fit into the context.", False, decides="scores"
     )
     batch_tokens: int = option(int, "Token budget of a generation batch.", 32768, decides="nothing")
     temperature: Mapping[str, Any] | None = option(
         dict,
-        "Sampling temperature by category, over the benchmark's; `default` for all that are not named here.",
+        "Sampling temperature per category, which overrides the benchmark's; `default` for all others.",
         None,
         decides="scores",
     )
@@ -46,12 +46,15 @@ class AnswerConfig:
     tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1, decides="nothing")
     vllm: Mapping[str, Any] | None = option(
         dict,
-        "Further arguments of vLLM's engine: max_model_len, gpu_memory_utilization, ...",
+        "Further arguments for vLLM's engine: max_model_len, gpu_memory_utilization, ...",
         None,
         decides="content",
     )
     engines: int = option(
-        int, "Models answering at once; more than one run in processes of their own.", 1, decides="nothing"
+        int,
+        "Number of models that answer at once; if more than one, each in its own process.",
+        1,
+        decides="nothing",
     )
     devices: tuple[str, ...] = option(
         str,

@@ -16,13 +16,13 @@ _MORE_ROOM = (
 _CURES = (
     (CUT_OFF, _MORE_ROOM),
     (IN_THOUGHT, _MORE_ROOM),
-    (FAILED, "run again later, or name another judge"),
+    (FAILED, "run again later, or choose another judge"),
     (
         EMPTY,
-        "see that the server's chat template and reasoning parser are the model's, or name another judge",
+        "check that the server uses the model's chat template and reasoning parser, or choose another judge",
     ),
 )
-_OTHER_JUDGE = "name a judge that rates as the prompt says, or a prompt for this one (--judge-file)"
+_OTHER_JUDGE = "choose a judge that follows the prompt, or a prompt for this judge (--judge-file)"
 
 
 _ANOTHER = "name another judge"

@@ -50,7 +50,7 @@ def check_offered(spec: JudgeSpec, today: date) -> None:
         return
     instead = " or ".join(f"--judge {name}" for name in spec.successors) or "another judge"
     raise ConfigError(
-        f"the judge '{spec.name}': its provider shut {spec.model} down on {spec.retired}; take {instead} "
+        f"the judge '{spec.name}': its provider shut {spec.model} down on {spec.retired}; use {instead} "
         f"(ratings of two judges are not comparable), or say with --judge-base-url which server still has it"
     )
 
@@ -66,12 +66,13 @@ def check_batched(specs: Sequence[JudgeSpec]) -> None:
         if not (provider.batches or provider.judge) or spec.api_version:
             what = "an Azure deployment" if spec.api_version else f"of the provider '{spec.provider}'"
             raise ConfigError(
-                f"the judge '{spec.name}' is {what}, which --judge-batch cannot ask: leave it out, or name a "
+                f"the judge '{spec.name}' is {what}, which has no batches: leave out --judge-batch, or "
+                "name a "
                 "judge at OpenAI or Anthropic"
             )
     if all(PROVIDERS.load(spec.provider).judge for spec in specs):
         raise ConfigError(
-            f"the judge '{specs[0].name}' asks nobody, so --judge-batch has nothing to send: leave it out"
+            f"the judge '{specs[0].name}' makes no calls, so --judge-batch has no effect: leave it out"
         )
 
 
@@ -108,7 +109,8 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
         )
     if not (key.isascii() and key.isprintable()):
         raise CredentialsError(
-            f"the environment variable {spec.api_key_env} holds characters that no API key has: copy it again"
+            f"the environment variable {spec.api_key_env} contains characters that no API key has: copy "
+            "it again"
         )
     return key
 
@@ -128,7 +130,7 @@ def _find(spec: JudgeSpec) -> None:
     except Exception as error:  # the hub's client lets errors of its HTTP library through
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
-            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub cannot give it: "
+            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub does not have it: "
             f"{reason}; name another judge, or a folder with the model"
         ) from error
 

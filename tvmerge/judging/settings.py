@@ -19,7 +19,7 @@ class JudgeConfig:
 
     bench_name: tuple[str, ...] = option(
         str,
-        "Benchmark: a name of `tvmerge list benchmarks`, or a folder; several with weights: a=0.7,b=0.3.",
+        "Benchmark: a name from `tvmerge list benchmarks`, or a folder; several with weights: a=0.7,b=0.3.",
         (),
         many=True,
         listed="paths",
@@ -27,7 +27,7 @@ class JudgeConfig:
     )
     judge: tuple[str, ...] = option(
         str,
-        "Judge: a name of `tvmerge list judges`, provider/model, or a .toml file; several are a panel.",
+        "Judge: a name from `tvmerge list judges`, provider/model, or a .toml file; several form a panel.",
         ("gpt-6.1-terra",),
         aliases=("judge-model", "judge-model-name"),
         many=True,
@@ -45,7 +45,10 @@ class JudgeConfig:
         decides="content",
     )
     turns: int | None = option(
-        int, "Ask and judge the first turns only, so many; default: all.", None, decides="content"
+        int,
+        "Number of turns of each question that are asked and judged; default: all.",
+        None,
+        decides="content",
     )
     judge_mode: str = option(
         str,
@@ -56,38 +59,47 @@ class JudgeConfig:
     )
     baseline: str | None = option(
         str,
-        "What pairs are compared with: weight:NUMBER, trial:NUMBER or a file of answers; default: weight:0.",
+        "What answers are compared with: weight:NUMBER, trial:NUMBER or a file of answers; default: "
+        "weight:0.",
         None,
         decides="content",
     )
     judge_samples: int | None = option(
-        int, "Independent ratings of each turn; default: 1.", None, decides="content"
+        int, "Independent ratings per turn; default: 1.", None, decides="content"
     )
     judge_reasks: int = option(
-        int, "How often a reply without a rating is asked for again.", 3, decides="nothing"
+        int, "How often a judge is asked again after a reply without a rating.", 3, decides="nothing"
     )
     judge_patience: float = option(
-        float, "Seconds in which a failing call is tried again.", 600.0, decides="nothing"
+        float, "Seconds for which a failing call is retried.", 600.0, decides="nothing"
     )
     judge_rpm: int | None = option(
-        int, "Most requests a minute; default: learnt from the provider.", None, decides="nothing"
+        int,
+        "Maximum requests per minute; default: read from the provider's headers.",
+        None,
+        decides="nothing",
     )
     judge_tpm: int | None = option(
-        int, "Most tokens a minute; default: learnt from the provider.", None, decides="nothing"
+        int, "Maximum tokens per minute; default: read from the provider's headers.", None, decides="nothing"
     )
-    judge_rpd: int | None = option(int, "Most requests a day; default: no limit.", None, decides="nothing")
+    judge_rpd: int | None = option(
+        int, "Maximum requests per day; default: no limit.", None, decides="nothing"
+    )
     wait_for_quota: bool = option(
-        bool, "Wait for the next day's requests instead of stopping.", False, decides="nothing"
+        bool, "Wait for the next day's quota instead of stopping.", False, decides="nothing"
     )
     max_cost: float | None = option(
-        float, "Most USD the judges may cost; default: no limit.", None, decides="nothing"
+        float, "Maximum cost of the judges in USD; default: no limit.", None, decides="nothing"
     )
     max_judge_calls: int | None = option(
-        int, "Most requests to the judges, failed ones too; default: no limit.", None, decides="nothing"
+        int,
+        "Maximum requests to the judges, including failed ones; default: no limit.",
+        None,
+        decides="nothing",
     )
     judge_batch: bool = option(
         bool,
-        "Ask the judges by their providers' batch endpoints: slower, at half the price (OpenAI, Anthropic).",
+        "Use the batch endpoints of the judges' providers: slower, at half the price (OpenAI, Anthropic).",
         False,
         decides="nothing",
     )
@@ -95,10 +107,13 @@ class JudgeConfig:
         float, "Seconds to wait for a batch; providers take up to 24 hours.", 90_000.0, decides="nothing"
     )
     min_japanese: float | None = option(
-        float, "Least share of Japanese script in an answer; default: not enforced.", None, decides="content"
+        float,
+        "Minimum share of Japanese script in an answer; default: not enforced.",
+        None,
+        decides="content",
     )
     non_japanese_penalty: float = option(
-        float, "Points taken off under --min-japanese.", 3.0, decides="content"
+        float, "Points subtracted from answers below --min-japanese.", 3.0, decides="content"
     )
     parallel: int | None = option(
         int, "Judgments in flight at once; default: as the judge's file says, or 1.", None, decides="nothing"
@@ -132,8 +147,8 @@ class JudgeConfig:
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} must be finite and not negative, got {value:g}")
         if self.baseline is not None and self.judge_mode != "pairwise":
-            raise ConfigError("--baseline is for --judge-mode pairwise and nothing else")
+            raise ConfigError("--baseline is only for --judge-mode pairwise")
         if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
-            raise ConfigError(f"min_japanese must lie between 0 and 1, got {self.min_japanese:g}")
+            raise ConfigError(f"min_japanese must be in [0, 1], got {self.min_japanese:g}")
         if len(set(self.judge)) < len(self.judge) or not self.judge:
             raise ConfigError(f"name each judge of the panel once, got {', '.join(self.judge) or 'none'}")

@@ -27,7 +27,7 @@ async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
         if said.score is None:
             advice = check_cure(said.reason)
             raise ProviderError(
-                f"judge {judge.name} gives no rating of a test answer ({said.reason}): {advice}; nothing was "
+                f"judge {judge.name} does not rate a test answer ({said.reason}): {advice}; nothing was "
                 "loaded (--no-judge-check leaves this test out)"
             )
 

@@ -102,7 +102,7 @@ class JudgeSpec:
         """
         if not self.on_server:
             raise ConfigError(
-                f"the judge '{self.name}' runs here, not on a server; --judge-base-url is not for it"
+                f"the judge '{self.name}' runs on this machine, not on a server; leave out --judge-base-url"
             )
         if not _is_url(base_url):
             raise ConfigError(f"--judge-base-url: {_URL_RULE}")
@@ -214,8 +214,8 @@ def _one_of(*choices: str) -> tuple[Callable[[object], bool], str]:
 
 _TEXT = (_is_text, "a text")
 _TEXTS = (_is_texts, "a list of texts")
-_COUNT = (_is_count, "a whole number of 1 or more")
-_AMOUNT = (_is_amount, "a number of 0 or more")
+_COUNT = (_is_count, "an integer of at least 1")
+_AMOUNT = (_is_amount, "a number of at least 0")
 _TABLE = (_is_table, "a table")
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
@@ -288,5 +288,5 @@ def _refuse_contradictions(table: Mapping[str, Any], provider: Provider, source:
     if table.get("api_version") and not table.get("base_url"):
         raise AssetError(
             f"{source}: the key 'base_url' is missing; 'api_version' is for an Azure deployment, which has "
-            "an address of its own"
+            "its own address"
         )

@@ -39,7 +39,7 @@ class GroupRules:
             raise ConfigError(f"patterns are for optimize_mode regex, and not for {self.mode}")
         names = [name for name, _ in self.patterns]
         if not all(names) or len(set(names)) < len(names):
-            raise ConfigError(f"patterns need a name each, all different; got {', '.join(map(repr, names))}")
+            raise ConfigError(f"each pattern needs a unique name; got {', '.join(map(repr, names))}")
         self._check_layers()
         for expression in (*(expression for _, expression in self.patterns), *self.freeze):
             try:
@@ -53,7 +53,7 @@ class GroupRules:
         if self.knots is not None and self.knots < 2:
             raise ConfigError(f"smooth needs at least 2 knots, got {self.knots}")
         if self.knots is not None and self.layer_granularity > 1:
-            raise ConfigError("layer_granularity and smooth exclude each other; give one of them")
+            raise ConfigError("layer_granularity and smooth are mutually exclusive; set one of them")
         shared = self.knots is not None or self.layer_granularity > 1
         if shared and not GROUPINGS.load(self.mode).by_layer:
             raise ConfigError(

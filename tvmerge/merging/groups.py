@@ -98,7 +98,9 @@ def _frozen(names: Iterable[str], places: Mapping[str, Place], expressions: Iter
     for expression in expressions:
         found = [name for name in names if re.search(expression, name)]
         if not found:
-            raise ConfigError(f"freeze: {expression!r} fits no tensor, such as {next(iter(places), 'none')}")
+            raise ConfigError(
+                f"freeze: {expression!r} matches no tensor, such as {next(iter(places), 'none')}"
+            )
         frozen |= dict.fromkeys(found, f"frozen by {expression!r}")
     return frozen
 

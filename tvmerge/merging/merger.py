@@ -126,7 +126,7 @@ class RecipeMerger:
             if not math.isfinite(value):
                 problems.append(f"the weight of '{name}' is {value}")
             elif name in densities and not 0 <= value <= 1:
-                problems.append(f"'{name}' is {value}, no share")
+                problems.append(f"'{name}' is {value} and must be in [0, 1]")
         if problems:
             raise CheckpointError(f"the recipe does not fit: {'; '.join(problems)}")
 

@@ -128,7 +128,7 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, S
     sources = told_apart(sources)
     for part, source in sources.items():
         if source.is_adapter and not part.endswith("tuned"):
-            raise CheckpointError(f"{source.name} is an adapter (LoRA), which only a tuned model may be")
+            raise CheckpointError(f"{source.name} is an adapter (LoRA), and only a tuned model may be one")
     return sources, tuple(remarks)
 
 

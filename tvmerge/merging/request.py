@@ -49,12 +49,14 @@ class TaskVector:
         method = METHODS.load(self.method)
         bounds = self.density if isinstance(self.density, tuple) else (self.density, self.density)
         if not 0 < bounds[0] <= bounds[1] <= 1:
-            raise ConfigError(f"density must lie above 0 and at most at 1, got {self.density}")
+            raise ConfigError(f"density must be in (0, 1], got {self.density}")
         if method.sparsify is None and self.density != 1.0:
             raise ConfigError("density needs method ties or dare")
         given = [bound for bound in (self.weight_min, self.weight_max) if bound is not None]
         if not all(map(math.isfinite, given)) or sorted(given) != given:
-            raise ConfigError(f"weight_min {self.weight_min} and weight_max {self.weight_max} are no range")
+            raise ConfigError(
+                f"weight_min {self.weight_min} and weight_max {self.weight_max} do not form a range"
+            )
 
     def sparse(self, *, alone: bool) -> str:
         """How it is made sparse at its largest density, such as `TIES, density 0.2`; empty: not at all.
@@ -101,7 +103,7 @@ class MixtureSettings:
         if self.gate not in GATES:
             raise ConfigError(f"gate must be one of {', '.join(GATES)}, got {self.gate!r}")
         if (self.gate == "hidden") != bool(self.prompts):
-            raise ConfigError("gate hidden needs prompts for each expert, and no other gate takes them")
+            raise ConfigError("[[experts]] prompts are for gate hidden, which needs them for each expert")
         if not all(prompts.positive for prompts in self.prompts):
             raise ConfigError("gate hidden needs at least one positive prompt for each expert")
 
@@ -140,9 +142,9 @@ class MergeRequest:
             raise ConfigError("a merge needs at least one target model and one task vector")
         names = [vector.name for vector in self.vectors]
         if len(names) > 1 and (not all(names) or len(set(names)) < len(names)):
-            raise ConfigError(f"several task vectors need a name each, all different; got {names}")
+            raise ConfigError(f"each task vector needs a unique name; got {names}")
         if any("/" in name for name in names):
-            raise ConfigError(f"names of task vectors must hold no '/'; got {names}")
+            raise ConfigError(f"names of task vectors must not contain '/'; got {names}")
         if self.vocabulary not in VOCABULARIES:
             raise ConfigError(f"vocab must be one of {', '.join(VOCABULARIES)}, got {self.vocabulary!r}")
         if self.arithmetic == "original" and self.dtype not in {None, "bfloat16"}:
@@ -156,9 +158,7 @@ class MergeRequest:
                 raise ConfigError("settings of a mixture need two target models or more")
             return
         if not 1 <= mixture.experts_per_token <= experts:
-            raise ConfigError(
-                f"experts_per_token must lie between 1 and {experts}, the number of target models"
-            )
+            raise ConfigError(f"experts_per_token must be in [1, {experts}], the number of target models")
         if mixture.gate == "zeros" and mixture.experts_per_token < experts:
             raise ConfigError(
                 f"gate zeros would send every token to the same {mixture.experts_per_token} of {experts} "

@@ -29,7 +29,10 @@ class MergeConfig:
         decides="content",
     )
     base_model: str | None = option(
-        str, "Model the tuned model was tuned from; an adapter names its own.", None, decides="content"
+        str,
+        "Model that the tuned model was tuned from; an adapter names its own base.",
+        None,
+        decides="content",
     )
     tuned_model: str | None = option(
         str,
@@ -80,14 +83,14 @@ class MergeConfig:
     )
     density: tuple[float, ...] = option(
         float,
-        "Share of elements that stays, or two bounds to search it; for ties and dare.",
+        "Share of elements to keep, or two bounds to search between; for ties and dare.",
         (),
         many=True,
         decides="content",
     )
     vocab: str = option(
         str,
-        "Where tokens differ: add to rows of shared tokens, to none, or refuse.",
+        "If tokens differ: add to the rows of shared tokens, add to none, or refuse.",
         "align",
         choices=VOCABS,
         decides="content",
@@ -99,18 +102,18 @@ class MergeConfig:
         choices=ARITHMETICS,
         decides="content",
     )
-    merge_seed: int = option(int, "Seed of what dare drops and of random gates.", 0, decides="content")
-    experts_per_token: int = option(int, "Experts that see each token of a mixture.", 2, decides="content")
+    merge_seed: int = option(int, "Seed of dare and of random gates.", 0, decides="content")
+    experts_per_token: int = option(int, "Number of experts per token of a mixture.", 2, decides="content")
     gate: str = option(str, "How a mixture's router is made.", "random", choices=GATES, decides="content")
     moe_base: str | None = option(
         str,
-        "Model that gives a mixture's attention and embeddings; default: the first target.",
+        "Model from which a mixture takes its attention and embeddings; default: the first target.",
         None,
         decides="content",
     )
     experts: tuple[Mapping[str, Any], ...] = option(
         dict,
-        "For gate hidden: tables with positive and negative prompts, one an expert.",
+        "For gate hidden: tables with positive and negative prompts, one table per expert.",
         (),
         many=True,
         decides="content",

@@ -46,7 +46,7 @@ def _luck(best: Contender, rival: Contender) -> Iterator[str]:
     if rival.gain is not None and not math.isnan(lead) and lead > rival.gain.high:
         yield (
             f"On the questions of the search the best led {rival.label} by {signed(lead)}, more than "
-            f"held-out questions bear out ({gain(rival.gain)}): part of that lead was luck in choosing."
+            f"held-out questions confirm ({gain(rival.gain)}): part of that lead was luck in choosing."
         )
 
 

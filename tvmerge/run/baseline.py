@@ -65,7 +65,7 @@ def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline |
     path = Path(text)
     if not path.is_file():
         raise AssetError(
-            f"--baseline {text}: no such file of answers; it is weight:NUMBER, trial:NUMBER or a file in "
+            f"--baseline {text}: no such file; use weight:NUMBER, trial:NUMBER or a file of answers in "
             "FastChat's model_answer format"
         )
     answers = read_answers(path, jury.benchmark.questions, turns).first
@@ -78,7 +78,7 @@ def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline |
     ]
     if lacking:
         raise AssetError(
-            f"--baseline {path}: {len(lacking)} of {len(asked)} questions have no whole answer here "
+            f"--baseline {path}: {len(lacking)} of {len(asked)} questions have no complete answer here "
             f"({', '.join(lacking[:5])}); add their answers"
         )
     return Baseline(answers={question.question_id: answers[question.question_id] for question in asked})
@@ -124,7 +124,7 @@ async def baseline_answers(
             async for answers in stream:
                 found |= {answer.question_id: answer for answer in answers if answer.sample == 0}
     except CandidateError as error:
-        raise CandidateError(f"the baseline is no model to compare with: {error}") from error
+        raise CandidateError(f"the baseline is not a model to compare with: {error}") from error
     return found
 
 
@@ -152,7 +152,9 @@ def _trial(study: KnownStudy, space: Space, enqueued: Sequence[Recipe], number: 
     if found is None or row is None:
         raise _no_trial(number, study)
     if set(row.params) != set(space.names):
-        raise StudyError(f"--baseline trial:{number}: study '{found.name}' has other weights than this run")
+        raise StudyError(
+            f"--baseline trial:{number}: study '{found.name}' has different weights from this run"
+        )
     return space.recipe(row.params)
 
 

@@ -70,7 +70,7 @@ async def judge_answers(
         OutputError: `out` could not be written after all; it has the result.
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):
-        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is for nothing else")
+        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is only for that mode")
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:

@@ -67,7 +67,7 @@ async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None 
             seconds = time.perf_counter() - started
             idle = run.trace.idle_share()
             if idle is not None:
-                progress.note(f"engines sat idle {idle:.0%} of the search")
+                progress.note(f"engines were idle for {idle:.0%} of the search")
             confirmed = await _confirm(run, progress)
             agreed = await in_thread(_agreement, run, confirmed, progress.note)
             result = _result(run, confirmed, agreed, seconds)
@@ -109,9 +109,7 @@ def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
         still_held = held.enter_context(study_lock(config.storage_url, config.study))
         mark = _mark(config)
         if mark.exists() and (owner := mark.read_text(encoding="utf-8").strip()) != config.study:
-            raise StudyError(
-                f"{config.run_folder} holds the study '{owner}'; choose another --run-dir for this one"
-            )
+            raise StudyError(f"{config.run_folder} holds the study '{owner}'; choose another --run-dir")
         yield still_held
 
 

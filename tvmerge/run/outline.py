@@ -127,4 +127,4 @@ def _protect(config: RunConfig, benchmarks: Sequence[Path], study: Path | None) 
         precious.append(("the study", study))
     for name, path in precious:
         if path.resolve().is_relative_to(place):
-            raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a folder of its own")
+            raise ConfigError(f"--output-dir {config.model_folder} holds {name}; choose a separate folder")

@@ -79,7 +79,7 @@ class Trials:
         short = self._shortfall(evaluation)
         if short:
             if silent := silence(judgments):
-                raise ProviderError(f"trial {trial.number}: {silent}; then run the same command to go on")
+                raise ProviderError(f"trial {trial.number}: {silent}; then run the same command to resume")
             return Outcome(None, attrs | {FAILURE: short})
         scores = self._scores(judgments)
         incumbent = self._incumbent(trial)

@@ -142,7 +142,7 @@ def _from_study(
         raise ConfigError("--trial needs --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
     if fixed:
-        raise ConfigError(f"{', '.join(fixed)} cannot be given with --trial: the study says it")
+        raise ConfigError(f"{', '.join(fixed)} cannot be combined with --trial: the study defines it")
     from tvmerge.study.storage import read_study
 
     stored = read_study(weights.storage, weights.study_name)
@@ -156,7 +156,7 @@ def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> Non
     changed = [key for key, value in found.items() if key != "dtype" and expected.get(key, value) != value]
     if changed:
         raise StudyError(
-            f"{', '.join(changed)} changed since the study was run; bring back the models it was run with"
+            f"{', '.join(changed)} changed since the study was run; restore the models it was run with"
         )
 
 

@@ -76,7 +76,7 @@ def silence(judgments: Iterable[Judgment]) -> str:
     for judge, own in by_judge.items():
         cure = commonest_cure(j for j in own if isinstance(j, Unrated) and j.cure)
         if cure and not any(isinstance(judgment, Rating) for judgment in own):
-            return f"judge {judge} rated nothing; the commonest reason: {commonest_fault(own)}: {cure}"
+            return f"judge {judge} rated nothing; the most common reason: {commonest_fault(own)}: {cure}"
     return ""
 
 
@@ -94,7 +94,7 @@ def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
     if covered > 0 and covered >= min_coverage:
         return ""
     fault = commonest_fault(judgments) or "nothing was judged"
-    return f"{covered:.0%} of the judgments gave a rating; the commonest reason: {fault}"
+    return f"{covered:.0%} of the judgments gave a rating; the most common reason: {fault}"
 
 
 def by_turn(judgments: Iterable[Judgment]) -> dict[int, Estimate]:

@@ -85,7 +85,7 @@ def study_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
             taken = _ask(connection, _TAKE, study)
         if not taken:
             raise StudyError(
-                f"another tvmerge works on study '{study}' in {hide_passwords(storage)}; wait for it, "
+                f"another tvmerge is using study '{study}' in {hide_passwords(storage)}; wait for it, "
                 "or choose another --study-name"
             )
         yield lambda: _check_held(connection, storage, study)
@@ -116,8 +116,8 @@ def _check_held(connection: Connection, storage: str, study: str) -> None:
         held = False
     if not held:
         raise StudyError(
-            f"the hold on study '{study}' in {hide_passwords(storage)} was lost (the server restarted, or "
-            "was not reached for too long); what was told is kept: give the same command again"
+            f"the lock on study '{study}' in {hide_passwords(storage)} was lost (the server restarted, or "
+            "was not reached for too long); finished trials are kept: run the same command again to resume"
         )
 
 

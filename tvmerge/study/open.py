@@ -155,7 +155,7 @@ class KnownStudy:
         forked = [row["study"] for row in origin if row["kind"] == "fork"]
         if config.fork is not None and forked != [place.parent]:
             raise StudyError(
-                f"study '{config.fork}' exists and is no fork of '{place.parent}'; choose another name"
+                f"study '{config.fork}' exists and is not a fork of '{place.parent}'; choose another name"
             )
         if config.n_trials < len(stored.rows):
             raise StudyError(

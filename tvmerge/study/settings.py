@@ -20,7 +20,7 @@ class SearchConfig:
     weight_min: float = option(float, "Smallest weight.", 0.0, decides="candidates")
     weight_max: float = option(float, "Largest weight.", 2.0, decides="candidates")
     optuna_sampler: str = option(
-        str, "How the next weights are chosen.", "TPE", choices=SAMPLERS.names, decides="candidates"
+        str, "Sampler that proposes the weights.", "TPE", choices=SAMPLERS.names, decides="candidates"
     )
     sampler: Mapping[str, Any] | None = option(
         dict, "Settings of the sampler; see docs/search.md.", None, decides="content"
@@ -28,19 +28,21 @@ class SearchConfig:
     optuna_seed: int = option(
         int, "Seed of the search, the hold-out and the answers.", 42, decides="candidates"
     )
-    n_trials: int = option(int, "Trials in total; running again with more continues.", 30, decides="nothing")
-    trials_in_flight: int = option(int, "Candidates in work at once.", 1, decides="candidates")
+    n_trials: int = option(
+        int, "Total number of trials; raise it to continue a finished run.", 30, decides="nothing"
+    )
+    trials_in_flight: int = option(int, "Number of candidates evaluated at once.", 1, decides="candidates")
     uniform_weights: tuple[float, ...] = option(
-        float, "Uniform weights to try first, beside 0 and 1.", (), many=True, decides="candidates"
+        float, "Uniform weights to try first, in addition to 0 and 1.", (), many=True, decides="candidates"
     )
     warm_start: str | None = option(
         str,
-        "Study whose best trials are tried first: a name in the same storage, or FILE-OR-URL#NAME.",
+        "Study whose best trials are tried first: its name in the same storage, or FILE-OR-URL#NAME.",
         None,
         decides="content",
     )
     warm_start_trials: int = option(
-        int, "How many of its best trials a warm start takes.", 5, decides="content"
+        int, "Number of its best trials that a warm start uses.", 5, decides="content"
     )
     holdout: float | None = option(
         float,
@@ -50,22 +52,22 @@ class SearchConfig:
     )
     racing: str = option(
         str,
-        "Stop a candidate that a paired test finds worse than the best one known when it was asked.",
+        "Stop a candidate that a paired test finds worse than the best one so far.",
         "wilcoxon",
         choices=RACES,
         decides="candidates",
     )
     racing_p: float = option(
-        float, "Probability of chance below which a candidate counts as worse.", 0.35, decides="candidates"
+        float, "p-value below which a candidate counts as worse.", 0.35, decides="candidates"
     )
     racing_min_questions: int = option(
         int, "Questions a candidate answers before the first test.", 20, decides="candidates"
     )
     racing_batch: int = option(int, "Questions between two tests.", 10, decides="candidates")
     confirm_candidates: int = option(
-        int, "Best candidates that the held-out questions choose among.", 3, decides="nothing"
+        int, "Number of best candidates that the held-out questions choose among.", 3, decides="nothing"
     )
-    confirm_samples: int = option(int, "Answers to each held-out question.", 1, decides="nothing")
+    confirm_samples: int = option(int, "Answers per held-out question.", 1, decides="nothing")
     multi_objective: bool = option(
         bool,
         "Search the Pareto front of several benchmarks instead of their weighted mean.",
@@ -74,7 +76,7 @@ class SearchConfig:
     )
     min_coverage: float = option(
         float,
-        "Share of each benchmark's judgments that must give a rating, else the trial fails.",
+        "Minimum share of each benchmark's judgments with a rating; below it the trial fails.",
         0.9,
         decides="scores",
     )
@@ -89,7 +91,7 @@ class SearchConfig:
     )
     fork: str | None = option(
         str,
-        "Name of a new study with these settings that begins with the trials of the one named.",
+        "Name of a new study with these settings that starts with all trials of the current one.",
         None,
         decides="nothing",
     )
@@ -99,7 +101,7 @@ class SearchConfig:
             raise ConfigError(f"weight_min {self.weight_min:g} is larger than weight_max {self.weight_max:g}")
         outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]
         if outside:
-            raise ConfigError(f"uniform_weights must lie in the range of the weights, got {outside[0]:g}")
+            raise ConfigError(f"uniform_weights must be within the range of the weights, got {outside[0]:g}")
         for name in (
             *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),
             *("confirm_candidates", "confirm_samples", "warm_start_trials"),
@@ -109,8 +111,8 @@ class SearchConfig:
         for name in ("holdout", "min_coverage"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"{name} must lie between 0 and 1, got {value:g}")
+                raise ConfigError(f"{name} must be in [0, 1], got {value:g}")
         if not 0 < self.racing_p < 1:
-            raise ConfigError(f"racing_p must lie between 0 and 1, got {self.racing_p:g}")
+            raise ConfigError(f"racing_p must be in (0, 1), got {self.racing_p:g}")
         if self.holdout == 1:
             raise ConfigError("holdout 1 leaves no question to search with")

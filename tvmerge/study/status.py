@@ -158,7 +158,7 @@ def _lines(found: StudyStatus) -> Iterator[str]:
         cut = f"; {share:.0%} of its answers cut in thought" if share else ""
         yield f"  {'best' if len(found.best) == 1 else 'front'}: trial {trial.number} with {scores}{cut}"
     if found.last_told is not None:
-        yield f"  last trial told {found.last_told:%Y-%m-%d %H:%M:%S}"
+        yield f"  last trial finished {found.last_told:%Y-%m-%d %H:%M:%S}"
     for judge, costs in found.judges.items():
         price = "price not known" if costs.cost_usd is None else f"{costs.cost_usd:.4f} USD"
         yield f"  judge {judge}: {costs.calls:,} calls, {price}"

@@ -182,7 +182,7 @@ def _check_version(name: str, attrs: Mapping[str, Any]) -> None:
     if found != VERSION:
         raise StudyError(
             f"study '{name}' was written by another version of tvmerge (form {found}, this one reads "
-            f"{VERSION}); go on with that version, or choose another --study-name"
+            f"{VERSION}); use that version, or choose another --study-name"
         )
 
 
@@ -262,7 +262,7 @@ def compare(name: str, stored: Mapping[str, object], current: Mapping[str, objec
     if changed:
         raise StudyError(
             f"study '{name}' cannot be resumed with other settings: {'; '.join(changed)}; "
-            "restore them, choose another --study-name, or go on from its trials with --fork NEW_NAME"
+            "restore them, choose another --study-name, or continue from its trials with --fork NEW_NAME"
         )
 
 

@@ -30,7 +30,7 @@ def read_url(text: str) -> URL:
         url = make_url(text)
     except ArgumentError as error:
         raise StudyError(
-            f"--storage {hide_passwords(text)!r} is no database URL; write sqlite:///<file>, "
+            f"--storage {hide_passwords(text)!r} is not a database URL; use sqlite:///<file>, "
             "postgresql://<user>@<host>/<database> or mysql://<user>@<host>/<database>"
         ) from error
     kind, _, driver = url.drivername.partition("+")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Kind = Literal["fork", "warm-start"]
 
 _REMEDIES: Mapping[Kind, str] = {
-    "fork": "--fork goes on from the study of the same command without it: give its --study-name and its "
+    "fork": "--fork continues the study of the same command without it: set its --study-name and its "
     "--run-dir or --storage",
     "warm-start": "write --warm-start FILE-OR-URL#NAME, such as runs/NAME/study.db#NAME",
 }
@@ -73,7 +73,7 @@ def warm_start(reference: str, storage: str, most: int) -> Predecessor:
     """
     shown = hide_passwords(reference)
     if "://" in shown and "#" not in shown:  # one within a password begins no name
-        raise ConfigError(f"--warm-start {shown} names a storage and no study in it; add #NAME")
+        raise ConfigError(f"--warm-start {shown} names a storage but no study; add #NAME")
     place, sign, name = reference.rpartition("#")
     if not sign or not ("://" in place or Path(place).is_file()):
         return Predecessor("warm-start", storage, reference, most)
@@ -105,11 +105,11 @@ def choose(
     if len(inside) < len(rows):
         note(
             f"{len(rows) - len(inside)} of {len(rows)} trials of study '{predecessor.study}' are left out: "
-            "they lie outside the range of the weights"
+            "they are outside the range of the weights"
         )
     if not inside and (predecessor.kind == "warm-start" or not told):
         raise StudyError(
-            f"study '{predecessor.study}' has nothing to begin with: no scored trial in this range of "
+            f"study '{predecessor.study}' has no trials to start with: no scored trial in this range of "
             "weights beside those that are tried anyway"
         )
     return inside

@@ -208,7 +208,7 @@ def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
 
 def _watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:
     if config.min_japanese is not None and config.judge_mode == "pairwise":
-        raise ConfigError("--min-japanese takes points off ratings; pairwise judging has none")
+        raise ConfigError("--min-japanese subtracts points from ratings, and pairwise judging has none")
     return JapaneseJudge(
         judge,
         min_share=config.min_japanese,

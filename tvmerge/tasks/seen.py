@@ -52,6 +52,7 @@ def lacking_references(benchmark: Benchmark) -> str:
         else ""
     )
     return (
-        f"{benchmark.name}: judged without a reference, though their categories ({', '.join(categories)}) "
+        f"{benchmark.name}: judged without a reference, although their categories "
+        f"({', '.join(categories)}) "
         f"want one: {len(lacking)} questions ({ids}){several}"
     )

@@ -24,14 +24,15 @@ class TaskConfig:
     task_path: str | None = option(str, "Folder with task files (YAML) of your own.", None, decides="content")
     task_limit: tuple[int, ...] = option(
         int,
-        "Documents of --tasks that are asked: one number, or one a task; default: all.",
+        "Documents of --tasks to ask: one number, or one per task; default: all.",
         (),
         many=True,
         decides="content",
     )
     num_fewshot: tuple[int, ...] = option(
         int,
-        "Examples in the prompts of tasks: one number, or one a task (--tasks, then --jglue-tasks); default: "
+        "Examples in the prompts of tasks: one number, or one per task (--tasks, then --jglue-tasks); "
+        "default: "
         "the task's own.",
         (),
         many=True,
@@ -45,7 +46,7 @@ class TaskConfig:
     )
     fewshot_as_multiturn: bool | None = option(
         bool,
-        "Examples in a chat are turns of their own (true), or part of the question (false); default: true, "
+        "Examples in a chat are separate turns (true), or part of the question (false); default: true, "
         "as in lm-eval.",
         None,
         decides="content",
@@ -69,7 +70,7 @@ class TaskConfig:
     )
     jglue_limit: tuple[int, ...] = option(
         int,
-        "Documents of --jglue-tasks that are asked: one number, or one a task, 0 for all; default: 500, as "
+        "Documents of --jglue-tasks that are asked: one number, or one per task, 0 for all; default: 500, as "
         "in the original scripts.",
         (),
         many=True,
@@ -79,11 +80,11 @@ class TaskConfig:
     def __post_init__(self) -> None:
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             raise ConfigError(
-                "fewshot_as_multiturn writes turns of a chat; give --apply-chat-template as well"
+                "fewshot_as_multiturn writes turns of a chat; pass --apply-chat-template as well"
             )
         if (self.apply_chat_template or self.system_instruction is not None) and not self.has_tasks:
             flag = "apply_chat_template" if self.apply_chat_template else "system_instruction"
-            raise ConfigError(f"{flag} is for prompts of tasks, and none is asked; leave it out")
+            raise ConfigError(f"{flag} applies to the prompts of tasks, but no task is set; leave it out")
 
     @property
     def has_tasks(self) -> bool:

@@ -51,7 +51,7 @@ def test_texts_as_they_stand_need_no_template(tmp_path: Path) -> None:
     chat = chat_of(tmp_path, None)
     assert chat.encode_text("a")
     assert not check_prompts(chat, (), ROWS)
-    with pytest.raises(CheckpointError, match="has no chat template; give one with --chat-template FILE"):
+    with pytest.raises(CheckpointError, match="has no chat template; set one with --chat-template FILE"):
         check_prompts(chat, QUESTIONS, ROWS)
 
 
@@ -96,7 +96,7 @@ def test_variables_reach_the_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("enable_thinkin", "the chat template uses no 'enable_thinkin'"),
+        ("enable_thinkin", "the chat template does not use 'enable_thinkin'"),
         ("add_generation_prompt", "'add_generation_prompt' is set by tvmerge"),
         ("messages", "'messages' is set by tvmerge"),
     ],

@@ -135,7 +135,9 @@ def test_a_template_that_closes_turns_in_plain_text_is_told(folder: Path) -> Non
     edit(folder / "target" / "tokenizer_config.json", chat_template=plain)
     record, lines = chat_of_merge(ChatConfig(), opened(folder))
     assert record.stops.texts == ("<|text|>", "<|im_end|>")
-    assert lines[1].startswith("the chat template closes a turn with 'assistant', which is no single token")
+    assert lines[1].startswith(
+        "the chat template closes a turn with 'assistant', which is not a single token"
+    )
 
 
 def test_an_expert_gets_the_files_of_its_own_target(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ OPEN = {
     "the beginning of texts": (HEADERS + "{{ bos_token }}{% endfor %}", ""),
     "messages in channels, one end for all": (CHANNELS + "<|end|>{% endfor %}", ""),
     "white space": (HEADERS + "\n\n{% endfor %}", ""),
-    "plain text": (HEADERS + "\n\n### End\n{% endfor %}", "'### End', which is no single token of"),
+    "plain text": (HEADERS + "\n\n### End\n{% endfor %}", "'### End', which is not a single token of"),
     "a token the tokenizer does not have": (
         HEADERS + "<|im_end|>\n{% endfor %}",
         "closes a turn with '<|im_end|>",

@@ -31,7 +31,7 @@ def test_a_missing_vllm_is_named_with_the_extra(tmp_path: Path, monkeypatch: pyt
 def test_an_untested_release_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "__version__ = '0.9.1'", monkeypatch)
     with pytest.raises(
-        ConfigError, match=r"vLLM 0\.9\.1 was not tested with tvmerge; .*--engine transformers"
+        ConfigError, match=r"vLLM 0\.9\.1 has not been tested with tvmerge; .*--engine transformers"
     ):
         check_version()
 

@@ -137,7 +137,7 @@ def test_a_batch_that_somebody_cancels_stops_the_run_and_the_next_sends_the_rest
 def test_a_batch_that_is_not_done_in_time_stays_and_the_next_run_waits_for_it(asking: Asking) -> None:
     asking.server.looks = 2
     asking.patience = 0.5
-    with pytest.raises(OutageError, match=r"--judge-batch-patience 0\.5 s; it stays"):
+    with pytest.raises(OutageError, match=r"--judge-batch-patience 0\.5 s; it remains"):
         asking.run(3)
     asking.patience = 60.0
     assert asking.scores(3) == expected(3)
@@ -225,8 +225,6 @@ def test_a_batch_that_is_too_much_at_once_is_sent_in_halves(openai: Asking) -> N
     assert sizes(openai) == [6, 3, 1, 2, 3, 1, 2]
     assert len(openai.server.billed) == openai.ledger().requests == 6
     openai.server.fail = lambda number: limit
-    with pytest.raises(
-        QuotaError, match=r"Enqueued token limit reached.*run again when other batches are ove"
-    ):
+    with pytest.raises(QuotaError, match=r"Enqueued token limit reached.*run again when other batches have"):
         openai.run(8)
     assert openai.ledger().requests == 6

@@ -111,7 +111,7 @@ def broken(breakage: str) -> Response:
 def test_a_provider_that_keeps_failing_ends_the_run_and_the_next_goes_on(asking: Asking) -> None:
     asking.options = {"patience": 0.0}
     asking.server.refuse = lambda kind: Response({"error": "down"}, status=503) if kind == "look" else None
-    with pytest.raises(OutageError, match="stays with it: run again"):
+    with pytest.raises(OutageError, match="remains with it: run again"):
         asking.run(4)
     asking.server.refuse = lambda kind: None
     assert asking.scores(4) == expected(4)

@@ -56,7 +56,8 @@ async def test_replies_on_their_way_are_stored_and_no_more_are_sent(tmp_path: Pa
         paid = server.answered
         assert paid <= 8
         assert {str(outcome) for outcome in came} == {
-            "the cache cannot be written: No space left on device; what was paid for is stored: make room, "
+            "the cache cannot be written: No space left on device; what was paid for is stored: free "
+            "disk space, "
             "then run again"
         }
         cache.full = ""

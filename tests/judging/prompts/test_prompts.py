@@ -172,7 +172,7 @@ def test_a_prompt_that_is_missing_for_a_later_turn_says_which_flag_does_without(
         tmp_path,
         *(line(name=n, prompt_template=t) for n, t in zip(names, templates, strict=False)),
     )
-    with pytest.raises(AssetError, match=f"is needed and missing; add it, .*--turns {turn - 1};"):
+    with pytest.raises(AssetError, match=f"is missing; add it, .*--turns {turn - 1};"):
         check_prompts(prompts, [question])
 
 
@@ -204,7 +204,7 @@ def test_a_needed_prompt_that_is_unsound_is_named_with_its_line(
 
 
 def test_a_needed_prompt_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match=r"'single-math-v1' is needed and missing.*single-v1"):
+    with pytest.raises(AssetError, match=r"'single-math-v1' is missing.*single-v1"):
         check_prompts(load(tmp_path, line()), [MATH])
 
 
@@ -226,7 +226,7 @@ def test_a_line_that_is_no_prompt_is_an_error(
 
 
 def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match="holds no prompts"):
+    with pytest.raises(AssetError, match="contains no prompts"):
         load(tmp_path)
 
 
@@ -261,7 +261,7 @@ def test_a_prompt_may_say_how_its_rating_is_written(tmp_path: Path) -> None:
     [
         ({"rating_key": ""}, "'rating_key' must be a text"),
         ({"rating_key": 3}, "'rating_key' must be a text"),
-        ({"rating_pattern": "SCORE: ("}, "'rating_pattern' is no regular expression"),
+        ({"rating_pattern": "SCORE: ("}, "'rating_pattern' is not a regular expression"),
         ({"rating_pattern": "SCORE: [0-9]+"}, "must have one group, which holds the rating; it has 0"),
         ({"rating_pattern": "(SCORE): ([0-9]+)"}, "it has 2"),
         ({"rating_key": "score", "rating_pattern": "(.)"}, "not both"),

@@ -149,5 +149,5 @@ def test_experts_stored_in_two_ways_are_told(tmp_path: Path) -> None:
     new = Checkpoint(
         saved_model(tmp_path / "new", "mixtral", save={"save_original_format": False}), name="new"
     )
-    with pytest.raises(CheckpointError, match="new is stored in another layout than old: model"):
+    with pytest.raises(CheckpointError, match="new is stored in a different layout from old: model"):
         _lay_out(old, old, new)

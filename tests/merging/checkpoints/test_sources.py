@@ -80,7 +80,7 @@ def test_a_revision_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with hub({"owner/model": _model(tmp_path / "remote")}, revisions=("v2",)) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         assert resolve("owner/model@v2", cache_dir=tmp_path / "cache").commit == COMMIT
-        with pytest.raises(CheckpointError, match="'owner/model' is not a folder here, and the hub cannot"):
+        with pytest.raises(CheckpointError, match="'owner/model' is not a folder here, and the hub does not"):
             resolve("owner/model@v3", cache_dir=tmp_path / "cache")
 
 
@@ -114,7 +114,7 @@ def test_a_name_that_is_neither_folder_nor_model_is_explained_both_ways(
     with hub({}) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         with pytest.raises(
-            CheckpointError, match="'models/mistral' is not a folder here, and the hub cannot"
+            CheckpointError, match="'models/mistral' is not a folder here, and the hub does not"
         ):
             resolve("models/mistral", cache_dir=tmp_path / "cache")
 
@@ -139,7 +139,7 @@ def test_a_repository_without_a_configuration_is_no_model(
 
 @pytest.mark.parametrize("reference", ["/no/such/folder", "./models/x", "a/b/c", "owner/model@", ""])
 def test_what_cannot_be_a_hub_id_is_a_missing_folder(reference: str) -> None:
-    with pytest.raises(CheckpointError, match="is not a folder here, and no hub id"):
+    with pytest.raises(CheckpointError, match="is not a folder here, and not a hub id"):
         resolve(reference)
 
 

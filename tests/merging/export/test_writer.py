@@ -210,7 +210,7 @@ def test_a_stream_that_breaks_its_word_is_refused_and_leaves_nothing(
     merged = _merged()
     name = "model.norm.weight"
     streams = {
-        rf"did not give {name}": _without(merged.state, name),
+        rf"did not produce {name}": _without(merged.state, name),
         rf"announced '{name}' as": iter((merged.state | {name: torch.zeros(33)}).items()),
         "gave 'stranger' twice, or without": iter((merged.state | {"stranger": torch.zeros(1)}).items()),
         rf"gave '{name}' twice, or without": iter([*merged.state.items(), (name, merged.state[name])]),

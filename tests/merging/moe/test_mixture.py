@@ -294,13 +294,13 @@ def test_experts_that_do_not_fit_each_other_are_refused(llamas: list[Path], tmp_
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"experts_per_token": 4}, "must lie between 1 and 3"),
+        ({"experts_per_token": 4}, "must be in \\[1, 3\\]"),
         ({"gate": "zeros"}, "would send every token to the same 2 of 3 experts"),
         ({"gate": "cheap"}, "gate must be one of"),
-        ({"gate": "hidden"}, "needs prompts for each expert"),
+        ({"gate": "hidden"}, "needs them for each expert"),
         ({"gate": "hidden", "prompts": (ExpertPrompts(positive=("w3",)),)}, "prompts for 3 experts, got 1"),
         ({"gate": "hidden", "prompts": (ExpertPrompts(positive=()),) * 3}, "at least one positive prompt"),
-        ({"prompts": (ExpertPrompts(positive=("w3",)),) * 3}, "no other gate takes them"),
+        ({"prompts": (ExpertPrompts(positive=("w3",)),) * 3}, "prompts are for gate hidden"),
     ],
 )
 def test_settings_of_a_mixture_that_make_no_sense_are_refused(

@@ -24,7 +24,7 @@ def raced() -> RunRecord:
 
 def test_the_saving_of_the_race_is_counted_in_answers() -> None:
     line = next(race_lines(raced()))
-    assert line == "race: 1 of 3 trials stopped early; 140 of 180 answers were asked for"
+    assert line == "race: 1 of 3 trials stopped early; 140 of 180 answers were generated"
 
 
 def test_nothing_is_said_where_nothing_was_stopped_or_chosen() -> None:

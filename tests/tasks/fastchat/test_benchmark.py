@@ -97,7 +97,7 @@ def test_a_bad_line_is_named_by_file_and_line(write: Write, bad: str, says: str)
 
 
 def test_a_folder_without_questions_is_refused(write: Write, tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match="holds no questions"):
+    with pytest.raises(AssetError, match="contains no questions"):
         load_benchmark(write("\n \n"))
     with pytest.raises(AssetError, match="cannot be read"):
         load_benchmark(tmp_path)

@@ -181,7 +181,7 @@ def test_an_answer_of_one_text_is_read_as_older_tools_write_it(tmp_path: Path) -
 
 
 def test_a_file_without_answers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match="holds no answers"):
+    with pytest.raises(AssetError, match="contains no answers"):
         read_answers(save(tmp_path / "m.jsonl", ""), QUESTIONS)
 
 
@@ -269,7 +269,7 @@ def test_a_score_of_minus_one_written_by_fastchat_is_no_score(tmp_path: Path) ->
         ({"score": True}, "'score' must be a number"),
         ({"score": float("nan")}, "'score' must be a number"),
         ({"score": 10**400}, "'score' must be a number"),
-        ({"turn": 0}, "'turn' must be a whole number of at least 1"),
+        ({"turn": 0}, "'turn' must be an integer of at least 1"),
         ({"model": 3}, "'model' must be a text"),
     ],
 )

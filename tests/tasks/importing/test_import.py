@@ -307,7 +307,7 @@ def test_rows_that_ask_nothing_and_ids_that_occur_twice_are_told(
     benchmark = imported(as_csv(tmp_path / "t.csv", rows), folder)
     assert [q.question_id for q in benchmark.questions] == [1, 2]
     said = capsys.readouterr().out
-    assert "left out, since they ask nothing: 1 of 3 rows" in said
+    assert "left out, because they have no question: 1 of 3 rows" in said
     assert "numbered by their rows" in said
 
 
@@ -328,7 +328,7 @@ def test_a_folder_that_is_there_is_never_touched(
     folder.mkdir(parents=True)
     path = as_csv(tmp_path / "test.csv", TASKS)
     assert run(["import", str(path), str(folder)]) == 2
-    assert "is there already; name a new folder" in capsys.readouterr().err
+    assert "exists already; name a new folder" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
 
 

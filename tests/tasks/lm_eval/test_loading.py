@@ -108,7 +108,7 @@ def test_data_that_cannot_be_reached_is_told_with_the_ways_out(monkeypatch: pyte
     with pytest.raises(AssetError) as refused:
         load(["ja_leaderboard_jnli"])
     message = str(refused.value)
-    assert message.startswith("the data of task 'ja_leaderboard_jnli' cannot be had: ")
+    assert message.startswith("the data of task 'ja_leaderboard_jnli' cannot be loaded: ")
     assert "--jglue-data" in message
     assert "--task-path" in message
     assert "\n" not in message

@@ -86,7 +86,7 @@ AGGREGATED = {"metric_list": [metric("acc", "!function utils.total")]}
         (
             "def mine(*a, **k):\n    return 1.0\ndef total(xs):\n    return 1.0\n",
             {"metric_list": [metric("!function utils.mine", "!function utils.total")]},
-            "task 'mine' gives no value of its metrics (mine); lm-eval knows no such metric of a task with "
+            "task 'mine' gives no value of its metrics (mine); lm-eval has no such metric for tasks with "
             "output_type multiple_choice",
         ),
         ("", {"metric_list": [metric("f1", "f1")]}, "its aggregation of 'f1' over 8 documents fails with"),

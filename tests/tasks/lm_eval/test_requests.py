@@ -30,7 +30,7 @@ def test_one_number_stands_for_all_tasks_and_a_list_for_one_each() -> None:
 
 
 def test_a_list_of_a_wrong_length_is_refused() -> None:
-    message = "--jglue-limit takes one number, or one for each of the 3 tasks, got 2 numbers"
+    message = "--jglue-limit takes one number, or one per task ( 3 tasks, got 2 numbers"
     with pytest.raises(ConfigError, match=message):
         one_each([10, 20], 3, "--jglue-limit", least=1)
 
@@ -38,7 +38,7 @@ def test_a_list_of_a_wrong_length_is_refused() -> None:
 @pytest.mark.parametrize("flag", ["--task-limit", "--jglue-limit"])
 def test_a_number_for_no_task_is_refused_and_not_ignored(flag: str) -> None:
     assert one_each([], 0, flag, least=1) == []
-    with pytest.raises(ConfigError, match=rf"^{flag} is given without a task it is for"):
+    with pytest.raises(ConfigError, match=rf"^{flag} is set without a task that it applies to"):
         one_each([100], 0, flag, least=1)
 
 

@@ -98,7 +98,7 @@ class ChatFormat:
                 "'default'; save the one to use as a file and give it with --chat-template FILE"
             )
         raise CheckpointError(
-            f"{self.name}: the target has no chat template; give one with --chat-template FILE"
+            f"{self.name}: the target has no chat template; set one with --chat-template FILE"
         )
 
     def render(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
@@ -125,8 +125,7 @@ class ChatFormat:
             )
         except Exception as error:
             raise CheckpointError(
-                f"the chat template fails: {_first_line(error)}; "
-                "correct it, or give another with --chat-template"
+                f"the chat template fails: {_first_line(error)}; fix it, or set another with --chat-template"
             ) from error
         return str(text)
 
@@ -175,7 +174,7 @@ class ChatFormat:
             if name in reserved or name in {"messages", FUNCTION, VARIABLE}:
                 raise ConfigError(f"chat_template_kwargs: '{name}' is set by tvmerge; leave it out")
             if not re.search(rf"\b{re.escape(name)}\b", template):
-                raise ConfigError(f"chat_template_kwargs: the chat template uses no '{name}'")
+                raise ConfigError(f"chat_template_kwargs: the chat template does not use '{name}'")
 
 
 def template_texts(template: Path) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Conversation:
         if prompt is None and self.turn == 0:
             raise AssetError(
                 f"question {self.question.question_id}: {len(ids)} tokens do not fit the model's context of "
-                f"{context}; shorten the question, leave it out, or give --truncate"
+                f"{context}; shorten or remove the question, or pass --truncate"
             )
         return prompt
 

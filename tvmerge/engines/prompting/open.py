@@ -66,10 +66,10 @@ class ChatRecord:
         notes = []
         if self.stops.tokens:
             listed = ", ".join(f"`{t.text}` ({', '.join(t.named_by)})" for t in self.stops.tokens)
-            notes.append(f"An answer ends at {listed}; `generation_config.json` says so.")
+            notes.append(f"An answer ends at {listed}; `generation_config.json` lists these tokens.")
         if self.arguments:
             listed = ", ".join(f"`{name}={json.dumps(value)}`" for name, value in self.arguments.items())
-            notes.append(f"Scored with variables of the chat template: {listed}. Give it the same.")
+            notes.append(f"Scored with variables of the chat template: {listed}. Use the same variables.")
         return tuple(notes)
 
     def as_json(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class ChatConfig:
     )
     stop_token: tuple[str, ...] = option(
         str,
-        "Token that ends an answer, besides those that the models' files and the chat template name; with "
+        "Token that ends an answer, in addition to those in the models' files and the chat template; with "
         "`only` among them, instead of those.",
         (),
         many=True,
@@ -46,4 +46,4 @@ class ChatConfig:
                     f"got {value!r}"
                 ) from error
         if ONLY in self.stop_token and set(self.stop_token) == {ONLY}:
-            raise ConfigError(f"stop_token {ONLY} names no token; name those that end an answer beside it")
+            raise ConfigError(f"stop_token {ONLY} needs at least one other token")

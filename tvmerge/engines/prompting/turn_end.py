@@ -46,7 +46,7 @@ def turn_end(chat: ChatFormat) -> TurnEnd:
     try:
         opening, behind = _around(chat, [_USER, _ASSISTANT])
     except CheckpointError as error:
-        return TurnEnd(problem=f"the end of an answer cannot be read off the chat template: {error}")
+        return TurnEnd(problem=f"the chat template does not show where an answer ends: {error}")
     between = _between(chat)
     last, following = chat.tokens(behind), chat.tokens(between)
     shared = _shared(last, following)
@@ -122,6 +122,7 @@ def _plain(chat: ChatFormat, closing: str) -> str:
     if not text:
         return ""
     return (
-        f"the chat template closes a turn with {text!r}, which is no single token of {chat.name} that ends a "
+        f"the chat template closes a turn with {text!r}, which is not a single token of {chat.name} "
+        "that ends a "
         "text: no answer ends there"
     )

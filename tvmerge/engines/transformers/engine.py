@@ -159,7 +159,7 @@ class TransformersEngine:
                 return result
             if len(batch) == 1:
                 raise CheckpointError(
-                    f"{folder_name(self._folder)}: {self._device} has not enough memory for a single "
+                    f"{folder_name(self._folder)}: {self._device} does not have enough memory for a single "
                     f"conversation of {batches.cost(1)} tokens; lower --max-new-tokens, or take a smaller "
                     "--dtype"
                 )

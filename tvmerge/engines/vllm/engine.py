@@ -173,7 +173,7 @@ class VllmEngine:
             self._clear()
             raise ConfigError(
                 f"vLLM does not start with {folder_name(self._folder)}: {_reason(error)}; "
-                "mend the table [vllm], or give --engine transformers"
+                "fix the table [vllm], or use --engine transformers"
             ) from error
 
     def _clear(self) -> None:

@@ -38,7 +38,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     for name in options:
         if name in SETTLED:
             instead = f"give {SETTLED[name]} instead" if SETTLED[name] else "leave it out"
-            raise ConfigError(f"vllm: '{name}' is settled by tvmerge; {instead}")
+            raise ConfigError(f"vllm: '{name}' is set by tvmerge; {instead}")
 
 
 def decisive(options: Mapping[str, Any]) -> dict[str, Any]:

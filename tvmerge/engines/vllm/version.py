@@ -33,8 +33,8 @@ def check_version() -> str:
     release = ".".join(found.split(".")[:2])
     if release not in TESTED:
         raise ConfigError(
-            f"vLLM {found} was not tested with tvmerge; install one that was ({', '.join(TESTED)}), "
-            "or give --engine transformers"
+            f"vLLM {found} has not been tested with tvmerge; install a tested release ({', '.join(TESTED)}), "
+            "or use --engine transformers"
         )
     return found
 
@@ -61,4 +61,6 @@ def is_usable() -> bool:
 
 def _broken(error: Exception) -> ConfigError:
     first_line = str(error).strip().split("\n")[0]
-    return ConfigError(f"vLLM cannot be imported here: {first_line}; mend it, or give --engine transformers")
+    return ConfigError(
+        f"vLLM cannot be imported here: {first_line}; fix the installation, or use --engine transformers"
+    )

@@ -118,7 +118,7 @@ class BatchChat(ChatWrapper):
         if waiting:
             self._waiting.note(
                 f"judge {self._waiting.judge}: {sum(waiting)} requests stay with the provider, in "
-                f"{len(waiting)} batches; the same command goes on with them"
+                f"{len(waiting)} batches; the same command resumes them"
             )
         if self._store is not None:
             await in_thread(self._store.used, self._used)
@@ -195,8 +195,9 @@ class BatchChat(ChatWrapper):
             except TransientError as error:
                 if len(slots) == 1:
                     raise QuotaError(
-                        f"the judge's provider takes no batch at present ({error}); run again when other "
-                        "batches are over"
+                        f"the judge's provider accepts no more batches at present ({error}); run again "
+                        "when other "
+                        "batches have finished"
                     ) from error
                 half = len(slots) // 2
                 await self._run(slots[:half])
@@ -214,7 +215,7 @@ class BatchChat(ChatWrapper):
         lost = result.get("lost")
         if lost == CANCELLED:
             raise OutageError(
-                "somebody cancelled the batch at the judge's provider; what it had answered is kept: run "
+                "the batch was cancelled at the judge's provider; its finished replies are kept: run "
                 "again to send the rest"
             )
         if lost:

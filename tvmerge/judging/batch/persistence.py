@@ -53,7 +53,9 @@ class Persistence:
             told_to_wait = failure.retry_after is not None and self._wait_for_quota
             deadline = float("inf") if told_to_wait else min(deadline, now + self._patience)
             self._check(failure, now + wait > deadline)
-            self._pauses.wait(call, wait, f"the judge's provider fails, and is asked again then ({failure})")
+            self._pauses.wait(
+                call, wait, f"the judge's provider is failing; it is asked again then ({failure})"
+            )
             await asyncio.sleep(wait)
         raise AssertionError("unreachable")
 
@@ -63,6 +65,7 @@ class Persistence:
             raise QuotaError(f"the judge's provider asks to wait {asked:.0f} s ({failure}); run again then")
         if out_of_patience:
             raise OutageError(
-                f"the judge's provider has failed for {self._patience:g} s ({failure}); what was sent stays "
+                f"the judge's provider has failed for {self._patience:g} s ({failure}); what was sent "
+                "remains "
                 "with it: run again when it answers"
             ) from failure

@@ -212,8 +212,9 @@ class BatchRunner:
         if left <= 0:
             raise OutageError(
                 f"the batch {progress.id} of judge {self._waiting.judge} is not done within "
-                f"--judge-batch-patience {self._waiting.patience:g} s; it stays with the provider: run again "
-                "to go on waiting for it"
+                f"--judge-batch-patience {self._waiting.patience:g} s; it remains with the provider: "
+                "run again "
+                "to keep waiting for it"
             )
         wall = self._waiting.wall()
         total = f" of {progress.total}" if progress.total else ""

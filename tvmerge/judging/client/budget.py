@@ -78,11 +78,11 @@ class Budget:
         calls = self._ledger.requests
         owed = [cost for costs in self._owed.values() for cost in costs]
         if self._max_calls is not None and calls + len(self._reserved) + len(owed) >= self._max_calls:
-            larger = "run again with a larger --max-judge-calls to go on"
+            larger = "raise --max-judge-calls and run again to resume"
             return f"the budget of {self._max_calls} judge calls is used up ({calls} made); {larger}"
         if self._max_cost is not None and spent + sum(self._reserved) + sum(owed) + cost > self._max_cost:
             spending = f"${spent:.4f} spent, a call may cost ${cost:.4f}"
-            larger = "run again with a larger --max-cost to go on"
+            larger = "raise --max-cost and run again to resume"
             return f"the budget of ${self._max_cost:g} is used up ({spending}); {larger}"
         return ""
 

@@ -113,7 +113,7 @@ class ReplyStore:
             self._reserve.release()
             self._write()
         if self._fault is not None:
-            raise UserError(f"{self._fault}; what was paid for is stored: make room, then run again")
+            raise UserError(f"{self._fault}; what was paid for is stored: free disk space, then run again")
         return [None] * len(rows)
 
     def _write(self) -> None:

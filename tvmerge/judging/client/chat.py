@@ -38,7 +38,7 @@ class ChatRequest:
             same again. No part of the key: any usable reply will do.
         narrow: The same request with less room for the reply, where this one stands for it.
         first: The request that was built at first, with a parameter that was refused; None where this is it.
-        outdated: Tells whether requests are built otherwise by now, since a parameter was refused.
+        outdated: Tells whether requests have changed since, since a parameter was refused.
         key: SHA-256 of provider, endpoint, body and sample.
     """
 

@@ -228,7 +228,8 @@ class Ledger:
             with suppress(OSError):
                 os.truncate(self._path, end)  # half a line would spoil the next one
             raise UserError(
-                f"the ledger {self._path} cannot be written: {error.strerror}; make room, then run again"
+                f"the ledger {self._path} cannot be written: {error.strerror}; free disk space, then "
+                "run again"
             ) from error
         self._unwritten = []
 

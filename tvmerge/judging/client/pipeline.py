@@ -65,7 +65,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> Ch
     ledger = conduct.ledger or Ledger()
     if prices_of(spec) is None and conduct.budget is not None and conduct.budget.limits_cost:
         raise ConfigError(
-            f"the judge '{spec.name}' has no price, so --max-cost cannot be kept: put price_input and "
+            f"the judge '{spec.name}' has no price, so --max-cost cannot be enforced: put price_input and "
             "price_output (USD per million tokens) into its judge file"
         )
     store = None if conduct.cache is None else ReplyStore(conduct.cache, paid=conduct.tally is None)

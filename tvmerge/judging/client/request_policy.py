@@ -29,7 +29,7 @@ class RequestPolicy:
         wait_for_quota: Wait when the day's requests are used up or the provider says when its quota is
             renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.
-        reasks: How often a reply without a rating is asked for again.
+        reasks: How often a judge is asked again after a reply without a rating.
         account: Limits and places that are shared with other judges; None is an account of its own.
         tally: Counts what would be sent, where nothing is to be sent.
         note: Tells the user something in passing.

@@ -115,7 +115,7 @@ class RetryingChat(ChatWrapper):
 
     async def _attempt(self, request: ChatRequest) -> ChatReply:
         if request.outdated():
-            raise OutdatedError("requests are built otherwise by now")
+            raise OutdatedError("requests have changed since")
         try:
             reply = await self._inner.send(request)
         except TransientError as error:
@@ -133,7 +133,7 @@ class RetryingChat(ChatWrapper):
         return reply
 
     def _tell(self, state: RetryCallState) -> None:
-        why = f"the judge's provider fails, and is asked again then ({_error(state)})"
+        why = f"the judge's provider is failing; it is asked again then ({_error(state)})"
         self._pauses.wait(state, state.upcoming_sleep, why)
 
     def _wait(self, state: RetryCallState) -> float:

@@ -104,13 +104,13 @@ class Room:
             self._limit = found[1] * FACTOR
             self._note(
                 f"thinking has used up {found[0]} = {found[1]}; it is {self._limit} from now on "
-                "(set it in the judge's .toml file to have it otherwise)"
+                "(set it in the judge's .toml file to change it)"
             )
         return self._limit > found[1]
 
     async def _give_up(self, request: ChatRequest) -> None:
         if self._limit is not None:
-            self._note(f"the provider refuses a limit of {self._limit} tokens; it stays as it was")
+            self._note(f"the provider refuses a limit of {self._limit} tokens; the limit is unchanged")
         self._limit, self._fixed = None, True
         await self._keep(request, 0)
 
@@ -123,7 +123,7 @@ class Room:
         match row:
             case {"kind": "room", "limit": int(limit)} if found and limit > found[1]:
                 self._limit = limit
-                self._note(f"{found[0]} = {limit} from the start, as thinking needed it before")
+                self._note(f"{found[0]} = {limit} from the start, because thinking needed it before")
 
     async def _keep(self, request: ChatRequest, limit: int) -> None:
         if self._memory is not None:

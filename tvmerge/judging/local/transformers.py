@@ -119,7 +119,7 @@ class TransformersChat:
         except torch.OutOfMemoryError as error:
             if len(prompts) == 1:
                 raise ConfigError(
-                    f"the judge model {self._name} leaves no memory to generate with; set max_memory or "
+                    f"the judge model {self._name} leaves no memory for generation; set max_memory or "
                     "quantization in its judge file"
                 ) from error
         # Outside the handler, whose exception would hold on to the tensors that did not fit.

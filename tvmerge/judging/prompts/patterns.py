@@ -15,7 +15,7 @@ def fault_of(pattern: str) -> str:
     try:
         groups = regex.compile(pattern).groups
     except regex.error as error:
-        return f"is no regular expression ({error})"
+        return f"is not a regular expression ({error})"
     return "" if groups == 1 else f"must have one group, which holds the rating; it has {groups}"
 
 

@@ -139,7 +139,7 @@ def load_prompts(path: Path) -> dict[str, JudgePrompt]:
         prompt = _parse(row, f"{path}:{number}")
         prompts[prompt.name] = prompt
     if not prompts:
-        raise AssetError(f"{path}: holds no prompts; write one JSON object a line, in FastChat's format")
+        raise AssetError(f"{path}: contains no prompts; write one JSON object per line, in FastChat's format")
     return prompts
 
 
@@ -193,9 +193,7 @@ def check_prompts(
         if kind.name not in prompts:
             known = ", ".join(sorted(prompts)) or "none"
             fewer = f"add it, or judge fewer turns: --turns {turn - 1}; " if turn > 1 else ""
-            raise AssetError(
-                f"the judge prompt '{kind.name}' is needed and missing; {fewer}the file holds: {known}"
-            )
+            raise AssetError(f"the judge prompt '{kind.name}' is missing; {fewer}the file holds: {known}")
         _check(prompts[kind.name], kind)
 
 

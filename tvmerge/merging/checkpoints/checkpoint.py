@@ -239,7 +239,7 @@ def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:
 
 def _hint(folder: Path) -> str:
     if (folder / layout.ADAPTER_CONFIG).exists():
-        return "; it is an adapter (LoRA), which only a tuned model may be"
+        return "; it is an adapter (LoRA), and only a tuned model may be one"
     return ""
 
 
@@ -250,7 +250,7 @@ def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard])
     files = sorted({str(file) for file in weight_map.values()})
     outside = [file for file in files if Path(file).name != file]
     if outside:
-        raise CheckpointError(f"{index}: names a file outside its folder: {outside[0]}")
+        raise CheckpointError(f"{index}: refers to a file outside its folder: {outside[0]}")
     missing = [file for file in files if not (index.parent / file).is_file()]
     if missing:
         raise CheckpointError(f"{index.parent}: missing {', '.join(missing)}; download it again")
@@ -258,6 +258,6 @@ def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard])
     lost = [name for name, file in weight_map.items() if name not in shards[file].specs]
     if lost:
         raise CheckpointError(
-            f"{index}: promises '{lost[0]}' in {weight_map[lost[0]]}, which does not hold it"
+            f"{index}: lists '{lost[0]}' in {weight_map[lost[0]]}, which does not contain it"
         )
     return list(shards.values())

@@ -65,7 +65,7 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
     if odd:
         # A way to quantise whose traces nobody knew.
         refuse_quantised(checkpoint.name, declared(checkpoint.config), checkpoint.config)
-        raise CheckpointError(f"{checkpoint.name} does not hold what its config.json says: {'; '.join(odd)}")
+        raise CheckpointError(f"{checkpoint.name} does not match its config.json: {'; '.join(odd)}")
     return arrangement
 
 
@@ -106,7 +106,7 @@ def counterparts(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
     ]
     if odd:
         raise CheckpointError(
-            f"{other.name} is stored in another layout than {target.name}: {', '.join(odd)}"
+            f"{other.name} is stored in a different layout from {target.name}: {', '.join(odd)}"
         )
     return {name: known[key] for name, key in wanted.items()}
 

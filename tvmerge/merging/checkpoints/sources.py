@@ -83,7 +83,7 @@ def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False
     match = _HUB_ID.fullmatch(reference)
     if match is None:
         raise CheckpointError(
-            f"'{reference}' is not a folder here, and no hub id (owner/name or owner/name@revision)"
+            f"'{reference}' is not a folder here, and not a hub id (owner/name or owner/name@revision)"
         )
     folder = _snapshot(match["id"], match["revision"], cache_dir, ignore=hub_ignores(code=code))
     if not (folder / layout.CONFIG).exists() and not (folder / layout.ADAPTER_CONFIG).exists():
@@ -138,7 +138,7 @@ def _snapshot(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
 
-    neither = f"'{name}' is not a folder here, and the hub cannot give it"
+    neither = f"'{name}' is not a folder here, and the hub does not have it"
     try:
         return Path(
             snapshot_download(

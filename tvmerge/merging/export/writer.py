@@ -166,7 +166,7 @@ def _write_shards(
         if tensor.data_ptr() != memory[name].data_ptr():
             memory[name].copy_(tensor.detach().contiguous().reshape(-1).view(torch.uint8))
     if announced:
-        raise CheckpointError(f"the merge did not give {', '.join(announced)}")
+        raise CheckpointError(f"the merge did not produce {', '.join(announced)}")
     memory.clear()
     for file_name in shards:
         sync(folder / file_name)

@@ -24,7 +24,7 @@ def _label(places: Mapping[str, Place], patterns: Patterns) -> dict[str, str]:
     if unused:
         label, expression = next(iter(unused.items()))
         raise ConfigError(
-            f"pattern '{label}': {expression!r} fits no tensor that an earlier one has not taken"
+            f"pattern '{label}': {expression!r} matches no tensor that an earlier pattern has not matched"
         )
     return found
 

@@ -15,7 +15,7 @@ def race_lines(result: RunRecord) -> Iterator[str]:
     if stopped:
         yield (
             f"race: {len(stopped)} of {count(len(result.trials), 'trial')} stopped early; "
-            f"{sum(asked):,} of {len(asked) * max(asked):,} answers were asked for"
+            f"{sum(asked):,} of {len(asked) * max(asked):,} answers were generated"
         )
     chosen = [finalist for finalist in result.finalists if finalist.chosen is not None]
     if chosen:

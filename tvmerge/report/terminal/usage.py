@@ -24,12 +24,12 @@ def usage_lines(usage: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any]
         parts.append("price not known" if row["cost_usd"] is None else f"{row['cost_usd']:.4f} USD")
         if row["latency_seconds"]:
             seconds = row["latency_seconds"]
-            parts.append(f"{seconds['p50']:.2f} s a call (90%: {seconds['p90']:.2f} s)")
+            parts.append(f"{seconds['p50']:.2f} s per call (90%: {seconds['p90']:.2f} s)")
         yield f"judge {row['judge']}: {', '.join(parts)}"
     if agreement is not None and agreement["units"]:
         alpha = "not defined" if agreement["alpha"] is None else f"{agreement['alpha']:.2f}"
         yield (
-            f"panel: two judges differ by {agreement['mean_difference']:.2f} points a turn on average, "
+            f"panel: two judges differ by {agreement['mean_difference']:.2f} points per turn on average, "
             f"Krippendorff's alpha {alpha}"
         )
     if agreement is not None and agreement["noise"] is not None:

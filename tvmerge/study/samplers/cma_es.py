@@ -89,7 +89,7 @@ class CmaEsSampler(BaseSampler):
             weights = np.array([not is_density(name) for name in self._space])
             mean[weights] = (start - self._low[weights]) / self._width[weights]
         if not ((mean >= 0) & (mean <= 1)).all():
-            raise ConfigError(f"[sampler] start must lie in the range of the weights, got {start:g}")
+            raise ConfigError(f"[sampler] start must be within the range of the weights, got {start:g}")
         return mean
 
     def _new_optimizer(self, mean: _Vector) -> cmaes.CMA:

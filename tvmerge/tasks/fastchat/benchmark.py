@@ -151,7 +151,7 @@ def _with_reference(question: Question, categories: frozenset[str], made: Refere
 def _read_questions(path: Path) -> tuple[Question, ...]:
     rows = [Row(path, line, data) for line, data in read_jsonl(path)]
     if not rows:
-        raise AssetError(f"{path}: holds no questions; write one JSON object a line")
+        raise AssetError(f"{path}: contains no questions; write one JSON object per line")
     return tuple(_unique(rows))
 
 

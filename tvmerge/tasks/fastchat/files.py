@@ -91,7 +91,7 @@ def read_answers(path: Path, questions: Sequence[Question], turns: int | None = 
             "benchmark; name the benchmark that was answered"
         )
     if not found:
-        raise AssetError(f"{path}: holds no answers; write one JSON object a line")
+        raise AssetError(f"{path}: contains no answers; write one JSON object per line")
     answers = [answer for key in known for answer in found.get(key, ())]
     return ModelAnswers(path.stem, tuple(_without_thoughts(answers)), len(unasked))
 

@@ -47,7 +47,7 @@ class Row:
             return value
         if isinstance(value, str) and value.strip():
             return self.text("question_id")
-        raise self.error(f"'question_id' must be a text or a whole number, got {value!r}")
+        raise self.error(f"'question_id' must be a string or an integer, got {value!r}")
 
     def text(self, key: str) -> str:
         """The value of `key`, which must be a text."""
@@ -59,7 +59,7 @@ class Row:
             raise self.error(f"'{what}' must be a text, got {value!r}")
         # JSON can spell half a surrogate pair, which would fail much later, when it is sent or stored.
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise self.error(f"'{what}' holds half a surrogate pair, which is not a character")
+            raise self.error(f"'{what}' holds half a surrogate pair, which is not a valid character")
         return value
 
     def as_texts(self, what: str, value: Any) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Row:
         """The value of `key`, which must be a whole number from `least` on; `default` where it is absent."""
         value = self.data.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(f"'{key}' must be a whole number of at least {least}, got {value!r}")
+            raise self.error(f"'{key}' must be an integer of at least {least}, got {value!r}")
         return value
 
 

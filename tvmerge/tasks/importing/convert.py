@@ -48,7 +48,7 @@ def convert(table: Table, roles: Roles) -> Converted:
         raise AssetError(f"{table.path}: no row has a question in {' and '.join(roles.columns['question'])}")
     ids, notes = _ids([row for row, _ in asked])
     if left_out := len(rows) - len(asked):
-        notes.append(f"left out, since they ask nothing: {left_out} of {len(rows)} rows")
+        notes.append(f"left out, because they have no question: {left_out} of {len(rows)} rows")
     if any(row.system for row, _ in asked):
         notes.append("system messages stand before the first turn")
     return Converted(tuple(_line(id_, *item) for id_, item in zip(ids, asked, strict=True)), tuple(notes))

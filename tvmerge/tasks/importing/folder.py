@@ -51,7 +51,7 @@ def import_benchmark(
         AssetError: The source cannot be read or understood.
     """
     if folder.is_symlink() or folder.exists():
-        raise ConfigError(f"{folder} is there already; name a new folder")
+        raise ConfigError(f"{folder} exists already; name a new folder")
     check_folder(folder, "the folder")
     table = read_table(_table_file(source), encoding)
     roles = find_roles(table, given)

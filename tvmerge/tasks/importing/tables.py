@@ -123,7 +123,7 @@ def _json(path: Path, text: str) -> list[Mapping[str, Any]]:
         data = [data]
     rows = _rows_within(data)
     if rows is None:
-        raise AssetError(f"{path}: holds no list of objects, one a question")
+        raise AssetError(f"{path}: must contain a list of objects, one per question")
     return rows
 
 

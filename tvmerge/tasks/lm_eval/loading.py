@@ -200,9 +200,9 @@ def _data_of(
         raise ConfigError(f"task '{name}' needs the Python package '{error.name}'; install it") from error
     except (ConnectionError, DatasetNotFoundError, FileNotFoundError) as error:
         raise AssetError(
-            f"the data of task '{name}' cannot be had: {told(error)}; on a machine without the hub give "
+            f"the data of task '{name}' cannot be loaded: {told(error)}; on a machine without the hub give "
             "JGLUE's files with --jglue-data, or a task file of your own (--task-path) with dataset_path: "
-            "json and your data_files, which are sought in the working directory, then beside the task's "
+            "json and your data_files, which are looked up in the working directory, then beside the task's "
             "file, or the cache of a machine that has it (HF_HOME)"
         ) from error
     except Exception as error:

@@ -164,7 +164,7 @@ def _instead(task: Any, given: Sequence[str]) -> str:
         return f"process_results gives {listed}: name one (--tasks NAME:{given[0]}), or fix metric_list"
     if task.config.process_results is None:
         kind = task.config.output_type
-        return f"lm-eval knows no such metric of a task with output_type {kind}; rate by process_results"
+        return f"lm-eval has no such metric for tasks with output_type {kind}; rate by process_results"
     return "its process_results gives nothing for any document; return {metric: value}"
 
 

@@ -47,7 +47,7 @@ def _without_race(task: HarnessTask) -> str:
     interval = "; aggregating takes so long that there is no interval either" if task.metric.slow else ""
     return (
         f"{task.name} is scored over all its documents at once ({task.metric.name} is no mean over "
-        f"documents), so candidates do not race{interval}"
+        f"documents), so there is no racing{interval}"
     )
 
 

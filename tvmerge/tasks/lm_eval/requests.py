@@ -59,7 +59,8 @@ def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> lis
         return [None] * count
     if not count:
         raise ConfigError(
-            f"{flag} is given without a task it is for (--task-limit goes with --tasks, --jglue-limit with "
+            f"{flag} is set without a task that it applies to (--task-limit goes with --tasks, "
+            "--jglue-limit with "
             "--jglue-tasks); leave it out"
         )
     low = min(values)
@@ -67,7 +68,7 @@ def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> lis
         raise ConfigError(f"{flag} must be at least {least}, got {low}")
     if len(values) not in (1, count):
         raise ConfigError(
-            f"{flag} takes one number, or one for each of the {count} tasks, got {len(values)} numbers"
+            f"{flag} takes one number, or one per task ( {count} tasks, got {len(values)} numbers"
         )
     return [*values] * (count if len(values) == 1 else 1)
 

@@ -64,7 +64,7 @@ class HarnessTasks:
         multiturn = config.fewshot_as_multiturn is not False
         tasks = loading.in_chats(self.tasks, Prompting(config.system_instruction, writer, multiturn))
         if writer.refused:
-            note(f"prompts of tasks go without their system message, as in lm-eval: {writer.refused}")
+            note(f"prompts of tasks are sent without their system message, as in lm-eval: {writer.refused}")
         return replace(self, tasks=tasks)
 
     def pool(self, pool: Pool, chat: ChatFormat, context: Callable[[], int | None]) -> Pool:

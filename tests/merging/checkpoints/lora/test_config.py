@@ -36,7 +36,7 @@ PLAIN: dict[str, Any] = {"peft_type": "LORA", "r": 8, "lora_alpha": 16}
         ({"r": None}, r"must be whole numbers above 0; got \[None\]"),
         ({"rank_pattern": {"q_proj": "8"}}, r"must be whole numbers above 0; got \[8, '8'\]"),
         ({"lora_alpha": None}, r"alphas .* must be numbers; got \[None\]"),
-        ({"alpha_pattern": {"layers.(0": 8}}, "is no regular expression"),
+        ({"alpha_pattern": {"layers.(0": 8}}, "is not a regular expression"),
     ],
 )
 def test_another_kind_is_refused_by_its_name(change: dict[str, Any], message: str) -> None:

@@ -114,7 +114,7 @@ def _check_scales(config: Mapping[str, Any], name: str) -> None:
                 re.compile(pattern)
             except re.error as error:
                 raise CheckpointError(
-                    f"{name}: {key} {pattern!r} is no regular expression: {error}"
+                    f"{name}: {key} {pattern!r} is not a regular expression: {error}"
                 ) from error
 
 
