@@ -61,7 +61,7 @@ def main() -> None:
 
 def _report(folder: Path, options: argparse.Namespace) -> None:
     parameters = _make_models(folder, int(options.parameters))
-    moved = 4 * 2 * parameters  # three models read, one written, two bytes an element
+    moved = 4 * 2 * parameters  # three models read, one written, two bytes per element
     print(f"{parameters / 1e9:.2f} billion parameters, bfloat16, {options.threads} threads")
     live = _child(folder, options, "live")
     plain = _child(folder, options, "torch")

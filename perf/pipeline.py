@@ -58,7 +58,7 @@ class SlowServer(OpenAIServer):
 
 
 class HttpJudge:
-    """Asks the server, one request a turn, at most `concurrency` at once."""
+    """Asks the server, one request per turn, at most `concurrency` at once."""
 
     name = "loopback"
 

@@ -41,7 +41,7 @@ class Case:
     sampler: SamplerFactory
 
     def score(self, number: int) -> float:
-        """A score a trial, the same on both sides."""
+        """A score per trial, the same on both sides."""
         return float(np.random.default_rng(number).uniform(0, 10))
 
 

@@ -198,7 +198,7 @@ class Study(Protocol):
         *,
         state: Literal["COMPLETE", "PRUNED"] = "COMPLETE",
     ) -> None:
-        """Record a trial's score, or one score an objective; None: it failed.
+        """Record a trial's score, or one score per objective; None: it failed.
 
         PRUNED says that it was stopped early and `values` is an estimate from `attrs["questions"]` questions.
         """

@@ -30,7 +30,7 @@ class Question:
         question_id: Unique in its benchmark; a string or a number, as the file has it.
         category: What kind of question it is; decides the temperature and the judge's prompt.
         turns: The user's messages, one or more.
-        reference: Reference answers, one a turn; may be shorter than `turns`.
+        reference: Reference answers, one per turn; may be shorter than `turns`.
         needs_reference: The judge compares with the reference (FastChat's math, reasoning and coding).
         split: The half it was put in by its file, or None where the file does not say.
         eval_aspect: Grading criteria of its own, for the judge; may be empty.
@@ -55,7 +55,7 @@ class Answer:
         finish: Why each turn ended: `stop` at its own end, `length` cut off at the token limit, `thought`
             before the model was done thinking, so that there is no answer.
         sample: Which of several sampled answers this is, from 0.
-        thoughts: What the model thought before it answered, one text a turn, empty where it did not; none at
+        thoughts: What the model thought before it answered, one text per turn, empty where it did not; none at
             all where no turn has one.
     """
 
@@ -90,7 +90,7 @@ class Sampling:
     """How answers are drawn.
 
     Attributes:
-        max_new_tokens: The most tokens a turn may have; with `max_thinking_tokens` the most of its answer.
+        max_new_tokens: The most tokens per turn may have; with `max_thinking_tokens` the most of its answer.
         max_thinking_tokens: The most tokens of the thought before an answer, which is closed there so that
             the model has to answer; None counts thought and answer together.
         temperatures: Category to temperature; 0 is greedy.

@@ -32,7 +32,7 @@ _SIZE_OF_QUERIES = 1.5
 
 
 def mixture_settings(demo_models: Path, root: Path, family: str) -> MergeConfig:
-    """A mixture of two experts, of which each token sees both, one weight a layer of each expert."""
+    """A mixture of two experts, of which each token sees both, one weight per layer of each expert."""
     folder = demo_models if family == "mixtral" else _qwen3(demo_models, root)
     target, base, tuned = (str(folder / role) for role in ROLES)
     return MergeConfig(target_model=(target, tuned), base_model=base, tuned_model=tuned, gate="uniform")

@@ -26,7 +26,7 @@ Answers = dict[tuple[QuestionId, int], Answer]
 
 
 def open_models(folder: Path) -> Merge:
-    """The three models in `folder`, one weight a layer."""
+    """The three models in `folder`, one weight per layer."""
     target, base, tuned = (str(folder / role) for role in ROLES)
     return open_merge(target, base, tuned, "layer")
 

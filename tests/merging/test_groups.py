@@ -1,4 +1,4 @@
-"""Groups: a weight a tensor, a layer or a kind of parameter."""
+"""Groups: a weight per tensor, a layer or a kind of parameter."""
 
 from __future__ import annotations
 

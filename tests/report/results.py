@@ -42,7 +42,7 @@ def question(number: int) -> Question:
 def sample(
     asked: Question, ratings: Sequence[float | None], *, text: str = "", cut_off: bool = False
 ) -> Sample:
-    """An answer with one rating a turn; None: the judge gave none."""
+    """An answer with one rating per turn; None: the judge gave none."""
     reply = (
         text or "春は桜が咲き、夏は海が輝きます。秋は紅葉、冬は雪。どの季節にも、それぞれの美しさがあります。"
     )

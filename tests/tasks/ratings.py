@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tvmerge.records import Judgment, Question, QuestionId, Rating, Unrated
 
 Ratings = Mapping[QuestionId, Sequence[float | None]]
-"""By question: a rating a turn; None where the judge gave none."""
+"""By question: a rating per turn; None where the judge gave none."""
 
 
 def judgments(ratings: Ratings) -> list[Judgment]:

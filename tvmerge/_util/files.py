@@ -96,7 +96,7 @@ def write_json(path: Path, data: object) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Replace `path` atomically with one JSON object a line."""
+    """Replace `path` atomically with one JSON object per line."""
     write_text(path, "".join(jsonl_line(row) for row in rows))
 
 

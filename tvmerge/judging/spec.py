@@ -34,9 +34,9 @@ class JudgeSpec:
         parameters: Request parameters, sent as they are.
         omit_parameters: Request parameters that are not to be sent though tvmerge would.
         structured_output: Whether the provider can enforce a JSON schema, where the built-in table is wrong.
-        rpm: Most requests a minute; None is learnt from response headers.
-        tpm: Most tokens a minute, in and out; None is learnt from response headers.
-        rpd: Most requests a day.
+        rpm: Most requests per minute; None is learnt from response headers.
+        tpm: Most tokens per minute, in and out; None is learnt from response headers.
+        rpd: Most requests per day.
         concurrency: Most requests in flight.
         timeout: Seconds an attempt may take, or None for as long as it takes.
         price_input: USD per million input tokens.

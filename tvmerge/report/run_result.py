@@ -88,7 +88,7 @@ class RunResult(RunRecord):
         return {name: Figure(figure.svg) for name, figure in drawn(self).items()}
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """All trials as a pandas data frame, one row a trial, with columns named as Optuna names them.
+        """All trials as a pandas data frame, one row per trial, with columns named as Optuna names them.
 
         They are `number`, `value` (or `values_0`, `values_1`, ... of several objectives), `state`, the
         weights as `params_<name>` and what was recorded with the score as `user_attrs_<name>`.

@@ -59,7 +59,7 @@ async def judge_answers(
 
     Args:
         config: What was asked, who judges and how.
-        answers: One file a model, in FastChat's model_answer format, or each model's answers by its name.
+        answers: One file per model, in FastChat's model_answer format, or each model's answers by its name.
         baseline: The answers to compare with, for pairwise judging.
         out: Where the judgments are written, in FastChat's model_judgment format.
         note: Tells the user something in passing.

@@ -63,7 +63,7 @@ def outline(config: RunConfig, jury: Jury) -> Outline:
 
 
 def objectives(config: RunConfig, objective: Objective) -> int:
-    """How many scores a trial has."""
+    """How many scores per trial has."""
     return len(objective.parts) if config.multi_objective else 1
 
 

@@ -44,7 +44,7 @@ class KnownStudy:
     Attributes:
         config: The settings of the search.
         place: Where it lies.
-        objectives: How many scores a trial has.
+        objectives: How many scores per trial has.
         sampler: The sampler's settings.
         predecessors: The studies that it takes trials from if it is new, by the settings.
     """
@@ -251,7 +251,7 @@ def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> K
     Args:
         config: The settings of the search.
         place: Where it lies.
-        objectives: How many scores a trial has.
+        objectives: How many scores per trial has.
 
     Raises:
         ConfigError: The sampler, its table or what a warm start names is not usable.

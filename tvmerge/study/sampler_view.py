@@ -31,7 +31,7 @@ class SamplerView:
 
     Args:
         rows: The trials asked so far, in order of number, whatever became of them.
-        objectives: How many scores a trial has.
+        objectives: How many scores per trial has.
     """
 
     def __init__(self, rows: Iterable[FrozenTrial], objectives: int) -> None:

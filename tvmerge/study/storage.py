@@ -136,7 +136,7 @@ def enter_study(
         name: Its name.
         fingerprint: What its scores and its sequence of candidates depend on.
         run: What is needed to make any trial's model again.
-        objectives: How many scores a trial has; each is maximised.
+        objectives: How many scores per trial has; each is maximised.
         origin: What a new study begins with, to be recorded under `ORIGIN`.
 
     Raises:

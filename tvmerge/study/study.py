@@ -47,7 +47,7 @@ class SearchStudy:
         still_held: Raises `StudyError` where the study is not this run's any more; asked before each write.
 
     Attributes:
-        objectives: How many scores a trial has.
+        objectives: How many scores per trial has.
 
     Raises:
         StudyError: The storage cannot be read.
@@ -150,7 +150,7 @@ class SearchStudy:
         *,
         state: Literal["COMPLETE", "PRUNED"] = "COMPLETE",
     ) -> None:
-        """Record a trial's score, or one score an objective, or with None that it failed.
+        """Record a trial's score, or one score per objective, or with None that it failed.
 
         Trials are told in order of number; the attributes are stored before the state changes, so that a
         trial that is told has them.

@@ -82,7 +82,7 @@ def test_what_contexts_share_is_read_once() -> None:
     beginning = tuple(draw.randrange(1, SIZE) for _ in range(40))
     contexts = [(*beginning, *(draw.randrange(1, SIZE) for _ in range(20))) for _ in range(5)]
     pairs = [Continuation(context, (choice, 1)) for context in contexts for choice in (2, 3, 4)]
-    # The beginning once, the rest of each context once, then two tokens a choice.
+    # The beginning once, the rest of each context once, then two tokens per choice.
     assert tokens_read(MODELS["llama"], pairs) <= 40 + 5 * 20 + 15 * 2
     assert tokens_read(MODELS["sliding window"], pairs) == 15 * 61
 

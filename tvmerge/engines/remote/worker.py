@@ -1,6 +1,6 @@
 """A process that holds one engine: `python -m tvmerge.engines.remote.worker`, spoken to by `ProcessEngine`.
 
-Requests come in on stdin, replies leave on stdout, one JSON object a line. The first line is the entry that
+Requests come in on stdin, replies leave on stdout, one JSON object per line. The first line is the entry that
 opens the engine; it is answered with the engine's capabilities. Then, one at a time:
 
     {"do": "apply", "recipe": ...}                          {"end": null}

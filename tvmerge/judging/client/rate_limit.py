@@ -1,4 +1,4 @@
-"""Rate limits: requests and tokens a minute, requests a day, and the provider's own word on when to wait."""
+"""Rate limits: requests and tokens per minute, requests a day, and the provider's own word on when to wait."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class Limiter:
     is to be sent at all.
 
     Args:
-        rpm: Most requests a minute, or None to learn it.
-        tpm: Most tokens a minute, in and out, or None to learn it.
-        rpd: Most requests a day (of any 24 hours), or None for no such limit.
+        rpm: Most requests per minute, or None to learn it.
+        tpm: Most tokens per minute, in and out, or None to learn it.
+        rpd: Most requests per day (of any 24 hours), or None for no such limit.
         minute: Length of the window of `rpm` and `tpm` in seconds.
         earlier: When requests of the last day were sent, in seconds since 1970.
         wait_for_quota: Wait when the day's requests are used up or the provider asks to wait longer than the

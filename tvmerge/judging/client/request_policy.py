@@ -23,9 +23,9 @@ class RequestPolicy:
         ledger: Where calls are entered.
         budget: The limits on cost and calls, or None.
         concurrency: Most requests in flight; None is as the judge file says, or 1 where that says nothing.
-        rpm: Most requests a minute; None is as the judge file says.
-        tpm: Most tokens a minute; None is as the judge file says.
-        rpd: Most requests a day; None is as the judge file says.
+        rpm: Most requests per minute; None is as the judge file says.
+        tpm: Most tokens per minute; None is as the judge file says.
+        rpd: Most requests per day; None is as the judge file says.
         wait_for_quota: Wait when the day's requests are used up or the provider says when its quota is
             renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.

@@ -1,4 +1,4 @@
-"""How many tokens a request may cost at most, known before it is sent."""
+"""How many tokens per request may cost at most, known before it is sent."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def rate(question: Question, answer: Answer, turn: int) -> tuple[float, str]:
         turn: The turn to rate, from 1.
 
     Returns:
-        The rating, from 1 to 10, and its reasons, one a line; the last line is `Rating: [[n]]`.
+        The rating, from 1 to 10, and its reasons, one per line; the last line is `Rating: [[n]]`.
 
     Raises:
         ValueError: The question or the answer has no such turn.

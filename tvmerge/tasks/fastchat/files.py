@@ -43,7 +43,7 @@ class ModelAnswers:
 
 
 def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: float) -> None:
-    """Write answers in FastChat's model_answer format, one line a question; samples become choices.
+    """Write answers in FastChat's model_answer format, one line per question; samples become choices.
 
     Args:
         path: The file to replace.

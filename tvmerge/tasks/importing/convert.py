@@ -105,7 +105,7 @@ class _Row:
         return texts
 
     def references(self) -> list[str]:
-        """Reference answers, one a turn."""
+        """Reference answers, one per turn."""
         if "reference" in self._roles.columns:
             return list(self._texts("reference"))
         return list(self._said.get("assistant", ()))

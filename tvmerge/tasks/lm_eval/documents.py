@@ -1,4 +1,4 @@
-"""A task's documents as they are asked: prompts with their examples, built once a study."""
+"""A task's documents as they are asked: prompts with their examples, built once per study."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """JGLUE: the names its tasks go by, and its files as they are published.
 
 The files are those of github.com/yahoojapan/JGLUE (Kurihara et al., LREC 2022): `jcommonsenseqa-*`, `jnli-*`
-and `marc_ja-*` with one JSON object a line, `jsquad-*` in the form of SQuAD. MARC-ja is no longer
+and `marc_ja-*` with one JSON object per line, `jsquad-*` in the form of SQuAD. MARC-ja is no longer
 distributed; who has its files may use them.
 """
 

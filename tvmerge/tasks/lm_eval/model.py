@@ -27,7 +27,7 @@ WINDOW = 2048
 
 
 class Prompts:
-    """A tokenizer used as lm-eval's own models use theirs; a prompt is encoded once a study.
+    """A tokenizer used as lm-eval's own models use theirs; a prompt is encoded once per study.
 
     Args:
         tokenizer: Of the transformers library.

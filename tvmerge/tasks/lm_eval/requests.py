@@ -49,7 +49,7 @@ def task_requests(
 
 
 def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> list[int | None]:
-    """A number for each of `count` tasks, from none, from one for all, or from one a task.
+    """A number for each of `count` tasks, from none, from one for all, or from one per task.
 
     Raises:
         ConfigError: There are others than these, a number is below `least`, or there are numbers and no
