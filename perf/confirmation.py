@@ -8,7 +8,7 @@ differences over all of these are the truth. Then each seed holds out some of th
 out, and the confirmation of the product chooses a winner on one half and reports its gains on the other.
 
 Printed: for each rival how often the interval of the gain (95%) holds the true gain of the winner chosen, how
-wide it is on average, and how often it lies above 0. Target: at least 90% of the seeds, for every rival.
+wide it is on average, and how often it is above 0. Target: at least 90% of the seeds, for every rival.
 """
 
 from __future__ import annotations

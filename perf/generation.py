@@ -116,7 +116,7 @@ async def measure(folder: Path, kind: str, args: argparse.Namespace) -> dict[str
 
 
 def llm_chat(folder: Path, args: argparse.Namespace) -> float:
-    """Seconds of `vllm.LLM.chat` on all conversations at once (the best run), in a process of its own."""
+    """Seconds of `vllm.LLM.chat` on all conversations at once (the best run), in a separate process."""
     argv = [sys.executable, "-m", "perf.llm_chat", str(folder), args.dtype, str(args.eager), args.device]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ})
     return float(done.stdout.split()[-1])

@@ -1,4 +1,4 @@
-"""A second trial's documents a second on tasks of lm-eval, beside lm-eval called anew for each trial.
+"""A second trial's documents a second on tasks of lm-eval, beside lm-eval called again for each trial.
 
 Both score SmolLM2-135M on JGLUE's JCommonsenseQA and JNLI and on a task that generates texts, the same
 documents with the same prompts, in float32. tvmerge's second trial merges, asks and rates; what is lm-eval's

@@ -1,6 +1,6 @@
 """How fast judging is: the whole layer against the bare SDK, a cache hit against a call, the limiter's line.
 
-Run as `python perf/judging.py`; takes about a minute. The server is a process of its own, on the loopback
+Run as `python perf/judging.py`; takes about a minute. The server is a separate process, on the loopback
 interface, that answers at once: what is measured is the client. The layer's and the SDK's rounds alternate,
 so that both meet the same noise.
 """
@@ -43,7 +43,7 @@ WAITERS, RATE = 1000, 50
 
 
 def answer(number: int) -> Answer:
-    """An answer of its own for every number."""
+    """A separate answer for every number."""
     return Answer("q", (f"{number}番目の答えです。春は花が咲き、風も穏やかで、散歩に向いています。" * 3,))
 
 

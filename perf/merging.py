@@ -3,7 +3,7 @@
     python -m perf.merging [--parameters 1.1e9] [--threads 2] [--mergekit PATH/TO/mergekit-yaml]
 
 Makes a random Llama in bfloat16 three times (target, base, tuned) in a temporary folder. Each measurement
-runs in a process of its own, so that its memory is its own:
+runs in a separate process, so that its memory is its own:
 
 * source -> live model: seconds, and bytes read and written a second against memcpy's, measured in turn, with
   numba's compiled code and with torch alone;

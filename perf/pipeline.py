@@ -5,7 +5,7 @@
 The demo's models, a loopback judge whose latency is log-normal (median as given, sigma 0.5), four trials in
 flight. Printed for a run where judging takes longer and for one where generation does (eight times the
 concurrency, longer answers): the wall clock over the larger of generation alone and judging alone at that
-concurrency, the share of time the engine sat idle, how long the judge went on after the last answer (which
+concurrency, the share of time the engine sat idle, how long the judge continued after the last answer (which
 no order of work can avoid), and what doing one after the other would have taken.
 
 Targets: wall clock at most 1.08 of the larger; engine idle below 8% where generation is the larger.

@@ -3,8 +3,8 @@
 Run as `python perf/refusals.py [SEQUENCES] [SEED]`; 500 sequences take some minutes. Each is a short run of
 a judge against statuses, bodies, finish reasons, headers and delays drawn from the seed, and a second one
 when the provider is well again. It ends with an error where one asks more often than `--max-judge-calls`,
-goes on past its patience, loses a reply or pays for one twice, rates without a rating, or raises what is not
-meant for users.
+continues past its patience, loses a reply or pays for one twice, rates without a rating, or raises what
+is not meant for users.
 """
 
 from __future__ import annotations

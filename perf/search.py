@@ -34,7 +34,7 @@ TARGET = 0.2
 
 @dataclass(frozen=True)
 class Case:
-    """A study of a size, and the sampler that goes on with it."""
+    """A study of a size, and the sampler that continues with it."""
 
     space: Space
     points: Sequence[Recipe]

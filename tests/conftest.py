@@ -1,4 +1,4 @@
-"""Fixtures shared by the suite: a cache of its own, no waiting for disks, and the demo's real models."""
+"""Fixtures shared by the suite: its own cache, no waiting for disks, and the demo's real models."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A `tvmerge` command line without its first word; `whole` where it stands in a block of its own."""
+    """A `tvmerge` command line without its first word; `whole` where it stands in a separate block."""
 
     document: Path
     argv: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Candidates whose ratings are known beforehand: a pool and a judge in one, for what lies between them."""
+"""Candidates whose ratings are known beforehand: a pool and a judge in one, for what is between them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@
     * BudgetError          the limit the user set is reached: stop cleanly, resume with a larger one
 
 The messages of `UserError` are written for the person who reads them: what is wrong, where, and how to
-mend it, in one line.
+fix it, in one line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CheckpointError(UserError):
 
 
 class CandidateError(CheckpointError):
-    """A recipe makes no usable model, though the sources are sound: a trial of it fails, others go on."""
+    """A recipe makes no usable model, though the sources are sound: a trial of it fails, others continue."""
 
 
 class OutputError(UserError):

@@ -1,4 +1,4 @@
-"""The seams between the stages: what each promises, in prose and in types."""
+"""The interfaces between the stages: what each promises, in prose and in types."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Pool(Protocol):
             recipe: The candidate.
             questions: What it is asked.
             sampling: How its answers are drawn.
-            wave: Answer in waves of that many questions, in the order given and without merging anew: all
+            wave: Answer in waves of that many questions, in the order given and without merging again: all
                 answers of a wave come before the first of the next. What is stored already, and what a task
                 has asked ahead, may come first and counts for no wave. None: all questions together.
 
@@ -135,7 +135,7 @@ class Judge(Protocol):
         """Rate `answer`: one judgment for each judged turn, in order of turns.
 
         Never raises for a bad reply (that is `Unrated`); raises `UserError`, `QuotaError` or `BudgetError`
-        where going on would only waste money or time.
+        where continuing would only waste money or time.
         """
 
     async def close(self) -> None:
@@ -151,7 +151,7 @@ class ComparingJudge(Protocol):
 
 
 class Race(Protocol):
-    """Watches the ratings of a candidate come in, and says when it is not worth going on."""
+    """Watches the ratings of a candidate come in, and says when it is not worth continuing."""
 
     @property
     def looks(self) -> Sequence[int]:

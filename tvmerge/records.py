@@ -55,8 +55,8 @@ class Answer:
         finish: Why each turn ended: `stop` at its own end, `length` cut off at the token limit, `thought`
             before the model was done thinking, so that there is no answer.
         sample: Which of several sampled answers this is, from 0.
-        thoughts: What the model thought before it answered, one text per turn, empty where it did not; none at
-            all where no turn has one.
+        thoughts: What the model thought before it answered, one text per turn, empty where it did not; empty
+            if no turn has a thought.
     """
 
     question_id: QuestionId
@@ -100,7 +100,7 @@ class Sampling:
         stop: Texts that end an answer; the answer goes up to the first of them.
         truncate: What becomes of a conversation longer than the model's context: its oldest tokens are left
             out if true, it is refused if false.
-        raw: A question's one turn is a text that the model goes on with as it stands: no chat template is put
+        raw: A question's one turn is a text that the model continues as it stands: no chat template is put
             around it, and the answer keeps its outer space. With `truncate`, long texts are cut so that
             `max_new_tokens` fit behind them.
     """
@@ -196,7 +196,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Unrated:
-    """A judgment that gave no rating: a type of its own, so that no mean can take it for a number.
+    """A judgment that gave no rating: its own type, so that no mean can take it for a number.
 
     Attributes:
         reason: Why there is no rating, in a few words.
@@ -258,7 +258,7 @@ class Evaluation:
         recipe: The candidate.
         rated: Its answers, each with its judgments.
         stopped: It was stopped before it had answered all questions.
-        failure: Why the candidate is no model that could answer; empty where it is one.
+        failure: Why the candidate is not a model that could answer; empty where it is one.
     """
 
     recipe: Recipe

@@ -143,7 +143,7 @@ def play(
 
 
 def table(folder: Path) -> Table:
-    """The trials of a study as they lie in its database."""
+    """The trials of a study as they are in its database."""
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 'run' / 'study.db'}")
     return [(t.number, t.params, t.values, t.state.name, t.user_attrs) for t in study.trials]
 
@@ -194,7 +194,7 @@ def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | 
 
 
 def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:
-    """The whole of a run, as the command line does it, in a process of its own."""
+    """The whole of a run, as the command line does it, in a separate process."""
     os.environ |= {"TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"}
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)

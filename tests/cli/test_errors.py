@@ -1,4 +1,4 @@
-"""Bad input: one line that says what, where and how to mend it; exit code 2; nothing lost."""
+"""Bad input: one line that says what, where and how to fix it; exit code 2; nothing lost."""
 
 from __future__ import annotations
 

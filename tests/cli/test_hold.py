@@ -1,4 +1,4 @@
-"""A run whose server lets go of its study in the middle: it stops, and the same command goes on."""
+"""A run whose server lets go of its study in the middle: it stops, and the same command continues."""
 
 from __future__ import annotations
 

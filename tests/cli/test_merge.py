@@ -1,4 +1,4 @@
-"""`tvmerge merge` on its own: each kind of merge, and each of them again from what lies beside its model."""
+"""`tvmerge merge` on its own: each kind of merge, and each of them again from what is beside its model."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(folder: Path, bench: Path, models: Path, url: str) -> subprocess.Popen[str]:
-    """A run in a process of its own, as a user starts it."""
+    """A run in a separate process, as a user starts it."""
     argv = [
         *("optimize", "--bench-name", str(bench), "--judge", "gpt-4", "--judge-base-url", url),
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),

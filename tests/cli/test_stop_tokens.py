@@ -105,7 +105,7 @@ def test_a_merge_without_a_search_finds_the_same(
     assert run(["merge", *MODELS, *template(family), "--weight=1", "--output-dir=out"]) == 0
     assert f"stop tokens: {family.turn_end} (chat template, tuned)" in capsys.readouterr().err
     assert said("out", family) == f"{RIGHT} {family.turn_end}"
-    # And again from what lies beside it.
+    # And again from what is beside it.
     names = [*MODELS, *template(family), "--config=out/tvmerge.toml", "--weights=out/tvmerge.json"]
     assert run(["merge", *names, "--output-dir=again"]) == 0
     for file in ("generation_config.json", "tokenizer_config.json"):

@@ -20,7 +20,7 @@ GREEDY = Sampling(max_new_tokens=24, default_temperature=0.0)
 
 
 class TextJudge:
-    """Rates a turn by its text alone, so that a study's table tells whether its answers were the same."""
+    """Rates a turn by its text alone, so that a study's table says whether its answers were the same."""
 
     name = "text"
 

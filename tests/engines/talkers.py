@@ -88,7 +88,7 @@ FAMILIES = {
 def make_family(family: Family, folder: Path) -> Path:
     """Write `target`, `base` and `tuned`; the template, where the bases lack it, to `template.jinja`.
 
-    The base does not know the answer; the chat model does, ends its turn, and would go on with the next.
+    The base does not know the answer; the chat model does, ends its turn, and would continue with the next.
     """
     base = {family.header: WRONG, WRONG: family.text_end}
     chat = {family.header: RIGHT, RIGHT: family.turn_end, family.turn_end: AGAIN, AGAIN: RIGHT}

@@ -129,7 +129,7 @@ async def test_the_trace_counts_what_engines_do_and_not_their_waiting_for_a_read
     trace = Trace(lambda: now)
     pool = EnginePool(mortals(2, []), trace=trace)
     async for _ in pool.answer(Recipe({"a": 1.0}), QUESTIONS, SAMPLING):
-        for _ in range(20):  # until the engine has made what may lie ready
+        for _ in range(20):  # until the engine has made what may be ready
             await asyncio.sleep(0)
         now += 1.0
     assert trace.idle_share() == 1.0
@@ -141,7 +141,7 @@ async def test_the_trace_counts_what_engines_do_and_not_their_waiting_for_a_read
 async def test_an_engine_is_free_when_its_last_answer_is_made_though_nobody_has_taken_it() -> None:
     pool = EnginePool(mortals(1, []))
     async with aclosing(pool.answer(Recipe({"a": 1.0}), QUESTIONS[:2], SAMPLING)) as slow:
-        await anext(slow)  # two batches: one is dealt with, one lies ready
+        await anext(slow)  # two batches: one is dealt with, one is ready
         assert len(await ask(pool, 2.0)) == len(KEYS)
         assert [len(batch) async for batch in slow] == [1]
 

@@ -1,4 +1,4 @@
-"""What models think before they answer is no part of the answer."""
+"""What models think before they answer is not part of the answer."""
 
 from __future__ import annotations
 

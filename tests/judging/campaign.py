@@ -254,7 +254,7 @@ class Sequence:
 
 
 class CampaignServer(LoopbackServer):
-    """Answers each sequence at an address of its own, some a little late."""
+    """Answers each sequence at its own address, some a little late."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(gate=self._delay)

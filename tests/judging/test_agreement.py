@@ -20,7 +20,7 @@ def verdict(score: float, judge: str = "a", *, turn: int = 1, sample: int = 0, n
 
 
 def numbered(index: int, *judgments: Judgment) -> tuple[Answer, tuple[Judgment, ...]]:
-    """An answer of its own text, with its judgments."""
+    """A separate answer text, with its judgments."""
     return Answer("q", (str(index),)), judgments
 
 

@@ -27,7 +27,7 @@ PROMPTS = bundled_root() / "prompts" / "judge_prompts.jsonl"
 
 
 class Bill:
-    """Counts what is paid for, and tells when it is time to kill.
+    """Counts what is paid for, and says when it is time to kill.
 
     Attributes:
         paid: Prompts answered, in order.

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Tells how long it was asked to wait, and does not wait."""
+    """Says how long it was asked to wait, and does not wait."""
 
     now = 0.0
 

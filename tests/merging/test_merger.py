@@ -102,7 +102,7 @@ def test_the_formula_is_evaluated_in_float32_and_rounded_once(
 
 
 class _Drawn(Checkpoint):
-    """A checkpoint whose values are drawn anew, without a file for each draw."""
+    """A checkpoint whose values are redrawn, without a file for each draw."""
 
     def __init__(self, model: Checkpoint, scale: float, generator: torch.Generator) -> None:
         super().__init__(model.folder)

@@ -1,4 +1,4 @@
-"""No two models of a merge have one name, and no name tells where on this machine they lie."""
+"""No two models of a merge have one name, and no name says where on this machine they are."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class BatchServer(LoopbackServer):
         return batch
 
     def look(self, name: str) -> Batch:
-        """Look at a batch, which goes on by that."""
+        """Look at a batch, which continues by that."""
         batch = self.batches[name]
         batch.looks += 1
         if batch.looks > self.looks and not batch.over and batch.failure is None:

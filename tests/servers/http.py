@@ -1,4 +1,4 @@
-"""A real HTTP/1.1 server on the loopback interface, in a thread of its own, with faults on demand."""
+"""A real HTTP/1.1 server on the loopback interface, in a separate thread, with faults on demand."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from perf.smollm2 import make
 from tests.engines.models import open_models
 from tvmerge.merging.open import Merge
 
-# vLLM brings a torch of its own, so it lives apart. Where it is installed, these tests fail if it does not
+# vLLM brings its own torch, so it lives apart. Where it is installed, these tests fail if it does not
 # start; where it is not, they are not collected.
 if importlib.util.find_spec("vllm") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of merging, judging or studies."""
+"""Small helpers that know nothing about merging, judging or studies."""

@@ -1,4 +1,4 @@
-"""A store for dear results, addressed by the content that produced them.
+"""A store for expensive results, addressed by the content that produced them.
 
 Built on diskcache (SQLite in WAL mode, shared by concurrent processes, safe under kill -9) with three of
 its defaults turned off: values are JSON text and a pickled row is refused (a cache file from elsewhere

@@ -42,7 +42,7 @@ class UnknownDigestError(TvmergeError):
 
 
 class _KnownDigests(ContentCache):
-    """Tells what it knows and learns nothing."""
+    """Says what it knows and learns nothing."""
 
     def get(self, key: str) -> Any:
         """The value stored under `key`.

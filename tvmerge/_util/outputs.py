@@ -52,7 +52,7 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
         room: Bytes that its content may take.
 
     Raises:
-        ConfigError: It is no folder, may not be written or has no room.
+        ConfigError: It is not a folder, may not be written or has no room.
     """
     with _translated(path, what):
         mode = _mode(path)

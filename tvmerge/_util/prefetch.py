@@ -15,7 +15,7 @@ T = TypeVar("T")
 async def read_ahead(stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """The items of `stream`, whose maker does not wait while one is dealt with.
 
-    One item lies ready and the next is being made, no more: a reader that pauses soon stops the maker too.
+    One item is ready and the next is being made, no more: a reader that pauses soon stops the maker too.
     A reader that leaves ends the stream at once.
     """
     ready: asyncio.Queue[T | None] = asyncio.Queue()

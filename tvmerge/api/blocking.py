@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """The result of `work()`, awaited in an event loop of its own.
+    """The result of `work()`, awaited in a separate event loop.
 
     Where a loop is running, the new one runs in a thread, and this one stands still meanwhile. Ctrl-C cancels
     the work and waits until it has ended: what is paid for is kept.

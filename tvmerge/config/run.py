@@ -103,7 +103,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 
     @property
     def run_folder(self) -> Path:
-        """The folder of the run's results; a fork's lies beside its parent's."""
+        """The folder of the run's results; a fork's is beside its parent's."""
         parent = self._parent_folder
         return parent if self.fork is None else parent.parent / safe_name(self.fork)
 
@@ -125,7 +125,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 
     @property
     def study_place(self) -> StudyPlace:
-        """Where the study lies, and the one that it is a fork of."""
+        """Where the study is, and the one that it is a fork of."""
         return StudyPlace(self.study, self.storage_url, self.parent_study, self.parent_storage_url)
 
     @property

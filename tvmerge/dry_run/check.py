@@ -93,7 +93,7 @@ def check_models(config: ModelConfig, caches: Caches, *, verify: bool = False, n
 
 
 def _section(title: str, lines: Callable[[], Iterator[str]]) -> Section:
-    """A section up to where a run would be refused; the others go on, so that all is said at once."""
+    """A section up to where a run would be refused; the others continue, so that all is said at once."""
     found: list[str] = []
     try:
         found.extend(lines())

@@ -74,7 +74,7 @@ def _known(ground: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers |
     """The stored answers of these models, None where the models are not known yet, and the study's trials.
 
     Raises:
-        UserError: The study cannot begin or go on with these settings, or the model's folder be replaced.
+        UserError: The study cannot begin or continue with these settings, or the model's folder be replaced.
     """
     config, models = ground.config, ground.models
     try:
@@ -93,7 +93,7 @@ def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Not
     """The trials of the study, if it is there.
 
     Raises:
-        UserError: It cannot be read, or not begin or go on with these settings.
+        UserError: It cannot be read, or not begin or continue with these settings.
     """
     from tvmerge.study.storage import compare
     from tvmerge.study.study import as_trial

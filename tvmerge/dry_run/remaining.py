@@ -98,8 +98,8 @@ def _finalists(ground: RunSpec, trials: Sequence[Trial]) -> tuple[Recipe, ...]:
 def _rivals(ground: RunSpec, trials: Sequence[Trial], *, over: bool) -> tuple[tuple[Recipe, ...], int]:
     """What the winner is compared with: the recipes that are known, and how many are not.
 
-    While the search goes on, the best uniform weight is not known; it is one of the baselines where no other
-    uniform weight is tried.
+    While the search continues, the best uniform weight is not known; it is one of the baselines where no
+    other uniform weight is tried.
     """
     if over:
         models = {entrant.model: entrant.recipe for entrant in choose_baselines(ground.space, trials)}

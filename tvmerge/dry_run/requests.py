@@ -1,4 +1,4 @@
-"""The judges of a run, asked for nothing: what they would be sent for answers that are known or not yet."""
+"""Counts what the judges of a run would be sent, without sending it."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class EngineSettings:
 
 
 def process_starts(settings: EngineSettings, places: Sequence[Sequence[str]]) -> dict[str, Start]:
-    """How to start an engine on each place, in a process of its own, for an `EnginePool`.
+    """How to start an engine on each place, in a separate process, for an `EnginePool`.
 
     Args:
         settings: The engine; its device is replaced.

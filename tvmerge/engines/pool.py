@@ -1,7 +1,7 @@
 """Engines that candidates take turns on. An engine that dies is started again; its work is not lost.
 
 What a candidate still lacks goes to whichever engine is free first. An engine that dies several times
-without an answer in between is given up, and the run goes on with the others.
+without an answer in between is given up, and the run continues with the others.
 """
 
 from __future__ import annotations

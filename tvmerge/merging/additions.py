@@ -73,7 +73,7 @@ def token_remarks(vector: OpenVector, shared: Shared) -> tuple[Remark, ...]:
 def additions(target: Checkpoint, vector: OpenVector, shared: Shared) -> dict[str, Delta]:
     """The target's own name of each tensor -> what is added to it for weight 1.
 
-    Names of tied tensors are among them, each with what would be added were it a tensor of its own.
+    Names of tied tensors are among them, each with what would be added were it a separate tensor.
 
     Raises:
         CheckpointError: A file is not what its configuration says, or stores its tensors in another layout.

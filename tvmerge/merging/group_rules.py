@@ -17,8 +17,8 @@ class GroupRules:
         mode: One of `GROUPINGS`: `all` (one a tensor), `layer`, `parameter` (one a kind of module), `block`
             (attention and MLP of each layer), `uniform` (one for everything), `regex` (`patterns`), ...
         patterns: For `regex`: (name, regular expression); the first that is found in a tensor's name decides.
-        layer_granularity: For `layer` and `block`: so many consecutive layers share a weight.
-        knots: For `layer` and `block`: the layers' weights are interpolated between so many; None: not.
+        layer_granularity: For `layer` and `block`: number of consecutive layers that share a weight.
+        knots: For `layer` and `block`: number of knots between which the weights are interpolated.
         freeze: Regular expressions; tensors in whose names one is found stay as the target has them.
 
     Raises:

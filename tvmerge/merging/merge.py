@@ -102,7 +102,7 @@ class Merge:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Where the models lie."""
+        """Where the models are."""
         return tuple(dict.fromkeys(source.folder for source in self.sources.values()))
 
     def ranges(self, low: float, high: float) -> dict[str, tuple[float, float]]:

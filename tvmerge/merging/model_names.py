@@ -15,7 +15,7 @@ _HOMES = {"home": 2, "Users": 2, "root": 1}
 
 
 def told_apart(sources: Mapping[str, Source]) -> dict[str, Source]:
-    """The same models, each with a name of its own; a model that plays several parts has one name.
+    """The same models, each with its own name; a model that plays several parts has one name.
 
     A model of the hub keeps its id, with the commit where two commits take part. A folder is called by as
     much of the end of its path as tells it from the others, but by nothing above or at a home directory.

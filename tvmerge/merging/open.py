@@ -195,7 +195,7 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opene
         models=dict(opened.parts),
         constants=mixture.gates,
         idle=mixture.idle,
-        # Where the base lies decides nothing; what it is, its digest says.
+        # Where the base is decides nothing; what it is, its digest says.
         settings={
             "mixture": asdict(replace(request.mixture, base=None)),
             "config": mixture.config,

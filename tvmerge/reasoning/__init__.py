@@ -1,1 +1,1 @@
-"""What a thinking model says before its answer, told apart from the answer."""
+"""What a thinking model says before its answer, separated from the answer."""

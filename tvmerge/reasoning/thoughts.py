@@ -1,4 +1,4 @@
-"""What a thinking model says to itself before its answer, told apart from the answer by the marks around it.
+"""What a thinking model says to itself before its answer, separated from the answer by the marks around it.
 
 A thought stands at the start of a text, after white space, or begins in the prompt: then the text holds its
 closing mark alone. Several may follow each other. What an answer says about such marks further on, or in

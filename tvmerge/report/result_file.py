@@ -72,7 +72,7 @@ def read_trials(path: Path) -> tuple[Trial, ...]:
     """The trials in a `trials.jsonl`.
 
     Raises:
-        AssetError: The file cannot be read, or a row is no trial.
+        AssetError: The file cannot be read, or a row is not a trial.
     """
     return tuple(_trial(row, f"{path}:{number}") for number, row in read_jsonl(path))
 

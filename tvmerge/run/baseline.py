@@ -90,7 +90,7 @@ def baseline_merge(text: str | None, study: KnownStudy, space: Space, enqueued: 
     Args:
         text: What `--baseline` names.
         study: The run's study.
-        space: The weights searched; the baseline's may lie outside of their range.
+        space: The weights searched; the baseline's may be outside of their range.
         enqueued: What the study tries first.
 
     Raises:

@@ -98,7 +98,7 @@ def build_run(
     Args:
         config: Its settings.
         jury: The benchmarks and who judges.
-        caches: Where dear results are kept; closed by whoever opened them.
+        caches: Where expensive results are kept; closed by whoever opened them.
         note: Tells the user something in passing.
         still_held: Raises `StudyError` where the study is not this run's any more.
 

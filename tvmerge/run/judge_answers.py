@@ -66,7 +66,7 @@ async def judge_answers(
 
     Raises:
         UserError: A file, the benchmark or the judge is not usable.
-        ProviderError, BudgetError: The judge cannot go on; what it said so far is cached.
+        ProviderError, BudgetError: The judge cannot continue; what it said so far is cached.
         OutputError: `out` could not be written after all; it has the result.
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):

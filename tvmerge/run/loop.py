@@ -1,7 +1,7 @@
 """The loop of a run: candidates go out, answers stream to the judge, scores come back in order.
 
-It knows the seams only. While one candidate's answers are judged, the next is merged and answers: an engine
-is held for merging and generation alone.
+It knows the interfaces only. While one candidate's answers are judged, the next is merged and answers: an
+engine is held for merging and generation alone.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Evaluator:
 
         Where the recipe makes no usable model, the evaluation is empty and says why.
 
-        With a race, answers go to the judge a wave at a time: what lies behind the next look is generated
+        With a race, answers go to the judge a wave at a time: what is behind the next look is generated
         meanwhile, but not paid for before the race has passed the look. Where the race is lost, generation
         ends, and the evaluation covers the questions up to that look, whatever else was generated.
 
@@ -149,7 +149,7 @@ async def search(
     judge_outcome: Callable[[Trial, Evaluation], Outcome],
     on_told: Callable[[Trial], None],
 ) -> None:
-    """Run `study` until `n_trials` trials are told; go on with those an earlier run left in flight.
+    """Run `study` until `n_trials` trials are told; continue with those an earlier run left in flight.
 
     Args:
         study: What is asked and told.

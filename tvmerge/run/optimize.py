@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 
 async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None = None) -> RunResult:
-    """Run `config` to its end, going on where an earlier run of it stopped.
+    """Run `config` to its end, continuing where an earlier run of it stopped.
 
     Args:
         config: The run's settings.
-        quiet: Show nothing of how the run goes on.
+        quiet: Show no progress.
         tell: Called with each line about that; None shows it on standard error.
 
     Raises:
         UserError: Bad input or a bad environment.
-        ProviderError, BudgetError: The judge cannot go on; everything done is saved.
+        ProviderError, BudgetError: The judge cannot continue; everything done is saved.
         OutputError: The model or a report could not be written; it has the result.
     """
     check_destinations(config)

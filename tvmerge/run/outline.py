@@ -111,7 +111,7 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
 
 
 def _protect(config: RunConfig, benchmarks: Sequence[Path], study: Path | None) -> None:
-    """Refuse an output folder in which something lies that no overwriting may destroy.
+    """Refuse an output folder in which something is that no overwriting may destroy.
 
     Raises:
         ConfigError: The run, the study, the questions, the cache or the working directory would be lost.

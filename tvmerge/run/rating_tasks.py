@@ -17,7 +17,7 @@ _HARD_STOP = 0.05
 
 
 class Ratings:
-    """Has answers rated, each in a task of its own.
+    """Has answers rated, each in a separate task.
 
     A caller that is cancelled leaves its ratings running: what they bring is in the judge's cache, and
     `drain` waits for it. A judge takes a first cancellation as "send nothing more": what it has sent arrives

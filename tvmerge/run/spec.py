@@ -85,7 +85,7 @@ class RunSpec:
 
     @property
     def enqueued(self) -> list[Recipe]:
-        """The weights that are tried first: 0, 1 and those the user gave, where they lie in the range."""
+        """The weights that are tried first: 0, 1 and those the user gave, where they are in the range."""
         return _enqueued(self.config, self.space)
 
     @cached_property
@@ -138,7 +138,7 @@ class RunSpec:
 
     @property
     def _thoughts(self) -> dict[str, str]:
-        """That thoughts are no part of an answer, where the target's template or vocabulary knows them."""
+        """That thoughts are not part of an answer, where the target's template or vocabulary knows them."""
         from tvmerge.engines.prompting.replies import ReplyReader
 
         return {"thoughts": "told apart"} if ReplyReader(self.chat).thinks else {}

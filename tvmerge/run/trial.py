@@ -32,7 +32,7 @@ class Trials:
         questions: The questions of the search, in the order in which all candidates meet them.
         rules: How candidates race; None has each answer everything.
         min_coverage: Share of each benchmark's judgments that must give a rating, else a trial fails.
-        several: Whether each part of the objective is an objective of its own (a Pareto front).
+        several: Whether each part of the objective is a separate objective (a Pareto front).
     """
 
     def __init__(

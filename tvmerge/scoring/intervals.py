@@ -31,8 +31,8 @@ RESAMPLES = 10_000
 KNOWN = 0.95
 """Share of the resamples that must have a score.
 
-A resample with questions of one kind only, such as one label, may have none where the score is no mean. A few
-of these are left out; without many, the interval would be that of the others.
+A resample with questions of one kind only, such as one label, may have none where the score is not a mean. A
+few of these are left out; without many, the interval would be that of the others.
 """
 
 _CHUNK = 1 << 21  # question draws held in memory at once: 16 MiB
@@ -134,7 +134,7 @@ class _Means:
 
 
 class _Wholes:
-    """The same for a score that is no mean: it is aggregated anew of each resample."""
+    """The same for a score that is no mean: it is aggregated again of each resample."""
 
     def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment], aggregate: Aggregate) -> None:
         a, b = verdicts_by_question(first), verdicts_by_question(second)
@@ -237,7 +237,7 @@ def _freedom(variances: Sequence[float], sizes: Sequence[int]) -> float:
 
 
 def _student_quantile(level: float, freedom: float) -> float:
-    """What `level` of Student's t lies within on either side of 0."""
+    """What `level` of Student's t is within on either side of 0."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))

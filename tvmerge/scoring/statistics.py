@@ -88,7 +88,7 @@ def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
         min_coverage: The share that must have one, in [0, 1].
 
     Returns:
-        The share and the commonest fault, in a sentence without its full stop.
+        The share and the most common fault, in a sentence without its full stop.
     """
     covered = coverage(judgments)
     if covered > 0 and covered >= min_coverage:
@@ -128,7 +128,7 @@ def verdicts_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list
 
 
 def totals(judgments: Iterable[Judgment]) -> dict[QuestionId, tuple[float, int]]:
-    """Sum and number of the verdicts of each question that has one with a score of its own."""
+    """Sum and number of the verdicts of each question that has one with its own score."""
     scores = {
         key: [verdict.score for verdict in verdicts if not math.isnan(verdict.score)]
         for key, verdicts in verdicts_by_question(judgments).items()

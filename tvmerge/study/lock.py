@@ -128,7 +128,7 @@ def _lock_of(file: Path) -> tuple[Path, str]:
 
 
 def _connect(url: URL) -> Connection:
-    """A connection of its own, outside of any pool."""
+    """A separate connection, outside of any pool."""
     from sqlalchemy import NullPool, create_engine, text
 
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")

@@ -43,7 +43,7 @@ class KnownStudy:
 
     Attributes:
         config: The settings of the search.
-        place: Where it lies.
+        place: Where it is.
         objectives: How many scores per trial has.
         sampler: The sampler's settings.
         predecessors: The studies that it takes trials from if it is new, by the settings.
@@ -57,7 +57,7 @@ class KnownStudy:
 
     @cached_property
     def stored(self) -> StoredStudy | None:
-        """The study as it lies in its storage; None where it is new.
+        """The study as it is in its storage; None where it is new.
 
         Raises:
             StudyError: It cannot be read.
@@ -67,7 +67,7 @@ class KnownStudy:
 
     @property
     def file(self) -> Path | None:
-        """The file it lies in; None where that is a server."""
+        """The file it is in; None where that is a server."""
         return sqlite_file(self.place.storage)
 
     @property
@@ -127,7 +127,7 @@ class KnownStudy:
     def check(
         self, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
     ) -> tuple[SamplerFactory, Origin]:
-        """See whether the study can go on or begin; writes nothing.
+        """See whether the study can continue or begin; writes nothing.
 
         Args:
             space: The weights searched.
@@ -250,7 +250,7 @@ def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> K
 
     Args:
         config: The settings of the search.
-        place: Where it lies.
+        place: Where it is.
         objectives: How many scores per trial has.
 
     Raises:

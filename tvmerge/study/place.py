@@ -1,4 +1,4 @@
-"""Where a study lies."""
+"""Where a study is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StudyPlace:
-    """Where the study of a run lies.
+    """Where the study of a run is.
 
     Attributes:
         name: Its name.

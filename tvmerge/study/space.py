@@ -43,7 +43,7 @@ class Space:
         return Recipe({name: self.bounds(name)[1] if is_density(name) else weight for name in self.names})
 
     def holds(self, weight: float) -> bool:
-        """Whether `weight` lies within the bounds of every group."""
+        """Whether `weight` is within the bounds of every group."""
         bounds = [self.bounds(name) for name in self.names if not is_density(name)]
         return all(low <= weight <= high for low, high in bounds)
 

@@ -46,7 +46,7 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StoredStudy:
-    """A study as it lies in its storage.
+    """A study as it is in its storage.
 
     Attributes:
         name: Its name.
@@ -140,7 +140,7 @@ def enter_study(
         origin: What a new study begins with, to be recorded under `ORIGIN`.
 
     Raises:
-        StudyError: The study exists with another fingerprint (says what changed), is no study of
+        StudyError: The study exists with another fingerprint (says what changed), is not a study of
             tvmerge's, or the storage failed.
     """
     from optuna.study import StudyDirection

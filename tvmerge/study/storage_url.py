@@ -1,4 +1,4 @@
-"""Where a study lies: the URL of a storage, read once for all that need a part of it."""
+"""Where a study is: the URL of a storage, read once for all that need a part of it."""
 
 from __future__ import annotations
 

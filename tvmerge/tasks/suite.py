@@ -32,7 +32,7 @@ class Jury:
     Attributes:
         benchmark: The benchmark, or several as one, with the references that the judges see.
         parts: Each benchmark's part in the objective.
-        folders: Where the benchmarks lie.
+        folders: Where the benchmarks are.
         specs: The judge, or the judges of a panel.
         rater: Rates the answers to the benchmarks; None where tasks alone are asked.
         ledger: What the judges took.

@@ -1,4 +1,4 @@
-"""An engine in a process of its own: the same answers, and what happens when it dies."""
+"""An engine in a separate process: the same answers, and what happens when it dies."""
 
 from __future__ import annotations
 

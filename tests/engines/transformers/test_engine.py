@@ -71,7 +71,7 @@ async def test_weight_0_is_the_untouched_target(engine: TransformersEngine, merg
 async def test_files_that_only_transformers_cannot_read_are_an_error_for_people(
     demo_models: Path, tmp_path: Path
 ) -> None:
-    """An index without `metadata` tells where the tensors are; transformers fails for want of that key."""
+    """An index without `metadata` says where the tensors are; transformers fails for want of that key."""
     folder = Path(shutil.copytree(demo_models, tmp_path / "models"))
     shard = (folder / "target" / "model.safetensors").rename(folder / "target" / "model-1.safetensors")
     index = {"weight_map": dict.fromkeys(load_file(shard), shard.name)}

@@ -52,7 +52,7 @@ def expected(count: int) -> list[int]:
 
 @dataclass
 class Asking:
-    """Runs that ask in batches, one after another, each as a process of its own would.
+    """Runs that ask in batches, one after another, each as a separate process would.
 
     Attributes:
         folder: What the runs keep.

@@ -12,7 +12,7 @@ from tests.judging.batch.asking import SERVERS, Asking
 
 @pytest.fixture(params=sorted(SERVERS))
 def asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asking]:
-    """Asks a server of its own."""
+    """Asks its own server."""
     with SERVERS[request.param]() as server:
         server.looks = 0
         yield Asking(tmp_path, server, request.param)
@@ -20,7 +20,7 @@ def asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asking]:
 
 @pytest.fixture
 def openai(tmp_path: Path) -> Iterator[Asking]:
-    """Asks a server of its own that speaks OpenAI's protocol."""
+    """Asks its own server that speaks OpenAI's protocol."""
     with SERVERS["openai"]() as server:
         server.looks = 0
         yield Asking(tmp_path, server, "openai")

@@ -53,7 +53,7 @@ async def judging(server: OpenAIServer, prompts: Prompts, **settings: Any) -> As
 
 
 def answer(number: int) -> Answer:
-    """An answer of its own for every number."""
+    """A separate answer for every number."""
     return Answer("q", (f"第{number}番の答えです。",))
 
 

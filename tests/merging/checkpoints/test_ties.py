@@ -1,4 +1,4 @@
-"""A tied head that vectors move otherwise than the embeddings becomes a tensor of its own."""
+"""A tied head that vectors move otherwise than the embeddings becomes a separate tensor."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_compiled_code_gives_the_bits_of_torch(weight: float, seed: int, held: t
 
 
 def test_sums_half_way_between_two_numbers_go_to_the_even_one() -> None:
-    # 1 + k * 2**-8 lies half way between two bfloat16 numbers for odd k.
+    # 1 + k * 2**-8 is half way between two bfloat16 numbers for odd k.
     ones, zeros = torch.ones(64, dtype=torch.bfloat16), torch.zeros(64, dtype=torch.bfloat16)
     step = torch.arange(64, dtype=torch.bfloat16)
     out = torch.empty(64, 1, dtype=torch.bfloat16)

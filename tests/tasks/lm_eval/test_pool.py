@@ -37,7 +37,7 @@ RECIPE = Recipe({"a": 1.0})
 
 
 class Counting:
-    """A pool that goes on with a prompt's first character and finds short continuations likely."""
+    """A pool that continues with a prompt's first character and finds short continuations likely."""
 
     def __init__(self) -> None:
         self.generated: list[str] = []

@@ -1,4 +1,4 @@
-"""Intervals of tasks whose metric is no mean over documents."""
+"""Intervals of tasks whose metric is not a mean over documents."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ INPUTS = frozenset({"tools", "documents"})
 class ChatFormat:
     """A tokenizer with its chat template.
 
-    A model without a usable template can be opened all the same: tasks go on with texts as they stand, and
+    A model without a usable template can be opened all the same: tasks continue with texts as they stand, and
     only a conversation needs the template.
 
     Args:
@@ -106,7 +106,7 @@ class ChatFormat:
 
         Args:
             messages: What was said.
-            prompt: Go on to where the assistant's next message begins.
+            prompt: Continue to where the assistant's next message begins.
             variables: Set for the template, over its arguments and the tokenizer's special tokens.
 
         Raises:

@@ -66,7 +66,7 @@ class Conversation:
         self.thoughts.append(reply.thought)
 
     def restart(self) -> None:
-        """Forget what the model said: the conversation is held anew."""
+        """Forget what the model said: the conversation is held again."""
         self.turns.clear()
         self.finish.clear()
         self.thoughts.clear()

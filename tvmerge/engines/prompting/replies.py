@@ -54,7 +54,7 @@ class ReplyReader:
             prompt: Token ids the model was given.
             ids: Token ids it added, without the end token.
             finish: Why it stopped.
-            sampling: How it was asked; text that goes on with a raw one is left as it is.
+            sampling: How it was asked; text that continues with a raw one is left as it is.
         """
         if sampling.raw:
             return Reply(self._chat.decode(ids, sampling.stop, strip=False), finish)

@@ -18,7 +18,7 @@ class Turn:
     """What a model says to one prompt.
 
     Where `sampling.max_thinking_tokens` is set, a thought that grows longer is closed for the model, which
-    then has to answer, and `sampling.max_new_tokens` counts from the answer's first token. What lies beyond
+    then has to answer, and `sampling.max_new_tokens` counts from the answer's first token. What is beyond
     either limit is dropped, so pieces may be of any length.
 
     Attributes:
@@ -26,7 +26,7 @@ class Turn:
         reader: Reads what it says.
         sampling: How it is asked.
         ids: What it said so far, without the end token.
-        finish: Why it ended; None while it goes on.
+        finish: Why it ended; None while it continues.
     """
 
     prompt: Prompt
@@ -38,7 +38,7 @@ class Turn:
 
     @property
     def context(self) -> list[int]:
-        """Token ids to go on from."""
+        """Token ids to continue from."""
         return [*self.prompt.ids, *self.ids]
 
     @property

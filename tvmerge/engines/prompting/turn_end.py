@@ -39,7 +39,7 @@ def turn_end(chat: ChatFormat) -> TurnEnd:
 
     It is the first token behind the message, white space aside, whether another turn follows or not. A token
     of ordinary text, one that begins texts or one that begins turns never is. Some templates end the last
-    turn in a way of its own, which is then how an answer ends; some write a token between turns only.
+    turn in its own way, which is then how an answer ends; some write a token between turns only.
     """
     if not chat.identity:
         return TurnEnd()

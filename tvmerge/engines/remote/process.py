@@ -1,4 +1,4 @@
-"""An engine in a process of its own: what kills it, kills no other and not the run."""
+"""An engine in a separate process: what kills it, kills no other and not the run."""
 
 from __future__ import annotations
 

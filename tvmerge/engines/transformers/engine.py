@@ -271,7 +271,7 @@ class TransformersEngine:
 
 
 def _row(conversation: Conversation, turn: Turn) -> Row:
-    """What the decoder is given to go on with a turn."""
+    """What the decoder is given to continue with a turn."""
     seed = answer_seed(turn.sampling.seed, conversation.question, conversation.turn, conversation.samples[0])
     return Row(turn.context, conversation.temperature, seed, drawn=len(turn.ids))
 

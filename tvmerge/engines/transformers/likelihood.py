@@ -58,7 +58,7 @@ def log_likelihoods(model: Any, pairs: Sequence[Continuation], pad_id: int) -> l
 def _read_shared(
     text: _Text, contexts: Sequence[tuple[int, ...]], *, apart: bool
 ) -> dict[tuple[int, ...], int]:
-    """Read what contexts share, and where several continuations follow, the contexts; tells how far.
+    """Read what contexts share, and where several continuations follow, the contexts; says how far.
 
     A context's last token is left to its continuations: it predicts their first.
     """
@@ -98,7 +98,7 @@ class _Text:
         self._mask = torch.zeros((1, 0), dtype=torch.long)
 
     def spread(self, rows: Sequence[int]) -> None:
-        """Go on with copies of these rows."""
+        """Continue with copies of these rows."""
         if self._cache is not None:
             index = torch.tensor(rows)
             self._cache.batch_select_indices(index.to(self._model.device))
@@ -127,7 +127,7 @@ class _Text:
         if first is None or self._cache is not None:
             if self._cache is None:
                 self._cache = DynamicCache(config=self._model.config)
-            # Paddings lie between a row's pieces, so a token's position is not its place; a padding has none.
+            # Paddings are between a row's pieces, so a token's position is not its place; a padding has none.
             positions = (before.sum(dim=1, keepdim=True) + torch.arange(width)) * mask
             memory = {
                 "use_cache": True,

@@ -218,7 +218,7 @@ class VllmEngine:
             )
             turn = Turn(prompt, self._reader, sampling)
             while turn.finish is None:
-                # A request draws from its seed's start, so one that goes on gets a seed of its own.
+                # A request draws from its seed's start, so one that continues gets its own seed.
                 await self._go_on(turn, conversation.temperature, seed + len(turn.ids))
             conversation.add(turn.reply())
         return conversation

@@ -1,4 +1,4 @@
-"""Arguments of vLLM's own that a run may set, and which of them decide an answer."""
+"""Arguments of vLLM's own that a run may set, and which decide an answer."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Judging by the providers' batch endpoints: slower, cheaper, and gone on with after any interruption."""
+"""Judging by the providers' batch endpoints: slower, cheaper, and continued after any interruption."""

@@ -1,4 +1,4 @@
-"""The seam to a provider's batch endpoint."""
+"""The interface to a provider's batch endpoint."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class BatchApi(Protocol):
         """
 
     async def upload(self, mark: str, lines: Sequence[str]) -> str:
-        """Bring the requests to the provider, where that is a step of its own; the name of what is there."""
+        """Bring the requests to the provider, where that is a separate step; the name of what is there."""
 
     async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
         """Start a batch that carries `mark`, where the provider has a place for it."""
@@ -98,7 +98,7 @@ class BatchApi(Protocol):
         """The results of a batch that is over, by the requests' keys."""
 
     def read(self, result: Result, request: ChatRequest) -> ChatReply:
-        """What a result says; raises what a request of its own would."""
+        """What a result says; raises what its own request would."""
 
 
 @runtime_checkable

@@ -67,7 +67,7 @@ class Batching:
         self._released.append(released)
 
     def on_check(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Have `check` called before anything dear begins."""
+        """Have `check` called before anything expensive begins."""
         self._checks.append(check)
 
     async def check(self) -> None:

@@ -90,7 +90,7 @@ class Collector:
         self._wait()
 
     def _wait(self) -> None:
-        """Begin to wait anew."""
+        """Begin to wait again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

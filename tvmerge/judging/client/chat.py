@@ -1,4 +1,4 @@
-"""The seam of the judge layer: one request to a chat model, its reply, and who answers it."""
+"""The interface of the judge layer: one request to a chat model, its reply, and who answers it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ChatRequest:
             same again. No part of the key: any usable reply will do.
         narrow: The same request with less room for the reply, where this one stands for it.
         first: The request that was built at first, with a parameter that was refused; None where this is it.
-        outdated: Tells whether requests have changed since, since a parameter was refused.
+        outdated: Says whether requests have changed since, since a parameter was refused.
         key: SHA-256 of provider, endpoint, body and sample.
     """
 
@@ -91,7 +91,7 @@ class ChatRequest:
         return f"{fault} ({reply.ending})" if reply.ending else fault
 
     def reminder(self, reply: ChatReply) -> ChatRequest | None:
-        """The request that goes on from `reply` and asks for the rating alone.
+        """The request that continues from `reply` and asks for the rating alone.
 
         None where `reply` cannot be gone on from: it is no complete reply that says something, or this
         request is such a reminder itself.

@@ -1,4 +1,4 @@
-"""How many requests are in flight: as many as the provider bears, and never more than allowed."""
+"""How many requests are in flight: as many as the provider accepts, and never more than allowed."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class ConcurrencyLimitedChat(ChatWrapper):
         """The wrapped model's reply.
 
         Raises:
-            UserError, QuotaError, OutageError: Going on is in vain; whoever waits at the gate, or
+            UserError, QuotaError, OutageError: Continuing is pointless; whoever waits at the gate, or
                 comes later, gets the same error unsent.
             FormError: The same, where it is certain that it concerns all; else it is the caller's to decide.
         """
@@ -126,7 +126,7 @@ class ConcurrencyLimitedChat(ChatWrapper):
                 self._gate.close(error)
                 raise
             except FormError as error:
-                # That a reminder or more room is refused says nothing of what opens a conversation.
+                # That a reminder or more room is refused says nothing about what opens a conversation.
                 opens = request.after is None and request.narrow is None
                 if opens and error.certain and not self._answered:
                     self._gate.close(error)

@@ -48,7 +48,7 @@ class RequestCounter:
         self._stored[judge] += 1
 
     def take(self) -> tuple[dict[str, Calls], int]:
-        """By judge what it would send, and how many replies are stored; counting begins anew."""
+        """By judge what it would send, and how many replies are stored; counting starts over."""
         taken = dict(self._asked), self._stored.total()
         self._asked.clear()
         self._stored.clear()

@@ -110,7 +110,7 @@ class Pauses:
 
 
 def clock(seconds: float, now: float) -> str:
-    """The local time in so many seconds, to the second; with the date where that is not today's.
+    """The local time after this many seconds, to the second; with the date where that is not today's.
 
     Args:
         seconds: From now on.

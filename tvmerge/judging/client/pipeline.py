@@ -126,7 +126,7 @@ def _noting(conduct: RequestPolicy, spec: JudgeSpec) -> Callable[[str], None]:
 def _live(
     provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, account: RateLimitGroup
 ) -> ChatModel:
-    """`provider` with what is around a request of its own."""
+    """`provider` with what is around its own request."""
     prices = prices_of(spec)
     chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)

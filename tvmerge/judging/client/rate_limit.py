@@ -1,4 +1,4 @@
-"""Rate limits: requests and tokens per minute, requests a day, and the provider's own word on when to wait."""
+"""Rate limits: requests and tokens per minute, requests per day, and the pauses a provider asks for."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Limiter:
         Args:
             limits: What it says.
             tokens: What a request like the next one costs.
-            model: Whose limits they are. Of several models' limits the least holds for all: which of them
+            model: Whose limits they are. Of several models' limits the least holds for all: which
                 a provider counts together, it does not say.
         """
         self._pauses.answered()

@@ -47,7 +47,7 @@ class ReaskingChat(ChatWrapper):
     """Returns complete replies of the form asked for, or none.
 
     A judge that has said something but no rating is asked for that alone, once; each other time everything is
-    asked anew. Where something broke at the provider there is a pause before it. Where thinking has used up
+    asked again. Where something broke at the provider there is a pause before it. Where thinking has used up
     even the room that was made for it, nothing is asked again: it would be the dearest of all replies.
 
     Args:
@@ -112,7 +112,7 @@ class ReaskingChat(ChatWrapper):
             reply = await self._room.send(request)
         except RequestError as error:
             if request.after is not None:
-                return None  # the conversation has become too long, say, for a model that bears each turn
+                return None  # the conversation has become too long, say, for a model that accepts each turn
             if not error.about_content:
                 raise
             tries.refusals += not isinstance(error, UnprovenError)

@@ -30,7 +30,7 @@ class RequestPolicy:
             renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.
         reasks: How often a judge is asked again after a reply without a rating.
-        account: Limits and places that are shared with other judges; None is an account of its own.
+        account: Limits and places that are shared with other judges; None is a separate account.
         tally: Counts what would be sent, where nothing is to be sent.
         note: Tells the user something in passing.
         pauses: Tells the user what is waited for.

@@ -84,7 +84,7 @@ class RetryingChat(ChatWrapper):
         def out_of_patience(state: RetryCallState) -> bool:
             nonlocal deadline, answered, failed
             if (_asked(state) or 0.0) > self._patience or isinstance(_error(state), RenewedQuotaError):
-                deadline = float("inf")  # it was told to wait, and patience begins anew after that
+                deadline = float("inf")  # it was told to wait, and patience starts over after that
                 return False
             if deadline == float("inf"):
                 deadline, answered, failed = self._clock() + self._patience, self._answered, self._failed
@@ -143,7 +143,7 @@ class RetryingChat(ChatWrapper):
 def backoff(
     attempt: int, asked: float | None, uniform: Callable[[float, float], float] = random.uniform
 ) -> float:
-    """Seconds to wait after so many attempts.
+    """Seconds to wait after this many attempts.
 
     Args:
         attempt: How many failed, from 1.

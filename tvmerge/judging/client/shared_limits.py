@@ -27,7 +27,7 @@ def open_rate_limit_group(
     Args:
         specs: The judges, one at least.
         conduct: What the user says; it comes before the files.
-        ledger: Tells what was sent within the last day.
+        ledger: Says what was sent within the last day.
     """
     rpd = conduct.rpd or _least(spec.rpd for spec in specs)
     since = ledger.now() - DAY

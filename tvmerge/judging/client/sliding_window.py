@@ -1,4 +1,4 @@
-"""A sliding window: what was spent within the last so many seconds, exactly."""
+"""A sliding window: what was spent within the last N seconds, exactly."""
 
 from __future__ import annotations
 

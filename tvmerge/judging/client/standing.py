@@ -56,7 +56,7 @@ class StandingChat(ChatWrapper):
     """Tells a text that is refused from a form that is.
 
     A provider that refuses does not always say what it minds. If the same form is answered for other texts,
-    it is this text, and the run goes on without it. So a refused request waits, without a place in flight,
+    it is this text, and the run continues without it. So a refused request waits, without a place in flight,
     until another one is answered. When several in a row are refused and none is answered between, it is the
     form, and the run stops; so it is when none ever was answered and no other is left to ask.
 

@@ -24,7 +24,7 @@ def japanese_share(text: str) -> float | None:
     """Share of kana and kanji among the letters of `text`, from 0 to 1.
 
     Code, URLs, numbers, punctuation and spaces are left out; code whose fence is never closed counts, or an
-    answer could hide behind one. Chinese is not told apart from Japanese: its
+    answer could hide behind one. Chinese is not separated from Japanese: its
     characters are kanji.
 
     Returns:

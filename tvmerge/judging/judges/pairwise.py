@@ -29,7 +29,7 @@ class PairwiseJudge(PromptedJudge):
     """Asks a chat model which of two answers is better, with FastChat's pairwise prompts.
 
     A judge prefers what stands first more often than it should, so both orders are asked; where they
-    disagree it is a tie. The baseline's answers are no part of the fingerprint: that is the caller's to tell.
+    disagree it is a tie. The caller adds the baseline to the fingerprint.
 
     Args:
         name: The judge's name.
@@ -116,7 +116,7 @@ def _combined(first: Opinion, second: Opinion) -> Opinion:
         user_prompt=first.user_prompt,
         reply=f"{first.reply}{_OTHER_ORDER}{second.reply}",
         score=score,
-        # Refused texts hold both answers: which of them the provider minds, it does not say.
+        # Refused texts hold both answers: which the provider minds, it does not say.
         reason=first.reason or second.reason,
         cure=first.cure or second.cure,
     )

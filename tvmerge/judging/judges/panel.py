@@ -21,7 +21,7 @@ class PanelJudge:
         judges: The judges.
 
     Raises:
-        ConfigError: Two have the same name, so that their ratings could not be told apart.
+        ConfigError: Two have the same name, so that their ratings could not be distinguished.
     """
 
     def __init__(self, judges: Sequence[Judge]) -> None:

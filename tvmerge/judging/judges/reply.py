@@ -47,7 +47,7 @@ async def opinion(
     """Ask `chat` for its opinion; a failure that concerns this question alone is told, not raised.
 
     Raises:
-        UserError, QuotaError, OutageError, FormError, BudgetError: Going on would only waste money or time.
+        UserError, QuotaError, OutageError, FormError, BudgetError: Continuing would only waste money or time.
     """
     user = prompt.render(fields)
     try:

@@ -166,7 +166,7 @@ class TransformersChat:
 class _GumbelSampling(LogitsProcessor):
     """Makes the greedy choice a sample: the largest of logits / T + Gumbel noise is distributed as softmax.
 
-    Each row draws from a generator of its own, so a reply does not depend on its batch. With temperature
+    Each row draws from its own generator, so a reply does not depend on its batch. With temperature
     0 a row stays greedy. (The Gumbel-max trick; Maddison, Tarlow and Minka, "A* Sampling", 2014.)
     """
 

@@ -86,7 +86,7 @@ class Brackets:
     Args:
         text: The reply, normalised.
         word: A pattern of the words that announce what is looked for.
-        mean: Tells what brackets say by what is inside them.
+        mean: Says what brackets say by what is inside them.
         ends: What the lowest and the highest rating mean.
     """
 

@@ -137,7 +137,7 @@ class _Patterns(NamedTuple):
     lead: re.Pattern[str]
     """Says no more than that, or nothing."""
     not_before: re.Pattern[str]
-    """Says that what follows is no rating."""
+    """Says that what follows is not a rating."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Judge prompts in FastChat's judge_prompts.jsonl format, and which of them a question needs."""
+"""Judge prompts in FastChat's judge_prompts.jsonl format, and which a question needs."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class ModelParameters:
         return "", f"{system}\n\n{user}"
 
     def outdated(self) -> Callable[[], bool]:
-        """Tells whether something was given up after this call."""
+        """Says whether something was given up after this call."""
         known = self._capabilities
         return lambda: self._capabilities != known
 

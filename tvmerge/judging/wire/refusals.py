@@ -1,7 +1,7 @@
 """What a status and a provider's words mean to us: one of our own errors.
 
 Most say why they refuse in words only, each in its own. What the words do not tell is left open: whether
-others are answered tells whether a refusal concerns one text or all of them
+others are answered says whether a refusal concerns one text or all of them
 (`tvmerge.judging.client.standing`).
 """
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 120
 _TOLD_ELSEWHERE = frozenset(("id", "object", "created", "model", "usage", "system_fingerprint", "x_groq"))
-"""Keys of a body that say nothing of why it holds no reply."""
+"""Keys of a body that say nothing about why it holds no reply."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """One half of a character outside the basic plane, as JSON escapes it."""
 _BLOCKED = re.compile(r'"block_?reason": "([^"]+)"', re.IGNORECASE)

@@ -101,7 +101,7 @@ LIMIT_TOO_HIGH = re.compile(
 """A limit on the reply's length that leaves no room for any prompt, or is above the model's own."""
 TOO_LARGE_FOR_A_MINUTE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 TEXTS = frozenset({"messages", "system", "prompt", "input", "inputs", "content", "contents", "text"})
-"""Names of parameters that hold texts: to name one says nothing of the other requests."""
+"""Names of parameters that hold texts: to name one says nothing about the other requests."""
 PASSING_CODES = frozenset(
     [
         "overloaded_error",

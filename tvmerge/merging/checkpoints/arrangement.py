@@ -1,6 +1,6 @@
 """A model's tensors and their places, and a checkpoint's names sorted into them.
 
-A language model may be a model of its own or lie in one that also sees or hears. Such models are compared by
+A language model may be a separate model or lie in one that also sees or hears. Such models are compared by
 what the tensors are called within the language model (`Structure.key`).
 """
 
@@ -106,7 +106,7 @@ class Structure:
         return self.head is not None and own.startswith(self.head)
 
     def key(self, own: str) -> str | None:
-        """What a tensor is called within the language model, wherever that lies; None outside of it.
+        """What a tensor is called within the language model, wherever that is; None outside of it.
 
         Args:
             own: The model's own name of it.
@@ -129,7 +129,7 @@ class Structure:
         """A checkpoint's names -> names that transformers understands.
 
         Where training tools have left something in them, tensors get the model's own names. So do those of a
-        language model that lies elsewhere than the configuration says. Any other name stays.
+        language model that is elsewhere than the configuration says. Any other name stays.
         """
         names = list(names)
         plain = without_leftovers(names, self.own_names)
@@ -140,7 +140,7 @@ class Structure:
         return {name: moved.get(short, short) for name, short in plain.items()}
 
     def elsewhere(self, names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-        """Names of a language model that lies elsewhere -> the model's own names.
+        """Names of a language model that is elsewhere -> the model's own names.
 
         Args:
             names: All names.

@@ -32,7 +32,7 @@ class Checkpoint:
         allow_pickle: Also read `pytorch_model.bin`, tensors only.
         trust_remote_code: Let transformers run the folder's own modelling code to learn its structure.
         digest_cache: Where digests of files are remembered.
-        untie: Take a head that is tied to the embeddings for a tensor of its own.
+        untie: Take a head that is tied to the embeddings for its own tensor.
 
     Attributes:
         config: Content of its `config.json`.

@@ -32,7 +32,7 @@ _ADMINISTRATIVE = re.compile(
     r"|^output_(attentions|hidden_states|router_logits)$|_loss(_|$)|jitter|^summary_|classifier|_version$"
     r"|mtp|nextn"
 )
-"""What says nothing of how a trained model computes, or what is checked elsewhere (tokens, ties)."""
+"""What says nothing about how a trained model computes, or what is checked elsewhere (tokens, ties)."""
 
 _TOPICS: tuple[tuple[Topic, str], ...] = (
     (

@@ -66,7 +66,7 @@ HIDDEN = (".*", "*/.*", "__pycache__/*", "*/__pycache__/*", "*~", "*.incomplete"
 """Housekeeping of git, of the hub's client, of editors."""
 
 REPLACED = ("README*", "*/README*", MARKER, SETTINGS, LISTING, "mergekit*.yml")
-"""What tells how the model came about, which a merged model has its own of."""
+"""What says how the model came about, which a merged model has its own of."""
 
 PAGES = (
     *("LICEN[CS]E*", "*/LICEN[CS]E*", "NOTICE*", "COPYING*", "CITATION*", "*.md"),
@@ -146,7 +146,7 @@ def left_out(folder: Path, weights: Iterable[Path], *, code: bool) -> dict[str, 
 
 
 def hub_ignores(*, code: bool) -> list[str]:
-    """Patterns of what is not downloaded before the weights; their index is, since it tells what they are."""
+    """Patterns of what is not downloaded before the weights; their index is, since it says what they are."""
     return [*WEIGHTS, *TRAINING, *HIDDEN, *DATA, *(() if code else CODE)]
 
 

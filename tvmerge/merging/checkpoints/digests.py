@@ -1,4 +1,4 @@
-"""Digests of files' contents, so that a model is known by what it is and not by where it lies.
+"""Digests of files' contents, so that a model is known by what it is and not by where it is.
 
 A 7B model takes half a minute to read; so a file's digest is remembered under its real path, size and time of
 change, and read again only when one of them differs.

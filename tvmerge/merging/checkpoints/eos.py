@@ -74,7 +74,7 @@ def eos_texts(folder: Path, ids: Sequence[int], eos_token: str | None) -> dict[s
 def _generation(folder: Path) -> dict[str, Any]:
     path = folder / GENERATION_CONFIG
     if path.is_file():
-        # Not derived from config.json any more, from which transformers could derive it anew.
+        # Not derived from config.json any more, from which transformers could derive it again.
         return {key: value for key, value in read_json(path).items() if key != "_from_model_config"}
     config = _speaking(read_json(folder / CONFIG))
     return {role: config[role] for role in _ROLES if config.get(role) is not None}

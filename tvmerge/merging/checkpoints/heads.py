@@ -1,6 +1,6 @@
 """Prediction heads: layers that guess tokens further ahead, kept in files, left out by transformers.
 
-They are known by where they lie and by their shapes. In no module that the model has, beside the decoder or
+They are known by where they are and by their shapes. In no module that the model has, beside the decoder or
 behind its last layer; and most of their matrices take or give what the decoder's layers hand on.
 """
 
@@ -29,7 +29,7 @@ def prediction_heads(
         extra: Names of those that the model has no place for.
 
     Returns:
-        What each is called within the language model, or in the model where it lies outside of that -> its
+        What each is called within the language model, or in the model where it is outside of that -> its
         name in the checkpoint. They are in the order of their names, numbers by value.
     """
     renaming = structure.renaming.fresh()
@@ -56,7 +56,7 @@ def _places(structure: Structure) -> list[str]:
 
 
 def _module(places: list[str], name: str) -> str | None:
-    """The outermost module at one of these places that a tensor lies in; None for a tensor without one."""
+    """The outermost module at one of these places that a tensor is in; None for a tensor without one."""
     place = next(place for place in places if name.startswith(place))
     child, dot, _ = name.removeprefix(place).partition(".")
     return f"{place}{child}" if dot else None

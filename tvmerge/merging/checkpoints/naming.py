@@ -102,10 +102,10 @@ def _shared(names: Iterable[str]) -> int:
 
 
 def nested_elsewhere(names: Iterable[str], keys: Mapping[str, str], found: Set[str]) -> dict[str, str]:
-    """Names of a language model that lies elsewhere than its configuration says -> the model's own names.
+    """Names of a language model that is elsewhere than its configuration says -> the model's own names.
 
     A text model may have been saved under the names it has in a model that also sees images, and the other
-    way round. The one path is taken under which most of what is missing lies, and nothing that was found.
+    way round. The one path is taken under which most of what is missing is, and nothing that was found.
 
     Args:
         names: Names that the model does not know.

@@ -1,6 +1,6 @@
 """How models are spoken to, as far as their files tell: chat templates and special tokens, compared.
 
-A merged model is asked in its target's template. What another model learned in a template of its own may
+A merged model is asked in its target's template. What another model learned in its own template may
 not show then. Where answers end is not compared here: the ends of all models are heeded
 (`tvmerge.engines.prompting.open`).
 """
@@ -24,7 +24,7 @@ _COMPARED = tuple(role for role in ROLES if role != "eos_token")
 def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
     """In which templates and special tokens models differ, a line for each.
 
-    What a model does not have is no difference: a base model has no template, and many have no padding.
+    What a model does not have is not a difference: a base model has no template, and many have no padding.
 
     Args:
         models: Folder of each model or adapter -> what to call it.

@@ -41,7 +41,7 @@ _SMALL_FLOATS = re.compile(r"(F|float)(?P<bits>[468])_?")
 
 
 def declared(config: Mapping[str, Any]) -> str | None:
-    """The method that a `config.json` names; None where it says nothing of quantisation, or nothing in it."""
+    """The quantisation method in a `config.json`; None if it names none."""
     parts = (config, config.get("text_config"))
     for part in parts:
         for key in SETTINGS:

@@ -35,7 +35,7 @@ def read_structure(
     Args:
         folder: The model's folder.
         name: What to call it in messages.
-        trust_remote_code: Let transformers run modelling code that lies in the folder.
+        trust_remote_code: Let transformers run modelling code that is in the folder.
         untied: Whether the head has weights of its own, whatever the configuration says.
 
     Raises:

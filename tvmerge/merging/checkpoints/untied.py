@@ -1,4 +1,4 @@
-"""A model whose head is tied to its embeddings, taken for one with a head of its own."""
+"""A model whose head is tied to its embeddings, taken for one with its own head."""
 
 from __future__ import annotations
 

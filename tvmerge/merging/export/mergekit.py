@@ -157,7 +157,7 @@ def selecting(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _nested(names: Sequence[str]) -> bool:
-    """Whether a name lies within another, as `norm.weight` does in `layers.0.input_layernorm.weight`."""
+    """Whether a name is within another, as `norm.weight` does in `layers.0.input_layernorm.weight`."""
     text = "\n".join(names)
     return any(text.count(name) > 1 for name in names)
 

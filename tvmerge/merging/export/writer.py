@@ -62,7 +62,7 @@ def write_model(
         config: Content of `config.json`, where it is not the target's.
         owner: The study's identity: a model of the same owner is replaced.
         overwrite: Replace whatever is there, source models excepted.
-        shard_size: Bytes of tensors in one file, at most (a larger tensor gets a file of its own).
+        shard_size: Bytes of tensors in one file, at most (a larger tensor gets its own file).
         sources: Folders, besides the target's, that must survive.
         texts: Further files to write, by name (the model card).
 

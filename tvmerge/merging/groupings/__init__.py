@@ -10,7 +10,7 @@ Then `--optimize-mode halves` takes it. Names of groups must mean something and 
 since studies and `--weights` files hold them.
 
 The study's fingerprint has its name, and a digest of every tensor's group: another version that groups alike
-goes on with the same study.
+continues with the same study.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A weight for each decoder layer, and one each for what lies outside the layers."""
+"""A weight for each decoder layer, and one each for what is outside the layers."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def label_kinds(names: Iterable[str]) -> dict[str, str]:
     """Map each tensor to its kind of module: the shortest ending of the module's path that is unambiguous.
 
     `weight` and `bias` of one module are one kind; indices of layers and experts do not count; a parameter
-    with a name of its own (fused experts' `gate_up_proj`) is a kind by itself.
+    with its own name (fused experts' `gate_up_proj`) is a kind by itself.
     """
     kinds = {name: _kind(name) for name in names}
     labels = _shortest_labels(kinds.values())

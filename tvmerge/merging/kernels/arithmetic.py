@@ -73,7 +73,7 @@ def _step(
     chunk: slice,
     scratch: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """The sum of all weighted terms; it lies in `scratch[1]`, the rest of `scratch` is overwritten."""
+    """The sum of all weighted terms; it is in `scratch[1]`, the rest of `scratch` is overwritten."""
     spare, step, *rest = scratch
     for index, (reader, weight) in enumerate(summed):
         into = rest[0] if index else step

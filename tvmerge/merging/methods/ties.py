@@ -78,7 +78,7 @@ def _counts(reader: Reader, shape: tuple[int, int], chunk: int, high: int | None
 
 
 def _locate(counts: torch.Tensor, rank: int) -> tuple[int, int]:
-    """The bucket of the element with this rank (1: the largest), and how many elements lie in higher ones."""
+    """The bucket of the element with this rank (1: the largest), and how many elements are in higher ones."""
     reached = counts.flip(0).cumsum(0)
     position = int(torch.searchsorted(reached, rank))
     above = int(reached[position - 1]) if position else 0

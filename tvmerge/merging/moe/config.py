@@ -34,7 +34,7 @@ def mixture_config(
     config = maker(**{**shared, **numbers, "architectures": [layout.architecture]}).to_dict()
     if given.get("head_dim") is not None:
         config["head_dim"] = given["head_dim"]
-    # What every family has (labels, output switches, the path it was read from) is no part of the model.
+    # What every family has (labels, output switches, the path it was read from) is not part of the model.
     config = {key: value for key, value in config.items() if key in _KEPT or key not in common}
     theta = (config.get("rope_parameters") or {}).get("rope_theta")
     # transformers before version 5, and programs that read its files, look for it on top.

@@ -42,7 +42,7 @@ def draw_gates(settings: MixtureSettings, *, shape: tuple[int, int, int], spread
 def hidden_gates(donor: Checkpoint, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
     """Routers of all layers that point where prompts say, from the model's cache where it has them.
 
-    Every process of a run opens the models anew, and all of them must have the same routers, whose last bits
+    Every process of a run opens the models again, and all of them must have the same routers, whose last bits
     depend on how many threads a processor has.
 
     Args:

@@ -48,8 +48,8 @@ def ticks(low: float, high: float, about: int = 5, *, whole: bool = False) -> li
     """Round values from `low` to `high`, roughly `about` of them, in steps of 1, 2 or 5 times a power of 10.
 
     Args:
-        low: No tick lies below.
-        high: No tick lies above.
+        low: No tick is below.
+        high: No tick is above.
         about: How many there should be.
         whole: Whole numbers only.
     """

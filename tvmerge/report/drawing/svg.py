@@ -60,7 +60,7 @@ def figure(key: str, title: str, description: str, height: float, children: Iter
         title: What it is, for people who cannot see it.
         description: What it shows, for them.
         height: In user units.
-        children: What is drawn, the hindmost first.
+        children: What is drawn, the back to front.
     """
     root = element(
         "svg",

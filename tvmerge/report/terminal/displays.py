@@ -1,4 +1,4 @@
-"""Three ways to show how a run goes on: a live bar, plain lines, and silence."""
+"""Three ways to show the progress of a run: a live bar, plain lines, and silence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Step:
     """Where a stage of a run stands.
 
     Attributes:
-        stage: What is going on (`search`, `finalists`).
+        stage: What is continuing (`search`, `finalists`).
         done: Units done.
         total: Units in all.
         last: What the last unit brought, for people.

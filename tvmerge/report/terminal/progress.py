@@ -1,4 +1,4 @@
-"""How a run goes on, for the person who waits for it."""
+"""The progress of a run, for the person who waits for it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Progress:
         self._display.waiting(text)
 
     def search_started(self, total: int, done: int = 0) -> None:
-        """The search begins, or goes on with `done` of its `total` trials told by an earlier run."""
+        """The search begins, or continues with `done` of its `total` trials told by an earlier run."""
         self._start(total, done)
         last = "resumed" if done else ""
         self._display.step(Step("search", done, total, last=last))
@@ -135,7 +135,7 @@ class Progress:
 
 
 class _Pace:
-    """How fast a stage goes on.
+    """How fast a stage proceeds.
 
     Args:
         total: Units in all.

@@ -80,7 +80,7 @@ class Sampler:
         settings: Dataclass of the settings, its fields made by `key`.
         objectives: How many scores it can maximise.
         replays: It is made once for the whole search, from the study's seed, and draws as a function of the
-            trials told. Any other is made anew for each trial, from a seed of that trial's own: what it
+            trials told. Any other is made again for each trial, from a seed of that trial's own: what it
             keeps in memory, a resumed run would not have.
         fewest_weights: How many weights that are not constant it needs.
     """

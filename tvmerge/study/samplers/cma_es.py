@@ -4,7 +4,7 @@ Optuna's own sampler keeps a pickled optimiser in the study, drops the results o
 flight when a generation ended, and seeds itself by state that a resumed run does not have. This one is
 replayed from the finished trials alone: each `population_size` of them, in order of number, is one
 generation, whichever distribution it was drawn from (a trial in flight lags by at most one generation,
-which evolution strategies tolerate). So it uses every trial, and a resumed study goes on exactly.
+which evolution strategies tolerate). So it uses every trial, and a resumed study continues exactly.
 
 Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772; the arithmetic is the cmaes package's.
 """
@@ -61,7 +61,7 @@ class CmaEsSampler(BaseSampler):
             in any case.
 
     Raises:
-        ConfigError: `start` lies outside of a weight's range.
+        ConfigError: `start` is outside of a weight's range.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 Optuna's sampler notes in the study which trials are the parents of a generation when it first asks for one.
 A resumed run has no such note, and trials in flight would make it depend on the moment. Here the parents are
-found anew from what is known, down to the first generation.
+found again from what is known, down to the first generation.
 
 Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", doi:10.1109/4235.996017.
 """
@@ -29,7 +29,7 @@ class NsgaSettings:
 
     Attributes:
         population_size: Trials in a generation. Optuna's 50 is more than many a search here has in all.
-        mutation_prob: Chance that a weight of a child is drawn anew; None: one weight of a child on average.
+        mutation_prob: Chance that a weight of a child is redrawn; None: one weight of a child on average.
         crossover_prob: Chance that a child has two parents.
         swapping_prob: Chance that a weight comes from the second parent.
     """
@@ -41,7 +41,7 @@ class NsgaSettings:
 
 
 class NsgaSampler(NSGAIISampler):
-    """Optuna's NSGA-II without a memory of its own; a trial's generation is noted in the trial."""
+    """Optuna's NSGA-II without its own memory; a trial's generation is noted in the trial."""
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         """The parents of `generation`: the best of the one before and of its parents."""

@@ -30,7 +30,7 @@ class Benchmark:
 
     Attributes:
         name: The folder's name.
-        folder: Where it lies.
+        folder: Where it is.
         questions: In the file's order, as the chosen judge sees them.
         settings: What `benchmark.toml` says.
         without_reference: Questions of a reference category that have no reference, and are judged without.
@@ -111,7 +111,7 @@ class Benchmark:
 
 
 def load_benchmark(folder: Path) -> Benchmark:
-    """Read a benchmark folder; its references are those for a judge without a file of its own.
+    """Read a benchmark folder; its references are those for a judge without its own file.
 
     Raises:
         AssetError: A file is missing or malformed; names the file and the line.

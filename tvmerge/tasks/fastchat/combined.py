@@ -49,7 +49,7 @@ def _named(benchmark: Benchmark, question: Question) -> Question:
 
 
 def _settings(benchmarks: Sequence[Benchmark]) -> BenchmarkSettings:
-    """The settings by full category names; a category without a temperature of its own gets the default's."""
+    """The settings by full category names; a category without its own temperature gets the default's."""
     temperatures = {
         f"{b.name}/{category}": b.settings.temperatures.get(category, b.settings.default_temperature)
         for b in benchmarks

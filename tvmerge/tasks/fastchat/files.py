@@ -60,7 +60,7 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
 def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
     """Read answers in FastChat's model_answer format.
 
-    What a model thought before it answered is told apart (`tvmerge.reasoning.thoughts`) where a file of
+    What a model thought before it answered is separated (`tvmerge.reasoning.thoughts`) where a file of
     another tool has it in the answer.
 
     An id matches whether it is written as a text or as a number; where a question occurs twice the last
@@ -215,7 +215,7 @@ def _finish(row: Row, choice: Mapping[str, Any]) -> tuple[Finish, ...]:
 
 
 def _without_thoughts(answers: Sequence[Answer]) -> Iterator[Answer]:
-    """The answers with their thoughts told apart; where they were written apart they stay as they are."""
+    """The answers with their thoughts separated; where they were written apart they stay as they are."""
     parted = iter(part_written([turn for answer in answers if not answer.thoughts for turn in answer.turns]))
     for answer in answers:
         yield answer if answer.thoughts else _parted(answer, [next(parted) for _ in answer.turns])

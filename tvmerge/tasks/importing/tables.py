@@ -89,7 +89,7 @@ def _blank(value: object) -> bool:
 
 
 def _separated(path: Path, text: str) -> list[Mapping[str, Any]]:
-    """Rows of a table whose first line names the columns; the sign between them is the header's commonest."""
+    """Rows of a table whose first line names the columns; the separator is the header's most common one."""
     csv.field_size_limit(_LARGEST_FIELD)
     header = text.partition("\n")[0]
     between = "\t" if path.suffix.lower() == ".tsv" else max(",\t;", key=header.count)

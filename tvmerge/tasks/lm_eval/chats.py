@@ -29,7 +29,7 @@ class ChatWriter:
         self.refused = ""
 
     def __call__(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
-        """The text of a conversation; without `add_generation_prompt` its last message goes on.
+        """The text of a conversation; without `add_generation_prompt` its last message continues.
 
         Raises:
             CheckpointError: The template fails, without system messages too.

@@ -97,7 +97,7 @@ def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
 
 
 def in_chats(tasks: Sequence[HarnessTask], prompting: Prompting) -> tuple[HarnessTask, ...]:
-    """The tasks with their prompts written anew.
+    """The tasks with their prompts rewritten.
 
     Raises:
         ConfigError: A prompt cannot be written; names task and document.

@@ -18,10 +18,10 @@ MEANS = (mean, nanmean)
 """Aggregations that are the mean over documents."""
 
 PERCENTAGES = (bleu, chrf, chrfpp, ter)
-"""Aggregations whose result lies between 0 and 100. They compare texts, which takes long."""
+"""Aggregations whose result is between 0 and 100. They compare texts, which takes long."""
 
 CLASSIFICATIONS = (f1_score, matthews_corrcoef)
-"""Aggregations of (label, prediction) pairs, which say nothing of a single pair."""
+"""Aggregations of (label, prediction) pairs, which say nothing about a single pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Metric:
         """Refuse a document's value that no mean can be taken of.
 
         Raises:
-            ConfigError: It is no number.
+            ConfigError: It is not a number.
         """
         if self.by_document and not is_number(value):
             raise ConfigError(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_tasks(config: TaskConfig, note: Note) -> HarnessTasks:
-    """The tasks that are asked; tells which of them do without a race.
+    """The tasks that are asked; says which do without a race.
 
     Raises:
         UserError: lm-eval is not installed, or a task is not usable.
@@ -68,7 +68,7 @@ def _requests(config: TaskConfig, note: Note) -> tuple[TaskRequest, ...]:
 
 
 def _default_names(folder: Path, note: Note) -> tuple[str, ...]:
-    """The original scripts' tasks of JGLUE whose files are there; tells which are asked."""
+    """The original scripts' tasks of JGLUE whose files are there; says which are asked."""
     there = jglue.found(folder)
     names = tuple(name for name in jglue.DEFAULT if jglue.short(name) in there)
     missing = [jglue.short(name) for name in jglue.DEFAULT if name not in names]
@@ -81,7 +81,7 @@ def _default_names(folder: Path, note: Note) -> tuple[str, ...]:
 
 
 def _jglue_limits(config: TaskConfig, count: int, note: Note) -> list[int | None]:
-    """How many documents of each of JGLUE's tasks are asked; tells where nobody said it."""
+    """How many documents of each of JGLUE's tasks are asked; says where nobody said it."""
     if count and not config.jglue_limit:
         note(
             f"at most {jglue.ORIGINAL_LIMIT} documents of each of JGLUE's tasks are asked, as in the "

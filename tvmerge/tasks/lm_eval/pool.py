@@ -26,7 +26,7 @@ class HarnessPool:
     An answer's one turn holds the responses to all requests of its document, for `HarnessJudge` to read.
 
     Each time the other pool is asked, an engine may have become another candidate meanwhile and is merged
-    anew. So documents are asked ahead of the waves, in portions that double: a candidate takes turns at the
+    again. So documents are asked ahead of the waves, in portions that double: a candidate takes turns at the
     engine a handful of times instead of once a wave, and one that is stopped after a wave was asked at most
     twice what it needed.
 

@@ -64,7 +64,7 @@ def check_scores(
         How long aggregating took, in seconds.
 
     Raises:
-        ConfigError: A value or the score is no number in any variant; names the task, and the document
+        ConfigError: A value or the score is not a number in any variant; names the task, and the document
             where it is one's.
     """
     name = source.task_name
@@ -90,7 +90,7 @@ def made_up(document: Document, variant: int) -> list[list[Any]]:
     Args:
         document: The document.
         variant: 0 has a text be the right answer; further ones have it be digits, then one of `TEXTS`.
-            Likelihoods are drawn anew for each.
+            Likelihoods are redrawn for each.
     """
     return [
         [_response(request.request_type, document, place, variant)] * (request.repeats or 1)
@@ -131,7 +131,7 @@ def _tried(source: Any, document: Document, filter_name: str, variant: int) -> M
 
 
 def _check_value(source: Any, document: Document, values: Mapping[str, Any], metric: Metric) -> None:
-    """Refuse a document whose value is no number, if it is none in any variant.
+    """Refuse a document whose value is not a number, if it is none in any variant.
 
     Raises:
         ConfigError: It is not, or nan where the others' mean would be nan.

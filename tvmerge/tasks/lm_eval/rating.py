@@ -18,7 +18,7 @@ ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def rating_of(task: Any) -> dict[str, object]:
     """The rating settings of an lm-eval task, and the code it brings along, in JSON's types.
 
-    It is the same in every process, and wherever the task's files lie.
+    It is the same in every process, and wherever the task's files are.
     """
     settings = {name: plain(getattr(task.config, name)) for name in RATING}
     return {**settings, "class": plain(type(task))}
@@ -50,5 +50,5 @@ def _code(value: Callable[..., Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """What `str` makes of a value, without where it lies in memory, which differs between processes."""
+    """What `str` makes of a value, without where it is in memory, which differs between processes."""
     return ADDRESS.sub("", str(value))

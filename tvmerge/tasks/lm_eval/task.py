@@ -104,7 +104,7 @@ class HarnessTask:
     def rate(self, document: Document, responses: Responses) -> Judgment | None:
         """The judgment of what a model says of a document; None where the metric is not about it.
 
-        A likelihood that is not a number is no score: the likeliest of such choices is the first one, so a
+        A likelihood that is not a number is not a score: the likeliest of such choices is the first one, so a
         broken model would be right as often as the first choice is.
 
         Raises:
@@ -142,7 +142,7 @@ class HarnessTask:
             ConfigError: The aggregation fails; names the task.
         """
         found = [judgment for judgment in judgments if isinstance(judgment, Measured)]
-        # An aggregation may heed the order, which is the task's.
+        # An aggregation may depend on the order, which is the task's.
         found.sort(key=lambda judgment: self._places.get(judgment.question_id, 0))
         try:
             return self.metric.total([judgment.value for judgment in found]) if found else math.nan

@@ -36,7 +36,7 @@ class Adapter:
 
     Attributes:
         parts: The base's own name of each tensor that is adapted -> what is held for it. A head that is tied
-            to the embeddings has a part of its own.
+            to the embeddings has its own part.
         rows: How many rows its embeddings and head have; None where it holds none, or only factors of as many
             rows as the base's.
 
@@ -71,7 +71,7 @@ class Adapter:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over configuration and weights, and over the tokenizer where it tells what rows mean."""
+        """SHA-256 over configuration and weights, and over the tokenizer where it says what rows mean."""
         files = [self._shard.path, self.folder / ADAPTER_CONFIG]
         if self.rows is not None and (self.folder / _TOKENIZER).is_file():
             files.append(self.folder / _TOKENIZER)

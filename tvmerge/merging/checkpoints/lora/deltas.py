@@ -22,7 +22,7 @@ class LowRank:
     Attributes:
         left: Rows by rank.
         right: Rank by columns.
-        flipped: Whether both lie transposed on disk.
+        flipped: Whether both are transposed on disk.
         scale: What the product is multiplied by.
     """
 
@@ -154,7 +154,7 @@ class _DoraColumns:
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """For each expert of a fused tensor a product of its own, or a run of rows of all of them.
+    """For each expert of a fused tensor its own product, or a run of rows of all of them.
 
     peft keeps the factors of all experts in two matrices: the columns of `b` go through the experts for each
     rank, the rows of `a` through the ranks for each expert.
@@ -165,7 +165,7 @@ class Experts:
         experts: How many.
         flipped: Whether each expert's matrix has its input dimension first.
         scale: What the products are multiplied by.
-        first: Row of the fused tensor at which this one begins; all matrices lie below each other.
+        first: Row of the fused tensor at which this one begins; all matrices are below each other.
     """
 
     a: Operand

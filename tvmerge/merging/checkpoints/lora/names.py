@@ -86,7 +86,7 @@ def read_pieces(
             module = one.tensor if _ends_with(one.tensor, parameters) else one.module
             pieces.append(Piece(one.key, one.role, module, found))
         elif one.depth < len(nested := fused.get(one.module, ())) and one.role in {"a", "b"}:
-            # The first parameter of a module was wrapped first and lies deepest.
+            # The first parameter of a module was wrapped first and is deepest.
             found = nested[-1 - one.depth]
             pieces.append(Piece(one.key, one.role, found, found))
         else:

@@ -11,7 +11,7 @@ from tvmerge.merging.deltas import Delta, Difference, Operand, Tensors, TokenDif
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A tensor in which the matrices of all experts lie below each other, each with factors of its own.
+    """A tensor in which the matrices of all experts are below each other, each with factors of its own.
 
     Attributes:
         name: The model's own name of it.

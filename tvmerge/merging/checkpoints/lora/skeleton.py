@@ -1,4 +1,4 @@
-"""What only the base's modules tell: which way a matrix lies, and how a file cuts a fused tensor."""
+"""What only the base's modules tell: which way a matrix is, and how a file cuts a fused tensor."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Skeleton:
         return isinstance(module, Conv1D) or bool(getattr(module, "is_transposed", False))
 
     def slices(self, own: str) -> dict[str, Slice]:
-        """The base's own name of each tensor that the file cuts out of a fused one -> where in it that lies.
+        """The base's own name of each tensor that the file cuts out of a fused one -> where in it that is.
 
         Args:
             own: Name of the fused tensor.
@@ -67,7 +67,7 @@ class Skeleton:
 
 
 def oriented(parts: Mapping[str, Part], skeleton: Skeleton, *, fan_in_fan_out: bool) -> dict[str, Part]:
-    """Say of each part with factors which way its tensor lies, from the factors' shapes where these tell.
+    """Say of each part with factors which way its tensor is, from the factors' shapes where these tell.
 
     peft's configuration has one flag for all matrices, that of the module it met last.
 
