@@ -86,7 +86,7 @@ def test_a_plan_of_a_sampler_that_cannot_search_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one_weight = ("--optuna-sampler=CMA-ES", "--optimize-mode=uniform")
-    assert "CMA-ES needs at least two weights" in refused(capsys, *one_weight)
+    assert "CMA-ES needs at least 2 weights" in refused(capsys, *one_weight)
     config = tmp_path / "run.toml"
     config.write_text('optuna_sampler = "CMA-ES"\n[sampler]\nstart = 9.0\n', encoding="utf-8")
     assert "[sampler] start must be within the range" in refused(capsys, f"--config={config}")
