@@ -1,4 +1,4 @@
-"""The house rules that a reader can rely on: imports point down, start-up is light."""
+"""The house rules that a reader can rely on: imports point down, files are short, start-up is light."""
 
 from __future__ import annotations
 
@@ -67,6 +67,22 @@ def test_imports_point_down(module: str) -> None:
 
 def test_no_files_import_each_other_in_a_circle() -> None:
     TopologicalSorter(IMPORTS).prepare()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_has_one_idea_and_a_function_one_step(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert _length(node) <= 60, f"{node.name} has {_length(node)} lines without its docstring"
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first, end = function.body[0], function.end_lineno or 0
+    described = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    text = (first.end_lineno or 0) - first.lineno + 1 if described else 0
+    return end - function.lineno + 1 - text
 
 
 def test_help_and_settings_load_nothing_heavy() -> None:

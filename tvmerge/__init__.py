@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from tvmerge.api.status import status
     from tvmerge.config.run import RunConfig
     from tvmerge.errors import TvmergeError
-    from tvmerge.records import Answer, Question, Rating, Recipe, Unrated
+    from tvmerge.records.candidates import Recipe
+    from tvmerge.records.questions import Answer, Question
+    from tvmerge.records.ratings import Rating, Unrated
     from tvmerge.report.run_result import RunResult
 
 __all__ = [
@@ -48,14 +50,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Answer": "tvmerge.records",
-    "Question": "tvmerge.records",
-    "Rating": "tvmerge.records",
-    "Recipe": "tvmerge.records",
+    "Answer": "tvmerge.records.questions",
+    "Question": "tvmerge.records.questions",
+    "Rating": "tvmerge.records.ratings",
+    "Recipe": "tvmerge.records.candidates",
     "RunConfig": "tvmerge.config.run",
     "RunResult": "tvmerge.report.run_result",
     "TvmergeError": "tvmerge.errors",
-    "Unrated": "tvmerge.records",
+    "Unrated": "tvmerge.records.ratings",
     "judge": "tvmerge.api.judge",
     "load_config": "tvmerge.api.settings",
     "load_result": "tvmerge.api.load_result",

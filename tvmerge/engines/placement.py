@@ -161,7 +161,7 @@ def place(config: ModelConfig) -> Placement:
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
     """The configuration of the merged model, as transformers reads it."""
     if models.config is None:
-        from tvmerge.engines.transformers.engine import read_config
+        from tvmerge.engines.transformers.config import read_config
 
         return read_config(models.target.folder, trust_remote_code=trust_remote_code)
     from transformers import AutoConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,14 +97,7 @@ def assemble(
     )
     accounts = open_rate_limit_groups(specs, conduct, ledger)
     judges = [
-        create_judge(
-            spec,
-            prompts,
-            benchmark.questions,
-            samples=config.judge_samples,
-            compares=compares,
-            conduct=replace(conduct, account=accounts[spec.name]),
-        )
+        _judge(config, spec, prompts, benchmark, replace(conduct, account=accounts[spec.name]))
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
@@ -127,6 +120,23 @@ def assemble(
             if isinstance(judge, PromptedJudge) and spec.on_server
         ),
         batching=batching,
+    )
+
+
+def _judge(
+    config: JudgeConfig,
+    spec: JudgeSpec,
+    prompts: Mapping[str, JudgePrompt],
+    benchmark: Benchmark,
+    policy: RequestPolicy,
+) -> Judge:
+    return create_judge(
+        spec,
+        prompts,
+        benchmark.questions,
+        samples=config.judge_samples,
+        compares=config.judge_mode == "pairwise",
+        conduct=policy,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import transformers
-from transformers import AutoConfig, GenerationConfig
+from transformers import GenerationConfig
 from transformers.utils import logging
 
 from tvmerge._util.files import folder_name
@@ -22,6 +22,7 @@ from tvmerge.engines.prompting.replies import ReplyReader
 from tvmerge.engines.prompting.sampling import answer_seed
 from tvmerge.engines.prompting.turn import Turn
 from tvmerge.engines.transformers.batches import Batches
+from tvmerge.engines.transformers.config import read_config
 from tvmerge.engines.transformers.decoding import Row, decode
 from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
 from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ran_out
@@ -274,27 +275,6 @@ def _row(conversation: Conversation, turn: Turn) -> Row:
     """What the decoder is given to continue with a turn."""
     seed = answer_seed(turn.sampling.seed, conversation.question, conversation.turn, conversation.samples[0])
     return Row(turn.context, conversation.temperature, seed, drawn=len(turn.ids))
-
-
-def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
-    """A model's configuration, as transformers reads it.
-
-    What it says of quantisation is left out: only models of floats are merged, and where a fine-tune still
-    has the settings of the quantised model that it was trained on, transformers would quantise it again.
-
-    Raises:
-        CheckpointError: It cannot.
-    """
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"{folder_name(folder)}: the configuration cannot be read: {first_line}"
-        ) from error
-    for part in (config, config.get_text_config()):
-        vars(part).pop("quantization_config", None)
-    return config
 
 
 if TYPE_CHECKING:

@@ -1,0 +1,32 @@
+"""A model's configuration, as an engine of transformers takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from tvmerge._util.files import folder_name
+from tvmerge.errors import CheckpointError
+
+
+def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
+    """A model's configuration, as transformers reads it.
+
+    What it says of quantisation is left out: only models of floats are merged, and where a fine-tune still
+    has the settings of the quantised model that it was trained on, transformers would quantise it again.
+
+    Raises:
+        CheckpointError: It cannot.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{folder_name(folder)}: the configuration cannot be read: {first_line}"
+        ) from error
+    for part in (config, config.get_text_config()):
+        vars(part).pop("quantization_config", None)
+    return config

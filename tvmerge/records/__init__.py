@@ -1,0 +1,42 @@
+"""What the stages hand each other: frozen, named, free of behaviour and of heavy imports."""
+
+from __future__ import annotations
+
+from tvmerge.records.candidates import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Outcome, Recipe, Trial
+from tvmerge.records.questions import (
+    Answer,
+    Capabilities,
+    Continuation,
+    Finish,
+    LogLikelihood,
+    Question,
+    QuestionId,
+    Sampling,
+    Split,
+)
+from tvmerge.records.ratings import WHOLE, Difference, Estimate, Judgment, Rating, Unrated
+
+__all__ = [
+    "CUT_IN_THOUGHT",
+    "CUT_OFF",
+    "OVERALL",
+    "WHOLE",
+    "Answer",
+    "Capabilities",
+    "Continuation",
+    "Difference",
+    "Estimate",
+    "Evaluation",
+    "Finish",
+    "Judgment",
+    "LogLikelihood",
+    "Outcome",
+    "Question",
+    "QuestionId",
+    "Rating",
+    "Recipe",
+    "Sampling",
+    "Split",
+    "Trial",
+    "Unrated",
+]
