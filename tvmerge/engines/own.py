@@ -1,0 +1,154 @@
+"""Engines that a caller brings along: how they are told apart, and how a run starts them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from tvmerge._util.canonical import canonical_json
+from tvmerge.engines.settings import AnswerConfig
+from tvmerge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tvmerge.engines.pool import Start
+    from tvmerge.protocols import Engine, IdentifiedEngine, Merger
+    from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
+
+Maker = Callable[["Merger"], "Engine"]
+"""Makes an engine of what merges a recipe's tensors; has a `fingerprint`, such as a class's attribute."""
+
+_UNUSED = ("engine", "tensor_parallel", "vllm", "devices", "device", "pool", "ray_address", "batch_tokens")
+"""Settings of tvmerge's own engines."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEngines:
+    """Engines of a caller's own.
+
+    Attributes:
+        given: The engines; their caller closes them.
+        make: Makes the engines instead, which the run closes.
+        identity: What decides their answers, as JSON.
+    """
+
+    given: tuple[IdentifiedEngine, ...]
+    make: Maker | None
+    identity: str
+
+    def check(self, config: AnswerConfig) -> None:
+        """Refuse settings that mean nothing to these engines.
+
+        Raises:
+            ConfigError: One is not at its default.
+        """
+        unused = (*_UNUSED, *(() if self.make else ("engines",)))
+        for key in unused:
+            if getattr(config, key) != AnswerConfig.__dataclass_fields__[key].default:
+                raise ConfigError(f"{key} is for tvmerge's own engines, and this run has others; leave it out")
+
+    def starts(self, merger: Merger, count: int) -> dict[str, Start]:
+        """How each engine is started, by its name.
+
+        Args:
+            merger: What makes the tensors of a recipe.
+            count: How many engines to make; of those given there are as many as there are.
+        """
+        make = self.make
+        if make is not None:
+            return {f"own engine {number}": _making(make, merger) for number in range(1, count + 1)}
+        return {f"own engine {number}": _lending(engine) for number, engine in enumerate(self.given, 1)}
+
+
+def own_engines(given: object) -> OwnEngines:
+    """The engines in `given`: one, several, or what makes one.
+
+    Raises:
+        ConfigError: It is none of these, or does not say what decides its answers.
+    """
+    several = tuple(given) if isinstance(given, Sequence) else (given,)
+    if not several:
+        raise ConfigError("engine names no engine; give at least one")
+    identities = {_identity(engine) for engine in several}
+    if len(identities) > 1:
+        raise ConfigError("the engines of a run must have the same fingerprint: answers come from whichever is free")
+    makers = [engine for engine in several if isinstance(engine, type) or not hasattr(engine, "apply")]
+    if makers and len(several) > 1:
+        raise ConfigError("give one function that makes engines, and with engines=N how many")
+    identity = identities.pop()
+    if makers:
+        return OwnEngines((), cast("Maker", makers[0]), identity)
+    return OwnEngines(cast("tuple[IdentifiedEngine, ...]", several), None, identity)
+
+
+def _identity(engine: object) -> str:
+    if not (callable(engine) or hasattr(engine, "apply")):
+        raise ConfigError(
+            f"engine must be a name, an engine (tvmerge.protocols.Engine) or a function that makes one, got "
+            f"{type(engine).__name__}"
+        )
+    found = getattr(engine, "fingerprint", None)
+    try:
+        if isinstance(found, Mapping) and found:
+            return canonical_json({"own": dict(found)})
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(
+        f"the engine {_name(engine)} needs an attribute 'fingerprint': a dict of plain JSON data with all that "
+        "decides its answers, such as its name and version, since stored answers are found by it"
+    )
+
+
+def _name(engine: object) -> str:
+    return engine.__qualname__ if isinstance(engine, type) else type(engine).__qualname__
+
+
+def _making(make: Maker, merger: Merger) -> Start:
+    async def start() -> Engine:
+        return make(merger)
+
+    return start
+
+
+def _lending(engine: Engine) -> Start:
+    async def start() -> Engine:
+        return LentEngine(engine)
+
+    return start
+
+
+class LentEngine:
+    """An engine that stays its owner's: closing it here leaves it open.
+
+    Args:
+        engine: The engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The engine's."""
+        return self._engine.capabilities
+
+    async def apply(self, recipe: Recipe) -> None:
+        """Become the merged model of `recipe`."""
+        await self._engine.apply(recipe)
+
+    def generate(
+        self, questions: Sequence[Question], sampling: Sampling
+    ) -> AsyncGenerator[tuple[Answer, ...], None]:
+        """Answer every question."""
+        return self._engine.generate(questions, sampling)
+
+    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        """How likely each continuation is."""
+        return await self._engine.loglikelihood(pairs)
+
+    async def close(self) -> None:
+        """Leave the engine open."""
+
+
+if TYPE_CHECKING:
+    _engine: type[Engine] = LentEngine

@@ -1,0 +1,186 @@
+"""A judge that a caller brings along: what it says is checked, stored and limited."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+from tvmerge._util.canonical import canonical_json, digest
+from tvmerge.errors import ConfigError
+from tvmerge.judging.settings import JudgeConfig
+from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
+
+if TYPE_CHECKING:
+    from tvmerge._util.cache import ContentCache
+    from tvmerge.protocols import Judge
+
+SCHEMA = "own-judge-v1"
+
+SCALE = (1.0, 10.0)
+"""Lowest and highest rating of a judge that has no attribute `scale`."""
+
+_USED = ("bench_name", "judge", "turns", "reference", "min_japanese", "non_japanese_penalty", "parallel", "assets")
+"""Settings of judging that concern a judge of a caller's own, too."""
+
+
+class OwnJudge:
+    """Implements `tvmerge.protocols.Judge` for a run; ratings are stored, so none is asked for twice.
+
+    The judge belongs to the caller, who closes it.
+
+    Args:
+        judge: The caller's judge.
+        cache: Where ratings are kept.
+        parallel: The most answers that are rated at once.
+
+    Raises:
+        ConfigError: The judge does not say who it is, or what decides its ratings.
+    """
+
+    def __init__(self, judge: Judge, cache: ContentCache, *, parallel: int = 1) -> None:
+        check_judge(judge)
+        self._judge = judge
+        self._cache = cache
+        self._places = asyncio.Semaphore(parallel)
+        self._scale = scale_of(judge)
+
+    @property
+    def name(self) -> str:
+        """The judge's."""
+        return self._judge.name
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """The judge's."""
+        return self._judge.fingerprint
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """Rate `answer`, or find it rated; a first cancellation waits for what the judge is doing.
+
+        Raises:
+            ConfigError: What the judge returned is no judgment of this answer.
+        """
+        key = self._key(question, answer)
+        stored = await asyncio.to_thread(self._cache.get, key)
+        if stored is not None:
+            return [Rating(**row) for row in stored]
+        async with self._places:
+            work = asyncio.ensure_future(self._rated(key, question, answer))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await work
+                raise
+
+    async def close(self) -> None:
+        """Leave the judge open: it is the caller's."""
+
+    async def _rated(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
+        found = tuple(await self._judge.judge(question, answer))
+        for judgment in found:
+            self._check(judgment, question, answer)
+        if found and all(isinstance(judgment, Rating) for judgment in found):
+            rows = [asdict(judgment) for judgment in found]
+            await asyncio.to_thread(self._cache.put_many, {key: rows})
+        return found
+
+    def _check(self, judgment: object, question: Question, answer: Answer) -> None:
+        """Refuse what would be taken for a score and is none."""
+        if not isinstance(judgment, Rating | Unrated):
+            raise ConfigError(f"{self._of(question)}: it must return ratings, not {type(judgment).__name__}")
+        if judgment.question_id != question.question_id or not 1 <= judgment.turn <= len(answer.turns):
+            raise ConfigError(
+                f"{self._of(question)}: it rated question {judgment.question_id}, turn {judgment.turn}, which "
+                f"is no turn of the answer"
+            )
+        if isinstance(judgment, Rating):
+            low, high = self._scale
+            if not (math.isfinite(judgment.score) and low <= judgment.score <= high):
+                raise ConfigError(
+                    f"{self._of(question)}: the rating {judgment.score:g} is not in [{low:g}, {high:g}]; return "
+                    "tvmerge.Unrated where there is none, or give the judge an attribute 'scale' with two numbers"
+                )
+
+    def _of(self, question: Question) -> str:
+        return f"the judge '{self.name}' on question {question.question_id}"
+
+    def _key(self, question: Question, answer: Answer) -> str:
+        return digest(
+            {
+                "schema": SCHEMA,
+                "judge": {"name": self.name, **self.fingerprint},
+                "question": asdict(question),
+                "answer": asdict(answer),
+            }
+        )
+
+
+class UnaskedJudge(OwnJudge):
+    """Stands in for a judge of the caller's own in a plan, and asks it nothing."""
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """No rating of any turn."""
+        turns = range(1, len(answer.turns) + 1)
+        return [Unrated(question.question_id, turn, self.name, "", "not asked: a plan") for turn in turns]
+
+
+def check_judge(judge: Judge) -> None:
+    """See that a judge says who it is and what decides its ratings.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    name, decides = getattr(judge, "name", None), getattr(judge, "fingerprint", None)
+    if not callable(getattr(judge, "judge", None)):
+        raise ConfigError(
+            f"judge must be a name or a judge (tvmerge.protocols.Judge), got {type(judge).__qualname__}"
+        )
+    if not (isinstance(name, str) and name.strip()):
+        raise ConfigError(f"the judge {type(judge).__qualname__} needs an attribute 'name' for files and reports")
+    if not isinstance(decides, Mapping) or not _is_plain(decides):
+        raise ConfigError(
+            f"the judge '{name}' needs an attribute 'fingerprint': a dict of plain JSON data with all that decides "
+            "its ratings, such as its model and prompt, since stored ratings are found by it"
+        )
+
+
+def check_settings(config: JudgeConfig) -> None:
+    """Refuse settings that mean nothing to a judge of the caller's own.
+
+    Raises:
+        ConfigError: One is not at its default.
+    """
+    for f in fields(JudgeConfig):
+        if f.name not in _USED and getattr(config, f.name) != f.default:
+            raise ConfigError(f"{f.name} is for judges that tvmerge asks, and this one is your own; leave it out")
+
+
+def scale_of(judge: Judge) -> tuple[float, float]:
+    """Lowest and highest rating of a judge: its attribute `scale`, else 1 to 10.
+
+    Raises:
+        ConfigError: The attribute is no two rising numbers.
+    """
+    given = getattr(judge, "scale", SCALE)
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"the scale of the judge '{judge.name}' must be two rising numbers, got {given!r}")
+    return low, high
+
+
+def _is_plain(data: Mapping[str, object]) -> bool:
+    try:
+        canonical_json(dict(data))
+    except (TypeError, ValueError):
+        return False
+    return bool(data)
+
+
+if TYPE_CHECKING:
+    _judge: type[Judge] = OwnJudge
