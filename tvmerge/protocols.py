@@ -85,6 +85,14 @@ class Engine(Protocol):
         """Free the model."""
 
 
+class IdentifiedEngine(Engine, Protocol):
+    """An engine that says what decides its answers, as one that a caller brings along must."""
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """Everything but recipe, question and sampling that decides an answer, as plain JSON data."""
+
+
 class Pool(Protocol):
     """Engines that candidates take turns on: a recipe and questions go in, answers come out."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripted import QUESTIONS, SPACE, Clock, ScriptedEngine, ScriptedJudge, pool_of
+from tests.scripted import QUESTIONS, SPACE, pool_of
 from tvmerge.errors import CandidateError, CredentialsError
 from tvmerge.records import (
     Answer,
@@ -26,6 +26,7 @@ from tvmerge.scoring.statistics import estimate
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions
+from tvmerge.testing import Clock, ScriptedEngine, ScriptedJudge
 
 
 def make_study(folder: Path, window: int) -> SearchStudy:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.scripted import QUESTIONS, SPACE, Clock, ScriptedEngine, ScriptedJudge, pool_of
+from tests.scripted import QUESTIONS, SPACE, pool_of
 from tvmerge.errors import CredentialsError
 from tvmerge.records import (
     Answer,
@@ -17,6 +17,7 @@ from tvmerge.records import (
     Sampling,
 )
 from tvmerge.run.loop import Evaluator
+from tvmerge.testing import Clock, ScriptedEngine, ScriptedJudge
 
 
 class ScriptedRace:

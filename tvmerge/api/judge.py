@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.api.blocking import wait_for
+from tvmerge.api.objects import GivenJudge, objects
 from tvmerge.api.progress import Progress, teller
 from tvmerge.config import JudgeConfig
 from tvmerge.config.values import settings_for
@@ -24,6 +25,7 @@ Answers = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Seq
 def judge(
     answers: Answers,
     *,
+    judge: GivenJudge | None = None,
     baseline: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     progress: Progress = False,
@@ -33,11 +35,12 @@ def judge(
 
     Args:
         answers: One or more files in FastChat's model_answer format, or answers by the name of their model.
+        judge: As for `optimize`: names, or a judge of your own.
         baseline: File of answers to compare with, for `judge_mode="pairwise"`.
         out: File for the judgments, in FastChat's format.
         progress: Where remarks on benchmark and judge go, as for `optimize`.
         settings: The fields of `RunConfig` that concern judging: `bench_name`, the one benchmark that was
-            answered, `judge`, `turns` and so on.
+            answered, `turns` and so on.
 
     Returns:
         Means by model, turn and category, which `print` shows, and all judgments.
@@ -53,7 +56,8 @@ def judge(
         >>> [(rating.turn, rating.score) for rating in found.models[0].judgments]
         [(1, 10.0), (2, 4.0)]
     """
-    config = JudgeConfig(**settings_for(JudgeConfig, settings))
+    given = objects(judge)
+    config = JudgeConfig(**settings_for(JudgeConfig, {**settings, **given.settings}))
     if len(config.bench_name) != 1:
         raise ConfigError("name the one benchmark that was answered: --bench-name NAME")
     compared, written = (None if path is None else Path(path) for path in (baseline, out))
@@ -61,12 +65,14 @@ def judge(
     async def judged() -> JudgedAnswers:
         from tvmerge.run.judge_answers import judge_answers
 
-        return await judge_answers(config, _given(answers), compared, written, teller(progress))
+        return await judge_answers(
+            config, _files(answers), compared, written, teller(progress), own=given.judge
+        )
 
     return wait_for(judged)
 
 
-def _given(answers: Answers) -> Sequence[Path] | Mapping[str, Sequence[Answer]]:
+def _files(answers: Answers) -> Sequence[Path] | Mapping[str, Sequence[Answer]]:
     if isinstance(answers, Mapping):
         return answers
     return [Path(answers)] if isinstance(answers, str | PathLike) else [Path(file) for file in answers]

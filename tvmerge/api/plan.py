@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.api.blocking import wait_for
+from tvmerge.api.objects import GivenEngine, GivenJudge, objects
 from tvmerge.api.progress import Progress, teller
 from tvmerge.api.settings import run_config
 from tvmerge.config import RunConfig
@@ -13,11 +14,20 @@ if TYPE_CHECKING:
     from tvmerge.dry_run.text import RunPlan
 
 
-def plan(config: RunConfig | None = None, *, progress: Progress = False, **settings: Any) -> RunPlan:
+def plan(
+    config: RunConfig | None = None,
+    *,
+    judge: GivenJudge | None = None,
+    engine: GivenEngine | None = None,
+    progress: Progress = False,
+    **settings: Any,
+) -> RunPlan:
     """What a run would do and take at most; nothing is loaded, asked or written.
 
     Args:
         config: As for `optimize`.
+        judge: As for `optimize`; what a judge of your own takes is not known, so it is not counted.
+        engine: As for `optimize`.
         progress: Where remarks on the models and the benchmark go, as for `optimize`.
         settings: As for `optimize`.
 
@@ -33,11 +43,12 @@ def plan(config: RunConfig | None = None, *, progress: Progress = False, **setti
         >>> planned.left, len(planned.weights)
         (7, 8)
     """
-    ready = run_config(config, settings)
+    given = objects(judge, engine)
+    ready = run_config(config, {**settings, **given.settings})
 
     async def planned() -> RunPlan:
         from tvmerge.dry_run.plan import plan_run
 
-        return await plan_run(ready, teller(progress))
+        return await plan_run(ready, teller(progress), judge=given.judge, engines=given.engines)
 
     return wait_for(planned)

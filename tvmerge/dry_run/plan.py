@@ -29,15 +29,21 @@ from tvmerge.tasks.judged import judge_memory
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
+    from tvmerge.engines.own import OwnEngines
     from tvmerge.merging.open import Merge
+    from tvmerge.protocols import Judge
 
 
-async def plan_run(config: RunConfig, note: Note) -> RunPlan:
+async def plan_run(
+    config: RunConfig, note: Note, *, judge: Judge | None = None, engines: OwnEngines | None = None
+) -> RunPlan:
     """What `config` would do and take.
 
     Args:
         config: The run's settings.
         note: Tells the user something in passing.
+        judge: A judge of the caller's own, in the place of those that the settings name; it is not asked.
+        engines: Engines of the caller's own, likewise.
 
     Raises:
         UserError: The run would end at once.
@@ -45,10 +51,10 @@ async def plan_run(config: RunConfig, note: Note) -> RunPlan:
     check_destinations(config)
     tally = RequestCounter()
     with closing(KnownCaches()) as caches:
-        jury = examiners(config, caches, note, tally=tally)
+        jury = examiners(config, caches, note, tally=tally, own=judge)
         try:
             ground = await asyncio.to_thread(
-                build_run_spec, config, jury, partial(_open, config, caches), note
+                build_run_spec, config, jury, partial(_open, config, caches), note, engines
             )
             for remark in ground.models.remarks():
                 note(remark.line())

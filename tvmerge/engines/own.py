@@ -45,7 +45,7 @@ class OwnEngines:
         unused = (*_UNUSED, *(() if self.make else ("engines",)))
         for key in unused:
             if getattr(config, key) != AnswerConfig.__dataclass_fields__[key].default:
-                raise ConfigError(f"{key} is for tvmerge's own engines, and this run has others; leave it out")
+                raise ConfigError(f"{key} is for tvmerge's own engines, and this run has yours; leave it out")
 
     def starts(self, merger: Merger, count: int) -> dict[str, Start]:
         """How each engine is started, by its name.
@@ -71,7 +71,7 @@ def own_engines(given: object) -> OwnEngines:
         raise ConfigError("engine names no engine; give at least one")
     identities = {_identity(engine) for engine in several}
     if len(identities) > 1:
-        raise ConfigError("the engines of a run must have the same fingerprint: answers come from whichever is free")
+        raise ConfigError("the engines of a run must have the same fingerprint: any of them may answer")
     makers = [engine for engine in several if isinstance(engine, type) or not hasattr(engine, "apply")]
     if makers and len(several) > 1:
         raise ConfigError("give one function that makes engines, and with engines=N how many")
@@ -94,8 +94,8 @@ def _identity(engine: object) -> str:
     except (TypeError, ValueError):
         pass
     raise ConfigError(
-        f"the engine {_name(engine)} needs an attribute 'fingerprint': a dict of plain JSON data with all that "
-        "decides its answers, such as its name and version, since stored answers are found by it"
+        f"the engine {_name(engine)} needs an attribute 'fingerprint', a dict of JSON data with all that "
+        "decides its answers (its name and version at least): stored answers are found by it"
     )
 
 

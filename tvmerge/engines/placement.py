@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tvmerge.engines.devices import resolve_device
 from tvmerge.engines.open import EngineSettings, engine_of, process_starts
 from tvmerge.engines.prompting.context_length import rated_context
+from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.vllm.options import check_options, decisive
 from tvmerge.engines.vllm.version import check_installed, is_usable
 from tvmerge.errors import ConfigError
@@ -31,14 +32,16 @@ class Placement:
     """What answers a run's questions, and on what.
 
     Attributes:
-        kind: `transformers` or `vllm`.
+        kind: `transformers` or `vllm`, or what tells the caller's own engines from others.
         devices: The devices of each engine.
         config: The settings that it was made of.
+        own: The caller's own engines; None where tvmerge's answer.
     """
 
     kind: str
     devices: tuple[tuple[str, ...], ...]
     config: ModelConfig
+    own: OwnEngines | None = None
 
     @property
     def on_cpu(self) -> bool:
@@ -63,6 +66,8 @@ class Placement:
             record: How chats are written and end.
             loads: What the run puts on each device; checked before the first engine is started.
         """
+        if self.own is not None:
+            return self.own.starts(models.merger, self.config.engines)
         settings = self.engine_settings(models, record)
         if self.config.pool == "ray":
             from tvmerge.engines.remote.ray import ray_starts
@@ -114,7 +119,7 @@ class Placement:
             models: The models, opened.
             judges: Bytes that judges on this machine will take, by device.
         """
-        if self.config.pool == "ray":
+        if self.config.pool == "ray" or self.own is not None:
             return []
         import torch
 
@@ -141,13 +146,20 @@ class Placement:
         )
 
 
-def place(config: ModelConfig) -> Placement:
+def place(config: ModelConfig, own: OwnEngines | None = None) -> Placement:
     """What a run's settings say of its engines; needs no model.
+
+    Args:
+        config: The settings.
+        own: Engines of the caller's own, in the place of those that the settings name.
 
     Raises:
         ConfigError: A device is not there, vLLM is wanted and not usable, or settings contradict each other.
         MissingExtraError: vLLM is wanted and not installed.
     """
+    if own is not None:
+        own.check(config)
+        return Placement(own.identity, (), config, own)
     options = config.vllm or {}
     check_options(options)
     devices = _devices(config)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tvmerge._util.caches import Caches
+    from tvmerge.engines.own import OwnEngines
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Pool
     from tvmerge.records import Sampling
@@ -92,6 +93,8 @@ def build_run(
     caches: Caches,
     note: Note,
     still_held: Callable[[], None] = lambda: None,
+    *,
+    own: OwnEngines | None = None,
 ) -> Run:
     """Wire a run.
 
@@ -101,11 +104,12 @@ def build_run(
         caches: Where expensive results are kept; closed by whoever opened them.
         note: Tells the user something in passing.
         still_held: Raises `StudyError` where the study is not this run's any more.
+        own: Engines of the caller's own.
 
     Raises:
         UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
     """
-    ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note)
+    ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note, own)
     models = ground.models
     study = ground.known_study.open(
         ground.space,

@@ -32,6 +32,7 @@ from tvmerge.scoring.statistics import (
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
 from tvmerge.tasks.judged import assemble
+from tvmerge.tasks.own import own_jury
 from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ async def judge_answers(
     baseline: Path | None,
     out: Path | None,
     note: Note,
+    *,
+    own: Judge | None = None,
 ) -> JudgedAnswers:
     """Rate answers.
 
@@ -63,6 +66,7 @@ async def judge_answers(
         baseline: The answers to compare with, for pairwise judging.
         out: Where the judgments are written, in FastChat's model_judgment format.
         note: Tells the user something in passing.
+        own: A judge of the caller's own, in the place of those that the settings name.
 
     Raises:
         UserError: A file, the benchmark or the judge is not usable.
@@ -74,7 +78,10 @@ async def judge_answers(
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
-        jury = await asyncio.to_thread(assemble, config, caches, note, batch_folder=batch_folder)
+        if own is not None:
+            jury = await asyncio.to_thread(own_jury, own, config, caches, note)
+        else:
+            jury = await asyncio.to_thread(assemble, config, caches, note, batch_folder=batch_folder)
         try:
             await jury.check_batches()
             models = models_of(answers, jury.benchmark.questions, config.turns)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_json, write_jsonl, write_text
@@ -38,15 +38,26 @@ from tvmerge.tasks.fastchat.answer_log import AnswerLog
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
+    from tvmerge.engines.own import OwnEngines
+    from tvmerge.protocols import Judge
 
 
-async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None = None) -> RunResult:
+async def optimize(
+    config: RunConfig,
+    *,
+    quiet: bool = False,
+    tell: Note | None = None,
+    judge: Judge | None = None,
+    engines: OwnEngines | None = None,
+) -> RunResult:
     """Run `config` to its end, continuing where an earlier run of it stopped.
 
     Args:
         config: The run's settings.
         quiet: Show no progress.
-        tell: Called with each line about that; None shows it on standard error.
+        tell: Called with each line of progress; None shows it on standard error.
+        judge: A judge of the caller's own, in the place of those that the settings name.
+        engines: Engines of the caller's own, likewise.
 
     Raises:
         UserError: Bad input or a bad environment.
@@ -56,7 +67,7 @@ async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None 
     check_destinations(config)
     progress = Progress(quiet=quiet, tell=tell, thinking_limited=config.max_thinking_tokens is not None)
     with _held(config) as still_held, closing(Caches()) as caches, progress:
-        run = await _prepare(config, caches, progress, still_held)
+        run = await _prepare(config, caches, progress, still_held, judge=judge, engines=engines)
         # Not before: a run that is refused leaves the folder to whoever comes next.
         write_text(_mark(config), f"{config.study}\n")
         _tell_remarks(run, progress.note)
@@ -78,18 +89,26 @@ async def optimize(config: RunConfig, *, quiet: bool = False, tell: Note | None 
 
 
 async def _prepare(
-    config: RunConfig, caches: Caches, progress: Progress, still_held: Callable[[], None]
+    config: RunConfig,
+    caches: Caches,
+    progress: Progress,
+    still_held: Callable[[], None],
+    *,
+    judge: Judge | None,
+    engines: OwnEngines | None,
 ) -> Run:
     """The run, ready to begin: what costs little is seen to be right before what costs more is done."""
     ledger_file = config.run_folder / "ledger.jsonl"
-    jury = await in_thread(examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting)
+    jury = await in_thread(
+        examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting, own=judge
+    )
     async with AsyncExitStack() as failed:
         failed.push_async_callback(jury.judge.close)
-        await in_thread(outline, config, jury)
+        await in_thread(outline, config, jury, engines)
         await jury.check_batches()
         if not config.no_judge_check:
             await jury.check()
-        run = await in_thread(build_run, config, jury, caches, progress.note, still_held)
+        run = await in_thread(build_run, config, jury, caches, progress.note, still_held, own=engines)
         failed.pop_all()
     return run
 
@@ -203,13 +222,19 @@ def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: f
         trials=run.study.trials,
         finalists=confirmed.finalists,
         front=_front(run),
-        settings=run.config.shown,
+        settings=_settings(run),
         output=str(run.config.model_folder),
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
         agreement=None if agreed is None else agreed.as_json(),
         folder=run.config.run_folder,
     )
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """The settings, for the record; what they do not tell of the caller's own engines with them."""
+    own = run.placement.own
+    return {**run.config.shown, **({} if own is None else {"engine": own.identity})}
 
 
 def _front(run: Run) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import cache_folder
 from tvmerge.config import RunConfig
+from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.placement import Placement, place
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
@@ -44,8 +45,13 @@ class Outline:
     baseline: Baseline | None
 
 
-def outline(config: RunConfig, jury: Jury) -> Outline:
+def outline(config: RunConfig, jury: Jury, own: OwnEngines | None = None) -> Outline:
     """Check what can be checked without the models.
+
+    Args:
+        config: The run's settings.
+        jury: What is asked, and who judges.
+        own: Engines of the caller's own.
 
     Raises:
         UserError: Something the user gave is not usable.
@@ -55,7 +61,7 @@ def outline(config: RunConfig, jury: Jury) -> Outline:
     search, holdout = objective.divide(jury.benchmark.questions, config.holdout, config.optuna_seed)
     _check_holdout(config, objective, holdout)
     sampling = _sampling(config, jury.benchmark)
-    placement = place(config)
+    placement = place(config, own)
     _protect(config, jury.folders, study.file)
     check_trial(config.baseline, study)
     baseline = baseline_file(config.baseline, jury, config.turns)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
+    from tvmerge.engines.own import OwnEngines
     from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.engines.prompting.stop_tokens import StopTokens
     from tvmerge.merging.open import Merge
@@ -149,7 +150,13 @@ class RunSpec:
         return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
 
 
-def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merge], note: Note) -> RunSpec:
+def build_run_spec(
+    config: RunConfig,
+    jury: Jury,
+    open_models: Callable[[], Merge],
+    note: Note,
+    own: OwnEngines | None = None,
+) -> RunSpec:
     """Check and read what a run rests on, the cheap things first.
 
     Args:
@@ -157,11 +164,12 @@ def build_run_spec(config: RunConfig, jury: Jury, open_models: Callable[[], Merg
         jury: The benchmarks and who judges.
         open_models: Opens the models.
         note: Tells the user something in passing.
+        own: Engines of the caller's own.
 
     Raises:
         UserError: Something the user gave is not usable.
     """
-    known = outline(config, jury)
+    known = outline(config, jury, own)
     models = open_models()
     chat, day = _chat(config, jury, models, known.study)
     stops = find_stop_tokens(chat, config.chat, models)

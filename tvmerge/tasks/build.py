@@ -11,11 +11,13 @@ from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
 from tvmerge.tasks.judged import assemble
 from tvmerge.tasks.lm_eval.open import open_tasks
+from tvmerge.tasks.own import own_jury
 from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
     from tvmerge.judging.client.dry_run import RequestCounter
+    from tvmerge.protocols import Judge
     from tvmerge.tasks.settings import SuiteConfig
 
 
@@ -27,6 +29,7 @@ def examiners(
     *,
     tally: RequestCounter | None = None,
     waiting: Note | None = None,
+    own: Judge | None = None,
 ) -> Jury:
     """Who judges what, tasks included.
 
@@ -37,12 +40,15 @@ def examiners(
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
         tally: Counts what the judges would send; with one they send nothing.
         waiting: Shows what is waited for, in the place of what it showed before.
+        own: A judge of the caller's own, in the place of those that the settings name.
 
     Raises:
         UserError: A benchmark, a judge, a task or its data are missing or unsound.
     """
     tasks = (open_tasks(config, note),) if config.has_tasks else ()
-    if config.bench_name:
+    if own is not None:
+        jury = own_jury(own, config.judging, caches, note, ledger_file, asked=tally is None)
+    elif config.bench_name:
         jury = assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting)
     else:
         jury = _no_benchmark(ledger_file)

@@ -74,7 +74,7 @@ def assemble(
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
-    benchmarks = seen_benchmarks(config, specs, assets, note)
+    benchmarks = seen_benchmarks(config, specs[0].model or specs[0].name, assets, note)
     benchmark = combine(benchmarks)
     if config.judge_batch:
         check_batched(specs)
@@ -104,14 +104,14 @@ def assemble(
     scale = own_scale(specs) or rating_scale(prompts.values())
     return Jury(
         benchmark=benchmark,
-        parts=_parts(
+        parts=parts_of(
             benchmarks,
             [weight for _, weight in config.benchmarks],
             WIN_RATES if compares else scale,
         ),
         folders=tuple(b.folder for b in benchmarks),
         specs=tuple(specs),
-        rater=_watch_script(judge, config, benchmark, scale[0]),
+        rater=watch_script(judge, config, benchmark, scale[0]),
         ledger=ledger,
         compares=compares,
         on_servers=tuple(
@@ -177,9 +177,10 @@ def _lines(note: Note) -> Note:
     return lambda text: note(text) if text else None
 
 
-def _parts(
+def parts_of(
     benchmarks: Sequence[Benchmark], weights: Sequence[float], scale: tuple[float, float]
 ) -> tuple[Part, ...]:
+    """What each benchmark is in an objective, by its weight and the scale of its scores."""
     low, high = scale
     several = len(benchmarks) > 1
     return tuple(
@@ -216,7 +217,12 @@ def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
     return min(low for low, _ in scales), max(high for _, high in scales)
 
 
-def _watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:
+def watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:
+    """The judge, with a look at how much of an answer is in Japanese script.
+
+    Raises:
+        ConfigError: Points are to be taken off where nothing is rated.
+    """
     if config.min_japanese is not None and config.judge_mode == "pairwise":
         raise ConfigError("--min-japanese subtracts points from ratings, and pairwise judging has none")
     return JapaneseJudge(

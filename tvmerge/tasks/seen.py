@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,19 +12,22 @@ from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
 
 if TYPE_CHECKING:
     from tvmerge.judging.settings import JudgeConfig
-    from tvmerge.judging.spec import JudgeSpec
 
 
 def seen_benchmarks(
-    config: JudgeConfig, specs: Sequence[JudgeSpec], assets: Path | None, note: Callable[[str], None]
+    config: JudgeConfig, seen_by: str, assets: Path | None, note: Callable[[str], None]
 ) -> list[Benchmark]:
     """The benchmarks as the judges see them.
+
+    Args:
+        config: Which benchmarks.
+        seen_by: The judge whose references are shown; of a panel, which is shown one set, the first.
+        assets: Folder with benchmarks of the user's own.
+        note: Tells the user something in passing.
 
     Raises:
         ConfigError: References were named and none has any.
     """
-    # A panel is shown one set of references; the first judge's.
-    seen_by = specs[0].model or specs[0].name
     found = [
         _benchmark(find("benchmarks", name, assets), config, seen_by, note) for name, _ in config.benchmarks
     ]

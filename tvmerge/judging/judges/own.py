@@ -22,7 +22,16 @@ SCHEMA = "own-judge-v1"
 SCALE = (1.0, 10.0)
 """Lowest and highest rating of a judge that has no attribute `scale`."""
 
-_USED = ("bench_name", "judge", "turns", "reference", "min_japanese", "non_japanese_penalty", "parallel", "assets")
+_USED = (
+    "bench_name",
+    "judge",
+    "turns",
+    "reference",
+    "min_japanese",
+    "non_japanese_penalty",
+    "parallel",
+    "assets",
+)
 """Settings of judging that concern a judge of a caller's own, too."""
 
 
@@ -80,32 +89,24 @@ class OwnJudge:
 
     async def _rated(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
         found = tuple(await self._judge.judge(question, answer))
-        for judgment in found:
-            self._check(judgment, question, answer)
+        self._check(found, question, answer)
         if found and all(isinstance(judgment, Rating) for judgment in found):
             rows = [asdict(judgment) for judgment in found]
             await asyncio.to_thread(self._cache.put_many, {key: rows})
         return found
 
-    def _check(self, judgment: object, question: Question, answer: Answer) -> None:
-        """Refuse what would be taken for a score and is none."""
-        if not isinstance(judgment, Rating | Unrated):
-            raise ConfigError(f"{self._of(question)}: it must return ratings, not {type(judgment).__name__}")
-        if judgment.question_id != question.question_id or not 1 <= judgment.turn <= len(answer.turns):
+    def _check(self, found: Sequence[object], question: Question, answer: Answer) -> None:
+        """Refuse what would be taken for a score and is none, and turns that nothing is said of."""
+        turns = set(range(1, len(answer.turns) + 1))
+        for judgment in found:
+            if problem := _problem(judgment, question, turns, self._scale):
+                raise ConfigError(f"the judge '{self.name}' on question {question.question_id}: {problem}")
+        said = {judgment.turn for judgment in found if isinstance(judgment, Rating | Unrated)}
+        if turns - said:
             raise ConfigError(
-                f"{self._of(question)}: it rated question {judgment.question_id}, turn {judgment.turn}, which "
-                f"is no turn of the answer"
+                f"the judge '{self.name}' on question {question.question_id}: it says nothing of turn "
+                f"{min(turns - said)}; return tvmerge.Unrated where there is no rating"
             )
-        if isinstance(judgment, Rating):
-            low, high = self._scale
-            if not (math.isfinite(judgment.score) and low <= judgment.score <= high):
-                raise ConfigError(
-                    f"{self._of(question)}: the rating {judgment.score:g} is not in [{low:g}, {high:g}]; return "
-                    "tvmerge.Unrated where there is none, or give the judge an attribute 'scale' with two numbers"
-                )
-
-    def _of(self, question: Question) -> str:
-        return f"the judge '{self.name}' on question {question.question_id}"
 
     def _key(self, question: Question, answer: Answer) -> str:
         return digest(
@@ -127,6 +128,21 @@ class UnaskedJudge(OwnJudge):
         return [Unrated(question.question_id, turn, self.name, "", "not asked: a plan") for turn in turns]
 
 
+def _problem(judgment: object, question: Question, turns: set[int], scale: tuple[float, float]) -> str:
+    """Why something is no judgment of an answer with these turns; empty where it is one."""
+    if not isinstance(judgment, Rating | Unrated):
+        return f"it must return tvmerge.Rating or tvmerge.Unrated, not {type(judgment).__name__}"
+    if judgment.question_id != question.question_id or judgment.turn not in turns:
+        return f"it rated turn {judgment.turn} of question {judgment.question_id}, which was not answered"
+    low, high = scale
+    if isinstance(judgment, Rating) and not low <= judgment.score <= high:
+        return (
+            f"the rating {judgment.score:g} is not in [{low:g}, {high:g}]; return tvmerge.Unrated where there "
+            "is none, or give the judge an attribute 'scale', its lowest and highest"
+        )
+    return ""
+
+
 def check_judge(judge: Judge) -> None:
     """See that a judge says who it is and what decides its ratings.
 
@@ -139,11 +155,13 @@ def check_judge(judge: Judge) -> None:
             f"judge must be a name or a judge (tvmerge.protocols.Judge), got {type(judge).__qualname__}"
         )
     if not (isinstance(name, str) and name.strip()):
-        raise ConfigError(f"the judge {type(judge).__qualname__} needs an attribute 'name' for files and reports")
+        raise ConfigError(
+            f"the judge {type(judge).__qualname__} needs an attribute 'name' for files and reports"
+        )
     if not isinstance(decides, Mapping) or not _is_plain(decides):
         raise ConfigError(
-            f"the judge '{name}' needs an attribute 'fingerprint': a dict of plain JSON data with all that decides "
-            "its ratings, such as its model and prompt, since stored ratings are found by it"
+            f"the judge '{name}' needs an attribute 'fingerprint', a dict of plain JSON data with all that "
+            "decides its ratings (its model and prompt at least): stored ratings are found by it"
         )
 
 
@@ -151,11 +169,15 @@ def check_settings(config: JudgeConfig) -> None:
     """Refuse settings that mean nothing to a judge of the caller's own.
 
     Raises:
-        ConfigError: One is not at its default.
+        ConfigError: One is not at its default, or there is nothing to rate.
     """
+    if not config.bench_name:
+        raise ConfigError("a judge is given, and no benchmark whose answers it could rate: give bench_name")
     for f in fields(JudgeConfig):
         if f.name not in _USED and getattr(config, f.name) != f.default:
-            raise ConfigError(f"{f.name} is for judges that tvmerge asks, and this one is your own; leave it out")
+            raise ConfigError(
+                f"{f.name} is for judges that tvmerge asks, and this one is your own; leave it out"
+            )
 
 
 def scale_of(judge: Judge) -> tuple[float, float]:
