@@ -16,6 +16,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from tvmerge._util.assets import bundled_demo_models
 
+# The contract suites are tests outside of the tests.
+pytest.register_assert_rewrite("tvmerge.testing")
+
 # A slow machine is no failure of an example, nor of drawing it.
 settings.register_profile("tvmerge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tvmerge")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pytest
@@ -22,7 +23,7 @@ class Lengths:
     """A judge that likes short answers; it counts what it is asked, and how much at once."""
 
     name = "lengths"
-    fingerprint: ClassVar = {"version": 1}
+    fingerprint: ClassVar[Mapping[str, object]] = {"version": 1}
     scale = (-1000.0, 0.0)
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class Lengths:
 class Summing(ScriptedEngine):
     """Becomes a model by reading its tensors, and answers with the sum of one of them."""
 
-    fingerprint: ClassVar = {"name": "summing", "version": 1}
+    fingerprint: Mapping[str, object] = MappingProxyType({"name": "summing", "version": 1})
 
     def __init__(self, merger: Merger) -> None:
         super().__init__(fingerprint=self.fingerprint)
@@ -170,8 +171,8 @@ class Says(Lengths):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ([tvmerge.Rating(1, 1, float("nan"), "j", "p")], r"the rating nan is not in \[-1000, 0\]"),
-        ([tvmerge.Rating(1, 1, 7.0, "j", "p")], r"the rating 7 is not in \[-1000, 0\]"),
+        ([tvmerge.Rating(1, 1, float("nan"), "j", "p")], r"nan is not in \[-1000, 0\]"),
+        ([tvmerge.Rating(1, 1, 7.0, "j", "p")], r"7 is not in \[-1000, 0\]"),
         ([7.0], "it must return tvmerge.Rating or tvmerge.Unrated, not float"),
         ([tvmerge.Rating(2, 1, -7.0, "j", "p")], "it rated turn 1 of question 2, which was not answered"),
         ([tvmerge.Rating(1, 2, -7.0, "j", "p")], "it rated turn 2 of question 1, which was not answered"),

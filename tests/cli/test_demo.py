@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.engines.models import plain_answer
 from tvmerge.cli.app import run
 from tvmerge.records import Rating
 from tvmerge.tasks.fastchat.benchmark import load_benchmark
 from tvmerge.tasks.fastchat.files import read_answers, read_judgments
+from tvmerge.testing.models import plain_answer
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "demo"
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from tests.engines.models import ROLES, stop_ids
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import open_engine
 from tvmerge.protocols import Engine
+from tvmerge.testing.models import ROLES, stop_ids
 
 FAMILIES = ("mixtral", "qwen3_moe")
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.engines.models import demo_questions
 from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Rating, Sampling, Trial
 from tvmerge.run.loop import Evaluator, search
@@ -15,6 +14,7 @@ from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.study import SearchStudy, distributions
+from tvmerge.testing.models import demo_questions
 
 GREEDY = Sampling(max_new_tokens=24, default_temperature=0.0)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.contract import GREEDY
 from tests.engines.mixtures import FAMILIES, mixture_engine, mixture_settings
-from tests.engines.models import PlainModel, answers_of, demo_questions, uneven
 from tvmerge._util.caches import Caches
 from tvmerge.merging.build import open_models
+from tvmerge.testing.engine_contract import GREEDY
+from tvmerge.testing.models import PlainModel, answers_of, demo_questions, uneven
 
 
 @pytest.mark.parametrize("family", FAMILIES)

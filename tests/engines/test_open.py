@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.engines.models import answers_of, demo_questions, open_demo_engine, plain_answer, uniform
+from tests.engines.models import open_demo_engine
 from tests.engines.studies import GREEDY, run_study
 from tests.merging.checkpoints.lora.adapters import saved_adapter
 from tvmerge._util.caches import Caches
@@ -24,6 +24,7 @@ from tvmerge.merging.build import open_models
 from tvmerge.merging.export.merge_folder import write_merge
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
+from tvmerge.testing.models import answers_of, demo_questions, plain_answer, uniform
 
 STOPS = (2,)
 """The demo's end of text."""

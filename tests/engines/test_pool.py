@@ -11,15 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.contract import WARM
-from tests.engines.models import (
-    Answers,
-    answers_of,
-    demo_questions,
-    open_demo_engine,
-    open_models,
-    uniform,
-)
+from tests.engines.models import open_demo_engine
 from tests.engines.mortals import KEYS, QUESTIONS, SAMPLING, Mortal, PoolContract, ask, mortals
 from tvmerge._util.trace import Trace
 from tvmerge.engines.pool import PATIENCE, EnginePool
@@ -29,6 +21,8 @@ from tvmerge.engines.remote.process import ProcessEngine
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Continuation, LogLikelihood, Recipe
+from tvmerge.testing.engine_contract import WARM
+from tvmerge.testing.models import Answers, answers_of, demo_questions, open_models, uniform
 
 
 @pytest.fixture

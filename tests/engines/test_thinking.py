@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.engines import thinkers
-from tests.engines.models import answers_of, open_models, uniform
 from tests.engines.thinkers import ANSWER, ASKED, THOUGHT
 from tvmerge.engines.prompting import turn
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.replies import ReplyReader
 from tvmerge.engines.remote.messages import pack, unpack
 from tvmerge.records import Answer, Sampling
+from tvmerge.testing.models import answers_of, open_models, uniform
 
 GREEDY = Sampling(max_new_tokens=40, default_temperature=0.0)
 FAMILIES = ("qwen3", "r1", "magistral", "command", "spelled", "gptoss")

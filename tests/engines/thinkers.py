@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.engines.chains import CHATML, END, chain, make_chain
-from tests.engines.models import stop_ids
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge
 from tvmerge.records import Question
+from tvmerge.testing.models import stop_ids
 
 ASKED = Question("capital", "general", ("首都は？", "本当？"))
 ANSWER = "東京です。"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perf.smollm2 import make
-from tests.engines.models import open_models
 from tvmerge.merging.open import Merge
+from tvmerge.testing.models import open_models
 
 # vLLM brings its own torch, so it lives apart. Where it is installed, these tests fail if it does not
 # start; where it is not, they are not collected.

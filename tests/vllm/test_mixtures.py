@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.engines.contract import GREEDY, EngineContract
 from tests.engines.mixtures import FAMILIES, mixture_engine, mixture_settings
-from tests.engines.models import Answers, answers_of, demo_questions, uneven, uniform
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines.vllm import engine as vllm_engine
@@ -23,6 +21,8 @@ from tvmerge.errors import ConfigError
 from tvmerge.merging.build import open_models
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
+from tvmerge.testing.engine_contract import GREEDY, EngineContract
+from tvmerge.testing.models import Answers, answers_of, demo_questions, uneven, uniform
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 64 * 2**20}
 

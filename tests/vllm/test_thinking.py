@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.engines import thinkers
-from tests.engines.models import Answers, answers_of, open_models, uniform
 from tests.engines.thinkers import ANSWER, ASKED, THOUGHT
 from tests.vllm.test_vllm_engine import make_engine
 from tvmerge.protocols import Engine
 from tvmerge.records import Sampling
+from tvmerge.testing.models import Answers, answers_of, open_models, uniform
 
 GREEDY = Sampling(max_new_tokens=40, default_temperature=0.0)
 SAMPLINGS = (

@@ -18,17 +18,7 @@ import pytest
 import pytest_asyncio
 from safetensors.torch import load_file, save_file
 
-from tests.engines.contract import GREEDY, EngineContract
-from tests.engines.models import (
-    Answers,
-    answers_of,
-    demo_questions,
-    open_demo_engine,
-    open_models,
-    stop_ids,
-    uneven,
-    uniform,
-)
+from tests.engines.models import open_demo_engine
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings
@@ -41,6 +31,8 @@ from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.merging.build import open_models as open_models_of
 from tvmerge.merging.open import Merge
 from tvmerge.records import Question
+from tvmerge.testing.engine_contract import GREEDY, EngineContract
+from tvmerge.testing.models import Answers, answers_of, demo_questions, open_models, stop_ids, uneven, uniform
 
 SMALL = {"enforce_eager": True, "max_num_seqs": 16, "kv_cache_memory_bytes": 256 * 2**20}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, cast
+from typing import Any
 
 from tvmerge.engines.own import OwnEngines, own_engines
 from tvmerge.judging.judges.own import check_judge
@@ -45,7 +45,7 @@ def objects(judge: GivenJudge | None, engine: GivenEngine | None = None) -> Obje
         settings["judge"] = judge
     elif judge is not None:
         check_judge(judge)
-        own_judge, settings["judge"] = judge, cast("str", judge.name)
+        own_judge, settings["judge"] = judge, judge.name
     if isinstance(engine, str):
         settings["engine"] = engine
     elif engine is not None:

@@ -13,6 +13,7 @@ from tvmerge.records import (
     Answer,
     Capabilities,
     Continuation,
+    Finish,
     Judgment,
     LogLikelihood,
     Question,
@@ -112,7 +113,7 @@ class ScriptedEngine:
                 assert mine is self._recipe, "apply while generate runs"
                 self.log.append(f"answer {question.question_id}")
                 turns = (self._answering(mine, question),) * len(question.turns)
-                ends = ("stop",) * len(turns)
+                ends: tuple[Finish, ...] = ("stop",) * len(turns)
                 yield tuple(
                     Answer(question.question_id, turns, ends, sample) for sample in range(sampling.samples)
                 )

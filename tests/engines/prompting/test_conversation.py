@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.models import demo_questions
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.conversation import conversations
 from tvmerge.engines.prompting.replies import Reply
 from tvmerge.records import Sampling
+from tvmerge.testing.models import demo_questions
 
 SAMPLING = Sampling(max_new_tokens=20)
 

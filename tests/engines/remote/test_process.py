@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.engines.contract import GREEDY, WARM, EngineContract
-from tests.engines.models import answers_of, demo_questions, open_models, uneven
 from tvmerge.engines.remote import process as process_engine
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
@@ -22,6 +20,8 @@ from tvmerge.engines.remote.process import ProcessEngine
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.records import Continuation, LogLikelihood, Recipe
+from tvmerge.testing.engine_contract import GREEDY, WARM, EngineContract
+from tvmerge.testing.models import answers_of, demo_questions, open_models, uneven
 
 QUESTIONS = demo_questions()
 
@@ -131,7 +131,7 @@ async def test_the_environment_reaches_the_engine() -> None:
 PARENT = """
 import asyncio, sys
 from tests.engines.remote.test_process import *
-from tests.engines.models import open_models
+from tvmerge.testing.models import open_models
 
 async def work():
     entry = Entry("tests.engines.models:open_demo_engine", {"folder": sys.argv[1]})

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.engines.contract import GREEDY, EngineContract
-from tests.engines.models import demo_questions, open_demo_engine, open_models
+from tests.engines.models import open_demo_engine
 from tests.engines.studies import run_study
 from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.remote import ray as ray_engine
@@ -24,6 +23,8 @@ from tvmerge.errors import CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 from tvmerge.records import Continuation, LogLikelihood, Trial
+from tvmerge.testing.engine_contract import GREEDY, EngineContract
+from tvmerge.testing.models import demo_questions, open_models
 
 ray: Any = pytest.importorskip("ray")
 

@@ -15,8 +15,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.engines.contract import GREEDY, WARM, EngineContract
-from tests.engines.models import (
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.transformers.engine import TransformersEngine
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.live import load_into
+from tvmerge.merging.open import Merge
+from tvmerge.testing.engine_contract import GREEDY, WARM, EngineContract
+from tvmerge.testing.models import (
     answers_of,
     demo_questions,
     open_models,
@@ -25,11 +30,6 @@ from tests.engines.models import (
     uneven,
     uniform,
 )
-from tvmerge.engines.prompting.chat_format import ChatFormat
-from tvmerge.engines.transformers.engine import TransformersEngine
-from tvmerge.errors import CheckpointError
-from tvmerge.merging.live import load_into
-from tvmerge.merging.open import Merge
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ OUT_OF_MEMORY = """
 import asyncio, resource, sys
 from pathlib import Path
 import torch
-from tests.engines.models import *
+from tvmerge.testing.models import *
 from tests.engines.transformers.test_engine import GREEDY, make_engine
 
 torch.set_num_threads(1)

@@ -13,33 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
-from tvmerge.errors import StudyError
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.store import open as stores
-from tvmerge.study.store.base import TrialResult
+from tvmerge.study.store.base import TrialResult, TrialStore
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.store.rdb import RdbTrialStore
+from tvmerge.testing import TrialStoreContract
+from tvmerge.testing.store_contract import running_trial
 
 DISTRIBUTION = FloatDistribution(0.0, 2.0)
 SCORES = st.floats(0, 10)
 ATTRS = st.dictionaries(
     st.sampled_from(["se", "点", "questions"]), st.floats(0, 1) | st.none() | st.text(), max_size=2
 )
-
-
-def trial(number: int) -> FrozenTrial:
-    names = ("embeddings", "層.0", "norm")
-    row = create_trial(
-        state=TrialState.RUNNING,
-        params={name: 0.1 * number + 0.01 * i for i, name in enumerate(names)},
-        distributions=dict.fromkeys(names, DISTRIBUTION),
-        user_attrs={"fixed": True, "文": ["a", 1.5, None]},
-        system_attrs={"seen": number},
-    )
-    row.number = number
-    return row
 
 
 ENDINGS = st.one_of(
@@ -59,7 +47,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> RDBStorage:
     opened = open_storage(f"sqlite:///{tmp_path_factory.mktemp('journal') / 'study.db'}")
     assert isinstance(opened, RDBStorage)
     # A study beside those of the tests, so that a row of a wrong study would be seen.
-    open_trial_store(opened, enter_study(opened, "other", {}, {})).add(trial(0))
+    open_trial_store(opened, enter_study(opened, "other", {}, {})).add(running_trial(0))
     return opened
 
 
@@ -67,7 +55,7 @@ def write(storage: RDBStorage, endings: Sequence[TrialResult | None]) -> int:
     study_id = enter_study(storage, next(NAMES), {}, {})
     journal = open_trial_store(storage, study_id)
     for number, ending in enumerate(endings):
-        journal.add(trial(number))
+        journal.add(running_trial(number))
         if ending is not None:
             journal.tell(number, ending)
     return study_id
@@ -107,19 +95,22 @@ def test_bulk_and_plain_write_and_read_the_same_rows(
         assert abs(row.datetime_start - datetime.now()) < timedelta(hours=1)
 
 
-@pytest.mark.parametrize("schemas", [stores.SCHEMAS, frozenset()], ids=["bulk", "plain"])
-def test_no_trial_is_written_or_told_twice(
-    storage: RDBStorage, schemas: frozenset[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stores, "SCHEMAS", schemas)
-    study_id = write(storage, [TrialResult("COMPLETE", (6.5,))])
-    journal = open_trial_store(storage, study_id)
-    with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
-        journal.add(trial(0))
-    with pytest.raises(StudyError, match="another run writes to this study: trial 0 was told already"):
-        journal.tell(0, TrialResult("COMPLETE", (9.5,), {"late": True}))
-    (row,) = journal.read()
-    assert (row.value, "late" in row.user_attrs) == (6.5, False)
+class _Contract(TrialStoreContract):
+    @pytest.fixture
+    def store(self, storage: RDBStorage) -> TrialStore:
+        return open_trial_store(storage, enter_study(storage, next(NAMES), {}, {}))
+
+
+class TestRdbTrialStore(_Contract):
+    """The contract of stores, for rows written in bulk."""
+
+
+class TestOptunaTrialStore(_Contract):
+    """The contract of stores, for rows written through Optuna's own methods."""
+
+    @pytest.fixture(autouse=True)
+    def _unknown_schema(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stores, "SCHEMAS", frozenset())
 
 
 def test_a_stopped_trial_shows_its_estimate_to_tools_of_optuna(storage: RDBStorage) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.engines.models import PlainModel
 from tests.tasks.lm_eval.tiny import (
     CITIES,
     PLACES,
@@ -24,6 +23,7 @@ from tests.tasks.lm_eval.tiny import (
 from tvmerge.scoring.objective import Objective
 from tvmerge.tasks.lm_eval.judge import unpack
 from tvmerge.tasks.lm_eval.tasks import part_of
+from tvmerge.testing.models import PlainModel
 
 LIMIT = 16  # as in the demo's generation_config.json, which lm-eval's model prefers to what a task says
 QUESTIONS = [f"{place}の首都はどこですか。" for place in PLACES] + [

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.engines.models import open_models, uniform
 from tests.tasks.lm_eval.tiny import (
     examine,
     load,
@@ -26,6 +25,7 @@ from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Ratin
 from tvmerge.tasks.lm_eval.judge import HarnessJudge, pack, unpack
 from tvmerge.tasks.lm_eval.pool import PORTION, HarnessPool
 from tvmerge.tasks.lm_eval.task import HarnessTask
+from tvmerge.testing.models import open_models, uniform
 
 
 def rows(number: int) -> list[dict[str, Any]]:

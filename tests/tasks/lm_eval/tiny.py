@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from tests.engines.models import open_demo_engine, open_models, uniform
+from tests.engines.models import open_demo_engine
 from tvmerge._util.trace import Trace
 from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.prompting.chat_format import ChatFormat
@@ -24,6 +24,7 @@ from tvmerge.tasks.lm_eval.model import Prompts
 from tvmerge.tasks.lm_eval.pool import HarnessPool
 from tvmerge.tasks.lm_eval.requests import task_requests
 from tvmerge.tasks.lm_eval.task import HarnessTask, Measured
+from tvmerge.testing.models import open_models, uniform
 
 PLACES = ("日本", "フランス", "中国", "ドイツ", "イタリア", "スペイン")
 CITIES = ("東京", "パリ", "北京", "ベルリン", "ローマ", "マドリード")

@@ -9,19 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.engines.models import (
-    Answers,
-    PlainModel,
-    answers_of,
-    demo_questions,
-    uneven,
-    uniform,
-)
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 from tvmerge.records import Continuation, Question, Recipe, Sampling
+from tvmerge.testing.models import Answers, PlainModel, answers_of, demo_questions, uneven, uniform
 
 GREEDY = Sampling(max_new_tokens=24, default_temperature=0.0)
 WARM = Sampling(max_new_tokens=24, default_temperature=0.8, seed=5)
@@ -29,7 +22,11 @@ LONG = "ながい話 " * 400
 
 
 class EngineContract:
-    """Subclasses give the fixtures `merge` (the sources) and `engine` (one in float32, open)."""
+    """Subclasses give the fixtures `merge` and `engine`.
+
+    `merge` are the models that ship with tvmerge, as `tvmerge.testing.models.open_models()` opens them, and
+    `engine` is open, works in float32 and becomes what `merge.merger` merges.
+    """
 
     async def test_greedy_answers_are_those_of_plain_generate_one_at_a_time(
         self, engine: Engine, merge: Merge
@@ -99,7 +96,7 @@ class EngineContract:
 
     async def test_a_question_longer_than_the_context_is_named(self, engine: Engine, merge: Merge) -> None:
         too_long = Question("the long one", "writing", (LONG,))
-        with pytest.raises(AssetError, match=r"question the long one: .*--truncate"):
+        with pytest.raises(AssetError, match="question the long one: "):
             await answers_of(engine, uneven(merge), [*demo_questions(2), too_long], GREEDY)
 
     async def test_a_question_longer_than_the_context_is_answered_from_its_end_on_demand(
@@ -172,7 +169,7 @@ class EngineContract:
     async def test_it_says_what_it_is(self, engine: Engine) -> None:
         assert engine.capabilities.exact
         assert engine.capabilities.context == 256
-        assert engine.capabilities.engine.split()[0] in {"transformers", "vllm"}
+        assert engine.capabilities.engine.strip()
 
 
 def _other(question: Question) -> Question:
