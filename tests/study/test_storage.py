@@ -18,7 +18,6 @@ from sqlalchemy import NullPool, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
 from tests.servers.databases import mysql, postgresql
-from tests.study.store.test_open import trial
 from tests.study.studies import drive, open_at
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
@@ -34,6 +33,7 @@ with study_lock(sys.argv[1], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
+from tvmerge.testing.store_contract import running_trial
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "mysql"])
@@ -130,10 +130,10 @@ def test_no_two_writers_make_a_trial_of_the_same_number(url: str) -> None:
     def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("INSERT INTO trials"):
             with pytest.raises(OperationalError) as caught:
-                RdbTrialStore(other, study_id).add(trial(0))
+                RdbTrialStore(other, study_id).add(running_trial(0))
             refused.append(caught.value)
 
-    RdbTrialStore(storage, study_id).add(trial(0))
+    RdbTrialStore(storage, study_id).add(running_trial(0))
     assert len(refused) == 1
     assert [row.number for row in read_study(url, "twice").rows] == [0]
     with pytest.raises(StudyError, match="trial 0 is there already"):

@@ -113,7 +113,7 @@ class ScriptedEngine:
                 assert mine is self._recipe, "apply while generate runs"
                 self.log.append(f"answer {question.question_id}")
                 turns = (self._answering(mine, question),) * len(question.turns)
-                ends: tuple[Finish, ...] = ("stop",) * len(turns)
+                ends: tuple[Finish, ...] = tuple("stop" for _ in turns)
                 yield tuple(
                     Answer(question.question_id, turns, ends, sample) for sample in range(sampling.samples)
                 )
