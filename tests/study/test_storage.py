@@ -25,6 +25,7 @@ from tvmerge.study.lock import is_study_locked, study_lock
 from tvmerge.study.storage import has_study, open_storage, read_study
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.study.store.rdb import RdbTrialStore
+from tvmerge.testing.store_contract import running_trial
 
 HOLDER = """
 import sys
@@ -33,7 +34,6 @@ with study_lock(sys.argv[1], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
-from tvmerge.testing.store_contract import running_trial
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "mysql"])

@@ -10,6 +10,7 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.cache import ContentCache
+from tvmerge.judging.judges.comparing import against
 from tvmerge.judging.judges.own import OwnJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.rules import RulesJudge
@@ -68,8 +69,7 @@ class TestLLMJudge(JudgeContract):
 class TestPairwiseJudge(JudgeContract):
     @pytest.fixture
     async def judge(self, server: OpenAIServer, prompts: dict[str, JudgePrompt]) -> AsyncIterator[Judge]:
-        judge = create_judge(
-            a_spec(server.base_url), prompts, QUESTIONS, baseline=BASELINE, env={"TEST_KEY": KEY}
-        )
+        spec, env = a_spec(server.base_url), {"TEST_KEY": KEY}
+        judge = against(create_judge(spec, prompts, QUESTIONS, compares=True, env=env), BASELINE)
         yield judge
         await judge.close()
