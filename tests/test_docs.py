@@ -267,6 +267,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("TVMERGE_CACHE_DIR", str(folder / "cache"))
         assert run(["demo", "--n-trials=2", "--max-new-tokens=2"]) == 0
+    (folder / "examples").symlink_to(ROOT / "examples")
     return folder
 
 
@@ -353,6 +354,7 @@ def test_the_python_snippets_run(
     monkeypatch.chdir(finished)
     snippets = [b for document in DOCUMENTS for b in blocks(document) if b.language == "python"]
     assert snippets
+    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(finished / "cache"))
     for snippet in snippets:
-        exec(compile(snippet.text, str(snippet.document), "exec"), {})
+        exec(compile(snippet.text, str(snippet.document), "exec"), {"__name__": "snippet"})
     assert capsys.readouterr().out

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines.devices import resolve_device
 from tvmerge.engines.open import EngineSettings, engine_of, process_starts
-from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.engines.own import OwnEngines
+from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.engines.vllm.options import check_options, decisive
 from tvmerge.engines.vllm.version import check_installed, is_usable
 from tvmerge.errors import ConfigError
