@@ -56,7 +56,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
                 raise ConfigError(f"{f.name} must be finite, got {value}")
         for part in (ModelConfig, SuiteConfig, SearchConfig):
             part.__post_init__(self)
-        if not (self.bench_name or self.has_tasks):
+        if not (self.bench_name or self.has_tasks or self.task_kinds):
             raise ConfigError("nothing to ask: set --bench-name, --tasks, --jglue-tasks or --jglue-data")
         if self.grace < 0:
             raise ConfigError(f"grace must not be negative, got {self.grace:g}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.caches import Caches
+from tvmerge.engines.kinds import ENGINES
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
     from tvmerge.engines.pool import Start
-    from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
 
@@ -38,7 +38,7 @@ class EngineSettings:
     Attributes:
         merge: The sources and how they are merged; folders as absolute paths.
         stop_tokens: Numbers of the tokens that end an answer.
-        engine: `transformers` or `vllm`.
+        engine: One of `ENGINES`.
         device: Where the model lives; vLLM takes the devices it sees.
         dtype: What it computes in: `float32`, `bfloat16` or `float16`.
         batch_tokens: Token budget of a batch of the transformers engine.
@@ -46,6 +46,7 @@ class EngineSettings:
         chat_template_kwargs: Variables for the chat template.
         day: The date that prompts tell, as ISO 8601 writes it; None: today's.
         vllm: Further arguments of vLLM's `AsyncEngineArgs`.
+        options: Options of an engine other than vLLM.
         fingerprint: The sources' fingerprint where the run was started; empty: not compared.
     """
 
@@ -59,6 +60,7 @@ class EngineSettings:
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     day: str | None = None
     vllm: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self) -> Entry:
@@ -120,50 +122,8 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
         day=None if wanted.day is None else date.fromisoformat(wanted.day),
         trust_remote_code=trust,
     )
-    if wanted.engine == "vllm":
-        return _vllm_engine(models, wanted, chat)
-    import torch
-    from transformers import AutoConfig
-
-    from tvmerge.engines.devices import resolve_device
-    from tvmerge.engines.transformers.engine import TransformersEngine
-    from tvmerge.merging.live import load_into, new_model
-
-    device, dtype = resolve_device(wanted.device), getattr(torch, wanted.dtype)
-    config = models.config
-    return TransformersEngine(
-        folder,
-        chat,
-        models.merger,
-        partial(load_into, ignore=frozenset(models.merger.extra)),
-        stop_tokens=wanted.stop_tokens,
-        device=device,
-        dtype=dtype,
-        batch_tokens=wanted.batch_tokens,
-        trust_remote_code=trust,
-        new_model=None if config is None else partial(new_model, config, dtype=dtype, device=device),
-        config=None if config is None else AutoConfig.for_model(**config),
-    )
-
-
-def _vllm_engine(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Engine:
-    from tvmerge.engines.vllm.engine import VllmEngine
-    from tvmerge.merging.export.writer import write_skeleton
-
-    skeleton = None
-    if models.config is not None:
-        specs = models.merger.specs
-        skeleton = partial(write_skeleton, target=models.donor, specs=specs, config=models.config)
-    return VllmEngine(
-        models.target.folder,
-        chat,
-        Entry("tvmerge.engines.open:open_merger", asdict(wanted)),
-        stop_tokens=wanted.stop_tokens,
-        dtype=wanted.dtype,
-        options=wanted.vllm,
-        trust_remote_code=wanted.merge.trust_remote_code,
-        skeleton=skeleton,
-    )
+    engine: Engine = ENGINES.load(wanted.engine).open(models, wanted, chat)
+    return engine
 
 
 def open_merger(merge: Mapping[str, Any], **settings: Any) -> MergerForVllm:

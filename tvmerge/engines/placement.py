@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines.devices import resolve_device
+from tvmerge.engines.kinds import ENGINES
 from tvmerge.engines.open import EngineSettings, engine_of, process_starts
 from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.prompting.context_length import rated_context
-from tvmerge.engines.vllm.options import check_options, decisive
-from tvmerge.engines.vllm.version import check_installed, is_usable
+from tvmerge.engines.vllm.version import is_usable
 from tvmerge.errors import ConfigError
 from tvmerge.merging.build import resolved
 
@@ -32,7 +32,7 @@ class Placement:
     """What answers a run's questions, and on what.
 
     Attributes:
-        kind: `transformers` or `vllm`, or what tells the caller's own engines from others.
+        kind: One of `ENGINES`, or what tells the caller's own engines from others.
         devices: The devices of each engine.
         config: The settings that it was made of.
         own: The caller's own engines; None where tvmerge's answer.
@@ -52,11 +52,17 @@ class Placement:
     def identity(self) -> dict[str, str]:
         """What of the engines decides an answer, by a readable name."""
         # Engines draw sampled answers in ways of their own.
-        found = {"engine": self.kind}
-        options = decisive(self.config.vllm or {})
-        if self.kind == "vllm" and options:
-            found["vllm"] = json.dumps(options, sort_keys=True)
+        if self.own is not None:
+            return {"engine": self.kind}
+        found = {"engine": self.kind, **ENGINES.identity(self.kind, "engine_package")}
+        if options := ENGINES.load(self.kind).decisive(self.options):
+            found["vllm" if self.kind == "vllm" else "engine_options"] = json.dumps(options, sort_keys=True)
         return found
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the user set of the engine."""
+        return (self.config.vllm if self.kind == "vllm" else self.config.engine_options) or {}
 
     def starts(self, models: Merge, record: ChatRecord, loads: Sequence[Load] = ()) -> dict[str, Start]:
         """How each engine is started: one in this process, several in their own, or over a cluster.
@@ -76,8 +82,8 @@ class Placement:
             return ray_starts(
                 settings.entry(), engines=self.config.engines, address=self.config.ray_address, gpus=gpus
             )
-        # On a GPU vLLM takes the devices that its process sees.
-        if len(self.devices) > 1 or (self.kind == "vllm" and not self.on_cpu):
+        takes_all = ENGINES.load(self.kind).takes_visible_gpus and not self.on_cpu
+        if len(self.devices) > 1 or takes_all:
             found = process_starts(settings, self.devices)
         else:
             found = {self.devices[0][0]: _here(models, settings)}
@@ -99,6 +105,7 @@ class Placement:
             chat_template_kwargs=dict(record.arguments),
             day=None if record.day is None else record.day.isoformat(),
             vllm={**(self.config.vllm or {}), **parallel},
+            options={**(self.config.engine_options or {}), **parallel},
             fingerprint=models.fingerprint,
         )
 
@@ -138,9 +145,10 @@ class Placement:
 
     def rated_context(self, models: Merge) -> int | None:
         """The most tokens that an engine reads of a text whose likelihood is asked; None without a limit."""
+        # The caller's own engines read as much as the model, as transformers' do.
         return rated_context(
-            self.kind,
-            self.config.vllm or {},
+            self.kind if self.own is None else "transformers",
+            self.options,
             models.target.folder,
             trust_remote_code=self.config.trust_remote_code,
         )
@@ -160,14 +168,18 @@ def place(config: ModelConfig, own: OwnEngines | None = None) -> Placement:
     if own is not None:
         own.check(config)
         return Placement(own.identity, (), config, own)
-    options = config.vllm or {}
-    check_options(options)
+    ENGINES.load("vllm").check_options(config.vllm or {})
     devices = _devices(config)
     kind = _kind(config, devices)
-    if kind != "vllm" and (config.tensor_parallel > 1 or (options and config.engine != "auto")):
-        named = "--tensor-parallel" if config.tensor_parallel > 1 else "the table vllm"
+    shared = config.tensor_parallel > 1 and not ENGINES.load(kind).tensor_parallel
+    if shared or (config.vllm and kind != "vllm" and config.engine != "auto"):
+        named = "--tensor-parallel" if shared else "the table vllm"
         raise ConfigError(f"{named} is for --engine vllm, and this run uses {kind}")
-    return Placement(kind, devices, config)
+    if config.engine_options and kind in ("transformers", "vllm"):
+        raise ConfigError(f"the table engine_options is for other engines, and this run uses {kind}")
+    placement = Placement(kind, devices, config)
+    ENGINES.load(kind).check_options(placement.options)
+    return placement
 
 
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
@@ -195,9 +207,9 @@ def _devices(config: ModelConfig) -> tuple[tuple[str, ...], ...]:
 
 
 def _kind(config: ModelConfig, devices: Sequence[Sequence[str]]) -> str:
-    if config.engine == "vllm" and config.pool == "local":
-        check_installed()
     if config.engine != "auto":
+        if config.pool == "local":
+            ENGINES.load(config.engine).check_installed()
         return config.engine
     on_gpus = all(device != "cpu" for group in devices for device in group)
     return "vllm" if on_gpus and len(config.target_model) == 1 and is_usable() else "transformers"

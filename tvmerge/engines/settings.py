@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tvmerge.engines.kinds import ENGINES
 from tvmerge.errors import ConfigError
 from tvmerge.option import option
 
-ENGINES = ("auto", "transformers", "vllm")
 POOLS = ("local", "ray")
 
 
@@ -40,13 +40,19 @@ class AnswerConfig:
         str,
         "What the models run on; auto: vLLM on GPUs where a tested release is installed, else transformers.",
         "auto",
-        choices=ENGINES,
+        choices=lambda: ("auto", *ENGINES.names()),
         decides="content",
     )
     tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1, decides="nothing")
     vllm: Mapping[str, Any] | None = option(
         dict,
         "Further arguments for vLLM's engine: max_model_len, gpu_memory_utilization, ...",
+        None,
+        decides="content",
+    )
+    engine_options: Mapping[str, Any] | None = option(
+        dict,
+        "Options of an engine that an installed package brings; see that package.",
         None,
         decides="content",
     )

@@ -23,6 +23,7 @@ from tvmerge.study.open import KnownStudy
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
+from tvmerge.tasks.kinds import packages as task_packages
 from tvmerge.tasks.suite import Jury
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class RunSpec:
             **_weights_of_parts(self.objective),
             "judge": {"name": judge.name, **judge.fingerprint},
             **packages(self.jury.specs),
+            **task_packages(config.task_kinds),
             **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
             **config.fingerprint,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.tasks.base import Note
+from tvmerge.tasks.base import Note, Tasks
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
 from tvmerge.tasks.judged import assemble
+from tvmerge.tasks.kinds import open_kinds
 from tvmerge.tasks.lm_eval.open import open_tasks
 from tvmerge.tasks.own import own_jury
 from tvmerge.tasks.suite import Jury
@@ -45,7 +46,8 @@ def examiners(
     Raises:
         UserError: A benchmark, a judge, a task or its data are missing or unsound.
     """
-    tasks = (open_tasks(config, note),) if config.has_tasks else ()
+    tasks: tuple[Tasks, ...] = (open_tasks(config, note),) if config.has_tasks else ()
+    tasks += open_kinds(config.task_kinds, note)
     if own is not None:
         jury = own_jury(own, config.judging, caches, note, ledger_file, asked=tally is None)
     elif config.bench_name:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from tvmerge.errors import ConfigError
 from tvmerge.judging.settings import JudgeConfig
@@ -72,6 +74,14 @@ class TaskConfig:
         int,
         "Documents of --jglue-tasks that are asked: one number, or one per task, 0 for all; default: 500, as "
         "in the original scripts.",
+        (),
+        many=True,
+        decides="content",
+    )
+
+    task_kinds: tuple[Mapping[str, Any], ...] = option(
+        dict,
+        "Tasks of other kinds: tables with kind and what that kind takes; see docs/plugins.md.",
         (),
         many=True,
         decides="content",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tvmerge.engines.kinds import ENGINES
 from tvmerge.pretrained.context_length import model_context
 
 
@@ -14,16 +15,11 @@ def rated_context(
 ) -> int | None:
     """Tokens that an engine reads of a text whose likelihood is asked; the text's last is not read.
 
-    vLLM reads the last token too, and always generates one more.
-
     Args:
-        kind: `transformers` or `vllm`.
-        options: Further arguments of vLLM; they concern no other engine.
+        kind: One of `ENGINES`.
+        options: What the user set of it.
         folder: The model's folder.
         trust_remote_code: Whether the model may bring code of its own.
     """
     context = model_context(folder, trust_remote_code=trust_remote_code)
-    if kind != "vllm":
-        return context
-    whole = options.get("max_model_len") or context
-    return None if whole is None else int(whole) - 2
+    return ENGINES.load(kind).context(context, options)
