@@ -121,7 +121,7 @@ class OutageError(ProviderError):
 
 
 class RequestError(ProviderError):
-    """The provider refuses this very request; sending it again would not help.
+    """The provider refuses this request; sending it again would not help.
 
     Attributes:
         status: The HTTP status.

@@ -174,7 +174,7 @@ class Race(Protocol):
 
 
 class Study(Protocol):
-    """A search that is asked for candidates and told their scores, each in order of trial number."""
+    """A search with ask and tell, each in order of trial number."""
 
     @property
     def trials(self) -> Sequence[Trial]:

@@ -72,7 +72,7 @@ def test_undefined_numbers_and_missing_scores_are_read_back(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no .*result.json; give the folder of a run that has ended"),
+        (None, "there is no .*result.json; pass the folder of a finished run"),
         ("{", "not valid JSON"),
         ("[]", "not the result of a run of tvmerge"),
         ('{"study": "s"}', r"not the result of a run of tvmerge \(KeyError: 'settings'\)"),

@@ -53,7 +53,7 @@ def test_weights_of_a_result_make_its_model_again(finished: tvmerge.RunResult, t
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"weight": 1, "weights": {"norm": 1.0}}, "give one of --weight, --weights or --trial"),
+        ({"weight": 1, "weights": {"norm": 1.0}}, "pass one of --weight, --weights or --trial"),
         ({"weight": 1, "n_trials": 3}, "n_trials: not a setting of a merge"),
         ({"weight": 1}, "missing: --target-model"),
     ],
@@ -92,7 +92,7 @@ def test_answers_to_other_questions_are_refused() -> None:
         tvmerge.judge({"mine": [tvmerge.Answer("?", ("a",))]}, bench_name="demo", judge="rules")
     with pytest.raises(tvmerge.TvmergeError, match="more turns than"):
         tvmerge.judge({"mine": [tvmerge.Answer(1, ("a", "b", "c"))]}, bench_name="demo", judge="rules")
-    with pytest.raises(tvmerge.TvmergeError, match="name the one benchmark"):
+    with pytest.raises(tvmerge.TvmergeError, match="set the one benchmark"):
         tvmerge.judge({"mine": [tvmerge.Answer(1, ("a",))]}, judge="rules")
 
 

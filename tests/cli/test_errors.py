@@ -90,7 +90,7 @@ def test_a_wrong_flag_is_named(
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ("[temperature]\nwrting = 0.5", "no question is of the category 'wrting'; there are: .*"),
+        ("[temperature]\nwrting = 0.5", "no question has the category 'wrting'; there are: .*"),
         ("[temperature]\ndefault = -1", "temperature of default must be a number of at least 0, got -1"),
         ("[vllm]\nmodel = 'x'", "vllm: 'model' is set by tvmerge; give --target-model instead"),
     ],

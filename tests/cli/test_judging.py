@@ -276,7 +276,7 @@ def test_a_run_looks_at_all_its_places_before_it_asks(
         trace = f"--trace={tmp_path / 'run' / 'trace.json'}"
         assert optimize(bench, demo_models, tmp_path / "run", server, trace) == 2
         assert server.answered == 0
-    assert f"{name} is a folder; name a file" in capsys.readouterr().err
+    assert f"{name} is a folder; choose a file" in capsys.readouterr().err
 
 
 def test_prompts_of_one_turn_judge_first_turns(

@@ -24,7 +24,7 @@ _PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
     ("argv", "message"),
     [
         (["--weight=1", "--chat-template=none.jinja"], "--chat-template none.jinja: cannot be read"),
-        (["--weight=1", "--weights=w.json"], "give one of --weight, --weights or --trial; got --weight and"),
+        (["--weight=1", "--weights=w.json"], "pass one of --weight, --weights or --trial; got --weight and"),
         (["--weights=none.json"], "none.json: cannot be read"),
         (["--weight=nan"], "the recipe does not fit: the weight of"),
         (["--weight=1", "--shard-size=0"], "shard_size must be larger than 0"),

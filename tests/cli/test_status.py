@@ -76,12 +76,12 @@ def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "give --run-dir, or --storage and --study-name"),
-        (["--storage", "sqlite:///no.db"], "give --run-dir, or --storage and --study-name"),
-        (["--run-dir", "nowhere"], "nowhere is no run folder"),
+        ([], "pass --run-dir, or --storage and --study-name"),
+        (["--storage", "sqlite:///no.db"], "pass --run-dir, or --storage and --study-name"),
+        (["--run-dir", "nowhere"], "nowhere is not a run folder"),
         (
             ["--storage", "sqlite:///no.db", "--study-name", "s"],
-            "there is no study database at no.db; give --storage URL and --study-name NAME",
+            "there is no study database at no.db; pass --storage URL and --study-name NAME",
         ),
         (["--storage", "oracle://h/d", "--study-name", "s"], "a study cannot be kept in oracle"),
         (["--storage", "no url", "--study-name", "s"], "'no url' is not a database URL"),

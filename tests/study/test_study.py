@@ -147,7 +147,7 @@ def test_a_study_made_elsewhere_is_not_taken_over(tmp_path: Path) -> None:
     other.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(StudyError, match="was not made by tvmerge"):
         enter_study(storage, "theirs", {}, {})
-    with pytest.raises(StudyError, match=r"no study 'ours' in .* \(it holds: theirs\); give --storage URL"):
+    with pytest.raises(StudyError, match=r"no study 'ours' in .* \(it holds: theirs\); pass --storage URL"):
         read_study(url, "ours")
 
 
@@ -156,7 +156,7 @@ def test_a_storage_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> No
     with pytest.raises(StudyError, match="not a database"):
         open_storage(f"sqlite:///{tmp_path / 'study.db'}")
     with pytest.raises(
-        StudyError, match=r"no study database at .*none.db; give --storage URL and --study-name"
+        StudyError, match=r"no study database at .*none.db; pass --storage URL and --study-name"
     ):
         read_study(f"sqlite:///{tmp_path / 'none.db'}", "s")
 

@@ -1,4 +1,4 @@
-"""Whether results can be written, asked before anything is paid for them.
+"""Checks that results can be written, before anything is paid for.
 
 What is tried leaves nothing behind: a file without a name, in the folder that would hold the result or in
 the nearest one above it that is there.
@@ -22,7 +22,7 @@ LEAST = 1 << 20
 
 
 def check_file(path: Path, what: str, room: int = LEAST) -> None:
-    """See that a file can be written, or replaced where it is there; links are followed.
+    """Check that a file can be written, or replaced where it is there; links are followed.
 
     Args:
         path: The file.
@@ -35,16 +35,16 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
-            raise ConfigError(f"{what} {path} is a folder; name a file")
+            raise ConfigError(f"{what} {path} is a folder; choose a file")
         if mode is not None and not stat.S_ISREG(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a file; name a file")
+            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a file; choose a file")
         if mode is not None and not os.access(path, os.W_OK):
-            raise ConfigError(f"{what} {path} is write-protected; name another file")
+            raise ConfigError(f"{what} {path} is write-protected; choose another file")
         _try(Path(os.path.realpath(path)).parent, room)
 
 
 def check_folder(path: Path, what: str, room: int = LEAST) -> None:
-    """See that files can be written into a folder, which need not be there yet; links are followed.
+    """Check that files can be written into a folder, which need not be there yet; links are followed.
 
     Args:
         path: The folder.
@@ -57,7 +57,7 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; name a folder")
+            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; choose a folder")
         _try(Path(os.path.realpath(path)), room)
 
 
@@ -70,7 +70,7 @@ def _mode(path: Path) -> int | None:
 
 
 def _try(folder: Path, room: int) -> None:
-    """See that `room` bytes are free in `folder`, or in what is there of it, and write the least of them."""
+    """Check that `folder`, or its nearest existing parent, has `room` bytes free and can be written to."""
     while _mode(folder) is None:
         folder = folder.parent
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -97,8 +97,8 @@ def _translated(path: Path, what: str) -> Iterator[None]:
     except NotADirectoryError as error:
         raise ConfigError(f"{what} {path}: a part of the path is a file, not a folder") from error
     except FileNotFoundError as error:
-        raise ConfigError(f"{what} {path}: no files can be made there; name another place") from error
+        raise ConfigError(f"{what} {path}: no files can be made there; choose another location") from error
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         why = "there is no room for it" if full else error.strerror or str(error)
-        raise ConfigError(f"{what} {path} cannot be written ({why}); name another place") from error
+        raise ConfigError(f"{what} {path} cannot be written ({why}); choose another location") from error

@@ -1,4 +1,4 @@
-"""Reading a stream ahead of whoever uses it."""
+"""Reads a stream ahead of its consumer."""
 
 from __future__ import annotations
 

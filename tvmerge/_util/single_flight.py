@@ -1,4 +1,4 @@
-"""Identical work that is wanted several times at once is done once."""
+"""Runs identical concurrent work only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a run went: spans of work on named tracks, and the share of it that engines sat idle."""
+"""Traces where the time of a run goes: spans of work on named tracks, and the idle share of the engines."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def judge(
     given = objects(judge)
     config = JudgeConfig(**settings_for(JudgeConfig, {**settings, **given.settings}))
     if len(config.bench_name) != 1:
-        raise ConfigError("name the one benchmark that was answered: --bench-name NAME")
+        raise ConfigError("set the one benchmark that was answered: --bench-name NAME")
     compared, written = (None if path is None else Path(path) for path in (baseline, out))
 
     async def judged() -> JudgedAnswers:

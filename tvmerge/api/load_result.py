@@ -36,7 +36,7 @@ def load_result(path: str | PathLike[str]) -> RunResult:
     if file.is_dir():
         file /= RESULT
     if not file.is_file():
-        raise ConfigError(f"there is no {file}; give the folder of a run that has ended")
+        raise ConfigError(f"there is no {file}; pass the folder of a finished run")
     folder = file.parent
     record = read_record(file, _trials(folder))
     return RunResult.of(record, folder)

@@ -20,7 +20,7 @@ GivenEngine = IdentifiedEngine | Sequence[IdentifiedEngine] | Callable[[Merger],
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """What a caller gave as objects.
+    """The objects that a caller passed, such as judges and engines.
 
     Attributes:
         judge: The judge; None where the settings name it.

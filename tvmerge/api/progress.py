@@ -1,4 +1,4 @@
-"""How a call shows what it does: not at all, on standard error, or to a function."""
+"""Progress of an API call: silent, on standard error, or to a function."""
 
 from __future__ import annotations
 

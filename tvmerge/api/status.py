@@ -38,7 +38,7 @@ def status(
     from tvmerge.study.status import judge_costs, read_status
 
     if run_dir is None and (storage is None or study_name is None):
-        raise ConfigError("give --run-dir, or --storage and --study-name")
+        raise ConfigError("pass --run-dir, or --storage and --study-name")
     if run_dir is None:
         return read_status(str(storage), str(study_name))
     folder = Path(run_dir)
@@ -49,5 +49,5 @@ def status(
 def _study_of(folder: Path) -> str:
     mark = folder / ".study"
     if not mark.is_file():
-        raise StudyError(f"{folder} is no run folder; give --storage and --study-name")
+        raise StudyError(f"{folder} is not a run folder; pass --storage and --study-name")
     return mark.read_text(encoding="utf-8").strip()

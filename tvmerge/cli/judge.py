@@ -40,7 +40,7 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
 
     settings = given(flags)
     if len(settings.get("bench_name", ())) != 1:
-        raise ConfigError("name the one benchmark that was answered: --bench-name NAME")
+        raise ConfigError("set the one benchmark that was answered: --bench-name NAME")
     work = judge_answers(
         JudgeConfig(**settings), answers, baseline, out, lambda text: click.echo(text, err=True)
     )

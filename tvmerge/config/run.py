@@ -1,4 +1,4 @@
-"""Every setting of a run: what its parts declare, and where results go."""
+"""All settings of a run: those of its parts, and where results are written."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
         if self.grace < 0:
             raise ConfigError(f"grace must not be negative, got {self.grace:g}")
         if bool(self.task_vectors) == (self.tuned_model is not None):
-            raise ConfigError("give --tuned-model and --base-model, or [[task_vectors]] in the config file")
+            raise ConfigError("pass --tuned-model and --base-model, or [[task_vectors]] in the config file")
         if self.fork == self.parent_study:
             raise ConfigError(f"--fork {self.fork} is the study itself; give the new study another name")
         if not self.shard_size > 0:

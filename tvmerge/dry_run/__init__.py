@@ -1,1 +1,1 @@
-"""What a run would take, before anything is asked, loaded or written."""
+"""What a run needs, before anything is asked, loaded or written."""

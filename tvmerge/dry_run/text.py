@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCalls:
-    """What one judge is sent in one stage of a run, at most.
+    """Upper bound for what one judge is sent in one stage of a run.
 
     Attributes:
         judge: The judge's name.

@@ -1,4 +1,4 @@
-"""Where models run."""
+"""The devices that models run on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool that tells while it makes answers: who waits for all of them waits on."""
+"""A pool that shows when it is generating answers, so that waiting for all of them is not cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the engines of a run live: of which kind, on which devices, and how each is started."""
+"""Which engines a run uses, on which devices, and how each is started."""
 
 from __future__ import annotations
 

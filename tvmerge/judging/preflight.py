@@ -18,7 +18,7 @@ _REACH_SECONDS = 10.0
 
 
 def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: bool = True) -> None:
-    """See that SDK and key are there, that the user's own server listens, and that a local model can be had.
+    """Check that SDK and key are there, that the user's own server listens, and that a local model exists.
 
     Args:
         spec: The judge.
@@ -77,7 +77,7 @@ def check_batched(specs: Sequence[JudgeSpec]) -> None:
 
 
 def check_packages(spec: JudgeSpec) -> None:
-    """See that what the provider imports is installed.
+    """Check that what the provider imports is installed.
 
     Raises:
         MissingExtraError, ConfigError: A package is not installed.
@@ -116,7 +116,7 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
 
 
 def _find(spec: JudgeSpec) -> None:
-    """See that a model is there, by its smallest file: the others are loaded when it is first asked."""
+    """Check that a model is there, by its smallest file: the others are loaded when it is first asked."""
     if Path(spec.model).is_dir():
         return
     from huggingface_hub import hf_hub_download
@@ -131,7 +131,7 @@ def _find(spec: JudgeSpec) -> None:
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
             f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub does not have it: "
-            f"{reason}; name another judge, or a folder with the model"
+            f"{reason}; choose another judge, or a folder with the model"
         ) from error
 
 

@@ -94,7 +94,7 @@ def create_judge(
     if (judge := PROVIDERS.load(spec.provider).judge) is not None:
         if compares:
             raise ConfigError(
-                f"the judge '{spec.name}' rates answers and cannot compare them; take another judge"
+                f"the judge '{spec.name}' rates answers and cannot compare them; choose another judge"
             )
         check_packages(spec)
         return judge(spec)

@@ -17,7 +17,7 @@ _ANSWERS = ("日本の首都は東京です。", "日本の首都は大阪です
 
 
 async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
-    """See that each of `judges` gives a rating.
+    """Check that each of `judges` gives a rating.
 
     Raises:
         ProviderError: One does not; says why and what to do.

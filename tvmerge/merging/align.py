@@ -1,4 +1,4 @@
-"""A target and its task vectors, laid side by side tensor by tensor."""
+"""Aligns a target and its task vectors, tensor by tensor."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Expert:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A merger with everything around it.
+    """A merger together with its sources, plan and remarks.
 
     Attributes:
         request: What was asked for.
@@ -97,7 +97,7 @@ class Merge:
 
     @property
     def identities(self) -> dict[str, str]:
-        """What to call each model where no local path may appear."""
+        """The name of each model, without local paths."""
         return {part: source.identity for part, source in self.sources.items()}
 
     @property

@@ -21,7 +21,7 @@ def limit_of(dtype: torch.dtype | None) -> float:
 
 
 def check_merged(name: str, rows: torch.Tensor) -> None:
-    """See that rows of a merged tensor, rounded to float16, are numbers.
+    """Check that rows of a merged tensor, rounded to float16, are numbers.
 
     Raises:
         CandidateError: Some are not.

@@ -1,4 +1,4 @@
-"""A merge written out, tensor by tensor, before anything is read: what each is made from, what weighs it."""
+"""The plan of a merge, made before anything is read: the sources and the weights of each tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people should know of a merge: a line each, and whole in a file where there is much to list."""
+"""Remarks on a merge: one line each, with long lists in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which class of transformers a configuration is built with: the one that has a place for every weight.
+"""Finds the transformers class for a configuration: the one that has a place for every weight.
 
 A model that also sees or hears is built whole, as transformers' class for several modalities, never as the
 text model inside it: what the files hold is then what the class has.

@@ -1,1 +1,1 @@
-"""What a thinking model says before its answer, separated from the answer."""
+"""Separates the thoughts of a model from its answers."""

@@ -1,4 +1,4 @@
-"""What answers are like apart from their score: the ways in which a merged model can fool a judge."""
+"""Properties of answers other than their score: ways in which a merged model can fool a judge."""
 
 from __future__ import annotations
 

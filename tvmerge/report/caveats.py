@@ -1,4 +1,4 @@
-"""What a careful reader would ask of a gain before trusting it, answered where the answer gives pause."""
+"""Warnings about a gain: reasons not to trust it yet."""
 
 from __future__ import annotations
 

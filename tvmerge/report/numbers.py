@@ -1,4 +1,4 @@
-"""How numbers are written for people; plain ASCII but for `±`, so that every console can show them."""
+"""Formats numbers for people; plain ASCII except for `±`, so that every console can show them."""
 
 from __future__ import annotations
 

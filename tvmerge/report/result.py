@@ -66,7 +66,7 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The name shown to people."""
         return label(self.key, self.sparse)
 
 

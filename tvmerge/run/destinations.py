@@ -16,7 +16,7 @@ _FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/m
 
 
 def check_destinations(config: RunConfig) -> None:
-    """See that a run can write all it is going to; nothing is made.
+    """Check that a run can write all it is going to; nothing is made.
 
     Whether the model may replace what is in its folder, and whether it fits, is known only when the models
     are (`tvmerge.merging`).

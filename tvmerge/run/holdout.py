@@ -43,13 +43,13 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The name shown to people."""
         return f"trial {self.model}" if self.key == "best" else label(self.key, self.sparse)
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What the comparison found.
+    """The result of the comparison.
 
     Attributes:
         contenders: The winner first.

@@ -101,7 +101,7 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
     categories = {question.category for question in benchmark.questions}
     if unknown := sorted(own.keys() - categories):
         raise ConfigError(
-            f"temperature: no question is of the category '{unknown[0]}'; there are: "
+            f"temperature: no question has the category '{unknown[0]}'; there are: "
             f"{', '.join(sorted(categories))}"
         )
     settings = benchmark.settings

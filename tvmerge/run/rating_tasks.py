@@ -1,4 +1,4 @@
-"""Ratings in flight. They may be paid for, so they outlive whoever asked for them."""
+"""Ratings in flight. They may be paid for, so they outlive their caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HARD_STOP = 0.05
 
 
 class Ratings:
-    """Has answers rated, each in a separate task.
+    """Rates answers concurrently, each in a separate asyncio task.
 
     A caller that is cancelled leaves its ratings running: what they bring is in the judge's cache, and
     `drain` waits for it. A judge takes a first cancellation as "send nothing more": what it has sent arrives

@@ -114,7 +114,7 @@ def _choose(weights: Weights) -> str:
     sources = {"--weight": weights.weight, "--weights": weights.weights, "--trial": weights.trial}
     named = [flag for flag, value in sources.items() if value is not None]
     if len(named) != 1:
-        raise ConfigError(f"give one of --weight, --weights or --trial; got {' and '.join(named) or 'none'}")
+        raise ConfigError(f"pass one of --weight, --weights or --trial; got {' and '.join(named) or 'none'}")
     return named[0]
 
 

@@ -40,7 +40,7 @@ _CHUNK = 1 << 21  # question draws held in memory at once: 16 MiB
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """A set of questions that is resampled for itself.
+    """A set of questions that is resampled separately.
 
     Attributes:
         weight: What its difference counts in the sum.

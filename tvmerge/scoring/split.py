@@ -88,7 +88,8 @@ def has_split(questions: Sequence[Question]) -> bool:
     if any(marked) and not all(marked):
         odd = questions[marked.index(False)]
         raise ConfigError(
-            f"question {odd.question_id} has no 'split' key though others have one; give it to all or to none"
+            f"question {odd.question_id} has no 'split' key although others have one; set it for all "
+            "questions or for none"
         )
     return any(marked)
 

@@ -127,7 +127,7 @@ class KnownStudy:
     def check(
         self, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
     ) -> tuple[SamplerFactory, Origin]:
-        """See whether the study can continue or begin; writes nothing.
+        """Check whether the study can continue or begin; writes nothing.
 
         Args:
             space: The weights searched.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JudgeCosts:
-    """What a judge took.
+    """The usage of a judge.
 
     Attributes:
         calls: Calls that it answered.

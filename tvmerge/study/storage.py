@@ -205,7 +205,7 @@ def has_study(url: str, name: str) -> bool:
 
 
 def read_study(
-    url: str, name: str, *, remedy: str = "give --storage URL and --study-name NAME"
+    url: str, name: str, *, remedy: str = "pass --storage URL and --study-name NAME"
 ) -> StoredStudy:
     """Read a study; writes nothing.
 
@@ -249,7 +249,7 @@ def translated(storage: object) -> Iterator[None]:
 
 
 def compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
-    """See that a study's fingerprint is still the same.
+    """Check that a study's fingerprint is still the same.
 
     Raises:
         StudyError: It is not; says what changed.

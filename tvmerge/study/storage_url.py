@@ -37,7 +37,7 @@ def read_url(text: str) -> URL:
     if kind == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise StudyError(
-                "--storage sqlite in memory would lose the study; name a file: sqlite:///study.db"
+                "--storage sqlite in memory would lose the study; choose a file: sqlite:///study.db"
             )
         return url
     if kind not in DRIVERS:

@@ -1,4 +1,4 @@
-"""From settings to what is asked and who rates it: benchmarks with their judges, tasks, or both."""
+"""Builds the task suite from the settings: benchmarks with their judges, tasks, or both."""
 
 from __future__ import annotations
 

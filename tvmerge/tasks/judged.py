@@ -1,4 +1,4 @@
-"""From settings to whoever judges: one judge or a panel, with cache, ledger and budget."""
+"""Builds the judges from the settings: one judge or a panel, with cache, ledger and budget."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Jury:
         return pool
 
     async def check_batches(self) -> None:
-        """See that judges that are to be asked in batches can be; this costs nothing.
+        """Check that judges that are to be asked in batches can be; this costs nothing.
 
         Raises:
             UserError, ProviderError: One cannot be.

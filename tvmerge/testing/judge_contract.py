@@ -1,4 +1,4 @@
-"""What every judge promises, as tests; a module of a judge inherits them and says how to open it."""
+"""The contract of judges, as tests; subclass it and provide the judge."""
 
 from __future__ import annotations
 

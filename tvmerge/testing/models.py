@@ -73,7 +73,7 @@ def plain_answer(
 
 
 class PlainModel:
-    """A merged model used one conversation at a time, by `generate`, without padding.
+    """Runs a merged model on one conversation at a time, with `generate` and without padding.
 
     Args:
         folder: The model.

@@ -145,5 +145,5 @@ def test_what_cannot_be_a_hub_id_is_a_missing_folder(reference: str) -> None:
 
 def test_a_file_is_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(CheckpointError, match="is a file; give the folder"):
+    with pytest.raises(CheckpointError, match="is a file; pass the folder"):
         resolve(str(tmp_path / "model.safetensors"))

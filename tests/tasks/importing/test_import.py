@@ -318,7 +318,7 @@ def test_another_encoding_is_named_and_can_be_given(
     assert run(["import", str(path), str(folder)]) == 2
     said = capsys.readouterr().err
     assert "not UTF-8 but CP932 (Shift_JIS), it seems" in said
-    assert "or give --encoding=CP932" in said
+    assert "or pass --encoding=CP932" in said
     check_tasks(imported(path, folder, "--encoding=CP932"))
 
 
@@ -328,7 +328,7 @@ def test_a_folder_that_is_there_is_never_touched(
     folder.mkdir(parents=True)
     path = as_csv(tmp_path / "test.csv", TASKS)
     assert run(["import", str(path), str(folder)]) == 2
-    assert "exists already; name a new folder" in capsys.readouterr().err
+    assert "exists already; choose a new folder" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
 
 
@@ -338,7 +338,7 @@ def test_several_files_that_may_be_meant_are_named(
     for name in ("a.csv", "b.csv"):
         as_csv(tmp_path / name, TASKS)
     assert run(["import", str(tmp_path), str(folder)]) == 2
-    assert "several files may be meant; name one: a.csv, b.csv" in capsys.readouterr().err
+    assert "several files may be meant; choose one: a.csv, b.csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

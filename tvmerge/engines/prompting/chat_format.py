@@ -95,7 +95,7 @@ class ChatFormat:
         if isinstance(own, dict) and own:
             raise CheckpointError(
                 f"{self.name}: of the target's chat templates ({', '.join(sorted(own))}) none is called "
-                "'default'; save the one to use as a file and give it with --chat-template FILE"
+                "'default'; save the one to use as a file and pass it with --chat-template FILE"
             )
         raise CheckpointError(
             f"{self.name}: the target has no chat template; set one with --chat-template FILE"

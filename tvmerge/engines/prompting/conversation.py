@@ -1,4 +1,4 @@
-"""A conversation being held: what was asked, what the model said so far, what still fits."""
+"""The state of a conversation: the questions, the replies so far, and what still fits into the context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a chat template can write every prompt of a run, before anything is asked."""
+"""Checks that a chat template can render every prompt of a run, before anything is asked."""
 
 from __future__ import annotations
 

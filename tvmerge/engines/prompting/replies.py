@@ -30,7 +30,7 @@ class Reply:
 
 
 class ReplyReader:
-    """Reads what one model says.
+    """Reads the replies of one model.
 
     Thoughts are told by the text with its special tokens, since the marks of some models are such tokens;
     an answer is given without them.

@@ -1,4 +1,4 @@
-"""The date that chat templates are told: one for all prompts of a study, whatever day it continues.
+"""The date that chat templates see: the same for all prompts of a study, even if it is resumed later.
 
 transformers gives templates a function `strftime_now` that reads the clock, and lets nobody hand in another.
 So a macro of that name is put before the template.

@@ -1,4 +1,4 @@
-"""Whether a model fits in memory, asked before it is loaded, and what running out of it looks like."""
+"""Checks before loading that a model fits into memory, and recognizes out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Load:
         return f"memory of {self.device}: {self._parts()}; {gib(self.free)} free"
 
     def check(self) -> None:
-        """See that everything fits.
+        """Check that everything fits.
 
         Raises:
             CheckpointError: It does not; says what would.

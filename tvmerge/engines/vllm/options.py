@@ -30,7 +30,7 @@ HARMLESS = frozenset(
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """See that a `[vllm]` table leaves alone what tvmerge settles itself.
+    """Check that a `[vllm]` table leaves alone what tvmerge settles itself.
 
     Raises:
         ConfigError: It does not; names the flag to give instead.

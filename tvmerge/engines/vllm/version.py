@@ -40,7 +40,7 @@ def check_version() -> str:
 
 
 def check_installed() -> None:
-    """See that there is a vLLM, without the seconds that it takes to import it.
+    """Check that there is a vLLM, without the seconds that it takes to import it.
 
     Raises:
         MissingExtraError: There is none.

@@ -1,4 +1,4 @@
-"""What the batches of all judges of a run have in common."""
+"""State shared by the batches of all judges of a run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Batching:
         self._checks.append(check)
 
     async def check(self) -> None:
-        """See that all judges have a batch endpoint.
+        """Check that all judges have a batch endpoint.
 
         Raises:
             UserError: One has none, or its key is refused.

@@ -1,4 +1,4 @@
-"""Calls to a batch endpoint are made again where what failed may pass."""
+"""Retries calls to a batch endpoint after temporary failures."""
 
 from __future__ import annotations
 

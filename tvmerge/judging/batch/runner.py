@@ -1,4 +1,4 @@
-"""One judge's batches at its provider: made once each, found again, waited for, and read."""
+"""The batches of one judge: each is created once, found again after an interruption, awaited and read."""
 
 from __future__ import annotations
 

@@ -269,4 +269,4 @@ class OutdatedError(RequestError):
 
 
 class MisplacedError(TransientError):
-    """A page or a stream came where JSON was asked for: the wrong address, or something on the way to it."""
+    """The reply is a page or a stream instead of JSON: the address is wrong, or a proxy answered."""

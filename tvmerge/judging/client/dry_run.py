@@ -56,7 +56,7 @@ class RequestCounter:
 
 
 class CountedChat(ChatWrapper):
-    """Enters each request into a tally and answers none.
+    """Counts requests without sending them.
 
     Args:
         inner: Makes the requests; is never asked.

@@ -18,7 +18,7 @@ FACTOR = 4
 
 
 class Memory(Protocol):
-    """What is remembered from run to run."""
+    """State that is kept between runs."""
 
     async def read(self, key: str) -> object:
         """What is kept under a key, or None."""

@@ -1,4 +1,4 @@
-"""An end to attempts that never end: servers that trickle a byte now and then outwit a read timeout."""
+"""A timeout for whole attempts: a server that sends a byte now and then never exceeds a read timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges that compare: how they are given what they compare with."""
+"""Judges that compare answers, and how they get the answers to compare with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of an answer is in Japanese script: told beside every score, and enforced where the user asks."""
+"""The share of Japanese script in an answer: reported with every score, and enforced on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A judge that a caller brings along: what it says is checked, stored and limited."""
+"""A judge that a caller passes as an object: its replies are checked, stored and limited."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _problem(judgment: object, question: Question, turns: set[int], scale: tuple
 
 
 def check_judge(judge: Judge) -> None:
-    """See that a judge says who it is and what decides its ratings.
+    """Check that a judge says who it is and what decides its ratings.
 
     Raises:
         ConfigError: It does not.

@@ -34,7 +34,7 @@ class Task:
 
 
 class PromptedJudge(ABC):
-    """Makes one judgment per turn and sample; how, is for the subclass to say.
+    """Makes one judgment per turn and sample; subclasses define how.
 
     Args:
         name: The judge's name.

@@ -22,7 +22,7 @@ _FORMS = 8
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the judge model said.
+    """The reply of a judge model, as read.
 
     Attributes:
         user_prompt: What it was shown; empty where it was not asked.

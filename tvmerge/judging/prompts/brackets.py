@@ -57,7 +57,7 @@ _OUT_OF = re.compile(r"\s*点?\s*(?:/|÷|\b(?:out\s+of|of)\b)\s*", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a bracket says, and how surely it is the judge's decision.
+    """The rating in a bracket, and how certain it is that this is the judge's decision.
 
     Attributes:
         meaning: A rating, a verdict, or `VOID` where one was due and there is none.

@@ -63,7 +63,7 @@ class Weight(IntEnum):
 
 
 class Surroundings:
-    """A reply, as what stands around its brackets.
+    """The text around the brackets of a reply.
 
     Args:
         text: The reply, normalised.

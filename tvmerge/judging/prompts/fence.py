@@ -1,4 +1,4 @@
-"""Keeps an answer inside its fence: it must not close the fence, nor look like the judge's own rating.
+"""Fences an answer, so that it cannot close the fence or look like the judge's own rating.
 
 Only prompts that say so (`"fence": true`) are treated; in them each answer stands between two delimiter
 lines of the template. What is replaced stays visible to the judge, who may find it telling.

@@ -98,7 +98,7 @@ def read_number(text: str, low: float = 1, high: float = 10) -> float | Unreadab
 
 
 def read_letter(text: str) -> str | Unreadable:
-    """The verdict that `text` is, and nothing else."""
+    """The verdict, if `text` consists of nothing else."""
     verdict = verdict_in(normalised(text).strip(_CLOSING + "\n"))
     return verdict if isinstance(verdict, str) else Unreadable("no A, B or C")
 

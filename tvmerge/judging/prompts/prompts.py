@@ -1,4 +1,4 @@
-"""Judge prompts in FastChat's judge_prompts.jsonl format, and which a question needs."""
+"""Judge prompts in FastChat's judge_prompts.jsonl format, and the choice of those that a question needs."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def without_unneeded_conversations(
 def check_prompts(
     prompts: Mapping[str, JudgePrompt], questions: Iterable[Question], *, pairwise: bool = False
 ) -> None:
-    """See that every prompt these questions need is there and is sound.
+    """Check that every prompt these questions need is there and is sound.
 
     Raises:
         AssetError: A needed prompt is missing, has the wrong type, lacks a field of its kind or names

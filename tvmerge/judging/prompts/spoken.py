@@ -1,4 +1,4 @@
-"""What a judge says aloud: its reply without the thoughts that its server left in."""
+"""The reply of a judge without the thoughts that its server left in it."""
 
 from __future__ import annotations
 

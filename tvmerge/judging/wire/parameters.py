@@ -123,7 +123,7 @@ def capabilities(provider: str, model: str, parameters: Iterable[str] = ()) -> C
 
 
 class ModelParameters:
-    """What is sent to one model beside its messages; learns from refusals.
+    """Request parameters of one model other than its messages; adapts when the provider refuses one.
 
     Args:
         spec: The judge.

@@ -1,4 +1,4 @@
-"""Whether models fit together: from their configurations, then from their files' headers."""
+"""Checks that models fit together, first by their configurations, then by their files' headers."""
 
 from __future__ import annotations
 

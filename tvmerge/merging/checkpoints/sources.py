@@ -79,7 +79,7 @@ def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False
         repository, commit = hub_snapshot(folder) or (None, None)
         return Source(folder, repository or folder.resolve().name, repository, commit)
     if folder.is_file():
-        raise CheckpointError(f"'{reference}' is a file; give the folder that holds the model")
+        raise CheckpointError(f"'{reference}' is a file; pass the folder of the model")
     match = _HUB_ID.fullmatch(reference)
     if match is None:
         raise CheckpointError(
@@ -113,7 +113,7 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
 
 
 def check_downloaded(source: Source) -> None:
-    """See that a hub model's weights are on this machine, all or some; a local folder is left as it is.
+    """Check that a hub model's weights are on this machine, all or some; a local folder is left as it is.
 
     Raises:
         CheckpointError: They are not; says how to get them.
@@ -155,5 +155,5 @@ def _snapshot(
     except Exception as error:  # the hub's client lets errors of its HTTP library through
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
-            f"{neither}: {reason}; check the name and the network, or name a folder with the model"
+            f"{neither}: {reason}; check the name and the network, or choose a folder with the model"
         ) from error

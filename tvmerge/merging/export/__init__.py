@@ -1,1 +1,1 @@
-"""Writing a merged model, with what goes along."""
+"""Writes a merged model and the files that accompany it."""

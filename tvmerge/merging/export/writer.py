@@ -217,7 +217,7 @@ def _copy(files: Iterable[Path], root: Path, folder: Path) -> None:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """See that `needed` bytes are free where `folder` is, or will be.
+    """Check that `needed` bytes are free where `folder` is, or will be.
 
     Raises:
         CheckpointError: They are not.

@@ -1,4 +1,4 @@
-"""DARE: elements are dropped by chance, and those that stay are made larger.
+"""DARE: drops elements at random and scales up the rest.
 
 Yu et al. 2023, "Language Models are Super Mario". It works on a stream of chunks, so that no vector is held
 whole.

@@ -1,4 +1,4 @@
-"""Routers: for each layer a matrix that says which experts see a token."""
+"""Routers: one matrix per layer that selects the experts for each token."""
 
 from __future__ import annotations
 

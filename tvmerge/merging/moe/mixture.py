@@ -33,7 +33,7 @@ SHARED = "shared/"
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A mixture, laid out.
+    """The plan of a mixture.
 
     Attributes:
         rows: Its tensors but for the routers, layer by layer.

@@ -1,4 +1,4 @@
-"""From values to places on the page, and where to put the ticks."""
+"""Maps values to positions, and places the ticks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store of trials promises."""
+"""The contract of trial stores."""
 
 from __future__ import annotations
 

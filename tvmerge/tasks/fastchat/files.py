@@ -88,7 +88,7 @@ def read_answers(path: Path, questions: Sequence[Question], turns: int | None = 
     if not found and unasked:
         raise AssetError(
             f"{path}: none of its {len(unasked)} questions ({', '.join(list(unasked)[:3])}, ...) is in the "
-            "benchmark; name the benchmark that was answered"
+            "benchmark; choose the benchmark that was answered"
         )
     if not found:
         raise AssetError(f"{path}: contains no answers; write one JSON object per line")

@@ -51,7 +51,7 @@ def import_benchmark(
         AssetError: The source cannot be read or understood.
     """
     if folder.is_symlink() or folder.exists():
-        raise ConfigError(f"{folder} exists already; name a new folder")
+        raise ConfigError(f"{folder} exists already; choose a new folder")
     check_folder(folder, "the folder")
     table = read_table(_table_file(source), encoding)
     roles = find_roles(table, given)
@@ -89,14 +89,14 @@ def _table_file(source: Path) -> Path:
     tables = sorted(path for path in source.glob("*") if path.suffix.lower() in READABLE)
     tables = tables or sorted(path for path in source.glob("data/*") if path.suffix.lower() in READABLE)
     if not tables:
-        raise AssetError(f"{source}: holds no questions; name a file ({', '.join(READABLE)})")
+        raise AssetError(f"{source}: holds no questions; choose a file ({', '.join(READABLE)})")
     return _only(source, tables)
 
 
 def _only(source: Path, found: Sequence[Path]) -> Path:
     if len(found) > 1:
         names = ", ".join(str(path.relative_to(source)) for path in found[:5])
-        raise AssetError(f"{source}: several files may be meant; name one: {names}")
+        raise AssetError(f"{source}: several files may be meant; choose one: {names}")
     return found[0]
 
 

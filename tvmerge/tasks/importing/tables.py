@@ -19,7 +19,7 @@ READABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 """Suffixes of the files that can be read."""
 
 _LARGEST_FIELD = 2**31 - 1
-_HINT = ", or give --encoding={codec}"
+_HINT = ", or pass --encoding={codec}"
 _INSTRUCTION = "instruction"
 
 

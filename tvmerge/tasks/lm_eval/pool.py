@@ -1,4 +1,4 @@
-"""The pool of tasks: documents go in as questions, what the model says to their requests comes out."""
+"""The pool for tasks: takes documents as questions and returns the model's responses to their requests."""
 
 from __future__ import annotations
 

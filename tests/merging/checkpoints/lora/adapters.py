@@ -95,7 +95,7 @@ def written(merge: Merge, folder: Path, weight: float) -> Any:
 
 
 def assert_adds(merge: Merge, folder: Path, target: Path, deltas: Deltas, weight: float = 0.7) -> None:
-    """See that the written model is the target plus what peft computes, held in memory or streamed."""
+    """Check that the written model is the target plus what peft computes, held in memory or streamed."""
     assert any(delta.any() for delta in deltas.values()), "peft adds nothing"
     own = load(target).state_dict()
     for resident in (True, False):

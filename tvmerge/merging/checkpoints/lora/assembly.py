@@ -26,7 +26,7 @@ _FACTORS: frozenset[Role] = frozenset({"a", "b"})
 def assemble(
     adapter: Model, config: Mapping[str, Any], base: Checkpoint
 ) -> tuple[dict[str, Part], int | None]:
-    """Put together what an adapter holds.
+    """Assemble the parts of an adapter.
 
     Args:
         adapter: The adapter's file.

@@ -1,4 +1,4 @@
-"""What only the base's modules tell: which way a matrix is, and how a file cuts a fused tensor."""
+"""What only the base's modules show: the orientation of a matrix, and how a file splits a fused tensor."""
 
 from __future__ import annotations
 
