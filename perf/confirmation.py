@@ -36,7 +36,6 @@ from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import split
 from tvmerge.study.space import Space
 from tvmerge.study.storage import read_study
-from tvmerge.study.study import as_trial
 
 FINALISTS = 3
 QUESTION_SEED = 40_000
@@ -93,9 +92,8 @@ class Rated:
 
 def entrants(url: str) -> tuple[Sequence[Trial], Sequence[Candidate]]:
     """The finalists of a demo study, and their rivals."""
-    rows = read_study(url, "demo").rows
-    space = Space(tuple(rows[0].params), 0.0, 2.0)
-    trials = [as_trial(row, space) for row in rows]
+    trials = read_study(url, "demo").trials
+    space = Space(tuple(trials[0].recipe.weights), 0.0, 2.0)
     return choose_finalists(trials, FINALISTS), choose_baselines(space, trials)
 
 

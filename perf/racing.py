@@ -31,9 +31,10 @@ from tests.tables import Table
 from tvmerge.cli.app import run
 from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.run.loop import Evaluator, search
-from tvmerge.run.trial import SCORES, Trials, best_of
+from tvmerge.run.trial import SCORES, Trials
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import Rules
+from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.sampler_view import FIXED
 from tvmerge.study.settings import SearchConfig
@@ -109,13 +110,13 @@ class Draws:
 @cache
 def real_merges(url: str) -> Merges:
     """The trials of a demo study, which searches weights from 0 to 2."""
-    rows = [row for row in read_study(url, "demo").rows if row.state.name == "COMPLETE"]
-    names = tuple(rows[0].params)
+    trials = [trial for trial in read_study(url, "demo").trials if trial.scored]
+    names = tuple(trials[0].recipe.weights)
     return Merges(
         space=Space(names, 0.0, 2.0),
-        weights=np.array([[row.params[name] for name in names] for row in rows]),
-        scores=np.array([row.user_attrs[SCORES] for row in rows]),
-        fixed=tuple(Recipe(row.params) for row in rows if row.user_attrs.get(FIXED)),
+        weights=np.array([[trial.recipe.weights[name] for name in names] for trial in trials]),
+        scores=np.array([trial.attrs[SCORES] for trial in trials]),
+        fixed=tuple(trial.recipe for trial in trials if trial.attrs.get(FIXED)),
     )
 
 

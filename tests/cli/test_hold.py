@@ -36,9 +36,9 @@ def test_a_run_that_lost_its_study_stops_and_the_same_command_goes_on(
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert "the lock on study 'demo'" in line
         assert "run the same command again" in line
-        assert [row.state.is_finished() for row in read_study(url, "demo").rows].count(True) == 1
+        assert [trial.told for trial in read_study(url, "demo").trials].count(True) == 1
         assert run(command) == 0
-        assert [row.state.is_finished() for row in read_study(url, "demo").rows] == [True] * N_TRIALS
+        assert [trial.told for trial in read_study(url, "demo").trials] == [True] * N_TRIALS
 
 
 def end_the_hold(url: str) -> None:

@@ -26,9 +26,10 @@ from tvmerge.records import (
     Unrated,
 )
 from tvmerge.run.loop import Evaluator, search
-from tvmerge.run.trial import FAILURE, SCORES, Trials, best_of, ranked
+from tvmerge.run.trial import FAILURE, SCORES, Trials
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import Rules
+from tvmerge.study.ranking import best_of, ranked
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study

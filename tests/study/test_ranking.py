@@ -7,8 +7,7 @@ from pathlib import Path
 from tests.study.studies import SPACE, open_at
 from tvmerge._util.urls import sqlite_url
 from tvmerge.records import OVERALL
-from tvmerge.run.trial import ranked
-from tvmerge.study.ranking import best_first
+from tvmerge.study.ranking import ranked
 from tvmerge.study.storage import read_study
 from tvmerge.study.warm_start import Predecessor, choose
 
@@ -29,7 +28,7 @@ def test_the_best_of_several_objectives_has_the_best_weighted_mean(tmp_path: Pat
         study.ask()
         study.tell(number, values, {} if overall is None else {OVERALL: overall})
     stored = read_study(url, "s")
-    assert [row.number for row in best_first(stored.rows)] == [1, 3, 4, 0]
+    assert [trial.number for trial in ranked(stored.trials)] == [1, 3, 4, 0]
     assert [trial.number for trial in ranked(study.trials)] == [1, 3, 4, 0]
     assert stored.recipe("best") == study.trials[1].recipe
     warm = Predecessor("warm-start", url, "s", 3)
@@ -43,5 +42,5 @@ def test_of_one_objective_the_value_ranks_and_what_was_stopped_does_not(tmp_path
         study.ask()
         study.tell(number, value, {"questions": 1}, state="PRUNED" if number == 2 else "COMPLETE")
     stored = read_study(url, "s")
-    assert [row.number for row in best_first(stored.rows)] == [1, 3, 0]
+    assert [trial.number for trial in ranked(stored.trials)] == [1, 3, 0]
     assert stored.recipe("best") == study.trials[1].recipe

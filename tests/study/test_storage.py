@@ -54,7 +54,7 @@ def test_a_storage_holds_what_optuna_reads(url: str) -> None:
     assert [(t.number, t.params, tuple(t.values or ()), t.state.name) for t in study.trials] == rows
     assert RdbTrialStore(opened, study._study_id).read() == opened.get_all_trials(study._study_id)
     assert drive(lambda: open_at(url, window=2, name="cut"), 7, (3, 4)) == rows
-    assert len(read_study(url, "whole").rows) == 7
+    assert len(read_study(url, "whole").trials) == 7
 
 
 def test_a_study_is_held_by_one_process_and_freed_by_its_death(url: str) -> None:
@@ -135,7 +135,7 @@ def test_no_two_writers_make_a_trial_of_the_same_number(url: str) -> None:
 
     RdbTrialStore(storage, study_id).add(running_trial(0))
     assert len(refused) == 1
-    assert [row.number for row in read_study(url, "twice").rows] == [0]
+    assert [trial.number for trial in read_study(url, "twice").trials] == [0]
     with pytest.raises(StudyError, match="trial 0 is there already"):
         study.ask()
 

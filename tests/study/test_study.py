@@ -9,7 +9,7 @@ import pytest
 from tests.study.studies import SPACE, open_study, run
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
-from tvmerge.run.trial import best_of
+from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space, uniform_weight
 from tvmerge.study.storage import enter_study, open_storage, read_study
@@ -29,8 +29,8 @@ def test_another_run_that_told_a_trial_is_noticed(tmp_path: Path) -> None:
     one.tell(0, 5.0, {})
     with pytest.raises(StudyError, match="another run writes to this study: trial 0 was told already"):
         other.tell(0, 9.0, {"late": True})
-    (row,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").rows
-    assert (row.values, "late" in row.user_attrs) == ([5.0], False)
+    (trial,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").trials
+    assert (trial.values, "late" in trial.attrs) == ((5.0,), False)
 
 
 def test_a_run_that_lost_its_study_writes_nothing_more(tmp_path: Path) -> None:
@@ -47,16 +47,16 @@ def test_a_run_that_lost_its_study_writes_nothing_more(tmp_path: Path) -> None:
         study.ask()
     with pytest.raises(StudyError, match="lost"):
         study.tell(0, 5.0, {})
-    (row,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").rows
-    assert row.state.name == "RUNNING"
+    (trial,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").trials
+    assert trial.state == "RUNNING"
 
 
 def test_the_table_in_the_database_is_the_table_in_memory(tmp_path: Path) -> None:
     table = run(tmp_path, "TPE", 2, 12)
     stored = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s")
-    assert [(r.number, dict(r.params), tuple(r.values or ()), r.state.name) for r in stored.rows] == table
+    assert [(t.number, dict(t.recipe.weights), t.values, t.state) for t in stored.trials] == table
     assert stored.run == {"mode": "layer"}
-    assert stored.rows[3].user_attrs["questions"] == 3
+    assert stored.trials[3].attrs["questions"] == 3
 
 
 def test_trials_are_told_in_order(tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ def _trials(folder: Path) -> tuple[Trial, ...]:
     mark, database = folder / ".study", folder / "study.db"
     if not (mark.is_file() and database.is_file()):
         return ()
-    from tvmerge.study.status import stored_trial
     from tvmerge.study.storage import read_study
 
     stored = read_study(sqlite_url(database), mark.read_text(encoding="utf-8").strip())
-    return tuple(map(stored_trial, stored.rows))
+    return stored.trials

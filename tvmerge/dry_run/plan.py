@@ -102,7 +102,6 @@ def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Not
         UserError: It cannot be read, or not begin or continue with these settings.
     """
     from tvmerge.study.storage import compare
-    from tvmerge.study.study import as_trial
 
     ground.known_study.check(ground.space, ground.enqueued, note)
     study = ground.known_study.stored
@@ -111,7 +110,7 @@ def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Not
     # What is not known of the models is taken to be as it was.
     known = fingerprint or {**study.fingerprint, **ground.settings_fingerprint}
     compare(study.name, study.fingerprint, known)
-    return tuple(as_trial(row, ground.space) for row in study.rows)
+    return tuple(replace(trial, recipe=ground.space.recipe(trial.recipe.weights)) for trial in study.trials)
 
 
 async def _plan(

@@ -93,6 +93,11 @@ class Trial:
         return None if found is None else float(found)
 
     @property
+    def told(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.state not in {"RUNNING", "WAITING"}
+
+    @property
     def scored(self) -> bool:
         """Whether it has answered every question and has a score: only such a trial can be the best."""
         return self.state == "COMPLETE"

@@ -139,7 +139,7 @@ def check_trial(text: str | None, study: KnownStudy) -> None:
     if trial is None or int(trial[1]) < study.enqueued_at_most:
         return
     found = study.numbered
-    if found is None or all(row.number != int(trial[1]) for row in found.rows):
+    if found is None or all(tried.number != int(trial[1]) for tried in found.trials):
         raise _no_trial(int(trial[1]), study)
 
 
@@ -148,14 +148,14 @@ def _trial(study: KnownStudy, space: Space, enqueued: Sequence[Recipe], number: 
     found = study.numbered
     if (found is None or found.name == study.place.name) and number < len(enqueued):
         return enqueued[number]
-    row = None if found is None else next((row for row in found.rows if row.number == number), None)
-    if found is None or row is None:
+    tried = None if found is None else next((t for t in found.trials if t.number == number), None)
+    if found is None or tried is None:
         raise _no_trial(number, study)
-    if set(row.params) != set(space.names):
+    if set(tried.recipe.weights) != set(space.names):
         raise StudyError(
             f"--baseline trial:{number}: study '{found.name}' has different weights from this run"
         )
-    return space.recipe(row.params)
+    return space.recipe(tried.recipe.weights)
 
 
 def _no_trial(number: int, study: KnownStudy) -> StudyError:

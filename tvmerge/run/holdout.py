@@ -17,8 +17,8 @@ from tvmerge._util.tasks import first_failure, stop
 from tvmerge.errors import StudyError
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, ContenderKey, Finalist, Sample, label
-from tvmerge.run.trial import ranked
 from tvmerge.scoring.objective import Objective
+from tvmerge.study.ranking import ranked
 from tvmerge.study.space import Space, uniform_weight
 
 Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation]]

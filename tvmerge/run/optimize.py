@@ -30,8 +30,8 @@ from tvmerge.run.destinations import check_destinations
 from tvmerge.run.holdout import Confirmation, Confirmed, choose_baselines, choose_finalists
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
-from tvmerge.run.trial import best_of
 from tvmerge.study.lock import study_lock
+from tvmerge.study.ranking import best_of
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.build import examiners
 from tvmerge.tasks.fastchat.answer_log import AnswerLog

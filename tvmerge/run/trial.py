@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ProviderError
@@ -13,6 +13,7 @@ from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import Rules, Scores, lost, projected
 from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
+from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler_view import FIXED
 
 SCORES = "scores"
@@ -149,17 +150,6 @@ class _Against:
 
     def lost(self, judgments: Sequence[Judgment]) -> bool:
         return lost(self._scores(judgments), self._incumbent, self._rules.p)
-
-
-def ranked(trials: Iterable[Trial]) -> list[Trial]:
-    """The scored trials, the best first, the earlier of equals first."""
-    scored = [(-t.overall, t.number, t) for t in trials if t.scored and t.overall is not None]
-    return [trial for *_, trial in sorted(scored, key=lambda row: row[:2])]
-
-
-def best_of(trials: Iterable[Trial]) -> Trial | None:
-    """The scored trial with the highest score, the earliest of equals."""
-    return next(iter(ranked(trials)), None)
 
 
 def _projected(scores: Scores, incumbent: Trial) -> float:

@@ -157,9 +157,9 @@ class KnownStudy:
             raise StudyError(
                 f"study '{config.fork}' exists and is not a fork of '{place.parent}'; choose another name"
             )
-        if config.n_trials < len(stored.rows):
+        if config.n_trials < (asked := len(stored.trials)):
             raise StudyError(
-                f"study '{place.name}' has {len(stored.rows)} trials; --n-trials {config.n_trials} is less, "
+                f"study '{place.name}' has {asked} trials; --n-trials {config.n_trials} is less, "
                 "it can only be raised"
             )
         return sampler, origin
@@ -230,7 +230,7 @@ class KnownStudy:
         Raises:
             StudyError: A predecessor cannot be read.
         """
-        asked = 0 if self.stored is None else len(self.stored.rows)
+        asked = 0 if self.stored is None else len(self.stored.trials)
         if asked >= len(enqueued) + sum(len(row["trials"]) for row in origin):
             return Heritage()
         taken = [(self._predecessor(row), row["trials"]) for row in origin]

@@ -9,16 +9,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvmerge._util.urls import hide_passwords
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Recipe, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Trial
 from tvmerge.study.lock import is_study_locked
 from tvmerge.study.pareto import pareto_front
 from tvmerge.study.storage import N_TRIALS, read_study
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +102,16 @@ def read_status(
         StudyError: There is no such study, or the storage cannot be read.
     """
     stored = read_study(storage, study)
-    front = pareto_front([stored_trial(row) for row in stored.rows])
+    front = pareto_front(stored.trials)
     single = not front or len(front[0].values) == 1
     return StudyStatus(
         study=study,
         storage=hide_passwords(storage),
         held=is_study_locked(storage, study),
         n_trials=stored.attrs.get(N_TRIALS),
-        states=Counter(row.state.name for row in stored.rows),
+        states=Counter(trial.state for trial in stored.trials),
         best=front[:1] if single else front,
-        last_told=max((row.datetime_complete for row in stored.rows if row.datetime_complete), default=None),
+        last_told=stored.last_told,
         judges=judges,
     )
 
@@ -132,14 +129,6 @@ def judge_costs(ledger: Path) -> dict[str, JudgeCosts]:
         costs = known.cost_usd if cost is None else (known.cost_usd or 0.0) + cost
         found[row["judge"]] = JudgeCosts(known.calls + 1, costs)
     return found
-
-
-def stored_trial(row: FrozenTrial) -> Trial:
-    """A trial as it is stored, its weights in the order of the storage."""
-    values = tuple(row.values or ())
-    return Trial(
-        row.number, Recipe(row.params), values[0] if values else None, row.state.name, row.user_attrs, values
-    )
 
 
 def _lines(found: StudyStatus) -> Iterator[str]:

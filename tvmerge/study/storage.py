@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import canonical_json
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
-from tvmerge.records import Recipe
-from tvmerge.study.ranking import best_first
+from tvmerge.records import Recipe, Trial
+from tvmerge.study.ranking import ranked
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
+from tvmerge.study.trials import trial_of
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
 
 FINGERPRINT = "tvmerge:fingerprint"
 """Study attribute: what the scores and the sequence of candidates depend on, by a readable name."""
@@ -52,15 +53,17 @@ class StoredStudy:
         name: Its name.
         run: What was recorded under `RUN`.
         fingerprint: What was recorded under `FINGERPRINT`.
-        rows: Its trials, in order of number.
+        trials: Its trials, in order of number.
         attrs: All that is recorded of the study itself.
+        last_told: When the last trial was told, local time; None before the first.
     """
 
     name: str
     run: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
-    rows: tuple[FrozenTrial, ...]
+    trials: tuple[Trial, ...]
     attrs: Mapping[str, Any]
+    last_told: datetime | None = None
 
     def recipe(self, trial: str) -> Recipe:
         """The weights of the trial with that number, or of the `best`.
@@ -69,17 +72,17 @@ class StoredStudy:
             StudyError: There is no such trial.
         """
         if trial == "best":
-            scored = best_first(self.rows)
+            scored = ranked(self.trials)
             if not scored:
                 raise StudyError(f"study '{self.name}' has no scored trial yet")
-            row = scored[0]
-        elif trial.isdecimal() and int(trial) < len(self.rows):
-            row = self.rows[int(trial)]
+            found = scored[0]
+        elif trial.isdecimal() and int(trial) < len(self.trials):
+            found = self.trials[int(trial)]
         else:
             raise StudyError(
-                f"study '{self.name}' has no trial '{trial}'; it has 0 to {len(self.rows) - 1}, and `best`"
+                f"study '{self.name}' has no trial '{trial}'; it has 0 to {len(self.trials) - 1}, and `best`"
             )
-        return Recipe(row.params)
+        return found.recipe
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -231,7 +234,9 @@ def read_study(
     if RUN not in attrs:
         raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
     _check_version(name, attrs)
-    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), tuple(rows), attrs)
+    told = max((row.datetime_complete for row in rows if row.datetime_complete), default=None)
+    trials = tuple(map(trial_of, rows))
+    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), trials, attrs, told)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tvmerge.study.space import Space
 from tvmerge.study.storage import translated
 from tvmerge.study.store.base import TrialResult
 from tvmerge.study.store.open import open_trial_store
+from tvmerge.study.trials import trial_of
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -78,7 +79,7 @@ class SearchStudy:
             self._journal = open_trial_store(storage, study_id)
             rows = self._journal.read()
         self._view = SamplerView(rows, self.objectives)
-        self._trials = [as_trial(row, space) for row in rows]
+        self._trials = [trial_of(row, space) for row in rows]
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -125,7 +126,7 @@ class SearchStudy:
             row = self._view.ask(self._sampler(number), self._distributions)
         with translated(self._storage):
             self._journal.add(row)
-        self._trials.append(as_trial(row, self._space))
+        self._trials.append(trial_of(row, self._space))
         return self._trials[number]
 
     def _undrawn(self, number: int) -> FrozenTrial:
@@ -195,15 +196,3 @@ def distributions(space: Space) -> dict[str, Any]:
     from optuna.distributions import FloatDistribution
 
     return {name: FloatDistribution(*space.bounds(name)) for name in space.names}
-
-
-def as_trial(row: FrozenTrial, space: Space) -> Trial:
-    """A trial of Optuna's as a `Trial`."""
-    return Trial(
-        number=row.number,
-        recipe=space.recipe(row.params),
-        value=row.values[0] if row.values else None,
-        state=row.state.name,
-        attrs=dict(row.user_attrs),
-        values=tuple(row.values or ()),
-    )

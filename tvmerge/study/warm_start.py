@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.records import Recipe
-from tvmerge.study.ranking import best_first
+from tvmerge.records import Recipe, Trial
+from tvmerge.study.ranking import ranked
 from tvmerge.study.sampler_view import FIXED
 from tvmerge.study.space import Space
 from tvmerge.study.storage import StoredStudy, read_study
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 Kind = Literal["fork", "warm-start"]
 
@@ -95,17 +92,16 @@ def choose(
         StudyError: There is no such study, it has other weights, or nothing that could be taken.
     """
     source = read_study(predecessor.storage, predecessor.study, remedy=_REMEDIES[predecessor.kind])
-    told = [row for row in source.rows if row.state.is_finished()]
+    told = [trial for trial in source.trials if trial.told]
     if told:
         _check_names(source, told[0], space)
-    known = [dict(recipe.weights) for recipe in given]
-    new = [row for row in told if row.params not in known]
-    rows = new if predecessor.kind == "fork" else _best_first(new, predecessor.most)
-    inside = [row.number for row in rows if _holds(space, row)]
-    if len(inside) < len(rows):
+    new = [trial for trial in told if trial.recipe not in given]
+    trials = new if predecessor.kind == "fork" else _best_first(new, predecessor.most)
+    inside = [trial.number for trial in trials if _holds(space, trial)]
+    if len(inside) < len(trials):
         note(
-            f"{len(rows) - len(inside)} of {len(rows)} trials of study '{predecessor.study}' are left out: "
-            "they are outside the range of the weights"
+            f"{len(trials) - len(inside)} of {len(trials)} trials of study '{predecessor.study}' are left "
+            "out: they are outside the range of the weights"
         )
     if not inside and (predecessor.kind == "warm-start" or not told):
         raise StudyError(
@@ -125,37 +121,37 @@ def heritage(
     """
     fixed, inherited = list(given), {}
     for predecessor, numbers in taken:
-        rows = {row.number: row for row in read_study(predecessor.storage, predecessor.study).rows}
-        missing = [number for number in numbers if number not in rows]
+        trials = {trial.number: trial for trial in read_study(predecessor.storage, predecessor.study).trials}
+        missing = [number for number in numbers if number not in trials]
         if missing:
             raise StudyError(f"study '{predecessor.study}' has lost trial {missing[0]}; start a new study")
         for number in numbers:
-            recipe = space.recipe(rows[number].params)
-            if predecessor.kind == "fork" and not rows[number].user_attrs.get(FIXED):
+            recipe = space.recipe(trials[number].recipe.weights)
+            if predecessor.kind == "fork" and not trials[number].attrs.get(FIXED):
                 inherited[number] = recipe
             elif recipe not in fixed:
                 fixed.append(recipe)
     return Heritage(tuple(fixed), {n: recipe for n, recipe in inherited.items() if recipe not in fixed})
 
 
-def _check_names(source: StoredStudy, row: FrozenTrial, space: Space) -> None:
-    odd = sorted(set(space.names) ^ set(row.params))
+def _check_names(source: StoredStudy, trial: Trial, space: Space) -> None:
+    odd = sorted(set(space.names) ^ set(trial.recipe.weights))
     if odd:
-        where = "only there" if odd[0] in row.params else "only here"
+        where = "only there" if odd[0] in trial.recipe.weights else "only here"
         raise StudyError(
-            f"study '{source.name}' has {len(row.params)} weights, this run {len(space.names)}, and they "
-            f"differ: {odd[0]} is {where}; only a study with the same weights can be continued"
+            f"study '{source.name}' has {len(trial.recipe.weights)} weights, this run {len(space.names)}, "
+            f"and they differ: {odd[0]} is {where}; only a study with the same weights can be continued"
         )
 
 
-def _best_first(rows: Sequence[FrozenTrial], most: int) -> list[FrozenTrial]:
+def _best_first(trials: Sequence[Trial], most: int) -> list[Trial]:
     """The best of the scored trials, those with the same weights once."""
-    distinct: dict[tuple[Any, ...], FrozenTrial] = {}
-    for row in best_first(rows):
-        distinct.setdefault(tuple(row.params.items()), row)
+    distinct: dict[tuple[Any, ...], Trial] = {}
+    for trial in ranked(trials):
+        distinct.setdefault(tuple(trial.recipe.weights.items()), trial)
     return list(distinct.values())[:most]
 
 
-def _holds(space: Space, row: FrozenTrial) -> bool:
+def _holds(space: Space, trial: Trial) -> bool:
     bounds = {name: space.bounds(name) for name in space.names}
-    return all(low <= row.params[name] <= high for name, (low, high) in bounds.items())
+    return all(low <= trial.recipe.weights[name] <= high for name, (low, high) in bounds.items())
