@@ -159,8 +159,8 @@ class KnownStudy:
             )
         if config.n_trials < (asked := len(stored.trials)):
             raise StudyError(
-                f"study '{place.name}' has {asked} trials; --n-trials {config.n_trials} is less, "
-                "it can only be raised"
+                f"study '{place.name}' has {asked} trials; --n-trials {config.n_trials} is lower, "
+                "but it can only be raised"
             )
         return sampler, origin
 
