@@ -147,7 +147,7 @@ def test_the_default_judge_is_served_and_thinks_as_much_as_its_file_says() -> No
 
 @pytest.mark.parametrize("wrong", ["sk-ключ", "sk-a\nb", "sk-\u200bx"])
 def test_a_key_that_no_header_can_hold_is_named_by_its_variable_and_not_shown(wrong: str) -> None:
-    with pytest.raises(CredentialsError, match="variable OPENAI_API_KEY holds") as caught:
+    with pytest.raises(CredentialsError, match="variable OPENAI_API_KEY contains") as caught:
         check_ready(find_spec("gpt-4"), {"OPENAI_API_KEY": wrong})
     assert wrong not in str(caught.value)
 

@@ -178,7 +178,7 @@ def test_a_further_layer_never_stands_in_for_a_lost_one(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["mtp.layers.0.mlp.down_proj.weight"] = weights["model.layers.0.mlp.down_proj.weight"].clone()
     save_file(weights, folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"odd does not hold .* has no model\.layers\.0\.mlp\.up_proj"):
+    with pytest.raises(CheckpointError, match=r"odd does not match .* has no model\.layers\.0\.mlp\.up_proj"):
         _merged((folder, folder, folder), tmp_path / "out")
 
 

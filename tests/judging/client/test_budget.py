@@ -47,7 +47,9 @@ async def test_as_many_calls_are_made_as_allowed() -> None:
     assert ledger.calls == 5
     assert sum(isinstance(outcome, ChatReply) for outcome in outcomes) == 5
     assert {type(outcome) for outcome in outcomes} == {ChatReply, BudgetError}
-    with pytest.raises(BudgetError, match=r"budget of 5 judge calls is used up \(5 made\); run again"):
+    with pytest.raises(
+        BudgetError, match=r"budget of 5 judge calls is used up \(5 made\); raise --max-judge-calls"
+    ):
         await spending(ledger, Budget(ledger, max_calls=5), 500).send(a_call(0))
 
 

@@ -30,7 +30,7 @@ def test_one_number_stands_for_all_tasks_and_a_list_for_one_each() -> None:
 
 
 def test_a_list_of_a_wrong_length_is_refused() -> None:
-    message = "--jglue-limit takes one number, or one per task ( 3 tasks, got 2 numbers"
+    message = r"--jglue-limit takes one number, or one per task \(3 tasks\), got 2 numbers"
     with pytest.raises(ConfigError, match=message):
         one_each([10, 20], 3, "--jglue-limit", least=1)
 

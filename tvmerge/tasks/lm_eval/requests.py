@@ -68,7 +68,7 @@ def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> lis
         raise ConfigError(f"{flag} must be at least {least}, got {low}")
     if len(values) not in (1, count):
         raise ConfigError(
-            f"{flag} takes one number, or one per task ( {count} tasks, got {len(values)} numbers"
+            f"{flag} takes one number, or one per task ({count} tasks), got {len(values)} numbers"
         )
     return [*values] * (count if len(values) == 1 else 1)
 
