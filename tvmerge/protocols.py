@@ -169,7 +169,7 @@ class Race(Protocol):
     def wave(self) -> int:
         """Questions that are answered together; divides every look."""
 
-    def lost(self, judgments: Sequence[Judgment]) -> bool:
+    def should_prune(self, judgments: Sequence[Judgment]) -> bool:
         """Whether to stop, given all judgments of the questions up to a look; depends on nothing else."""
 
 

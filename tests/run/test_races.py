@@ -30,7 +30,7 @@ class ScriptedRace:
         self._lost_at = lost_at
         self.seen: list[list[object]] = []
 
-    def lost(self, judgments: Sequence[Judgment]) -> bool:
+    def should_prune(self, judgments: Sequence[Judgment]) -> bool:
         self.seen.append([judgment.question_id for judgment in judgments])
         return len(judgments) == self._lost_at
 

@@ -80,7 +80,7 @@ class Evaluator:
             for wave, inbox in zip(waves, answers, strict=True):
                 rated += await self._rated(wave, inbox)
                 if race is not None and wave is not waves[-1]:
-                    stopped = await asyncio.to_thread(race.lost, _judgments(rated))
+                    stopped = await asyncio.to_thread(race.should_prune, _judgments(rated))
                     if stopped:
                         break
             if not stopped:

@@ -148,7 +148,7 @@ class _Against:
     def wave(self) -> int:
         return self._rules.batch
 
-    def lost(self, judgments: Sequence[Judgment]) -> bool:
+    def should_prune(self, judgments: Sequence[Judgment]) -> bool:
         return lost(self._scores(judgments), self._incumbent, self._rules.p)
 
 
