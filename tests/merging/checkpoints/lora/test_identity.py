@@ -112,7 +112,7 @@ def test_a_base_that_the_adapter_names_is_found_or_asked_for(tmp_path: Path) -> 
     assert adapter_base(_adapter(tmp_path / "adapter", str(link)), None)[0].folder == link
     shutil.rmtree(base)
     with pytest.raises(
-        CheckpointError, match=r"no hub id .*; adapter was trained on it; pass its base model"
+        CheckpointError, match=r"not a hub id .*; adapter was trained on it; pass its base model"
     ):
         adapter_base(_adapter(tmp_path / "adapter", str(base)), None)
     with pytest.raises(CheckpointError, match="does not say what it was trained on; pass its base model"):
