@@ -113,7 +113,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[type[BatchServ
     return found
 
 
-def check(run: Judging, step: str, number: int, undisturbed: Any) -> None:
+def assert_billed_once(run: Judging, step: str, number: int, undisturbed: Any) -> None:
     """Kill a run at a step; the next one ends as if nothing had happened."""
     assert run.run(step, number) == -signal.SIGKILL, run.log
     assert run.run() == 0, run.log
@@ -141,7 +141,7 @@ def check(run: Judging, step: str, number: int, undisturbed: Any) -> None:
 def test_a_run_killed_at_any_step_of_a_batch_at_openai_is_billed_once(
     openai: Judging, step: str, number: int, undisturbed: Any
 ) -> None:
-    check(openai, step, number, undisturbed)
+    assert_billed_once(openai, step, number, undisturbed)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_run_killed_at_any_step_of_a_batch_at_openai_is_billed_once(
 def test_a_run_killed_at_any_step_of_a_batch_at_anthropic_is_billed_once(
     anthropic: Judging, step: str, number: int, undisturbed: Any
 ) -> None:
-    check(anthropic, step, number, undisturbed)
+    assert_billed_once(anthropic, step, number, undisturbed)
 
 
 @pytest.mark.parametrize(

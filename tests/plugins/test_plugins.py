@@ -64,7 +64,7 @@ def search(folder: Path, *path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def check(out: Path) -> None:
+def assert_all_at_work(out: Path) -> None:
     """All seven were at work: their names, their weights, their words."""
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert set(result["weights"]) == {"matrices", "vectors"}
@@ -90,7 +90,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_search_with_an_installed_package_uses_all_it_brings(installed: Path) -> None:
-    check(installed / "out")
+    assert_all_at_work(installed / "out")
 
 
 def test_a_study_does_not_go_on_with_another_version_of_a_package(installed: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_one_new_file_each_is_enough(tmp_path: Path) -> None:
     assert len(add_files(copy)) == len(FOLDERS)
     done = search(tmp_path, tmp_path / "copy")
     assert done.returncode == 0, done.stderr
-    check(tmp_path / "out")
+    assert_all_at_work(tmp_path / "out")
 
 
 def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:

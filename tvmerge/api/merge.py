@@ -34,14 +34,11 @@ def merge(
 ) -> Path:
     """Write target + weight * (tuned - base) as a model folder, without a search.
 
-    Give one of `weight`, `weights` and `trial`.
-
     Args:
         output_dir: Folder to write.
         config: The settings of a run, of which those of models and chats count; None: `settings` have them.
-        weight: One weight for everything.
-        weights: A weight for each name, such as `RunResult.recipe`, or a JSON file of them, such as
-            `result.json`.
+        weight: One weight for everything; give this, `weights` or `trial`.
+        weights: A weight for each name, such as `RunResult.recipe`, or a file of them, as `result.json`.
         trial: Number of a study's trial, or `best`; the study knows models and settings.
         storage: Storage of that study.
         study_name: Name of that study.
@@ -54,8 +51,7 @@ def merge(
         The folder.
 
     Raises:
-        TvmergeError: The models do not fit together, something given is not usable, or the folder may not be
-            replaced.
+        TvmergeError: The models do not fit, an argument is unusable, or the folder may not be replaced.
 
     Example:
         >>> import tvmerge
@@ -71,13 +67,10 @@ def merge(
         raise ConfigError("a trial's study knows the settings of its merge; leave config out")
     tell, folder = teller(progress), Path(output_dir)
     given = {**({} if config is None else _of_run(config)), **_checked(settings)}
+    number = None if trial is None else str(trial)
     write_model(
         Weights(
-            weight=weight,
-            weights=_weights(weights),
-            trial=None if trial is None else str(trial),
-            storage=storage,
-            study_name=study_name,
+            weight=weight, weights=_weights(weights), trial=number, storage=storage, study_name=study_name
         ),
         given,
         folder,

@@ -74,19 +74,13 @@ def assemble(
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
-    benchmarks = seen_benchmarks(config, specs[0].model or specs[0].name, assets, note)
-    benchmark = combine(benchmarks)
-    if config.judge_batch:
-        check_batched(specs)
-    for spec in specs:
-        check_offered(spec, datetime.now(UTC).date())
-        check_ready(spec, reach=tally is None)
+    benchmark = combine(benchmarks := seen_benchmarks(config, specs[0].model or specs[0].name, assets, note))
+    _check_specs(config, specs, reach=tally is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     compares = config.judge_mode == "pairwise"
-    batching = None
-    if config.judge_batch and tally is None:
-        batching = _batching(config, batch_folder, ledger_file)
+    wants_batches = config.judge_batch and tally is None
+    batching = _batching(config, batch_folder, ledger_file) if wants_batches else None
     conduct = replace(
         _policy(config, ledger),
         cache=caches.judgments,
@@ -104,23 +98,29 @@ def assemble(
     scale = own_scale(specs) or rating_scale(prompts.values())
     return Jury(
         benchmark=benchmark,
-        parts=parts_of(
-            benchmarks,
-            [weight for _, weight in config.benchmarks],
-            WIN_RATES if compares else scale,
-        ),
+        parts=parts_of(benchmarks, [w for _, w in config.benchmarks], WIN_RATES if compares else scale),
         folders=tuple(b.folder for b in benchmarks),
         specs=tuple(specs),
         rater=watch_script(judge, config, benchmark, scale[0]),
         ledger=ledger,
         compares=compares,
-        on_servers=tuple(
-            judge
-            for spec, judge in zip(specs, judges, strict=True)
-            if isinstance(judge, PromptedJudge) and spec.on_server
-        ),
+        on_servers=_on_servers(specs, judges),
         batching=batching,
     )
+
+
+def _check_specs(config: JudgeConfig, specs: Sequence[JudgeSpec], *, reach: bool) -> None:
+    if config.judge_batch:
+        check_batched(specs)
+    for spec in specs:
+        check_offered(spec, datetime.now(UTC).date())
+        check_ready(spec, reach=reach)
+
+
+def _on_servers(specs: Sequence[JudgeSpec], judges: Sequence[Judge]) -> tuple[PromptedJudge, ...]:
+    """The judges that are asked over a network."""
+    pairs = zip(specs, judges, strict=True)
+    return tuple(judge for spec, judge in pairs if isinstance(judge, PromptedJudge) and spec.on_server)
 
 
 def _judge(

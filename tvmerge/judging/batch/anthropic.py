@@ -9,7 +9,7 @@ what it holds, which its results tell when it is over.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +17,10 @@ import anthropic
 import httpx2
 
 from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result
-from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.wire.complaint import error_within, read_complaint
-from tvmerge.judging.wire.http import ApiKey, lower_case
-from tvmerge.judging.wire.refusals import translate
-from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape
-
-Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
-"""Reads a response: its status, its body, its headers, and what it responds to."""
+from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
+from tvmerge.judging.client.chat import ChatRequest
+from tvmerge.judging.wire.http import ApiKey
+from tvmerge.judging.wire.replies import wrong_shape
 
 _PAGES = 20
 _PAGE = 100
@@ -51,7 +47,7 @@ _STATUS: Mapping[str, int] = {
 """HTTP status of each type of error (https://platform.claude.com/docs/en/api/errors): a result has none."""
 
 
-class AnthropicBatches:
+class AnthropicBatches(SdkEndpoint):
     """Anthropic's batch endpoint.
 
     Args:
@@ -64,9 +60,8 @@ class AnthropicBatches:
     most_bytes = 240_000_000
 
     def __init__(self, client: anthropic.AsyncAnthropic, key: ApiKey, read: Read) -> None:
+        super().__init__(anthropic, key, read)
         self._client = client
-        self._key = key
-        self._read = read
 
     def line(self, request: ChatRequest) -> str:
         """One of the requests of a batch."""
@@ -119,45 +114,13 @@ class AnthropicBatches:
         results: dict[str, Result] = {}
         for address in progress.results:
             response: httpx2.Response = await self._call(self._client.get(address, cast_to=httpx2.Response))
-            for line in response.text.splitlines():
-                if line.strip():
-                    row = read_json(line)
-                    results[str(row.get("custom_id"))] = _result(row.get("result"))
+            for row in rows_of(response.text):
+                results[str(row.get("custom_id"))] = _result(row.get("result"))
         return results
 
-    def read(self, result: Result, request: ChatRequest) -> ChatReply:
-        """The message, or the error in its place."""
-        return self._read(result["status"], json.dumps(result["body"]), {}, request)
-
     async def _json(self, work: Awaitable[Any]) -> Any:
-        """The data of a response; errors that come as a success are errors."""
         response = await self._call(work)
-        data = read_json(await response.text())
-        if (complaint := error_within(data)) is not None:
-            raise translate(
-                complaint.status or 200, complaint, headers=lower_case(response.headers), key=self._key
-            )
-        return data
-
-    async def _call(self, work: Awaitable[Any]) -> Any:
-        try:
-            return await work
-        except anthropic.APIStatusError as error:
-            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise translate(
-                error.status_code,
-                read_complaint(error.response.text),
-                headers=lower_case(error.response.headers),
-                key=self._key,
-            ) from None
-        except anthropic.APIConnectionError as error:
-            raise connection_error(error) from None
-
-    def _page(self, data: Any) -> list[Any]:
-        match data:
-            case {"data": [*rows]}:
-                return rows
-        raise wrong_shape(data, "a list of message batches", self._key)
+        return self._data(await response.text(), response.headers)
 
     def _progress(self, data: Any) -> Progress:
         match data:

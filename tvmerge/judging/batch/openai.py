@@ -8,21 +8,19 @@ each under its `custom_id`, in any order; `metadata` is given back when batches 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import openai
 
 from tvmerge.errors import TransientError, TvmergeError
 from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result, State
-from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.wire.complaint import error_within, read_complaint
-from tvmerge.judging.wire.http import ApiKey, lower_case
+from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
+from tvmerge.judging.client.chat import ChatRequest
+from tvmerge.judging.wire.complaint import read_complaint
+from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.refusals import translate
-from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape
-
-Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
-"""Reads a response: its status, its body, its headers, and what it responds to."""
+from tvmerge.judging.wire.replies import wrong_shape
 
 _URL: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _MARK = "tvmerge"
@@ -47,7 +45,7 @@ _LOST: Mapping[str, str] = {
 }
 
 
-class OpenAIBatches:
+class OpenAIBatches(SdkEndpoint):
     """OpenAI's batch endpoint.
 
     Args:
@@ -60,9 +58,8 @@ class OpenAIBatches:
     most_bytes = 190_000_000
 
     def __init__(self, client: openai.AsyncOpenAI, key: ApiKey, read: Read) -> None:
+        super().__init__(openai, key, read)
         self._client = client
-        self._key = key
-        self._read = read
 
     def line(self, request: ChatRequest) -> str:
         """A line of the file that is uploaded."""
@@ -118,45 +115,13 @@ class OpenAIBatches:
         results: dict[str, Result] = {}
         for file in progress.results:
             content = await self._call(self._client.files.content(file))
-            for line in content.text.splitlines():
-                if line.strip():
-                    row = read_json(line)
-                    results[str(row.get("custom_id"))] = _result(row)
+            for row in rows_of(content.text):
+                results[str(row.get("custom_id"))] = _result(row)
         return results
 
-    def read(self, result: Result, request: ChatRequest) -> ChatReply:
-        """The reply, or the error in its place."""
-        return self._read(result["status"], json.dumps(result["body"]), {}, request)
-
     async def _json(self, work: Awaitable[Any]) -> Any:
-        """The data of a response; errors that come as a success are errors."""
         response = await self._call(work)
-        data = read_json(response.text)
-        if (complaint := error_within(data)) is not None and "input_file_id" not in data:
-            raise translate(
-                complaint.status or 200, complaint, headers=lower_case(response.headers), key=self._key
-            )
-        return data
-
-    async def _call(self, work: Awaitable[Any]) -> Any:
-        try:
-            return await work
-        except openai.APIStatusError as error:
-            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
-            raise translate(
-                error.status_code,
-                read_complaint(error.response.text),
-                headers=lower_case(error.response.headers),
-                key=self._key,
-            ) from None
-        except openai.APIConnectionError as error:
-            raise connection_error(error) from None
-
-    def _page(self, data: Any) -> list[Any]:
-        match data:
-            case {"data": [*rows]}:
-                return rows
-        raise wrong_shape(data, "a list of batches", self._key)
+        return self._data(response.text, response.headers)
 
     def _progress(self, data: Any) -> Progress:
         match data:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.wire.finish import finish_of, unknown_word
-from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import ModelParameters
-from tvmerge.judging.wire.refusals import translate
-from tvmerge.judging.wire.replies import body_of, connection_error, read_json, wrong_shape
-
-_NO_SUCCESS = 300
-
+from tvmerge.judging.wire.reader import ResponseReader
+from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
 
 NEEDED = ("max_tokens",)
 """Without it Anthropic answers nothing."""
@@ -40,6 +34,7 @@ class AnthropicChat:
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec, needed=NEEDED)
+        self._reader = ResponseReader(self._parameters, self._key, _reply)
         # max_retries=0: tvmerge retries in one place, where it is limited and counted.
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key or "unused", base_url=spec.endpoint, timeout=spec.timeout, max_retries=0
@@ -78,42 +73,17 @@ class AnthropicChat:
         except anthropic.APIConnectionError as error:
             # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
             raise connection_error(error) from None
-        return self.read(status, body_of(answer), lower_case(answer.headers), request)
-
-    def read(self, status: int, body: str, headers: Mapping[str, str], request: ChatRequest) -> ChatReply:
-        """What a response says, whichever way it came; raises what `send` does.
-
-        Args:
-            status: Its HTTP status.
-            body: Its body.
-            headers: Its headers, by lower-case name.
-            request: What it responds to.
-        """
-        if status >= _NO_SUCCESS:
-            raise self._complaint(status, read_complaint(body), headers, request)
-        data = read_json(body)
-        if (complaint := error_within(data)) is not None:
-            raise self._complaint(complaint.status or 200, complaint, headers, request)
-        reply = _reply(data, rate_limits(headers), self._key)
-        self._parameters.answered(request.body)
-        return reply
+        return self._reader.read(status, body_of(answer), lower_case(answer.headers), request)
 
     def batches(self) -> BatchApi:
         """The provider's batch endpoint."""
         from tvmerge.judging.batch.anthropic import AnthropicBatches
 
-        return AnthropicBatches(self._client, self._key, self.read)
+        return AnthropicBatches(self._client, self._key, self._reader.read)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
-
-    def _complaint(
-        self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
-    ) -> ProviderError | UserError:
-        """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        error = translate(status, complaint, headers=headers, key=self._key)
-        return self._parameters.learn(error, request.body)
 
 
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
 from tvmerge.judging.wire.finish import finish_of, unknown_word
-from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
+from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import ModelParameters
-from tvmerge.judging.wire.refusals import translate
-from tvmerge.judging.wire.replies import body_of, connection_error, read_json, wrong_shape
+from tvmerge.judging.wire.reader import ResponseReader
+from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
 
 if TYPE_CHECKING:
     import httpx
@@ -41,6 +38,7 @@ class CohereChat:
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
+        self._reader = ResponseReader(self._parameters, self._key, _reply)
         # An HTTP client of our own, since the SDK's cannot be closed and stops at 100 connections.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self._http = httpx.AsyncClient(timeout=spec.timeout, limits=limits, event_hooks={"response": [_keep]})
@@ -88,29 +86,12 @@ class CohereChat:
                 raise
         response = _RESPONSE.get()
         assert response is not None, "a call that ended without an error of HTTP has had a response"
-        return self._read(response, request)
+        headers = lower_case(response.headers)
+        return self._reader.read(response.status_code, body_of(response), headers, request)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-    def _read(self, response: httpx.Response, request: ChatRequest) -> ChatReply:
-        """The reply in `response`; what it says of the model's parameters is learnt on the way."""
-        headers = lower_case(response.headers)
-        if response.status_code >= 400:
-            raise self._complaint(response.status_code, read_complaint(body_of(response)), headers, request)
-        data = read_json(body_of(response))
-        if (complaint := error_within(data)) is not None:
-            raise self._complaint(complaint.status or 200, complaint, headers, request)
-        reply = _reply(data, rate_limits(headers), self._key)
-        self._parameters.answered(request.body)
-        return reply
-
-    def _complaint(
-        self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
-    ) -> ProviderError | UserError:
-        error = translate(status, complaint, headers=headers, key=self._key)
-        return self._parameters.learn(error, request.body)
 
 
 async def _keep(response: httpx.Response) -> None:

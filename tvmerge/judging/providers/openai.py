@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.errors import ProviderError, UserError
+from tvmerge.errors import ProviderError
 from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
+from tvmerge.judging.wire.complaint import Complaint, error_within
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.wire.parameters import ModelParameters
-from tvmerge.judging.wire.refusals import translate
+from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import (
     body_of,
     connection_error,
@@ -45,6 +45,7 @@ class OpenAIChat:
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
+        self._reader = ResponseReader(self._parameters, self._key, _reply, _complaint)
         self._client = _client(spec, api_key)
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
@@ -90,16 +91,8 @@ class OpenAIChat:
             headers: Its headers, by lower-case name.
             request: What it responds to.
         """
-        if status >= _NO_SUCCESS:
-            if (reply := _failed_generation(body, headers, self._key)) is not None:
-                return reply
-            raise self._complaint(status, read_complaint(body), headers, request)
-        data = read_json(body)
-        if (complaint := error_within(data) or _refused_choice(data)) is not None:
-            raise self._complaint(complaint.status or 200, complaint, headers, request)
-        reply = _reply(data, rate_limits(headers), self._key)
-        self._parameters.answered(request.body)
-        return reply
+        failed = _failed_generation(body, headers, self._key) if status >= _NO_SUCCESS else None
+        return failed or self._reader.read(status, body, headers, request)
 
     def batches(self) -> BatchApi:
         """The provider's batch endpoint."""
@@ -110,13 +103,6 @@ class OpenAIChat:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
-
-    def _complaint(
-        self, status: int, complaint: Complaint, headers: Mapping[str, str], request: ChatRequest
-    ) -> ProviderError | UserError:
-        """The error in our own terms; what it says of the model's parameters is learnt on the way."""
-        error = translate(status, complaint, headers=headers, key=self._key)
-        return self._parameters.learn(error, request.body)
 
 
 def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
@@ -175,8 +161,13 @@ def _failed_generation(body: str, headers: Mapping[str, str], key: ApiKey) -> Ch
     return None
 
 
-def _refused_choice(data: Any) -> Complaint | None:
-    """What a gateway says of a choice that was refused; one that broke is a reply that failed."""
+def _complaint(data: Any) -> Complaint | None:
+    """The error within a success, also what a gateway says about a choice that was refused.
+
+    A choice that broke is a reply that failed.
+    """
+    if (complaint := error_within(data)) is not None:
+        return complaint
     match data:
         case {"choices": [{"error": _} as choice, *_]}:
             complaint = error_within(choice)

@@ -1,0 +1,70 @@
+"""What the batch endpoints of the SDKs share: errors in our own terms, and how responses are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+from tvmerge.judging.batch.api import Result
+from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.wire.complaint import error_within, read_complaint
+from tvmerge.judging.wire.http import ApiKey, lower_case
+from tvmerge.judging.wire.refusals import translate
+from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape
+
+Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
+"""Reads a response: its status, its body, its headers, and what it responds to."""
+
+
+class SdkEndpoint:
+    """Calls an SDK and reads its responses.
+
+    Args:
+        sdk: The SDK's module, which has its errors.
+        key: The API key, which is blotted out of what is shown.
+        read: Reads a reply.
+    """
+
+    def __init__(self, sdk: Any, key: ApiKey, read: Read) -> None:
+        self._sdk = sdk
+        self._key = key
+        self._read = read
+
+    def read(self, result: Result, request: ChatRequest) -> ChatReply:
+        """The reply, or the error in its place."""
+        return self._read(result["status"], json.dumps(result["body"]), {}, request)
+
+    async def _call(self, work: Awaitable[Any]) -> Any:
+        """What the SDK gives; its errors are ours."""
+        try:
+            return await work
+        except self._sdk.APIStatusError as error:
+            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            raise translate(
+                error.status_code,
+                read_complaint(error.response.text),
+                headers=lower_case(error.response.headers),
+                key=self._key,
+            ) from None
+        except self._sdk.APIConnectionError as error:
+            raise connection_error(error) from None
+
+    def _data(self, text: str, headers: Mapping[str, str]) -> Any:
+        """The data of a response; errors that come as a success are errors, those of a batch are its own."""
+        data = read_json(text)
+        complaint = None if isinstance(data, dict) and "input_file_id" in data else error_within(data)
+        if complaint is not None:
+            raise translate(complaint.status or 200, complaint, headers=lower_case(headers), key=self._key)
+        return data
+
+    def _page(self, data: Any) -> list[Any]:
+        match data:
+            case {"data": [*rows]}:
+                return rows
+        raise wrong_shape(data, "a list of batches", self._key)
+
+
+def rows_of(text: str) -> Iterator[Any]:
+    """The data of each line."""
+    return (read_json(line) for line in text.splitlines() if line.strip())
