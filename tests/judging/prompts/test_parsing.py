@@ -388,3 +388,17 @@ def test_ratings_of_parts_are_no_rating_of_the_whole(text: str) -> None:
 )
 def test_a_rating_of_the_whole_is_told_from_those_of_parts(text: str) -> None:
     assert read_rating(text) == 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Turn 1: [[9]]\nTurn 2: [[4]]",
+        "First turn: [[9]]\nSecond turn: [[4]]",
+        "ターン1：[[9]]\nターン2：[[4]]",
+        "1回目の回答：[[9]]\n2回目の回答：[[4]]",
+        "質問1：[[9]]\n質問2：[[4]]",
+    ],
+)
+def test_of_ratings_turn_by_turn_the_last_one_counts(text: str) -> None:
+    assert read_rating(text) == 4

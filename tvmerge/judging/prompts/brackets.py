@@ -52,6 +52,13 @@ _OF_THE_WHOLE = re.compile(
     r"総合|全体|最終|合計|平均|修正|改め|結論|結果|最後|\b(?:overall|final|total|average|revised|updated|result|answer)\b",
     re.IGNORECASE,
 )
+_ONE_IN_TURN = re.compile(
+    r"(?:turn|round|question|answer|response|q|ターン|質問|回答|問)\s*[0-9]+"
+    r"|第?\s*[0-9一二三四五]+\s*(?:ターン|回|問|つ|番)目?(?:の\s*(?:ターン|質問|回答))?"
+    r"|(?:first|second|third|last|[0-9]+(?:st|nd|rd|th))\s+(?:turn|round|question|answer|response)",
+    re.IGNORECASE,
+)
+"""A label of one turn among several: they are rated in their order, and the last one is asked for."""
 _OUT_OF = re.compile(r"\s*点?\s*(?:/|÷|\b(?:out\s+of|of)\b)\s*", re.IGNORECASE)
 
 
@@ -148,7 +155,7 @@ class Brackets:
         label = _LABEL.search(self._text[max(line, start - _LABELLED) : start])
         name = "" if label is None else label[1].strip(' *_`"')
         whole = _OF_THE_WHOLE.search(name) or re.fullmatch(rf"(?:{self._word})", name, re.IGNORECASE)
-        return "" if whole else name
+        return "" if whole or _ONE_IN_TURN.fullmatch(name) else name
 
     def _joined(self, brackets: list[_Bracket]) -> list[_Bracket]:
         """The brackets, where pairs with a word between them that makes them one are one, or none at all."""
