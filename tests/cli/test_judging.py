@@ -197,9 +197,7 @@ def test_a_baseline_that_lacks_an_answer_is_refused_before_a_call(
         flags = [f"--judge-base-url={server.base_url}", "--judge=gpt-4o", "--judge-mode=pairwise"]
         assert judge(bench, *flags, f"--baseline={tmp_path / 'half.jsonl'}") == 2
         assert server.answered == 0
-    assert "half.jsonl: 2 questions that are to be compared have no answer here (4, 5)" in (
-        capsys.readouterr().err
-    )
+    assert "half.jsonl: 2 of the questions to compare have no answer here (4, 5)" in (capsys.readouterr().err)
 
 
 def test_where_judgments_cannot_be_written_nothing_is_asked(
@@ -328,7 +326,7 @@ def test_a_file_of_more_answers_than_are_asked_is_read_and_references_are_chosen
         flags = [f"--judge-base-url={server.base_url}", "--judge=openai/other", "--turns=1"]
         assert judge(bench, *flags) == 0
         said = capsys.readouterr().err
-        assert "model good: 4 answers to questions the benchmark lacks are left out" in said
+        assert "model good: 4 answers to questions that are not in the benchmark are left out" in said
         assert "judged without a reference, although their categories (math) want one" in said
         assert "choose one with --reference" in said
         assert judge(bench, *flags, "--reference=gpt-4") == 0

@@ -1,1 +1,1 @@
-"""One run: from settings to a search, a held-out comparison and a written model."""
+"""A run: search, compare on held-out questions, write the model."""

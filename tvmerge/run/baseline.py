@@ -1,4 +1,4 @@
-"""What comparisons in pairs compare with: a merge of the run's own models, or answers from a file."""
+"""The baseline of pairwise judging: a merge of the run's models, or answers from a file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TRIAL = re.compile(r"trial[:_-](\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What comparisons in pairs compare with.
+    """The baseline that pairwise judges compare each answer with.
 
     Attributes:
-        recipe: The merge whose answers they are; None where they come from a file.
-        answers: Answers from a file, by question.
+        recipe: The merge that answers; None if the answers come from a file.
+        answers: The answers from a file, by question.
     """
 
     recipe: Recipe | None = None
@@ -38,7 +38,7 @@ class Baseline:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What it adds to a study's fingerprint; nothing for weight 0, the usual baseline."""
+        """The baseline's part of the study's fingerprint; empty for weight 0, the default."""
         if self.recipe is None:
             texts = [[answer.question_id, answer.turns] for answer in self.answers.values()]
             return {"baseline": f"answers {digest(texts)[:16]}"}
@@ -50,15 +50,15 @@ class Baseline:
 
 
 def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline | None:
-    """The answers of `--baseline FILE`; None where pairs are not compared, or not with a file.
+    """Return the answers of `--baseline FILE`, or None without pairwise judging or such a file.
 
     Args:
-        text: What `--baseline` names.
-        jury: What is asked and who judges.
-        turns: How many turns of an answer are taken; None is for all.
+        text: The value of `--baseline`.
+        jury: The task suite and the judge.
+        turns: Number of turns of each answer to use; None for all.
 
     Raises:
-        AssetError: It cannot be read, or lacks an answer to one of the questions.
+        AssetError: The file cannot be read, or lacks an answer to one of the questions.
     """
     if not jury.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
         return None
@@ -85,16 +85,16 @@ def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline |
 
 
 def baseline_merge(text: str | None, study: KnownStudy, space: Space, enqueued: Sequence[Recipe]) -> Baseline:
-    """The merge that `--baseline` names; weight 0 unless it names one.
+    """Return the merge that `--baseline` names; by default weight 0.
 
     Args:
-        text: What `--baseline` names.
+        text: The value of `--baseline`.
         study: The run's study.
-        space: The weights searched; the baseline's may be outside of their range.
-        enqueued: What the study tries first.
+        space: The search space; the baseline's weights may lie outside its range.
+        enqueued: The recipes that the study tries first.
 
     Raises:
-        StudyError: There is no such trial, or it is one of other weights.
+        StudyError: There is no such trial, or its weights have other names.
     """
     if (trial := _TRIAL.fullmatch(text or "")) is not None:
         return Baseline(_trial(study, space, enqueued, int(trial[1])))
@@ -105,16 +105,16 @@ def baseline_merge(text: str | None, study: KnownStudy, space: Space, enqueued: 
 async def baseline_answers(
     baseline: Baseline, pool: Pool, questions: Sequence[Question], sampling: Sampling
 ) -> Mapping[QuestionId, Answer]:
-    """The answers that all others are compared with, generated where they come from no file.
+    """Return the baseline's answers, generating them unless they come from a file.
 
     Args:
-        baseline: What is compared with.
+        baseline: The baseline.
         pool: The live models.
-        questions: All that candidates are asked.
-        sampling: How answers are drawn.
+        questions: All questions that candidates are asked.
+        sampling: The sampling parameters.
 
     Raises:
-        CandidateError: The baseline is no usable model.
+        CandidateError: The baseline's merge is not usable.
     """
     if baseline.recipe is None:
         return baseline.answers
@@ -129,13 +129,13 @@ async def baseline_answers(
 
 
 def check_trial(text: str | None, study: KnownStudy) -> None:
-    """Refuse a trial that cannot be there, as far as that is known without the models.
+    """Raise if the baseline's trial cannot exist, as far as that is known without the models.
 
     Raises:
         StudyError: There is no such trial.
     """
     trial = _TRIAL.fullmatch(text or "")
-    # What is enqueued is tried first, also in a new study.
+    # A new study has no trials yet, but its enqueued ones come first, so their numbers are known.
     if trial is None or int(trial[1]) < study.enqueued_at_most:
         return
     found = study.numbered
@@ -144,7 +144,7 @@ def check_trial(text: str | None, study: KnownStudy) -> None:
 
 
 def _trial(study: KnownStudy, space: Space, enqueued: Sequence[Recipe], number: int) -> Recipe:
-    """The weights of a trial of the study that a fork begins with, or of the run's own."""
+    """Return the recipe of a trial, of the study that is forked or else of the run's own."""
     found = study.numbered
     if (found is None or found.name == study.place.name) and number < len(enqueued):
         return enqueued[number]

@@ -1,4 +1,4 @@
-"""From settings to objects: the only wiring. What is cheap to check is checked first."""
+"""Builds the objects of a run from its settings. Cheap checks come first."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run(RunSpec):
-    """Everything a run is made of: what it rests on, and what does the work.
+    """The objects of a run.
 
     Attributes:
-        study: The search.
+        study: The study.
         pool: The live models.
-        trace: Where the time goes.
+        trace: Records where the time goes.
     """
 
     study: SearchStudy
@@ -51,17 +51,17 @@ class Run(RunSpec):
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """Has candidates answer the questions of the search."""
+        """The evaluator of candidates on the search questions."""
         return self._evaluator(self.sampling)
 
     @cached_property
     def confirmer(self) -> Evaluator:
-        """Has the best answer the held-out questions."""
+        """The evaluator of the best candidates on the held-out questions."""
         return self._evaluator(self.confirm_sampling)
 
     @cached_property
     def trials(self) -> Trials:
-        """Evaluates and scores the candidates of the study."""
+        """The evaluation and scoring of the study's trials."""
         return Trials(
             self.study,
             self.evaluator,
@@ -73,7 +73,7 @@ class Run(RunSpec):
         )
 
     async def close(self) -> None:
-        """Finish what is paid for, then free the models and the judge's connections."""
+        """Wait for requests that are paid for, then free the models and the judge's connections."""
         async with AsyncExitStack() as last:
             last.push_async_callback(self.jury.judge.close)
             last.push_async_callback(self.pool.close)
@@ -81,8 +81,8 @@ class Run(RunSpec):
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
 
     def _evaluator(self, sampling: Sampling) -> Evaluator:
-        # In batches, the judge answers when all that a window of trials asks has been sent, so all of that
-        # is made first.
+        # A batch judge answers only after all requests of a window of trials have been sent, so the whole
+        # window is generated first.
         backlog = BACKLOG if self.jury.batching is None else sys.maxsize
         return Evaluator(self.pool, self.jury.judge, sampling, backlog=backlog, trace=self.trace)
 
@@ -96,18 +96,18 @@ def build_run(
     *,
     own: OwnEngines | None = None,
 ) -> Run:
-    """Wire a run.
+    """Build a run.
 
     Args:
-        config: Its settings.
-        jury: The benchmarks and who judges.
-        caches: Where expensive results are kept; closed by whoever opened them.
-        note: Tells the user something in passing.
-        still_held: Raises `StudyError` where the study is not this run's any more.
-        own: Engines of the caller's own.
+        config: The run's settings.
+        jury: The task suite and the judge.
+        caches: The caches of expensive results; the caller closes them.
+        note: Called with each remark for the user.
+        still_held: Raises `StudyError` if another run has taken over the study.
+        own: Engines passed by the caller.
 
     Raises:
-        UserError: Something the user gave is not usable; nothing big was read before the cheap checks.
+        UserError: An input is not usable.
     """
     ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note, own)
     models = ground.models
@@ -131,7 +131,7 @@ def build_run(
 
 
 def _pool(ground: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
-    """The live models, which answer all that is asked."""
+    """Return the pool of live models."""
     placement, models, jury = ground.placement, ground.models, ground.jury
     found = placement.loads(models, judges=judge_memory(jury.specs))
     for load in found:
@@ -143,6 +143,6 @@ def _pool(ground: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
 
 
 def _model_size(config: RunConfig, models: Merge) -> int:
-    """Bytes of tensors that are written: the model's, and its experts' where they are wanted."""
+    """Return the bytes of tensors to be written, of the model and of its experts if they are wanted."""
     mergers = [models.merger, *(expert.merger for expert in models.experts if config.save_experts)]
     return sum(spec.nbytes for merger in mergers for spec in merger.specs.values())

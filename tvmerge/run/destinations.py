@@ -1,4 +1,4 @@
-"""Where a run writes, looked at before it begins."""
+"""Checks of a run's output paths before it starts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/m
 
 
 def check_destinations(config: RunConfig) -> None:
-    """Check that a run can write all it is going to; nothing is made.
+    """Check that a run can write all of its outputs, without creating anything.
 
-    Whether the model may replace what is in its folder, and whether it fits, is known only when the models
-    are (`tvmerge.merging`).
+    Whether the model may replace the contents of its folder, and whether it fits, is checked once the models
+    are
+    open (`tvmerge.merging`).
 
     Raises:
-        ConfigError: A folder or a file cannot be written, or there is no room.
+        ConfigError: A folder or file cannot be written, or the disk is too full.
     """
     run = config.run_folder
     check_folder(run, "the run folder")
@@ -30,7 +31,7 @@ def check_destinations(config: RunConfig) -> None:
         check_folder(run / name, "the run's folder")
     for name in _FILES:
         check_file(run / name, "the run's file")
-    # A model is built beside its place, and then renamed.
+    # A model is written to a sibling folder, which is then renamed.
     check_folder(config.model_folder.absolute().parent, "the folder of --output-dir,")
     if config.trace is not None:
         check_file(Path(config.trace), "--trace")

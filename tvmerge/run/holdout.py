@@ -1,8 +1,9 @@
-"""The last part of a run: its best candidates on questions the search never saw, against what users have.
+"""The held-out comparison that ends a run: the best candidates against the baselines, on unseen questions.
 
-The score of a search flatters its winner: it was chosen for it. So the best candidates answer one half of the
-held-out questions, the winner is chosen there, and the other half, which had no part in any choice, says how
-much better it is than the untouched target, the plain task vector and the best uniform weight.
+The search score of its winner is biased upwards, because the winner was selected by it. So the winner is
+chosen on one half of the held-out questions (the selection split), and compared with the untouched target,
+the plain
+task vector and the best uniform weight on the other half (the test split).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Evaluate = Callable[[Recipe, Sequence[Question]], Coroutine[Any, Any, Evaluation
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A candidate that is compared at the end, with its trial if the study has one.
+    """A candidate of the held-out comparison, with its trial if the study has one.
 
     `sparse` is as in `Contender`.
     """
@@ -38,23 +39,23 @@ class Candidate:
 
     @property
     def model(self) -> str:
-        """Its name in the evidence."""
+        """Its name in the answer log."""
         return str(self.trial.number) if self.trial is not None else self.key
 
     @property
     def label(self) -> str:
-        """The name shown to people."""
+        """Its display name."""
         return f"trial {self.model}" if self.key == "best" else label(self.key, self.sparse)
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The result of the comparison.
+    """The result of the held-out comparison.
 
     Attributes:
-        contenders: The winner first.
-        finalists: Those the winner was chosen from, the best of the search first.
-        evaluations: By model, its answers to held-out questions and the judgments of them.
+        contenders: All that were compared, the winner first.
+        finalists: The candidates the winner was chosen from, in the order of their search scores.
+        evaluations: By model, its answers to the held-out questions and their judgments.
     """
 
     contenders: tuple[Contender, ...]
@@ -63,7 +64,7 @@ class Confirmed:
 
 
 def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
-    """The best trials of a search, those with the same weights once.
+    """Return the best trials of a search, without duplicates of the same weights.
 
     Raises:
         StudyError: No trial was scored.
@@ -77,12 +78,12 @@ def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
 
 
 def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") -> tuple[Candidate, ...]:
-    """The two baselines, and the best uniform weight where uniform weights were tried.
+    """Return the two baselines, and the best uniform weight if uniform weights were tried.
 
     Args:
-        space: What is searched.
+        space: The search space.
         trials: The trials of the search.
-        sparse: How task vectors are made sparse at weight 1; empty where they are added as they are.
+        sparse: How task vectors are made sparse at weight 1; empty if they are not.
     """
     scored = ranked(trials)
     entrants = []
@@ -98,16 +99,16 @@ def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") ->
 
 
 class Confirmation:
-    """Compares the best of a search with what every user has already.
+    """Compares the best candidates of a search with the baselines.
 
     Args:
-        evaluate: Answers and judgments of a recipe on held-out questions.
-        search: The same on the questions of the search; asked for baselines outside the weights' range.
-        objective: What is maximised.
+        evaluate: Gives the answers and judgments of a recipe on held-out questions.
+        search: The same on the search questions; called for baselines outside the search space.
+        objective: The objective that is maximised.
         questions: All questions, of the search and held out.
-        on_scored: Called whenever a model's answers to a set of held-out questions are rated.
-        min_coverage: Share of each benchmark's judgments that must give a rating, else a candidate is not
-            compared.
+        on_scored: Called each time a model's answers to a set of held-out questions are rated.
+        min_coverage: Minimum fraction of each benchmark's judgments that must be ratings; a candidate below
+            it is not compared.
     """
 
     def __init__(
@@ -134,10 +135,10 @@ class Confirmation:
         """Choose the winner among `finalists` and compare it with `rivals`.
 
         Args:
-            finalists: The best of the search first.
-            rivals: What the winner is compared with.
-            holdout: The held-out questions; without any, the best of the search wins and nothing is claimed.
-            seed: Of the halves.
+            finalists: The candidates to choose from, the best of the search first.
+            rivals: The baselines.
+            holdout: The held-out questions; if empty, the best of the search wins without a comparison.
+            seed: Seed of the split into halves.
         """
         entrants = [Candidate("best", trial.recipe, trial) for trial in finalists]
         choosing, reporting = (
@@ -145,7 +146,7 @@ class Confirmation:
         )
         answered = await self._ask(entrants, choosing)
         chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
-        # The first of equals: without enough ratings there, the order of the search stands.
+        # max() returns the first of equals, so without enough ratings the search's order decides.
         ranks = [
             -math.inf if self._short(e) or math.isnan(s.mean) else s.mean
             for e, s in zip(answered, chosen, strict=True)
@@ -169,7 +170,7 @@ class Confirmation:
         )
 
     async def _ask(self, entrants: Sequence[Candidate], questions: Sequence[Question]) -> list[Evaluation]:
-        """Each entrant's evaluation on held-out questions, all at once; one that is two entrants once."""
+        """Evaluate all entrants at once on held-out questions, each distinct recipe only once."""
         if not questions:
             return [Evaluation(entrant.recipe) for entrant in entrants]
         models = {entrant.model: entrant for entrant in reversed(entrants)}
@@ -190,7 +191,7 @@ class Confirmation:
     async def _contender(
         self, entrant: Candidate, found: Evaluation, best: Evaluation, questions: Sequence[Question]
     ) -> Contender:
-        """An entrant with its scores; without held-out questions its samples are those of the search."""
+        """Return an entrant with its scores; without held-out questions they are those of the search."""
         searched = None
         if entrant.trial is None or not questions:
             searched = await self._search(entrant.recipe)
@@ -211,7 +212,7 @@ class Confirmation:
         )
 
     def _short(self, evaluation: Evaluation) -> str:
-        """Why too few of the judgments gave a rating, if so."""
+        """Return why too few of the judgments are ratings; empty if enough are."""
         return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
     def _search_estimate(self, entrant: Candidate, searched: Evaluation | None) -> Estimate:
@@ -227,7 +228,7 @@ class Confirmation:
 
 
 def search_estimate(trial: Trial) -> Estimate:
-    """A scored trial's score on the questions of the search."""
+    """Return a scored trial's estimate on the search questions."""
     se = trial.attrs.get("se")
     mean = math.nan if trial.overall is None else trial.overall
     return Estimate(mean, math.nan if se is None else se, trial.attrs["n"])

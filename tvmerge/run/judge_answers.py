@@ -1,4 +1,4 @@
-"""Judging answers that were generated elsewhere."""
+"""Judges answers that were generated elsewhere."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Judge
 
 _BYTES_JUDGED = 4
-"""Bytes of judgments for each byte of answers, to see whether there is room for them."""
+"""Estimated bytes of judgments per byte of answers, for the check of free disk space."""
 
 _HEARD = 10
-"""Judgments after which a judge that has rated nothing is not asked any more."""
+"""Number of judgments after which a judge that has given no rating is not asked any more."""
 
 GRACE = 30.0
 """Seconds to wait for judgments in flight after a failure or Ctrl-C."""
@@ -58,23 +58,24 @@ async def judge_answers(
     *,
     own: Judge | None = None,
 ) -> JudgedAnswers:
-    """Rate answers.
+    """Rate answers and write the judgments.
 
     Args:
-        config: What was asked, who judges and how.
-        answers: One file per model, in FastChat's model_answer format, or each model's answers by its name.
+        config: The settings of the questions and the judge.
+        answers: One file per model in FastChat's model_answer format, or the answers of each model by its
+            name.
         baseline: The answers to compare with, for pairwise judging.
-        out: Where the judgments are written, in FastChat's model_judgment format.
-        note: Tells the user something in passing.
-        own: A judge of the caller's own, in the place of those that the settings name.
+        out: The file to write the judgments to, in FastChat's model_judgment format.
+        note: Called with each remark for the user.
+        own: A judge to use instead of those in the settings.
 
     Raises:
         UserError: A file, the benchmark or the judge is not usable.
-        ProviderError, BudgetError: The judge cannot continue; what it said so far is cached.
-        OutputError: `out` could not be written after all; it has the result.
+        ProviderError, BudgetError: The judge cannot continue; its replies so far are cached.
+        OutputError: `out` could not be written; the error holds the result.
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):
-        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and --baseline is only for that mode")
+        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and only that mode takes --baseline")
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
@@ -101,10 +102,10 @@ async def judge_answers(
 
 @contextmanager
 def _batch_folder(config: JudgeConfig, answers: GivenAnswers) -> Iterator[Path | None]:
-    """Where it is written down what this command sends in batches, for this process alone.
+    """Lock and return the folder that records the batches this command sends.
 
     Raises:
-        StudyError: The same command runs already.
+        StudyError: The same command is already running.
     """
     if not config.judge_batch:
         yield None
@@ -128,8 +129,8 @@ def _write(
         write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
     except OSError as error:
         raise OutputError(
-            f"--out {out}: {error.strerror}; the judgments are cached: with another --out the same command "
-            "writes them and pays nothing",
+            f"--out {out}: {error.strerror}; the judgments are cached: the same command "
+            "with another --out writes them at no cost",
             result,
         ) from error
 
@@ -161,14 +162,14 @@ def _result(
 
 
 def _fault(judgments: Sequence[Judgment]) -> str:
-    """Why most of what was not rated was not, and what can be done about it."""
+    """Return the most common reason for a missing rating, and how to fix it."""
     return ": ".join(filter(None, (commonest_fault(judgments), commonest_cure(judgments))))
 
 
 def _check_out(out: Path | None, read: Sequence[Path]) -> None:
     if out is None:
         return
-    # What a judge reads and says beside an answer takes a few times its bytes.
+    # A judgment holds the prompt and the judge's reply, a few times the bytes of the answer.
     answers = sum(path.stat().st_size for path in read if path.is_file())
     check_file(out, "--out", LEAST + _BYTES_JUDGED * answers)
     if any(path.exists() and out.exists() and out.samefile(path) for path in read):
@@ -178,7 +179,7 @@ def _check_out(out: Path | None, read: Sequence[Path]) -> None:
 async def _judge_all(
     judge: Judge, models: Sequence[ModelAnswers], questions: Sequence[Question]
 ) -> list[list[Rated]]:
-    """Each model's rated answers; a failure or Ctrl-C waits for the ones in flight, which are paid for."""
+    """Rate each model's answers; after a failure or Ctrl-C, wait for those in flight, which are paid for."""
     asked = {question.question_id: question for question in questions}
     ratings = Ratings(judge)
     try:
@@ -192,10 +193,10 @@ async def _judge_all(
 
 
 async def _heard(tasks: Sequence[asyncio.Task[Rated]]) -> None:
-    """Wait for all; the first failure ends it, and so does a judge that is asked in vain.
+    """Wait for all judgments, until the first failure or until the judge turns out to rate nothing.
 
     Raises:
-        ProviderError: A judge rated nothing of the first answers, and they are not to blame.
+        ProviderError: The judge rated none of the first answers, and the answers are not the cause.
     """
     heard: list[Judgment] = []
     for task in asyncio.as_completed(tasks):
@@ -214,20 +215,21 @@ def _note_gaps(models: Sequence[ModelAnswers], asked: int, note: Note) -> None:
             note(f"model {model.model}: {lacking} of {asked} questions have no answer")
         if model.unasked:
             note(
-                f"model {model.model}: {model.unasked} answers to questions the benchmark lacks are left out"
+                f"model {model.model}: {model.unasked} answers to questions that are not in the benchmark "
+                "are left out"
             )
 
 
 def _compared(
     path: Path, models: Sequence[ModelAnswers], questions: Sequence[Question], turns: int | None
 ) -> dict[QuestionId, Answer]:
-    """The answers to compare with; whatever a model answered must be among them."""
+    """Return the baseline's answers, which must cover every question that a model answered."""
     found = read_answers(path, questions, turns).first
     answered = dict.fromkeys(answer.question_id for model in models for answer in model.answers)
     lacking = [str(question) for question in answered if question not in found]
     if lacking:
         raise AssetError(
-            f"{path}: {len(lacking)} questions that are to be compared have no answer here "
+            f"{path}: {len(lacking)} of the questions to compare have no answer here "
             f"({', '.join(lacking[:5])}); add their answers"
         )
     return found
@@ -237,4 +239,6 @@ def _check_names(models: Sequence[ModelAnswers]) -> None:
     names = [model.model for model in models]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise AssetError(f"two files are called {', '.join(twice)}; a model is named by its file: rename one")
+        raise AssetError(
+            f"two files are called {', '.join(twice)}; models are named after their files: rename one"
+        )

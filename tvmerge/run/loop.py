@@ -1,7 +1,7 @@
-"""The loop of a run: candidates go out, answers stream to the judge, scores come back in order.
+"""The loop of a run: evaluate candidates, stream their answers to the judge, return scores in order.
 
-It knows the interfaces only. While one candidate's answers are judged, the next is merged and answers: an
-engine is held for merging and generation alone.
+It depends on the protocols only. An engine is busy only while it merges and generates, so the next candidate
+is merged and answers while the last one's answers are judged.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Rec
 from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
 
 BACKLOG = 256
-"""The most answers that wait for a judge which is asked one by one."""
+"""Maximum number of answers that wait for a judge that rates one at a time."""
 
 
 class Evaluator:
-    """Has a candidate answer, and has its answers judged.
+    """Has a candidate answer questions and a judge rate the answers.
 
     Args:
-        pool: Turns recipes and questions into answers; serves candidates in the order they came.
-        judge: Rates each answer as soon as it is there.
-        sampling: How answers are drawn.
-        backlog: The most answers waiting for the judge before generation pauses.
-        trace: Takes note of when each answer was rated.
+        pool: Turns recipes and questions into answers; serves candidates in the order of their calls.
+        judge: Rates each answer as soon as it is generated.
+        sampling: The sampling parameters.
+        backlog: Number of answers waiting for the judge at which generation pauses.
+        trace: Records when each answer was rated.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class Evaluator:
     async def evaluate(
         self, recipe: Recipe, questions: Sequence[Question], race: Race | None = None
     ) -> Evaluation:
-        """Answers and judgments of `recipe` on `questions`, in the order of the questions.
+        """Return the answers and judgments of `recipe` on `questions`, in the order of the questions.
 
-        Where the recipe makes no usable model, the evaluation is empty and says why.
+        If the recipe makes no usable model, the evaluation is empty and has the reason in `failure`.
 
-        With a race, answers go to the judge a wave at a time: what is behind the next look is generated
-        meanwhile, but not paid for before the race has passed the look. Where the race is lost, generation
-        ends, and the evaluation covers the questions up to that look, whatever else was generated.
+        With a race, answers go to the judge one wave at a time. Answers beyond the next interim check are
+        generated meanwhile, but judged only once the candidate has passed it. If the candidate is pruned
+        there, generation ends, and the evaluation covers the questions up to that check only.
 
         Args:
             recipe: The candidate.
-            questions: What it is asked, in the order of the race.
-            race: Decides at its looks whether to stop.
+            questions: The questions, in the order of the race.
+            race: Decides at its interim checks whether to stop.
         """
         try:
             return await self._evaluate(recipe, questions, race)
@@ -96,7 +96,7 @@ class Evaluator:
         )
 
     async def drain(self, grace: float) -> None:
-        """Wait up to `grace` seconds for the judgments in flight, then give the rest up."""
+        """Wait up to `grace` seconds for the judgments in flight, then cancel the rest."""
         await self._ratings.drain(grace)
 
     async def _answer(
@@ -106,7 +106,7 @@ class Evaluator:
         inboxes: Sequence[_Inbox],
         race: Race | None,
     ) -> None:
-        """Generate all answers, and put each into the inbox of its wave."""
+        """Generate all answers and put each into the inbox of its wave."""
         inbox_of = {
             question.question_id: inbox
             for wave, inbox in zip(waves, inboxes, strict=True)
@@ -126,7 +126,7 @@ class Evaluator:
             raise
 
     async def _rated(self, wave: Sequence[Question], inbox: _Inbox) -> list[Rated]:
-        """Rate the answers of a wave as they come; raises the first failure as soon as it shows."""
+        """Rate the answers of a wave as they come; raise the first failure at once."""
         asked = {question.question_id: question for question in wave}
         tasks: list[asyncio.Task[Rated]] = []
         async for answer in inbox:
@@ -136,7 +136,7 @@ class Evaluator:
         return await all_rated(tasks)
 
     async def _breathe(self) -> None:
-        """Let the judge work, and wait while too much waits for it."""
+        """Yield to the judge, and wait while its backlog is full."""
         await asyncio.sleep(0)
         while len(self._ratings) >= self._backlog:
             await self._ratings.any_done()
@@ -149,15 +149,15 @@ async def search(
     judge_outcome: Callable[[Trial, Evaluation], Outcome],
     on_told: Callable[[Trial], None],
 ) -> None:
-    """Run `study` until `n_trials` trials are told; continue with those an earlier run left in flight.
+    """Run `study` until `n_trials` trials are finished, beginning with those an earlier run left running.
 
     Args:
-        study: What is asked and told.
+        study: The study.
         n_trials: Total number of trials, earlier runs included.
-        evaluate: Starts a trial's evaluation.
-        judge_outcome: Turns an evaluation into what the study is told; keeps the evidence. Called in order
-            of trial numbers, in a thread.
-        on_told: Called with each trial after it was told.
+        evaluate: Evaluates a trial.
+        judge_outcome: Turns an evaluation into the trial's result and logs the answers. Called in a thread,
+            in order of trial numbers.
+        on_told: Called with each finished trial.
     """
     flights = {t.number: asyncio.create_task(evaluate(t)) for t in study.running()}
     try:
@@ -176,7 +176,7 @@ async def search(
 
 
 async def _first(flights: dict[int, asyncio.Task[Evaluation]], number: int) -> Evaluation:
-    """The evaluation of trial `number`; the failure of any flight is raised as soon as it happens."""
+    """Wait for the evaluation of trial `number`; raise a failure of any other trial at once."""
     while not flights[number].done():
         pending = [flight for flight in flights.values() if not flight.done()]
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -187,10 +187,10 @@ async def _first(flights: dict[int, asyncio.Task[Evaluation]], number: int) -> E
 
 
 class _Inbox:
-    """The answers of a wave, in the order they come; ends after the last, fails where generation fails.
+    """Iterates over a wave's answers as they come, and raises if generation fails.
 
     Args:
-        expected: How many there will be.
+        expected: Number of answers in the wave.
     """
 
     def __init__(self, expected: int) -> None:
@@ -204,7 +204,7 @@ class _Inbox:
         self._arrived.put_nowait(error)
 
     def watch(self, rating: asyncio.Task[Rated]) -> None:
-        """Fail with a rating that failed: who waits for answers need not wait any more."""
+        """Fail together with `rating`, so that nobody waits for answers that will not be rated."""
         if not rating.cancelled() and (error := rating.exception()) is not None:
             self.fail(error)
 
@@ -218,7 +218,7 @@ class _Inbox:
 
 
 def _between(questions: Sequence[Question], looks: Sequence[int]) -> list[Sequence[Question]]:
-    """The questions cut at each look."""
+    """Return the questions, split at each interim check."""
     bounds = (0, *looks, len(questions))
     return [questions[start:end] for start, end in pairwise(bounds)]
 

@@ -1,4 +1,4 @@
-"""One run from settings to results: search, confirm on held-out questions, write the model and the report."""
+"""A whole run: search, compare on held-out questions, write the model and the report."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ async def optimize(
     judge: Judge | None = None,
     engines: OwnEngines | None = None,
 ) -> RunResult:
-    """Run `config` to its end, continuing where an earlier run of it stopped.
+    """Run `config` to its end, resuming an earlier run of it.
 
     Args:
         config: The run's settings.
         quiet: Show no progress.
-        tell: Called with each line of progress; None shows it on standard error.
-        judge: A judge of the caller's own, in the place of those that the settings name.
-        engines: Engines of the caller's own, likewise.
+        tell: Called with each line of progress; None prints it to standard error.
+        judge: A judge to use instead of those in the settings.
+        engines: Engines to use instead of the one in the settings.
 
     Raises:
-        UserError: Bad input or a bad environment.
-        ProviderError, BudgetError: The judge cannot continue; everything done is saved.
-        OutputError: The model or a report could not be written; it has the result.
+        UserError: An input or the environment is not usable.
+        ProviderError, BudgetError: The judge cannot continue; all finished work is saved.
+        OutputError: The model or a report could not be written; the error holds the result.
     """
     check_destinations(config)
     progress = Progress(quiet=quiet, tell=tell, thinking_limited=config.max_thinking_tokens is not None)
     with _held(config) as still_held, closing(Caches()) as caches, progress:
         run = await _prepare(config, caches, progress, still_held, judge=judge, engines=engines)
-        # Not before: a run that is refused leaves the folder to whoever comes next.
+        # Only now, so that a run that fails its checks does not claim the folder.
         write_text(_mark(config), f"{config.study}\n")
         _tell_remarks(run, progress.note)
         try:
@@ -97,7 +97,7 @@ async def _prepare(
     judge: Judge | None,
     engines: OwnEngines | None,
 ) -> Run:
-    """The run, ready to begin: what costs little is seen to be right before what costs more is done."""
+    """Build the run, doing all cheap checks before anything expensive."""
     ledger_file = config.run_folder / "ledger.jsonl"
     jury = await in_thread(
         examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting, own=judge
@@ -115,13 +115,13 @@ async def _prepare(
 
 @contextmanager
 def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
-    """Hold the run folder and the study; refuse a folder that holds another study's evidence.
+    """Lock the run folder and the study.
 
     Yields:
-        A check that the study is still held; see `study_lock`.
+        A check that the study is still locked; see `study_lock`.
 
     Raises:
-        StudyError: Another process holds one of them, or the folder belongs to another study.
+        StudyError: Another process has locked one of them, or the folder belongs to another study.
     """
     with ExitStack() as held:
         held.enter_context(locked(config.run_folder))
@@ -133,12 +133,12 @@ def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
 
 
 def _mark(config: RunConfig) -> Path:
-    """The file that says whose evidence is in the run folder."""
+    """Return the file that names the study that the run folder belongs to."""
     return config.run_folder / ".study"
 
 
 def _tell_remarks(run: Run, note: Note) -> None:
-    """Say what is to be known of the merge; what is too long for a line is listed in the run folder."""
+    """Report remarks on the merge; long ones are written to the run folder."""
     from tvmerge.merging.remarks import LISTING, listing
 
     remarks, place = run.models.remarks(), run.config.run_folder / LISTING
@@ -149,10 +149,10 @@ def _tell_remarks(run: Run, note: Note) -> None:
 
 
 async def _with_baseline(run: Run) -> Run:
-    """The run whose judges compare with the baseline's answers; itself where they rate.
+    """Return the run with the baseline's answers passed to its pairwise judges; else the run itself.
 
     Raises:
-        CandidateError: The baseline is no usable model.
+        CandidateError: The baseline's merge is not usable.
     """
     if run.baseline is None:
         return run
@@ -166,7 +166,7 @@ async def _search(run: Run, progress: Progress) -> None:
     place = {question.question_id: n for n, question in enumerate(run.jury.benchmark.questions)}
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
-        # People read the files in the benchmark's order, not in the order of the race.
+        # Written in the order of the benchmark, which readers expect, not in the order of the race.
         rated = tuple(sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id]))
         evidence.keep(str(trial.number), replace(evaluation, rated=rated))
         return run.trials.outcome(trial, evaluation)
@@ -187,7 +187,7 @@ def _evidence(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
 
 
 async def _confirm(run: Run, progress: Progress) -> Confirmed:
-    """Choose the winner and compare it; keep the evidence of both."""
+    """Choose the winner, compare it with the baselines and log their answers."""
     finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
     rivals = choose_baselines(run.space, run.study.trials, run.models.sparse)
 
@@ -232,20 +232,20 @@ def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: f
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """The settings, for the record; what they do not tell of the caller's own engines with them."""
+    """Return the settings to record, with the identity of engines passed by the caller."""
     own = run.placement.own
     return {**run.config.shown, **({} if own is None else {"engine": own.identity})}
 
 
 def _front(run: Run) -> tuple[int, ...]:
-    """The trials that no other beats, where several scores are maximised."""
+    """Return the Pareto front, if several objectives are maximised."""
     return tuple(trial.number for trial in run.study.front()) if run.config.multi_objective else ()
 
 
 def _agreement(run: Run, confirmed: Confirmed, note: Note) -> Agreement | None:
-    """How far the judges of a panel agree, each also with itself, in the search and the final comparison."""
+    """Return how far a panel's judges agree, and each with itself, in the search and the comparison."""
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
-    # Without held-out questions, baselines outside of the range of the weights are no trials of the search.
+    # Without held-out questions, baselines outside the search space are not trials of the search.
     shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
     searched = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
     try:
@@ -256,7 +256,7 @@ def _agreement(run: Run, confirmed: Confirmed, note: Note) -> Agreement | None:
 
 
 async def _written(run: Run, result: RunResult, note: Note) -> None:
-    """Write what the run found; the result goes along with an error, since all is paid for."""
+    """Write the results; an error carries the result, since all of it is paid for."""
     try:
         await in_thread(_write, run, result, note)
     except OSError as error:
@@ -266,7 +266,7 @@ async def _written(run: Run, result: RunResult, note: Note) -> None:
 
 
 def _write(run: Run, result: RunResult, note: Note) -> None:
-    """The model first: a report must not speak of a model that is not there."""
+    """Write the model, then the report, which must not name a model that does not exist."""
     from tvmerge.merging.export.card import CardFacts
 
     config = run.config

@@ -1,4 +1,4 @@
-"""What is known of a run without its models, from its settings and what is asked."""
+"""The part of a run that is known without its models, from the settings and the tasks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a run without its models.
+    """The part of a run that is known without its models.
 
     Attributes:
-        objective: What is maximised.
-        search_questions: What candidates are scored on, in the order in which all meet them.
-        holdout_questions: What the best are confirmed on; may be empty.
-        sampling: How answers are drawn.
-        placement: What answers, and on which devices.
-        study: The study, as far as it is known.
-        baseline: The answers of a file that pairs are compared with; None where there are none.
+        objective: The objective that is maximised.
+        search_questions: The questions candidates are scored on, in the order they are asked.
+        holdout_questions: The questions of the held-out comparison; may be empty.
+        sampling: The sampling parameters.
+        placement: The engines and their devices.
+        study: The study, as far as it is known without the models.
+        baseline: The baseline's answers if they come from a file, else None.
     """
 
     objective: Objective
@@ -46,15 +46,15 @@ class Outline:
 
 
 def outline(config: RunConfig, jury: Jury, own: OwnEngines | None = None) -> Outline:
-    """Check what can be checked without the models.
+    """Check all that can be checked without the models.
 
     Args:
         config: The run's settings.
-        jury: What is asked, and who judges.
-        own: Engines of the caller's own.
+        jury: The task suite and the judge.
+        own: Engines passed by the caller.
 
     Raises:
-        UserError: Something the user gave is not usable.
+        UserError: An input is not usable.
     """
     objective = Objective(jury.parts)
     study = look_up_study(config, config.study_place, objectives(config, objective))
@@ -69,18 +69,18 @@ def outline(config: RunConfig, jury: Jury, own: OwnEngines | None = None) -> Out
 
 
 def objectives(config: RunConfig, objective: Objective) -> int:
-    """How many scores per trial has."""
+    """Return the number of objectives of the study."""
     return len(objective.parts) if config.multi_objective else 1
 
 
 def _check_holdout(config: RunConfig, objective: Objective, holdout: Sequence[Question]) -> None:
-    """Refuse several benchmarks of which one has too few held-out questions for the last comparison.
+    """Raise if one of several benchmarks has too few held-out questions for the comparison.
 
-    Its interval takes two questions of each benchmark, and the choice of the winner one more. A benchmark
-    alone may be as small as one likes: then no other is asked in vain.
+    The confidence interval needs two questions of each benchmark, and the choice of the winner one more. A
+    single benchmark may have fewer, since no other benchmark's questions would be wasted.
 
     Raises:
-        ConfigError: One has too few, though questions are held out.
+        ConfigError: One has too few held-out questions, but not none.
     """
     if not holdout or len(objective.parts) == 1:
         return
@@ -105,7 +105,7 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
             f"{', '.join(sorted(categories))}"
         )
     settings = benchmark.settings
-    # Who gives a default means every category that he does not name, as in benchmark.toml.
+    # The default is for all categories that are not named, as in benchmark.toml.
     return Sampling(
         max_new_tokens=config.max_new_tokens,
         max_thinking_tokens=config.max_thinking_tokens,
@@ -117,10 +117,10 @@ def _sampling(config: RunConfig, benchmark: Benchmark) -> Sampling:
 
 
 def _protect(config: RunConfig, benchmarks: Sequence[Path], study: Path | None) -> None:
-    """Refuse an output folder in which something is that no overwriting may destroy.
+    """Raise if the output folder contains something that must not be overwritten.
 
     Raises:
-        ConfigError: The run, the study, the questions, the cache or the working directory would be lost.
+        ConfigError: It contains the run, the study, the questions, the cache or the working directory.
     """
     place = config.model_folder.resolve()
     precious = [

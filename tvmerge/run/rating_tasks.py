@@ -1,4 +1,4 @@
-"""Ratings in flight. They may be paid for, so they outlive their caller."""
+"""Ratings in flight. They may be paid for, so they continue if their caller is cancelled."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tvmerge.records import Answer, Judgment, Question, Unrated
 Rated = tuple[Answer, Sequence[Judgment]]
 
 _HARD_STOP = 0.05
-"""Seconds between two cancellations of what outlasts its grace."""
+"""Seconds between two cancellations of a task that is still running after its grace period."""
 
 
 class Ratings:
     """Rates answers concurrently, each in a separate asyncio task.
 
-    A caller that is cancelled leaves its ratings running: what they bring is in the judge's cache, and
-    `drain` waits for it. A judge takes a first cancellation as "send nothing more": what it has sent arrives
-    and is kept.
+    If the caller is cancelled, its ratings continue: their replies go to the judge's cache, and `drain` waits
+    for them. On its first cancellation a judge sends no further requests, but still receives and stores the
+    replies to those in flight.
 
     Args:
         judge: Rates the answers.
-        trace: Takes note of when each was rated.
-        count_unanswered: Whether a turn without an answer is a judgment without a rating: it is where the
-            model was asked, and is not where answers come from a file that may be short.
+        trace: Records when each answer was rated.
+        count_unanswered: Whether a turn without an answer counts as a judgment without a rating. True if the
+            model was asked, False if answers come from a file that may lack some.
     """
 
     def __init__(self, judge: Judge, trace: Trace | None = None, *, count_unanswered: bool = False) -> None:
@@ -40,22 +40,22 @@ class Ratings:
         return len(self._running)
 
     def start(self, question: Question, answer: Answer) -> asyncio.Task[Rated]:
-        """Begin to rate `answer`."""
+        """Start rating `answer`."""
         task = asyncio.create_task(self._rate(question, answer))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
 
     async def any_done(self) -> None:
-        """Wait until one of those running has ended."""
+        """Wait until one of the running ratings is done."""
         if self._running:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
 
     async def drain(self, grace: float) -> None:
-        """Have nothing more sent, wait up to `grace` seconds for what is on the wire, then give it up."""
+        """Stop sending requests, wait up to `grace` seconds for those in flight, then cancel them."""
         await self._cancel(grace)
         while self._running:
-            # Again and again: of two cancellations before a task's next step only one arrives.
+            # Repeated, since of two cancellations before a task's next step only one arrives.
             await self._cancel(_HARD_STOP)
 
     async def _cancel(self, seconds: float) -> None:
@@ -73,7 +73,7 @@ class Ratings:
         return answer, [*judgments, *missing]
 
     def _unanswered(self, question: Question, answer: Answer) -> list[Unrated]:
-        """The turns that got no answer, for the coverage: they must not vanish from the count."""
+        """Return a judgment for each turn without an answer, so that coverage counts it."""
         return [
             Unrated(
                 question_id=question.question_id,
@@ -88,10 +88,10 @@ class Ratings:
     def _finished(self, task: asyncio.Task[Rated]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # seen here, so that a second failure is not reported as unhandled
+            task.exception()  # retrieved, so that asyncio does not report a second failure as unhandled
 
 
 async def all_rated(tasks: Sequence[asyncio.Task[Rated]]) -> list[Rated]:
-    """The results of `tasks`, in their order; raises the first failure as soon as it happens."""
+    """Return the results of `tasks`, in their order; raise the first failure at once."""
     await first_failure(tasks)
     return [task.result() for task in tasks]

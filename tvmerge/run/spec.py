@@ -1,6 +1,7 @@
-"""What a run rests on, from its settings and the models' metadata, without loading, asking or writing.
+"""The specification of a run, read from its settings and the models' metadata.
 
-A run builds on it (`tvmerge.run.build`), and a plan of a run reads it (`tvmerge.dry_run.plan`).
+No weights are loaded, nothing is requested or written. `tvmerge.run.build` builds a run from it, and
+`tvmerge.dry_run.plan` estimates what the run would take.
 """
 
 from __future__ import annotations
@@ -38,23 +39,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run rests on.
+    """The specification of a run.
 
     Attributes:
-        config: Its settings.
-        jury: The benchmarks and who judges.
-        objective: What is maximised.
-        search_questions: What candidates are scored on, in the order in which all meet them.
-        holdout_questions: What the best are confirmed on; may be empty.
-        sampling: How answers are drawn.
-        placement: What answers, and on which devices.
+        config: The run's settings.
+        jury: The task suite and the judge.
+        objective: The objective that is maximised.
+        search_questions: The questions candidates are scored on, in the order they are asked.
+        holdout_questions: The questions of the held-out comparison; may be empty.
+        sampling: The sampling parameters.
+        placement: The engines and their devices.
         known_study: The study, as far as it is known without the models.
-        models: The models and what they merge to.
-        space: The weights searched.
-        baseline: What comparisons in pairs compare with; None where answers are rated.
+        models: The opened models and how they are merged.
+        space: The search space.
+        baseline: The baseline of pairwise judging; None if answers are rated one by one.
         chat: The target's tokenizer and chat template.
         stops: The tokens that end an answer.
-        day: The date that prompts tell; None where they tell none.
+        day: The date that prompts contain; None if they contain none.
     """
 
     config: RunConfig
@@ -74,12 +75,12 @@ class RunSpec:
 
     @property
     def confirm_sampling(self) -> Sampling:
-        """How answers to the held-out questions are drawn."""
+        """The sampling parameters of the held-out questions."""
         return replace(self.sampling, samples=self.config.confirm_samples)
 
     @property
     def rules(self) -> Rules | None:
-        """How candidates race; None has each answer everything."""
+        """The rules of early stopping; None if every candidate answers all questions."""
         config = self.config
         if config.racing == "off" or config.multi_objective or not self.objective.by_question:
             return None
@@ -87,17 +88,17 @@ class RunSpec:
 
     @property
     def enqueued(self) -> list[Recipe]:
-        """The weights that are tried first: 0, 1 and those the user gave, where they are in the range."""
+        """The recipes that are tried first: weights 0 and 1 if in range, and those of the user."""
         return _enqueued(self.config, self.space)
 
     @cached_property
     def fingerprint(self) -> dict[str, object]:
-        """What scores and candidates depend on; where the models' files are new they are read for it."""
+        """Everything that scores and candidates depend on; new model files are read to compute it."""
         return {**self.models.fingerprint, **self.settings_fingerprint}
 
     @cached_property
     def settings_fingerprint(self) -> dict[str, object]:
-        """The part of the fingerprint that is known without the models' files."""
+        """The part of the fingerprint that is known without reading the models' files."""
         config, benchmark, judge = self.config, self.jury.benchmark, self.jury.judge
         halves = (self.search_questions, self.holdout_questions)
         return {
@@ -120,12 +121,12 @@ class RunSpec:
 
     @property
     def owner(self) -> str:
-        """Identity of the study, for the models it writes."""
+        """The study's identity, recorded in the models it writes."""
         return digest([self.config.study, self.fingerprint])
 
     @property
     def answer_identity(self) -> dict[str, str]:
-        """Everything but recipe, question and sampling that decides an answer."""
+        """Everything that decides an answer, except recipe, question and sampling."""
         chat = {
             "chat_template": digest(self.chat.identity),
             "stop_tokens": canonical_json(sorted(self.stops.ids)),
@@ -141,14 +142,14 @@ class RunSpec:
 
     @property
     def _thoughts(self) -> dict[str, str]:
-        """That thoughts are not part of an answer, where the target's template or vocabulary knows them."""
+        """The entry for models whose thoughts are separated from their answers; empty for others."""
         from tvmerge.engines.prompting.replies import ReplyReader
 
         return {"thoughts": "told apart"} if ReplyReader(self.chat).thinks else {}
 
     @property
     def record(self) -> ChatRecord:
-        """What of the chats is stored with the study and goes into the models it writes."""
+        """The chat settings that are stored with the study and written with its models."""
         return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
 
 
@@ -159,17 +160,17 @@ def build_run_spec(
     note: Note,
     own: OwnEngines | None = None,
 ) -> RunSpec:
-    """Check and read what a run rests on, the cheap things first.
+    """Build the specification of a run, doing cheap checks first.
 
     Args:
         config: The run's settings.
-        jury: The benchmarks and who judges.
+        jury: The task suite and the judge.
         open_models: Opens the models.
-        note: Tells the user something in passing.
-        own: Engines of the caller's own.
+        note: Called with each remark for the user.
+        own: Engines passed by the caller.
 
     Raises:
-        UserError: Something the user gave is not usable.
+        UserError: An input is not usable.
     """
     known = outline(config, jury, own)
     models = open_models()
@@ -205,7 +206,7 @@ def _enqueued(config: SearchConfig, space: Space) -> list[Recipe]:
 
 
 def _weights_of_parts(objective: Objective) -> dict[str, object]:
-    """What a score is made of, where it is made of several benchmarks."""
+    """Return the weights of the benchmarks in the score, if there are several."""
     if len(objective.parts) == 1:
         return {}
     shares = zip(objective.parts, objective.shares, strict=True)
@@ -213,10 +214,10 @@ def _weights_of_parts(objective: Objective) -> dict[str, object]:
 
 
 def _chat(config: RunConfig, jury: Jury, models: Merge, study: KnownStudy) -> tuple[ChatFormat, date | None]:
-    """The chat format, once it is known to write every prompt, and the date they tell, if they tell one.
+    """Return the chat format, checked on every prompt, and the date that prompts contain, if any.
 
     Raises:
-        UserError: The chat template is not usable, or fails on a question.
+        UserError: The chat template is not usable or fails on a question.
     """
     from tvmerge.engines.prompting.preflight import check_prompts
 

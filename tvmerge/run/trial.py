@@ -1,4 +1,4 @@
-"""A trial of a study: a candidate that races on the questions of the search, and what is told of it."""
+"""Evaluates a trial on the search questions, with early stopping, and scores it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler_view import FIXED
 
 SCORES = "scores"
-"""Trial attribute: what each question adds to the score, in the order of the race; None without a rating."""
+"""Trial attribute: what each question adds to the score, in the order asked; None without a rating."""
 
 FAILURE = "failure"
 """Trial attribute: why a trial has no score."""
@@ -27,13 +27,13 @@ class Trials:
     """Evaluates the trials of a study and scores them.
 
     Args:
-        study: The study; says what was known when a trial was asked.
-        evaluator: Has candidates answer, and their answers judged.
-        objective: What is maximised.
-        questions: The questions of the search, in the order in which all candidates meet them.
-        rules: How candidates race; None has each answer everything.
-        min_coverage: Share of each benchmark's judgments that must give a rating, else a trial fails.
-        several: Whether each part of the objective is a separate objective (a Pareto front).
+        study: The study; knows which trials were finished when a trial was asked.
+        evaluator: Generates and judges a candidate's answers.
+        objective: The objective that is maximised.
+        questions: The search questions, in the order every candidate is asked.
+        rules: The rules of early stopping; None if every candidate answers all questions.
+        min_coverage: Minimum fraction of each benchmark's judgments that must be ratings; else a trial fails.
+        several: Whether each benchmark is a separate objective of the study (a Pareto front).
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Trials:
         self._several = several
 
     async def evaluate(self, trial: Trial) -> Evaluation:
-        """The trial's answers and judgments, up to the end of its race."""
+        """Return the trial's answers and judgments, up to where it is pruned."""
         return await self._evaluator.evaluate(trial.recipe, self._questions, self._race(trial))
 
     def outcome(self, trial: Trial, evaluation: Evaluation) -> Outcome:
-        """What the study is told: the score, or a failure where too few judgments gave one.
+        """Return the trial's result: the score, or a failure if too few judgments are ratings.
 
         Raises:
-            ProviderError: A judge rated nothing, and the answers are not to blame.
+            ProviderError: A judge rated nothing, and the answers are not the cause.
         """
         if evaluation.failure:
             return Outcome(None, {FAILURE: evaluation.failure})
@@ -91,9 +91,10 @@ class Trials:
         return self._complete(judgments, attrs | {"se": _number(found.se), SCORES: scores}, found.mean)
 
     def _shortfall(self, evaluation: Evaluation) -> str:
-        """Why too few judgments gave a rating, if so.
+        """Return why too few judgments are ratings; empty if enough are.
 
-        What a race asked of a benchmark may be two questions: too few to hold to a share, but not to none.
+        A pruned trial may have been asked two questions of a benchmark: too few for a minimum fraction, so it
+        needs only one rating.
         """
         judgments = evaluation.judgments
         if evaluation.stopped:
@@ -114,9 +115,9 @@ class Trials:
         return [found.get(question.question_id) for question in self._questions]
 
     def _race(self, trial: Trial) -> Race | None:
-        """The trial's race against the best trial known when it was asked.
+        """Return the trial's race against the best trial known when it was asked.
 
-        Weights that were given run the whole way: they are what the search's result is compared with.
+        Enqueued trials are never pruned, since the result of the search is compared with them.
         """
         incumbent = self._incumbent(trial)
         if self._rules is None or incumbent is None or trial.attrs.get(FIXED):
@@ -128,7 +129,7 @@ class Trials:
 
 
 class _Against:
-    """A `tvmerge.protocols.Race` against the scores of an incumbent."""
+    """A `tvmerge.protocols.Race` against the scores of the best trial so far."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One merge without a search: from weights given or from a study's trial to a written model."""
+"""Writes a merged model without a search, from given weights or a study's trial."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from tvmerge.merging.open import Merge
 
 ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
-"""Merge settings that may differ from those of the study whose trial is written."""
+"""Merge settings that may differ from those of the study that the trial belongs to."""
 
 WRITING = ("shard_size", "save_experts", "push_to_hub")
 """Settings that decide how a model is written."""
 
 CHAT = ("chat_template", "chat_template_kwargs", "stop_token")
-"""Settings of chats, which go into a model's files."""
+"""Chat settings, which are written into the model's files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Which weights a merge has; exactly one of the first three is given.
+    """The weights of a merge; exactly one of the first three is set.
 
     Attributes:
         weight: One weight for everything.
-        weights: The weights, or a JSON file of them or a `result.json`.
-        trial: Number of a study's trial, or `best`.
-        storage: The study's storage.
-        study_name: The study's name.
+        weights: The weights, or a JSON file with them, or a `result.json`.
+        trial: The number of a study's trial, or `best`.
+        storage: The storage URL of the study.
+        study_name: The name of the study.
     """
 
     weight: float | None = None
@@ -62,16 +62,16 @@ def write_model(
     """Write target + weight * (tuned - base).
 
     Args:
-        weights: With which weights.
-        settings: Settings by key: those of `MergeConfig`, of chats and of how a model is written.
-        output_dir: Where to.
-        config: A run's TOML file that has the settings of the merge which are not given.
-        overwrite: Replace whatever is there.
-        remark: Told what is to be known of the merge.
-        written: Told what was written where, a line each.
+        weights: The weights.
+        settings: Settings by key, of `MergeConfig`, of chats and of how a model is written.
+        output_dir: The folder to write.
+        config: A run's TOML file, read for merge settings that are not in `settings`.
+        overwrite: Replace the folder's contents, whatever they are.
+        remark: Called with each remark on the merge.
+        written: Called with a line for each output that was written.
 
     Raises:
-        UserError: Something given is not usable, or the folder may not be replaced.
+        UserError: An input is not usable, or the folder may not be replaced.
     """
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
@@ -121,7 +121,7 @@ def _choose(weights: Weights) -> str:
 def _record(
     chat: ChatConfig | Mapping[str, Any], models: Merge, remark: Callable[[str], object]
 ) -> ChatRecord:
-    """How chats are written and end: as a study stored it, or by these settings."""
+    """Return the chat settings to record, as the study stored them or from these settings."""
     from tvmerge.engines.prompting.open import ChatRecord, chat_of_merge
 
     if not isinstance(chat, ChatConfig):
@@ -137,7 +137,7 @@ def _record(
 def _from_study(
     weights: Weights, given: Mapping[str, Any]
 ) -> tuple[MergeConfig, Recipe, Mapping[str, Any], Mapping[str, Any]]:
-    """The merge settings, a trial's weights, what the models were and how chats were held, from the study."""
+    """Read a trial's weights, its merge settings, model digests and chat settings from the study."""
     if weights.storage is None or weights.study_name is None:
         raise ConfigError("--trial needs --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
@@ -152,7 +152,7 @@ def _from_study(
 
 
 def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> None:
-    """A trial's weights mean nothing on other models than those it was scored with."""
+    """Raise if the models are not those that the trial was scored with."""
     changed = [key for key, value in found.items() if key != "dtype" and expected.get(key, value) != value]
     if changed:
         raise StudyError(
@@ -161,7 +161,7 @@ def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> Non
 
 
 def _read_weights(path: Path) -> Recipe:
-    """Weights from a JSON object, or from the `weights` of a `result.json`."""
+    """Read weights from a JSON object, or from `weights` in a `result.json`."""
     try:
         data = json.loads(read_text(path, error=ConfigError))
     except ValueError as error:
@@ -174,5 +174,5 @@ def _read_weights(path: Path) -> Recipe:
 
 
 def _uniform(names: Sequence[str], weight: float | None) -> Recipe:
-    """One weight for every group; a density keeps everything."""
+    """Return the same weight for every group, with densities of 1."""
     return Recipe({name: 1.0 if is_density(name) else float(weight or 0.0) for name in names})
