@@ -69,7 +69,7 @@ _MODULES = {
 }
 """Where each name is defined."""
 
-if not TYPE_CHECKING:  # a type checker would take any name to be there
+if not TYPE_CHECKING:  # with __getattr__, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name == "testing":

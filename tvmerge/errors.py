@@ -6,19 +6,18 @@
         * AssetError           a judge, benchmark or prompt file: unknown, unreadable or malformed
         * CheckpointError      a model folder, its tensors or its tokenizer
             * CandidateError       weights that make no model of these sources
-        * OutputError          results that cannot be written; they are shown nevertheless
-        * StudyError           a study that cannot be opened, resumed or told
+        * OutputError          results that cannot be written; they are still printed
+        * StudyError           a study that cannot be opened, resumed or updated
         * MissingExtraError    a package of an optional extra is not installed
         * CredentialsError     an API key is missing or was refused
-    * ProviderError        a judge provider's answer, translated at the boundary
-        * TransientError       worth another try; may carry the seconds to wait
+    * ProviderError        a failed request to a judge's provider
+        * TransientError       worth retrying; may carry the seconds to wait
         * QuotaError           the account's quota is used up: stop, resume later
         * OutageError          the provider has failed for too long: stop, resume later
-        * RequestError         the provider refuses this request; another try would not help
+        * RequestError         the provider rejects this request; retrying would not help
     * BudgetError          the limit the user set is reached: stop cleanly, resume with a larger one
 
-The messages of `UserError` are written for the person who reads them: what is wrong, where, and how to
-fix it, in one line.
+The message of a `UserError` is one line that says what is wrong, where, and how to fix it.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class TvmergeError(Exception):
     """Base of all errors raised by tvmerge.
 
     Attributes:
-        sent: Where a request to a provider failed, whether the provider may have had it.
-        receipt: What the provider's answer is known by, where it came in a batch; else empty.
+        sent: For a failed request to a provider, whether the provider may have received it.
+        receipt: Identifies the provider's answer if it came in a batch; empty otherwise.
     """
 
     sent = True
@@ -41,7 +40,7 @@ class UserError(TvmergeError):
 
 
 class ConfigError(UserError):
-    """A flag, a key of the config file or a combination of them is not usable."""
+    """A flag, a key of the config file or a combination of them is invalid."""
 
 
 class AssetError(UserError):
@@ -49,18 +48,18 @@ class AssetError(UserError):
 
 
 class CheckpointError(UserError):
-    """A model folder, its tensors, its configuration or its tokenizer is not usable."""
+    """A model folder, its tensors, its configuration or its tokenizer is invalid."""
 
 
 class CandidateError(CheckpointError):
-    """A recipe makes no usable model, though the sources are sound: a trial of it fails, others continue."""
+    """A recipe gives no usable model from valid sources; its trial fails, others continue."""
 
 
 class OutputError(UserError):
     """Results could not be written.
 
     Attributes:
-        result: What was to be written, for whoever shows it.
+        result: What could not be written, so that the caller can still show it.
     """
 
     def __init__(self, message: str, result: object) -> None:
@@ -69,11 +68,11 @@ class OutputError(UserError):
 
 
 class StudyError(UserError):
-    """A study cannot be opened, resumed or told."""
+    """A study cannot be opened, resumed or updated."""
 
 
 class MissingExtraError(UserError):
-    """A package that belongs to an optional extra is not installed."""
+    """A package from an optional extra is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"the package '{package}' is not installed; run: pip install 'tvmerge[{extra}]'")
@@ -82,20 +81,20 @@ class MissingExtraError(UserError):
 
 
 class CredentialsError(UserError):
-    """An API key is missing, or the provider refused it."""
+    """An API key is missing or was rejected by the provider."""
 
 
 class ProviderError(TvmergeError):
-    """A judge provider failed; foreign exceptions are translated into this family at the boundary."""
+    """A judge's provider failed. Exceptions of SDKs are translated into this class and its subclasses."""
 
 
 class TransientError(ProviderError):
-    """Worth another try.
+    """The request failed, but is worth retrying.
 
     Attributes:
-        retry_after: Seconds the provider asked to wait, or None where it did not say.
+        retry_after: Seconds the provider asked to wait, or None if it did not say.
         status: The HTTP status, or None for a connection error or a timeout.
-        sent: Whether the provider may have had the request; not where no connection was made.
+        sent: Whether the provider may have received the request; False if no connection was made.
     """
 
     def __init__(
@@ -117,16 +116,16 @@ class QuotaError(ProviderError):
 
 
 class OutageError(ProviderError):
-    """The provider has failed for longer than the user's patience; the run stops and can be resumed."""
+    """The provider has failed for longer than the user allows; the run stops and can be resumed."""
 
 
 class RequestError(ProviderError):
-    """The provider refuses this request; sending it again would not help.
+    """The provider rejects this request; sending it again would not help.
 
     Attributes:
         status: The HTTP status.
         param: The request parameter the provider named, if it named one.
-        about_content: True where the provider refuses the text it was given, not the form of the request.
+        about_content: Whether the provider rejects the text (a content filter), not the form of the request.
     """
 
     def __init__(
@@ -144,4 +143,4 @@ class RequestError(ProviderError):
 
 
 class BudgetError(TvmergeError):
-    """A limit on cost or calls that the user set is reached; the run stops and can be resumed."""
+    """The user's limit on cost or calls is reached; the run stops and can be resumed."""

@@ -1,4 +1,4 @@
-"""How a setting is declared: its key, flag, default, meaning and choices, once."""
+"""Declares a setting once: its key, flag, default, help and choices."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from tvmerge._util.lists import Kind
 from tvmerge.errors import ConfigError
 
 Decides = Literal["scores", "candidates", "content", "nothing"]
-"""What a setting decides of a study.
+"""What a setting affects in a study.
 
-`scores` and `candidates`: trials of other values could not be compared, or would be others, so the value is
-part of the study's fingerprint. `content`: what it names or makes decides, so that is in the fingerprint.
-`nothing`: it may change between the runs of a study.
+`scores` or `candidates`: with another value, scores would not be comparable or other candidates would be
+tried, so the value is part of the study's fingerprint. `content`: the fingerprint holds the content that the
+setting refers to instead of its value. `nothing`: it may change when a study is resumed.
 """
 
 Names = tuple[str, ...] | Callable[[], tuple[str, ...]]
-"""Names, or what looks them up: those of plug-ins are not known before."""
+"""Names, or a function that looks them up, since plug-ins may add some."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How a setting is written.
+    """The declaration of a setting.
 
     Attributes:
-        kind: Type of its value; a dict stands in the config file only and has no flag.
-        help: What it means, for `--help`.
-        names: The values allowed, or a function that looks them up when they are needed; empty for any.
+        kind: Type of its value; a dict can only be set in the config file and has no flag.
+        help: The text for `--help`.
+        names: The values allowed, or a function that looks them up on use; empty for any.
         aliases: Other names of its flag.
-        many: A list of `kind`; its flag takes a comma-separated list and may be repeated.
-        listed: What such a list is of, which decides where a comma divides it.
-        decides: What of a study it decides.
+        many: The value is a list of `kind`; the flag takes a comma-separated list and may be repeated.
+        listed: What the items of such a list are, which decides at which commas it is split.
+        decides: What it affects in a study.
     """
 
     kind: type
@@ -61,17 +61,17 @@ def option(
     listed: Kind = "plain",
     decides: Decides,
 ) -> Any:
-    """A dataclass field that is a setting; without a default it is required."""
+    """Return a dataclass field for a setting, which is required if it has no default."""
     declared = Option(kind, text, choices, aliases, many, listed, decides)
     return field(default=default, metadata={"option": declared})
 
 
 def weighted(text: str, is_name: Callable[[str], bool] = lambda _: False) -> tuple[str, float]:
-    """A name and its weight, from `name=0.7`; 1 where no weight is written.
+    """Split `name=0.7` into name and weight; the weight defaults to 1.
 
     Args:
         text: The name, with or without a weight.
-        is_name: Whether there is something of a name; a text that is one as a whole has no weight.
+        is_name: Whether a name is known. If the whole text is, it has no weight.
 
     Raises:
         ConfigError: The weight is not larger than 0.

@@ -1,4 +1,4 @@
-"""The interfaces between the stages: what each promises, in prose and in types."""
+"""The interfaces between the stages of a run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 class Merger(Protocol):
-    """Turns recipes into tensors, one at a time, never holding a whole merged model."""
+    """Turns recipes into tensors, one at a time, without holding a whole merged model."""
 
     @property
     def group_names(self) -> Sequence[str]:
-        """Names of the weights a recipe has, in model order."""
+        """Names of a recipe's weights, in model order."""
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """Digests of everything but the recipe that decides the merged tensors, by a readable name."""
+        """Return digests, by readable name, of everything but the recipe that affects the merged tensors."""
 
     def merge(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield every tensor of the merged model, by its checkpoint name and in the output dtype.
+        """Yield the name in the checkpoint and the value, in the output dtype, of every merged tensor.
 
-        A yielded tensor is the consumer's to keep; it shares no memory with the sources.
+        The consumer may keep the tensors; they share no memory with the sources.
 
         Raises:
             CheckpointError: A weight is missing, unknown or not finite, or a source tensor holds NaN or inf.
@@ -44,18 +44,18 @@ class Merger(Protocol):
 
 
 class Engine(Protocol):
-    """A live model that becomes any recipe in place and answers questions, one call at a time.
+    """A live model that takes on any recipe in place and answers questions, one call at a time.
 
-    Every call may raise `EngineLostError`: the engine is gone for good, and what it had not yielded is to be
-    asked of another.
+    Every call may raise `EngineLostError`: the engine is gone for good, and the answers it has not yielded
+    must come from another engine.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it is and what may be expected of it."""
+        """The engine's name, context length and guarantees."""
 
     async def apply(self, recipe: Recipe) -> None:
-        """Become the merged model of `recipe`. Not while `generate` runs.
+        """Load the merged model of `recipe`. Must not be called while `generate` runs.
 
         Raises:
             CheckpointError: The model cannot be loaded, or the recipe does not fit it.
@@ -64,18 +64,20 @@ class Engine(Protocol):
     def generate(
         self, questions: Sequence[Question], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer every question, all its turns; yield each micro-batch of answers as soon as it is complete.
+        """Answer all turns of every question, yielding each micro-batch of answers once it is complete.
 
-        Answers come in any order. The same recipe, question and sampling give the same answer, whatever
-        else is in the batch, where `capabilities.exact` says so. A turn whose conversation has outgrown the
-        context by the model's own earlier answers is left unanswered: `turns` is shorter than the question's.
+        Answers come in any order. If `capabilities.exact` is true, the same recipe, question and sampling
+        give the same answer whatever else is in the batch. If the model's own earlier answers make a
+        conversation outgrow the context, its remaining turns are left unanswered: the answer's `turns` is
+        then shorter than the question's.
 
         Raises:
-            AssetError: A question does not fit the context, and `sampling.truncate` is false; names it.
+            AssetError: A question, named in the message, does not fit the context, and `sampling.truncate`
+                is false.
         """
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """How likely each continuation is, in the order given.
+        """Return the log-likelihood of each continuation, in the order given.
 
         Raises:
             AssetError: A pair does not fit the context.
@@ -86,15 +88,15 @@ class Engine(Protocol):
 
 
 class IdentifiedEngine(Engine, Protocol):
-    """An engine that says what decides its answers, as one that a caller brings along must."""
+    """An engine with a fingerprint, as passed to the Python API."""
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """Everything but recipe, question and sampling that decides an answer, as plain JSON data."""
+        """Everything but recipe, question and sampling that affects an answer, as plain JSON data."""
 
 
 class Pool(Protocol):
-    """Engines that candidates take turns on: a recipe and questions go in, answers come out."""
+    """A set of engines shared by all candidates: takes a recipe and questions, returns answers."""
 
     def answer(
         self,
@@ -106,23 +108,23 @@ class Pool(Protocol):
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
         """Answer as `Engine.generate` does, with the merged model of `recipe`, as soon as an engine is free.
 
-        Every (question, sample) is answered exactly once, whatever happens to engines meanwhile. Closing the
-        stream early frees the engine at once, also in the middle of a batch.
+        Every (question, sample) is answered exactly once, even if engines are lost and replaced. Closing
+        the stream early frees the engine at once, even in the middle of a batch.
 
         Args:
             recipe: The candidate.
-            questions: What it is asked.
+            questions: The questions to answer.
             sampling: How its answers are drawn.
-            wave: Answer in waves of that many questions, in the order given and without merging again: all
-                answers of a wave come before the first of the next. What is stored already, and what a task
-                has asked ahead, may come first and counts for no wave. None: all questions together.
+            wave: Answer in waves of this many questions, in the order given and without merging again: all
+                answers of a wave come before the first of the next. Answers that are stored already or were
+                prefetched by a task may come first and belong to no wave. None: all questions at once.
 
         Raises:
-            UserError: As an engine raises it, or no engine can be kept alive.
+            UserError: Raised by an engine, or no engine can be kept alive.
         """
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """As `Engine.loglikelihood`, with the merged model of `recipe`."""
+        """Return what `Engine.loglikelihood` does, with the merged model of `recipe`."""
 
     async def close(self) -> None:
         """Free all engines."""
@@ -137,13 +139,15 @@ class Judge(Protocol):
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """Everything that decides a rating (model, prompts, parameters), as plain JSON data, no secrets."""
+        """Everything that affects a rating (model, prompts, parameters), as JSON data without secrets."""
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Rate `answer`: one judgment for each judged turn, in order of turns.
 
-        Never raises for a bad reply (that is `Unrated`); raises `UserError`, `QuotaError` or `BudgetError`
-        where continuing would only waste money or time.
+        A bad reply gives an `Unrated` judgment, not an exception.
+
+        Raises:
+            UserError, QuotaError, BudgetError: Continuing would only waste money or time.
         """
 
     async def close(self) -> None:
@@ -155,26 +159,26 @@ class ComparingJudge(Protocol):
     """A `Judge` that compares answers with a baseline's, or wraps judges that may do so."""
 
     def against(self, answers: Mapping[QuestionId, Answer]) -> Judge:
-        """The same judge, comparing with these answers; it shares its connections with this one."""
+        """Return a judge like this one that compares with these answers and shares its connections."""
 
 
 class Race(Protocol):
-    """Watches the ratings of a candidate come in, and says when it is not worth continuing."""
+    """Watches a candidate's ratings arrive and decides when to stop it early."""
 
     @property
     def looks(self) -> Sequence[int]:
-        """After how many of the questions, in the order they are asked, it is to be asked; rising."""
+        """The numbers of questions, ascending and in the order asked, after which to call `should_prune`."""
 
     @property
     def wave(self) -> int:
-        """Questions that are answered together; divides every look."""
+        """The number of questions answered together; divides every one of `looks`."""
 
     def should_prune(self, judgments: Sequence[Judgment]) -> bool:
-        """Whether to stop, given all judgments of the questions up to a look; depends on nothing else."""
+        """Return whether to stop, given all judgments up to one of `looks`; depends on nothing else."""
 
 
 class Study(Protocol):
-    """A search with ask and tell, each in order of trial number."""
+    """A search with an ask-and-tell interface; both calls are made in order of trial number."""
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -186,17 +190,17 @@ class Study(Protocol):
 
     @property
     def told(self) -> int:
-        """How many trials have been told; they are the first ones."""
+        """How many trials have been told, which are the first ones."""
 
     @property
     def may_ask(self) -> bool:
-        """Whether the window has room for one more trial in flight."""
+        """Return whether the window has room for one more running trial."""
 
     def running(self) -> Sequence[Trial]:
-        """Trials asked and not told, whether by this run or by one that was interrupted."""
+        """Return the trials asked but not told, whether by this run or by an interrupted one."""
 
     def ask(self) -> Trial:
-        """The next candidate, stored before this returns."""
+        """Return the next candidate, after storing it."""
 
     def tell(
         self,
@@ -206,13 +210,14 @@ class Study(Protocol):
         *,
         state: Literal["COMPLETE", "PRUNED"] = "COMPLETE",
     ) -> None:
-        """Record a trial's score, or one score per objective; None: it failed.
+        """Record a trial's score, or one score per objective; None if the trial failed.
 
-        PRUNED says that it was stopped early and `values` is an estimate from `attrs["questions"]` questions.
+        With state PRUNED the trial was stopped early, and `values` is an estimate from the first
+        `attrs["questions"]` questions.
         """
 
     def known_at(self, number: int) -> Sequence[Trial]:
-        """The trials that were told when trial `number` was asked, whatever was told since.
+        """Return the trials that had been told when trial `number` was asked.
 
-        They are the same after a resume, and where a finished study is made longer.
+        They are the same after a resume, and after a finished study is extended.
         """

@@ -1,1 +1,1 @@
-"""The Python API: what `import tvmerge` gives, a file for each function."""
+"""The functions of the Python API, one file each; `import tvmerge` exports them."""

@@ -1,4 +1,4 @@
-"""Calls asynchronous code from code that is not, also where an event loop is running, as in a notebook."""
+"""Calls asynchronous code from synchronous code, even inside a running event loop such as a notebook's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """The result of `work()`, awaited in a separate event loop.
+    """Return the result of `work()`, awaited in a separate event loop.
 
-    Where a loop is running, the new one runs in a thread, and this one stands still meanwhile. Ctrl-C cancels
-    the work and waits until it has ended: what is paid for is kept.
+    If a loop is already running, the new one runs in a thread and blocks the running one meanwhile. Ctrl-C
+    cancels the work and waits until it has ended, so that everything paid for is kept.
     """
     try:
         asyncio.get_running_loop()
@@ -37,7 +37,7 @@ async def _announced(
     work: Callable[[], Coroutine[Any, Any, T]],
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]],
 ) -> T:
-    """Say which task does the work, so that another thread can cancel it."""
+    """Await the work after announcing its task, so that another thread can cancel it."""
     task = asyncio.current_task()
     assert task is not None
     started.set_result((asyncio.get_running_loop(), task))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tvmerge.report.terminal.judged import JudgedAnswers
 
 Answers = str | PathLike[str] | Sequence[str | PathLike[str]] | Mapping[str, Sequence[Answer]]
-"""Files in FastChat's model_answer format, each named after its model, or answers by model."""
+"""Files in FastChat's model_answer format, each named after its model, or a mapping from model to answers."""
 
 
 def judge(
@@ -31,23 +31,23 @@ def judge(
     progress: Progress = False,
     **settings: Any,
 ) -> JudgedAnswers:
-    """Rate answers that exist already.
+    """Rate existing answers.
 
     Args:
-        answers: One or more files in FastChat's model_answer format, or answers by the name of their model.
-        judge: As for `optimize`: names, or a judge of your own.
+        answers: One or more files in FastChat's model_answer format, or a mapping from model name to answers.
+        judge: As for `optimize`: names, or a judge object of your own.
         baseline: File of answers to compare with, for `judge_mode="pairwise"`.
-        out: File for the judgments, in FastChat's format.
-        progress: Where remarks on benchmark and judge go, as for `optimize`.
-        settings: The fields of `RunConfig` that concern judging: `bench_name`, the one benchmark that was
-            answered, `turns` and so on.
+        out: File to write the judgments to, in FastChat's format.
+        progress: How notes on benchmark and judge are shown, as for `optimize`.
+        settings: Fields of `RunConfig` that concern judging, such as `bench_name` (the one benchmark that was
+            answered) and `turns`.
 
     Returns:
-        Means by model, turn and category, which `print` shows, and all judgments.
+        All judgments and the means by model, turn and category, which `print` shows.
 
     Raises:
-        TvmergeError: An answer, the benchmark or the judge is not usable, or the judge cannot go on; what it
-            said so far is cached.
+        TvmergeError: An answer, the benchmark or the judge is invalid, or the judge cannot continue; its
+            replies so far are cached.
 
     Example:
         >>> import tvmerge

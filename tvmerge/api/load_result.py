@@ -13,16 +13,16 @@ from tvmerge.report.run_result import RunResult
 
 
 def load_result(path: str | PathLike[str]) -> RunResult:
-    """Read what a run found, from its folder.
+    """Load the result of a run from its folder.
 
-    It is what `optimize` returned, without the contenders' answers (`Contender.samples`), which stay in their
-    files. Runs of earlier releases can be read too.
+    It is what `optimize` returned, without the contenders' answers (`Contender.samples`), which are only in
+    their files. Runs of earlier releases can be read too.
 
     Args:
         path: The run folder, or the `result.json` in it.
 
     Raises:
-        TvmergeError: There is no such file, or it is not what a run writes.
+        TvmergeError: The file does not exist, or was not written by a run.
 
     Example:
         >>> import tvmerge
@@ -43,7 +43,7 @@ def load_result(path: str | PathLike[str]) -> RunResult:
 
 
 def _trials(folder: Path) -> tuple[Trial, ...]:
-    """The trials of the run in `folder`; earlier releases left them in the study alone."""
+    """Return the trials of the run in `folder`; earlier releases stored them in the study only."""
     if (folder / TRIALS).is_file():
         return read_trials(folder / TRIALS)
     mark, database = folder / ".study", folder / "study.db"

@@ -16,7 +16,7 @@ from tvmerge.records import Recipe
 
 _MERGE = tuple(f.name for f in fields(MergeConfig))
 _BESIDE = ("chat_template", "chat_template_kwargs", "stop_token", "shard_size", "save_experts")
-"""Settings of a run that hold for any merge; an upload is asked for each time."""
+"""Settings of a run that apply to any merge. An upload must be requested each time."""
 
 
 def merge(
@@ -36,22 +36,22 @@ def merge(
 
     Args:
         output_dir: Folder to write.
-        config: The settings of a run, of which those of models and chats count; None: `settings` have them.
-        weight: One weight for everything; give this, `weights` or `trial`.
-        weights: A weight for each name, such as `RunResult.recipe`, or a file of them, as `result.json`.
-        trial: Number of a study's trial, or `best`; the study knows models and settings.
+        config: The settings of a run; those of models and chat format are used. None: `settings` has them.
+        weight: One weight for everything; pass this, `weights` or `trial`.
+        weights: A weight for each name, such as `RunResult.recipe`, or a file of them such as `result.json`.
+        trial: Number of a study's trial, or `best`; models and settings are read from the study.
         storage: Storage of that study.
         study_name: Name of that study.
-        overwrite: Replace whatever is in the folder.
-        progress: Where remarks on the models go, as for `optimize`.
-        settings: Fields of `RunConfig` that concern models, chats and how a model is written
-            (`shard_size`, `save_experts`, `push_to_hub`), instead of those of `config`.
+        overwrite: Replace the contents of the folder.
+        progress: How notes on the models are shown, as for `optimize`.
+        settings: Fields of `RunConfig` that concern models, chat format and how a model is written
+            (`shard_size`, `save_experts`, `push_to_hub`); they override those of `config`.
 
     Returns:
         The folder.
 
     Raises:
-        TvmergeError: The models do not fit, an argument is unusable, or the folder may not be replaced.
+        TvmergeError: The models do not fit together, an argument is invalid, or the folder is not empty.
 
     Example:
         >>> import tvmerge
@@ -64,7 +64,7 @@ def merge(
     from tvmerge.run.write_model import Weights, write_model
 
     if trial is not None and config is not None:
-        raise ConfigError("a trial's study knows the settings of its merge; leave config out")
+        raise ConfigError("the settings of a trial's merge come from its study; leave config out")
     tell, folder = teller(progress), Path(output_dir)
     given = {**({} if config is None else _of_run(config)), **_checked(settings)}
     number = None if trial is None else str(trial)
@@ -90,7 +90,7 @@ def _weights(given: Recipe | Mapping[str, float] | str | PathLike[str] | None) -
 
 
 def _of_run(config: RunConfig) -> dict[str, Any]:
-    """What of a run's settings concerns a merge."""
+    """Return the settings of a run that concern a merge."""
     return {key: getattr(config, key) for key in (*_MERGE, *_BESIDE)}
 
 

@@ -1,4 +1,4 @@
-"""Judges and engines that a caller gives by name or as objects."""
+"""Judges and engines that a caller passes by name or as objects."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tvmerge.judging.judges.own import check_judge
 from tvmerge.protocols import Engine, IdentifiedEngine, Judge, Merger
 
 GivenJudge = Judge | str | PathLike[str] | Sequence[str | PathLike[str]]
-"""A judge of one's own; or names as of the setting `judge`, several of which are a panel."""
+"""A judge object, or names as in the setting `judge`; several names form a panel."""
 
 GivenEngine = IdentifiedEngine | Sequence[IdentifiedEngine] | Callable[[Merger], Engine] | str
-"""Engines of one's own, or what makes one of a `Merger`; or a name as of the setting `engine`."""
+"""Engine objects, or a factory that takes a `Merger`, or a name as in the setting `engine`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects that a caller passed, such as judges and engines.
+    """The judge and engines that a caller passed as objects.
 
     Attributes:
-        judge: The judge; None where the settings name it.
-        engines: The engines; None where the settings name them.
-        settings: What the settings are to say of both.
+        judge: The judge; None if the settings name it.
+        engines: The engines; None if the settings name them.
+        settings: The values that the settings `judge` and `engine` get.
     """
 
     judge: Judge | None
@@ -34,10 +34,10 @@ class Objects:
 
 
 def objects(judge: GivenJudge | None, engine: GivenEngine | None = None) -> Objects:
-    """Tell objects from names.
+    """Separate objects from names.
 
     Raises:
-        ConfigError: An object is no judge or engine, or does not say what decides what it returns.
+        ConfigError: An object is not a judge or engine, or lacks a `fingerprint`.
     """
     settings: dict[str, Any] = {}
     own_judge, engines = None, None

@@ -24,30 +24,30 @@ def optimize(
 ) -> RunResult:
     """Search the weights, confirm the best on held-out questions and write the merged model.
 
-    A run that was interrupted goes on where it stopped when it is called again. Where an event loop is
-    running, as in a notebook, the run has one of its own in a thread, and the call returns when it has ended;
-    await `optimize_async` to go on meanwhile.
+    Call it again to resume an interrupted run. If an event loop is running, as in a notebook, the run gets
+    its own loop in a thread, and the call blocks until the run has ended; await `optimize_async` instead to
+    keep the loop free.
 
     Args:
-        config: The settings, as `load_config` or `RunConfig` give them; None: `settings` have them all.
-        judge: Names as of the setting `judge`, or a judge of your own: an object with what
-            `tvmerge.protocols.Judge` asks for. Its ratings are stored under its `fingerprint`; an attribute
-            `scale` may say its lowest and highest rating, which are 1 and 10 otherwise. It is not closed.
-        engine: A name as of the setting `engine`, or an engine of your own: an object, or several, with what
-            `tvmerge.protocols.IdentifiedEngine` asks for, which are not closed; or a class or function that
-            makes one of a `tvmerge.protocols.Merger`, with an attribute `fingerprint`.
-        progress: True shows on standard error what the command line shows; a function is called with each
-            line instead, from the threads of the run. False shows nothing.
-        settings: Fields of `RunConfig`, instead of those of `config`. A list may be given as one value, and a
-            path as a `Path`.
+        config: The settings, from `load_config` or `RunConfig`; None to take them all from `settings`.
+        judge: Names as in the setting `judge`, or a judge object that implements
+            `tvmerge.protocols.Judge`. Its ratings are stored under its `fingerprint`. If it has an attribute
+            `scale`, that is its lowest and highest rating, otherwise they are 1 and 10. It is not closed.
+        engine: A name as in the setting `engine`; or one or more engine objects that implement
+            `tvmerge.protocols.IdentifiedEngine`, which are not closed; or a class or function that takes a
+            `tvmerge.protocols.Merger` and returns an engine, with an attribute `fingerprint`.
+        progress: True prints to standard error what the command line prints. A function is called with each
+            line instead, from the threads of the run. False prints nothing.
+        settings: Fields of `RunConfig` that override those of `config`. A single value may stand for a list,
+            and a `Path` for a path.
 
     Returns:
-        What the run found; it is in the run folder as well.
+        The result of the run, which is in the run folder as well.
 
     Raises:
-        TvmergeError: See `tvmerge.errors`; a `UserError` says in one line what to change, a `ProviderError`
-            or `BudgetError` that the judge cannot go on. Everything done is saved.
-        KeyboardInterrupt: After Ctrl-C, once what is paid for is saved.
+        TvmergeError: See `tvmerge.errors`. A `UserError` says in one line what to change; a `ProviderError`
+            or `BudgetError` means that the judge cannot continue. All finished work is saved.
+        KeyboardInterrupt: After Ctrl-C, once everything paid for is saved.
 
     Example:
         >>> import tvmerge
@@ -70,9 +70,9 @@ async def optimize_async(
     progress: Progress = False,
     **settings: Any,
 ) -> RunResult:
-    """`optimize`, in the event loop that is running.
+    """Run `optimize` in the running event loop.
 
-    Cancel the task to stop the run: it ends once what is paid for is saved, after `grace` seconds at most.
+    Cancel the task to stop the run. It ends once everything paid for is saved, within `grace` seconds.
 
     Args:
         config: As for `optimize`.
@@ -82,7 +82,7 @@ async def optimize_async(
         settings: As for `optimize`.
 
     Raises:
-        TvmergeError: As `optimize`.
+        TvmergeError: As for `optimize`.
     """
     given = objects(judge, engine)
     return await _run(run_config(config, {**settings, **given.settings}), given, progress)

@@ -22,20 +22,20 @@ def plan(
     progress: Progress = False,
     **settings: Any,
 ) -> RunPlan:
-    """What a run would do and take at most; nothing is loaded, asked or written.
+    """Plan a run: what it would do and cost at most. Nothing is loaded, requested or written.
 
     Args:
         config: As for `optimize`.
-        judge: As for `optimize`; what a judge of your own takes is not known, so it is not counted.
+        judge: As for `optimize`; the cost of a judge object is unknown, so it is not counted.
         engine: As for `optimize`.
-        progress: Where remarks on the models and the benchmark go, as for `optimize`.
+        progress: How notes on the models and the benchmark are shown, as for `optimize`.
         settings: As for `optimize`.
 
     Returns:
         The plan; `print` shows it as `tvmerge optimize --dry-run` does.
 
     Raises:
-        TvmergeError: The run would be refused.
+        TvmergeError: The run could not start.
 
     Example:
         >>> import tvmerge

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 Tell = Callable[[str], None]
-"""Called with a line of text, in whatever thread has something to say."""
+"""Called with a line of text, from any thread."""
 
 Progress = bool | Tell
-"""False shows nothing, True what the command line shows, on standard error; a function gets the lines."""
+"""False prints nothing, True prints to standard error, a function is called with each line."""
 
 
 def teller(progress: Progress) -> Tell:
-    """Where lines go."""
+    """Return the function that shows a line of progress."""
     if callable(progress):
         return progress
     return partial(print, file=sys.stderr, flush=True) if progress else lambda _: None

@@ -1,4 +1,4 @@
-"""From what a caller gives to the settings of a run."""
+"""Makes the settings of a run from a caller's arguments."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def load_config(path: str | PathLike[str], **settings: Any) -> RunConfig:
 
     Args:
         path: The file; its keys are the fields of `RunConfig`.
-        settings: Fields of `RunConfig`, which win over the file.
+        settings: Fields of `RunConfig` that override those of the file.
 
     Raises:
-        TvmergeError: The file cannot be read, a key is unknown or missing, or a value is not usable.
+        TvmergeError: The file cannot be read, a key is unknown or missing, or a value is invalid.
 
     Example:
         >>> import tvmerge
@@ -33,10 +33,10 @@ def load_config(path: str | PathLike[str], **settings: Any) -> RunConfig:
 
 
 def run_config(config: RunConfig | None, settings: Mapping[str, Any]) -> RunConfig:
-    """The settings of a run: those given one by one, or of `config` with these instead of its own.
+    """Return the settings of a run: `config`, if given, with its fields overridden by `settings`.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value is not usable.
+        ConfigError: A key is unknown or missing, or a value is invalid.
     """
     checked = settings_for(RunConfig, settings)
     return read_config(checked) if config is None else replace(config, **checked)

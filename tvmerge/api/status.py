@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 def status(
     run_dir: str | PathLike[str] | None = None, *, storage: str | None = None, study_name: str | None = None
 ) -> StudyStatus:
-    """How a study stands, while a run works on it or afterwards; nothing is locked or written.
+    """Return the status of a study, running or finished. Nothing is locked or written.
 
     Args:
         run_dir: The run folder.
-        storage: The study's storage; None: the one in the run folder.
-        study_name: The study's name; None: the one the run folder belongs to.
+        storage: The study's storage; None for the one in the run folder.
+        study_name: The study's name; None for the study of the run folder.
 
     Returns:
         The status; `print` shows it as `tvmerge status` does.
 
     Raises:
-        TvmergeError: There is no such study, or its storage cannot be read.
+        TvmergeError: The study does not exist, or its storage cannot be read.
 
     Example:
         >>> import tvmerge

@@ -1,1 +1,1 @@
-"""The command line: argv in, one line of error or a result out."""
+"""The command line: parses arguments, runs a command, prints its result or one line of error."""

@@ -46,10 +46,10 @@ for command in (optimize, demo, merge, check, judge, import_, list_assets, cache
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code; every expected failure is one line on stderr."""
+    """Run a command and return its exit code; every expected failure prints one line to stderr."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console that lacks a character is no reason to stop
+            stream.reconfigure(errors="replace")  # do not fail if the console cannot encode a character
     try:
         code = app.main(args=list(argv), prog_name="tvmerge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -66,7 +66,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, sqlite3.Error):
-        return f"a database of tvmerge's cannot be used: {error}"
+        return f"one of tvmerge's databases cannot be used: {error}"
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return str(error)

@@ -1,4 +1,4 @@
-"""`tvmerge cache`: look into what was paid for, check it, take it out, throw it away."""
+"""`tvmerge cache`: inspect, verify, export and prune the cache."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ REFUSALS = "refusals"
 
 @click.group()
 def cache() -> None:
-    """Look after the cache of answers and paid judgments (TVMERGE_CACHE_DIR)."""
+    """Manage the cache of answers and paid judgments (TVMERGE_CACHE_DIR)."""
 
 
 @cache.command()
 def stats() -> None:
-    """Show what is stored, and where."""
+    """Show what is cached, and where."""
     from tvmerge._util.caches import cache_folder
 
     click.echo(f"folder: {cache_folder()}")
@@ -38,7 +38,7 @@ def stats() -> None:
 @cache.command()
 @click.argument("key")
 def explain(key: str) -> None:
-    """Show the rows whose keys begin with KEY; a judgment's holds the request that it answers."""
+    """Show the rows whose keys start with KEY. A judgment's row includes the request it answers."""
     found = 0
     for kind, opened in _opened():
         for name in opened:
@@ -46,12 +46,12 @@ def explain(key: str) -> None:
                 found += 1
                 _print({"kind": kind, "key": name, "value": opened.get(name)})
     if not found:
-        raise ConfigError(f"no key of the cache begins with '{key}'; `tvmerge cache export` lists them")
+        raise ConfigError(f"no key of the cache starts with '{key}'; `tvmerge cache export` lists them")
 
 
 @cache.command()
 def verify() -> None:
-    """Read every row; say which are damaged, and exit with 2 if any are."""
+    """Read every row and list the damaged ones; exit with 2 if there are any."""
     damaged = [f"{kind} {key}" for kind, opened in _opened() for key in _damaged(opened)]
     for line in damaged:
         click.echo(line)
@@ -66,7 +66,7 @@ def verify() -> None:
 @click.option("--kind", type=click.Choice(KINDS), default="judgments", show_default=True, help="Which rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; without it, standard output.")
 def export(kind: str, out: Path | None) -> None:
-    """Write the rows as JSON lines, keys included; a judgment's holds the request that it answers."""
+    """Write the rows as JSON lines, including keys. A judgment's row includes the request it answers."""
     from tvmerge._util.files import jsonl_line, write_text
 
     for name, opened in _opened():
@@ -83,12 +83,12 @@ def export(kind: str, out: Path | None) -> None:
 @click.option(
     "--kind",
     type=click.Choice((*KINDS, REFUSALS)),
-    help="Drop all rows of a kind instead of the damaged ones; refusals: texts that were refused by "
-    "judges' providers.",
+    help="Drop all rows of a kind instead of the damaged ones; refusals: texts that judges' providers "
+    "refused.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation; for scripts.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation, for use in scripts.")
 def prune(kind: str | None, yes: bool) -> None:
-    """Drop damaged rows, or with --kind everything of a kind. Judgments were paid for."""
+    """Drop damaged rows, or all rows of a kind with --kind. Judgments were paid for."""
     if kind is not None and not yes:
         click.confirm(f"drop all {kind}?", abort=True)
     dropped = 0
@@ -104,7 +104,7 @@ def _doomed(name: str, opened: ContentCache, kind: str | None) -> list[str | Str
 
 
 def _refusals(name: str, opened: ContentCache) -> list[str]:
-    """Keys of texts that a judge's provider refused."""
+    """Return the keys of texts that a judge's provider refused."""
     from tvmerge.judging.client.cache import is_refusal
 
     if name != "judgments":
@@ -113,7 +113,7 @@ def _refusals(name: str, opened: ContentCache) -> list[str]:
 
 
 def _damaged(opened: ContentCache) -> list[str | Stranger]:
-    """Keys whose rows cannot be read, and keys that are none of tvmerge's."""
+    """Return the keys whose rows cannot be read, and keys that tvmerge did not write."""
     return [*(key for key in opened if not opened.sound(key)), *opened.strangers()]
 
 

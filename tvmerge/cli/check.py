@@ -1,4 +1,4 @@
-"""`tvmerge check`: whether models fit together, on a page."""
+"""`tvmerge check`: whether models fit together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tvmerge.cli.options import given, setting_options
 from tvmerge.config import ChatConfig, MergeConfig, load_check_config
 
 PLACES = ("engine", "tensor_parallel", "engines", "devices", "device")
-"""Settings that decide what a model needs of this machine's memory."""
+"""Settings that affect how much memory a model needs on this machine."""
 
 
 @click.command()
@@ -22,14 +22,14 @@ PLACES = ("engine", "tensor_parallel", "engines", "devices", "device")
     type=click.Path(path_type=Path),
     help="TOML file with the settings of a run; flags win. Settings that do not concern models are ignored.",
 )
-@click.option("--verify", is_flag=True, help="Also read every weight, and refuse NaN and infinities.")
+@click.option("--verify", is_flag=True, help="Also read every weight and reject NaN and infinities.")
 @click.option("--names", is_flag=True, help="List every tensor that gets no weight, not just the first ones.")
 @setting_options((*(f.name for part in (MergeConfig, ChatConfig) for f in fields(part)), *PLACES))
 @click.pass_context
 def check(context: click.Context, /, *, config: Path | None, verify: bool, names: bool, **flags: Any) -> None:
-    """Say whether models fit together, and what would be merged, copied and left out; load nothing.
+    """Check whether models fit together, and show what would be merged, copied and skipped; load nothing.
 
-    Exits with 0 where a run could begin, and with 2 where it would be refused.
+    Exit with 0 if a run could start, with 2 otherwise.
     """
     from tvmerge._util.caches import Caches
     from tvmerge.dry_run.check import check_models

@@ -1,4 +1,4 @@
-"""`tvmerge import`: a published set of questions becomes a benchmark folder."""
+"""`tvmerge import`: makes a benchmark folder from a published set of questions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tvmerge.tasks.importing.roles import Role
 
 _SAYS = {
-    "question": "Column of the questions; several are turns: first,second.",
-    "reference": "Column of the reference answers; several are turns.",
+    "question": "Column of the questions; several columns are turns: first,second.",
+    "reference": "Column of the reference answers; several columns are turns.",
     "eval-aspect": "Column of the grading criteria.",
     "category": "Column of the categories.",
     "id": "Column of the ids.",
@@ -34,7 +34,7 @@ def _column_options(command: Any) -> Any:
 def import_(source: Path, folder: Path, encoding: str | None, **columns: str | None) -> None:
     """Make the benchmark FOLDER from SOURCE: CSV, TSV, JSON, JSON lines, Parquet, or FastChat's files.
 
-    Questions, references, grading criteria, categories and ids are told by the names of their columns.
+    Questions, references, grading criteria, categories and ids are recognized by their column names.
     """
     from tvmerge.tasks.importing.folder import import_benchmark
     from tvmerge.tasks.importing.roles import ROLES

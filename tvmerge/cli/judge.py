@@ -1,4 +1,4 @@
-"""`tvmerge judge`: score answers that exist already."""
+"""`tvmerge judge`: rates existing answers."""
 
 from __future__ import annotations
 

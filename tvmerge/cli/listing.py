@@ -16,9 +16,9 @@ from tvmerge.errors import AssetError
 
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(["judges", "benchmarks", "prompts"]))
-@click.option("--assets", type=click.Path(path_type=Path), help="Folder with assets of your own.")
+@click.option("--assets", type=click.Path(path_type=Path), help="Folder with your own assets.")
 def list_assets(kind: str, assets: Path | None) -> None:
-    """Show the judges, benchmarks or prompts that can be named."""
+    """List the available judges, benchmarks or prompts."""
     found = names(cast("AssetKind", kind), assets)
     width = max(map(len, found), default=0)
     for name, path in sorted(found.items()):
@@ -26,7 +26,7 @@ def list_assets(kind: str, assets: Path | None) -> None:
 
 
 def _describe(path: Path) -> str:
-    """A line about an asset; a file that is broken is described by its path, and refused when used."""
+    """Return a line about an asset; a malformed file is described by its path and rejected when used."""
     try:
         if path.suffix == ".jsonl":
             return ", ".join(row["name"] for _, row in read_jsonl(path))

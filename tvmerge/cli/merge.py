@@ -1,4 +1,4 @@
-"""`tvmerge merge`: write one merge, from weights given or from a study's trial."""
+"""`tvmerge merge`: writes one merge, from given weights or from a study's trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tvmerge.config import MergeConfig, file_settings
 from tvmerge.run.write_model import CHAT, WRITING, Weights, write_model
 
 BESIDE = (*CHAT, "shard_size", "save_experts")
-"""Settings of a run's file that hold for any merge; an upload is asked for each time."""
+"""Settings of a run's config file that apply to any merge. An upload must be requested each time."""
 
 
 @click.command()
@@ -29,11 +29,11 @@ BESIDE = (*CHAT, "shard_size", "save_experts")
 @click.option(
     "--weights", type=click.Path(path_type=Path), help='JSON file: {"layers.0": 0.7, ...}, or a result.json.'
 )
-@click.option("--storage", help="Storage of a study whose trial is to be written.")
-@click.option("--study-name", help="Name of that study.")
+@click.option("--storage", help="Storage of the study whose trial to write.")
+@click.option("--study-name", help="Name of the study whose trial to write.")
 @click.option("--trial", help="Number of the trial, or `best`.")
 @click.option("--output-dir", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@click.option("--overwrite", is_flag=True, help="Replace whatever is in the output folder.")
+@click.option("--overwrite", is_flag=True, help="Replace the contents of the output folder.")
 @setting_options((*(f.name for f in fields(MergeConfig)), *CHAT, *WRITING))
 def merge(
     *,

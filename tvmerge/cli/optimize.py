@@ -14,7 +14,7 @@ from tvmerge.errors import CheckpointError, OutputError
 _dry_run = click.option(
     "--dry-run",
     is_flag=True,
-    help="Print what the run would do and cost, without loading, asking or writing anything.",
+    help="Print what the run would do and cost, without loading, requesting or writing anything.",
 )
 
 

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _CommaSeparated(click.ParamType[Any]):
-    """A list written with commas."""
+    """A comma-separated list."""
 
     name = "list"
 
@@ -35,7 +35,7 @@ class _CommaSeparated(click.ParamType[Any]):
 
 
 class _OneOf(click.ParamType[str]):
-    """One of the names there are, which are looked up when a value is read or help is shown."""
+    """One of a set of names, which is looked up when a value is read or help is shown."""
 
     name = "choice"
 
@@ -59,7 +59,7 @@ class _OneOf(click.ParamType[str]):
 
 
 def run_options(defaults: Mapping[str, Any] | None = None) -> Callable[[F], F]:
-    """Give a command a flag for every setting of a run, and `--config`.
+    """Add a flag for every setting of a run, and `--config`, to a command.
 
     Args:
         defaults: The command's own defaults, for its help.
@@ -75,13 +75,13 @@ def run_options(defaults: Mapping[str, Any] | None = None) -> Callable[[F], F]:
 def setting_options(
     keys: Iterable[str], defaults: Mapping[str, Any] = MappingProxyType({})
 ) -> Callable[[F], F]:
-    """Give a command a flag for each of these settings.
+    """Add a flag for each of these settings to a command.
 
-    A flag that is not given is None, so that the config file or the default can decide.
+    A flag that is not given is None, so that the config file or the default applies.
 
     Args:
         keys: The settings.
-        defaults: What the help shows as default in place of the settings' own.
+        defaults: Defaults that the help shows instead of the settings' own.
     """
     known = options()
 
@@ -96,7 +96,7 @@ def setting_options(
 
 
 def given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that were given; those of a repeated list joined."""
+    """Return the flags that were given; the values of a repeated flag are joined."""
     joined = {
         key: tuple(item for part in value for item in part) or None if isinstance(value, tuple) else value
         for key, value in flags.items()

@@ -1,1 +1,1 @@
-"""Separates the thoughts of a model from its answers."""
+"""Separates a model's thoughts from its answers."""

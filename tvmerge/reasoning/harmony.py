@@ -1,9 +1,9 @@
-"""Messages in OpenAI's harmony format, each of which says in its header which channel it is in.
+"""Parses messages in OpenAI's harmony format, whose headers name a channel.
 
     <|start|>assistant<|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...
 
-The final channel is the answer; analysis and commentary are not for the user. What a model says begins
-within a header: the prompt has opened it.
+The final channel is the answer; analysis and commentary are not for the user. A model's text begins inside
+a header that the prompt has opened.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ START, CHANNEL, MESSAGE = "<|start|>", "<|channel|>", "<|message|>"
 _END = re.compile(r"<\|(?:end|return|call)\|>")
 _HEADER = re.compile(rf"\s*(?:\w+\s*)?(?:{re.escape(CHANNEL)}\s*\w*)?")
 _MARKS = re.compile(r"<\|\w+\|>")
-# What is left where the marks were skipped as special tokens: `analysisWe need ...assistantfinalTokyo.`
+# What is left when the marks were dropped as special tokens: `analysisWe need ...assistantfinalTokyo.`
 _SKIPPED_END = re.compile(r"assistant\s*(?:analysis|commentary|final)")
 _SKIPPED_START = re.compile(r"\s*(?:analysis|commentary)(?:(?=[A-Z])|(?=[^\x00-\x7f])|\s)")
 
@@ -26,8 +26,8 @@ class Message:
     """A message.
 
     Attributes:
-        final: Whether it is the answer, or part of it.
-        text: What it says.
+        final: Whether it is the answer or part of it.
+        text: Its text.
     """
 
     final: bool
@@ -35,20 +35,20 @@ class Message:
 
 
 def is_harmony(text: str, prompt: str) -> bool:
-    """Whether a text that follows `prompt` is made of messages with channels."""
+    """Return whether a text that follows `prompt` consists of messages with channels."""
     whole = (_lead(prompt) + text).lstrip()
     return whole.startswith((START, CHANNEL, MESSAGE)) and (CHANNEL in whole or MESSAGE in whole)
 
 
 def messages(text: str, prompt: str) -> Iterator[Message]:
-    """The messages that a model said, the one that `prompt` has begun included."""
+    """Yield the messages of a model's text, including the one that `prompt` has begun."""
     for piece in (_lead(prompt) + text).split(START):
         end = _END.search(piece)
         said = piece if end is None else piece[: end.start()]
         header, mark, body = said.partition(MESSAGE)
         names = _MARKS.sub(" ", header).split()
         if mark:
-            # A header that names no channel has its answer behind it.
+            # A message without a channel is an answer.
             yield Message("final" in names or (CHANNEL not in header and len(names) < 2), body)
         elif loose := header[_end_of_header(header) :].strip():
             yield Message(final=False, text=loose)
@@ -57,7 +57,7 @@ def messages(text: str, prompt: str) -> Iterator[Message]:
 
 
 def final_begins(text: str, prompt: str) -> str:
-    """What ends the thought at the end of a text, and begins the answer."""
+    """Return the marks that end the thought at the end of a text and begin the answer."""
     whole = _lead(prompt) + text
     header = whole[whole.rfind(START) :] if START in whole else whole
     within = MESSAGE in header or CHANNEL in header
@@ -67,10 +67,10 @@ def final_begins(text: str, prompt: str) -> str:
 
 
 def skipped_marks(text: str) -> tuple[tuple[str, ...], str | None] | None:
-    """Thoughts and answer of a text whose marks were left out, as decoders leave out special tokens.
+    """Split a text whose marks are missing because a decoder skipped special tokens.
 
     Returns:
-        The thoughts, and the answer or None where it was not begun; None where this is no such text.
+        The thoughts, and the answer or None if it has not begun. None if the text has another form.
     """
     begin = _SKIPPED_START.match(text)
     if begin is None:
@@ -78,7 +78,7 @@ def skipped_marks(text: str) -> tuple[tuple[str, ...], str | None] | None:
     pieces = _SKIPPED_END.split(text[begin.end() :])
     names = [found[0].removeprefix("assistant").strip() for found in _SKIPPED_END.finditer(text)]
     if not names:
-        # "analysis of ..." may be how an answer begins; "analysisWe" is not.
+        # An answer may begin with "analysis of ...", but not with "analysisWe".
         return None if begin[0][-1].isspace() else ((text[begin.end() :],), None)
     if "final" not in names:
         return tuple(pieces), None
@@ -87,7 +87,7 @@ def skipped_marks(text: str) -> tuple[tuple[str, ...], str | None] | None:
 
 
 def _lead(prompt: str) -> str:
-    """The header that a prompt ends with, unless its message has ended already."""
+    """Return the header that a prompt ends with; empty if its message has ended already."""
     place = prompt.rfind(START)
     if place < 0 or _END.search(prompt, place):
         return ""

@@ -1,15 +1,15 @@
-"""What a thinking model says to itself before its answer, separated from the answer by the marks around it.
+"""Separates what a model thought before its answer from the answer, by the marks around the thoughts.
 
-A thought stands at the start of a text, after white space, or begins in the prompt: then the text holds its
-closing mark alone. Several may follow each other. What an answer says about such marks further on, or in
-code, is part of the answer.
+A thought is at the start of a text, after optional white space, or begins in the prompt; then the text has
+only its closing mark. Several thoughts may follow each other. Marks that occur later in the answer, or in
+code, are part of the answer.
 
-Two kinds of marks are known by their form, not by the model:
+Two kinds of marks are recognized by their form, not by the model:
 
-* a tag that names a thought, with the tag that closes it: `<think>` and `</think>`, `[THINK]` and `[/THINK]`,
+* a tag that names a thought, with its closing tag: `<think>` and `</think>`, `[THINK]` and `[/THINK]`,
   `<|START_THINKING|>` and `<|END_THINKING|>`, `<seed:think>` and `</seed:think>`;
-* the messages of OpenAI's harmony format, each in a channel: `<|channel|>final<|message|>` begins the answer,
-  what stands in other channels is a thought.
+* the messages of OpenAI's harmony format: `<|channel|>final<|message|>` begins the answer, messages in other
+  channels are thoughts.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _HERE = r"Here(?:'s| is) my "
 _ODD = {
     re.compile(opening): (re.compile(closing), literal)
     for opening, closing, literal in (
-        # A channel that one token opens and another closes.
+        # A channel with different tokens to open and to close it.
         (r"<\|channel>thought", r"<channel\|>", "<channel|>"),
         (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>", "<|inner_suffix|>"),
         # Marks in plain words.
         (rf"{_HERE}thought process:", rf"{_HERE}response:", "Here is my response:"),
     )
 }
-"""Marks whose form says nothing: opening to closing, as a pattern and as a model writes it."""
+"""Marks not recognized by their form: patterns of opening and closing mark, and the closing mark as text."""
 _ANY = "|".join(
     [_TAG, *(mark.pattern for opening, (closing, _) in _ODD.items() for mark in (opening, closing))]
 )
@@ -49,22 +49,22 @@ _WRAPPED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _TAIL = 200
-"""Characters at the end of a prompt in which a mark is looked for."""
+"""Number of characters at the end of a prompt that are searched for a mark."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _QUOTES_BEFORE, _QUOTES_AFTER = frozenset("`'\"「『“‘"), frozenset("`'\"」』”’")
 
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """A model's text, parted into what it thought and what it answered.
+    """A model's text, split into thoughts and answer.
 
     Attributes:
-        answer: The answer; all of the text where there was no thought.
-        thoughts: What is not for the user, one text for each thought.
-        finished: Whether the last thought was closed: an answer may begin only then.
-        before: Whether the first thought began before the text, as the text itself shows.
-        closing: What closes a thought that is not finished; empty where it is.
-        behind: How many of the thoughts stand behind the answer, as messages of their own.
+        answer: The answer; the whole text if there was no thought.
+        thoughts: The thoughts, in order.
+        finished: Whether the last thought was closed; an answer can only begin after that.
+        before: Whether the text shows that the first thought began in the prompt.
+        closing: The mark that closes an unfinished thought; empty if the last thought is finished.
+        behind: How many of the thoughts are separate messages after the answer.
     """
 
     answer: str
@@ -76,7 +76,7 @@ class Parted:
 
     @property
     def ahead(self) -> int:
-        """How many of the thoughts stand before the answer."""
+        """How many of the thoughts come before the answer."""
         return len(self.thoughts) - self.behind
 
     @property
@@ -86,12 +86,12 @@ class Parted:
 
 
 def part(text: str, prompt: str = "", marks: Sequence[Marks] = ()) -> Parted:
-    """Part what a model said.
+    """Split a model's text into thoughts and answer.
 
     Args:
-        text: What it said, its special tokens included.
-        prompt: The end of what it was given, its special tokens included: a thought may begin there.
-        marks: Further marks that this model uses.
+        text: The text, including special tokens.
+        prompt: The end of the prompt, including special tokens, since a thought may begin there.
+        marks: Additional marks that this model uses.
     """
     if is_harmony(text, prompt):
         return _harmony(text, prompt)
@@ -100,10 +100,10 @@ def part(text: str, prompt: str = "", marks: Sequence[Marks] = ()) -> Parted:
 
 
 def part_written(texts: Sequence[str]) -> list[Parted]:
-    """Part the texts that one model wrote, of which neither prompt nor tokens are known.
+    """Split texts written by one model whose prompts and tokens are unknown.
 
-    Where most of them close a thought that they did not open, the model is made to think by its prompts. Then
-    a text without any mark is a thought that never ended.
+    If most of them close a thought that they did not open, the model's prompts open one. Then a text without
+    any mark is an unfinished thought.
     """
     found = [_written(text) for text in texts]
     begun = sum(parted.before for parted in found)
@@ -113,12 +113,12 @@ def part_written(texts: Sequence[str]) -> list[Parted]:
 
 
 def mentions_thoughts(texts: Iterable[str], marks: Sequence[Marks] = ()) -> bool:
-    """Whether any of `texts` (a chat template, the tokens of a vocabulary) holds the marks of thoughts."""
+    """Return whether any text (a chat template, the tokens of a vocabulary) contains marks of thoughts."""
     return bool(marks) or any(re.search(_ANY, text, re.IGNORECASE) or CHANNEL in text for text in texts)
 
 
 class _Grammar:
-    """The marks that count for one model."""
+    """The marks that one model uses."""
 
     def __init__(self, marks: Sequence[Marks]) -> None:
         self._marks = {opening.strip(): closing.strip() for opening, closing in marks}
@@ -126,24 +126,24 @@ class _Grammar:
         self._any = re.compile("|".join([*own, _ANY]), re.IGNORECASE)
 
     def opened(self, prompt: str) -> str:
-        """The opening mark that a prompt ends with; empty where it ends otherwise."""
+        """Return the opening mark that a prompt ends with, or an empty string."""
         found = list(self._any.finditer(prompt, max(0, len(prompt) - _TAIL)))
         if not found or prompt[found[-1].end() :].strip() or self._closes(found[-1][0]):
             return ""
         return found[-1][0]
 
     def opening_at_start(self, text: str) -> re.Match[str] | None:
-        """The opening mark at the start of a text, after white space."""
+        """Match an opening mark at the start of a text, after optional white space."""
         found = self._any.match(text, len(text) - len(text.lstrip()))
         return None if found is None or self._closes(found[0]) else found
 
     def closing_at_start(self, text: str) -> re.Match[str] | None:
-        """A closing mark at the start of a text, after white space."""
+        """Match a closing mark at the start of a text, after optional white space."""
         found = self._any.match(text, len(text) - len(text.lstrip()))
         return found if found is not None and self._closes(found[0]) else None
 
     def closing(self, text: str, opening: str) -> re.Match[str] | None:
-        """Where the thought that `opening` opened is closed: at the first closing mark that is not quoted."""
+        """Find the first unquoted closing mark for `opening`."""
         odd = _odd(opening)
         pattern = (
             re.compile(re.escape(self.literal_closing(opening)), re.IGNORECASE) if odd is None else odd[0]
@@ -151,7 +151,7 @@ class _Grammar:
         return next((found for found in pattern.finditer(text) if not _quoted(text, found)), None)
 
     def lone_closing(self, text: str) -> re.Match[str] | None:
-        """A closing mark without an opening one before it; in code or quoted it is what the text is about."""
+        """Find a closing mark without an opening one before it, ignoring marks that are quoted or in code."""
         bare = _CODE.sub(lambda code: " " * len(code[0]), text)
         for found in self._any.finditer(bare):
             if not self._closes(found[0]):
@@ -161,7 +161,7 @@ class _Grammar:
         return None
 
     def literal_closing(self, opening: str) -> str:
-        """The closing mark to `opening`, as a model would write it."""
+        """Return the closing mark for `opening`, as a model would write it."""
         odd = _odd(opening)
         return self._marks.get(opening) or (_closing_tag(opening) if odd is None else odd[1])
 
@@ -185,7 +185,7 @@ def _tagged(grammar: _Grammar, text: str, opening: str) -> Parted:
             return Parted(text)
         thoughts, rest, before = [text[: end.start()]], text[end.end() :], True
     while opening or (grammar.opening_at_start(rest) is not None):
-        # A prompt may have opened a thought that the model opens once more.
+        # The prompt may have opened a thought that the model then opens again.
         if (begin := grammar.opening_at_start(rest)) is not None:
             opening, rest = begin[0], rest[begin.end() :]
         end = grammar.closing(rest, opening)
@@ -232,7 +232,7 @@ def _closing_tag(opening: str) -> str:
 
 
 def _unwrapped(answer: str) -> str:
-    """An answer without the tags that some models put around it after a thought."""
+    """Remove the tags that some models put around an answer after a thought."""
     found = _WRAPPED.match(answer)
     if found is None or found.end() != len(answer):
         return answer

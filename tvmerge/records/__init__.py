@@ -1,4 +1,4 @@
-"""What the stages hand each other: frozen, named, free of behaviour and of heavy imports."""
+"""Frozen records that the stages of a run pass to each other, without behaviour or heavy imports."""
 
 from __future__ import annotations
 

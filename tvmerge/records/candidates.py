@@ -1,4 +1,4 @@
-"""Candidates: their weights, what they answered, and what a study knows of them."""
+"""Records of candidates: their weights, their answers and their trials in a study."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from tvmerge.records.questions import Answer
 from tvmerge.records.ratings import Judgment
 
 OVERALL = "overall"
-"""Trial attribute: the weighted score where the study itself maximises several."""
+"""Trial attribute: the weighted score, set when the study maximises several objectives."""
 
 CUT_OFF = "cut_off"
-"""Trial attribute: share of the turns answered that ended at the token limit."""
+"""Trial attribute: fraction of answered turns that ended at the token limit."""
 
 CUT_IN_THOUGHT = "cut_in_thought"
-"""Trial attribute: share of the turns answered that ended while the model was still thinking."""
+"""Trial attribute: fraction of answered turns that ended while the model was still thinking."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to make a candidate: a weight for every group of tensors.
+    """The weights of a candidate, one for every group of tensors.
 
     Attributes:
-        weights: Group name (`embeddings`, `layers.3`, `norm`, ...) to the weight of its task vector.
+        weights: Maps a group name (`embeddings`, `layers.3`, `norm`, ...) to the weight of its task vector.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A recipe is a value: nobody may change the mapping it was made from behind its back.
+        # Copied, so that later changes of the caller's mapping do not change the recipe.
         object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One candidate's answers to a set of questions and what the judge said of them, in question order.
+    """One candidate's answers to a set of questions and their judgments, in question order.
 
     Attributes:
         recipe: The candidate.
         rated: Its answers, each with its judgments.
-        stopped: It was stopped before it had answered all questions.
-        failure: Why the candidate is not a model that could answer; empty where it is one.
+        stopped: Whether it was stopped before it had answered all questions.
+        failure: Why the candidate gives no usable model; empty if it does.
     """
 
     recipe: Recipe
@@ -67,13 +67,13 @@ class Trial:
     """One candidate of a study.
 
     Attributes:
-        number: Its place in the study, from 0.
+        number: Its number in the study, from 0.
         recipe: Its weights.
-        value: Its score, the first of several; None while it runs and where it failed. Where it was stopped
-            early, the estimate of its score.
-        state: Optuna's name of its state: RUNNING, COMPLETE, PRUNED (stopped early) or FAIL.
+        value: Its score, the first of several; None while it runs and if it failed. If it was stopped
+            early, an estimate of its score.
+        state: Its state in Optuna's terms: RUNNING, COMPLETE, PRUNED (stopped early) or FAIL.
         attrs: What was recorded with the score (`se`, `n`, `coverage`, ...), as plain JSON data.
-        values: Its scores, one an objective, the higher the better; made of `value` where there is just one.
+        values: Its scores, one per objective, higher is better; taken from `value` if there is only one.
     """
 
     number: int
@@ -88,31 +88,31 @@ class Trial:
 
     @property
     def overall(self) -> float | None:
-        """Its score over all objectives: the weighted mean where the study maximises several."""
+        """Its score over all objectives: the weighted mean if the study maximises several."""
         found = self.attrs.get(OVERALL, self.value)
         return None if found is None else float(found)
 
     @property
     def told(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, in any state."""
         return self.state not in {"RUNNING", "WAITING"}
 
     @property
     def scored(self) -> bool:
-        """Whether it has answered every question and has a score: only such a trial can be the best."""
+        """Whether it has answered every question and has a score. Only such a trial can be the best."""
         return self.state == "COMPLETE"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a study is told of a candidate.
+    """What a study is told about a candidate.
 
     Attributes:
-        value: The score, the first of several, or None where too few judgments gave one: the trial fails.
+        value: The score, the first of several; None if too few judgments gave one, so that the trial fails.
         attrs: What to record with it, as plain JSON data.
-        stopped: The candidate was stopped early; `value` estimates what its score would have been, and
-            `attrs["questions"]` says how many questions the estimate is made of.
-        values: The scores, one an objective, the higher the better; made of `value` where there is just one.
+        stopped: Whether the candidate was stopped early. Then `value` estimates the score it would have had,
+            from `attrs["questions"]` questions.
+        values: The scores, one per objective, higher is better; taken from `value` if there is only one.
     """
 
     value: float | None
@@ -125,10 +125,10 @@ class Outcome:
 
     @property
     def state(self) -> Literal["COMPLETE", "PRUNED"]:
-        """The state of the trial once it is told, in Optuna's terms, where it did not fail."""
+        """The state of the trial after `tell`, in Optuna's terms, unless it failed."""
         return "PRUNED" if self.stopped else "COMPLETE"
 
 
 def _values(value: float | None, values: tuple[float, ...]) -> tuple[float, ...]:
-    """The scores of a trial, whose first is `value`."""
+    """Return the scores of a trial, of which `value` is the first."""
     return values or (() if value is None else (value,))

@@ -1,4 +1,4 @@
-"""What is asked, how, and what is answered."""
+"""Records of questions, answers and sampling parameters."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Question:
     """One question of a benchmark, in FastChat's terms.
 
     Attributes:
-        question_id: Unique in its benchmark; a string or a number, as the file has it.
-        category: What kind of question it is; decides the temperature and the judge's prompt.
+        question_id: Unique in its benchmark; a string or a number, as in the file.
+        category: The kind of question; determines the temperature and the judge's prompt.
         turns: The user's messages, one or more.
         reference: Reference answers, one per turn; may be shorter than `turns`.
-        needs_reference: The judge compares with the reference (FastChat's math, reasoning and coding).
-        split: The half it was put in by its file, or None where the file does not say.
-        eval_aspect: Grading criteria of its own, for the judge; may be empty.
+        needs_reference: Whether the judge compares with the reference (FastChat's math, reasoning, coding).
+        split: The half its file assigns it to, or None if the file does not say.
+        eval_aspect: Grading criteria for this question, for the judge; may be empty.
     """
 
     question_id: QuestionId
@@ -43,11 +43,11 @@ class Answer:
     Attributes:
         question_id: The question answered.
         turns: The assistant's messages, one for each turn answered.
-        finish: Why each turn ended: `stop` at its own end, `length` cut off at the token limit, `thought`
-            before the model was done thinking, so that there is no answer.
+        finish: Why each turn ended: `stop` by the model, `length` at the token limit, `thought` at the token
+            limit while the model was still thinking, so that there is no answer.
         sample: Which of several sampled answers this is, from 0.
-        thoughts: What the model thought before it answered, one text per turn, empty where it did not; empty
-            if no turn has a thought.
+        thoughts: What the model thought before it answered, one text per turn, which may be empty; an empty
+            tuple if no turn has a thought.
     """
 
     question_id: QuestionId
@@ -57,7 +57,7 @@ class Answer:
     thoughts: tuple[str, ...] = ()
 
     def cut_in_thought(self, turn: int) -> bool:
-        """Whether the model was still thinking where `turn` (from 1) ends."""
+        """Return whether the model was still thinking when `turn` (from 1) ended."""
         return self.finish[turn - 1 : turn] == ("thought",)
 
 
@@ -66,19 +66,19 @@ class Sampling:
     """How answers are drawn.
 
     Attributes:
-        max_new_tokens: The most tokens a turn may have; with `max_thinking_tokens` the most of its answer.
-        max_thinking_tokens: The most tokens of the thought before an answer, which is closed there so that
-            the model has to answer; None counts thought and answer together.
-        temperatures: Category to temperature; 0 is greedy.
-        default_temperature: For categories that `temperatures` does not name.
+        max_new_tokens: Maximum number of tokens of a turn; with `max_thinking_tokens`, of its answer.
+        max_thinking_tokens: Maximum number of tokens of the thought before an answer; the thought is closed
+            there so that the model has to answer. None counts thought and answer together.
+        temperatures: Maps a category to its temperature; 0 is greedy.
+        default_temperature: Temperature of categories that are not in `temperatures`.
         seed: Root of the seed of each (question, turn, sample): common random numbers for all candidates.
-        samples: Answers drawn for each question.
-        stop: Texts that end an answer; the answer goes up to the first of them.
-        truncate: What becomes of a conversation longer than the model's context: its oldest tokens are left
-            out if true, it is refused if false.
-        raw: A question's one turn is a text that the model continues as it stands: no chat template is put
-            around it, and the answer keeps its outer space. With `truncate`, long texts are cut so that
-            `max_new_tokens` fit behind them.
+        samples: Number of answers drawn for each question.
+        stop: Texts that end an answer; the answer ends before the first of them.
+        truncate: Whether the oldest tokens of a conversation longer than the model's context are dropped.
+            If false, such a conversation is rejected.
+        raw: Whether a question's only turn is a text that the model continues unchanged: no chat template is
+            applied, and the answer keeps its outer white space. With `truncate`, long texts are cut so that
+            `max_new_tokens` more tokens fit.
     """
 
     max_new_tokens: int = 512
@@ -92,16 +92,16 @@ class Sampling:
     max_thinking_tokens: int | None = None
 
     def temperature(self, category: str) -> float:
-        """Temperature for a question of `category`."""
+        """Return the temperature for a question of `category`."""
         return self.temperatures.get(category, self.default_temperature)
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """A text whose likelihood is asked, as token ids.
+    """A text whose likelihood is computed, as token ids.
 
     Attributes:
-        context: What stands before it; at least one token.
+        context: What comes before it; at least one token.
         tokens: The continuation itself; at least one token.
     """
 
@@ -114,8 +114,8 @@ class LogLikelihood:
     """How likely a model finds a continuation.
 
     Attributes:
-        logprob: Natural logarithm of its probability given its context, the sum over its tokens.
-        greedy: Whether greedy decoding would produce just this.
+        logprob: Natural logarithm of its probability given its context, summed over its tokens.
+        greedy: Whether greedy decoding would produce exactly this continuation.
     """
 
     logprob: float
@@ -124,13 +124,13 @@ class LogLikelihood:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine is and what may be expected of it.
+    """What an engine is and guarantees.
 
     Attributes:
         engine: Its name and version.
-        exact: Answers do not depend on what else is in the batch. True in float32; 16-bit arithmetic can
-            flip a token with the batch's composition.
-        context: The most tokens of a conversation, new ones included; None where the model sets no limit.
+        exact: Whether answers are independent of what else is in the batch. True in float32; in 16-bit
+            arithmetic, a batch's composition can change a token.
+        context: Maximum number of tokens of a conversation, new ones included; None if there is no limit.
     """
 
     engine: str

@@ -1,4 +1,4 @@
-"""What judges say of answers, and what scores are made of that."""
+"""Records of judgments, and of the statistics computed from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tvmerge.records.questions import QuestionId
 
 WHOLE = "no score of its own: the metric is of all documents together"
-"""What is said of a verdict whose score is nan."""
+"""The explanation shown and stored for a rating whose score is nan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,13 @@ class Rating:
     Attributes:
         question_id: The question.
         turn: The turn judged, from 1.
-        score: The rating, on the prompt's scale (1 to 10 for the shipped ones); nan where only all questions
+        score: The rating, on the prompt's scale (1 to 10 for the shipped ones); nan if only all questions
             together have a score.
         judge: The judge model's name.
         prompt: The name of the judge prompt, or of the rule set.
-        user_prompt: What the judge was shown.
-        reply: What the judge said, whole.
-        sample: Which sample of the judge's opinion this is, from 0.
+        user_prompt: The prompt that the judge was sent.
+        reply: The judge's whole reply.
+        sample: Which of several samples of the judge's rating this is, from 0.
         note: Why no judge was asked (`empty answer`, `refused by the provider`), or an empty string.
     """
 
@@ -40,11 +40,11 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Unrated:
-    """A judgment that gave no rating: its own type, so that no mean can take it for a number.
+    """A judgment without a rating; a separate type, so that no mean can include it by mistake.
 
     Attributes:
         reason: Why there is no rating, in a few words.
-        cure: What the user can do about it, where it is the judge's fault; empty where it is the answer's.
+        cure: How the user can fix it, if the judge is the cause; empty if the answer is.
     """
 
     question_id: QuestionId
@@ -67,8 +67,8 @@ class Estimate:
 
     Attributes:
         mean: Mean over all judgments, pooled as FastChat pools them.
-        se: Standard error of the mean with questions as the clusters, since a question's turns are not
-            independent; nan with fewer than two questions.
+        se: Standard error of the mean, clustered by question because a question's turns are not independent;
+            nan with fewer than two questions.
         n: Number of questions.
     """
 
@@ -85,7 +85,7 @@ class Difference:
         difference: Mean of the first minus mean of the second; nan without a common question.
         low: Lower bound; nan with fewer than two questions.
         high: Upper bound; nan with fewer than two questions.
-        n: Number of questions with a verdict on both sides.
+        n: Number of questions with a rating on both sides.
     """
 
     difference: float

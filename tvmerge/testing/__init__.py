@@ -1,7 +1,7 @@
 """Fakes and contract suites for tests of code that uses or extends tvmerge.
 
-The fakes need nothing but tvmerge. The contract suites are classes of pytest tests; pytest is imported with
-them. Have pytest show what an assertion in them compared:
+The fakes need nothing but tvmerge. The contract suites are classes of pytest tests and import pytest. To get
+pytest's detailed assertion messages for them:
 
     pytest.register_assert_rewrite("tvmerge.testing")
 """
@@ -38,7 +38,7 @@ _CONTRACTS = {
     "TrialStoreContract": "tvmerge.testing.store_contract",
 }
 
-if not TYPE_CHECKING:  # a type checker would take any name to be there
+if not TYPE_CHECKING:  # with __getattr__, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _CONTRACTS:

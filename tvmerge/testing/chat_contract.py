@@ -1,4 +1,4 @@
-"""What every chat model of a judge promises, as tests; a provider's module inherits them."""
+"""Tests of what every judge's chat model must do; subclass them to test a provider."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ SYSTEM, USER = "You are an impartial judge.", "Rate this answer from 1 to 10."
 
 
 class ChatModelContract:
-    """Subclasses give the fixture `chat`: a model whose server replies with a rating to every request.
+    """The contract of chat models.
+
+    Subclasses define the fixture `chat`: a model whose server replies with a rating to every request.
 
     Attributes:
-        secrets: Texts that no request may hold, such as the API key.
+        secrets: Texts that no request may contain, such as the API key.
     """
 
     secrets: ClassVar[tuple[str, ...]] = ()

@@ -10,10 +10,10 @@ from tvmerge.config.values import settings_for
 
 
 def demo_config(**settings: Any) -> RunConfig:
-    """The settings of `tvmerge demo`: three tiny models, 240 questions, a judge of fixed rules, no network.
+    """Return the settings of `tvmerge demo`: three tiny models, 240 questions, a rule-based judge.
 
     Args:
-        settings: Fields of `RunConfig`, instead of those of the demo.
+        settings: Fields of `RunConfig` that override those of the demo.
 
     Example:
         >>> import tvmerge

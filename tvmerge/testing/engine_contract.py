@@ -1,4 +1,4 @@
-"""What every engine promises, as tests; a module of an engine inherits them and says how to open it."""
+"""Tests of what every engine must do; subclass them to test an engine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ LONG = "ながい話 " * 400
 
 
 class EngineContract:
-    """Subclasses give the fixtures `merge` and `engine`.
+    """The contract of engines.
 
-    `merge` are the models that ship with tvmerge, as `tvmerge.testing.models.open_models()` opens them, and
-    `engine` is open, works in float32 and becomes what `merge.merger` merges.
+    Subclasses define the fixtures `merge` and `engine`. `merge` is what
+    `tvmerge.testing.models.open_models()` returns. `engine` is open, works in float32 and loads what
+    `merge.merger` merges.
     """
 
     async def test_greedy_answers_are_those_of_plain_generate_one_at_a_time(
@@ -136,7 +137,7 @@ class EngineContract:
             (plain.tokenizer(q.turns[0])["input_ids"], plain.tokenizer(q.turns[1])["input_ids"])
             for q in demo_questions(9)
         ]
-        # One that greedy decoding would produce, so that both verdicts occur.
+        # One pair that greedy decoding would produce, so that both values of `greedy` occur.
         context = texts[0][0]
         greedy = int(plain.model(torch.tensor([context])).logits[0, -1].argmax())
         pairs = [Continuation(tuple(c), tuple(t)) for c, t in [*texts, (context, [greedy])]]

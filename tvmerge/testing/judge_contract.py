@@ -13,7 +13,7 @@ QUESTIONS = (
     Question("contract-1", "writing", ("Name a colour.", "Name another one.")),
     Question("contract-2", "writing", ("Write a line about the sea.",)),
 )
-"""What judges are shown; a judge of pairs needs a baseline's answer to each."""
+"""The questions to rate; a pairwise judge needs a baseline's answer to each."""
 
 ANSWERS = (
     Answer("contract-1", ("Red is a colour.", "Blue is another one."), ("stop", "stop")),
@@ -22,7 +22,9 @@ ANSWERS = (
 
 
 class JudgeContract:
-    """Subclasses give the fixture `judge`, which can rate `QUESTIONS` and is not closed yet.
+    """The contract of judges.
+
+    Subclasses define the fixture `judge`, which can rate `QUESTIONS` and is still open.
 
     Example:
         >>> import pytest, tvmerge

@@ -1,4 +1,4 @@
-"""The demo's models as engines are given them, and the textbook way to use them."""
+"""The demo's models, prepared for engines, and a plain reference implementation of generation."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ Answers = dict[tuple[QuestionId, int], Answer]
 
 
 def open_models(folder: Path | None = None) -> Merge:
-    """The three models in `folder`, one weight per layer; the demo's unless given."""
+    """Open the three models in `folder`, by default the demo's, with one weight per layer."""
     folder = bundled_demo_models() if folder is None else folder
     target, base, tuned = (str(folder / role) for role in ROLES)
     return open_merge(target, base, tuned, "layer")
 
 
 def demo_questions(count: int = 24) -> tuple[Question, ...]:
-    """The first questions of the demo benchmark; each has two turns."""
+    """Return the first questions of the demo benchmark, each with two turns."""
     return load_benchmark(find("benchmarks", "demo")).questions[:count]
 
 
 def stop_ids(folder: Path) -> list[int]:
-    """The tokens at which transformers ends the model's answers."""
+    """Return the tokens at which transformers ends the model's answers."""
     settings: Any = GenerationConfig
     found = settings.from_pretrained(folder).eos_token_id
     return [found] if isinstance(found, int) else list(found)
 
 
 def uniform(merge: Merge, weight: float) -> Recipe:
-    """The same weight everywhere."""
+    """Return a recipe with the same weight for all groups."""
     return Recipe(dict.fromkeys(merge.group_names, weight))
 
 
 def uneven(merge: Merge, first: float = 0.3) -> Recipe:
-    """Another weight for each group."""
+    """Return a recipe with a different weight for each group."""
     return Recipe({name: first + 0.2 * i for i, name in enumerate(merge.group_names)})
 
 
 async def answers_of(
     engine: Engine, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
 ) -> Answers:
-    """Everything the engine answers, by question and sample."""
+    """Return all answers of the engine, by question and sample."""
     await engine.apply(recipe)
     found: list[Answer] = []
     async with aclosing(engine.generate(questions, sampling)) as stream:
@@ -68,7 +68,7 @@ async def answers_of(
 def plain_answer(
     folder: Path, weights: Mapping[str, torch.Tensor] | None, question: Question, max_new_tokens: int = 24
 ) -> tuple[str, ...]:
-    """What the textbook way answers with the model in `folder`, or with other weights in its place."""
+    """Return what `PlainModel` answers with the model in `folder`, or with `weights` loaded into it."""
     return PlainModel(folder, weights).answer(question, max_new_tokens)
 
 
@@ -88,7 +88,7 @@ class PlainModel:
 
     @classmethod
     def merged(cls, merge: Merge, recipe: Recipe) -> PlainModel:
-        """The merged model of `recipe`; a mixture as it is read from its own files."""
+        """Return the merged model of `recipe`; a mixture of experts is written and read back first."""
         if merge.config is None:
             return cls(merge.target.folder, dict(merge.merger.merge(recipe)))
         with TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ class PlainModel:
 
     @torch.no_grad()
     def answer(self, question: Question, max_new_tokens: int) -> tuple[str, ...]:
-        """All turns, greedily."""
+        """Answer all turns with greedy decoding."""
         messages: list[dict[str, str]] = []
         for turn in question.turns:
             messages.append({"role": "user", "content": turn})
@@ -113,7 +113,7 @@ class PlainModel:
 
     @torch.no_grad()
     def go_on(self, text: str, max_new_tokens: int) -> str:
-        """What follows a text, greedily; of a long one, of as much of its end as leaves room."""
+        """Continue a text with greedy decoding; a long text loses its start so that the new tokens fit."""
         room = self.model.config.max_position_embeddings - max_new_tokens
         ids = self.tokenizer(text, return_tensors="pt")["input_ids"][:, -room:]
         out = self.model.generate(
@@ -123,7 +123,7 @@ class PlainModel:
 
     @torch.no_grad()
     def logprobs(self, context: Sequence[int], tokens: Sequence[int]) -> list[tuple[float, bool]]:
-        """Log-probability of each token, and whether it is the likeliest, from one whole forward pass."""
+        """Return each token's log-probability and whether it is the likeliest, from one full forward pass."""
         logits = self.model(torch.tensor([[*context, *tokens]])).logits[0].double().log_softmax(dim=-1)
         rows = logits[len(context) - 1 : -1]
         return [(float(row[t]), int(row.argmax()) == t) for row, t in zip(rows, tokens, strict=True)]

@@ -1,4 +1,4 @@
-"""An engine and a judge that do as they are told, at their own pace, and need no model."""
+"""An engine and a judge that follow a script and need no model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from tvmerge.protocols import IdentifiedEngine, Judge
 
 _BEST = 0.75
-"""The mean weight that a scripted judge likes most, unless it is told otherwise."""
+"""The mean weight that a scripted judge rates highest by default."""
 
 
 class Clock:
-    """Lets a seeded number of turns of the event loop pass, instead of time.
+    """Waits for a seeded number of iterations of the event loop instead of seconds.
 
     Args:
-        seed: Decides how many each time; None: none ever.
+        seed: Seed of the number of iterations; None for no wait at all.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -41,7 +41,7 @@ class Clock:
         self._waits = 0
 
     async def wait(self) -> None:
-        """Let some turns pass."""
+        """Wait for the next number of iterations."""
         if self._seed is None:
             return
         self._waits += 1
@@ -50,22 +50,22 @@ class Clock:
 
 
 def mean_weight(recipe: Recipe, question: Question) -> str:
-    """The mean of a recipe's weights, as an answer to any question."""
+    """Answer any question with the mean of a recipe's weights."""
     return str(sum(recipe.weights.values()) / max(1, len(recipe.weights)))
 
 
 def closeness(question: Question, answer: Answer, turn: int) -> float:
-    """10 for an answer of 0.75, less for numbers that are farther away, 1 at least."""
+    """Rate an answer of 0.75 with 10, and other numbers lower the farther away they are, down to 1."""
     return max(1.0, 10 - 2 * abs(float(answer.turns[turn - 1]) - _BEST))
 
 
 class ScriptedEngine:
-    """An engine that becomes nothing and answers what it is told; it refuses to be used in two ways at once.
+    """An engine that loads no model and gives scripted answers; raises on concurrent use.
 
     Args:
-        clock: How long it takes over each answer.
-        answering: What a recipe answers to a question, in each turn.
-        fingerprint: What tells its answers from those of another.
+        clock: How long it takes for each answer.
+        answering: Returns a recipe's answer to a question, used for each turn.
+        fingerprint: Distinguishes its answers from those of other engines.
 
     Attributes:
         log: What it did: `apply`, and `answer <question>` for each answer.
@@ -95,7 +95,7 @@ class ScriptedEngine:
         self.log: list[str] = []
 
     async def apply(self, recipe: Recipe) -> None:
-        """Note the recipe."""
+        """Store the recipe."""
         assert self.busy == 0, "apply while generate runs"
         self._recipe = recipe
         self.log.append("apply")
@@ -121,7 +121,7 @@ class ScriptedEngine:
             self.busy -= 1
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """The same for each pair."""
+        """Return the same likelihood for each pair."""
         return [LogLikelihood(-1.0, greedy=False) for _ in pairs]
 
     async def close(self) -> None:
@@ -129,20 +129,20 @@ class ScriptedEngine:
 
 
 class ScriptedJudge:
-    """A judge that rates as it is told; it can be held back, and can fail.
+    """A judge with scripted ratings that can be blocked or made to fail.
 
     Args:
-        clock: How long it takes over each answer.
-        rating: The rating of a turn, counted from 1, of an answer to a question.
+        clock: How long it takes for each answer.
+        rating: Returns the rating of a turn, counted from 1, of an answer to a question.
         name: Its name.
         scale: Its lowest and highest rating.
-        gate: It rates nothing before this is set.
-        fail_at: Which of its calls fails, counted from 1; None: no call.
-        error: What it fails with.
+        gate: An event to wait for before rating anything.
+        fail_at: Which of its calls fails, counted from 1; None for no call.
+        error: The exception that this call raises.
 
     Attributes:
-        started: Calls that have begun.
-        finished: Calls that gave a rating.
+        started: Number of calls that have begun.
+        finished: Number of calls that returned a rating.
 
     Example:
         >>> import asyncio, tvmerge
@@ -177,7 +177,7 @@ class ScriptedJudge:
         """Rate every turn.
 
         Raises:
-            Exception: The error it was told to fail with.
+            Exception: `error`, in call `fail_at`.
         """
         self.started += 1
         if self.started == self._fail_at:
@@ -195,7 +195,7 @@ class ScriptedJudge:
         """Nothing to free."""
 
     async def _arrival(self, gate: asyncio.Event) -> None:
-        """What is on the wire arrives despite a first cancellation, as with every real judge."""
+        """Wait for the gate despite a first cancellation, as a real judge waits for requests already sent."""
         try:
             await gate.wait()
         except asyncio.CancelledError:

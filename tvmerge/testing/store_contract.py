@@ -1,4 +1,4 @@
-"""What every store of trials promises, as tests; a module of a store inherits them."""
+"""Tests of what every trial store must do; subclass them to test a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def running_trial(number: int) -> FrozenTrial:
-    """A trial that runs, with names and attributes that are not easy to keep."""
+    """Return a running trial with names and attributes that are hard to store."""
     from optuna.distributions import FloatDistribution
     from optuna.trial import TrialState, create_trial
 
@@ -31,7 +31,10 @@ def running_trial(number: int) -> FrozenTrial:
 
 
 class TrialStoreContract:
-    """Subclasses give the fixture `store`, which holds no trial yet and has one objective."""
+    """The contract of trial stores.
+
+    Subclasses define the fixture `store`, which has no trial yet and one objective.
+    """
 
     def test_a_trial_that_was_added_runs(self, store: TrialStore) -> None:
         assert store.read() == []
