@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # the servers are the
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.assets import bundled_root
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.client.rate_limit import Limiter
+from tvmerge.judging.client.rate_limit import RateLimiter
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import load_prompts
 from tvmerge.judging.prompts.reply_format import RatingFormat
@@ -79,8 +79,8 @@ class Bench:
 
     def judge(self) -> Judge:
         """The whole layer."""
-        conduct = RequestPolicy(cache=self._cache, concurrency=CONCURRENCY)
-        return create_judge(self._spec, self._prompts, [QUESTION], conduct=conduct)
+        policy = RequestPolicy(cache=self._cache, concurrency=CONCURRENCY)
+        return create_judge(self._spec, self._prompts, [QUESTION], policy=policy)
 
     def fresh(self) -> list[Answer]:
         """Answers that nobody has judged yet."""
@@ -147,7 +147,7 @@ async def measure_calls(url: str) -> None:
 
 async def measure_limiter() -> None:
     """Print how much of the limit a crowd of waiters gets, and the worst second."""
-    limiter = Limiter(rpm=RATE, minute=1.0)
+    limiter = RateLimiter(rpm=RATE, minute=1.0)
     granted: list[float] = []
 
     async def wait() -> None:

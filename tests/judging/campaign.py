@@ -229,7 +229,7 @@ class Sequence:
             api_key_env="TEST_KEY",
             timeout=TIMEOUT,
         )
-        conduct = RequestPolicy(
+        policy = RequestPolicy(
             cache=cache,
             ledger=ledger,
             budget=Budget(ledger, max_calls=max_calls),
@@ -237,7 +237,7 @@ class Sequence:
             patience=self.patience,
             reasks=self.reasks,
         )
-        judge = create_judge(spec, prompts, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
+        judge = create_judge(spec, prompts, [QUESTION], policy=policy, env={"TEST_KEY": KEY})
         ratings = Ratings(judge)
         tasks = [ratings.start(QUESTION, Answer("q", (f"回答は第{text}番です。",))) for text in self.answers]
         try:

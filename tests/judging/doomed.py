@@ -32,8 +32,8 @@ def judge_all(url: str, folder: Path, out: Path, *, prompts: Path, count: int, c
 async def _scores(url: str, folder: Path, prompts: Path, count: int, concurrency: int) -> list[float]:
     cache = ContentCache(folder)
     spec = JudgeSpec("doomed", "openai", model="gpt-4o", base_url=url, key_required=False)
-    conduct = RequestPolicy(cache=cache, concurrency=concurrency)
-    judge = create_judge(spec, load_prompts(prompts), [QUESTION], conduct=conduct)
+    policy = RequestPolicy(cache=cache, concurrency=concurrency)
+    judge = create_judge(spec, load_prompts(prompts), [QUESTION], policy=policy)
     judged = await asyncio.gather(*(judge.judge(QUESTION, answer(number)) for number in range(count)))
     await judge.close()
     cache.close()

@@ -82,8 +82,8 @@ async def test_a_thousand_judgments_survive_a_faulty_provider_unharmed(
     with OpenAIServer(script=campaign) as server:
         # Long enough that no true reply runs into it on a busy machine: it would be answered twice.
         spec = a_spec(server.base_url, timeout=10)
-        conduct = RequestPolicy(cache=cache, ledger=ledger, concurrency=64)
-        judge = create_judge(spec, prompts, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
+        policy = RequestPolicy(cache=cache, ledger=ledger, concurrency=64)
+        judge = create_judge(spec, prompts, [QUESTION], policy=policy, env={"TEST_KEY": KEY})
         judged = await asyncio.gather(*(judge.judge(QUESTION, answer) for answer in answers))
         await judge.close()
         answered = server.answered

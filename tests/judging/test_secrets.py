@@ -57,7 +57,7 @@ async def test_a_key_that_the_server_sends_back_is_kept_out_of_everything(
             spec,
             prompts,
             [QUESTION],
-            conduct=RequestPolicy(cache=cache, ledger=ledger),
+            policy=RequestPolicy(cache=cache, ledger=ledger),
             env={"TEST_KEY": KEY},
         )
         (verdict,) = await judge.judge(QUESTION, Answer("q", ("青です。",)))

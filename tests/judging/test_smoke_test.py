@@ -30,14 +30,14 @@ def opened(
     question: Question = PLAIN,
     *,
     pairs: bool = False,
-    conduct: RequestPolicy | None = None,
+    policy: RequestPolicy | None = None,
 ) -> PromptedJudge:
     judge = create_judge(
         a_spec(server.base_url),
         prompts,
         [question],
         compares=pairs,
-        conduct=conduct or RequestPolicy(patience=0.0),
+        policy=policy or RequestPolicy(patience=0.0),
         env={"TEST_KEY": KEY},
     )
     assert isinstance(judge, PromptedJudge)
@@ -81,7 +81,7 @@ async def test_the_reply_is_kept_and_counted(prompts: Prompts, tmp_path: Path) -
     ledger, cache = Ledger(), ContentCache(tmp_path)
     with OpenAIServer() as server:
         for _ in range(2):
-            judge = opened(server, prompts, conduct=RequestPolicy(cache=cache, ledger=ledger))
+            judge = opened(server, prompts, policy=RequestPolicy(cache=cache, ledger=ledger))
             await check([judge], PLAIN)
             await judge.close()
         assert len(asked(server)) == 1

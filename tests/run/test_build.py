@@ -12,7 +12,7 @@ import pytest
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.run.build import Run, build_run
-from tvmerge.tasks.build import examiners
+from tvmerge.tasks.build import build_suite
 
 Build = Callable[..., Run]
 
@@ -39,7 +39,7 @@ def build(demo_models: Path, tmp_path: Path, notes: list[str]) -> Build:
             **settings,
         )
         with closing(Caches()) as caches:
-            return build_run(config, examiners(config, caches, notes.append), caches, notes.append)
+            return build_run(config, build_suite(config, caches, notes.append), caches, notes.append)
 
     return make
 

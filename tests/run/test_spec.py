@@ -14,7 +14,7 @@ from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.errors import ConfigError
 from tvmerge.run.spec import RunSpec, build_run_spec
-from tvmerge.tasks.build import examiners
+from tvmerge.tasks.build import build_suite
 
 Lay = Callable[..., RunSpec]
 
@@ -59,7 +59,7 @@ def lay(tmp_path: Path) -> Lay:
             **settings,
         )
         with closing(Caches()) as caches:
-            return build_run_spec(config, examiners(config, caches, print), open_models, print)
+            return build_run_spec(config, build_suite(config, caches, print), open_models, print)
 
     return make
 

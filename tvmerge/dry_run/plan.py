@@ -24,7 +24,7 @@ from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.run.destinations import check_destinations
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.tasks.base import Note
-from tvmerge.tasks.build import examiners
+from tvmerge.tasks.build import build_suite
 from tvmerge.tasks.judged import judge_memory
 
 if TYPE_CHECKING:
@@ -49,21 +49,21 @@ async def plan_run(
         UserError: The run would end at once.
     """
     check_destinations(config)
-    tally = RequestCounter()
+    counter = RequestCounter()
     with closing(KnownCaches()) as caches:
-        jury = examiners(config, caches, note, tally=tally, own=judge)
+        suite = build_suite(config, caches, note, counter=counter, own=judge)
         try:
             ground = await asyncio.to_thread(
-                build_run_spec, config, jury, partial(_open, config, caches), note, engines
+                build_run_spec, config, suite, partial(_open, config, caches), note, engines
             )
             for remark in ground.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, ground, caches, note)
             for line in ground.stops.lines:
                 note(line)
-            return await _plan(ground, trials, tally, stored)
+            return await _plan(ground, trials, counter, stored)
         finally:
-            await jury.judge.close()
+            await suite.judge.close()
 
 
 def _open(config: RunConfig, caches: Caches) -> Merge:
@@ -114,12 +114,12 @@ def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Not
 
 
 async def _plan(
-    ground: RunSpec, trials: Sequence[Trial], tally: RequestCounter, stored: StoredAnswers | None
+    ground: RunSpec, trials: Sequence[Trial], counter: RequestCounter, stored: StoredAnswers | None
 ) -> RunPlan:
     config, models = ground.config, ground.models
     ahead = remaining_work(ground, trials)
     baseline, missing = _baseline(ground, stored)
-    rehearsal = Rehearsal(ground.jury, tally, config.max_new_tokens, stored, baseline)
+    rehearsal = Rehearsal(ground.suite, counter, config.max_new_tokens, stored, baseline)
     stages = {
         LIVE: Demand() if config.no_judge_check else await rehearsal.check(),
         "search": await _demand(rehearsal, (ahead.search,)),
@@ -127,10 +127,10 @@ async def _plan(
     }
     batched = config.judge_batch
     calls_of = {name: stage.calls for name, stage in stages.items()}
-    calls = planned_calls(ground.jury.specs, calls_of, batched=batched)
+    calls = planned_calls(ground.suite.specs, calls_of, batched=batched)
     whole = sum(stages.values(), Demand())
     sizes, free = written_sizes(models, config), free_space(config.model_folder)
-    memory = ground.placement.loads(models, judges=judge_memory(ground.jury.specs))
+    memory = ground.placement.loads(models, judges=judge_memory(ground.suite.specs))
     return RunPlan(
         study=config.study,
         storage=hide_passwords(config.storage_url),
@@ -147,7 +147,7 @@ async def _plan(
         comparison=_comparison(ground, ahead),
         answers=whole.answers + missing,
         calls=calls,
-        prices={spec.name: price_words(spec, batched=batched) for spec in ground.jury.specs},
+        prices={spec.name: price_words(spec, batched=batched) for spec in ground.suite.specs},
         reasks=config.judge_reasks,
         stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
         memory=tuple(map(str, memory)),

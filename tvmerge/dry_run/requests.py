@@ -12,7 +12,7 @@ from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 
 if TYPE_CHECKING:
     from tvmerge.engines.answer_store import StoredAnswers
-    from tvmerge.tasks.suite import Jury
+    from tvmerge.tasks.suite import TaskSuite
 
 CallsByJudge = Mapping[str, Calls]
 
@@ -58,8 +58,8 @@ class Rehearsal:
     the most tokens that it can have.
 
     Args:
-        jury: The judges, assembled with `tally`.
-        tally: Counts what they would send.
+        suite: The judges, built with `counter`.
+        counter: Counts what they would send.
         max_new_tokens: The most tokens of an answer's turn.
         stored: The answers that are stored; None where that cannot be known.
         baseline: The baseline's answers that are known, for comparisons in pairs.
@@ -67,24 +67,24 @@ class Rehearsal:
 
     def __init__(
         self,
-        jury: Jury,
-        tally: RequestCounter,
+        suite: TaskSuite,
+        counter: RequestCounter,
         max_new_tokens: int,
         stored: StoredAnswers | None,
         baseline: Mapping[QuestionId, Answer],
     ) -> None:
-        self._jury = jury
-        self._tally = tally
+        self._suite = suite
+        self._counter = counter
         self._tokens = max_new_tokens
         self._stored = stored
         self._baseline = baseline
-        self._rated = {question.question_id for question in jury.rated_questions}
+        self._rated = {question.question_id for question in suite.rated_questions}
         self._most: dict[QuestionId, CallsByJudge] = {}
 
     async def check(self) -> Demand:
         """What the test answer takes that each judge is asked about before models are loaded."""
-        await self._jury.rehearse_check()
-        calls, _ = self._tally.take()
+        await self._suite.count_check()
+        calls, _ = self._counter.take()
         return Demand(calls=calls)
 
     async def unknown(self, questions: Sequence[Question], samples: int = 1) -> Demand:
@@ -110,7 +110,7 @@ class Rehearsal:
     async def _judging(self, question: Question, answer: Answer) -> Demand:
         """What judging a stored answer takes."""
         baseline = self._baseline.get(question.question_id)
-        if self._jury.compares and baseline is None:
+        if self._suite.compares and baseline is None:
             return Demand(0, await self._most_for(question), stored_answers=1)
         sent, replies = await self._put(question, answer, baseline)
         calls = await self._most_for(question) if sent else {}
@@ -131,9 +131,9 @@ class Rehearsal:
         """What the judges would send for an answer, and how many replies to it are stored."""
         if question.question_id not in self._rated:
             return {}, 0
-        jury = self._jury if baseline is None else self._jury.against({question.question_id: baseline})
-        await jury.judge.judge(question, answer)
-        return self._tally.take()
+        suite = self._suite if baseline is None else self._suite.against({question.question_id: baseline})
+        await suite.judge.judge(question, answer)
+        return self._counter.take()
 
 
 def turns_of(questions: Iterable[Question]) -> int:

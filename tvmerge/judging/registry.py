@@ -69,7 +69,7 @@ def create_judge(
     *,
     samples: int | None = None,
     compares: bool = False,
-    conduct: RequestPolicy | None = None,
+    policy: RequestPolicy | None = None,
     env: Mapping[str, str] = environ,
 ) -> Judge:
     """A judge ready to be asked.
@@ -81,7 +81,7 @@ def create_judge(
         samples: Independent ratings of each turn; None is as the judge file says.
         compares: Have it compare answers with those of a baseline, to be given later
             (`tvmerge.judging.judges.comparing.against`), instead of rating them.
-        conduct: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
+        policy: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
         env: The environment that holds the keys.
 
     Raises:
@@ -101,7 +101,7 @@ def create_judge(
     questions = tuple(questions)
     check_prompts(prompts, questions, pairwise=compares)
     prompts = without_unneeded_conversations(prompts, questions, pairwise=compares)
-    chat = pipeline(create_chat(spec, env), spec, conduct or RequestPolicy())
+    chat = pipeline(create_chat(spec, env), spec, policy or RequestPolicy())
     model, samples = _identity(spec), samples or spec.samples
     if not compares:
         return LLMJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)

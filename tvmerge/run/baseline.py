@@ -18,7 +18,7 @@ from tvmerge.tasks.fastchat.files import read_answers
 if TYPE_CHECKING:
     from tvmerge.protocols import Pool
     from tvmerge.study.open import KnownStudy
-    from tvmerge.tasks.suite import Jury
+    from tvmerge.tasks.suite import TaskSuite
 
 _WEIGHT = re.compile(r"weight[:_-](-?\d+(?:\.\d+)?)")
 _TRIAL = re.compile(r"trial[:_-](\d+)")
@@ -49,18 +49,18 @@ class Baseline:
         return {"baseline": f"{named} {digest(dict(self.recipe.weights))[:16]}"}
 
 
-def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline | None:
+def baseline_file(text: str | None, suite: TaskSuite, turns: int | None) -> Baseline | None:
     """Return the answers of `--baseline FILE`, or None without pairwise judging or such a file.
 
     Args:
         text: The value of `--baseline`.
-        jury: The task suite and the judge.
+        suite: The task suite and the judge.
         turns: Number of turns of each answer to use; None for all.
 
     Raises:
         AssetError: The file cannot be read, or lacks an answer to one of the questions.
     """
-    if not jury.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
+    if not suite.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
         return None
     path = Path(text)
     if not path.is_file():
@@ -68,8 +68,8 @@ def baseline_file(text: str | None, jury: Jury, turns: int | None) -> Baseline |
             f"--baseline {text}: no such file; use weight:NUMBER, trial:NUMBER or a file of answers in "
             "FastChat's model_answer format"
         )
-    answers = read_answers(path, jury.benchmark.questions, turns).first
-    asked = jury.rated_questions
+    answers = read_answers(path, suite.benchmark.questions, turns).first
+    asked = suite.rated_questions
     lacking = [
         str(question.question_id)
         for question in asked

@@ -22,7 +22,7 @@ from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.judged import judge_memory
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class Run(RunSpec):
     async def close(self) -> None:
         """Wait for requests that are paid for, then free the models and the judge's connections."""
         async with AsyncExitStack() as last:
-            last.push_async_callback(self.jury.judge.close)
+            last.push_async_callback(self.suite.judge.close)
             last.push_async_callback(self.pool.close)
             evaluators = (self.evaluator, self.confirmer)
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
@@ -83,13 +83,13 @@ class Run(RunSpec):
     def _evaluator(self, sampling: Sampling) -> Evaluator:
         # A batch judge answers only after all requests of a window of trials have been sent, so the whole
         # window is generated first.
-        backlog = BACKLOG if self.jury.batching is None else sys.maxsize
-        return Evaluator(self.pool, self.jury.judge, sampling, backlog=backlog, trace=self.trace)
+        backlog = BACKLOG if self.suite.batching is None else sys.maxsize
+        return Evaluator(self.pool, self.suite.judge, sampling, backlog=backlog, trace=self.trace)
 
 
 def build_run(
     config: RunConfig,
-    jury: Jury,
+    suite: TaskSuite,
     caches: Caches,
     note: Note,
     still_held: Callable[[], None] = lambda: None,
@@ -100,7 +100,7 @@ def build_run(
 
     Args:
         config: The run's settings.
-        jury: The task suite and the judge.
+        suite: The task suite and the judge.
         caches: The caches of expensive results; the caller closes them.
         note: Called with each remark for the user.
         still_held: Raises `StudyError` if another run has taken over the study.
@@ -109,7 +109,7 @@ def build_run(
     Raises:
         UserError: An input is not usable.
     """
-    ground = build_run_spec(config, jury, lambda: open_models(config.merge, caches), note, own)
+    ground = build_run_spec(config, suite, lambda: open_models(config.merge, caches), note, own)
     models = ground.models
     study = ground.known_study.open(
         ground.space,
@@ -132,14 +132,14 @@ def build_run(
 
 def _pool(ground: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
     """Return the pool of live models."""
-    placement, models, jury = ground.placement, ground.models, ground.jury
-    found = placement.loads(models, judges=judge_memory(jury.specs))
+    placement, models, suite = ground.placement, ground.models, ground.suite
+    found = placement.loads(models, judges=judge_memory(suite.specs))
     for load in found:
         note(str(load))
     engines = EnginePool(placement.starts(models, ground.record, found), trace=trace, note=note)
     context = partial(placement.rated_context, models)
-    pool = jury.pool(CachedPool(engines, caches.answers, ground.answer_identity), ground.chat, context)
-    return pool if jury.batching is None else HoldingPool(pool, jury.batching.hold)
+    pool = suite.pool(CachedPool(engines, caches.answers, ground.answer_identity), ground.chat, context)
+    return pool if suite.batching is None else HoldingPool(pool, suite.batching.hold)
 
 
 def _model_size(config: RunConfig, models: Merge) -> int:

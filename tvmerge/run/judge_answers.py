@@ -31,9 +31,9 @@ from tvmerge.scoring.statistics import (
 )
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
-from tvmerge.tasks.judged import assemble
-from tvmerge.tasks.own import own_jury
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.judged import suite_of_benchmarks
+from tvmerge.tasks.own import suite_of_own_judge
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig
@@ -80,21 +80,23 @@ async def judge_answers(
     _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
         if own is not None:
-            jury = await asyncio.to_thread(own_jury, own, config, caches, note)
+            suite = await asyncio.to_thread(suite_of_own_judge, own, config, caches, note)
         else:
-            jury = await asyncio.to_thread(assemble, config, caches, note, batch_folder=batch_folder)
+            suite = await asyncio.to_thread(
+                suite_of_benchmarks, config, caches, note, batch_folder=batch_folder
+            )
         try:
-            await jury.check_batches()
-            models = models_of(answers, jury.benchmark.questions, config.turns)
+            await suite.check_batches()
+            models = models_of(answers, suite.benchmark.questions, config.turns)
             _check_names(models)
-            _note_gaps(models, len(jury.benchmark.questions), note)
+            _note_gaps(models, len(suite.benchmark.questions), note)
             if baseline is not None:
-                jury = jury.against(_compared(baseline, models, jury.benchmark.questions, config.turns))
-            rated = await _judge_all(jury.judge, models, jury.benchmark.questions)
+                suite = suite.against(_compared(baseline, models, suite.benchmark.questions, config.turns))
+            rated = await _judge_all(suite.judge, models, suite.benchmark.questions)
         finally:
-            await jury.judge.close()
+            await suite.judge.close()
     judged = [[judgment for _, judgments in row for judgment in judgments] for row in rated]
-    result = _result(jury, models, rated, judged)
+    result = _result(suite, models, rated, judged)
     if out is not None:
         _write(out, models, judged, result)
     return result
@@ -136,7 +138,7 @@ def _write(
 
 
 def _result(
-    jury: Jury,
+    suite: TaskSuite,
     models: Sequence[ModelAnswers],
     rated: Sequence[Sequence[Rated]],
     judged: Sequence[Sequence[Judgment]],
@@ -148,14 +150,14 @@ def _result(
                 model=model.model,
                 overall=estimate(row),
                 by_turn=by_turn(row),
-                by_category=by_category(row, jury.benchmark.questions),
+                by_category=by_category(row, suite.benchmark.questions),
                 coverage=coverage(row),
                 cut_in_thought=ended(model.answers, "thought"),
                 judgments=tuple(row),
             )
             for model, row in zip(models, judged, strict=True)
         ),
-        usage=tuple(row.as_json() for row in jury.ledger.usage()),
+        usage=tuple(row.as_json() for row in suite.ledger.usage()),
         agreement=None if found is None else found.as_json(),
         commonest_fault=_fault([judgment for row in judged for judgment in row]),
     )

@@ -33,7 +33,7 @@ from tvmerge.run.outline import outline
 from tvmerge.study.lock import study_lock
 from tvmerge.study.ranking import best_of
 from tvmerge.tasks.base import Note
-from tvmerge.tasks.build import examiners
+from tvmerge.tasks.build import build_suite
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
 
 if TYPE_CHECKING:
@@ -99,16 +99,16 @@ async def _prepare(
 ) -> Run:
     """Build the run, doing all cheap checks before anything expensive."""
     ledger_file = config.run_folder / "ledger.jsonl"
-    jury = await in_thread(
-        examiners, config, caches, progress.note, ledger_file, waiting=progress.waiting, own=judge
+    suite = await in_thread(
+        build_suite, config, caches, progress.note, ledger_file, waiting=progress.waiting, own=judge
     )
     async with AsyncExitStack() as failed:
-        failed.push_async_callback(jury.judge.close)
-        await in_thread(outline, config, jury, engines)
-        await jury.check_batches()
+        failed.push_async_callback(suite.judge.close)
+        await in_thread(outline, config, suite, engines)
+        await suite.check_batches()
         if not config.no_judge_check:
-            await jury.check()
-        run = await in_thread(build_run, config, jury, caches, progress.note, still_held, own=engines)
+            await suite.check()
+        run = await in_thread(build_run, config, suite, caches, progress.note, still_held, own=engines)
         failed.pop_all()
     return run
 
@@ -158,12 +158,12 @@ async def _with_baseline(run: Run) -> Run:
         return run
     questions = (*run.search_questions, *run.holdout_questions)
     answers = await baseline_answers(run.baseline, run.pool, questions, run.sampling)
-    return replace(run, jury=run.jury.against(answers))
+    return replace(run, suite=run.suite.against(answers))
 
 
 async def _search(run: Run, progress: Progress) -> None:
     evidence = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
-    place = {question.question_id: n for n, question in enumerate(run.jury.benchmark.questions)}
+    place = {question.question_id: n for n, question in enumerate(run.suite.benchmark.questions)}
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
         # Written in the order of the benchmark, which readers expect, not in the order of the race.
@@ -182,8 +182,8 @@ async def _search(run: Run, progress: Progress) -> None:
 
 
 def _evidence(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
-    mode: Literal["single", "pair"] = "pair" if run.jury.compares else "single"
-    return AnswerLog(folder, run.jury.judge.name, known, mode=mode)
+    mode: Literal["single", "pair"] = "pair" if run.suite.compares else "single"
+    return AnswerLog(folder, run.suite.judge.name, known, mode=mode)
 
 
 async def _confirm(run: Run, progress: Progress) -> Confirmed:
@@ -198,7 +198,7 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
         run.confirmer.evaluate,
         searched,
         run.objective,
-        run.jury.benchmark.questions,
+        run.suite.benchmark.questions,
         on_scored=lambda entrant, found: progress.confirmed(entrant.label, found),
         min_coverage=run.config.min_coverage,
     )
@@ -214,8 +214,8 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
 def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: float) -> RunResult:
     return RunResult(
         study=run.config.study,
-        benchmark=run.jury.benchmark.name,
-        judge=run.jury.judge.name,
+        benchmark=run.suite.benchmark.name,
+        judge=run.suite.judge.name,
         models=run.models.identities,
         weight_range=(run.space.low, run.space.high),
         contenders=confirmed.contenders,
@@ -225,7 +225,7 @@ def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: f
         settings=_settings(run),
         output=str(run.config.model_folder),
         seconds=seconds,
-        usage=tuple(row.as_json() for row in run.jury.ledger.usage()),
+        usage=tuple(row.as_json() for row in run.suite.ledger.usage()),
         agreement=None if agreed is None else agreed.as_json(),
         folder=run.config.run_folder,
     )

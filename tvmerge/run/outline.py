@@ -16,7 +16,7 @@ from tvmerge.records import Question, Sampling
 from tvmerge.run.baseline import Baseline, baseline_file, check_trial
 from tvmerge.scoring.objective import Objective
 from tvmerge.study.open import KnownStudy, look_up_study
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge.tasks.fastchat.benchmark import Benchmark
@@ -45,26 +45,26 @@ class Outline:
     baseline: Baseline | None
 
 
-def outline(config: RunConfig, jury: Jury, own: OwnEngines | None = None) -> Outline:
+def outline(config: RunConfig, suite: TaskSuite, own: OwnEngines | None = None) -> Outline:
     """Check all that can be checked without the models.
 
     Args:
         config: The run's settings.
-        jury: The task suite and the judge.
+        suite: The task suite and the judge.
         own: Engines passed by the caller.
 
     Raises:
         UserError: An input is not usable.
     """
-    objective = Objective(jury.parts)
+    objective = Objective(suite.parts)
     study = look_up_study(config, config.study_place, objectives(config, objective))
-    search, holdout = objective.divide(jury.benchmark.questions, config.holdout, config.optuna_seed)
+    search, holdout = objective.divide(suite.benchmark.questions, config.holdout, config.optuna_seed)
     _check_holdout(config, objective, holdout)
-    sampling = _sampling(config, jury.benchmark)
+    sampling = _sampling(config, suite.benchmark)
     placement = place(config, own)
-    _protect(config, jury.folders, study.file)
+    _protect(config, suite.folders, study.file)
     check_trial(config.baseline, study)
-    baseline = baseline_file(config.baseline, jury, config.turns)
+    baseline = baseline_file(config.baseline, suite, config.turns)
     return Outline(objective, tuple(search), tuple(holdout), sampling, placement, study, baseline)
 
 

@@ -25,7 +25,7 @@ from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.kinds import packages as task_packages
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class RunSpec:
 
     Attributes:
         config: The run's settings.
-        jury: The task suite and the judge.
+        suite: The task suite and the judge.
         objective: The objective that is maximised.
         search_questions: The questions candidates are scored on, in the order they are asked.
         holdout_questions: The questions of the held-out comparison; may be empty.
@@ -59,7 +59,7 @@ class RunSpec:
     """
 
     config: RunConfig
-    jury: Jury
+    suite: TaskSuite
     objective: Objective
     search_questions: tuple[Question, ...]
     holdout_questions: tuple[Question, ...]
@@ -99,7 +99,7 @@ class RunSpec:
     @cached_property
     def settings_fingerprint(self) -> dict[str, object]:
         """The part of the fingerprint that is known without reading the models' files."""
-        config, benchmark, judge = self.config, self.jury.benchmark, self.jury.judge
+        config, benchmark, judge = self.config, self.suite.benchmark, self.suite.judge
         halves = (self.search_questions, self.holdout_questions)
         return {
             "chat_template": digest(self.chat.identity)[:16],
@@ -109,7 +109,7 @@ class RunSpec:
             "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
             **_weights_of_parts(self.objective),
             "judge": {"name": judge.name, **judge.fingerprint},
-            **packages(self.jury.specs),
+            **packages(self.suite.specs),
             **task_packages(config.task_kinds),
             **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
@@ -155,7 +155,7 @@ class RunSpec:
 
 def build_run_spec(
     config: RunConfig,
-    jury: Jury,
+    suite: TaskSuite,
     open_models: Callable[[], Merge],
     note: Note,
     own: OwnEngines | None = None,
@@ -164,7 +164,7 @@ def build_run_spec(
 
     Args:
         config: The run's settings.
-        jury: The task suite and the judge.
+        suite: The task suite and the judge.
         open_models: Opens the models.
         note: Called with each remark for the user.
         own: Engines passed by the caller.
@@ -172,19 +172,19 @@ def build_run_spec(
     Raises:
         UserError: An input is not usable.
     """
-    known = outline(config, jury, own)
+    known = outline(config, suite, own)
     models = open_models()
-    chat, day = _chat(config, jury, models, known.study)
+    chat, day = _chat(config, suite, models, known.study)
     stops = find_stop_tokens(chat, config.chat, models)
-    jury = jury.in_chat(chat, note)
+    suite = suite.in_chat(chat, note)
     ranges = models.ranges(config.weight_min, config.weight_max)
     space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
     baseline = known.baseline
-    if jury.compares and baseline is None:
+    if suite.compares and baseline is None:
         baseline = baseline_merge(config.baseline, known.study, space, _enqueued(config, space))
     return RunSpec(
         config=config,
-        jury=jury,
+        suite=suite,
         objective=known.objective,
         search_questions=known.search_questions,
         holdout_questions=known.holdout_questions,
@@ -213,7 +213,9 @@ def _weights_of_parts(objective: Objective) -> dict[str, object]:
     return {"objective": {part.name: round(share, 9) for part, share in shares}}
 
 
-def _chat(config: RunConfig, jury: Jury, models: Merge, study: KnownStudy) -> tuple[ChatFormat, date | None]:
+def _chat(
+    config: RunConfig, suite: TaskSuite, models: Merge, study: KnownStudy
+) -> tuple[ChatFormat, date | None]:
     """Return the chat format, checked on every prompt, and the date that prompts contain, if any.
 
     Raises:
@@ -222,7 +224,7 @@ def _chat(config: RunConfig, jury: Jury, models: Merge, study: KnownStudy) -> tu
     from tvmerge.engines.prompting.preflight import check_prompts
 
     chat = open_chat(config.chat, models)
-    dated = check_prompts(chat, jury.rated_questions, models.donor.structure.vocabulary)
+    dated = check_prompts(chat, suite.rated_questions, models.donor.structure.vocabulary)
     if not dated and not (config.apply_chat_template and chat.may_tell_date):
         return chat, None
     chat = chat.on(study.day or chat.day)

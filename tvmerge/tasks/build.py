@@ -9,11 +9,11 @@ from tvmerge.judging.client.ledger import Ledger
 from tvmerge.tasks.base import Note, Tasks
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
-from tvmerge.tasks.judged import assemble
+from tvmerge.tasks.judged import suite_of_benchmarks
 from tvmerge.tasks.kinds import open_kinds
 from tvmerge.tasks.lm_eval.open import open_tasks
-from tvmerge.tasks.own import own_jury
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.own import suite_of_own_judge
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from tvmerge.tasks.settings import SuiteConfig
 
 
-def examiners(
+def build_suite(
     config: SuiteConfig,
     caches: Caches,
     note: Note,
     ledger_file: Path | None = None,
     *,
-    tally: RequestCounter | None = None,
+    counter: RequestCounter | None = None,
     waiting: Note | None = None,
     own: Judge | None = None,
-) -> Jury:
+) -> TaskSuite:
     """Who judges what, tasks included.
 
     Args:
@@ -39,7 +39,7 @@ def examiners(
         caches: Where paid replies are kept.
         note: Tells the user something in passing.
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
-        tally: Counts what the judges would send; with one they send nothing.
+        counter: Counts what the judges would send; with one they send nothing.
         waiting: Shows what is waited for, in the place of what it showed before.
         own: A judge of the caller's own, in the place of those that the settings name.
 
@@ -49,19 +49,21 @@ def examiners(
     tasks: tuple[Tasks, ...] = (open_tasks(config, note),) if config.has_tasks else ()
     tasks += open_kinds(config.task_kinds, note)
     if own is not None:
-        jury = own_jury(own, config.judging, caches, note, ledger_file, asked=tally is None)
+        suite = suite_of_own_judge(own, config.judging, caches, note, ledger_file, asked=counter is None)
     elif config.bench_name:
-        jury = assemble(config.judging, caches, note, ledger_file, tally=tally, waiting=waiting)
+        suite = suite_of_benchmarks(
+            config.judging, caches, note, ledger_file, counter=counter, waiting=waiting
+        )
     else:
-        jury = _no_benchmark(ledger_file)
+        suite = _no_benchmark(ledger_file)
     for kind in tasks:
-        jury = jury.with_tasks(kind)
-    return jury
+        suite = suite.with_tasks(kind)
+    return suite
 
 
-def _no_benchmark(ledger_file: Path | None) -> Jury:
+def _no_benchmark(ledger_file: Path | None) -> TaskSuite:
     """What tasks are added to where they alone are asked."""
-    return Jury(
+    return TaskSuite(
         benchmark=Benchmark(
             name="",
             folder=Path(),

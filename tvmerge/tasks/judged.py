@@ -30,7 +30,7 @@ from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.combined import combine
 from tvmerge.tasks.seen import seen_benchmarks
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
@@ -47,24 +47,24 @@ WIN_RATES = (0.0, 1.0)
 """Lowest and highest score of a comparison."""
 
 
-def assemble(
+def suite_of_benchmarks(
     config: JudgeConfig,
     caches: Caches,
     note: Note,
     ledger_file: Path | None = None,
     *,
-    tally: RequestCounter | None = None,
+    counter: RequestCounter | None = None,
     waiting: Note | None = None,
     batch_folder: Path | None = None,
-) -> Jury:
-    """The jury, ready to be asked.
+) -> TaskSuite:
+    """The suite of the benchmarks alone, with the judges that the settings name.
 
     Args:
         config: Who judges what, and how.
         caches: Where paid replies are kept.
         note: Tells the user something in passing.
         ledger_file: Where calls are entered; None keeps the accounts in memory only.
-        tally: Counts what the judges would send; with one they send nothing.
+        counter: Counts what the judges would send; with one they send nothing.
         waiting: Shows what is waited for, in the place of what it showed before; unless given, by notes.
         batch_folder: Where it is written down what was sent in batches, held by this process alone; unless
             given, beside the ledger.
@@ -75,28 +75,30 @@ def assemble(
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
     benchmark = combine(benchmarks := seen_benchmarks(config, specs[0].model or specs[0].name, assets, note))
-    _check_specs(config, specs, reach=tally is None)
+    _check_specs(config, specs, reach=counter is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     compares = config.judge_mode == "pairwise"
-    wants_batches = config.judge_batch and tally is None
+    wants_batches = config.judge_batch and counter is None
     batching = _batching(config, batch_folder, ledger_file) if wants_batches else None
-    conduct = replace(
+    policy = replace(
         _policy(config, ledger),
         cache=caches.judgments,
-        tally=tally,
+        counter=counter,
         note=note,
         pauses=Pauses(waiting or _lines(note)),
         batching=batching,
     )
-    accounts = open_rate_limit_groups(specs, conduct, ledger)
+    rate_limit_groups = open_rate_limit_groups(specs, policy, ledger)
     judges = [
-        _judge(config, spec, prompts, benchmark, replace(conduct, account=accounts[spec.name]))
+        _judge(
+            config, spec, prompts, benchmark, replace(policy, rate_limit_group=rate_limit_groups[spec.name])
+        )
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
     scale = own_scale(specs) or rating_scale(prompts.values())
-    return Jury(
+    return TaskSuite(
         benchmark=benchmark,
         parts=parts_of(benchmarks, [w for _, w in config.benchmarks], WIN_RATES if compares else scale),
         folders=tuple(b.folder for b in benchmarks),
@@ -136,7 +138,7 @@ def _judge(
         benchmark.questions,
         samples=config.judge_samples,
         compares=config.judge_mode == "pairwise",
-        conduct=policy,
+        policy=policy,
     )
 
 

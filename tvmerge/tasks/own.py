@@ -1,4 +1,4 @@
-"""From a judge that a caller brings along to a jury."""
+"""From a judge that a caller brings along to a task suite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.combined import combine
 from tvmerge.tasks.judged import parts_of, watch_script
 from tvmerge.tasks.seen import seen_benchmarks
-from tvmerge.tasks.suite import Jury
+from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Judge
 
 
-def own_jury(
+def suite_of_own_judge(
     judge: Judge,
     config: JudgeConfig,
     caches: Caches,
@@ -27,8 +27,8 @@ def own_jury(
     ledger_file: Path | None = None,
     *,
     asked: bool = True,
-) -> Jury:
-    """The jury of a caller's own judge.
+) -> TaskSuite:
+    """The suite of benchmarks that a caller's own judge rates.
 
     Args:
         judge: The judge.
@@ -48,7 +48,7 @@ def own_jury(
     assets = None if config.assets is None else Path(config.assets)
     benchmarks = seen_benchmarks(config, judge.name, assets, note)
     benchmark, scale = combine(benchmarks), scale_of(judge)
-    return Jury(
+    return TaskSuite(
         benchmark=benchmark,
         parts=parts_of(benchmarks, [weight for _, weight in config.benchmarks], scale),
         folders=tuple(found.folder for found in benchmarks),

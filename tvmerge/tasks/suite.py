@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Jury:
+class TaskSuite:
     """What is asked, and who judges the answers.
 
     Attributes:
@@ -69,12 +69,12 @@ class Jury:
         own = {question.question_id for tasks in self.tasks for question in tasks.questions}
         return tuple(q for q in self.benchmark.questions if q.question_id not in own)
 
-    def against(self, answers: Mapping[QuestionId, Answer]) -> Jury:
-        """The same jury, comparing with these answers; itself where it does not compare."""
+    def against(self, answers: Mapping[QuestionId, Answer]) -> TaskSuite:
+        """The same suite, comparing with these answers; itself where it does not compare."""
         return replace(self, rater=against(self.rater, answers)) if self.compares and self.rater else self
 
-    def with_tasks(self, tasks: Tasks) -> Jury:
-        """The same jury, with tasks among what is asked."""
+    def with_tasks(self, tasks: Tasks) -> TaskSuite:
+        """The same suite, with tasks among what is asked."""
         benchmark = self.benchmark
         return replace(
             self,
@@ -88,8 +88,8 @@ class Jury:
             tasks=(*self.tasks, tasks),
         )
 
-    def in_chat(self, chat: ChatFormat, note: Note) -> Jury:
-        """The same jury, with the prompts of its tasks in the chat template where the settings say so.
+    def in_chat(self, chat: ChatFormat, note: Note) -> TaskSuite:
+        """The same suite, with the prompts of its tasks in the chat template where the settings say so.
 
         Raises:
             UserError: The template is not usable, or fails on a document.
@@ -122,7 +122,7 @@ class Jury:
             with self.batching.live() if self.batching is not None else nullcontext():
                 await check(self.on_servers, self.benchmark.questions[0])
 
-    async def rehearse_check(self) -> None:
-        """Put the test answer to judges that were assembled with a tally, which counts it."""
+    async def count_check(self) -> None:
+        """Put the test answer to judges that were built with a request counter."""
         if self.on_servers:
             await try_out(self.on_servers, self.benchmark.questions[0])

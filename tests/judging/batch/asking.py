@@ -98,7 +98,7 @@ class Asking:
             **{"price_input": 1.0, "price_output": 1.0, **self.spec},
         )
         with closing(ContentCache(self.folder / "cache")) as cache:
-            conduct = RequestPolicy(
+            policy = RequestPolicy(
                 cache=cache,
                 ledger=ledger,
                 budget=Budget(ledger, max_calls=self.max_calls, max_cost=self.max_cost),
@@ -107,7 +107,7 @@ class Asking:
                 pauses=Pauses(self.waits.append, every=0.0),
                 **self.options,
             )
-            judge = create_judge(spec, PROMPTS, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
+            judge = create_judge(spec, PROMPTS, [QUESTION], policy=policy, env={"TEST_KEY": KEY})
             assert isinstance(judge, PromptedJudge)
             yield judge, batching
 

@@ -12,14 +12,14 @@ from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat, Concurren
 
 
 async def test_no_more_than_the_places_are_in_and_they_come_in_order() -> None:
-    gate = ConcurrencyLimiter(3)
+    limiter = ConcurrencyLimiter(3)
     inside = 0
     most = 0
     order: list[int] = []
 
     async def visit(number: int) -> None:
         nonlocal inside, most
-        async with gate:
+        async with limiter:
             order.append(number)
             inside += 1
             most = max(most, inside)
@@ -33,57 +33,57 @@ async def test_no_more_than_the_places_are_in_and_they_come_in_order() -> None:
 
 async def test_overload_takes_a_fifth_once_in_a_cooldown() -> None:
     now = 0.0
-    gate = ConcurrencyLimiter(10, cooldown=5, clock=lambda: now)
+    limiter = ConcurrencyLimiter(10, cooldown=5, clock=lambda: now)
     for _ in range(8):
-        gate.overloaded()
-    assert gate.places == 8
+        limiter.overloaded()
+    assert limiter.places == 8
     now = 5.0
-    gate.overloaded()
-    assert gate.places == 6
+    limiter.overloaded()
+    assert limiter.places == 6
 
 
 async def test_overload_leaves_one_place_and_success_brings_them_back_one_by_one() -> None:
-    gate = ConcurrencyLimiter(4, cooldown=0)
+    limiter = ConcurrencyLimiter(4, cooldown=0)
     for _ in range(100):
-        gate.overloaded()
-    assert gate.places == 1
-    gate.succeeded()
-    assert gate.places == 2
+        limiter.overloaded()
+    assert limiter.places == 1
+    limiter.succeeded()
+    assert limiter.places == 2
     for _ in range(100):
-        gate.succeeded()
-    assert gate.places == 4
+        limiter.succeeded()
+    assert limiter.places == 4
 
 
 async def test_a_place_that_comes_back_lets_a_waiter_in() -> None:
-    gate = ConcurrencyLimiter(2, cooldown=0)
+    limiter = ConcurrencyLimiter(2, cooldown=0)
     for _ in range(10):
-        gate.overloaded()
-    async with gate:
-        waiter = asyncio.create_task(gate.__aenter__())
+        limiter.overloaded()
+    async with limiter:
+        waiter = asyncio.create_task(limiter.__aenter__())
         await asyncio.sleep(0)
         assert not waiter.done()
-        gate.succeeded()
+        limiter.succeeded()
         await waiter
 
 
 @pytest.mark.parametrize("granted", [False, True])
 async def test_a_waiter_that_is_cancelled_holds_nobody_up(granted: bool) -> None:
-    gate = ConcurrencyLimiter(1)
-    await gate.__aenter__()
-    leaver = asyncio.create_task(gate.__aenter__())
-    stayer = asyncio.create_task(gate.__aenter__())
+    limiter = ConcurrencyLimiter(1)
+    await limiter.__aenter__()
+    leaver = asyncio.create_task(limiter.__aenter__())
+    stayer = asyncio.create_task(limiter.__aenter__())
     await asyncio.sleep(0)
     if granted:
-        await gate.__aexit__()
+        await limiter.__aexit__()
         leaver.cancel()
     else:
         leaver.cancel()
-        await gate.__aexit__()
+        await limiter.__aexit__()
     with pytest.raises(asyncio.CancelledError):
         await leaver
     await stayer
-    await gate.__aexit__()
-    async with gate:
+    await limiter.__aexit__()
+    async with limiter:
         pass
 
 

@@ -25,14 +25,16 @@ def test_what_is_stored_is_told_apart_from_what_would_be_sent_and_nothing_is_sen
         sent.append(request)
         return ChatReply("Rating: [[7]]", "stop", Usage(1, 1))
 
-    spec, tally = JudgeSpec("mine", "openai", model="m"), RequestCounter()
+    spec, counter = JudgeSpec("mine", "openai", model="m"), RequestCounter()
     stored, new = a_request("one"), a_request("two")
 
     async def ask() -> None:
         paid = pipeline(LocalChat(answer), spec, RequestPolicy(cache=ContentCache(tmp_path)))
         await paid.send(stored)
         await paid.close()
-        counted = pipeline(LocalChat(answer), spec, RequestPolicy(cache=ContentCache(tmp_path), tally=tally))
+        counted = pipeline(
+            LocalChat(answer), spec, RequestPolicy(cache=ContentCache(tmp_path), counter=counter)
+        )
         await counted.send(stored)
         with pytest.raises(UnusableError):
             await counted.send(new)
@@ -41,5 +43,5 @@ def test_what_is_stored_is_told_apart_from_what_would_be_sent_and_nothing_is_sen
     run(ask())
     assert sent == [stored]
     most = most_tokens(new)
-    assert tally.take() == ({"mine": Calls(1, most.input, most.output)}, 1)
-    assert tally.take() == ({}, 0)
+    assert counter.take() == ({"mine": Calls(1, most.input, most.output)}, 1)
+    assert counter.take() == ({}, 0)

@@ -57,8 +57,8 @@ def test_hits_take_no_calls_no_money_and_no_rate(tmp_path: Path) -> None:
     budget = Budget(ledger, max_calls=10, max_cost=1.0)
     for _ in range(3):
         model = answering()
-        conduct = RequestPolicy(cache=cache, ledger=ledger, budget=budget, rpm=10)
-        run(send_all(pipeline(model, spec_of(), conduct), range(10)))
+        policy = RequestPolicy(cache=cache, ledger=ledger, budget=budget, rpm=10)
+        run(send_all(pipeline(model, spec_of(), policy), range(10)))
     (usage,) = ledger.usage()
     assert (usage.calls, usage.hits) == (10, 20)
     assert usage.cost == pytest.approx(10 * 300e-6)

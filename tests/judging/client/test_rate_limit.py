@@ -16,7 +16,7 @@ from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_headers import RateLimits
-from tvmerge.judging.client.rate_limit import LimitedChat, Limiter
+from tvmerge.judging.client.rate_limit import RateLimitedChat, RateLimiter
 from tvmerge.judging.client.tokens import most_tokens
 
 GOOD = ChatReply("Rating: [[7]]", "stop", Usage(100, 20))
@@ -33,7 +33,7 @@ def worst_window(spendings: Sequence[tuple[float, float]], length: float) -> flo
 
 def test_a_thousand_waiters_get_all_that_the_limit_allows() -> None:
     async def crowd() -> list[float]:
-        limiter = Limiter(rpm=50, minute=1.0)
+        limiter = RateLimiter(rpm=50, minute=1.0)
         granted = []
 
         async def wait() -> None:
@@ -62,7 +62,7 @@ def test_no_minute_at_the_provider_exceeds_a_limit(
     arrived: list[tuple[float, float]] = []
 
     async def all_calls() -> None:
-        limiter = Limiter(rpm=rpm, tpm=1000)
+        limiter = RateLimiter(rpm=rpm, tpm=1000)
 
         async def call(bound: int, share: float, transit: float, thinking: float) -> None:
             permit = await limiter.admit(bound)
@@ -83,7 +83,7 @@ def test_no_minute_at_the_provider_exceeds_a_limit(
 
 def test_a_large_request_is_not_overtaken() -> None:
     async def queue() -> list[int]:
-        limiter = Limiter(tpm=100)
+        limiter = RateLimiter(tpm=100)
         order = []
 
         async def call(number: int, tokens: int) -> None:
@@ -98,7 +98,7 @@ def test_a_large_request_is_not_overtaken() -> None:
 
 def test_a_request_larger_than_the_limit_goes_alone() -> None:
     async def call() -> float:
-        limiter = Limiter(tpm=100)
+        limiter = RateLimiter(tpm=100)
         limiter.settle(await limiter.admit(50), 50)
         await limiter.admit(5000)
         return asyncio.get_running_loop().time()
@@ -108,7 +108,7 @@ def test_a_request_larger_than_the_limit_goes_alone() -> None:
 
 def test_what_was_reserved_and_not_used_lets_the_next_one_go_at_once() -> None:
     async def calls() -> float:
-        limiter = Limiter(tpm=1000)
+        limiter = RateLimiter(tpm=1000)
         permit = await limiter.admit(900)
         waiting = asyncio.create_task(limiter.admit(900))
         await asyncio.sleep(1)
@@ -122,7 +122,7 @@ def test_what_was_reserved_and_not_used_lets_the_next_one_go_at_once() -> None:
 
 def test_a_pause_holds_everyone_up() -> None:
     async def calls() -> list[float]:
-        limiter = Limiter()
+        limiter = RateLimiter()
         limiter.pause(7)
         limiter.pause(3)
         times = []
@@ -136,7 +136,7 @@ def test_a_pause_holds_everyone_up() -> None:
 
 def test_a_waiter_that_leaves_takes_nothing_with_it() -> None:
     async def calls() -> float:
-        limiter = Limiter(rpm=1)
+        limiter = RateLimiter(rpm=1)
         limiter.settle(await limiter.admit(), 0)
         leaver = asyncio.create_task(limiter.admit())
         stayer = asyncio.create_task(limiter.admit())
@@ -161,7 +161,7 @@ def test_a_limit_is_learnt_from_a_response_unless_it_is_the_days(
     limits: RateLimits, rate: int | None
 ) -> None:
     async def calls() -> int:
-        limiter = Limiter()
+        limiter = RateLimiter()
         limiter.learn(limits)
         admitted = [asyncio.create_task(limiter.admit()) for _ in range(100)]
         await asyncio.sleep(1)
@@ -179,7 +179,7 @@ def test_of_several_models_limits_the_least_holds(order: tuple[int, int]) -> Non
     told = [("large", RateLimits(requests=1000)), ("small", RateLimits(requests=2))]
 
     async def calls() -> float:
-        limiter = Limiter()
+        limiter = RateLimiter()
         for index in order:
             model, limits = told[index]
             limiter.learn(limits, model=model)
@@ -193,7 +193,7 @@ def test_of_several_models_limits_the_least_holds(order: tuple[int, int]) -> Non
 
 def test_a_limit_that_grows_lets_those_go_who_wait() -> None:
     async def calls() -> float:
-        limiter = Limiter()
+        limiter = RateLimiter()
         limiter.learn(RateLimits(requests=1))
         await limiter.admit()
         waiting = [asyncio.create_task(limiter.admit()) for _ in range(5)]
@@ -207,7 +207,7 @@ def test_a_limit_that_grows_lets_those_go_who_wait() -> None:
 
 def test_the_users_limit_is_not_overruled() -> None:
     async def calls() -> float:
-        limiter = Limiter(rpm=1)
+        limiter = RateLimiter(rpm=1)
         limiter.learn(RateLimits(requests=1000))
         await limiter.admit()
         await limiter.admit()
@@ -218,13 +218,13 @@ def test_the_users_limit_is_not_overruled() -> None:
 
 def test_when_none_is_left_the_next_waits_until_there_is_one() -> None:
     async def calls() -> float:
-        limiter = Limiter()
+        limiter = RateLimiter()
         limiter.learn(RateLimits(requests=60, requests_left=0, requests_reset=60))
         await limiter.admit()
         return asyncio.get_running_loop().time()
 
     async def tokens() -> float:
-        limiter = Limiter()
+        limiter = RateLimiter()
         limiter.learn(RateLimits(tokens=1000, tokens_left=100, tokens_reset=54), tokens=400)
         await limiter.admit(400)
         return asyncio.get_running_loop().time()
@@ -241,7 +241,7 @@ def used_up_for(seconds: float) -> RateLimits:
 
 def test_a_fixed_window_is_waited_out_whole_and_says_nothing_of_a_minute() -> None:
     async def calls() -> float:
-        limiter = Limiter(patience=5)
+        limiter = RateLimiter(patience=5)
         limiter.learn(used_up_for(5))
         for _ in range(30):
             await limiter.admit()
@@ -252,7 +252,7 @@ def test_a_fixed_window_is_waited_out_whole_and_says_nothing_of_a_minute() -> No
 
 def test_a_pause_longer_than_the_patience_ends_the_run_at_once_for_all_who_wait() -> None:
     async def calls() -> tuple[list[object], float]:
-        limiter = Limiter(patience=5)
+        limiter = RateLimiter(patience=5)
         early = asyncio.create_task(limiter.admit())
         await early
         limiter.learn(used_up_for(1_760_000_000))
@@ -270,7 +270,7 @@ def test_a_pause_longer_than_the_patience_ends_the_run_at_once_for_all_who_wait(
 
 def test_it_ends_no_run_that_has_nothing_more_to_ask() -> None:
     async def calls() -> float:
-        limiter = Limiter(patience=5)
+        limiter = RateLimiter(patience=5)
         limiter.settle(await limiter.admit(), 0)
         limiter.learn(used_up_for(3600))
         return asyncio.get_running_loop().time()
@@ -283,7 +283,7 @@ def test_or_is_waited_out_with_word_of_it() -> None:
 
     async def calls() -> float:
         pauses = Pauses(said.append, wall=lambda: 0.0)
-        limiter = Limiter(patience=5, wait_for_quota=True, pauses=pauses)
+        limiter = RateLimiter(patience=5, wait_for_quota=True, pauses=pauses)
         limiter.learn(used_up_for(60))
         await limiter.admit()
         return asyncio.get_running_loop().time()
@@ -295,7 +295,7 @@ def test_or_is_waited_out_with_word_of_it() -> None:
 
 def test_the_users_own_pace_is_no_pause() -> None:
     async def calls() -> float:
-        limiter = Limiter(rpm=1, patience=5)
+        limiter = RateLimiter(rpm=1, patience=5)
         for _ in range(2):
             limiter.settle(await limiter.admit(), 0)
         return asyncio.get_running_loop().time()
@@ -305,7 +305,7 @@ def test_the_users_own_pace_is_no_pause() -> None:
 
 def test_a_day_that_is_used_up_stops_the_run() -> None:
     async def calls() -> None:
-        limiter = Limiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0)
+        limiter = RateLimiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0)
         await limiter.admit()
         with pytest.raises(QuotaError, match="3 requests a day are used up; run again after 19"):
             await limiter.admit()
@@ -315,7 +315,7 @@ def test_a_day_that_is_used_up_stops_the_run() -> None:
 
 def test_a_day_is_waited_out_where_that_is_wanted() -> None:
     async def calls() -> float:
-        limiter = Limiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0, wait_for_quota=True)
+        limiter = RateLimiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0, wait_for_quota=True)
         for _ in range(2):
             await limiter.admit()
         return asyncio.get_running_loop().time()
@@ -336,7 +336,7 @@ def test_every_attempt_is_metered_and_the_provider_is_listened_to() -> None:
             return GOOD
 
         gate = ConcurrencyLimiter(10)
-        chat = LimitedChat(LocalChat(answer), Limiter(rpm=2), gate)
+        chat = RateLimitedChat(LocalChat(answer), RateLimiter(rpm=2), gate)
         for _ in range(2):
             with pytest.raises(TransientError):
                 await chat.send(a_request())

@@ -44,11 +44,11 @@ def sent(model: LocalChat) -> list[list[str]]:
     return [[message["role"] for message in request.body["messages"]] for request in model.sent]
 
 
-def ask(model: LocalChat, **conduct: Any) -> ChatReply:
+def ask(model: LocalChat, **policy: Any) -> ChatReply:
     """The reply to one request, by all wrappers."""
 
     async def once() -> ChatReply:
-        chat = pipeline(model, SPEC, RequestPolicy(**conduct))
+        chat = pipeline(model, SPEC, RequestPolicy(**policy))
         try:
             return await chat.send(a_request())
         finally:

@@ -41,8 +41,10 @@ def test_judges_on_this_machine_have_an_account_each() -> None:
 
 async def test_the_strictest_judge_file_holds_and_the_user_comes_first() -> None:
     specs = [spec_of("a", concurrency=8), spec_of("b", concurrency=3), spec_of("c", concurrency=5)]
-    assert open_rate_limit_group(specs, RequestPolicy(), Ledger()).gate.places == 3
-    assert open_rate_limit_group(specs, RequestPolicy(concurrency=6), Ledger()).gate.places == 6
+    assert open_rate_limit_group(specs, RequestPolicy(), Ledger()).concurrency_limiter.places == 3
+    assert (
+        open_rate_limit_group(specs, RequestPolicy(concurrency=6), Ledger()).concurrency_limiter.places == 6
+    )
 
 
 @pytest.mark.parametrize(("rpm", "minutes"), [({"a": 2}, 2), ({"a": 4, "b": 2}, 2), ({"a": 4, "b": 9}, 1)])
@@ -52,8 +54,11 @@ def test_a_panel_on_one_account_stays_within_one_limit(rpm: dict[str, int], minu
 
     async def work() -> float:
         specs = [spec_of(name, rpm=rpm.get(name)) for name in "ab"]
-        account = open_rate_limit_group(specs, RequestPolicy(), Ledger())
-        chats = [pipeline(LocalChat(answer), spec, RequestPolicy(account=account)) for spec in specs]
+        rate_limit_group = open_rate_limit_group(specs, RequestPolicy(), Ledger())
+        chats = [
+            pipeline(LocalChat(answer), spec, RequestPolicy(rate_limit_group=rate_limit_group))
+            for spec in specs
+        ]
         await asyncio.gather(*(chat.send(a_request(str(n))) for chat in chats for n in range(3)))
         return asyncio.get_running_loop().time()
 
@@ -64,14 +69,14 @@ def test_the_days_requests_of_all_judges_of_an_account_are_counted(tmp_path: Any
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for name in ("a", "b", "other"):
         ledger.called(name, None, None, 0.0)
-    account = open_rate_limit_group(
+    rate_limit_group = open_rate_limit_group(
         [spec_of("a"), spec_of("b")], RequestPolicy(rpd=3, wait_for_quota=True), ledger
     )
 
     async def work() -> float:
-        await account.limiter.admit()
+        await rate_limit_group.rate_limiter.admit()
         first = asyncio.get_running_loop().time()
-        await account.limiter.admit()
+        await rate_limit_group.rate_limiter.admit()
         assert first == 0
         return asyncio.get_running_loop().time()
 
@@ -83,9 +88,9 @@ async def test_what_stops_one_judge_of_an_account_stops_the_others() -> None:
         raise CredentialsError("401")
 
     specs = [spec_of("a"), spec_of("b")]
-    account = open_rate_limit_group(specs, RequestPolicy(), Ledger())
+    rate_limit_group = open_rate_limit_group(specs, RequestPolicy(), Ledger())
     refused, other = LocalChat(refuse), LocalChat(refuse)
     for model, spec in zip((refused, other), specs, strict=True):
         with pytest.raises(CredentialsError):
-            await pipeline(model, spec, RequestPolicy(account=account)).send(a_request())
+            await pipeline(model, spec, RequestPolicy(rate_limit_group=rate_limit_group)).send(a_request())
     assert (len(refused.sent), len(other.sent)) == (1, 0)

@@ -88,8 +88,8 @@ async def test_a_turn_that_is_on_the_wire_when_the_other_fails_is_kept(
 async def test_a_cancelled_call_ends_when_its_reply_is_kept(tmp_path: Path, cached: bool) -> None:
     wire = Wire()
     ledger = Ledger()
-    conduct = RequestPolicy(cache=ContentCache(tmp_path) if cached else None, ledger=ledger)
-    chat = pipeline(wire.model, SPEC, conduct)
+    policy = RequestPolicy(cache=ContentCache(tmp_path) if cached else None, ledger=ledger)
+    chat = pipeline(wire.model, SPEC, policy)
     call = asyncio.create_task(chat.send(a_request()))
     await wire.sent(1)
     call.cancel()
@@ -178,8 +178,8 @@ async def test_after_the_budget_nothing_more_is_sent_though_it_would_fit(
     wire = Wire()
     ledger = Ledger()
     spec = JudgeSpec("test", "openai", model="m", price_input=1.0, price_output=0.0)
-    conduct = RequestPolicy(ledger=ledger, budget=Budget(ledger, max_cost=0.01), concurrency=2)
-    judge = LLMJudge(name="test", chat=pipeline(wire.model, spec, conduct), prompts=prompts, model={})
+    policy = RequestPolicy(ledger=ledger, budget=Budget(ledger, max_cost=0.01), concurrency=2)
+    judge = LLMJudge(name="test", chat=pipeline(wire.model, spec, policy), prompts=prompts, model={})
     # The first answer is too long for the budget, all others would fit.
     await _fails_at_once(judge, BudgetError, first="、".join(map(str, range(5_000))))
     assert wire.begun == 0

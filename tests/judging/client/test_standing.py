@@ -44,8 +44,8 @@ def _says(request: Request, text: int) -> bool:
 
 @asynccontextmanager
 async def judging(server: OpenAIServer, prompts: Prompts, **settings: Any) -> AsyncIterator[Judge]:
-    conduct = RequestPolicy(patience=0, **settings)
-    judge = create_judge(a_spec(server.base_url), prompts, [QUESTION], conduct=conduct, env={"TEST_KEY": KEY})
+    policy = RequestPolicy(patience=0, **settings)
+    judge = create_judge(a_spec(server.base_url), prompts, [QUESTION], policy=policy, env={"TEST_KEY": KEY})
     try:
         yield judge
     finally:
@@ -313,7 +313,7 @@ async def test_attempts_that_fail_are_within_the_budget(prompts: Prompts) -> Non
         judge = create_judge(
             a_spec(server.base_url),
             prompts,
-            conduct=RequestPolicy(ledger=ledger, budget=Budget(ledger, max_calls=3)),
+            policy=RequestPolicy(ledger=ledger, budget=Budget(ledger, max_calls=3)),
             env={"TEST_KEY": KEY},
         )
         with pytest.raises(BudgetError, match="budget of 3 judge calls is used up"):

@@ -43,7 +43,7 @@ async def judging(
         prompts,
         [TWO, MATH, THREE],
         samples=samples,
-        conduct=RequestPolicy(**settings),
+        policy=RequestPolicy(**settings),
         env=ENV,
     )
     try:

@@ -48,7 +48,7 @@ async def compare(
         prompts,
         [question],
         compares=True,
-        conduct=RequestPolicy(**settings),
+        policy=RequestPolicy(**settings),
         env={"TEST_KEY": KEY},
     )
     try:

@@ -112,7 +112,7 @@ async def test_a_judge_on_this_machine_rates_a_batch_for_several_tasks_at_once(
     prompts = {"single-v1": JudgePrompt("single-v1", "single", "", "{question}{answer}", "[[rating]]")}
     question = Question("q", "writing", ("俳句を詠んで。",))
     judge = create_judge(
-        spec_of(folder, batch_size=4), prompts, [question], conduct=RequestPolicy(cache=cache)
+        spec_of(folder, batch_size=4), prompts, [question], policy=RequestPolicy(cache=cache)
     )
     answers = [Answer("q", (f"古池や{'蛙' * n}",)) for n in range(10)]
     judgments = await asyncio.gather(*(judge.judge(question, answer) for answer in answers))

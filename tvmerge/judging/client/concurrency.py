@@ -103,12 +103,12 @@ class ConcurrencyLimitedChat(ChatWrapper):
 
     Args:
         inner: The model asked.
-        gate: The gate, shared by all who ask the same provider.
+        limiter: The gate, shared by all who ask the same provider.
     """
 
-    def __init__(self, inner: ChatModel, gate: ConcurrencyLimiter) -> None:
+    def __init__(self, inner: ChatModel, limiter: ConcurrencyLimiter) -> None:
         super().__init__(inner)
-        self._gate = gate
+        self._limiter = limiter
         self._answered = False
 
     async def send(self, request: ChatRequest) -> ChatReply:
@@ -119,17 +119,17 @@ class ConcurrencyLimitedChat(ChatWrapper):
                 comes later, gets the same error unsent.
             FormError: The same, where it is certain that it concerns all; else it is the caller's to decide.
         """
-        async with self._gate:
+        async with self._limiter:
             try:
                 reply = await self._inner.send(request)
             except (UserError, QuotaError, OutageError) as error:
-                self._gate.close(error)
+                self._limiter.close(error)
                 raise
             except FormError as error:
                 # That a reminder or more room is refused says nothing about what opens a conversation.
                 opens = request.after is None and request.narrow is None
                 if opens and error.certain and not self._answered:
-                    self._gate.close(error)
+                    self._limiter.close(error)
                 raise
             self._answered = True
             obey_cancellation()

@@ -60,13 +60,13 @@ class CountedChat(ChatWrapper):
 
     Args:
         inner: Makes the requests; is never asked.
-        tally: The tally.
+        counter: The tally.
         judge: Whose requests they are.
     """
 
-    def __init__(self, inner: ChatModel, tally: RequestCounter, judge: str) -> None:
+    def __init__(self, inner: ChatModel, counter: RequestCounter, judge: str) -> None:
         super().__init__(inner)
-        self._tally = tally
+        self._counter = counter
         self._judge = judge
 
     async def send(self, request: ChatRequest) -> ChatReply:
@@ -75,5 +75,5 @@ class CountedChat(ChatWrapper):
         Raises:
             UnusableError: Always; to the judge above it is a reply without a rating.
         """
-        self._tally.asked(self._judge, request)
+        self._counter.asked(self._judge, request)
         raise UnusableError("counted, not sent", reply="", refused=False)

@@ -78,7 +78,7 @@ class JudgeUsage:
 
 
 @dataclass(slots=True)
-class _Account:
+class _Totals:
     calls: int = 0
     batched: int = 0
     hits: int = 0
@@ -106,7 +106,7 @@ class Ledger:
     def __init__(self, path: Path | None = None, *, wall: Callable[[], float] = time.time) -> None:
         self._path = path
         self._wall = wall
-        self._accounts: dict[str, _Account] = {}
+        self._totals: dict[str, _Totals] = {}
         self._receipts: set[str] = set()
         self._unwritten: list[str] = []
         if path is not None and path.exists():
@@ -132,7 +132,7 @@ class Ledger:
 
     def hit(self, judge: str) -> None:
         """Enter a judgment that the cache answered."""
-        self._account(judge).hits += 1
+        self._totals_of(judge).hits += 1
 
     def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True, receipt: str = "") -> None:
         """Enter an attempt that failed.
@@ -146,7 +146,7 @@ class Ledger:
         if sent:
             self._note(judge, Usage(), 0.0, seconds, failed=True, receipt=receipt)
         else:
-            self._account(judge).failures += 1
+            self._totals_of(judge).failures += 1
 
     def has(self, receipt: str) -> bool:
         """Whether what came in a batch is entered."""
@@ -155,17 +155,17 @@ class Ledger:
     @property
     def calls(self) -> int:
         """Answered calls of all judges."""
-        return sum(account.calls for account in self._accounts.values())
+        return sum(total.calls for total in self._totals.values())
 
     @property
     def requests(self) -> int:
         """Requests that all judges sent: answered calls and failed attempts."""
-        return sum(len(account.moments) for account in self._accounts.values())
+        return sum(len(total.moments) for total in self._totals.values())
 
     @property
     def cost(self) -> float:
         """USD spent on all judges whose price is known."""
-        return sum(account.cost for account in self._accounts.values())
+        return sum(total.cost for total in self._totals.values())
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -173,14 +173,14 @@ class Ledger:
 
     def moments(self, judge: str, since: float) -> Sequence[float]:
         """When a judge was sent a request, in seconds since 1970, from `since` on."""
-        return [moment for moment in self._account(judge).moments if moment >= since]
+        return [moment for moment in self._totals_of(judge).moments if moment >= since]
 
     def usage(self) -> list[JudgeUsage]:
         """The accounts, in order of the judges' names."""
-        return [_usage(name, account) for name, account in sorted(self._accounts.items())]
+        return [_usage(name, total) for name, total in sorted(self._totals.items())]
 
-    def _account(self, judge: str) -> _Account:
-        return self._accounts.setdefault(judge, _Account())
+    def _totals_of(self, judge: str) -> _Totals:
+        return self._totals.setdefault(judge, _Totals())
 
     def _note(
         self,
@@ -234,20 +234,20 @@ class Ledger:
         self._unwritten = []
 
     def _enter(self, row: dict[str, Any]) -> None:
-        account = self._account(row["judge"])
-        account.moments.append(row["at"])
+        total = self._totals_of(row["judge"])
+        total.moments.append(row["at"])
         receipt = row.get("receipt")
         self._receipts |= {receipt} if receipt else set()
         if row.get("failed"):
-            account.failures += 1
+            total.failures += 1
             return
-        account.calls += 1
-        account.batched += bool(receipt)
-        account.input += row["input"]
-        account.output += row["output"]
-        account.cost += row["cost"] or 0.0
-        account.priced = account.priced and row["cost"] is not None
-        account.seconds.append(row["seconds"])
+        total.calls += 1
+        total.batched += bool(receipt)
+        total.input += row["input"]
+        total.output += row["output"]
+        total.cost += row["cost"] or 0.0
+        total.priced = total.priced and row["cost"] is not None
+        total.seconds.append(row["seconds"])
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -255,15 +255,15 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def _usage(name: str, account: _Account) -> JudgeUsage:
+def _usage(name: str, total: _Totals) -> JudgeUsage:
     return JudgeUsage(
         judge=name,
-        calls=account.calls,
-        batched=account.batched,
-        hits=account.hits,
-        failures=account.failures,
-        input_tokens=account.input,
-        output_tokens=account.output,
-        cost=account.cost if account.priced else None,
-        latency=tuple(percentile(account.seconds, share) for share in (0.5, 0.9, 0.99) if account.seconds),
+        calls=total.calls,
+        batched=total.batched,
+        hits=total.hits,
+        failures=total.failures,
+        input_tokens=total.input,
+        output_tokens=total.output,
+        cost=total.cost if total.priced else None,
+        latency=tuple(percentile(total.seconds, share) for share in (0.5, 0.9, 0.99) if total.seconds),
     )

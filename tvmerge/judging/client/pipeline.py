@@ -36,7 +36,7 @@ from tvmerge.judging.client.ledger import Ledger, Prices
 from tvmerge.judging.client.ledger_chat import LedgerChat
 from tvmerge.judging.client.offers import OffersChat
 from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.client.rate_limit import LimitedChat
+from tvmerge.judging.client.rate_limit import RateLimitedChat
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.reask import ReaskingChat
 from tvmerge.judging.client.request_policy import RequestPolicy
@@ -56,27 +56,27 @@ _EVER = 1e9
 """Seconds; a batch may take a day, so what bounds its requests is how often they are put into one."""
 
 
-def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> ChatModel:
+def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> ChatModel:
     """`provider` with everything around it that makes it safe to pay for.
 
     Raises:
         ConfigError: The budget limits the cost and the judge has no price.
     """
-    ledger = conduct.ledger or Ledger()
-    if prices_of(spec) is None and conduct.budget is not None and conduct.budget.limits_cost:
+    ledger = policy.ledger or Ledger()
+    if prices_of(spec) is None and policy.budget is not None and policy.budget.limits_cost:
         raise ConfigError(
             f"the judge '{spec.name}' has no price, so --max-cost cannot be enforced: put price_input and "
             "price_output (USD per million tokens) into its judge file"
         )
-    store = None if conduct.cache is None else ReplyStore(conduct.cache, paid=conduct.tally is None)
-    if conduct.tally is not None:
-        tally = conduct.tally
-        tallied = CountedChat(provider, tally, spec.name)
+    store = None if policy.cache is None else ReplyStore(policy.cache, paid=policy.counter is None)
+    if policy.counter is not None:
+        counter = policy.counter
+        tallied = CountedChat(provider, counter, spec.name)
         if store is None:
             return tallied
-        return CachedChat(tallied, store, on_hit=lambda request, reply: tally.stored(spec.name))
-    standing = _paid(provider, spec, conduct, ledger, store)
-    chat = _reasking(standing, spec, conduct, store)
+        return CachedChat(tallied, store, on_hit=lambda request, reply: counter.stored(spec.name))
+    standing = _paid(provider, spec, policy, ledger, store)
+    chat = _reasking(standing, spec, policy, store)
     if store is None:
         return chat
 
@@ -89,58 +89,62 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy) -> Ch
 
 
 def _paid(
-    provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, store: ReplyStore | None
+    provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy, ledger: Ledger, store: ReplyStore | None
 ) -> StandingChat:
     """`provider` with all that stands around it within the re-asks."""
-    account = conduct.account or open_rate_limit_group([spec], conduct, ledger)
-    chat = _live(provider, spec, conduct, ledger, account)
-    if conduct.batching is not None:
-        chat = RoutedChat(_batched(provider, spec, conduct, ledger, conduct.batching), chat, conduct.batching)
+    rate_limit_group = policy.rate_limit_group or open_rate_limit_group([spec], policy, ledger)
+    chat = _live(provider, spec, policy, ledger, rate_limit_group)
+    if policy.batching is not None:
+        chat = RoutedChat(_batched(provider, spec, policy, ledger, policy.batching), chat, policy.batching)
     if store is not None:
         chat = StoringChat(chat, store)
     return StandingChat(
-        ConcurrencyLimitedChat(chat, account.gate),
-        account.gate,
-        patient=conduct.batching is not None,
-        note=_noting(conduct, spec),
+        ConcurrencyLimitedChat(chat, rate_limit_group.concurrency_limiter),
+        rate_limit_group.concurrency_limiter,
+        patient=policy.batching is not None,
+        note=_noting(policy, spec),
     )
 
 
 def _reasking(
-    standing: StandingChat, spec: JudgeSpec, conduct: RequestPolicy, store: ReplyStore | None
+    standing: StandingChat, spec: JudgeSpec, policy: RequestPolicy, store: ReplyStore | None
 ) -> ReaskingChat:
     return ReaskingChat(
         standing,
-        reasks=conduct.reasks,
+        reasks=policy.reasks,
         fixed_room=any(name in spec.parameters for name in LENGTH_PARAMETERS),
         memory=store,
-        note=_noting(conduct, spec),
-        pauses=conduct.pauses,
+        note=_noting(policy, spec),
+        pauses=policy.pauses,
     )
 
 
-def _noting(conduct: RequestPolicy, spec: JudgeSpec) -> Callable[[str], None]:
-    return lambda said: conduct.note(f"judge {spec.name}: {said}")
+def _noting(policy: RequestPolicy, spec: JudgeSpec) -> Callable[[str], None]:
+    return lambda said: policy.note(f"judge {spec.name}: {said}")
 
 
 def _live(
-    provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, account: RateLimitGroup
+    provider: ChatModel,
+    spec: JudgeSpec,
+    policy: RequestPolicy,
+    ledger: Ledger,
+    rate_limit_group: RateLimitGroup,
 ) -> ChatModel:
     """`provider` with what is around its own request."""
     prices = prices_of(spec)
     chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = ShieldedChat(chat)
-    chat = LimitedChat(chat, account.limiter, account.gate)
-    if conduct.budget is not None:
-        chat = BudgetedChat(chat, conduct.budget, prices)
+    chat = RateLimitedChat(chat, rate_limit_group.rate_limiter, rate_limit_group.concurrency_limiter)
+    if policy.budget is not None:
+        chat = BudgetedChat(chat, policy.budget, prices)
     return RetryingChat(
-        chat, patience=conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=conduct.pauses
+        chat, patience=policy.patience, wait_for_quota=policy.wait_for_quota, pauses=policy.pauses
     )
 
 
 def _batched(
-    provider: ChatModel, spec: JudgeSpec, conduct: RequestPolicy, ledger: Ledger, batching: Batching
+    provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy, ledger: Ledger, batching: Batching
 ) -> ChatModel:
     """`provider` with what is around a request that is sent in a batch.
 
@@ -148,19 +152,19 @@ def _batched(
     """
     if not isinstance(provider, Batched):
         raise ConfigError(f"the judge '{spec.name}' has no batch endpoint: leave --judge-batch out")
-    prices, pauses = prices_of(spec, batched=True), conduct.pauses or Pauses()
+    prices, pauses = prices_of(spec, batched=True), policy.pauses or Pauses()
     waiting = Waiting(
         judge=spec.name,
         patience=batching.patience,
-        persist=Persistence(conduct.patience, wait_for_quota=conduct.wait_for_quota, pauses=pauses),
+        persist=Persistence(policy.patience, wait_for_quota=policy.wait_for_quota, pauses=pauses),
         pauses=pauses,
-        note=conduct.note,
+        note=policy.note,
     )
     owner = digest([spec.provider, spec.endpoint, spec.model])
     batches = BatchChat(provider, provider.batches(), batching, prices=prices, waiting=waiting, owner=owner)
     chat: ChatModel = LedgerChat(OffersChat(batches, spec), ledger, spec.name, prices=prices, left=True)
-    if conduct.budget is not None:
-        chat = BudgetedBatches(chat, batches, conduct.budget, ledger, prices)
+    if policy.budget is not None:
+        chat = BudgetedBatches(chat, batches, policy.budget, ledger, prices)
     return RetryingChat(chat, patience=_EVER, most=BATCHES, pauses=pauses)
 
 

@@ -52,7 +52,7 @@ class Permit:
     tokens: tuple[Window, Spending] | None
 
 
-class Limiter:
+class RateLimiter:
     """Lets requests go, first come, first served, so that no limit is ever exceeded.
 
     The first in line waits until all of its limits allow it, and all others wait behind it: a large request
@@ -235,25 +235,27 @@ class Limiter:
         )
 
 
-class LimitedChat(ChatWrapper):
+class RateLimitedChat(ChatWrapper):
     """Sends every attempt through a limiter, and tells it and the gate what the provider said.
 
     Args:
         inner: The model asked.
-        limiter: The limiter, shared by all who ask the same provider.
-        gate: The gate that bounds how many requests are in flight.
+        rate_limiter: The limiter, shared by all who ask the same provider.
+        concurrency_limiter: The gate that bounds how many requests are in flight.
     """
 
-    def __init__(self, inner: ChatModel, limiter: Limiter, gate: ConcurrencyLimiter) -> None:
+    def __init__(
+        self, inner: ChatModel, rate_limiter: RateLimiter, concurrency_limiter: ConcurrencyLimiter
+    ) -> None:
         super().__init__(inner)
-        self._limiter = limiter
-        self._gate = gate
+        self._rate_limiter = rate_limiter
+        self._concurrency_limiter = concurrency_limiter
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The wrapped model's reply, when the limits allow."""
         bound = most_tokens(request)
         most = bound.input + bound.output
-        permit = await self._limiter.admit(most)
+        permit = await self._rate_limiter.admit(most)
         spent: int | None = None
         try:
             reply = await self._inner.send(request)
@@ -261,15 +263,15 @@ class LimitedChat(ChatWrapper):
                 spent = reply.usage.input + reply.usage.output
         except TransientError as error:
             if error.status in _OVERLOAD:
-                self._gate.overloaded()
+                self._concurrency_limiter.overloaded()
             if error.retry_after is not None:
-                self._limiter.pause(error.retry_after, f"the judge's provider asks to wait ({error})")
+                self._rate_limiter.pause(error.retry_after, f"the judge's provider asks to wait ({error})")
             raise
         finally:
-            self._limiter.settle(permit, spent)
-        self._gate.succeeded()
+            self._rate_limiter.settle(permit, spent)
+        self._concurrency_limiter.succeeded()
         model = str(request.body.get("model", ""))
-        self._limiter.learn(reply.limits, most if spent is None else spent, model=model)
+        self._rate_limiter.learn(reply.limits, most if spent is None else spent, model=model)
         return reply
 
 

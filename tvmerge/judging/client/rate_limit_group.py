@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvmerge.judging.client.concurrency import ConcurrencyLimiter
-from tvmerge.judging.client.rate_limit import Limiter
+from tvmerge.judging.client.rate_limit import RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +13,9 @@ class RateLimitGroup:
     """How much may be sent to a provider, whichever judge asks.
 
     Attributes:
-        gate: Bounds the requests in flight.
-        limiter: Bounds requests and tokens over time.
+        concurrency_limiter: Bounds the requests in flight.
+        rate_limiter: Bounds requests and tokens over time.
     """
 
-    gate: ConcurrencyLimiter
-    limiter: Limiter
+    concurrency_limiter: ConcurrencyLimiter
+    rate_limiter: RateLimiter

@@ -30,8 +30,8 @@ class RequestPolicy:
             renewed, instead of stopping the run.
         patience: Seconds after a call's first failure in which it is tried again.
         reasks: How often a judge is asked again after a reply without a rating.
-        account: Limits and places that are shared with other judges; None is a separate account.
-        tally: Counts what would be sent, where nothing is to be sent.
+        rate_limit_group: Limits and places that are shared with other judges; None is a separate account.
+        counter: Counts what would be sent, where nothing is to be sent.
         note: Tells the user something in passing.
         pauses: Tells the user what is waited for.
         batching: Requests are sent in batches; None is one by one.
@@ -47,8 +47,8 @@ class RequestPolicy:
     wait_for_quota: bool = False
     patience: float = 600.0
     reasks: int = 3
-    account: RateLimitGroup | None = None
-    tally: RequestCounter | None = None
+    rate_limit_group: RateLimitGroup | None = None
+    counter: RequestCounter | None = None
     note: Callable[[str], None] = lambda _: None
     pauses: Pauses | None = None
     batching: Batching | None = None

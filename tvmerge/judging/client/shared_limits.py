@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.client.rate_limit import DAY, Limiter
+from tvmerge.judging.client.rate_limit import DAY, RateLimiter
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.spec import JudgeSpec
@@ -20,49 +20,49 @@ IN_BATCHES = 1_000_000
 
 
 def open_rate_limit_group(
-    specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
+    specs: Sequence[JudgeSpec], policy: RequestPolicy, ledger: Ledger
 ) -> RateLimitGroup:
     """The account of judges that are counted together; the strictest of what their files say holds.
 
     Args:
         specs: The judges, one at least.
-        conduct: What the user says; it comes before the files.
+        policy: What the user says; it comes before the files.
         ledger: Says what was sent within the last day.
     """
-    rpd = conduct.rpd or _least(spec.rpd for spec in specs)
+    rpd = policy.rpd or _least(spec.rpd for spec in specs)
     since = ledger.now() - DAY
     return RateLimitGroup(
-        gate=ConcurrencyLimiter(min(_places(spec, conduct) for spec in specs)),
-        limiter=Limiter(
-            rpm=conduct.rpm or _least(spec.rpm for spec in specs),
-            tpm=conduct.tpm or _least(spec.tpm for spec in specs),
+        concurrency_limiter=ConcurrencyLimiter(min(_places(spec, policy) for spec in specs)),
+        rate_limiter=RateLimiter(
+            rpm=policy.rpm or _least(spec.rpm for spec in specs),
+            tpm=policy.tpm or _least(spec.tpm for spec in specs),
             rpd=rpd,
             earlier=[at for spec in specs for at in ledger.moments(spec.name, since)] if rpd else (),
-            wait_for_quota=conduct.wait_for_quota,
-            patience=conduct.patience,
-            pauses=conduct.pauses,
+            wait_for_quota=policy.wait_for_quota,
+            patience=policy.patience,
+            pauses=policy.pauses,
         ),
     )
 
 
 def open_rate_limit_groups(
-    specs: Sequence[JudgeSpec], conduct: RequestPolicy, ledger: Ledger
+    specs: Sequence[JudgeSpec], policy: RequestPolicy, ledger: Ledger
 ) -> Mapping[str, RateLimitGroup]:
     """The accounts of a panel, by the judges' names; a judge that is not on a server has one of its own."""
     together: dict[tuple[str, ...], list[JudgeSpec]] = defaultdict(list)
     for spec in specs:
         together[(spec.endpoint, spec.api_key_env) if spec.on_server else (spec.name,)].append(spec)
-    opened = ((group, open_rate_limit_group(group, conduct, ledger)) for group in together.values())
-    return {spec.name: account for group, account in opened for spec in group}
+    opened = ((group, open_rate_limit_group(group, policy, ledger)) for group in together.values())
+    return {spec.name: rate_limit_group for group, rate_limit_group in opened for spec in group}
 
 
 def _least(values: Iterable[int | None]) -> int | None:
     return min((value for value in values if value is not None), default=None)
 
 
-def _places(spec: JudgeSpec, conduct: RequestPolicy) -> int:
-    if conduct.batching is not None:
+def _places(spec: JudgeSpec, policy: RequestPolicy) -> int:
+    if policy.batching is not None:
         return IN_BATCHES
-    places = conduct.concurrency or spec.concurrency or CONCURRENCY
+    places = policy.concurrency or spec.concurrency or CONCURRENCY
     # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
     return max(places, spec.batch_size) if spec.provider == "local" else places

@@ -65,7 +65,7 @@ class StandingChat(ChatWrapper):
 
     Args:
         inner: The model asked, gate included.
-        gate: Closed when the form is refused.
+        concurrency_limiter: Closed when the form is refused.
         patient: Replies come many at a time and in any order, so nothing is decided while some are awaited.
         note: Told of each parameter that is left out from now on.
     """
@@ -73,13 +73,13 @@ class StandingChat(ChatWrapper):
     def __init__(
         self,
         inner: ChatModel,
-        gate: ConcurrencyLimiter,
+        concurrency_limiter: ConcurrencyLimiter,
         *,
         patient: bool = False,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(inner)
-        self._gate = gate
+        self._concurrency_limiter = concurrency_limiter
         self._patient = patient
         self._note = note
         self._answered: set[str] = set()
@@ -126,7 +126,7 @@ class StandingChat(ChatWrapper):
 
     async def _refused_form(self, request: ChatRequest, shape: str, refusal: FormError) -> NoReturn:
         """Wait until it is known whom the refusal concerns."""
-        if self._gate.closed_by is not None:
+        if self._concurrency_limiter.closed_by is not None:
             raise refusal
         if request.after is not None:
             raise TextError(refusal.said, status=refusal.status)
@@ -186,7 +186,7 @@ class StandingChat(ChatWrapper):
     def _stop(self, refusal: RequestError) -> None:
         """It is the form, or the provider minds all texts."""
         error = refusal if isinstance(refusal, FormError) else _minds_all(len(self._held), refusal)
-        self._gate.close(error)
+        self._concurrency_limiter.close(error)
         for held in self._held:
             if not held.decision.done():
                 held.decision.set_exception(error)
@@ -203,7 +203,11 @@ class StandingChat(ChatWrapper):
             self._remark(error)
         if not (error.about_content or isinstance(error, TooLongError)) or request.after is not None:
             return
-        if error.about_content and self._answers_nothing(shape) and self._gate.closed_by is None:
+        if (
+            error.about_content
+            and self._answers_nothing(shape)
+            and self._concurrency_limiter.closed_by is None
+        ):
             await self._decided(request, shape, error)
             if self._answers_nothing(shape):
                 raise UnprovenError(f"{REFUSED}: {error}", status=error.status, about_content=True)
@@ -211,7 +215,7 @@ class StandingChat(ChatWrapper):
         awaited = self._patient and self._asking > 0
         if len(self._own_sake) >= FOR_THEIR_OWN_SAKE and not awaited:
             stopping = _minds_all(len(self._own_sake), error, "; refused texts are kept in mind")
-            self._gate.close(stopping)
+            self._concurrency_limiter.close(stopping)
             raise stopping from error
 
     def _answers_nothing(self, shape: str) -> bool:
