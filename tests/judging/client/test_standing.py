@@ -204,8 +204,8 @@ async def test_a_form_that_is_never_answered_is_not_saved_by_another_that_is() -
         schema: dict[str, object] = {"schema": {}} if number % 2 else {}
         return ChatRequest("test", "nowhere", {"messages": [], **schema}, RatingFormat(), sample=number)
 
-    gate = ConcurrencyLimiter(1)
-    chat = StandingChat(ConcurrencyLimitedChat(LocalChat(reply), gate), gate)
+    limiter = ConcurrencyLimiter(1)
+    chat = StandingChat(ConcurrencyLimitedChat(LocalChat(reply), limiter), limiter)
     outcomes = await asyncio.gather(*(chat.send(request(n)) for n in range(8)), return_exceptions=True)
     assert any(isinstance(outcome, FormError) for outcome in outcomes)
     assert not any(isinstance(outcome, TextError) for outcome in outcomes)

@@ -11,7 +11,7 @@ be retried relieves the provider, and the rates inside, so that every attempt is
 
 Requests that are sent in batches take another way behind the storing: retries -> budget -> ledger -> batches.
 
-Where a run is only planned, a tally stands in the place of everything behind the cache.
+Where a run is only planned, a request counter stands in the place of everything behind the cache.
 """
 
 from __future__ import annotations

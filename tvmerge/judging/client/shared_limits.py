@@ -22,7 +22,7 @@ IN_BATCHES = 1_000_000
 def open_rate_limit_group(
     specs: Sequence[JudgeSpec], policy: RequestPolicy, ledger: Ledger
 ) -> RateLimitGroup:
-    """The account of judges that are counted together; the strictest of what their files say holds.
+    """The rate-limit group of judges that are counted together; the strictest of what their files say holds.
 
     Args:
         specs: The judges, one at least.
@@ -48,7 +48,7 @@ def open_rate_limit_group(
 def open_rate_limit_groups(
     specs: Sequence[JudgeSpec], policy: RequestPolicy, ledger: Ledger
 ) -> Mapping[str, RateLimitGroup]:
-    """The accounts of a panel, by the judges' names; a judge that is not on a server has one of its own."""
+    """The groups of a panel, by the judges' names; a judge that is not on a server has its own."""
     together: dict[tuple[str, ...], list[JudgeSpec]] = defaultdict(list)
     for spec in specs:
         together[(spec.endpoint, spec.api_key_env) if spec.on_server else (spec.name,)].append(spec)
