@@ -60,7 +60,7 @@ class CountedChat(ChatWrapper):
 
     Args:
         inner: Makes the requests; is never asked.
-        counter: The tally.
+        counter: Counts the requests.
         judge: Whose requests they are.
     """
 
