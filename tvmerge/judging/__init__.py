@@ -1,1 +1,1 @@
-"""Judging: answers become ratings."""
+"""Judging: turns answers into ratings."""

@@ -1,4 +1,4 @@
-"""How far judges agree, with each other and with themselves."""
+"""Measures how far judges agree with each other and with themselves."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Agreement:
         units: Turns of answers that at least two judges rated.
         difference: Mean absolute difference between two judges' ratings of one turn, in points; nan without
             such a turn.
-        alpha: Krippendorff's alpha for interval data: 1 is agreement, 0 is chance; nan where all ratings are
-            the same or no two judges rated one turn.
-        noise: Standard deviation of one judge's repeated ratings of one turn, in points; nan where nothing
-            was rated twice by one judge. A mean over n ratings owes noise / sqrt(n) of its standard error
-            to the judge.
+        alpha: Krippendorff's alpha for interval data: 1 is agreement, 0 is chance; nan if all ratings are
+            the same or no two judges rated the same turn.
+        noise: Standard deviation of one judge's repeated ratings of one turn, in points; nan if no judge
+            rated anything twice. It contributes noise / sqrt(n) to the standard error of a mean over n
+            ratings.
     """
 
     units: int
@@ -32,7 +32,7 @@ class Agreement:
     noise: float
 
     def as_json(self) -> dict[str, float | None]:
-        """As it stands in `result.json`; what is not defined is null."""
+        """Return the form stored in `result.json`; undefined values are null."""
         return {
             "units": self.units,
             "mean_difference": _defined(self.difference),
@@ -42,18 +42,19 @@ class Agreement:
 
 
 def agreement(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> Agreement | None:
-    """How far judges agree with each other, and each with itself.
+    """Compute how far judges agree with each other, and each with itself.
 
-    Only ratings of one and the same text are compared: a judge that rates two answers to a question
-    differently is not noisy. A text that several models wrote counts once, and so does a model that stands
-    under two names: its rating is one. Scores that no judge gave, like that of an empty answer, do not count.
+    Only ratings of the same text are compared: a judge that rates two answers to a question differently is
+    not noisy. A text that several models wrote counts once, and so does a model that is listed under two
+    names. Scores that no judge gave, like that of an empty answer, do not count. (Krippendorff, Content
+    Analysis, 2004, chapter 11.)
 
     Args:
         rated: Answers, each with its judgments.
 
     Returns:
-        The agreement, or None where no turn was rated twice. Between judges the mean of a judge's samples is
-        its rating. (Krippendorff, Content Analysis, 2004, chapter 11.)
+        The agreement, or None if no turn was rated twice. To compare judges, the mean of a judge's samples
+        is used as its rating.
     """
     turns = _by_turn(rated)
     noise = _noise(turns)
@@ -75,7 +76,7 @@ def agreement(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> Agreement |
 
 
 def _noise(turns: Iterable[Mapping[str, Sequence[float]]]) -> float:
-    """Standard deviation of a judge's ratings of one turn, pooled over judges and turns."""
+    """Return the standard deviation of a judge's ratings of one turn, pooled over judges and turns."""
     squares = 0.0
     degrees = 0
     for by_judge in turns:
@@ -87,7 +88,7 @@ def _noise(turns: Iterable[Mapping[str, Sequence[float]]]) -> float:
 
 
 def _by_turn(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> list[dict[str, list[float]]]:
-    """For each turn that was judged, with all that was said before it, the ratings by judge."""
+    """Return the ratings by judge for each judged turn, identified by its text and everything before it."""
     found: dict[tuple[object, ...], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for answer, judgments in rated:
         for judgment in judgments:
@@ -103,6 +104,6 @@ def _defined(value: float) -> float | None:
 
 
 def _squares(values: Sequence[float]) -> float:
-    """Sum of squared differences over all ordered pairs of `values`, which is 2n times their squares."""
+    """Return the sum of squared differences over all ordered pairs: 2n times the squared deviations."""
     mean = sum(values) / len(values)
     return 2 * len(values) * sum((value - mean) ** 2 for value in values)

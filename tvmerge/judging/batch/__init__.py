@@ -1,1 +1,1 @@
-"""Judging by the providers' batch endpoints: slower, cheaper, and continued after any interruption."""
+"""Judging with the providers' batch endpoints: slower, cheaper, and resumable after any interruption."""

@@ -1,9 +1,9 @@
-"""Anthropic's message batches: requests are sent in one call, their results read in one, when all are over.
+"""Anthropic's message batches: one call sends all requests, another reads all results once the batch ends.
 
-What is relied on (https://platform.claude.com/docs/en/build-with-claude/batch-processing): up to 100,000
-requests and 256 MB; results come in any order under the requests' `custom_id`, of at most 64 characters; only
-those that succeeded are billed. A batch carries no mark of ours, so one whose answer got lost is known by
-what it holds, which its results tell when it is over.
+This relies on the following (https://platform.claude.com/docs/en/build-with-claude/batch-processing): up to
+100,000 requests and 256 MB; results come in any order, identified by the requests' `custom_id` of at most 64
+characters; only requests that succeeded are billed. A batch has no metadata, so if the response to its
+creation is lost, it can only be recognized by the `custom_id`s in its results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tvmerge.judging.wire.replies import wrong_shape
 _PAGES = 20
 _PAGE = 100
 _SKEW = 3600
-"""Seconds by which the clocks may differ here and there."""
+"""Seconds by which our clock and the provider's may differ."""
 
 _PROCESSED = ("succeeded", "errored", "canceled", "expired")
 _LOST: Mapping[str, str] = {
@@ -44,7 +44,7 @@ _STATUS: Mapping[str, int] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""HTTP status of each type of error (https://platform.claude.com/docs/en/api/errors): a result has none."""
+"""HTTP status by error type, since results have none (https://platform.claude.com/docs/en/api/errors)."""
 
 
 class AnthropicBatches(SdkEndpoint):
@@ -52,7 +52,7 @@ class AnthropicBatches(SdkEndpoint):
 
     Args:
         client: The SDK's client.
-        key: Its key, which is blotted out of what is shown.
+        key: Its key, which is removed from messages.
         read: Reads a message.
     """
 
@@ -64,32 +64,32 @@ class AnthropicBatches(SdkEndpoint):
         self._client = client
 
     def line(self, request: ChatRequest) -> str:
-        """One of the requests of a batch."""
+        """Return a request in the form used in a batch."""
         row = {"custom_id": request.key, "params": request.body}
         return json.dumps(row, allow_nan=False)
 
     async def probe(self) -> None:
-        """List a batch.
+        """List one batch.
 
         Raises:
-            FormError: The server has no batches.
+            FormError: The server has no batch endpoint.
         """
         self._page(await self._json(self._client.messages.batches.with_raw_response.list(limit=1)))
 
     async def upload(self, mark: str, lines: Sequence[str]) -> str:
-        """Nothing: requests are sent with the batch."""
+        """Do nothing: requests are sent with the batch."""
         del mark, lines
         return ""
 
     async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
-        """Make a batch of the requests."""
+        """Create a batch of the requests."""
         del mark, uploaded
         rows = [json.loads(line) for line in lines]
         made = self._client.messages.batches.with_raw_response.create(requests=rows)
         return self._progress(await self._json(made))
 
     async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
-        """Batches of as many requests that were made since; the oldest first."""
+        """Return the batches with this number of requests created since then, oldest first."""
         del mark
         found: list[Found] = []
         after: str | anthropic.Omit = anthropic.omit
@@ -105,12 +105,12 @@ class AnthropicBatches(SdkEndpoint):
         return found[::-1]
 
     async def look(self, batch: str) -> Progress:
-        """How far a batch is."""
+        """Return the progress of a batch."""
         looked = self._client.messages.batches.with_raw_response.retrieve(batch)
         return self._progress(await self._json(looked))
 
     async def results(self, progress: Progress) -> Mapping[str, Result]:
-        """The results of all requests."""
+        """Return the results of all requests."""
         results: dict[str, Result] = {}
         for address in progress.results:
             response: httpx2.Response = await self._call(self._client.get(address, cast_to=httpx2.Response))
@@ -152,7 +152,7 @@ def _result(result: Any) -> Result:
 
 
 def _moment(text: Any) -> float:
-    """When a batch was made, in seconds since 1970; 0 where it is not said."""
+    """Return when a batch was created, in seconds since 1970; 0 if unknown."""
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:

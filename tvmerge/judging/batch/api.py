@@ -16,22 +16,23 @@ CANCELLED = "the batch was cancelled before it was processed"
 MISSING = "the batch has no result for it"
 
 Result = Mapping[str, Any]
-"""What became of one request of a batch, as JSON data: `{"status": int, "body": data}` where it was answered
-or refused, `{"lost": why}` where it was not processed."""
+"""The result of one request of a batch, as JSON data: `{"status": int, "body": data}` if it was answered or
+refused, `{"lost": why}` if it was not processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes:
-        id: The provider's name of it.
-        state: `running`, `over` (there are results, not of all requests perhaps), or `refused` as a whole.
-        total: Requests in it; 0 where the provider does not say.
-        done: Requests that are processed, as far as it says.
-        created: When it was made by the provider's clock, in seconds since 1970.
+        id: The provider's id of it.
+        state: `running`, `over` (there are results, though perhaps not for all requests), or `refused` as a
+            whole.
+        total: Number of its requests; 0 if the provider does not say.
+        done: Number of requests processed, if the provider says so.
+        created: When it was created by the provider's clock, in seconds since 1970.
         lost: Why requests without a result have none.
-        results: Where its results are, for the provider.
+        results: Where the provider keeps its results.
         error: Why it was refused.
     """
 
@@ -50,8 +51,8 @@ class Found:
     """A batch that may be the one looked for.
 
     Attributes:
-        progress: How far it is.
-        sure: It is; else only its results tell.
+        progress: Its progress.
+        sure: Whether it is the one for certain. If not, only its results can tell.
     """
 
     progress: Progress
@@ -59,46 +60,46 @@ class Found:
 
 
 class BatchApi(Protocol):
-    """A provider's batch endpoint. All methods raise what `ChatModel.send` does, and retry nothing."""
+    """A provider's batch endpoint. All methods raise what `ChatModel.send` raises, and do not retry."""
 
     most_requests: int
-    """Most requests in one batch."""
+    """Maximum number of requests in a batch."""
     most_bytes: int
-    """Most bytes of one batch, as `line` counts them."""
+    """Maximum size of a batch in bytes, summed over what `line` returns."""
 
     def line(self, request: ChatRequest) -> str:
-        """A request as it stands in a batch, under its key."""
+        """Return a request in the form used in a batch, identified by its key."""
 
     async def probe(self) -> None:
-        """Ask for something that costs nothing.
+        """Make a call that costs nothing.
 
         Raises:
             FormError: There is no batch endpoint.
         """
 
     async def upload(self, mark: str, lines: Sequence[str]) -> str:
-        """Bring the requests to the provider, where that is a separate step; the name of what is there."""
+        """Upload the requests, if that is a separate step, and return the id of the upload."""
 
     async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
-        """Start a batch that carries `mark`, where the provider has a place for it."""
+        """Create a batch with `mark` as metadata, if the provider supports metadata."""
 
     async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
-        """Batches that may be the one of that mark.
+        """Return batches that may be the one with that mark.
 
         Args:
-            mark: What it was made with.
+            mark: The mark it was created with.
             number: How many requests it has.
-            since: It was not made before that moment, in seconds since 1970.
+            since: The earliest time it can have been created, in seconds since 1970.
         """
 
     async def look(self, batch: str) -> Progress:
-        """How far a batch is."""
+        """Return the progress of a batch."""
 
     async def results(self, progress: Progress) -> Mapping[str, Result]:
-        """The results of a batch that is over, by the requests' keys."""
+        """Return the results of a batch that is over, by the requests' keys."""
 
     def read(self, result: Result, request: ChatRequest) -> ChatReply:
-        """What a result says; raises what its own request would."""
+        """Return the reply in a result; raise what a separate request would have raised."""
 
 
 @runtime_checkable

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _QUIET = 1.0
-"""Seconds in which nothing is asked after which nothing more is expected until replies come."""
+"""Seconds without a new request after which no more are expected until replies arrive."""
 
 PATIENCE = 90_000.0
-"""Seconds a batch is waited for: providers end it after 24 hours and then write its results."""
+"""Seconds to wait for a batch: providers end it after 24 hours and then write its results."""
 
 
 class Batching:
-    """Says when what was collected is sent, and which requests are sent one by one nevertheless.
+    """Decides when the collected requests are sent, and which requests are sent one by one instead.
 
     Args:
-        folder: Where it is written down what was sent; for one process at a time.
+        folder: Where sent batches are recorded; used by one process at a time.
         patience: Seconds a run waits for a batch.
         quiet: Seconds without a new request after which a batch is sent.
     """
@@ -33,17 +33,17 @@ class Batching:
 
     @property
     def is_live(self) -> bool:
-        """Whether requests are sent one by one at present."""
+        """Whether requests are currently sent one by one."""
         return self._live > 0
 
     @property
     def is_held(self) -> bool:
-        """Whether more requests are on their way to be asked."""
+        """Whether more requests are expected."""
         return self._holds > 0
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Within the block requests are sent one by one."""
+        """Send requests one by one within the block."""
         self._live += 1
         try:
             yield
@@ -52,7 +52,7 @@ class Batching:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Within the block nothing is sent: answers are being made that will be asked about, too."""
+        """Send no batch within the block, because answers are being generated that will add requests."""
         self._holds += 1
         try:
             yield
@@ -63,19 +63,19 @@ class Batching:
                     released()
 
     def on_release(self, released: Callable[[], None]) -> None:
-        """Have `released` called when nothing more is on its way."""
+        """Call `released` when no more requests are expected."""
         self._released.append(released)
 
     def on_check(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Have `check` called before anything expensive begins."""
+        """Call `check` before anything expensive begins."""
         self._checks.append(check)
 
     async def check(self) -> None:
         """Check that all judges have a batch endpoint.
 
         Raises:
-            UserError: One has none, or its key is refused.
-            ProviderError: One cannot be asked.
+            UserError: A judge has none, or its key was rejected.
+            ProviderError: A judge's provider cannot be reached.
         """
         for check in self._checks:
             await check()

@@ -12,14 +12,14 @@ from tvmerge.judging.client.tokens import most_tokens
 
 
 class BudgetedBatches(ChatWrapper):
-    """Sends only requests that the budget allows; one that was sent by an earlier run was allowed then.
+    """Sends only requests that the budget allows; requests sent by an earlier run were allowed then.
 
     Args:
-        inner: The model asked, ledger included.
-        batches: Knows what was sent by earlier runs.
+        inner: The wrapped model, including the ledger.
+        batches: Knows what earlier runs have sent.
         budget: The budget.
-        ledger: Knows which of that is entered already.
-        prices: What a request in a batch costs, or None where that is not known.
+        ledger: Knows which of these requests are already entered.
+        prices: The price of a request in a batch, or None if unknown.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class BudgetedBatches(ChatWrapper):
         self._opened = False
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
             BudgetError: The budget does not allow the request.
@@ -47,7 +47,7 @@ class BudgetedBatches(ChatWrapper):
             return await self._inner.send(request)
         except asyncio.CancelledError:
             if self._batches.has(request):
-                self._budget.owe(request.key, cost)  # it stays with the provider
+                self._budget.owe(request.key, cost)  # the provider still processes it
             raise
         finally:
             self._budget.release(cost)

@@ -1,4 +1,4 @@
-"""A chat model that is asked in batches."""
+"""A chat model whose requests are sent in batches."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _NOT_IMPLEMENTED = 501
 
 
 class BatchChat(ChatWrapper):
-    """Collects requests, sends them in batches, and hands out the results.
+    """Collects requests, sends them in batches and returns the results.
 
-    What earlier runs sent is taken up again: the first request of a key gets the first result that is left
-    of it, the second the second. So a run that was killed meets the same replies, paid for once. What a run
-    has used it forgets when it ends in order; from then on the cache has what was of use.
+    Batches of earlier runs are resumed: the first request with a key gets the first remaining result for
+    that key, the second request the second, so a killed run gets the same replies and pays once. A run that
+    ends normally deletes the results it used; usable replies are in the cache from then on.
 
     Args:
-        inner: Makes the requests; is not asked.
+        inner: Builds the requests; never sends any.
         api: The provider's batch endpoint.
-        batching: What the batches of all judges have in common.
-        prices: What a request in a batch costs, or None where that is not known.
-        waiting: How batches are waited for.
-        owner: Whose batches these are in the store: other models' cannot be among them.
+        batching: State shared by the batches of all judges.
+        prices: The price of a request in a batch, or None if unknown.
+        waiting: How to wait for batches.
+        owner: Owner of the batches in the store, which keeps those of different models apart.
     """
 
     def __init__(
@@ -76,21 +76,21 @@ class BatchChat(ChatWrapper):
         batching.on_check(self._check)
 
     async def left(self) -> Sequence[Slot]:
-        """Requests of earlier runs that nobody has asked for in this one."""
+        """Return the requests of earlier runs that have not been made in this run."""
         await self._open()
         return [slot for slots in self._left.values() for slot in slots]
 
     def has(self, request: ChatRequest) -> bool:
-        """Whether a request need not be sent, since it was before and nobody has asked for its result."""
+        """Return whether an earlier run left an unused result for a request, so that it need not be sent."""
         return bool(self._left.get(request.key))
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The reply to `request`, when the batch that it is put into is over.
+        """Return the reply to `request` once its batch is over.
 
         Raises:
-            TransientError: It was not processed; sent again it may be.
-            OutageError: Somebody cancelled the batch, or it is not done for too long.
-            UserError, ProviderError: The batch was refused, or this request.
+            TransientError: The request was not processed, but may be if sent again.
+            OutageError: The batch was cancelled or has taken too long.
+            UserError, ProviderError: The batch or this request was refused.
         """
         await self._open()
         slot = self._slot(request)
@@ -109,7 +109,7 @@ class BatchChat(ChatWrapper):
         return replace(reply, receipt=slot.receipt)
 
     async def close(self) -> None:
-        """Wait no more; what is with the provider stays there, and is said."""
+        """Stop waiting, and note how many requests remain with the provider."""
         self._collector.close()
         waiting = [len(slots) for task, slots in self._under_way.items() if not task.done()]
         for task in self._under_way:
@@ -144,7 +144,7 @@ class BatchChat(ChatWrapper):
             raise
 
     async def _open(self) -> BatchRunner:
-        """The runner; at first what earlier runs left is taken up."""
+        """Return the runner; the first call resumes the batches of earlier runs."""
         async with self._opening:
             if self._runner is None:
                 if self._store is None:
@@ -168,7 +168,7 @@ class BatchChat(ChatWrapper):
             self._start(self._follow(runner, batch, slots), slots)
 
     def _slot(self, request: ChatRequest) -> Slot:
-        """Where the request's result will be: from an earlier run, or to be asked for."""
+        """Return the slot for the request's result: from an earlier run, or a new one."""
         left = self._left.get(request.key)
         if left:
             return left.popleft()
@@ -186,7 +186,7 @@ class BatchChat(ChatWrapper):
         task.add_done_callback(self._under_way.pop)
 
     async def _run(self, slots: Sequence[Slot]) -> None:
-        """Send a batch and wait for it; in halves, one after the other, where it is too much at once."""
+        """Send a batch and wait for it; if it is too large, send its halves one after the other."""
         runner = await self._open()
         with _failing(slots):
             try:
@@ -201,7 +201,7 @@ class BatchChat(ChatWrapper):
                     ) from error
                 half = len(slots) // 2
                 await self._run(slots[:half])
-                slots[0].result.result()  # what ended the first half ends the second
+                slots[0].result.result()  # an error in the first half ends the second
                 await self._run(slots[half:])
             else:
                 _hand_out(slots, results)
@@ -230,14 +230,14 @@ def _hand_out(slots: Sequence[Slot], results: Mapping[int, Result]) -> None:
 
 @contextmanager
 def _failing(slots: Sequence[Slot]) -> Iterator[None]:
-    """What goes wrong within the block goes to all who wait for `slots`."""
+    """Pass an error raised in the block to everyone waiting for `slots`."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - raised where the results are waited for
         if isinstance(error, TvmergeError):
-            # Nothing was processed, or it is still with the provider and entered when it comes.
+            # Either nothing was processed, or the result is entered when it arrives.
             error.sent = False
         for slot in slots:
             if not slot.result.done():
                 slot.result.set_exception(error)
-                slot.result.exception()  # seen here: perhaps nobody waits
+                slot.result.exception()  # mark it as retrieved, since no one may be waiting

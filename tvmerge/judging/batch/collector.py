@@ -1,4 +1,4 @@
-"""Requests are collected until no more are to be expected, and then sent together."""
+"""Collects requests until no more are expected, then sends them together."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Slot:
     Attributes:
         key: The request's key.
         cost: The most it can cost in USD.
-        line: The request as it is sent; empty where it was sent by an earlier run.
-        result: What came of it.
-        number: Its row in the store; 0 where it has none yet.
-        receipt: What its result is known by; empty while it has no row.
+        line: The request as it is sent; empty if an earlier run sent it.
+        result: A future of its result.
+        number: Its row in the store; 0 if it has none yet.
+        receipt: Identifies its result in the ledger; empty while it has no row.
     """
 
     key: str
@@ -32,21 +32,21 @@ class Slot:
 
     @property
     def size(self) -> int:
-        """Bytes of the line."""
+        """Size of the line in bytes."""
         return len(self.line.encode()) + 1
 
 
 class Collector:
-    """Hands on what was added when nothing was added for a while, or there is enough for a batch.
+    """Launches a batch when no request was added for a while, or when there are enough for a full batch.
 
-    While answers are being made (`Batching.hold`) it waits for those, too: what is asked of a window of
-    trials goes out together.
+    It also waits while answers are being generated (`Batching.hold`), so that the requests of a window of
+    trials are sent together.
 
     Args:
-        batching: Says for how long to wait, and whether more is on its way.
-        launch: Takes the requests of a batch.
-        most_requests: Most requests in a batch.
-        most_bytes: Most bytes of a batch.
+        batching: Says how long to wait, and whether more requests are expected.
+        launch: Called with the requests of a batch.
+        most_requests: Maximum number of requests in a batch.
+        most_bytes: Maximum size of a batch in bytes.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Collector:
         self._wait()
 
     def remove(self, slot: Slot) -> bool:
-        """Take a request out again; False where it was handed on."""
+        """Remove a request; return False if it was launched already."""
         if slot not in self._slots:
             return False
         self._slots.remove(slot)
@@ -85,12 +85,12 @@ class Collector:
         return True
 
     def close(self) -> None:
-        """Hand on nothing more."""
+        """Launch nothing more."""
         self._slots.clear()
         self._wait()
 
     def _wait(self) -> None:
-        """Begin to wait again."""
+        """Restart the waiting time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

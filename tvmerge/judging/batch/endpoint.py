@@ -1,4 +1,4 @@
-"""What the batch endpoints of the SDKs share: errors in our own terms, and how responses are read."""
+"""What the SDKs' batch endpoints share: translating errors and reading responses."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tvmerge.judging.wire.refusals import translate
 from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape
 
 Read = Callable[[int, str, Mapping[str, str], ChatRequest], ChatReply]
-"""Reads a response: its status, its body, its headers, and what it responds to."""
+"""Reads a response, given its status, body, headers and the request."""
 
 
 class SdkEndpoint:
     """Calls an SDK and reads its responses.
 
     Args:
-        sdk: The SDK's module, which has its errors.
-        key: The API key, which is blotted out of what is shown.
+        sdk: The SDK's module, which defines its errors.
+        key: The API key, which is removed from messages.
         read: Reads a reply.
     """
 
@@ -32,15 +32,15 @@ class SdkEndpoint:
         self._read = read
 
     def read(self, result: Result, request: ChatRequest) -> ChatReply:
-        """The reply, or the error in its place."""
+        """Return the reply in a result, or raise its error."""
         return self._read(result["status"], json.dumps(result["body"]), {}, request)
 
     async def _call(self, work: Awaitable[Any]) -> Any:
-        """What the SDK gives; its errors are ours."""
+        """Call the SDK and translate its errors."""
         try:
             return await work
         except self._sdk.APIStatusError as error:
-            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            # The SDK's exceptions hold the request with its key, so none is kept as a cause.
             raise translate(
                 error.status_code,
                 read_complaint(error.response.text),
@@ -51,7 +51,7 @@ class SdkEndpoint:
             raise connection_error(error) from None
 
     def _data(self, text: str, headers: Mapping[str, str]) -> Any:
-        """The data of a response; errors that come as a success are errors, those of a batch are its own."""
+        """Return the data of a response; raise an error sent as a success, except one that a batch holds."""
         data = read_json(text)
         complaint = None if isinstance(data, dict) and "input_file_id" in data else error_within(data)
         if complaint is not None:
@@ -66,5 +66,5 @@ class SdkEndpoint:
 
 
 def rows_of(text: str) -> Iterator[Any]:
-    """The data of each line."""
+    """Yield the JSON data of each line."""
     return (read_json(line) for line in text.splitlines() if line.strip())

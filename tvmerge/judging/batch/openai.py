@@ -1,8 +1,9 @@
-"""OpenAI's batches: a file of requests is uploaded, a batch made of it, and its files of results downloaded.
+"""OpenAI's batches: uploads a file of requests, creates a batch from it and downloads its result files.
 
-What is relied on (https://platform.openai.com/docs/api-reference/batch): up to 50,000 requests and 200 MB in
-a file; replies are in `output_file_id`, requests that failed or were not processed in `error_file_id`, a line
-each under its `custom_id`, in any order; `metadata` is given back when batches are listed, newest first.
+This relies on the following (https://platform.openai.com/docs/api-reference/batch): up to 50,000 requests and
+200 MB per file; replies are in `output_file_id`, requests that failed or were not processed in
+`error_file_id`, one per line with its `custom_id`, in any order; batches are listed with their `metadata`,
+newest first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MARK = "tvmerge"
 _PAGES = 20
 _PAGE = 100
 _SKEW = 86400
-"""Seconds by which the clocks may differ here and there; the mark tells for certain."""
+"""Seconds by which our clock and the provider's may differ; large, since the mark identifies a batch."""
 
 _STATES: Mapping[str, State] = {
     "completed": "over",
@@ -50,7 +51,7 @@ class OpenAIBatches(SdkEndpoint):
 
     Args:
         client: The SDK's client.
-        key: Its key, which is blotted out of what is shown.
+        key: Its key, which is removed from messages.
         read: Reads a reply.
     """
 
@@ -62,20 +63,20 @@ class OpenAIBatches(SdkEndpoint):
         self._client = client
 
     def line(self, request: ChatRequest) -> str:
-        """A line of the file that is uploaded."""
+        """Return a line of the file to upload."""
         row = {"custom_id": request.key, "method": "POST", "url": _URL, "body": request.body}
         return json.dumps(row, allow_nan=False)
 
     async def probe(self) -> None:
-        """List a batch.
+        """List one batch.
 
         Raises:
-            FormError: The server has no batches.
+            FormError: The server has no batch endpoint.
         """
         self._page(await self._json(self._client.batches.with_raw_response.list(limit=1)))
 
     async def upload(self, mark: str, lines: Sequence[str]) -> str:
-        """Upload the requests; the name of the file."""
+        """Upload the requests and return the id of the file."""
         file = (f"{_MARK}-{mark}.jsonl", ("\n".join(lines) + "\n").encode(), "application/jsonl")
         data = await self._json(self._client.files.with_raw_response.create(file=file, purpose="batch"))
         match data:
@@ -84,7 +85,7 @@ class OpenAIBatches(SdkEndpoint):
         raise wrong_shape(data, "a file of OpenAI's", self._key)
 
     async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
-        """Make a batch of the uploaded file."""
+        """Create a batch from the uploaded file."""
         del lines
         made = self._client.batches.with_raw_response.create(
             input_file_id=uploaded, endpoint=_URL, completion_window="24h", metadata={_MARK: mark}
@@ -92,7 +93,7 @@ class OpenAIBatches(SdkEndpoint):
         return self._progress(await self._json(made))
 
     async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
-        """The batch whose metadata hold the mark."""
+        """Return the batches whose metadata hold the mark."""
         del number
         after: str | openai.Omit = openai.omit
         for _ in range(_PAGES):
@@ -107,11 +108,11 @@ class OpenAIBatches(SdkEndpoint):
         return []
 
     async def look(self, batch: str) -> Progress:
-        """How far a batch is."""
+        """Return the progress of a batch."""
         return self._progress(await self._json(self._client.batches.with_raw_response.retrieve(batch)))
 
     async def results(self, progress: Progress) -> Mapping[str, Result]:
-        """The lines of the output and the error file."""
+        """Return the results in the output file and the error file."""
         results: dict[str, Result] = {}
         for file in progress.results:
             content = await self._call(self._client.files.content(file))
@@ -142,7 +143,7 @@ class OpenAIBatches(SdkEndpoint):
         raise wrong_shape(data, "a batch of OpenAI's", self._key)
 
     def _refusal(self, errors: Any) -> TvmergeError:
-        """Why a batch was refused; several lines mostly say the same, so the first speaks for all."""
+        """Return the error of a refused batch: the first one listed, since they usually say the same."""
         rows = errors.get("data") if isinstance(errors, dict) else errors
         first = next(iter(rows), None) if isinstance(rows, Iterable) else None
         complaint = read_complaint(json.dumps(first if isinstance(first, dict) else errors))
@@ -152,7 +153,7 @@ class OpenAIBatches(SdkEndpoint):
 
 
 def _result(row: Any) -> Result:
-    """What a line says, whichever of the two files it is from."""
+    """Return the result in a line of either file."""
     match row:
         case {"response": {"status_code": int(status), "body": body}}:
             return {"status": status, "body": body}
@@ -164,6 +165,6 @@ def _result(row: Any) -> Result:
 
 
 def _moment(row: Mapping[str, Any]) -> float:
-    """When a batch was made, in seconds since 1970; 0 where it is not said."""
+    """Return when a batch was created, in seconds since 1970; 0 if unknown."""
     at = row.get("created_at")
     return float(at) if isinstance(at, int | float) else 0.0

@@ -14,16 +14,16 @@ from tvmerge.judging.client.retry import backoff
 T = TypeVar("T")
 
 _LONGEST_CALL = 900.0
-"""Seconds after which a call is given up: time for the largest file over a slow line."""
+"""Timeout of a call in seconds; long enough for the largest file on a slow connection."""
 
 
 class Persistence:
-    """Makes a call until it succeeds or the patience is at its end.
+    """Retries a call until it succeeds or the patience runs out.
 
     Args:
-        patience: Seconds after the first failure in which it is made again.
-        wait_for_quota: Wait however long the provider asks for, instead of stopping the run.
-        pauses: Tells the user what is waited for.
+        patience: Seconds after the first failure during which to retry.
+        wait_for_quota: Wait as long as the provider asks for, instead of stopping the run.
+        pauses: Shows the user what the run is waiting for.
     """
 
     def __init__(self, patience: float, *, wait_for_quota: bool = False, pauses: Pauses) -> None:
@@ -32,12 +32,12 @@ class Persistence:
         self._pauses = pauses
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The outcome of `call`.
+        """Return the result of `call`.
 
         Raises:
-            OutageError: Patience is at its end.
-            QuotaError: The provider asks to wait longer than patience would.
-            UserError, ProviderError: Whatever does not pass by itself.
+            OutageError: The patience ran out.
+            QuotaError: The provider asks to wait longer than the patience.
+            UserError, ProviderError: The failure is not temporary.
         """
         deadline = float("inf")
         for attempt in count(1):

@@ -1,4 +1,4 @@
-"""Which requests go into batches."""
+"""Decides which requests are sent in batches."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatW
 
 
 class RoutedChat(ChatWrapper):
-    """Asks in batches, or one by one while that is wanted.
+    """Sends requests in batches, or one by one while `batching` says so.
 
     Args:
-        batched: Asks in batches.
-        live: Asks one by one; the same provider.
-        batching: Says what is wanted.
+        batched: Sends in batches.
+        live: Sends one by one, to the same provider.
+        batching: Says which of the two to use.
     """
 
     def __init__(self, batched: ChatModel, live: ChatModel, batching: Batching) -> None:
@@ -21,5 +21,5 @@ class RoutedChat(ChatWrapper):
         self._batching = batching
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The reply of one of the two."""
+        """Return the reply of the one in use."""
         return await (self._live if self._batching.is_live else self._inner).send(request)

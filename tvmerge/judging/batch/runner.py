@@ -1,4 +1,4 @@
-"""The batches of one judge: each is created once, found again after an interruption, awaited and read."""
+"""Runs the batches of one judge: creates each once, finds it after an interruption, awaits and reads it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from tvmerge.judging.client.pauses import Pauses, clock
 _FIRST_LOOK = 1.0
 _LONGEST_LOOK = 60.0
 _SETTLING = 10.0
-"""Seconds after which a batch that was made is listed for sure."""
+"""Seconds after which a created batch is certain to be listed."""
 _TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How a batch is waited for.
+    """How to wait for a batch.
 
     Attributes:
-        judge: The judge's name, for people.
-        patience: Seconds it is waited for.
-        persist: Makes calls again that fail.
-        pauses: Tells the user what is waited for.
-        note: Tells the user something in passing.
-        wall: Gives the seconds since 1970.
+        judge: The judge's name, for messages.
+        patience: Seconds to wait for a batch.
+        persist: Retries failed calls.
+        pauses: Shows the user what the run is waiting for.
+        note: Shows the user a note.
+        wall: Returns the seconds since 1970.
     """
 
     judge: str
@@ -53,16 +53,16 @@ class Waiting:
 
 
 class BatchRunner:
-    """Makes batches and waits for them, each step written down before it is taken.
+    """Creates batches and waits for them, recording each step before it is taken.
 
-    Whether a batch was made is in doubt where the answer to that call got lost, in this run or one that was
-    killed. It is looked for then before another one is made, so that no request is paid for twice.
+    If the response to creating a batch is lost, in this run or in a killed one, the batch may or may not
+    exist. It is then looked for before another one is created, so that no request is paid for twice.
 
     Args:
         api: The provider's batch endpoint.
-        store: Where it is written down.
-        owner: Whose batches in the store these are.
-        waiting: How they are waited for.
+        store: Records the steps.
+        owner: The owner of these batches in the store.
+        waiting: How to wait for them.
     """
 
     def __init__(self, api: BatchApi, store: BatchStore, owner: str, waiting: Waiting) -> None:
@@ -73,10 +73,10 @@ class BatchRunner:
         self._persist = waiting.persist
 
     async def left(self) -> tuple[StoredBatch, ...]:
-        """The batches that earlier runs left; those that were never made are forgotten.
+        """Return the batches that earlier runs left; forget those that were never created.
 
         Raises:
-            UserError, ProviderError: The provider cannot be asked.
+            UserError, ProviderError: The provider cannot be reached.
         """
         kept: list[StoredBatch] = []
         for batch in await in_thread(self._store.batches, self._owner, self._waiting.wall()):
@@ -89,10 +89,10 @@ class BatchRunner:
         return tuple(kept)
 
     async def make(self, slots: Sequence[Slot]) -> StoredBatch:
-        """Make a batch of new requests.
+        """Create a batch of new requests.
 
         Raises:
-            UserError, ProviderError: It was not made.
+            UserError, ProviderError: It was not created.
         """
         mark, requests = uuid4().hex, [(slot.key, slot.cost) for slot in slots]
         batch = await in_thread(self._store.plan, self._owner, mark, requests, self._waiting.wall())
@@ -110,12 +110,12 @@ class BatchRunner:
         return replace(batch, id=name)
 
     async def results(self, batch: StoredBatch) -> Mapping[int, Result]:
-        """The results of a batch by the rows of its requests, when it is over.
+        """Wait for a batch and return its results by the rows of its requests.
 
         Raises:
-            OutageError: Patience is at its end; the batch stays with the provider.
+            OutageError: The patience ran out; the batch stays with the provider.
             ConfigError, QuotaError, CredentialsError: It was refused as a whole.
-            TransientError: So it was, since too much is with the provider.
+            TransientError: It was refused because the provider has too many requests queued.
         """
         progress = await self._over(batch.id)
         if progress.state == "refused":
@@ -133,7 +133,7 @@ class BatchRunner:
         return results
 
     async def _made(self, batch: StoredBatch, uploaded: str, lines: Sequence[str], attempt: _Attempt) -> str:
-        """The name of the batch, which is made unless it was before, though the answer got lost."""
+        """Return the id of the batch; create it unless a lost earlier call has."""
         name = await self._find(batch) if attempt.in_doubt else ""
         if not name:
             batch = await self._try(batch)
@@ -155,7 +155,7 @@ class BatchRunner:
         return replace(batch, tried=now)
 
     async def _find(self, batch: StoredBatch) -> str:
-        """The name of a batch that may have been made; empty where it was not."""
+        """Return the id of a batch that may have been created; empty if it was not."""
         tried = batch.planned if batch.tried is None else batch.tried
         while True:
             young = self._waiting.wall() - tried < _SETTLING
@@ -179,13 +179,13 @@ class BatchRunner:
         return ""
 
     async def _holds(self, name: str, batch: StoredBatch) -> bool:
-        """Whether a batch is of these requests, which its results tell when it is over."""
+        """Return whether a batch consists of these requests, judging by its results once it is over."""
         progress = await self._over(name)
         results = await self._persist(lambda: self._api.results(progress))
         return results.keys() == {request.key for request in batch.requests}
 
     async def _over(self, name: str) -> Progress:
-        """A batch when it is over."""
+        """Wait until a batch is over."""
         loop = asyncio.get_running_loop()
         begun, delay = loop.time(), _FIRST_LOOK
         try:
@@ -237,11 +237,11 @@ class BatchRunner:
 
 @dataclass(slots=True)
 class _Attempt:
-    """Attempts to make one batch: whether it may be there though that is not known."""
+    """Attempts to create one batch; records whether it may exist although no call has confirmed it."""
 
     in_doubt: bool = False
 
 
 def receipt(batch: StoredBatch, request: int) -> str:
-    """What the result of a request of a batch is known by, in all runs."""
+    """Return what identifies the result of a request of a batch, in all runs."""
     return f"{batch.mark}/{request}"

@@ -1,4 +1,4 @@
-"""What was sent in batches, on the disk before it is sent: a killed run finds its batches again."""
+"""Records batches on disk before they are sent, so that a killed run can find them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS requests (
 );
 """
 _KEPT = 30 * 86400.0
-"""Seconds after which a batch is forgotten: no provider keeps results for longer."""
+"""Seconds after which a batch is deleted: no provider keeps results for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class StoredRequest:
         number: Its row.
         key: The request's key.
         cost: The most it can cost in USD.
-        result: Its result as JSON text; None where there is none yet.
+        result: Its result as JSON text; None if there is none yet.
     """
 
     number: int
@@ -48,11 +48,11 @@ class StoredBatch:
 
     Attributes:
         number: Its row.
-        mark: What it is found by at the provider.
-        planned: When it was written down, in seconds since 1970.
-        tried: When it was about to be made; None: it was not, and there is none.
-        id: The provider's name of it; empty while that is not known.
-        received: Its results are here.
+        mark: Identifies it at the provider.
+        planned: When it was recorded, in seconds since 1970.
+        tried: When its creation was attempted; None if it never was, so that it does not exist.
+        id: The provider's id of it; empty while unknown.
+        received: Whether its results are stored.
         requests: Its requests.
     """
 
@@ -66,13 +66,13 @@ class StoredBatch:
 
 
 class BatchStore:
-    """The batches of one run, for one process at a time; each method is one transaction.
+    """The batches of one run, used by one process at a time; each method is one transaction.
 
     Args:
-        path: The file; made if missing.
+        path: The file, created if missing.
 
     Raises:
-        UserError: It cannot be opened.
+        UserError: The file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,14 +81,14 @@ class BatchStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, check_same_thread=False, timeout=60, isolation_level=None)
-            # What is written down must outlive a loss of power, too: it says what was paid for.
+            # Records of what was paid for must survive a power failure.
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_TABLES)
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"{path}: the list of batches cannot be opened: {error}") from error
 
     def batches(self, judge: str, now: float) -> tuple[StoredBatch, ...]:
-        """The batches of a judge, in the order in which they were planned; very old ones are forgotten."""
+        """Return the batches of a judge in the order they were planned; delete very old ones."""
         with self._transaction() as database:
             old = database.execute("SELECT number FROM batches WHERE planned < ?", (now - _KEPT,)).fetchall()
             for (number,) in old:
@@ -104,13 +104,13 @@ class BatchStore:
             )
 
     def ids(self) -> frozenset[str]:
-        """The names of all batches that are known."""
+        """Return the provider's ids of all batches."""
         with self._transaction() as database:
             rows = database.execute("SELECT id FROM batches WHERE id IS NOT NULL").fetchall()
         return frozenset(name for (name,) in rows)
 
     def plan(self, judge: str, mark: str, requests: Sequence[tuple[str, float]], now: float) -> StoredBatch:
-        """Write down that the requests of these keys, of at most that cost, are about to be sent."""
+        """Record that the requests with these keys and maximum costs are about to be sent."""
         with self._transaction() as database:
             number = database.execute(
                 "INSERT INTO batches (judge, mark, planned) VALUES (?, ?, ?)", (judge, mark, now)
@@ -123,17 +123,17 @@ class BatchStore:
             return StoredBatch(number, mark, now, None, "", False, _requests(database, number))
 
     def trying(self, batch: int, now: float) -> None:
-        """Write down that a batch is about to be made: from now on there may be one."""
+        """Record that a batch is about to be created, so that it may exist from now on."""
         with self._transaction() as database:
             database.execute("UPDATE batches SET tried = ? WHERE number = ?", (now, batch))
 
     def made(self, batch: int, name: str) -> None:
-        """Write down the provider's name of a batch."""
+        """Record the provider's id of a batch."""
         with self._transaction() as database:
             database.execute("UPDATE batches SET id = ? WHERE number = ?", (name, batch))
 
     def receive(self, batch: int, results: Mapping[int, str]) -> None:
-        """Write down the results of a batch, by the rows of its requests: all of them or none."""
+        """Record the results of a batch by the rows of its requests, all in one transaction."""
         with self._transaction() as database:
             database.executemany(
                 "UPDATE requests SET result = ? WHERE number = ?",
@@ -142,12 +142,12 @@ class BatchStore:
             database.execute("UPDATE batches SET received = 1 WHERE number = ?", (batch,))
 
     def forget(self, batch: int) -> None:
-        """Forget a batch that was never made."""
+        """Delete a batch that was never created."""
         with self._transaction() as database:
             _forget(database, batch)
 
     def used(self, requests: Iterable[int]) -> None:
-        """Forget requests whose results are in their place, and batches of which nothing is left."""
+        """Delete requests whose results were used, and batches that have no requests left."""
         with self._transaction() as database:
             database.executemany("DELETE FROM requests WHERE number = ?", ((number,) for number in requests))
             database.execute(
@@ -155,7 +155,7 @@ class BatchStore:
             )
 
     def close(self) -> None:
-        """Close the file, and remove it where nothing is left in it."""
+        """Close the file, and delete it if it is empty."""
         with self._transaction() as database:
             left = database.execute("SELECT 1 FROM batches LIMIT 1").fetchone()
         self._database.close()
