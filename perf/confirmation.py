@@ -7,8 +7,8 @@ baselines and the best uniform weight. All of them answer fresh questions, and t
 differences over all of these are the truth. Then each seed holds out some of them, as a benchmark's are held
 out, and the confirmation of the product chooses a winner on one half and reports its gains on the other.
 
-Printed: for each rival how often the interval of the gain (95%) holds the true gain of the winner chosen, how
-wide it is on average, and how often it is above 0. Target: at least 90% of the seeds, for every rival.
+Printed for each baseline: how often the interval of the gain (95%) holds the true gain of the winner, how
+wide it is on average, and how often it is above 0. Target: at least 90% of the seeds, for every baseline.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ from tvmerge.cli.app import run
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.merging.open import open_merge
 from tvmerge.records import Difference, Evaluation, Question, Recipe, Sampling, Trial
-from tvmerge.run.holdout import Candidate, Confirmation, Confirmed, choose_baselines, choose_finalists
+from tvmerge.run.holdout import (
+    Candidate,
+    Confirmation,
+    ConfirmationResult,
+    choose_baselines,
+    choose_finalists,
+)
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import split
@@ -48,7 +54,7 @@ Weights = tuple[float, ...]
 class Gain:
     """A gain that was reported, and what it is in truth."""
 
-    rival: str
+    baseline: str
     reported: Difference
     truth: float
 
@@ -81,17 +87,17 @@ class Rated:
         """Nothing is known of the questions of the search."""
         return Evaluation(recipe)
 
-    def gain(self, winner: Mapping[str, float], rival: Mapping[str, float]) -> float:
+    def gain(self, winner: Mapping[str, float], baseline: Mapping[str, float]) -> float:
         """How much better one is than another, over all questions."""
         one, other = (
             self.objective.estimate(self._evaluations[tuple(weights.values())].judgments)
-            for weights in (winner, rival)
+            for weights in (winner, baseline)
         )
         return one.mean - other.mean
 
 
-def entrants(url: str) -> tuple[Sequence[Trial], Sequence[Candidate]]:
-    """The finalists of a demo study, and their rivals."""
+def candidates_of(url: str) -> tuple[Sequence[Trial], Sequence[Candidate]]:
+    """The finalists of a demo study, and their baselines."""
     trials = read_study(url, "demo").trials
     space = Space(tuple(trials[0].recipe.weights), 0.0, 2.0)
     return choose_finalists(trials, FINALISTS), choose_baselines(space, trials)
@@ -108,8 +114,8 @@ async def rated(recipes: Sequence[Recipe], questions: Sequence[Question]) -> Rat
 
 
 async def confirmed(
-    known: Rated, finalists: Sequence[Trial], rivals: Sequence[Candidate], held_out: int, seed: int
-) -> Confirmed:
+    known: Rated, finalists: Sequence[Trial], baselines: Sequence[Candidate], held_out: int, seed: int
+) -> ConfirmationResult:
     """The confirmation on the questions that a seed holds out."""
     _, holdout = split(known.questions, held_out / len(known.questions), seed)
     confirmation = Confirmation(
@@ -117,13 +123,13 @@ async def confirmed(
         known.search,
         known.objective,
         known.questions,
-        on_scored=lambda entrant, found: None,
+        on_scored=lambda candidate, found: None,
         min_coverage=0.9,
     )
-    return await confirmation.run(finalists, rivals, holdout, seed)
+    return await confirmation.run(finalists, baselines, holdout, seed)
 
 
-def gains(known: Rated, found: Confirmed) -> list[Gain]:
+def gains(known: Rated, found: ConfirmationResult) -> list[Gain]:
     """What a confirmation reports, beside the truth."""
     best, *others = found.contenders
     return [
@@ -136,13 +142,13 @@ def gains(known: Rated, found: Confirmed) -> list[Gain]:
 def show(found: Sequence[Gain]) -> bool:
     """Print what the seeds show together; whether the target is met."""
     covers = []
-    for rival in dict.fromkeys(gain.rival for gain in found):
-        mine = [gain for gain in found if gain.rival == rival]
+    for baseline in dict.fromkeys(gain.baseline for gain in found):
+        mine = [gain for gain in found if gain.baseline == baseline]
         covers.append(sum(gain.covered for gain in mine) / len(mine))
         width = sum(gain.reported.high - gain.reported.low for gain in mine) / len(mine)
         above = sum(gain.reported.low > 0 for gain in mine)
         print(
-            f"{rival}: {covers[-1]:.1%} of {len(mine)} intervals hold the truth (true gain "
+            f"{baseline}: {covers[-1]:.1%} of {len(mine)} intervals hold the truth (true gain "
             f"{min(gain.truth for gain in mine):+.2f} to {max(gain.truth for gain in mine):+.2f}); "
             f"mean width {width:.2f}, {above} above 0"
         )
@@ -161,13 +167,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if args.study is None:
             run(["demo", f"--run-dir={folder}"])
-        finalists, rivals = entrants(args.study or f"sqlite:///{Path(folder) / 'study.db'}")
+        finalists, baselines = candidates_of(args.study or f"sqlite:///{Path(folder) / 'study.db'}")
     questions = list(fresh_questions(args.questions, QUESTION_SEED))
-    known = asyncio.run(rated([*(t.recipe for t in finalists), *(r.recipe for r in rivals)], questions))
+    known = asyncio.run(rated([*(t.recipe for t in finalists), *(r.recipe for r in baselines)], questions))
     found = [
         gain
         for seed in range(args.seeds)
-        for gain in gains(known, asyncio.run(confirmed(known, finalists, rivals, args.held_out, seed)))
+        for gain in gains(known, asyncio.run(confirmed(known, finalists, baselines, args.held_out, seed)))
     ]
     raise SystemExit(0 if show(found) else 1)
 

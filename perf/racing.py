@@ -33,7 +33,7 @@ from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.run.loop import Evaluator, search
 from tvmerge.run.trial import SCORES, Trials
 from tvmerge.scoring.objective import Objective, Part
-from tvmerge.scoring.racing import Rules
+from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.sampler_view import FIXED
@@ -120,7 +120,7 @@ def real_merges(url: str) -> Merges:
     )
 
 
-async def searched(merges: Merges, seed: int, trials: int, rules: Rules | None) -> Found:
+async def searched(merges: Merges, seed: int, trials: int, rules: RacingRules | None) -> Found:
     """One search over questions drawn by the seed."""
     size = merges.scores.shape[1]
     questions = [Question(number, "any", ("?",)) for number in range(size)]
@@ -144,7 +144,7 @@ def _study(merges: Merges, seed: int) -> SearchStudy:
     return SearchStudy(storage, number, merges.space, sampler, fixed=merges.fixed, window=WINDOW)
 
 
-def both(url: str, trials: int, rules: Rules, seed: int) -> tuple[Found, Found]:
+def both(url: str, trials: int, rules: RacingRules, seed: int) -> tuple[Found, Found]:
     """A search with races and one without, on the same questions and seed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     merges = real_merges(url)
@@ -184,7 +184,7 @@ def main() -> None:
             both,
             args.study or f"sqlite:///{folder}/study.db",
             args.trials,
-            Rules(args.p, args.minimum, args.batch),
+            RacingRules(args.p, args.minimum, args.batch),
         )
         with ProcessPoolExecutor(args.jobs) as pool:
             pairs = list(pool.map(search_twice, range(args.seeds)))

@@ -166,15 +166,15 @@ class Race(Protocol):
     """Watches a candidate's ratings arrive and decides when to stop it early."""
 
     @property
-    def looks(self) -> Sequence[int]:
+    def interim_checks(self) -> Sequence[int]:
         """The numbers of questions, ascending and in the order asked, after which to call `should_prune`."""
 
     @property
     def wave(self) -> int:
-        """The number of questions answered together; divides every one of `looks`."""
+        """The number of questions answered together; divides every one of `interim_checks`."""
 
     def should_prune(self, judgments: Sequence[Judgment]) -> bool:
-        """Return whether to stop, given all judgments up to one of `looks`; depends on nothing else."""
+        """Return whether to stop, given all judgments up to an interim check; depends on nothing else."""
 
 
 class Study(Protocol):

@@ -137,7 +137,7 @@ def test_the_study_opens_in_optuna_with_weights_named_by_what_they_scale(demo: F
     assert demo.result["weights"] == study.trials[demo.result["best_trial"]].params
 
 
-def test_the_winner_is_the_finalist_that_did_best_on_the_other_half(demo: Finished) -> None:
+def test_the_winner_is_the_finalist_that_did_best_on_the_selection_split(demo: Finished) -> None:
     scored = [trial for trial in stored_study(demo.folder).trials if trial.state.name == "COMPLETE"]
     best = sorted(scored, key=lambda trial: trial.values[0], reverse=True)[:3]
     finalists = demo.result["finalists"]

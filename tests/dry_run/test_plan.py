@@ -107,7 +107,7 @@ def test_a_run_without_races_asks_exactly_what_its_plan_says(configure: Configur
         planned = plan(config)
         assert server.requests == []
         found = asyncio.run(optimize(config))
-        # A winner that is its own rival answers once.
+        # A winner that is its own baseline answers once.
         spared = 3 - len({contender.trial for contender in found.contenders})
         assert asked(server) + hits(config) == total(planned.calls).calls - spared * 2 * 2
     checked, searched, compared = planned.calls
@@ -205,11 +205,11 @@ def test_a_longer_answer_costs_the_judge_as_many_tokens_more(configure: Configur
     assert long.output_tokens == short.output_tokens
 
 
-def test_a_race_shortens_a_trial_at_its_first_look(configure: Configure) -> None:
+def test_a_race_shortens_a_trial_at_its_first_interim_check(configure: Configure) -> None:
     planned = plan(configure(racing="wilcoxon", racing_min_questions=3, racing_batch=2))
     assert planned.trial == Extent(SEARCHED, 2 * SEARCHED, 2 * SEARCHED)
-    assert planned.first_look == Extent(4, 8, 8)
-    assert plan(configure(racing="off")).first_look is None
+    assert planned.earliest_stop == Extent(4, 8, 8)
+    assert plan(configure(racing="off")).earliest_stop is None
 
 
 def test_what_will_stop_a_run_is_foretold(configure: Configure) -> None:

@@ -34,8 +34,8 @@ PLAN = RunPlan(
     low=0.0,
     high=2.0,
     trial=Extent(34, 68, 136),
-    first_look=Extent(20, 40, 80),
-    comparison=Comparison(finalists=3, choosing=7, compared=4, reporting=1, samples=2),
+    earliest_stop=Extent(20, 40, 80),
+    comparison=Comparison(finalists=3, selection=7, compared=4, test=1, samples=2),
     answers=1076,
     calls=(SEARCH, FINAL),
     prices={"mine": "5 USD"},
@@ -70,7 +70,9 @@ def test_a_plan_tells_what_a_run_takes() -> None:
 
 
 def test_a_plan_tells_what_there_is_not() -> None:
-    bare = replace(PLAN, asked=3, told=2, left=28, first_look=None, comparison=None, stored=None, warnings=())
+    bare = replace(
+        PLAN, asked=3, told=2, left=28, earliest_stop=None, comparison=None, stored=None, warnings=()
+    )
     text = "\n".join(plan_lines(bare))
     for part in (
         "2 of 30 trials told, 28 trials left",

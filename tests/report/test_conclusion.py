@@ -99,7 +99,7 @@ def test_no_question_rated_for_both_is_no_comparison() -> None:
     assert "too few held-out questions were rated for both" in found.sentence
 
 
-def test_a_baseline_without_a_score_is_no_rival() -> None:
+def test_a_baseline_without_a_score_is_not_compared() -> None:
     run = results.simple(weight_1=math.nan)
     assert "the better baseline, weight 0" in verdict(run)
 

@@ -15,7 +15,7 @@ from tvmerge.records import Estimate, Evaluation, Question, Recipe, Sampling, Tr
 from tvmerge.run.holdout import (
     Candidate,
     Confirmation,
-    Confirmed,
+    ConfirmationResult,
     choose_baselines,
     choose_finalists,
     search_estimate,
@@ -28,7 +28,7 @@ from tvmerge.study.space import Space
 SPACE = Space(("a", "b"), 0.0, 2.0)
 SEARCHED = [Question(f"s{number}", "any", ("?",)) for number in range(4)]
 HELD = [Question(f"h{number}", "any", ("?",)) for number in range(20)]
-CHOOSING, REPORTING = halve(HELD, 0)
+SELECTION, TEST = halve(HELD, 0)
 OBJECTIVE = Objective((Part("one", frozenset(q.question_id for q in (*SEARCHED, *HELD))),))
 
 
@@ -54,7 +54,7 @@ class Bench:
             self._search,
             objective,
             [*SEARCHED, *HELD],
-            on_scored=lambda entrant, found: self.scored.append((entrant.model, found)),
+            on_scored=lambda candidate, found: self.scored.append((candidate.model, found)),
             min_coverage=min_coverage,
         )
 
@@ -71,7 +71,7 @@ class Bench:
         finalists: Sequence[Trial],
         trials: Sequence[Trial] = (ZERO, ONE),
         held: Sequence[Question] = HELD,
-    ) -> Confirmed:
+    ) -> ConfirmationResult:
         return await self._confirmation.run(finalists, choose_baselines(SPACE, trials), held, 0)
 
 
@@ -80,45 +80,45 @@ def noise(question: Question) -> float:
     return int(str(question.question_id)[1:]) % 3 / 10
 
 
-def by_half(choosing: dict[float, float], reporting: dict[float, float]) -> Rate:
+def by_split(selection: dict[float, float], test: dict[float, float]) -> Rate:
     """Ratings by the weight `a`, one on each half; 5 for all others, and a little by question."""
 
     def rate(recipe: Recipe, question: Question) -> float:
-        scores = choosing if question in CHOOSING else reporting
+        scores = selection if question in SELECTION else test
         return scores.get(recipe.weights["a"], 5.0) + noise(question)
 
     return rate
 
 
-async def test_the_winner_is_chosen_on_one_half_and_reported_on_the_other() -> None:
-    bench = Bench(by_half({0.1: 6.0, 0.2: 9.0, 0.3: 7.0}, {0.1: 9.0, 0.2: 6.0, 0.3: 9.5}))
+async def test_the_winner_is_chosen_on_the_selection_split_and_reported_on_the_test_split() -> None:
+    bench = Bench(by_split({0.1: 6.0, 0.2: 9.0, 0.3: 7.0}, {0.1: 9.0, 0.2: 6.0, 0.3: 9.5}))
     found = await bench.run([FIRST, SECOND, THIRD])
     best, zero, *_ = found.contenders
     assert (best.trial, best.key) == (3, "best")
     assert best.holdout is not None
-    assert best.holdout.mean == pytest.approx(6.0 + sum(map(noise, REPORTING)) / len(REPORTING))
-    assert best.holdout.n == len(REPORTING)
+    assert best.holdout.mean == pytest.approx(6.0 + sum(map(noise, TEST)) / len(TEST))
+    assert best.holdout.n == len(TEST)
     assert zero.gain is not None
     assert zero.gain.difference == pytest.approx(1.0)
     assert [(f.trial, f.chosen and f.chosen.n) for f in found.finalists] == [(2, 10), (3, 10), (4, 10)]
 
 
 async def test_no_answer_to_a_question_of_the_choice_is_part_of_what_is_reported() -> None:
-    bench = Bench(by_half({0.2: 9.0}, {}))
+    bench = Bench(by_split({0.2: 9.0}, {}))
     best = (await bench.run([FIRST, SECOND])).contenders[0]
-    assert {sample.question for sample in best.samples} == set(REPORTING)
+    assert {sample.question for sample in best.samples} == set(TEST)
     assert sorted(bench.asked) == [(0.0, 10), (0.1, 10), (0.2, 10), (0.2, 10), (1.0, 10)]
 
 
 async def test_a_single_finalist_is_reported_on_all_held_out_questions() -> None:
-    bench = Bench(by_half({}, {}))
+    bench = Bench(by_split({}, {}))
     found = await bench.run([FIRST])
     assert found.contenders[0].holdout is not None
     assert found.contenders[0].holdout.n == len(HELD)
     assert [finalist.chosen for finalist in found.finalists] == [None]
 
 
-@pytest.mark.parametrize("rate", [by_half({}, {}), lambda recipe, question: None])
+@pytest.mark.parametrize("rate", [by_split({}, {}), lambda recipe, question: None])
 async def test_of_equals_and_without_ratings_the_best_of_the_search_wins(rate: Rate) -> None:
     found = await Bench(rate).run([FIRST, SECOND, THIRD])
     assert found.contenders[0].trial == FIRST.number
@@ -126,17 +126,17 @@ async def test_of_equals_and_without_ratings_the_best_of_the_search_wins(rate: R
 
 async def test_a_finalist_with_too_few_ratings_is_not_chosen() -> None:
     def rate(recipe: Recipe, question: Question) -> float | None:
-        if recipe.weights["a"] == 0.2 and question in CHOOSING[2:]:
+        if recipe.weights["a"] == 0.2 and question in SELECTION[2:]:
             return None
-        return by_half({0.2: 9.9}, {})(recipe, question)
+        return by_split({0.2: 9.9}, {})(recipe, question)
 
     assert (await Bench(rate).run([FIRST, SECOND])).contenders[0].trial == FIRST.number
     assert (await Bench(rate, min_coverage=0.1).run([FIRST, SECOND])).contenders[0].trial == SECOND.number
 
 
-async def test_nothing_is_claimed_against_a_rival_with_too_few_ratings() -> None:
+async def test_nothing_is_claimed_against_a_baseline_with_too_few_ratings() -> None:
     def rate(recipe: Recipe, question: Question) -> float | None:
-        return None if recipe.weights["a"] == 0.0 and question in REPORTING[2:] else 5.0
+        return None if recipe.weights["a"] == 0.0 and question in TEST[2:] else 5.0
 
     _, zero, one, _ = (await Bench(rate).run([FIRST, SECOND])).contenders
     assert zero.gain is None
@@ -155,7 +155,7 @@ TWO = Objective(
 
 
 async def test_nothing_is_claimed_where_one_of_several_benchmarks_has_too_few_ratings() -> None:
-    """Of all the rival's answers in either half, at least 8 of 10 are rated."""
+    """Of all the baseline's answers in either split, at least 8 of 10 are rated."""
 
     def rate(recipe: Recipe, question: Question) -> float | None:
         return None if recipe.weights["a"] == 0 and question in SMALL else 5.0
@@ -167,11 +167,11 @@ async def test_nothing_is_claimed_where_one_of_several_benchmarks_has_too_few_ra
     assert one.gain is not None
 
 
-async def test_each_of_several_benchmarks_is_in_both_halves() -> None:
+async def test_each_of_several_benchmarks_is_in_both_splits() -> None:
     bench = Bench(lambda recipe, question: 5.0 + noise(question), objective=TWO)
     found = await bench.run([FIRST, SECOND])
-    choosing = {*bench.table.judged[:10]}
-    assert len(choosing & {q.question_id for q in SMALL}) == 2
+    selection = {*bench.table.judged[:10]}
+    assert len(selection & {q.question_id for q in SMALL}) == 2
     gain = found.contenders[1].gain
     assert gain is not None
     assert (gain.n, gain.difference, gain.low, gain.high) == (10, 0, 0, 0)
@@ -189,7 +189,7 @@ async def test_without_held_out_questions_the_best_of_the_search_wins_and_nothin
     assert found.evaluations == {}
 
 
-async def test_who_is_finalist_and_rival_at_once_is_asked_once() -> None:
+async def test_who_is_finalist_and_baseline_at_once_is_asked_once() -> None:
     bench = Bench(lambda recipe, question: 5.0)
     best, zero, one, uniform = (await bench.run([ONE], [ZERO, ONE])).contenders
     assert (best.trial, one.trial, uniform.trial) == (1, 1, 1)
@@ -209,7 +209,7 @@ async def test_a_baseline_outside_of_the_range_is_scored_on_the_questions_of_the
 
 
 async def test_all_held_out_answers_are_kept_by_the_model_that_gave_them() -> None:
-    bench = Bench(by_half({0.2: 9.0}, {}))
+    bench = Bench(by_split({0.2: 9.0}, {}))
     kept = (await bench.run([FIRST, SECOND], [ONE])).evaluations
     assert {model: len(evaluation.answers) for model, evaluation in kept.items()} == {
         "2": 10,
@@ -233,7 +233,7 @@ async def test_a_failure_ends_the_comparison_at_once() -> None:
         return Evaluation(recipe)
 
     confirmation = Confirmation(
-        evaluate, search, OBJECTIVE, HELD, on_scored=lambda entrant, found: None, min_coverage=0.9
+        evaluate, search, OBJECTIVE, HELD, on_scored=lambda candidate, found: None, min_coverage=0.9
     )
     with pytest.raises(CredentialsError):
         await confirmation.run([FIRST, SECOND], choose_baselines(SPACE, [ZERO]), HELD, 0)
@@ -259,8 +259,8 @@ def test_rivals_are_both_baselines_and_the_best_uniform_weight() -> None:
     half, good = (Trial(n, SPACE.uniform(w), s, "COMPLETE") for n, w, s in ((2, 0.5, 8.0), (3, 0.75, 8.5)))
     stopped = Trial(4, SPACE.uniform(1.5), 9.9, "PRUNED")
 
-    def named(entrants: Sequence[Candidate]) -> list[tuple[Any, ...]]:
-        return [(e.key, e.recipe.weights["a"], e.trial and e.trial.number) for e in entrants]
+    def named(candidates: Sequence[Candidate]) -> list[tuple[Any, ...]]:
+        return [(e.key, e.recipe.weights["a"], e.trial and e.trial.number) for e in candidates]
 
     assert named(choose_baselines(SPACE, [ZERO, ONE, half, good, stopped, FIRST])) == [
         ("weight_0", 0.0, 0),

@@ -21,9 +21,9 @@ from tvmerge.testing import Clock, ScriptedEngine, ScriptedJudge
 
 
 class ScriptedRace:
-    """Is looked at after two and four questions, answered two at a time; lost at the look that is given."""
+    """Checks after two and four questions, answered two at a time; prunes at the check that is given."""
 
-    looks = (2, 4)
+    interim_checks = (2, 4)
     wave = 2
 
     def __init__(self, lost_at: int | None) -> None:
@@ -37,7 +37,7 @@ class ScriptedRace:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("lost_at", "asked"), [(2, 2), (4, 4), (None, 6)])
-async def test_a_race_is_decided_by_the_questions_up_to_the_look_whoever_is_slow(
+async def test_a_race_is_decided_by_the_questions_up_to_the_interim_check_whoever_is_slow(
     lost_at: int | None, asked: int, seed: int
 ) -> None:
     race, judge = ScriptedRace(lost_at), ScriptedJudge(Clock(seed))
@@ -50,7 +50,7 @@ async def test_a_race_is_decided_by_the_questions_up_to_the_look_whoever_is_slow
     assert judge.started == asked
 
 
-async def test_nothing_behind_a_look_goes_to_the_judge_before_the_look() -> None:
+async def test_nothing_behind_an_interim_check_goes_to_the_judge_before_it() -> None:
     gate = asyncio.Event()
     engine, judge = ScriptedEngine(Clock(None)), ScriptedJudge(Clock(None), gate=gate)
     evaluator = Evaluator(pool_of(engine), judge, Sampling())

@@ -28,7 +28,7 @@ from tvmerge.records import (
 from tvmerge.run.loop import Evaluator, search
 from tvmerge.run.trial import FAILURE, SCORES, Trials
 from tvmerge.scoring.objective import Objective, Part
-from tvmerge.scoring.racing import Rules
+from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.ranking import best_of, ranked
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space
@@ -39,7 +39,7 @@ SPACE = Space(("a", "b"), 0.0, 2.0)
 QUESTIONS = [Question(number, "any", ("?",)) for number in (7, 3, 9, 1, 5, 8, 2, 6, 4, 0, 11, 10, 12, 13)]
 IDS = [question.question_id for question in QUESTIONS]
 ONE = Objective((Part("one", frozenset(IDS)),))
-RULES = Rules(p=0.1, minimum=5, batch=5)
+RULES = RacingRules(p=0.1, minimum=5, batch=5)
 
 
 def rating(recipe: Recipe, question: Question) -> float:
@@ -61,7 +61,9 @@ def make_study(given: Sequence[float], drawn: Sequence[float], window: int = 1) 
     )
 
 
-def make_trials(study: SearchStudy, rate: Rate = rating, rules: Rules | None = RULES) -> tuple[Trials, Table]:
+def make_trials(
+    study: SearchStudy, rate: Rate = rating, rules: RacingRules | None = RULES
+) -> tuple[Trials, Table]:
     table = Table(rate)
     evaluator = Evaluator(table, table, Sampling())
     return Trials(study, evaluator, ONE, QUESTIONS, rules=rules, min_coverage=0.9), table
@@ -118,7 +120,7 @@ async def test_without_rules_nobody_is_stopped() -> None:
 
 
 @pytest.mark.parametrize(("window", "state"), [(1, "PRUNED"), (2, "COMPLETE")])
-async def test_the_rival_is_the_best_that_was_known_when_the_candidate_was_asked(
+async def test_the_incumbent_is_the_best_that_was_known_when_the_candidate_was_asked(
     window: int, state: str
 ) -> None:
     # With two in flight trial 2 is asked when only trial 0 is told, and it beats that.
@@ -126,7 +128,7 @@ async def test_the_rival_is_the_best_that_was_known_when_the_candidate_was_asked
     assert (await run(study, make_trials(study)[0]))[2][0] == state
 
 
-async def test_a_candidate_that_is_answered_late_meets_the_rival_of_its_time() -> None:
+async def test_a_candidate_that_is_answered_late_meets_the_incumbent_of_its_time() -> None:
     study = make_study([1.0], [1.5, 1.25], window=2)
     trials, _ = make_trials(study)
     study.ask()
@@ -144,7 +146,7 @@ async def test_a_candidate_that_is_answered_late_meets_the_rival_of_its_time() -
     assert [await told(1), await told(2)] == ["COMPLETE", "COMPLETE"]
 
 
-async def test_a_candidate_that_was_stopped_is_nobody_s_rival() -> None:
+async def test_a_candidate_that_was_stopped_is_never_the_incumbent() -> None:
     study = make_study([1.0], [0.5, 0.75])
     found = await run(study, make_trials(study)[0])
     assert [state for state, *_ in found] == ["COMPLETE", "PRUNED", "PRUNED"]

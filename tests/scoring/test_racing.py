@@ -15,7 +15,7 @@ from optuna.pruners import WilcoxonPruner
 from optuna.trial import TrialState, create_trial
 from scipy.stats import rankdata
 
-from tvmerge.scoring.racing import Rules, lost, projected, signed_rank_p
+from tvmerge.scoring.racing import RacingRules, projected_score, should_prune, signed_rank_p
 
 RATING = st.integers(1, 10)
 PAIR = st.tuples(RATING, RATING)
@@ -24,16 +24,16 @@ RACE = st.lists(PAIR, min_size=2, max_size=6) | st.lists(PAIR, min_size=14, max_
 
 
 def test_looks_come_a_batch_apart_from_the_minimum_on_and_never_at_the_end() -> None:
-    assert Rules(p=0.1, minimum=20, batch=10).looks(60) == (20, 30, 40, 50)
-    assert Rules(p=0.1, minimum=20, batch=10).looks(61) == (20, 30, 40, 50, 60)
-    assert Rules(p=0.1, minimum=20, batch=10).looks(20) == ()
+    assert RacingRules(p=0.1, minimum=20, batch=10).interim_checks(60) == (20, 30, 40, 50)
+    assert RacingRules(p=0.1, minimum=20, batch=10).interim_checks(61) == (20, 30, 40, 50, 60)
+    assert RacingRules(p=0.1, minimum=20, batch=10).interim_checks(20) == ()
 
 
 @given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 200))
 def test_a_wave_divides_every_look_and_none_comes_too_early(minimum: int, batch: int, questions: int) -> None:
-    looks = Rules(p=0.1, minimum=minimum, batch=batch).looks(questions)
-    assert all(look % batch == 0 and minimum <= look < questions for look in looks)
-    assert not looks or looks[0] < minimum + batch
+    interim_checks = RacingRules(p=0.1, minimum=minimum, batch=batch).interim_checks(questions)
+    assert all(look % batch == 0 and minimum <= look < questions for look in interim_checks)
+    assert not interim_checks or interim_checks[0] < minimum + batch
 
 
 def exact_p(differences: Sequence[float]) -> float:
@@ -51,7 +51,7 @@ def test_the_p_value_is_the_share_of_sign_patterns_as_extreme(differences: list[
 
 def test_equal_candidates_are_no_evidence() -> None:
     assert signed_rank_p([0.0] * 30) == 1.0
-    assert not lost([5.0] * 30, [5.0] * 30, 0.999)
+    assert not should_prune([5.0] * 30, [5.0] * 30, 0.999)
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -64,7 +64,7 @@ def test_a_race_is_lost_where_optuna_s_pruner_stops_a_trial(pairs: list[tuple[in
         state=TrialState.RUNNING,
         intermediate_values={step: float(score) for step, (score, _) in enumerate(pairs)},
     )
-    ours = lost([score for score, _ in pairs], [best for _, best in pairs], 0.1)
+    ours = should_prune([score for score, _ in pairs], [best for _, best in pairs], 0.1)
     assert ours == WilcoxonPruner(p_threshold=0.1).prune(study, running)
 
 
@@ -72,7 +72,7 @@ def test_who_is_worse_in_most_questions_but_better_on_average_is_not_stopped() -
     incumbent = [5.0] * 20
     candidate = [*[4.0] * 17, *[14.0] * 3]
     assert signed_rank_p([a - b for a, b in zip(candidate, incumbent, strict=True)]) < 0.1
-    assert not lost(candidate, incumbent, 0.1)
+    assert not should_prune(candidate, incumbent, 0.1)
 
 
 @given(RACE, st.data())
@@ -84,13 +84,15 @@ def test_questions_without_a_rating_on_either_side_do_not_count(
     incumbent = [None if hole == 2 else float(b) for (_, b), hole in zip(pairs, holes, strict=True)]
     assume(not 6 < len(pairs) - sum(map(bool, holes)) < 14)
     rest = [pair for pair, hole in zip(pairs, holes, strict=True) if not hole]
-    assert lost(candidate, incumbent, 0.3) == lost([a for a, _ in rest], [b for _, b in rest], 0.3)
+    assert should_prune(candidate, incumbent, 0.3) == should_prune(
+        [a for a, _ in rest], [b for _, b in rest], 0.3
+    )
 
 
 def test_a_candidate_is_compared_up_to_where_it_has_come() -> None:
     incumbent = [*[9.0] * 20, *[1.0] * 100]
-    assert lost([8.0] * 20, incumbent, 0.1)
-    assert projected([8.0] * 20, incumbent, 3.5) == 2.5
+    assert should_prune([8.0] * 20, incumbent, 0.1)
+    assert projected_score([8.0] * 20, incumbent, 3.5) == 2.5
 
 
 @given(
@@ -104,25 +106,25 @@ def test_a_candidate_that_differs_everywhere_alike_is_told_what_it_would_have_sc
     end = data.draw(st.integers(1, len(incumbent)))
     value = sum(incumbent) / len(incumbent)
     candidate = [score + difference for score in incumbent]
-    assert projected(candidate[:end], incumbent, value) == pytest.approx(value + difference)
+    assert projected_score(candidate[:end], incumbent, value) == pytest.approx(value + difference)
 
 
 @given(RACE)
 def test_a_candidate_that_has_answered_everything_is_told_its_own_score(pairs: list[tuple[int, int]]) -> None:
     candidate, incumbent = [a for a, _ in pairs], [b for _, b in pairs]
     value = sum(incumbent) / len(incumbent)
-    assert projected(candidate, incumbent, value) == pytest.approx(sum(candidate) / len(candidate))
+    assert projected_score(candidate, incumbent, value) == pytest.approx(sum(candidate) / len(candidate))
 
 
 def test_differences_that_are_equal_but_for_rounding_errors_are_ties() -> None:
     """Thirds of a panel of three judges, and shares of a weighted mean: 0.1 + 0.2 is not 0.3 there."""
     candidate = [0.1 + 0.2, *[0.3] * 19]
-    assert not lost(candidate, [0.3] * 20, 0.999)
+    assert not should_prune(candidate, [0.3] * 20, 0.999)
     rated = [(a, b) for a in range(3, 31) for b in (a + 1, a + 2)][:20]
     p = signed_rank_p([float(a - b) for a, b in rated])
     thirds, best = [a / 3 for a, _ in rated], [b / 3 for _, b in rated]
-    assert not lost(thirds, best, p)
-    assert lost(thirds, best, p * 1.000001)
+    assert not should_prune(thirds, best, p)
+    assert should_prune(thirds, best, p * 1.000001)
 
 
 @pytest.mark.parametrize("differences", [[-8, 1, -7, 2, -6, 3, -5, 4], [-2, -2, 1, -3, 2, -1]])

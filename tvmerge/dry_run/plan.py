@@ -13,7 +13,7 @@ from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
 from tvmerge._util.urls import hide_passwords
 from tvmerge.dry_run.cost import LIVE, misfits, planned_calls, price_words, warnings, written_sizes
 from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
-from tvmerge.dry_run.requests import Demand, Rehearsal, turns_of
+from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
 from tvmerge.dry_run.text import Comparison, Extent, RunPlan
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.judging.client.dry_run import RequestCounter
@@ -53,15 +53,15 @@ async def plan_run(
     with closing(KnownCaches()) as caches:
         suite = build_suite(config, caches, note, counter=counter, own=judge)
         try:
-            ground = await asyncio.to_thread(
+            run_spec = await asyncio.to_thread(
                 build_run_spec, config, suite, partial(_open, config, caches), note, engines
             )
-            for remark in ground.models.remarks():
+            for remark in run_spec.models.remarks():
                 note(remark.line())
-            stored, trials = await asyncio.to_thread(_known, ground, caches, note)
-            for line in ground.stops.lines:
+            stored, trials = await asyncio.to_thread(_known, run_spec, caches, note)
+            for line in run_spec.stops.lines:
                 note(line)
-            return await _plan(ground, trials, counter, stored)
+            return await _plan(run_spec, trials, counter, stored)
         finally:
             await suite.judge.close()
 
@@ -76,26 +76,26 @@ def _open(config: RunConfig, caches: Caches) -> Merge:
         )
 
 
-def _known(ground: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
+def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
     """The stored answers of these models, None where the models are not known yet, and the study's trials.
 
     Raises:
         UserError: The study cannot begin or continue with these settings, or the model's folder be replaced.
     """
-    config, models = ground.config, ground.models
+    config, models = run_spec.config, run_spec.models
     try:
         measured = models.request.mixture.gate != config.gate
-        fingerprint = None if measured else ground.fingerprint
+        fingerprint = None if measured else run_spec.fingerprint
     except UnknownDigestError:
         fingerprint = None
-    trials = _trials(ground, fingerprint, note)
+    trials = _trials(run_spec, fingerprint, note)
     if fingerprint is None:
         return None, trials
-    check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
-    return StoredAnswers(caches.answers, ground.answer_identity), trials
+    check_replaceable(config.model_folder, run_spec.owner, overwrite=config.overwrite, sources=models.folders)
+    return StoredAnswers(caches.answers, run_spec.answer_identity), trials
 
 
-def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
+def _trials(run_spec: RunSpec, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
     """The trials of the study, if it is there.
 
     Raises:
@@ -103,51 +103,53 @@ def _trials(ground: RunSpec, fingerprint: Mapping[str, object] | None, note: Not
     """
     from tvmerge.study.storage import compare
 
-    ground.known_study.check(ground.space, ground.enqueued, note)
-    study = ground.known_study.stored
+    run_spec.known_study.check(run_spec.space, run_spec.enqueued, note)
+    study = run_spec.known_study.stored
     if study is None:
         return ()
     # What is not known of the models is taken to be as it was.
-    known = fingerprint or {**study.fingerprint, **ground.settings_fingerprint}
+    known = fingerprint or {**study.fingerprint, **run_spec.settings_fingerprint}
     compare(study.name, study.fingerprint, known)
-    return tuple(replace(trial, recipe=ground.space.recipe(trial.recipe.weights)) for trial in study.trials)
+    return tuple(replace(trial, recipe=run_spec.space.recipe(trial.recipe.weights)) for trial in study.trials)
 
 
 async def _plan(
-    ground: RunSpec, trials: Sequence[Trial], counter: RequestCounter, stored: StoredAnswers | None
+    run_spec: RunSpec, trials: Sequence[Trial], counter: RequestCounter, stored: StoredAnswers | None
 ) -> RunPlan:
-    config, models = ground.config, ground.models
-    ahead = remaining_work(ground, trials)
-    baseline, missing = _baseline(ground, stored)
-    rehearsal = Rehearsal(ground.suite, counter, config.max_new_tokens, stored, baseline)
+    config, models = run_spec.config, run_spec.models
+    remaining = remaining_work(run_spec, trials)
+    baseline, missing = _baseline(run_spec, stored)
+    estimator = RequestEstimator(run_spec.suite, counter, config.max_new_tokens, stored, baseline)
     stages = {
-        LIVE: Demand() if config.no_judge_check else await rehearsal.check(),
-        "search": await _demand(rehearsal, (ahead.search,)),
-        "final comparison": await _demand(rehearsal, (ahead.choosing, ahead.reporting, ahead.searched)),
+        LIVE: RequestCount() if config.no_judge_check else await estimator.check(),
+        "search": await _count(estimator, (remaining.search,)),
+        "final comparison": await _count(
+            estimator, (remaining.selection, remaining.test, remaining.searched)
+        ),
     }
     batched = config.judge_batch
     calls_of = {name: stage.calls for name, stage in stages.items()}
-    calls = planned_calls(ground.suite.specs, calls_of, batched=batched)
-    whole = sum(stages.values(), Demand())
+    calls = planned_calls(run_spec.suite.specs, calls_of, batched=batched)
+    whole = sum(stages.values(), RequestCount())
     sizes, free = written_sizes(models, config), free_space(config.model_folder)
-    memory = ground.placement.loads(models, judges=judge_memory(ground.suite.specs))
+    memory = run_spec.placement.loads(models, judges=judge_memory(run_spec.suite.specs))
     return RunPlan(
         study=config.study,
         storage=hide_passwords(config.storage_url),
         asked=len(trials),
         told=sum(trial.state != "RUNNING" for trial in trials),
-        left=ahead.search.number,
+        left=remaining.search.number,
         run_folder=config.run_folder,
         model_folder=config.model_folder,
-        weights=ground.space.names,
-        low=ground.space.low,
-        high=ground.space.high,
-        trial=await _extent(rehearsal, ground.search_questions),
-        first_look=await _first_look(rehearsal, ground),
-        comparison=_comparison(ground, ahead),
+        weights=run_spec.space.names,
+        low=run_spec.space.low,
+        high=run_spec.space.high,
+        trial=await _extent(estimator, run_spec.search_questions),
+        earliest_stop=await _earliest_stop(estimator, run_spec),
+        comparison=_comparison(run_spec, remaining),
         answers=whole.answers + missing,
         calls=calls,
-        prices={spec.name: price_words(spec, batched=batched) for spec in ground.suite.specs},
+        prices={spec.name: price_words(spec, batched=batched) for spec in run_spec.suite.specs},
         reasks=config.judge_reasks,
         stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
         memory=tuple(map(str, memory)),
@@ -160,44 +162,48 @@ async def _plan(
     )
 
 
-async def _demand(rehearsal: Rehearsal, groups: Iterable[Candidates]) -> Demand:
-    demand = Demand()
+async def _count(estimator: RequestEstimator, groups: Iterable[Candidates]) -> RequestCount:
+    count = RequestCount()
     for group in groups:
-        demand += await rehearsal.unknown(group.questions, group.sampling.samples) * group.unknown
+        count += await estimator.unknown(group.questions, group.sampling.samples) * group.unknown
         for recipe in group.known:
-            demand += await rehearsal.known(recipe, group.questions, group.sampling)
-    return demand
+            count += await estimator.known(recipe, group.questions, group.sampling)
+    return count
 
 
-def _baseline(ground: RunSpec, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
+def _baseline(run_spec: RunSpec, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
     """For comparisons in pairs: the baseline's answers that are known, and how many are not."""
-    if ground.baseline is None or ground.baseline.recipe is None:
-        return {} if ground.baseline is None else dict(ground.baseline.answers), 0
-    questions = (*ground.search_questions, *ground.holdout_questions)
+    if run_spec.baseline is None or run_spec.baseline.recipe is None:
+        return {} if run_spec.baseline is None else dict(run_spec.baseline.answers), 0
+    questions = (*run_spec.search_questions, *run_spec.holdout_questions)
     if stored is None:
         return {}, len(questions)
-    found, missing = stored.look_up(ground.baseline.recipe, questions, ground.sampling)
+    found, missing = stored.look_up(run_spec.baseline.recipe, questions, run_spec.sampling)
     return {answer.question_id: answer for answer in found}, len(missing)
 
 
-async def _extent(rehearsal: Rehearsal, questions: Sequence[Question]) -> Extent:
-    demand = await rehearsal.unknown(questions)
-    return Extent(len(questions), turns_of(questions), sum(calls.calls for calls in demand.calls.values()))
+async def _extent(estimator: RequestEstimator, questions: Sequence[Question]) -> Extent:
+    count = await estimator.unknown(questions)
+    return Extent(len(questions), turns_of(questions), sum(calls.calls for calls in count.calls.values()))
 
 
-async def _first_look(rehearsal: Rehearsal, ground: RunSpec) -> Extent | None:
+async def _earliest_stop(estimator: RequestEstimator, run_spec: RunSpec) -> Extent | None:
     """A trial up to where its race can end at the earliest."""
-    looks = ground.rules.looks(len(ground.search_questions)) if ground.rules is not None else ()
-    return await _extent(rehearsal, ground.search_questions[: looks[0]]) if looks else None
+    interim_checks = (
+        run_spec.rules.interim_checks(len(run_spec.search_questions)) if run_spec.rules is not None else ()
+    )
+    return (
+        await _extent(estimator, run_spec.search_questions[: interim_checks[0]]) if interim_checks else None
+    )
 
 
-def _comparison(ground: RunSpec, ahead: RemainingWork) -> Comparison | None:
-    if not ground.holdout_questions:
+def _comparison(run_spec: RunSpec, remaining: RemainingWork) -> Comparison | None:
+    if not run_spec.holdout_questions:
         return None
     return Comparison(
-        finalists=ahead.finalists,
-        choosing=len(ahead.choosing.questions),
-        compared=ahead.reporting.number,
-        reporting=len(ahead.reporting.questions),
-        samples=ground.config.confirm_samples,
+        finalists=remaining.finalists,
+        selection=len(remaining.selection.questions),
+        compared=remaining.test.number,
+        test=len(remaining.test.questions),
+        samples=run_spec.config.confirm_samples,
     )

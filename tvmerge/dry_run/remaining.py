@@ -43,67 +43,67 @@ class RemainingWork:
     Attributes:
         search: The trials.
         finalists: How many candidates the winner is chosen from.
-        choosing: The finalists, on the half of the held-out questions that the winner is chosen on.
-        reporting: The winner and its rivals, on the other half.
-        searched: Rivals that are no trials, on the questions of the search.
+        selection: The finalists, on the half of the held-out questions that the winner is chosen on.
+        test: The winner and the baselines, on the other half.
+        searched: Baselines that are no trials, on the questions of the search.
     """
 
     search: Candidates
     finalists: int
-    choosing: Candidates
-    reporting: Candidates
+    selection: Candidates
+    test: Candidates
     searched: Candidates
 
 
-def remaining_work(ground: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
+def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
     """What is left of a run whose study has these trials.
 
     Raises:
         StudyError: The search is over and no trial was scored.
     """
-    search = _search(ground, trials)
+    search = _search(run_spec, trials)
     over = search.number == 0
-    finalists = _finalists(ground, trials) if over else ()
-    rivals, others = _rivals(ground, trials, over=over)
-    number = len(finalists) if over else min(ground.config.confirm_candidates, ground.config.n_trials)
-    choosing, reporting = ground.objective.halve(ground.holdout_questions, ground.config.optuna_seed)
+    finalists = _finalists(run_spec, trials) if over else ()
+    baselines, others = _baselines(run_spec, trials, over=over)
+    number = len(finalists) if over else min(run_spec.config.confirm_candidates, run_spec.config.n_trials)
+    selection, test = run_spec.objective.halve(run_spec.holdout_questions, run_spec.config.optuna_seed)
     if number == 1:
-        choosing, reporting = (), ground.holdout_questions
+        selection, test = (), run_spec.holdout_questions
     # Where one candidate alone is scored there is nothing to choose, and all answer both halves.
-    most = number if over else max(number, 1 + len(rivals) + others)
-    again = ground.confirm_sampling
-    outside = tuple(ground.space.uniform(w) for w in (0.0, 1.0) if not ground.space.holds(w))
+    most = number if over else max(number, 1 + len(baselines) + others)
+    again = run_spec.confirm_sampling
+    outside = tuple(run_spec.space.uniform(w) for w in (0.0, 1.0) if not run_spec.space.holds(w))
     return RemainingWork(
         search=search,
         finalists=number,
-        choosing=Candidates(choosing, again, finalists, most - len(finalists)),
-        reporting=Candidates(reporting, again, rivals, 1 + others),
-        searched=Candidates(ground.search_questions, ground.sampling, outside),
+        selection=Candidates(selection, again, finalists, most - len(finalists)),
+        test=Candidates(test, again, baselines, 1 + others),
+        searched=Candidates(run_spec.search_questions, run_spec.sampling, outside),
     )
 
 
-def _search(ground: RunSpec, trials: Sequence[Trial]) -> Candidates:
+def _search(run_spec: RunSpec, trials: Sequence[Trial]) -> Candidates:
     """The trials that are not told: those in flight, then those enqueued, then the unknown."""
     told = sum(trial.state != "RUNNING" for trial in trials)
-    left = max(0, ground.config.n_trials - told)
+    left = max(0, run_spec.config.n_trials - told)
     running = [trial.recipe for trial in trials if trial.state == "RUNNING"]
-    known = (*running, *ground.enqueued[len(trials) :])[:left]
-    return Candidates(ground.search_questions, ground.sampling, known, left - len(known))
+    known = (*running, *run_spec.enqueued[len(trials) :])[:left]
+    return Candidates(run_spec.search_questions, run_spec.sampling, known, left - len(known))
 
 
-def _finalists(ground: RunSpec, trials: Sequence[Trial]) -> tuple[Recipe, ...]:
-    return tuple(trial.recipe for trial in choose_finalists(trials, ground.config.confirm_candidates))
+def _finalists(run_spec: RunSpec, trials: Sequence[Trial]) -> tuple[Recipe, ...]:
+    return tuple(trial.recipe for trial in choose_finalists(trials, run_spec.config.confirm_candidates))
 
 
-def _rivals(ground: RunSpec, trials: Sequence[Trial], *, over: bool) -> tuple[tuple[Recipe, ...], int]:
+def _baselines(run_spec: RunSpec, trials: Sequence[Trial], *, over: bool) -> tuple[tuple[Recipe, ...], int]:
     """What the winner is compared with: the recipes that are known, and how many are not.
 
     While the search continues, the best uniform weight is not known; it is one of the baselines where no
     other uniform weight is tried.
     """
     if over:
-        models = {entrant.model: entrant.recipe for entrant in choose_baselines(ground.space, trials)}
+        models = {baseline.model: baseline.recipe for baseline in choose_baselines(run_spec.space, trials)}
         return tuple(models.values()), 0
-    weights = [name for name in ground.space.names if not is_density(name)]
-    more = len(weights) == 1 or any(weight not in (0, 1) for weight in ground.config.uniform_weights)
-    return (ground.space.uniform(0.0), ground.space.uniform(1.0)), int(more)
+    weights = [name for name in run_spec.space.names if not is_density(name)]
+    more = len(weights) == 1 or any(weight not in (0, 1) for weight in run_spec.config.uniform_weights)
+    return (run_spec.space.uniform(0.0), run_spec.space.uniform(1.0)), int(more)

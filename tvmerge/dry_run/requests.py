@@ -18,7 +18,7 @@ CallsByJudge = Mapping[str, Calls]
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class RequestCount:
     """What candidates still need, at most, and what they have already.
 
     Attributes:
@@ -33,16 +33,16 @@ class Demand:
     stored_answers: int = 0
     stored_replies: int = 0
 
-    def __add__(self, other: Demand) -> Demand:
-        return Demand(
+    def __add__(self, other: RequestCount) -> RequestCount:
+        return RequestCount(
             self.answers + other.answers,
             added((self.calls, other.calls)),
             self.stored_answers + other.stored_answers,
             self.stored_replies + other.stored_replies,
         )
 
-    def __mul__(self, times: int) -> Demand:
-        return Demand(
+    def __mul__(self, times: int) -> RequestCount:
+        return RequestCount(
             self.answers * times,
             {judge: calls * times for judge, calls in self.calls.items()},
             self.stored_answers * times,
@@ -50,7 +50,7 @@ class Demand:
         )
 
 
-class Rehearsal:
+class RequestEstimator:
     """Puts answers before the judges and takes down what they would send.
 
     An answer that is not known yet is stood in for by a text of as many bytes as an answer may have tokens.
@@ -81,18 +81,18 @@ class Rehearsal:
         self._rated = {question.question_id for question in suite.rated_questions}
         self._most: dict[QuestionId, CallsByJudge] = {}
 
-    async def check(self) -> Demand:
+    async def check(self) -> RequestCount:
         """What the test answer takes that each judge is asked about before models are loaded."""
         await self._suite.count_check()
         calls, _ = self._counter.take()
-        return Demand(calls=calls)
+        return RequestCount(calls=calls)
 
-    async def unknown(self, questions: Sequence[Question], samples: int = 1) -> Demand:
+    async def unknown(self, questions: Sequence[Question], samples: int = 1) -> RequestCount:
         """What a candidate needs of which nothing is known, at most."""
         calls = [await self._most_for(question) for question in questions]
-        return Demand(len(questions), added(calls)) * samples
+        return RequestCount(len(questions), added(calls)) * samples
 
-    async def known(self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling) -> Demand:
+    async def known(self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling) -> RequestCount:
         """What `recipe` needs, at most, for what is not stored.
 
         An answer that is not stored, or that a judge would be sent anything for, counts with all the calls
@@ -102,19 +102,19 @@ class Rehearsal:
             return await self.unknown(questions, sampling.samples)
         asked = {question.question_id: question for question in questions}
         found, missing = self._stored.look_up(recipe, questions, sampling)
-        demand = await self.unknown(missing, sampling.samples)
+        count = await self.unknown(missing, sampling.samples)
         for answer in found:
-            demand += await self._judging(asked[answer.question_id], answer)
-        return demand
+            count += await self._judging(asked[answer.question_id], answer)
+        return count
 
-    async def _judging(self, question: Question, answer: Answer) -> Demand:
+    async def _judging(self, question: Question, answer: Answer) -> RequestCount:
         """What judging a stored answer takes."""
         baseline = self._baseline.get(question.question_id)
         if self._suite.compares and baseline is None:
-            return Demand(0, await self._most_for(question), stored_answers=1)
+            return RequestCount(0, await self._most_for(question), stored_answers=1)
         sent, replies = await self._put(question, answer, baseline)
         calls = await self._most_for(question) if sent else {}
-        return Demand(0, calls, stored_answers=1, stored_replies=replies)
+        return RequestCount(0, calls, stored_answers=1, stored_replies=replies)
 
     async def _most_for(self, question: Question) -> CallsByJudge:
         if question.question_id not in self._most:

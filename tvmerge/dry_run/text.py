@@ -57,16 +57,16 @@ class Comparison:
 
     Attributes:
         finalists: Candidates that the winner is chosen from.
-        choosing: Questions it is chosen on.
+        selection: Questions it is chosen on.
         compared: The winner and what it is compared with.
-        reporting: Questions they are compared on.
+        test: Questions they are compared on.
         samples: Answers to each question.
     """
 
     finalists: int
-    choosing: int
+    selection: int
     compared: int
-    reporting: int
+    test: int
     samples: int
 
 
@@ -86,7 +86,7 @@ class RunPlan:
         low: Smallest weight.
         high: Largest weight.
         trial: A whole trial.
-        first_look: A trial up to where its race can end; None where none ends early.
+        earliest_stop: A trial up to where its race can end; None where none ends early.
         comparison: The comparison at the end; None where nothing is held out.
         answers: Answers to generate, at most.
         calls: What each judge is sent in each stage, at most; empty where no call is made.
@@ -113,7 +113,7 @@ class RunPlan:
     low: float
     high: float
     trial: Extent
-    first_look: Extent | None
+    earliest_stop: Extent | None
     comparison: Comparison | None
     answers: int
     calls: tuple[PlannedCalls, ...]
@@ -140,7 +140,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     model = f"{size(plan.model_bytes)} in {count(plan.files, 'file')}"
     yield f"model: {plan.model_folder}, {model}; the disk has {size(plan.free_bytes)} free"
     yield f"dimensions: {len(plan.weights)} from {plan.low:g} to {plan.high:g}: {folded(plan.weights)}"
-    yield f"a trial: {_extent(plan.trial)}; {_race(plan.first_look)}"
+    yield f"a trial: {_extent(plan.trial)}; {_race(plan.earliest_stop)}"
     yield f"final comparison: {_comparison(plan.comparison)}"
     yield f"answers to generate: at most {plan.answers:,}"
     yield f"stored already: {_stored(plan.stored)}"
@@ -200,18 +200,18 @@ def _extent(extent: Extent) -> str:
     return f"{count(extent.questions, 'question')}, {turns} judged with {calls}"
 
 
-def _race(first_look: Extent | None) -> str:
-    if first_look is None:
+def _race(earliest_stop: Extent | None) -> str:
+    if earliest_stop is None:
         return "none ends early"
-    return f"a trial that racing stops ends after {_extent(first_look)} at the earliest"
+    return f"a trial that racing stops ends after {_extent(earliest_stop)} at the earliest"
 
 
 def _comparison(comparison: Comparison | None) -> str:
     if comparison is None:
         return "none, because no questions are held out"
-    text = f"{count(comparison.compared, 'candidate')} on {count(comparison.reporting, 'held-out question')}"
-    if comparison.choosing:
-        finalists = f"{count(comparison.finalists, 'candidate')} on {count(comparison.choosing, 'question')}"
+    text = f"{count(comparison.compared, 'candidate')} on {count(comparison.test, 'held-out question')}"
+    if comparison.selection:
+        finalists = f"{count(comparison.finalists, 'candidate')} on {count(comparison.selection, 'question')}"
         text = f"{finalists} to choose the winner, then {text}"
     return text if comparison.samples == 1 else f"{text}, each answered {comparison.samples} times"
 

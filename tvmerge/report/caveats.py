@@ -17,11 +17,11 @@ _LENGTH_RATIO = 1.5
 
 def remarks(result: RunRecord) -> tuple[str, ...]:
     """Sentences that qualify the verdict; empty where nothing gives pause."""
-    best, rival = result.contenders[0], better_baseline(result)
+    best, baseline = result.contenders[0], better_baseline(result)
     return (
         *_one_weight(best, result.contender("uniform")),
-        *(_luck(best, rival) if rival is not None else ()),
-        *(_answers(best, rival) if rival is not None else ()),
+        *(_luck(best, baseline) if baseline is not None else ()),
+        *(_answers(best, baseline) if baseline is not None else ()),
         *_shortfalls(result),
         *_failures(result),
     )
@@ -41,20 +41,20 @@ def _one_weight(best: Contender, uniform: Contender | None) -> Iterator[str]:
         )
 
 
-def _luck(best: Contender, rival: Contender) -> Iterator[str]:
-    lead = best.search.mean - rival.search.mean
-    if rival.gain is not None and not math.isnan(lead) and lead > rival.gain.high:
+def _luck(best: Contender, baseline: Contender) -> Iterator[str]:
+    lead = best.search.mean - baseline.search.mean
+    if baseline.gain is not None and not math.isnan(lead) and lead > baseline.gain.high:
         yield (
-            f"On the questions of the search the best led {rival.label} by {signed(lead)}, more than "
-            f"held-out questions confirm ({gain(rival.gain)}): part of that lead was luck in choosing."
+            f"On the questions of the search the best led {baseline.label} by {signed(lead)}, more than "
+            f"held-out questions confirm ({gain(baseline.gain)}): part of that lead was luck in choosing."
         )
 
 
-def _answers(best: Contender, rival: Contender) -> Iterator[str]:
-    ours, theirs = traits(best.samples), traits(rival.samples)
+def _answers(best: Contender, baseline: Contender) -> Iterator[str]:
+    ours, theirs = traits(best.samples), traits(baseline.samples)
     if ours is None or theirs is None:
         return
-    label = rival.label
+    label = baseline.label
     yield from _cut_off(ours, theirs, label)
     yield from _cut_in_thought(ours, theirs, label)
     yield from _length(ours, theirs, label)

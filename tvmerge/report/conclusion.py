@@ -39,24 +39,24 @@ def finding(result: RunRecord) -> Conclusion:
     """Compare the best with the better of the two baselines every user already has."""
     best = result.contenders[0]
     own = _baseline_that_is(best, result)
-    rival = better_baseline(result, besides=own)
-    if rival is None:
+    baseline = better_baseline(result, besides=own)
+    if baseline is None:
         return Conclusion("unmeasured", _alone(result, best, own))
     subject = "the best of the search"
-    other = f"the better baseline, {rival.label},"
+    other = f"the better baseline, {baseline.label},"
     if own is not None:
         subject = f"the search found nothing better than {own.label}, which"
-        other = rival.label
+        other = baseline.label
     if not has_holdout(result):
-        return Conclusion("unmeasured", _on_search_questions(best, rival, subject, other))
-    kind, statement = _compared(rival.gain, other)
+        return Conclusion("unmeasured", _on_search_questions(best, baseline, subject, other))
+    kind, statement = _compared(baseline.gain, other)
     return Conclusion(kind, _sentence(f"{subject} {statement}"))
 
 
 def better_baseline(result: RunRecord, besides: Contender | None = None) -> Contender | None:
     """The baseline with the higher score on the questions that decide, if there is one with a score."""
-    rivals = [result.contender(key) for key in _BASELINES]
-    scores = [(shown(result, c).mean, c) for c in rivals if c is not None and c is not besides]
+    baselines = [result.contender(key) for key in _BASELINES]
+    scores = [(shown(result, c).mean, c) for c in baselines if c is not None and c is not besides]
     known = [pair for pair in scores if not math.isnan(pair[0])]
     return max(known, key=lambda pair: pair[0])[1] if known else None
 
@@ -108,8 +108,8 @@ def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
     return "unclear", f"scores {amount} {other} {on}, but the {bounds} includes 0: no clear difference"
 
 
-def _on_search_questions(best: Contender, rival: Contender, subject: str, other: str) -> str:
-    lead = _amount(best.search.mean - rival.search.mean)
+def _on_search_questions(best: Contender, baseline: Contender, subject: str, other: str) -> str:
+    lead = _amount(best.search.mean - baseline.search.mean)
     return (
         f"No questions were held out; on those of the search, {subject} scores {lead} "
         f"{other.removesuffix(',')}; a score flatters what was chosen by it."

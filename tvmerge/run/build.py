@@ -109,36 +109,36 @@ def build_run(
     Raises:
         UserError: An input is not usable.
     """
-    ground = build_run_spec(config, suite, lambda: open_models(config.merge, caches), note, own)
-    models = ground.models
-    study = ground.known_study.open(
-        ground.space,
-        fingerprint=ground.fingerprint,
-        run={**asdict(resolved(config.merge, models)), "chat": ground.record.as_json()},
-        enqueued=ground.enqueued,
+    run_spec = build_run_spec(config, suite, lambda: open_models(config.merge, caches), note, own)
+    models = run_spec.models
+    study = run_spec.known_study.open(
+        run_spec.space,
+        fingerprint=run_spec.fingerprint,
+        run={**asdict(resolved(config.merge, models)), "chat": run_spec.record.as_json()},
+        enqueued=run_spec.enqueued,
         note=note,
         still_held=still_held,
     )
-    check_replaceable(config.model_folder, ground.owner, overwrite=config.overwrite, sources=models.folders)
+    check_replaceable(config.model_folder, run_spec.owner, overwrite=config.overwrite, sources=models.folders)
     check_space(config.model_folder, _model_size(config, models))
     trace = Trace()
     return Run(
-        **{f.name: getattr(ground, f.name) for f in fields(ground)},
+        **{f.name: getattr(run_spec, f.name) for f in fields(run_spec)},
         study=study,
-        pool=_pool(ground, caches, trace, note),
+        pool=_pool(run_spec, caches, trace, note),
         trace=trace,
     )
 
 
-def _pool(ground: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
+def _pool(run_spec: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
     """Return the pool of live models."""
-    placement, models, suite = ground.placement, ground.models, ground.suite
+    placement, models, suite = run_spec.placement, run_spec.models, run_spec.suite
     found = placement.loads(models, judges=judge_memory(suite.specs))
     for load in found:
         note(str(load))
-    engines = EnginePool(placement.starts(models, ground.record, found), trace=trace, note=note)
+    engines = EnginePool(placement.starts(models, run_spec.record, found), trace=trace, note=note)
     context = partial(placement.rated_context, models)
-    pool = suite.pool(CachedPool(engines, caches.answers, ground.answer_identity), ground.chat, context)
+    pool = suite.pool(CachedPool(engines, caches.answers, run_spec.answer_identity), run_spec.chat, context)
     return pool if suite.batching is None else HoldingPool(pool, suite.batching.hold)
 
 

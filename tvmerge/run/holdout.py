@@ -49,7 +49,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class ConfirmationResult:
     """The result of the held-out comparison.
 
     Attributes:
@@ -86,16 +86,16 @@ def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") ->
         sparse: How task vectors are made sparse at weight 1; empty if they are not.
     """
     scored = ranked(trials)
-    entrants = []
+    candidates = []
     baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
     for key, weight in baselines:
         recipe = space.uniform(weight)
         trial = next((t for t in scored if t.recipe == recipe), None)
-        entrants.append(Candidate(key, recipe, trial, sparse))
+        candidates.append(Candidate(key, recipe, trial, sparse))
     uniform = next((trial for trial in scored if uniform_weight(trial.recipe) is not None), None)
     if uniform is not None:
-        entrants.append(Candidate("uniform", uniform.recipe, uniform))
-    return tuple(entrants)
+        candidates.append(Candidate("uniform", uniform.recipe, uniform))
+    return tuple(candidates)
 
 
 class Confirmation:
@@ -130,94 +130,98 @@ class Confirmation:
         self._kept: dict[str, Evaluation] = {}
 
     async def run(
-        self, finalists: Sequence[Trial], rivals: Sequence[Candidate], holdout: Sequence[Question], seed: int
-    ) -> Confirmed:
-        """Choose the winner among `finalists` and compare it with `rivals`.
+        self,
+        finalists: Sequence[Trial],
+        baselines: Sequence[Candidate],
+        holdout: Sequence[Question],
+        seed: int,
+    ) -> ConfirmationResult:
+        """Choose the winner among `finalists` and compare it with `baselines`.
 
         Args:
             finalists: The candidates to choose from, the best of the search first.
-            rivals: The baselines.
+            baselines: The baselines.
             holdout: The held-out questions; if empty, the best of the search wins without a comparison.
             seed: Seed of the split into halves.
         """
-        entrants = [Candidate("best", trial.recipe, trial) for trial in finalists]
-        choosing, reporting = (
-            self._objective.halve(holdout, seed) if len(entrants) > 1 else ((), tuple(holdout))
+        candidates = [Candidate("best", trial.recipe, trial) for trial in finalists]
+        selection, test = (
+            self._objective.halve(holdout, seed) if len(candidates) > 1 else ((), tuple(holdout))
         )
-        answered = await self._ask(entrants, choosing)
+        answered = await self._ask(candidates, selection)
         chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
         # max() returns the first of equals, so without enough ratings the search's order decides.
         ranks = [
             -math.inf if self._short(e) or math.isnan(s.mean) else s.mean
             for e, s in zip(answered, chosen, strict=True)
         ]
-        winner = entrants[max(range(len(entrants)), key=ranks.__getitem__)]
-        compared = (winner, *rivals)
-        reported = await self._ask(compared, reporting)
+        winner = candidates[max(range(len(candidates)), key=ranks.__getitem__)]
+        compared = (winner, *baselines)
+        reported = await self._ask(compared, test)
         best = reported[0]
-        return Confirmed(
+        return ConfirmationResult(
             contenders=tuple(
                 [
-                    await self._contender(entrant, evaluation, best, reporting)
-                    for entrant, evaluation in zip(compared, reported, strict=True)
+                    await self._contender(candidate, evaluation, best, test)
+                    for candidate, evaluation in zip(compared, reported, strict=True)
                 ]
             ),
             finalists=tuple(
-                Finalist(trial.number, search_estimate(trial), found if choosing else None)
+                Finalist(trial.number, search_estimate(trial), found if selection else None)
                 for trial, found in zip(finalists, chosen, strict=True)
             ),
             evaluations=self._kept,
         )
 
-    async def _ask(self, entrants: Sequence[Candidate], questions: Sequence[Question]) -> list[Evaluation]:
-        """Evaluate all entrants at once on held-out questions, each distinct recipe only once."""
+    async def _ask(self, candidates: Sequence[Candidate], questions: Sequence[Question]) -> list[Evaluation]:
+        """Evaluate all candidates at once on held-out questions, each distinct recipe only once."""
         if not questions:
-            return [Evaluation(entrant.recipe) for entrant in entrants]
-        models = {entrant.model: entrant for entrant in reversed(entrants)}
+            return [Evaluation(candidate.recipe) for candidate in candidates]
+        models = {candidate.model: candidate for candidate in reversed(candidates)}
         tasks = {name: asyncio.create_task(self._one(e, questions)) for name, e in models.items()}
         try:
             await first_failure(tasks.values())
-            return [tasks[entrant.model].result() for entrant in entrants]
+            return [tasks[candidate.model].result() for candidate in candidates]
         finally:
             await stop(tasks.values())
 
-    async def _one(self, entrant: Candidate, questions: Sequence[Question]) -> Evaluation:
-        found = await self._evaluate(entrant.recipe, questions)
-        self._on_scored(entrant, self._objective.estimate(found.judgments))
-        before = self._kept.get(entrant.model, Evaluation(entrant.recipe))
-        self._kept[entrant.model] = Evaluation(entrant.recipe, before.rated + found.rated)
+    async def _one(self, candidate: Candidate, questions: Sequence[Question]) -> Evaluation:
+        found = await self._evaluate(candidate.recipe, questions)
+        self._on_scored(candidate, self._objective.estimate(found.judgments))
+        before = self._kept.get(candidate.model, Evaluation(candidate.recipe))
+        self._kept[candidate.model] = Evaluation(candidate.recipe, before.rated + found.rated)
         return found
 
     async def _contender(
-        self, entrant: Candidate, found: Evaluation, best: Evaluation, questions: Sequence[Question]
+        self, candidate: Candidate, found: Evaluation, best: Evaluation, questions: Sequence[Question]
     ) -> Contender:
-        """Return an entrant with its scores; without held-out questions they are those of the search."""
+        """Return a candidate with its scores; without held-out questions they are those of the search."""
         searched = None
-        if entrant.trial is None or not questions:
-            searched = await self._search(entrant.recipe)
+        if candidate.trial is None or not questions:
+            searched = await self._search(candidate.recipe)
         short = self._short(found) if questions else ""
         gain = None
-        if questions and entrant.key != "best" and not (short or self._short(best)):
+        if questions and candidate.key != "best" and not (short or self._short(best)):
             gain = self._objective.difference(best.judgments, found.judgments)
         return Contender(
-            key=entrant.key,
-            trial=None if entrant.trial is None else entrant.trial.number,
-            weights=entrant.recipe.weights,
-            search=self._search_estimate(entrant, searched),
+            key=candidate.key,
+            trial=None if candidate.trial is None else candidate.trial.number,
+            weights=candidate.recipe.weights,
+            search=self._search_estimate(candidate, searched),
             holdout=self._objective.estimate(found.judgments) if questions else None,
             gain=gain,
             shortfall=short,
             samples=self._samples(found if questions else searched or found),
-            sparse=entrant.sparse,
+            sparse=candidate.sparse,
         )
 
     def _short(self, evaluation: Evaluation) -> str:
         """Return why too few of the judgments are ratings; empty if enough are."""
         return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
-    def _search_estimate(self, entrant: Candidate, searched: Evaluation | None) -> Estimate:
-        if entrant.trial is not None:
-            return search_estimate(entrant.trial)
+    def _search_estimate(self, candidate: Candidate, searched: Evaluation | None) -> Estimate:
+        if candidate.trial is not None:
+            return search_estimate(candidate.trial)
         return self._objective.estimate(() if searched is None else searched.judgments)
 
     def _samples(self, evaluation: Evaluation) -> tuple[Sample, ...]:

@@ -71,7 +71,7 @@ class Evaluator:
             return Evaluation(recipe, failure=str(error))
 
     async def _evaluate(self, recipe: Recipe, questions: Sequence[Question], race: Race | None) -> Evaluation:
-        waves = _between(questions, () if race is None else race.looks)
+        waves = _between(questions, () if race is None else race.interim_checks)
         answers = [_Inbox(len(wave) * self._sampling.samples) for wave in waves]
         answering = asyncio.create_task(self._answer(recipe, waves, answers, race))
         rated: list[Rated] = []
@@ -217,9 +217,9 @@ class _Inbox:
             yield arrived
 
 
-def _between(questions: Sequence[Question], looks: Sequence[int]) -> list[Sequence[Question]]:
+def _between(questions: Sequence[Question], interim_checks: Sequence[int]) -> list[Sequence[Question]]:
     """Return the questions, split at each interim check."""
-    bounds = (0, *looks, len(questions))
+    bounds = (0, *interim_checks, len(questions))
     return [questions[start:end] for start, end in pairwise(bounds)]
 
 

@@ -27,7 +27,7 @@ from tvmerge.report.terminal.table import score_rows
 from tvmerge.run.baseline import baseline_answers
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.destinations import check_destinations
-from tvmerge.run.holdout import Confirmation, Confirmed, choose_baselines, choose_finalists
+from tvmerge.run.holdout import Confirmation, ConfirmationResult, choose_baselines, choose_finalists
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
 from tvmerge.study.lock import study_lock
@@ -186,10 +186,10 @@ def _evidence(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
     return AnswerLog(folder, run.suite.judge.name, known, mode=mode)
 
 
-async def _confirm(run: Run, progress: Progress) -> Confirmed:
+async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
     """Choose the winner, compare it with the baselines and log their answers."""
     finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
-    rivals = choose_baselines(run.space, run.study.trials, run.models.sparse)
+    baselines = choose_baselines(run.space, run.study.trials, run.models.sparse)
 
     async def searched(recipe: Recipe) -> Evaluation:
         return await run.evaluator.evaluate(recipe, run.search_questions)
@@ -199,19 +199,21 @@ async def _confirm(run: Run, progress: Progress) -> Confirmed:
         searched,
         run.objective,
         run.suite.benchmark.questions,
-        on_scored=lambda entrant, found: progress.confirmed(entrant.label, found),
+        on_scored=lambda candidate, found: progress.confirmed(candidate.label, found),
         min_coverage=run.config.min_coverage,
     )
     chosen_among = len(finalists) if len(finalists) > 1 else 0
-    progress.confirming(chosen_among + 1 + len({rival.model for rival in rivals}), len(run.holdout_questions))
-    confirmed = await confirmation.run(finalists, rivals, run.holdout_questions, run.config.optuna_seed)
+    progress.confirming(
+        chosen_among + 1 + len({baseline.model for baseline in baselines}), len(run.holdout_questions)
+    )
+    confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
     evidence = _evidence(run, run.config.run_folder / "holdout", ())
     for model, evaluation in confirmed.evaluations.items():
         evidence.keep(model, evaluation)
     return confirmed
 
 
-def _result(run: Run, confirmed: Confirmed, agreed: Agreement | None, seconds: float) -> RunResult:
+def _result(run: Run, confirmed: ConfirmationResult, agreed: Agreement | None, seconds: float) -> RunResult:
     return RunResult(
         study=run.config.study,
         benchmark=run.suite.benchmark.name,
@@ -242,7 +244,7 @@ def _front(run: Run) -> tuple[int, ...]:
     return tuple(trial.number for trial in run.study.front()) if run.config.multi_objective else ()
 
 
-def _agreement(run: Run, confirmed: Confirmed, note: Note) -> Agreement | None:
+def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement | None:
     """Return how far a panel's judges agree, and each with itself, in the search and the comparison."""
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
     # Without held-out questions, baselines outside the search space are not trials of the search.

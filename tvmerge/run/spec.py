@@ -19,7 +19,7 @@ from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.run.baseline import Baseline, baseline_merge
 from tvmerge.run.outline import outline
 from tvmerge.scoring.objective import Objective
-from tvmerge.scoring.racing import Rules
+from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.open import KnownStudy
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
@@ -79,12 +79,12 @@ class RunSpec:
         return replace(self.sampling, samples=self.config.confirm_samples)
 
     @property
-    def rules(self) -> Rules | None:
+    def rules(self) -> RacingRules | None:
         """The rules of early stopping; None if every candidate answers all questions."""
         config = self.config
         if config.racing == "off" or config.multi_objective or not self.objective.by_question:
             return None
-        return Rules(config.racing_p, config.racing_min_questions, config.racing_batch)
+        return RacingRules(config.racing_p, config.racing_min_questions, config.racing_batch)
 
     @property
     def enqueued(self) -> list[Recipe]:

@@ -11,7 +11,7 @@ from tvmerge.protocols import Race, Study
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgment, Outcome, Question, Trial
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
-from tvmerge.scoring.racing import Rules, Scores, lost, projected
+from tvmerge.scoring.racing import RacingRules, Scores, projected_score, should_prune
 from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
 from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler_view import FIXED
@@ -43,7 +43,7 @@ class Trials:
         objective: Objective,
         questions: Sequence[Question],
         *,
-        rules: Rules | None,
+        rules: RacingRules | None,
         min_coverage: float,
         several: bool = False,
     ) -> None:
@@ -85,7 +85,7 @@ class Trials:
         scores = self._scores(judgments)
         incumbent = self._incumbent(trial)
         if evaluation.stopped and incumbent is not None:
-            return Outcome(_projected(scores, incumbent), attrs, stopped=True)
+            return Outcome(_projected_score(scores, incumbent), attrs, stopped=True)
         if math.isnan(found.mean):
             return Outcome(None, attrs | {FAILURE: self._objective.lacking(judgments)})
         return self._complete(judgments, attrs | {"se": _number(found.se), SCORES: scores}, found.mean)
@@ -134,7 +134,7 @@ class _Against:
     def __init__(
         self,
         incumbent: Scores,
-        rules: Rules,
+        rules: RacingRules,
         scores: Callable[[Sequence[Judgment]], Scores],
     ) -> None:
         self._incumbent = incumbent
@@ -142,19 +142,19 @@ class _Against:
         self._scores = scores
 
     @property
-    def looks(self) -> Sequence[int]:
-        return self._rules.looks(len(self._incumbent))
+    def interim_checks(self) -> Sequence[int]:
+        return self._rules.interim_checks(len(self._incumbent))
 
     @property
     def wave(self) -> int:
         return self._rules.batch
 
     def should_prune(self, judgments: Sequence[Judgment]) -> bool:
-        return lost(self._scores(judgments), self._incumbent, self._rules.p)
+        return should_prune(self._scores(judgments), self._incumbent, self._rules.p)
 
 
-def _projected(scores: Scores, incumbent: Trial) -> float:
-    return projected(scores, incumbent.attrs[SCORES], incumbent.values[0])
+def _projected_score(scores: Scores, incumbent: Trial) -> float:
+    return projected_score(scores, incumbent.attrs[SCORES], incumbent.values[0])
 
 
 def _number(value: float) -> float | None:

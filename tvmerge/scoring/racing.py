@@ -24,20 +24,20 @@ _MOST_SIGNED = 13  # pairs, of which all 2^n patterns of signs are tried
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RacingRules:
     """How a race is run.
 
     Attributes:
         p: Probability of chance below which a candidate is taken to be worse.
-        minimum: Questions before the first look.
-        batch: Questions between two looks.
+        minimum: Questions before the first interim check.
+        batch: Questions between two interim checks.
     """
 
     p: float
     minimum: int
     batch: int
 
-    def looks(self, questions: int) -> tuple[int, ...]:
+    def interim_checks(self, questions: int) -> tuple[int, ...]:
         """After how many of the questions a race is looked at.
 
         Not after the last ones, where there is nothing left to save.
@@ -46,7 +46,7 @@ class Rules:
         return tuple(range(first, questions, self.batch))
 
 
-def lost(scores: Scores, incumbent: Scores, p: float) -> bool:
+def should_prune(scores: Scores, incumbent: Scores, p: float) -> bool:
     """Whether a candidate is to be stopped.
 
     Args:
@@ -59,7 +59,7 @@ def lost(scores: Scores, incumbent: Scores, p: float) -> bool:
     return math.fsum(differences) < 0 and signed_rank_p(differences) < p
 
 
-def projected(scores: Scores, incumbent: Scores, value: float) -> float:
+def projected_score(scores: Scores, incumbent: Scores, value: float) -> float:
     """What a stopped candidate would have scored on all questions.
 
     Its mean difference to the incumbent, on the questions both have a rating of, is added to the

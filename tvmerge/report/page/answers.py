@@ -94,11 +94,13 @@ def comparisons(result: RunRecord) -> tuple[Comparison, ...]:
     """Every question that has an answer of the best, in its order."""
     shelves = {key: _by_question(samples) for key, samples in _columns(result)}
     baseline = better_baseline(result)
-    rival = None if baseline is None else baseline.key
+    baseline_key = None if baseline is None else baseline.key
     questions = {s.question.question_id: s.question for s in result.contenders[0].samples}
     labels = {contender.key: contender.label for contender in result.contenders}
     return tuple(
-        _comparison(question, {key: shelf.get(number, ()) for key, shelf in shelves.items()}, rival, labels)
+        _comparison(
+            question, {key: shelf.get(number, ()) for key, shelf in shelves.items()}, baseline_key, labels
+        )
         for number, question in questions.items()
     )
 
@@ -126,11 +128,11 @@ def _by_question(samples: Sequence[Sample]) -> dict[QuestionId, tuple[Sample, ..
 def _comparison(
     question: Question,
     columns: dict[ContenderKey, tuple[Sample, ...]],
-    rival: ContenderKey | None,
+    baseline_key: ContenderKey | None,
     labels: Mapping[ContenderKey, str],
 ) -> Comparison:
     best = _mean(columns.get("best", ()))
-    baseline = math.nan if rival is None else _mean(columns.get(rival, ()))
+    baseline = math.nan if baseline_key is None else _mean(columns.get(baseline_key, ()))
     return Comparison(
         question=question,
         change=_change(best, baseline),
@@ -145,12 +147,12 @@ def _mean(samples: Sequence[Sample]) -> float:
     return fmean(ratings) if ratings else math.nan
 
 
-def _change(best: float, rival: float) -> Change:
-    if math.isnan(best) or math.isnan(rival):
+def _change(best: float, baseline: float) -> Change:
+    if math.isnan(best) or math.isnan(baseline):
         return "unknown"
-    if best == rival:
+    if best == baseline:
         return "same"
-    return "better" if best > rival else "worse"
+    return "better" if best > baseline else "worse"
 
 
 def _turn(
