@@ -1,1 +1,1 @@
-"""One request to a chat model, and everything that wraps it: cache, retries, limits, budget."""
+"""Sends a request to a chat model, wrapped in cache, retries, limits and budget."""

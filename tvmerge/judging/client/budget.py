@@ -1,4 +1,4 @@
-"""The user's own limits on cost and calls: reserved before a call, settled on what it was billed for."""
+"""The user's limits on cost and calls: reserved before a call, settled with what was billed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tvmerge.judging.client.tokens import most_tokens
 
 
 class Budget:
-    """A run's money and calls, shared by all its judges, over all its interruptions.
+    """The budget of a run, shared by all its judges and kept across interruptions.
 
-    A call is made only when the most it can cost is still there. One that does not fit waits while calls
-    in flight may yet turn out cheaper than reserved, and ends the run when there are none: from then on no
-    call is made, not even a cheaper one that would fit.
+    A call is made only if the most it can cost is left. A call that does not fit waits while calls in flight
+    may turn out cheaper than reserved; if there are none, the run ends. From then on no call is made, not
+    even a cheaper one that would fit.
 
     Args:
-        ledger: What was spent so far, and what will be.
-        max_cost: USD, or None for no such limit.
-        max_calls: Requests sent, or None for no such limit; one that fails counts, too.
+        ledger: Records what is spent.
+        max_cost: Maximum cost in USD, or None for no limit.
+        max_calls: Maximum number of requests, including failed ones, or None for no limit.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Budget:
 
     @property
     def limits_cost(self) -> bool:
-        """Prices must be known."""
+        """Whether the cost is limited, so that prices must be known."""
         return self._max_cost is not None
 
     async def admit(self, cost: float) -> None:
-        """Reserve a call of at most `cost` USD; `release` gives the reservation back.
+        """Reserve a call of at most `cost` USD until `release` is called.
 
         Raises:
-            BudgetError: It does not fit, or an earlier one did not.
+            BudgetError: This call or an earlier one does not fit.
         """
         while reason := self._over or self._excess(cost):
             if not self._reserved:
@@ -57,7 +57,7 @@ class Budget:
         self._reserved.append(cost)
 
     def release(self, cost: float) -> None:
-        """Give a reservation back: the call is in the ledger by now, or it was not made."""
+        """End a reservation: the call is in the ledger now, or was not made."""
         self._reserved.remove(cost)
         while self._waiting:
             settled = self._waiting.popleft()
@@ -65,11 +65,11 @@ class Budget:
                 settled.set_result(None)
 
     def owe(self, key: str, cost: float) -> None:
-        """Note that a request of this key, of at most `cost` USD, is with a provider and in no ledger yet."""
+        """Note that a provider has a request with this key, of at most `cost` USD, not in the ledger yet."""
         self._owed[key].append(cost)
 
     def settle(self, key: str) -> None:
-        """Note that such a request is in the ledger by now, if there was one."""
+        """Note that such a request, if there was one, is in the ledger now."""
         if self._owed[key]:
             self._owed[key].pop()
 
@@ -88,12 +88,12 @@ class Budget:
 
 
 class BudgetedChat(ChatWrapper):
-    """Makes only calls that the budget allows; every attempt is one, answered or not.
+    """Makes only calls that the budget allows; every attempt counts as a call, answered or not.
 
     Args:
-        inner: The model asked; it enters its calls into the budget's ledger.
+        inner: The wrapped model, which enters its calls into the budget's ledger.
         budget: The budget.
-        prices: What the model costs.
+        prices: The model's prices.
     """
 
     def __init__(self, inner: ChatModel, budget: Budget, prices: Prices | None) -> None:
@@ -102,7 +102,7 @@ class BudgetedChat(ChatWrapper):
         self._prices = prices
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
             BudgetError: The budget does not allow the call.

@@ -1,4 +1,4 @@
-"""Replies that were paid for are kept, and identical requests are sent once."""
+"""Stores replies that were paid for, and sends identical requests once."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tvmerge.judging.client.chat import (
 from tvmerge.judging.client.reask import UnusableError
 
 REFUSAL = "refusal"
-"""The kind of a row that says a text was refused."""
+"""The kind of rows that record a refused text."""
 
 
 class ReplyStore:
-    """The cache, run in one thread of its own, all that is wanted at a time in one go.
+    """Accesses the cache in a separate thread, in batches.
 
-    The event loop never waits for the disk, and a crowd of look-ups costs one change of threads. Where the
-    disk fills up, what is on its way is still stored, in room that was kept for it, and whoever stores
-    anything is told to send no more.
+    The event loop never waits for the disk, and many look-ups cost one switch of threads. If the disk fills
+    up, replies in flight are still stored, in space reserved for them, and every later write raises, so that
+    no more requests are sent.
 
     Args:
-        cache: The store; it is not closed here.
-        paid: Replies are going to be paid for, so room is kept for them.
+        cache: The cache; it is not closed here.
+        paid: Whether replies will be paid for, so that disk space is reserved for them.
     """
 
     def __init__(self, cache: ContentCache, *, paid: bool = True) -> None:
@@ -50,10 +50,10 @@ class ReplyStore:
         self._fault: UserError | None = None
 
     async def get(self, request: ChatRequest) -> ChatReply | None:
-        """The usable reply to `request`, if there is one; one that cannot be read any more is none.
+        """Return the stored reply to `request`; None without one that is still readable and usable.
 
         Raises:
-            UnusableError, TooLongError, TextError: It was refused for its text before.
+            UnusableError, TooLongError, TextError: The text was refused before.
         """
         row = await self._gets.add(request.key)
         if (refusal := _refusal(row)) is not None:
@@ -62,25 +62,25 @@ class ReplyStore:
         return None if reply is None or request.fault_of(reply) else reply
 
     async def put(self, request: ChatRequest, reply: ChatReply) -> None:
-        """Keep a reply; it is kept even where the one who waits for that is cancelled."""
+        """Store a reply, even if the caller is cancelled while waiting."""
         await self._put(request, _packed(request, reply))
 
     async def put_refusal(self, request: ChatRequest, error: ProviderError) -> None:
-        """Keep that a text was refused, where `error` says that and others are not."""
+        """Store that a text was refused, if `error` says so and other texts are answered."""
         row = _packed_refusal(request, error)
         if row is not None:
             await self._put(request, row)
 
     async def read(self, key: str) -> object:
-        """What is kept under a key that is no request's, or None."""
+        """Return what is stored under a key that is not a request's, or None."""
         return await self._gets.add(key)
 
     async def write(self, key: str, row: object) -> None:
-        """Keep something under a key that is no request's."""
+        """Store something under a key that is not a request's."""
         await asyncio.shield(self._puts.add((key, row)))
 
     async def close(self) -> None:
-        """Wait until everything is on the disk.
+        """Wait until everything is on disk.
 
         Raises:
             UserError: Replies that were paid for cannot be stored.
@@ -89,13 +89,13 @@ class ReplyStore:
         try:
             await asyncio.wrap_future(self._thread.submit(self._store_rest))
         finally:
-            # diskcache keeps a connection a thread; only its own thread can close it.
+            # diskcache keeps a connection per thread, which only that thread can close.
             await asyncio.wrap_future(self._thread.submit(self._cache.close))
             self._thread.shutdown()
 
     async def _put(self, request: ChatRequest, row: object) -> None:
         stored = asyncio.gather(*(self._puts.add((key, row)) for key in request.keys))
-        # Nobody may be left to hear of a failure; what is not stored is tried again and told of at the end.
+        # The caller may be gone. Whatever is not stored is retried, and reported on close.
         stored.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(stored)
 
@@ -117,7 +117,7 @@ class ReplyStore:
         return [None] * len(rows)
 
     def _write(self) -> None:
-        """Store what is not stored yet."""
+        """Write everything that is not stored yet."""
         self._cache.put_many(self._unstored)
         self._unstored = {}
 
@@ -132,12 +132,12 @@ class ReplyStore:
 
 
 class CachedChat(ChatWrapper):
-    """Answers from the store what the store holds; what it does not hold is sent once at a time.
+    """Returns stored replies; sends other requests, identical ones only once.
 
-    That a provider refused a text is kept as well: it would refuse it again, and count it again.
+    Refusals of a text are stored as well, since sending it again would be refused and counted again.
 
     Args:
-        inner: The model asked on a miss.
+        inner: The wrapped model, asked on a miss.
         store: The store; closed with this.
         on_hit: Called with the request and the reply of every hit.
     """
@@ -155,7 +155,7 @@ class CachedChat(ChatWrapper):
         self._on_hit = on_hit
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The stored reply, or the wrapped model's.
+        """Return the stored reply, or else the wrapped model's.
 
         Raises:
             UnusableError, TooLongError, TextError: The text was refused, now or before.
@@ -180,7 +180,7 @@ class CachedChat(ChatWrapper):
         return reply
 
     async def _fetch(self, request: ChatRequest) -> ChatReply:
-        # Another flight may have landed between this request's look-up and its own take-off.
+        # An identical request may have been answered since this one was looked up.
         if (reply := await self._look_up(request)) is not None:
             return reply
         try:
@@ -191,14 +191,14 @@ class CachedChat(ChatWrapper):
 
 
 class StoringChat(ChatWrapper):
-    """Keeps every complete, readable reply before it is handed on, as the reply to what was asked at first.
+    """Stores every complete, readable reply before returning it, as the reply to the original request.
 
-    It stands inside the limit on requests in flight: a place is given back only when what was paid for is
-    on the disk, so a crash loses no more replies than are in flight.
+    It runs inside the limit on requests in flight: a request counts as in flight until its reply is on disk,
+    so a crash loses no more replies than that limit.
 
     Args:
-        inner: The model asked.
-        store: Where replies are kept.
+        inner: The wrapped model.
+        store: Stores the replies.
     """
 
     def __init__(self, inner: ChatModel, store: ReplyStore) -> None:
@@ -206,7 +206,7 @@ class StoringChat(ChatWrapper):
         self._store = store
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply."""
+        """Return the wrapped model's reply."""
         reply = await self._inner.send(request)
         asked, whole = request.settled(reply)
         if not asked.fault_of(whole):
@@ -219,7 +219,7 @@ def _packed(request: ChatRequest, reply: ChatReply) -> dict[str, object]:
     return {
         "kind": "judgment",
         "request": request.parts,
-        # Whatever the provider calls its end: what is kept is complete.
+        # Stored replies are complete, whatever finish reason the provider gave.
         "reply": {"text": reply.text, "finish": "stop", "usage": usage}
         | ({"before": reply.before} if reply.before else {}),
     }
@@ -239,7 +239,7 @@ def _packed_refusal(request: ChatRequest, error: ProviderError) -> dict[str, obj
 
 
 def is_refusal(row: Any) -> bool:
-    """Whether a row of the cache says that a text was refused."""
+    """Return whether a row of the cache records a refused text."""
     return _refusal(row) is not None
 
 

@@ -1,4 +1,4 @@
-"""The interface of the judge layer: one request to a chat model, its reply, and who answers it."""
+"""The interface of chat models: a request, its reply, and the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.prompts.spoken import spoken
 
 SCHEMA = 1
-"""Part of every key: raise it when what is stored with a reply changes its meaning."""
+"""Part of every key; raise it when stored replies change their meaning."""
 
 _REMINDED = "\n\n---- asked for the rating alone ----\n\n"
 
@@ -24,21 +24,21 @@ FinishReason = Literal["stop", "length", "refused", "failed", "other"]
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One request, and what its reply must hold.
+    """A request, and the form its reply must have.
 
     Attributes:
-        provider: Which wire protocol it is for.
+        provider: The provider whose protocol it uses.
         endpoint: Where it is sent; no secrets.
         body: Exactly what is sent, as JSON data; no secrets.
-        form: How the reply must read. No part of the key: it decides nothing about what is sent.
+        form: The form the reply must have. Not part of the key, since it does not affect what is sent.
         sample: Which of several independent replies to the same body this is, from 0.
-        after: The request that this one follows up, and the reply to it; None where it opens a conversation.
-            No part of the key: the body holds both.
-        attempt: How many replies to this very request were no use before, for a model that would give the
-            same again. No part of the key: any usable reply will do.
-        narrow: The same request with less room for the reply, where this one stands for it.
-        first: The request that was built at first, with a parameter that was refused; None where this is it.
-        outdated: Says whether requests have changed since, since a parameter was refused.
+        after: The request that this one follows up and its reply; None if it opens a conversation. Not part
+            of the key, since the body holds both.
+        attempt: How many replies to this same request were unusable, for a model that would otherwise repeat
+            itself. Not part of the key, since any usable reply will do.
+        narrow: The same request with a lower limit on the reply's length, if this one replaces it.
+        first: The original request, with a parameter that was then refused; None if this is the original.
+        outdated: Returns whether requests are built differently by now because a parameter was refused.
         key: SHA-256 of provider, endpoint, body and sample.
     """
 
@@ -59,12 +59,12 @@ class ChatRequest:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Keys under which a reply is kept: whoever builds the first request again is to find it, too."""
+        """Keys under which a reply is stored; the original request's is one, as later runs build that."""
         return (self.key,) if self.first is None else (self.key, self.first.key)
 
     @property
     def parts(self) -> dict[str, object]:
-        """What the key is made of."""
+        """The data that the key is computed from."""
         return {
             "schema": SCHEMA,
             "provider": self.provider,
@@ -74,7 +74,7 @@ class ChatRequest:
         }
 
     def fault_of(self, reply: ChatReply) -> str:
-        """Why `reply` is no use and must be asked for again, or an empty string."""
+        """Return why `reply` is unusable and must be requested again, or an empty string."""
         if reply.finish == "refused":
             return faults.REFUSED
         if reply.finish == "length":
@@ -91,10 +91,9 @@ class ChatRequest:
         return f"{fault} ({reply.ending})" if reply.ending else fault
 
     def reminder(self, reply: ChatReply) -> ChatRequest | None:
-        """The request that continues from `reply` and asks for the rating alone.
+        """Return a request that continues after `reply` and asks for the rating alone.
 
-        None where `reply` cannot be gone on from: it is no complete reply that says something, or this
-        request is such a reminder itself.
+        Return None if `reply` is incomplete or empty, or if this request is such a reminder itself.
         """
         said = (spoken(reply.text) or "").strip()
         if self.after is not None or reply.finish not in ("stop", "other") or not said:
@@ -107,7 +106,7 @@ class ChatRequest:
         return replace(self, body={**self.body, "messages": messages}, after=(self, reply))
 
     def settled(self, reply: ChatReply) -> tuple[ChatRequest, ChatReply]:
-        """What was asked at first, and all that was replied to that."""
+        """Return the original request, and the whole reply to it."""
         if self.after is None:
             return self.narrow or self, reply
         asked, before = self.after
@@ -117,7 +116,7 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens a call was billed for; thinking counts as output."""
+    """The tokens billed for a call; thinking counts as output."""
 
     input: int = 0
     output: int = 0
@@ -128,19 +127,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """What a chat model said.
+    """The reply of a chat model.
 
     Attributes:
-        text: Its words, thinking left out.
-        finish: `stop` at its own end, `length` at the token limit, `refused` for its content, `failed` where
-            something broke at the provider, `other` for what nobody knows.
-        usage: Tokens billed, or None where the provider does not say.
+        text: Its text, without thinking.
+        finish: Why it ended: `stop` by the model, `length` at the token limit, `refused` for its content,
+            `failed` by an error at the provider, `other` for an unknown reason.
+        usage: Tokens billed, or None if the provider does not say.
         limits: Rate limits from the response headers.
-        cached: It comes from the cache and cost nothing.
-        ending: The provider's own word for an end that nobody knows, what it says of its failure, or what it
-            sent in the place of a reply.
-        before: What was said at first, where `text` is the reply to a reminder; else empty.
-        receipt: What the reply is known by, where it came in a batch; else empty.
+        cached: Whether it comes from the cache and cost nothing.
+        ending: The provider's word for an unknown finish reason, its description of a failure, or what it
+            sent instead of a reply.
+        before: The first reply, if `text` is the reply to a reminder; empty otherwise.
+        receipt: Identifies the reply if it came in a batch; empty otherwise.
     """
 
     text: str
@@ -154,20 +153,20 @@ class ChatReply:
 
     @property
     def whole(self) -> str:
-        """All that was said, for people to read."""
+        """The whole reply, as shown in files and reports."""
         return f"{self.before}{_REMINDED}{self.text}" if self.before else self.text
 
 
 class ChatModel(Protocol):
-    """A chat model, or a wrapper that adds one behaviour to a chat model."""
+    """A chat model, or a wrapper that adds one behaviour to it."""
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
-        """The request that asks for a reply to `user` in the given form.
+        """Build a request for a reply to `user` in the given form.
 
         Args:
             system: The system message; empty for none.
             user: The user message.
-            form: How the reply must read.
+            form: The form the reply must have.
             sample: Which of several independent replies this one is, from 0.
         """
 
@@ -175,14 +174,14 @@ class ChatModel(Protocol):
         """Send `request`.
 
         Raises:
-            TransientError: Worth another try.
-            QuotaError: The account has nothing left.
-            CredentialsError: The key was refused.
-            OutageError: It has failed for longer than the user's patience.
+            TransientError: The request is worth retrying.
+            QuotaError: The account's quota is used up.
+            CredentialsError: The key was rejected.
+            OutageError: The provider has failed for longer than the user allows.
             RequestError: This request was refused: for its content, its length (`TooLongError`), its form
-                (`FormError`) or its text (`TextError`), or a parameter that is not sent any more
+                (`FormError`), its text (`TextError`), or a parameter that is no longer sent
                 (`OutdatedError`).
-            BudgetError: The user's own limit is reached.
+            BudgetError: The user's limit is reached.
         """
 
     async def close(self) -> None:
@@ -190,13 +189,13 @@ class ChatModel(Protocol):
 
 
 class ChatWrapper:
-    """Base of the wrappers: passes everything on but `send`."""
+    """Base class of the wrappers, which passes on everything except `send`."""
 
     def __init__(self, inner: ChatModel) -> None:
         self._inner = inner
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
-        """The wrapped model's request."""
+        """Return the wrapped model's request."""
         return self._inner.request(system, user, form, sample=sample)
 
     async def close(self) -> None:
@@ -209,12 +208,12 @@ class TooLongError(RequestError):
 
 
 class FormError(RequestError):
-    """The request was refused, for its form or for its text: the provider does not say which.
+    """The request was refused for its form or for its text; the provider does not say which.
 
     Attributes:
-        said: What the provider said, with the status.
-        certain: Where nothing was answered yet, no other text needs to be asked: it is the model's name, the
-            address or a parameter.
+        said: The provider's message, with the status.
+        certain: Whether, if nothing was answered yet, the cause is certain (the model's name, the address or
+            a parameter), so that no other text needs to be tried.
     """
 
     def __init__(
@@ -232,17 +231,17 @@ class FormError(RequestError):
 
 
 class UnknownModelError(FormError):
-    """The provider has no model of that name."""
+    """The provider has no model with this name."""
 
     def __init__(self, message: str, *, said: str = "", status: int | None = None) -> None:
         super().__init__(message, said=said, status=status, param="model", certain=True)
 
 
 class TextError(RequestError):
-    """This text alone is refused, for a reason that does not say it is its content.
+    """Only this text is refused, and the provider does not name its content as the reason.
 
     Attributes:
-        proven: Another text was answered in the same form.
+        proven: Whether another text was answered in the same form.
     """
 
     def __init__(self, message: str, *, status: int | None = None, proven: bool = True) -> None:
@@ -251,14 +250,14 @@ class TextError(RequestError):
 
 
 class UnprovenError(RequestError):
-    """This text is refused for its content, and no other was ever answered: no verdict on it."""
+    """This text was refused for its content, but no other text was ever answered, so it gets no rating."""
 
 
 class OutdatedError(RequestError):
-    """A parameter was refused, and from now on `request` builds requests without it.
+    """A parameter was refused; from now on `request` builds requests without it.
 
     Attributes:
-        instead: The parameter that is sent in its place; empty for none.
+        instead: The parameter that is sent instead; empty for none.
     """
 
     def __init__(
@@ -269,4 +268,4 @@ class OutdatedError(RequestError):
 
 
 class MisplacedError(TransientError):
-    """The reply is a page or a stream instead of JSON: the address is wrong, or a proxy answered."""
+    """The reply is a web page or an event stream, not JSON: the address is wrong, or a proxy replied."""

@@ -1,4 +1,4 @@
-"""How many requests are in flight: as many as the provider accepts, and never more than allowed."""
+"""Limits the requests in flight to what the provider accepts, and never above the user's limit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tvmerge.judging.client.shield import obey_cancellation
 
 
 class ConcurrencyLimiter:
-    """Lets a varying number of holders in at once, first come, first served.
+    """A semaphore with a varying number of places, first come, first served.
 
-    Additive increase, multiplicative decrease, as TCP does: a full round of successes adds one place, a sign
-    of overload takes a fifth of the places, at most once in a cool-down so that one burst of refusals
-    counts once.
+    Additive increase, multiplicative decrease, as in TCP: a full round of successes adds one place, a sign
+    of overload removes a fifth of the places, at most once per cool-down so that one burst of refusals counts
+    once.
 
     Args:
-        most: The most places; also the number to begin with.
+        most: The maximum and initial number of places.
         cooldown: Seconds between two decreases.
-        clock: Gives the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ConcurrencyLimiter:
 
     @property
     def places(self) -> int:
-        """How many may be in at present."""
+        """The current number of places."""
         return int(self._places)
 
     @property
@@ -59,7 +59,7 @@ class ConcurrencyLimiter:
             self._places = max(1.0, self._places * 0.8)
 
     def close(self, error: Exception) -> None:
-        """Let nobody in any more: whoever waits or comes gets `error`."""
+        """Raise `error` for everyone who waits for a place now or later."""
         self._closed_by = error
         while self._waiting:
             turn = self._waiting.popleft()
@@ -102,7 +102,7 @@ class ConcurrencyLimitedChat(ChatWrapper):
     """Sends through a gate.
 
     Args:
-        inner: The model asked.
+        inner: The wrapped model.
         limiter: The gate, shared by all who ask the same provider.
     """
 
@@ -112,12 +112,12 @@ class ConcurrencyLimitedChat(ChatWrapper):
         self._answered = False
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
-            UserError, QuotaError, OutageError: Continuing is pointless; whoever waits at the gate, or
-                comes later, gets the same error unsent.
-            FormError: The same, where it is certain that it concerns all; else it is the caller's to decide.
+            UserError, QuotaError, OutageError: Continuing is pointless; all waiting and later requests get
+                the same error without being sent.
+            FormError: The same, if it certainly concerns all requests; otherwise the caller decides.
         """
         async with self._limiter:
             try:
@@ -126,7 +126,7 @@ class ConcurrencyLimitedChat(ChatWrapper):
                 self._limiter.close(error)
                 raise
             except FormError as error:
-                # That a reminder or more room is refused says nothing about what opens a conversation.
+                # A refused reminder or higher limit says nothing about requests that open a conversation.
                 opens = request.after is None and request.narrow is None
                 if opens and error.certain and not self._answered:
                     self._limiter.close(error)

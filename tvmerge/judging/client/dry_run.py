@@ -1,4 +1,4 @@
-"""What a judge would send: counted and sized, and not sent."""
+"""Counts and sizes the requests a judge would send, without sending them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tvmerge.judging.client.tokens import most_tokens
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls of one judge, and the most tokens they can take; added and multiplied field by field.
+    """The number of calls of a judge and an upper bound of their tokens; added and multiplied by field.
 
     Attributes:
-        calls: How many.
-        input: Tokens sent, at most.
-        output: Tokens replied, at most.
+        calls: Number of calls.
+        input: Maximum number of input tokens.
+        output: Maximum number of output tokens.
     """
 
     calls: int = 0
@@ -39,16 +39,16 @@ class RequestCounter:
         self._stored: Counter[str] = Counter()
 
     def asked(self, judge: str, request: ChatRequest) -> None:
-        """A judge would send `request`."""
+        """Count a request that a judge would send."""
         usage = most_tokens(request)
         self._asked[judge] += Calls(1, usage.input, usage.output)
 
     def stored(self, judge: str) -> None:
-        """A judge would find its reply in the cache."""
+        """Count a reply that a judge would find in the cache."""
         self._stored[judge] += 1
 
     def take(self) -> tuple[dict[str, Calls], int]:
-        """By judge what it would send, and how many replies are stored; counting starts over."""
+        """Return the calls by judge and the number of cached replies, and reset the counts."""
         taken = dict(self._asked), self._stored.total()
         self._asked.clear()
         self._stored.clear()
@@ -73,7 +73,7 @@ class CountedChat(ChatWrapper):
         """Count the request.
 
         Raises:
-            UnusableError: Always; to the judge above it is a reply without a rating.
+            UnusableError: Always; the judge handles it like a reply without a rating.
         """
         self._counter.asked(self._judge, request)
         raise UnusableError("counted, not sent", reply="", refused=False)

@@ -1,4 +1,4 @@
-"""What judging took: calls, hits, tokens, money and time, by judge; on the disk as it happens."""
+"""Records calls, cache hits, tokens, cost and time by judge, on disk as they occur."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ class Prices:
     """USD per million tokens.
 
     Attributes:
-        input: Of what is sent.
-        output: Of what is replied, thinking included.
+        input: Price of input tokens.
+        output: Price of output tokens, including thinking.
     """
 
     input: float
     output: float
 
     def cost(self, usage: Usage) -> float:
-        """USD for `usage`."""
+        """Return the cost of `usage` in USD."""
         return (usage.input * self.input + usage.output * self.output) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeUsage:
-    """What one judge took.
+    """What one judge has used.
 
     Attributes:
         judge: Its name.
-        calls: Calls that were answered, re-asks included.
-        batched: How many of them came in batches.
-        hits: Judgments that the cache answered.
-        failures: Attempts that failed and were tried again or given up.
-        input_tokens: Tokens sent.
-        output_tokens: Tokens replied.
-        cost: USD, or None where the price is not known.
-        latency: Seconds a call took: the median, the 90th and the 99th percentile; empty without calls.
+        calls: Number of answered calls, including repeated ones.
+        batched: How many of them were answered in batches.
+        hits: Number of judgments from the cache.
+        failures: Number of failed attempts, whether retried or not.
+        input_tokens: Number of input tokens.
+        output_tokens: Number of output tokens.
+        cost: Cost in USD, or None if the price is unknown.
+        latency: Median, 90th and 99th percentile of a call's seconds; empty without calls.
     """
 
     judge: str
@@ -62,7 +62,7 @@ class JudgeUsage:
     latency: tuple[float, ...]
 
     def as_json(self) -> dict[str, object]:
-        """As it stands in `result.json`."""
+        """Return the form stored in `result.json`."""
         names = ("p50", "p90", "p99")
         return {
             "judge": self.judge,
@@ -92,15 +92,15 @@ class _Totals:
 
 
 class Ledger:
-    """Keeps the accounts of all judges of a run, over all its interruptions.
+    """Records the usage of all judges of a run, across its interruptions.
 
     Args:
-        path: A file that gets a line for every request that was sent, for an answered call before its reply
-            is used, for one that failed with `failed`. None keeps the accounts in memory only.
-        wall: Gives the seconds since 1970.
+        path: A file that gets a line for every request: before the reply is used if it was answered, marked
+            `failed` if it failed. None keeps the records in memory only.
+        wall: Returns the seconds since 1970.
 
     Raises:
-        AssetError: The file holds something else.
+        AssetError: The file is not a ledger.
     """
 
     def __init__(self, path: Path | None = None, *, wall: Callable[[], float] = time.time) -> None:
@@ -123,15 +123,15 @@ class Ledger:
 
         Args:
             judge: The judge's name.
-            usage: Tokens billed, or None where the provider did not say.
-            cost: USD, or None where the price is not known.
+            usage: Tokens billed, or None if the provider did not say.
+            cost: Cost in USD, or None if the price is unknown.
             seconds: How long it took.
-            receipt: What it is known by, where it came in a batch: it is entered once.
+            receipt: Identifies a reply that came in a batch, which is entered only once.
         """
         self._note(judge, usage or Usage(), cost, seconds, receipt=receipt)
 
     def hit(self, judge: str) -> None:
-        """Enter a judgment that the cache answered."""
+        """Enter a judgment that came from the cache."""
         self._totals_of(judge).hits += 1
 
     def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True, receipt: str = "") -> None:
@@ -140,8 +140,8 @@ class Ledger:
         Args:
             judge: The judge's name.
             seconds: How long it took.
-            sent: The provider may have had it, and counts it; else it takes nothing from the budget of calls.
-            receipt: What it is known by, where it came in a batch: it is entered once.
+            sent: Whether the provider may have received it. If not, it does not count as a call.
+            receipt: Identifies a reply that came in a batch, which is entered only once.
         """
         if sent:
             self._note(judge, Usage(), 0.0, seconds, failed=True, receipt=receipt)
@@ -149,34 +149,34 @@ class Ledger:
             self._totals_of(judge).failures += 1
 
     def has(self, receipt: str) -> bool:
-        """Whether what came in a batch is entered."""
+        """Return whether the reply with this receipt is entered."""
         return receipt in self._receipts
 
     @property
     def calls(self) -> int:
-        """Answered calls of all judges."""
+        """Number of answered calls of all judges."""
         return sum(total.calls for total in self._totals.values())
 
     @property
     def requests(self) -> int:
-        """Requests that all judges sent: answered calls and failed attempts."""
+        """Number of requests that all judges sent: answered calls and failed attempts."""
         return sum(len(total.moments) for total in self._totals.values())
 
     @property
     def cost(self) -> float:
-        """USD spent on all judges whose price is known."""
+        """Cost in USD of all judges whose price is known."""
         return sum(total.cost for total in self._totals.values())
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Return the seconds since 1970."""
         return self._wall()
 
     def moments(self, judge: str, since: float) -> Sequence[float]:
-        """When a judge was sent a request, in seconds since 1970, from `since` on."""
+        """Return the times a judge was sent a request since `since`, in seconds since 1970."""
         return [moment for moment in self._totals_of(judge).moments if moment >= since]
 
     def usage(self) -> list[JudgeUsage]:
-        """The accounts, in order of the judges' names."""
+        """Return the usage of each judge, sorted by name."""
         return [_usage(name, total) for name, total in sorted(self._totals.items())]
 
     def _totals_of(self, judge: str) -> _Totals:
@@ -209,7 +209,7 @@ class Ledger:
         self._enter(row)
         if self._path is not None:
             self._unwritten.append(jsonl_line(row))
-            # What was replied is worth more than its line: who asks next is told.
+            # The reply is worth more than its line in the ledger; the next request raises the error.
             with suppress(UserError):
                 self.write()
 
@@ -217,7 +217,7 @@ class Ledger:
         """Write the lines that could not be written when they were entered.
 
         Raises:
-            UserError: They still cannot be.
+            UserError: They still cannot be written.
         """
         if self._path is None or not self._unwritten:
             return
@@ -226,7 +226,7 @@ class Ledger:
             append_text(self._path, "".join(self._unwritten))
         except OSError as error:
             with suppress(OSError):
-                os.truncate(self._path, end)  # half a line would spoil the next one
+                os.truncate(self._path, end)  # half a line would corrupt the next one
             raise UserError(
                 f"the ledger {self._path} cannot be written: {error.strerror}; free disk space, then "
                 "run again"
@@ -251,7 +251,7 @@ class Ledger:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of all `values` do not exceed (nearest rank)."""
+    """Return the smallest value that at least `share` of all `values` do not exceed (nearest rank)."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 

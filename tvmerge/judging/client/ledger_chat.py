@@ -1,4 +1,4 @@
-"""Enters what is sent to a judge into its ledger, whatever comes of it."""
+"""Enters requests to a judge into the ledger, whether answered or not."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class LedgerChat(ChatWrapper):
     """Enters every attempt into a ledger.
 
     Args:
-        inner: The model asked.
+        inner: The wrapped model.
         ledger: The ledger.
         judge: The judge's name.
-        prices: Its prices, or None where they are not known.
-        left: What is given up on the way is left with the provider and entered when it is asked for again.
-        clock: Gives the time in seconds.
+        prices: Its prices, or None if unknown.
+        left: Whether a cancelled request stays with the provider, to be entered when it is made again.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LedgerChat(ChatWrapper):
         self._clock = clock
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
             UserError: Earlier requests could not be entered, so no more are sent.
@@ -57,10 +57,10 @@ class LedgerChat(ChatWrapper):
             raise
         except asyncio.CancelledError:
             if not self._left:
-                # Given up while it was on the wire: the provider has it.
+                # Cancelled while in flight: the provider has it.
                 self._ledger.failed(self._judge, self._clock() - begun)
             raise
-        # A call whose price is not told is taken to be the dearest it can be.
+        # Without a reported usage, assume the most expensive one.
         cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None
         seconds = self._clock() - begun
         self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)

@@ -1,4 +1,4 @@
-"""Which judges are there, for where the one that was asked for is not."""
+"""Suggests other judges when a provider does not have the requested model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MOST = 4
 
 
 class OffersChat(ChatWrapper):
-    """Names other judges where the provider has no such model.
+    """Adds the names of other judges to the error for an unknown model.
 
     Args:
-        inner: The model asked.
+        inner: The wrapped model.
         spec: The judge.
-        today: Tells the day.
+        today: Returns the current day.
     """
 
     def __init__(self, inner: ChatModel, spec: JudgeSpec, today: Callable[[], date] = date.today) -> None:
@@ -27,10 +27,10 @@ class OffersChat(ChatWrapper):
         self._today = today
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
-            UnknownModelError: There is no such model; it names some that are.
+            UnknownModelError: The model does not exist; the message names some that do.
         """
         try:
             return await self._inner.send(request)
@@ -40,7 +40,7 @@ class OffersChat(ChatWrapper):
 
 
 def _others(spec: JudgeSpec, today: date) -> str:
-    """The end of a sentence that names judges other than `spec` which their providers offer on that day."""
+    """Return the end of a sentence that names judges, other than `spec`, that are available on that day."""
     files = (read_spec(path) for path in names("judges").values())
     offered = [
         file
@@ -50,7 +50,7 @@ def _others(spec: JudgeSpec, today: date) -> str:
         and file.key_required
         and not (file.retired and today >= date.fromisoformat(file.retired))
     ]
-    # Those first that the same key is for.
+    # Judges that use the same key come first.
     offered.sort(key=lambda file: (file.api_key_env != spec.api_key_env, file.name))
     found = dict.fromkeys([*spec.successors, *(file.name for file in offered)])
     named = ", ".join(list(found)[:_MOST])

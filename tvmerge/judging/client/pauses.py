@@ -1,4 +1,4 @@
-"""What a judge waits for, told to the user while it lasts."""
+"""Shows the user what a judge is waiting for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 _EVERY = 15.0
-"""Seconds between two lines at least, and of silence at most."""
+"""Minimum seconds between two lines, and maximum seconds without one."""
 
 _BRIEF = 3.0
-"""Seconds that a single wait lasts which is not worth a line."""
+"""Seconds up to which a single wait is not shown."""
 
 _FAR = 1000 * 365 * 86400.0
-"""Seconds that are told in the place of longer ones, for which there may be no date."""
+"""Maximum seconds of a wait that is shown; a longer one might end beyond the last possible date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,16 @@ class _Wait:
 
 
 class Pauses:
-    """Says until when nothing is sent, and why, wherever in the layer that is decided.
+    """Shows until when nothing is sent, and why, for all parts of the client.
 
-    A wait of some seconds is told as it begins, and again every `every` seconds while it lasts. Short ones
-    are told where they have followed each other for that long without a reply. Of several the one is told
-    that ends first. A wait ends by itself when its time is over.
+    A wait of more than a few seconds is shown when it begins and again every `every` seconds. Short waits are
+    shown once they have followed each other for that long without a reply. Of several waits, the one that
+    ends first is shown. A wait ends by itself when its time is over.
 
     Args:
-        show: Shows a line about what is waited for, in the place of the one before; an empty one where
-            nothing is waited for any more.
-        every: Seconds between two lines, at least.
-        wall: Gives the seconds since 1970.
+        show: Shows a line that replaces the previous one; an empty line when nothing is waited for any more.
+        every: Minimum seconds between two lines.
+        wall: Returns the seconds since 1970.
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class Pauses:
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, who: object, seconds: float, why: str, *, latest: bool = False) -> None:
-        """Note that `who` waits for so long, in the place of what it waited for before.
+        """Note that `who` is waiting, instead of whatever it waited for before.
 
         Args:
-            who: Who waits.
-            seconds: So long.
-            why: What for.
-            latest: It waits no longer than that, and mostly less.
+            who: Identifies what is waiting.
+            seconds: How long it waits.
+            why: The reason, for the message.
+            latest: Whether `seconds` is a maximum and the wait usually ends earlier.
         """
         now = _now()
         self._waits[who] = _Wait(now + seconds, why, latest)
@@ -71,16 +70,16 @@ class Pauses:
         self._look()
 
     def over(self, who: object) -> None:
-        """Note that `who` waits no more, before its time."""
+        """Note that `who` has stopped waiting early."""
         if self._waits.pop(who, None) is not None:
             self._look()
 
     def answered(self) -> None:
-        """Note that a reply came: what is still waited for is not all there is."""
+        """Note that a reply arrived, so that not everything is waiting."""
         self._quiet_since = None if not self._waits else _now()
 
     def _look(self) -> None:
-        """Tell what is due, and look again when something may be."""
+        """Show the line that is due, and schedule the next check."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -98,7 +97,7 @@ class Pauses:
         self._timer = asyncio.get_running_loop().call_at(min(self._due(now), next_end), self._look)
 
     def _due(self, now: float) -> float:
-        """When the next line is."""
+        """Return when the next line is due."""
         lasting = any(wait.until - now >= _BRIEF for wait in self._waits.values())
         quiet_since = now if self._quiet_since is None else self._quiet_since
         return max(now if lasting else quiet_since + self._every, self._told_at + self._every)
@@ -110,10 +109,10 @@ class Pauses:
 
 
 def clock(seconds: float, now: float) -> str:
-    """The local time after this many seconds, to the second; with the date where that is not today's.
+    """Format the local time after this many seconds, with the date if it is not today's.
 
     Args:
-        seconds: From now on.
+        seconds: Seconds from now.
         now: Seconds since 1970.
     """
     moment = datetime.fromtimestamp(now + min(seconds, _FAR), UTC).astimezone()

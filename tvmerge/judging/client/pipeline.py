@@ -1,17 +1,17 @@
-"""The wrappers in their order, from the outermost: what costs nothing comes before what costs.
+"""Puts the wrappers in order, from the outermost; free steps come before paid ones.
 
 cache and single flight -> re-asks -> standing -> concurrency -> storing -> retries -> budget -> rate limits
 -> wire -> ledger -> timeout -> provider
 
-The budget stands inside the retries, so that every attempt is counted. A request that was refused waits for
-the answers to others outside the places in flight, so that they can be asked.
+The budget is inside the retries, so that every attempt is counted. A refused request that waits for the
+replies to other requests is outside the concurrency limit, so that those can be sent.
 
-The limiter has two halves: the places in flight are taken outside the retries, so that a call that waits to
-be retried relieves the provider, and the rates inside, so that every attempt is counted.
+Limits are applied in two places: the concurrency limit outside the retries, so that a call waiting for its
+retry still takes a place and relieves the provider; the rate limits inside, so that every attempt is counted.
 
-Requests that are sent in batches take another way behind the storing: retries -> budget -> ledger -> batches.
+Requests sent in batches take another path after storing: retries -> budget -> ledger -> batches.
 
-Where a run is only planned, a request counter stands in the place of everything behind the cache.
+In a dry run, a request counter replaces everything after the cache.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
 from tvmerge.judging.spec import JudgeSpec
 
 BATCHES = 4
-"""Batches that a request is put into at most before it is given up: it was not processed, or failed there."""
+"""Maximum number of batches in which a request is tried, if it fails or is not processed."""
 
 
 _EVER = 1e9
-"""Seconds; a batch may take a day, so what bounds its requests is how often they are put into one."""
+"""Seconds of patience for requests in batches: a batch may take a day, so only `BATCHES` bounds them."""
 
 
 def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> ChatModel:
-    """`provider` with everything around it that makes it safe to pay for.
+    """Wrap `provider` in everything that makes it safe to pay for.
 
     Raises:
-        ConfigError: The budget limits the cost and the judge has no price.
+        ConfigError: The cost is limited, but the judge has no price.
     """
     ledger = policy.ledger or Ledger()
     if prices_of(spec) is None and policy.budget is not None and policy.budget.limits_cost:
@@ -91,7 +91,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> Cha
 def _paid(
     provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy, ledger: Ledger, store: ReplyStore | None
 ) -> StandingChat:
-    """`provider` with all that stands around it within the re-asks."""
+    """Wrap `provider` in everything inside the re-asks."""
     rate_limit_group = policy.rate_limit_group or open_rate_limit_group([spec], policy, ledger)
     chat = _live(provider, spec, policy, ledger, rate_limit_group)
     if policy.batching is not None:
@@ -130,7 +130,7 @@ def _live(
     ledger: Ledger,
     rate_limit_group: RateLimitGroup,
 ) -> ChatModel:
-    """`provider` with what is around its own request."""
+    """Wrap `provider` for requests that are sent one by one."""
     prices = prices_of(spec)
     chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
@@ -146,9 +146,9 @@ def _live(
 def _batched(
     provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy, ledger: Ledger, batching: Batching
 ) -> ChatModel:
-    """`provider` with what is around a request that is sent in a batch.
+    """Wrap `provider` for requests that are sent in batches.
 
-    Neither a timeout nor the rates of single requests apply, and nothing need arrive before a run can end.
+    Timeouts and rate limits do not apply, and a run can end before its requests are answered.
     """
     if not isinstance(provider, Batched):
         raise ConfigError(f"the judge '{spec.name}' has no batch endpoint: leave --judge-batch out")
@@ -169,7 +169,7 @@ def _batched(
 
 
 def prices_of(spec: JudgeSpec, *, batched: bool = False) -> Prices | None:
-    """What a judge costs; nothing where it runs on this machine's own hardware, None where nobody says."""
+    """Return a judge's prices: zero if it runs on this machine, None if unknown."""
     if spec.price_input is not None and spec.price_output is not None:
         share = spec.price_batch if batched else 1.0
         return Prices(share * spec.price_input, share * spec.price_output)

@@ -1,4 +1,4 @@
-"""A quota that comes back, and when."""
+"""The error for a quota that will be renewed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tvmerge.errors import QuotaError
 
 
 class RenewedQuotaError(QuotaError):
-    """The quota is used up until a time that the provider tells.
+    """The quota is used up until a time given by the provider.
 
     Attributes:
         retry_after: Seconds until it is renewed.

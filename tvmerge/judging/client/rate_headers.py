@@ -1,4 +1,4 @@
-"""What a provider tells of its rate limits, and how long to send nothing because of them."""
+"""The rate limits in a provider's response headers, and the pauses they require."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """For how long nothing is to be sent.
+    """A pause in which nothing is sent.
 
     Attributes:
-        seconds: So long.
-        why: Why, for people.
+        seconds: Its length.
+        why: Its reason, for messages.
     """
 
     seconds: float
@@ -20,18 +20,18 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What a provider's response headers say of its limits; None where they do not say.
+    """The rate limits in a provider's response headers; None for each value they lack.
 
     Attributes:
-        requests: Requests allowed in its window, a minute unless `requests_reset` says longer.
+        requests: Requests allowed per window, which is a minute unless `requests_reset` is longer.
         requests_left: Requests left now.
-        requests_reset: Seconds until all requests are back.
-        tokens: Tokens allowed a minute.
+        requests_reset: Seconds until all requests are available again.
+        tokens: Tokens allowed per minute.
         tokens_left: Tokens left now.
-        tokens_reset: Seconds until all tokens are back.
-        at_once: Whether all come back at the reset, as in a window that is fixed; else evenly until then.
-        requests_told: The header that tells of `requests_reset`, with its value.
-        tokens_told: The header that tells of `tokens_reset`, with its value.
+        tokens_reset: Seconds until all tokens are available again.
+        at_once: Whether everything is renewed at the reset (a fixed window); otherwise evenly until then.
+        requests_told: The header and value that `requests_reset` was read from.
+        tokens_told: The header and value that `tokens_reset` was read from.
     """
 
     requests: int | None = None
@@ -45,10 +45,10 @@ class RateLimits:
     tokens_told: str = field(default="", compare=False)
 
     def pause(self, tokens: int = 1) -> Pause | None:
-        """How long to send nothing, since too little is left for the next request; None where enough is.
+        """Return how long to pause if too little is left for the next request, or None if enough is.
 
         Args:
-            tokens: What the next request costs.
+            tokens: Tokens of the next request.
         """
         pauses = (self._for_a_request(), self._for_tokens(tokens))
         return max((pause for pause in pauses if pause), key=lambda pause: pause.seconds, default=None)

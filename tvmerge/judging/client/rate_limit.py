@@ -22,11 +22,11 @@ MINUTE = 60.0
 DAY = 86400.0
 _OVERLOAD = frozenset({None, 408, 429, 503, 529})
 _TOLD_FROM = 15.0
-"""Seconds of waiting for a window from which it is told; less is the pace that a limit sets."""
+"""Seconds from which a wait for a window is shown; shorter waits are the normal pace of a limit."""
 
 
 class _Delay(NamedTuple):
-    """How long the first in line has to wait, and why: the provider asks for it, a quota, or a pace."""
+    """How long the first in line has to wait, and why: the provider asks for it, a quota or a rate limit."""
 
     seconds: float
     why: str
@@ -41,11 +41,11 @@ class _Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send one request; settled when its outcome is known.
+    """Permission to send one request; settled once its outcome is known.
 
     Attributes:
-        requests: What it takes from windows that count requests.
-        tokens: What it takes from the window that counts tokens, if there is one.
+        requests: What it uses of the windows that count requests.
+        tokens: What it uses of the window that counts tokens, if there is one.
     """
 
     requests: tuple[tuple[Window, Spending], ...]
@@ -53,26 +53,26 @@ class Permit:
 
 
 class RateLimiter:
-    """Lets requests go, first come, first served, so that no limit is ever exceeded.
+    """Admits requests, first come, first served, so that no limit is ever exceeded.
 
-    The first in line waits until all of its limits allow it, and all others wait behind it: a large request
-    is not overtaken by small ones for ever. Limits that the user did not set are learnt from response
+    The first in line waits until all of its limits allow it, and all others wait behind it, so that small
+    requests do not overtake a large one forever. Limits that the user did not set are learnt from response
     headers. Times are those of the running event loop.
 
-    What the provider asks for is waited out within the patience. More than that stops the run, where anything
-    is to be sent at all.
+    Pauses that the provider asks for are waited out if they are within the patience. A longer one stops the
+    run as soon as a request is to be sent.
 
     Args:
-        rpm: Most requests per minute, or None to learn it.
-        tpm: Most tokens per minute, in and out, or None to learn it.
-        rpd: Most requests per day (of any 24 hours), or None for no such limit.
+        rpm: Maximum requests per minute, or None to learn it.
+        tpm: Maximum tokens per minute, input and output, or None to learn it.
+        rpd: Maximum requests in any 24 hours, or None for no limit.
         minute: Length of the window of `rpm` and `tpm` in seconds.
         earlier: When requests of the last day were sent, in seconds since 1970.
         wait_for_quota: Wait when the day's requests are used up or the provider asks to wait longer than the
             patience, instead of stopping the run.
-        patience: The longest in seconds that the provider is waited for at a time.
-        pauses: Tells the user what is waited for.
-        wall: Gives the seconds since 1970.
+        patience: Maximum seconds of a pause that the provider asks for.
+        pauses: Shows the user what the run is waiting for.
+        wall: Returns the seconds since 1970.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class RateLimiter:
         self._timer: asyncio.TimerHandle | None = None
 
     async def admit(self, tokens: int = 0) -> Permit:
-        """Wait for leave to send a request that costs `tokens` at most.
+        """Wait for permission to send a request of at most `tokens` tokens.
 
         Raises:
-            QuotaError: The day's requests are used up, or the provider asks to wait longer than the patience,
-                and the run is not to wait for that.
+            QuotaError: The day's requests are used up, or the provider asks to wait longer than the
+                patience, and `wait_for_quota` is false.
         """
         self._recall()
         waiter = _Waiter(tokens, asyncio.get_running_loop().create_future())
@@ -125,7 +125,7 @@ class RateLimiter:
             raise
 
     def settle(self, permit: Permit, tokens: int | None) -> None:
-        """Note that the request was answered, and the tokens it was billed for, if they are known."""
+        """Note that the request was answered, and the tokens billed, if known."""
         now = asyncio.get_running_loop().time()
         for window, spending in permit.requests:
             window.settle(spending, spending.amount, now)
@@ -135,23 +135,23 @@ class RateLimiter:
         self._advance()
 
     def pause(self, seconds: float, why: str = "") -> None:
-        """Send nothing for so long."""
+        """Send nothing for this many seconds."""
         until = asyncio.get_running_loop().time() + seconds
         if until > self._paused_until:
             self._paused_until, self._paused_since = until, why
         self._advance()
 
     def learn(self, limits: RateLimits, tokens: int = 0, *, model: str = "") -> None:
-        """Take the limits that a reply tells, and wait for the next place where it says none is left.
+        """Apply the limits in a reply's headers, and pause if they say that nothing is left.
 
         Args:
-            limits: What it says.
-            tokens: What a request like the next one costs.
-            model: Whose limits they are. Of several models' limits the least holds for all: which
-                a provider counts together, it does not say.
+            limits: The limits.
+            tokens: Tokens of a request like the next one.
+            model: The model they apply to. The strictest of several models' limits applies to all, since
+                providers do not say which models they count together.
         """
         self._pauses.answered()
-        # Of a window that is fixed nobody says how long it is.
+        # The length of a fixed window is unknown.
         if (limits.requests or limits.tokens) and not limits.at_once:
             self._told[model] = limits
         told = self._told.values()
@@ -167,7 +167,7 @@ class RateLimiter:
         self._advance()
 
     def _recall(self) -> None:
-        """Count the requests of earlier runs, on the event loop's clock."""
+        """Count the requests of earlier runs, converted to the event loop's clock."""
         if self._day is not None and self._earlier:
             offset = asyncio.get_running_loop().time() - self._wall()
             for moment in sorted(self._earlier):
@@ -175,7 +175,7 @@ class RateLimiter:
         self._earlier = ()
 
     def _advance(self) -> None:
-        """Let go whom the limits allow, and wake up when the next one may be."""
+        """Admit the requests that the limits allow, and schedule the next check."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -204,7 +204,7 @@ class RateLimiter:
             self._pauses.wait(self, delay.seconds, delay.why)
 
     def _delays(self, tokens: int, now: float) -> Iterator[_Delay]:
-        """What the first in line has to wait for."""
+        """Yield the delays of the first in line."""
         yield _Delay(self._paused_until - now, self._paused_since, "pause")
         for window, amount, of_what in (
             (self._day, 1, "requests a day"),
@@ -223,7 +223,7 @@ class RateLimiter:
         )
 
     def _refusal(self, delay: _Delay) -> QuotaError | None:
-        """The end of the run, where the next request is too far away."""
+        """Return the error that ends the run if the delay is too long, else None."""
         if delay.kind == "quota":
             again = datetime.fromtimestamp(self._wall() + delay.seconds, UTC).astimezone()
             return QuotaError(f"{delay.why}; run again after {again:%Y-%m-%d %H:%M}")
@@ -236,12 +236,12 @@ class RateLimiter:
 
 
 class RateLimitedChat(ChatWrapper):
-    """Sends every attempt through a limiter, and tells it and the gate what the provider said.
+    """Sends every attempt through the limiters, and reports the provider's response to them.
 
     Args:
-        inner: The model asked.
-        rate_limiter: The limiter, shared by all who ask the same provider.
-        concurrency_limiter: The gate that bounds how many requests are in flight.
+        inner: The wrapped model.
+        rate_limiter: The rate limiter shared by all judges of the same provider.
+        concurrency_limiter: Limits the requests in flight.
     """
 
     def __init__(
@@ -252,7 +252,7 @@ class RateLimitedChat(ChatWrapper):
         self._concurrency_limiter = concurrency_limiter
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply, when the limits allow."""
+        """Wait until the limits allow it, then return the wrapped model's reply."""
         bound = most_tokens(request)
         most = bound.input + bound.output
         permit = await self._rate_limiter.admit(most)
@@ -276,9 +276,9 @@ class RateLimitedChat(ChatWrapper):
 
 
 def _is_a_minute(limits: RateLimits) -> bool:
-    """Whether a limit on requests is one a minute; some providers tell the day's instead.
+    """Return whether a limit on requests is per minute; some providers report the daily one instead.
 
-    What is spent comes back evenly, so all of it takes `reset * limit / spent` seconds.
+    Used requests are renewed evenly, so renewing all of them takes `reset * limit / spent` seconds.
     """
     spent = (limits.requests or 0) - (limits.requests_left if limits.requests_left is not None else 0)
     if limits.requests is None or limits.requests_left is None or not limits.requests_reset or spent <= 0:

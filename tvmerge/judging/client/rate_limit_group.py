@@ -1,4 +1,4 @@
-"""What all judges share that one provider counts together: the same server and the same key."""
+"""The limits shared by judges that a provider counts together: same server, same key."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tvmerge.judging.client.rate_limit import RateLimiter
 
 @dataclass(frozen=True, slots=True)
 class RateLimitGroup:
-    """How much may be sent to a provider, whichever judge asks.
+    """Limits on requests to a provider, shared by several judges.
 
     Attributes:
-        concurrency_limiter: Bounds the requests in flight.
-        rate_limiter: Bounds requests and tokens over time.
+        concurrency_limiter: Limits the requests in flight.
+        rate_limiter: Limits requests and tokens over time.
     """
 
     concurrency_limiter: ConcurrencyLimiter

@@ -1,4 +1,4 @@
-"""Asks again when a reply gives no rating, a bounded number of times."""
+"""Repeats a request whose reply gives no rating, a limited number of times."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LONGEST_PAUSE = 30.0
 
 
 class UnusableError(ProviderError):
-    """No reply was usable, however often it was asked for.
+    """None of the replies to a request was usable.
 
     Attributes:
         reply: The text of the last one.
-        refused: Every time it was the provider that refused the text it was given, and it answers others.
+        refused: Whether the provider refused the text every time, although it answers other texts.
     """
 
     def __init__(self, reason: str, *, reply: str, refused: bool) -> None:
@@ -33,7 +33,7 @@ class UnusableError(ProviderError):
 
 @dataclass(slots=True, eq=False)
 class _Tries:
-    """What came of the tries so far."""
+    """The outcome of the attempts so far."""
 
     reason: str = ""
     text: str = ""
@@ -44,19 +44,20 @@ class _Tries:
 
 
 class ReaskingChat(ChatWrapper):
-    """Returns complete replies of the form asked for, or none.
+    """Returns only complete replies of the requested form.
 
-    A judge that has said something but no rating is asked for that alone, once; each other time everything is
-    asked again. Where something broke at the provider there is a pause before it. Where thinking has used up
-    even the room that was made for it, nothing is asked again: it would be the dearest of all replies.
+    After a reply without a rating, the judge is asked once for the rating alone; otherwise the whole request
+    is repeated, after a pause if the provider had an error. If thinking used up even the raised token limit,
+    nothing is repeated, since that would be the most expensive of all replies.
 
     Args:
-        inner: The model asked.
-        reasks: How often it is asked again.
-        fixed_room: The limit on a reply's length is the user's; else it is raised where thinking needs it.
-        pauses: Tells the user what is waited for.
-        memory: Keeps a limit that was raised for the next run; None keeps none.
-        note: Told once of each word for a reply's end that nobody knows.
+        inner: The wrapped model.
+        reasks: How often a request is repeated.
+        fixed_room: Whether the user set the limit on a reply's length. If not, it is raised when thinking
+            needs more.
+        pauses: Shows the user what the run is waiting for.
+        memory: Stores a raised limit for the next run; None to store nothing.
+        note: Called once for each unknown finish reason.
         sleep: Waits a number of seconds.
     """
 
@@ -80,10 +81,10 @@ class ReaskingChat(ChatWrapper):
         self._noted: set[str] = set()
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The first usable reply.
+        """Return the first usable reply.
 
         Raises:
-            UnusableError: There was none in all the tries.
+            UnusableError: No attempt gave one.
         """
         tries = _Tries()
         reminder: ChatRequest | None = None
@@ -105,14 +106,14 @@ class ReaskingChat(ChatWrapper):
         raise UnusableError(tries.reason, reply=tries.text, refused=tries.refusals == self._reasks + 1)
 
     async def _try(self, request: ChatRequest, tries: _Tries) -> ChatReply | None:
-        """All that was replied to `request`, None where it was refused; what was wrong goes into `tries`."""
+        """Return the whole reply to `request`, or None if it was refused; record its fault in `tries`."""
         request = replace(request, attempt=tries.sent[request.key])
         tries.sent[request.key] += 1
         try:
             reply = await self._room.send(request)
         except RequestError as error:
             if request.after is not None:
-                return None  # the conversation has become too long, say, for a model that accepts each turn
+                return None  # for example, the conversation has become too long
             if not error.about_content:
                 raise
             tries.refusals += not isinstance(error, UnprovenError)

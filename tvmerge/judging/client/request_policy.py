@@ -1,4 +1,4 @@
-"""How a judge is asked: what is kept and counted, and how fast and how patiently."""
+"""How requests to judges are sent: cache, accounting, limits and retries."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """How a judge is asked; none of it decides a rating.
+    """How requests to judges are sent; nothing here affects a rating.
 
     Attributes:
-        cache: Where paid replies are kept, or None to keep none.
-        ledger: Where calls are entered.
+        cache: Stores paid replies, or None to store none.
+        ledger: Records calls.
         budget: The limits on cost and calls, or None.
-        concurrency: Most requests in flight; None is as the judge file says, or 1 where that says nothing.
-        rpm: Most requests per minute; None is as the judge file says.
-        tpm: Most tokens per minute; None is as the judge file says.
-        rpd: Most requests per day; None is as the judge file says.
+        concurrency: Maximum requests in flight; None for the judge file's value, or 1 if that has none.
+        rpm: Maximum requests per minute; None for the judge file's value.
+        tpm: Maximum tokens per minute; None for the judge file's value.
+        rpd: Maximum requests per day; None for the judge file's value.
         wait_for_quota: Wait when the day's requests are used up or the provider says when its quota is
             renewed, instead of stopping the run.
-        patience: Seconds after a call's first failure in which it is tried again.
-        reasks: How often a judge is asked again after a reply without a rating.
-        rate_limit_group: Limits and places that are shared with other judges; None is a separate account.
-        counter: Counts what would be sent, where nothing is to be sent.
-        note: Tells the user something in passing.
-        pauses: Tells the user what is waited for.
-        batching: Requests are sent in batches; None is one by one.
+        patience: Seconds after a call's first failure during which it is retried.
+        reasks: How often a request is repeated after a reply without a rating.
+        rate_limit_group: Limits shared with other judges; None for separate ones.
+        counter: In a dry run, counts the requests instead of sending them.
+        note: Shows the user a note.
+        pauses: Shows the user what the run is waiting for.
+        batching: If given, requests are sent in batches instead of one by one.
     """
 
     cache: ContentCache | None = None

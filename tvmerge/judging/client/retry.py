@@ -1,4 +1,4 @@
-"""Waits out what passes by itself: rate limits, overload, outages, lost connections."""
+"""Retries after temporary failures: rate limits, overload, outages, lost connections."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _LONGEST_WAIT = 60.0
 
 
 class RetryingChat(ChatWrapper):
-    """Sends again after a `TransientError`, within bounds of time.
+    """Retries a request after a `TransientError`, for a limited time.
 
-    The wait doubles from half a second to a minute, each drawn between half and all of that; where the
-    provider says how long to wait, that is the least.
+    The wait doubles from half a second to a minute, and each wait is drawn between half and all of that. If
+    the provider says how long to wait, the wait is at least that long.
 
-    A call that is out of patience is the sign of an outage, unless the provider has answered more often than
-    it failed since that call's first failure: then something about this one request makes it fail.
+    A call that runs out of patience is a sign of an outage, unless since its first failure the provider has
+    answered more calls than it failed. In that case this one request makes it fail.
 
     Args:
-        inner: The model asked.
-        patience: Seconds after the first failure in which new attempts are made. Time in line before that
-            is no one's fault and does not count.
-        wait_for_quota: Wait however long the provider asks for, instead of stopping the run.
-        most: Attempts at most, or None for no such limit.
-        pauses: Tells the user what is waited for.
+        inner: The wrapped model.
+        patience: Seconds after the first failure during which to retry. Time in the queue before that does
+            not count.
+        wait_for_quota: Wait as long as the provider asks for, instead of stopping the run.
+        most: Maximum number of attempts, or None for no limit.
+        pauses: Shows the user what the run is waiting for.
         sleep: Waits a number of seconds.
-        clock: Gives the time in seconds.
-        uniform: Draws a number between two; the jitter.
+        clock: Returns the time in seconds.
+        uniform: Draws a number between two others, for the jitter.
     """
 
     def __init__(
@@ -71,20 +71,20 @@ class RetryingChat(ChatWrapper):
         self._failed = 0
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The reply of the first attempt that gets one.
+        """Return the reply of the first successful attempt.
 
         Raises:
-            OutageError: Patience is at its end.
-            TransientError: So it is, but the provider answers others.
-            QuotaError: The provider asks to wait longer than patience would, and the run is not to wait.
-            FormError: No JSON comes, and none has come before: the address is wrong.
+            OutageError: The patience ran out.
+            TransientError: The patience ran out, but the provider answers other requests.
+            QuotaError: The provider asks to wait longer than the patience, and `wait_for_quota` is false.
+            FormError: The provider has never replied with JSON, so the address is wrong.
         """
         deadline, answered, failed = float("inf"), 0, 0
 
         def out_of_patience(state: RetryCallState) -> bool:
             nonlocal deadline, answered, failed
             if (_asked(state) or 0.0) > self._patience or isinstance(_error(state), RenewedQuotaError):
-                deadline = float("inf")  # it was told to wait, and patience starts over after that
+                deadline = float("inf")  # the provider asked for this wait; the patience starts over after it
                 return False
             if deadline == float("inf"):
                 deadline, answered, failed = self._clock() + self._patience, self._answered, self._failed
@@ -122,7 +122,7 @@ class RetryingChat(ChatWrapper):
             self._failed += 1
             if isinstance(error, MisplacedError) and not self._answered:
                 raise FormError(f"the judge's server sends {error}", said=str(error), certain=True) from error
-            # Waiting in vain would fail this judgment and every one after it; stopping loses nothing.
+            # Waiting longer would fail this judgment and all later ones; stopping loses nothing.
             wait = error.retry_after
             if wait is not None and wait > self._patience and not self._wait_for_quota:
                 raise QuotaError(
@@ -143,19 +143,19 @@ class RetryingChat(ChatWrapper):
 def backoff(
     attempt: int, asked: float | None, uniform: Callable[[float, float], float] = random.uniform
 ) -> float:
-    """Seconds to wait after this many attempts.
+    """Return the seconds to wait after this many attempts.
 
     Args:
-        attempt: How many failed, from 1.
+        attempt: How many attempts have failed, from 1.
         asked: Seconds that the provider asked to wait, or None.
-        uniform: Draws a number between two; the jitter.
+        uniform: Draws a number between two others, for the jitter.
     """
     longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempt - 1))
     wait = longest * uniform(0.5, 1.0)
     if asked is None:
         return wait
-    # A little more than asked for, so that all who were told the same do not return at once. Who is told to
-    # come back at once, again and again, does so more slowly each time.
+    # A little longer than asked for, so that clients asked for the same wait do not return together. If a
+    # provider keeps asking for no wait at all, the backoff still grows.
     return max(wait, asked + uniform(0.0, min(asked, longest) / 4))
 
 
@@ -164,6 +164,6 @@ def _error(state: RetryCallState) -> BaseException | None:
 
 
 def _asked(state: RetryCallState) -> float | None:
-    """Seconds the provider asked to wait."""
+    """Return the seconds that the provider asked to wait."""
     error = _error(state)
     return error.retry_after if isinstance(error, TransientError | RenewedQuotaError) else None

@@ -1,4 +1,4 @@
-"""Room for a reply: its token limit, raised once where thinking has used it up."""
+"""The token limit of a reply, raised once if thinking uses it up."""
 
 from __future__ import annotations
 
@@ -14,33 +14,32 @@ from tvmerge.judging.client.tokens import LENGTH_PARAMETERS, length_limit
 from tvmerge.judging.prompts.spoken import spoken
 
 FACTOR = 4
-"""How much more room there is where thinking has used up the first."""
+"""By how much the token limit is multiplied if thinking uses it up."""
 
 
 class Memory(Protocol):
-    """State that is kept between runs."""
+    """Storage for state kept between runs."""
 
     async def read(self, key: str) -> object:
-        """What is kept under a key, or None."""
+        """Return what is stored under a key, or None."""
 
     async def write(self, key: str, row: object) -> None:
-        """Keep something under a key."""
+        """Store something under a key."""
 
 
 class Room:
-    """Sends requests with the room that one judge's replies turn out to need.
+    """Sends requests with the token limit that one judge's replies turn out to need.
 
-    A model that thinks does so at the expense of the limit on its reply. Where nothing is left for the reply,
-    the limit is `FACTOR` times as high from then on, for this and all requests to come. It is raised once,
-    and not where the judge's file sets it. A reply that is complete is the same whatever the limit was, so it
-    is stored as the answer to the request with the first limit. That the limit was raised is kept as well:
-    the next run begins with it.
+    Thinking counts towards the limit of a reply. If it leaves nothing for the reply, the limit is multiplied
+    by `FACTOR` for this and all later requests. It is raised only once, and not if the judge's file sets it.
+    A complete reply does not depend on the limit, so it is stored as the reply to the request with the
+    original limit. The raised limit is stored too, and the next run starts with it.
 
     Args:
-        inner: The model asked.
-        fixed: The limit is the user's own.
-        note: Told when the limit is raised, or refused.
-        memory: Keeps the limit for the next run; None keeps none.
+        inner: The wrapped model.
+        fixed: Whether the user set the limit.
+        note: Called when the limit is raised or the raised limit is refused.
+        memory: Stores the limit for the next run; None to store nothing.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Room:
         self._limit: int | None = None
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The reply to `request`, with more room where it needs that."""
+        """Return the reply to `request`, with a higher limit if it needs one."""
         async with self._recalling:
             await self._recall(request)
         sent = self._widened(request)
@@ -85,18 +84,18 @@ class Room:
 
     @property
     def raised(self) -> bool:
-        """Whether there is more room than at first: who needs still more will not get it."""
+        """Whether the limit has been raised, so that it will not be raised again."""
         return self._limit is not None
 
     def _widened(self, request: ChatRequest) -> ChatRequest:
-        """`request` with the room there is by now."""
+        """Return `request` with the current limit."""
         found = length_limit(request.body)
         if self._limit is None or found is None or found[1] >= self._limit:
             return request
         return replace(request, body={**request.body, found[0]: self._limit}, narrow=request)
 
     def _raise(self, sent: ChatRequest) -> bool:
-        """Make room for more than `sent` had; whether there is more by now."""
+        """Raise the limit above that of `sent`, and return whether the current limit is higher."""
         found = length_limit(sent.body)
         if self._fixed or found is None:
             return False
@@ -115,7 +114,7 @@ class Room:
         await self._keep(request, 0)
 
     async def _recall(self, request: ChatRequest) -> None:
-        """Begin with the limit that an earlier run ended with."""
+        """Restore the limit of an earlier run."""
         if self._recalled or self._memory is None:
             return
         self._recalled = True
@@ -131,17 +130,17 @@ class Room:
 
 
 def _place(request: ChatRequest) -> str:
-    """Key under which the limit of this judge's replies is kept."""
+    """Return the key under which the limit of this judge's replies is stored."""
     body = {name: value for name, value in request.body.items() if name not in ("messages", "system")}
     return digest(["room", request.provider, request.endpoint, body])
 
 
 def out_of_room(reply: ChatReply) -> bool:
-    """Whether `reply` ended at its limit before anything but thoughts was said."""
+    """Return whether `reply` reached its limit with nothing but thoughts."""
     return reply.finish == "length" and not (spoken(reply.text) or "").strip()
 
 
 def _about_the_limit(error: RequestError) -> bool:
-    """Whether a refusal of a request with more room than another can be due to that."""
+    """Return whether the refusal of a request can be caused by its higher limit."""
     outdated = isinstance(error, OutdatedError) and error.param not in LENGTH_PARAMETERS
     return not (error.about_content or outdated)

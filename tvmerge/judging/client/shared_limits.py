@@ -1,4 +1,4 @@
-"""Opens the rate limits of judges, those together that one provider counts together."""
+"""Creates the limits of judges, shared by those that a provider counts together."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.spec import JudgeSpec
 
 CONCURRENCY = 1
-"""Most requests in flight where neither the user nor the judge file says: safe with the smallest account."""
+"""Default of the maximum requests in flight: safe for the smallest account."""
 
 IN_BATCHES = 1_000_000
-"""Most requests in flight where they are sent in batches: as many as come."""
+"""Maximum requests in flight if they are sent in batches: practically unlimited."""
 
 
 def open_rate_limit_group(
@@ -26,8 +26,8 @@ def open_rate_limit_group(
 
     Args:
         specs: The judges, one at least.
-        policy: What the user says; it comes before the files.
-        ledger: Says what was sent within the last day.
+        policy: The user's settings, which override the files.
+        ledger: Knows the requests of the last day.
     """
     rpd = policy.rpd or _least(spec.rpd for spec in specs)
     since = ledger.now() - DAY
@@ -48,7 +48,7 @@ def open_rate_limit_group(
 def open_rate_limit_groups(
     specs: Sequence[JudgeSpec], policy: RequestPolicy, ledger: Ledger
 ) -> Mapping[str, RateLimitGroup]:
-    """The groups of a panel, by the judges' names; a judge that is not on a server has its own."""
+    """Return the groups of a panel by the judges' names; a judge that is not on a server has its own."""
     together: dict[tuple[str, ...], list[JudgeSpec]] = defaultdict(list)
     for spec in specs:
         together[(spec.endpoint, spec.api_key_env) if spec.on_server else (spec.name,)].append(spec)
@@ -64,5 +64,5 @@ def _places(spec: JudgeSpec, policy: RequestPolicy) -> int:
     if policy.batching is not None:
         return IN_BATCHES
     places = policy.concurrency or spec.concurrency or CONCURRENCY
-    # A local model answers whoever asks at the same time in one batch, which is what it is fast at.
+    # A local model answers concurrent requests in one batch, which is its fastest way.
     return max(places, spec.batch_size) if spec.provider == "local" else places

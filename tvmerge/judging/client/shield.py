@@ -1,4 +1,4 @@
-"""What is on the wire will be billed, so it is waited for, even by a task that is cancelled."""
+"""Waits for requests in flight even if the task is cancelled, since they will be billed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from tvmerge.judging.client.chat import ChatReply, ChatRequest, ChatWrapper
 
 
 class ShieldedChat(ChatWrapper):
-    """Lets an attempt that has begun arrive: the first cancellation waits for it, the second ends it.
+    """Finishes an attempt that has begun: the first cancellation waits for it, the second ends it.
 
-    A reply that arrives after the first is returned, so that it can be stored; whoever has stored it calls
-    `obey_cancellation`.
+    A reply that arrives after the first cancellation is returned, so that it can be stored; after storing it,
+    call `obey_cancellation`.
 
     Args:
-        inner: The model asked.
+        inner: The wrapped model.
     """
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
-            CancelledError: The task was cancelled, and there is no reply to keep.
+            CancelledError: The task was cancelled, and there is no reply to store.
         """
         attempt = asyncio.create_task(self._inner.send(request))
         try:
@@ -34,10 +34,10 @@ class ShieldedChat(ChatWrapper):
 
 
 def obey_cancellation() -> None:
-    """End the running task if it was cancelled while it waited for the wire.
+    """End the running task if it was cancelled while a request was in flight.
 
     Raises:
-        CancelledError: It was.
+        CancelledError: The task was cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

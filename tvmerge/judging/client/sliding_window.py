@@ -1,4 +1,4 @@
-"""A sliding window: what was spent within the last N seconds, exactly."""
+"""An exact sliding window over what was spent within the last N seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Spending:
     """An amount in a window.
 
     Attributes:
-        amount: How much.
+        amount: The amount.
         begun: When it was granted.
         ends: When it leaves the window.
     """
@@ -22,17 +22,16 @@ class Spending:
 
 
 class Window:
-    """No span of `length` seconds ever holds more than `limit`, counted where the provider counts.
+    """A window that never lets more than `limit` reach the provider within any `length` seconds.
 
-    A request reaches the provider some time after it was granted and before it is settled, so it stays in
-    the window until `length` seconds after it was settled, or after `transit` seconds, by when it must have
-    arrived. A log of grants is exact; a token bucket would let twice the limit through in the span around
-    its first burst.
+    A request reaches the provider between being granted and being settled, but no later than `transit`
+    seconds after the grant. It leaves the window `length` seconds after the earlier of the two. The log of
+    grants makes this exact; a token bucket would let through twice the limit around its first burst.
 
     Args:
-        limit: The most that may be spent.
-        length: Seconds.
-        transit: The longest a request is thought to take to the provider; a thirtieth of `length` if None.
+        limit: Maximum amount.
+        length: Length of the window in seconds.
+        transit: Maximum seconds a request takes to reach the provider; None for a thirtieth of `length`.
     """
 
     def __init__(self, limit: float, length: float = 60.0, transit: float | None = None) -> None:
@@ -43,7 +42,7 @@ class Window:
         self._spent = 0.0
 
     def delay(self, amount: float, now: float) -> float:
-        """Seconds from `now` until `amount` fits; what exceeds the limit alone fits into an empty window."""
+        """Return the seconds until `amount` fits; an amount above the limit fits into an empty window."""
         self._forget(now)
         excess = self._spent + min(amount, self.limit) - self.limit
         if excess <= 0:
@@ -55,14 +54,14 @@ class Window:
         return self._length
 
     def spend(self, amount: float, now: float) -> Spending:
-        """Enter an amount that fits."""
+        """Add an amount that fits."""
         spending = Spending(amount, now, now + self._transit + self._length)
         self._log.append(spending)
         self._spent += amount
         return spending
 
     def settle(self, spending: Spending, amount: float, now: float) -> None:
-        """Put what was really spent in the place of what was reserved; it is with the provider by `now`."""
+        """Replace the reserved amount by what was spent; the request has reached the provider by `now`."""
         if spending.ends <= now:
             return
         self._spent += amount - spending.amount
@@ -70,6 +69,6 @@ class Window:
         spending.ends = min(spending.ends, now + self._length)
 
     def _forget(self, now: float) -> None:
-        # In the order of grants: one that was settled early waits for those before it, which is safe.
+        # In the order of grants: an entry settled early stays until those before it leave, which is safe.
         while self._log and self._log[0].ends <= now:
             self._spent -= self._log.popleft().amount

@@ -1,4 +1,4 @@
-"""Whether a refusal concerns one text or all: told by whether other texts are answered."""
+"""Decides whether a refusal concerns one text or all, by whether other texts are answered."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.faults import REFUSED
 
 AT_FIRST = 3
-"""Texts that may be refused before any was answered."""
+"""Number of texts that may be refused before any is answered."""
 
 LATER = 5
-"""Texts in a row that may be refused after others were answered, or for their content before any was."""
+"""Number of consecutive texts that may be refused after others were answered, or for their content before."""
 
 FOR_THEIR_OWN_SAKE = 20
-"""Texts in a row that may be refused for their content or length after others were answered: one bad
-candidate may write some."""
+"""Number of consecutive texts that may be refused for their content or length after others were answered: one
+bad candidate may write several of them."""
 
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """A refused text that waits to hear of others.
+    """A refused text that waits for the replies to others.
 
     Attributes:
-        shape: Digest of the request but for its texts.
+        shape: Digest of the request without its texts.
         key: The request's key.
-        error: How it was refused.
-        decision: Done with nothing when it is known whom the refusal concerns; fails where that is all.
+        error: The refusal.
+        decision: Future that succeeds if only this text is refused and fails if all are.
     """
 
     shape: str
@@ -53,21 +53,21 @@ class _Held:
 
 
 class StandingChat(ChatWrapper):
-    """Tells a text that is refused from a form that is.
+    """Distinguishes a refused text from a refused form of request.
 
-    A provider that refuses does not always say what it minds. If the same form is answered for other texts,
-    it is this text, and the run continues without it. So a refused request waits, without a place in flight,
-    until another one is answered. When several in a row are refused and none is answered between, it is the
-    form, and the run stops; so it is when none ever was answered and no other is left to ask.
+    A provider does not always say why it refuses a request. If it answers the same form with other texts, it
+    refuses this text, and the run continues without it. So a refused request waits, without counting as in
+    flight, until another one is answered. If several in a row are refused and none is answered in between,
+    or if none was ever answered and no other is left, the form is refused, and the run stops.
 
-    A text that is refused for its content waits as well, until any text is known to be answered: a provider
-    that minds all of them rates nothing.
+    A text that is refused for its content also waits until some text is answered, because a provider that
+    refuses every text would rate nothing.
 
     Args:
-        inner: The model asked, gate included.
+        inner: The wrapped model, including the concurrency limit.
         concurrency_limiter: Closed when the form is refused.
-        patient: Replies come many at a time and in any order, so nothing is decided while some are awaited.
-        note: Told of each parameter that is left out from now on.
+        patient: Decide nothing while replies are awaited, since they come in bulk and in any order.
+        note: Called for each parameter that is left out from now on.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class StandingChat(ChatWrapper):
         self._noted: set[str] = set()
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
-            TextError: This text is refused, others are answered.
+            TextError: Only this text is refused.
             FormError: The form is refused; nothing more is sent.
         """
         shape = _shape(request)
@@ -121,11 +121,11 @@ class StandingChat(ChatWrapper):
         return reply
 
     def heard(self, request: ChatRequest) -> None:
-        """Note that a request of this shape was answered at another time: not all texts are minded."""
+        """Note that a request of this shape was answered before, so that not all texts are refused."""
         self._known.add(_shape(request))
 
     async def _refused_form(self, request: ChatRequest, shape: str, refusal: FormError) -> NoReturn:
-        """Wait until it is known whom the refusal concerns."""
+        """Wait until it is known what the refusal concerns, and raise accordingly."""
         if self._concurrency_limiter.closed_by is not None:
             raise refusal
         if request.after is not None:
@@ -134,10 +134,10 @@ class StandingChat(ChatWrapper):
         raise TextError(refusal.said, status=refusal.status, proven=shape in self._answered)
 
     async def _decided(self, request: ChatRequest, shape: str, error: RequestError) -> None:
-        """Wait until it is known that the refusal concerns the text.
+        """Wait until it is known that the refusal concerns only this text.
 
         Raises:
-            FormError: It concerns all.
+            FormError: It concerns all texts.
         """
         held = _Held(shape, request.key, error, asyncio.get_running_loop().create_future())
         self._held.append(held)
@@ -148,7 +148,7 @@ class StandingChat(ChatWrapper):
                 self._held.remove(held)
 
     def _heard(self, shape: str) -> None:
-        """A shape is answered: all that wait in one that ever was were refused for their texts."""
+        """Note that a shape was answered; waiting requests of answered shapes were refused for their texts."""
         self._answered.add(shape)
         self._own_sake.clear()
         for known in self._answered:
@@ -156,7 +156,7 @@ class StandingChat(ChatWrapper):
             self._release(known)
 
     def _decide(self) -> None:
-        """Decide on those that wait, as far as that can be known."""
+        """Decide on the waiting requests, as far as possible."""
         if self._patient and self._asking:
             return
         for shape in {held.shape for held in self._held}:
@@ -170,21 +170,21 @@ class StandingChat(ChatWrapper):
             if refused >= (LATER if before or minded else AT_FIRST):
                 self._stop(waiting[-1].error)
             elif not self._asking and (before or minded or refused == 1):
-                # Nobody is left whose answer could tell.
+                # No other request is left whose reply could decide.
                 self._released[shape] = texts
                 self._release(shape)
             elif not self._asking:
                 self._stop(waiting[-1].error)
 
     def _release(self, shape: str) -> None:
-        """It is the texts."""
+        """Decide that the texts are refused."""
         for held in [held for held in self._held if held.shape == shape]:
             self._held.remove(held)
             if not held.decision.done():
                 held.decision.set_result(None)
 
     def _stop(self, refusal: RequestError) -> None:
-        """It is the form, or the provider minds all texts."""
+        """Decide that the form, or every text, is refused."""
         error = refusal if isinstance(refusal, FormError) else _minds_all(len(self._held), refusal)
         self._concurrency_limiter.close(error)
         for held in self._held:
@@ -193,11 +193,11 @@ class StandingChat(ChatWrapper):
         self._held.clear()
 
     async def _refused(self, request: ChatRequest, shape: str, error: RequestError) -> None:
-        """Count a text that is refused for its own sake, and stop where all are.
+        """Count a text refused for its content or length, and stop if all texts are.
 
         Raises:
-            FormError: All are.
-            UnprovenError: Nobody can say whether any other would be answered: no verdict on this one.
+            FormError: All texts are refused.
+            UnprovenError: It is unknown whether any text would be answered, so this one gets no rating.
         """
         if isinstance(error, OutdatedError):
             self._remark(error)
@@ -219,7 +219,7 @@ class StandingChat(ChatWrapper):
             raise stopping from error
 
     def _answers_nothing(self, shape: str) -> bool:
-        """Whether no request of this shape is known to have been answered."""
+        """Return whether no request of this shape is known to have been answered."""
         return shape not in self._answered | self._known
 
     def _remark(self, error: OutdatedError) -> None:
@@ -248,7 +248,7 @@ def _minds_all(count: int, error: RequestError, kept: str = "") -> FormError:
 
 
 def _shape(request: ChatRequest) -> str:
-    """Digest of a request but for its texts."""
+    """Return a digest of a request without its texts."""
     body: dict[str, Any] = {
         key: value for key, value in request.body.items() if key not in ("messages", "system")
     }

@@ -1,4 +1,4 @@
-"""A timeout for whole attempts: a server that sends a byte now and then never exceeds a read timeout."""
+"""A timeout for whole attempts, since a server that sends a byte now and then never hits a read timeout."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatW
 
 
 class TimeLimitedChat(ChatWrapper):
-    """Gives an attempt up after a time.
+    """Limits the time of an attempt.
 
     Args:
-        inner: The model asked.
+        inner: The wrapped model.
         timeout: Seconds, or None for no limit.
     """
 
@@ -21,7 +21,7 @@ class TimeLimitedChat(ChatWrapper):
         self._timeout = timeout
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The wrapped model's reply.
+        """Return the wrapped model's reply.
 
         Raises:
             TransientError: It took too long.

@@ -1,4 +1,4 @@
-"""How many tokens per request may cost at most, known before it is sent."""
+"""Upper bounds of a request's tokens, known before it is sent."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _FRAME = 64
 
 
 def most_tokens(request: ChatRequest) -> Usage:
-    """An upper bound of the usage of `request`.
+    """Return an upper bound of the usage of `request`.
 
-    A token holds at least one byte, so the bytes of all texts bound the input; the frame that a chat
-    template puts around them is small. The output is bounded by the limit that is sent.
+    A token has at least one byte, so the number of bytes of all texts bounds the input; the text that a chat
+    template adds is small. The output is bounded by the request's own limit.
     """
     limit = length_limit(request.body)
     return Usage(input=_bytes(request.body) + _FRAME, output=_UNLIMITED_REPLY if limit is None else limit[1])
 
 
 def length_limit(body: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The parameter of `body` that limits the reply's length, and its value; None where there is none."""
+    """Return the parameter of `body` that limits the reply's length and its value, or None."""
     limits = ((name, body.get(name)) for name in LENGTH_PARAMETERS)
     return next(((name, limit) for name, limit in limits if isinstance(limit, int)), None)
 
