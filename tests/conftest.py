@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Pool, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from tvmerge._util.assets import bundled_demo_models
@@ -48,6 +48,24 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
         event.listen(Engine, "connect", unsynced)
         yield
         event.remove(Engine, "connect", unsynced)
+
+
+@pytest.fixture
+def connections() -> Iterator[set[object]]:
+    """The connections to databases that were opened in the test and are not closed."""
+    found: set[object] = set()
+
+    def opened(connection: object, record: object) -> None:
+        found.add(connection)
+
+    def closed(connection: object, record: object) -> None:
+        found.discard(connection)
+
+    event.listen(Pool, "connect", opened)
+    event.listen(Pool, "close", closed)
+    yield found
+    event.remove(Pool, "connect", opened)
+    event.remove(Pool, "close", closed)
 
 
 @pytest.fixture(scope="session", autouse=True)

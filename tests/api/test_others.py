@@ -9,7 +9,7 @@ import pytest
 import tvmerge
 from tests.api.conftest import SMALL
 from tvmerge.cli.app import run
-from tvmerge.errors import ConfigError
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.report.terminal.judged import JudgedAnswers
 
 
@@ -48,6 +48,23 @@ def test_weights_of_a_result_make_its_model_again(finished: tvmerge.RunResult, t
     written = (finished.model_folder / "model.safetensors").read_bytes()
     for made in (folder, studied, from_file):
         assert (made / "model.safetensors").read_bytes() == written
+
+
+def test_no_connection_to_a_study_outlives_a_call(
+    run_dir: Path, tmp_path: Path, connections: set[object]
+) -> None:
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL | {"n_trials": 2})
+    (run_dir / "model").mkdir(parents=True)
+    (run_dir / "model" / "mine").touch()
+    with pytest.raises(CheckpointError, match="is not empty") as refused:
+        tvmerge.optimize(config)
+    assert (refused, connections) == (refused, set())  # a traceback keeps what it went through
+    (run_dir / "model" / "mine").unlink()
+    found = tvmerge.optimize(config)
+    assert (tvmerge.status(run_dir).told, tvmerge.plan(config).left) == (2, 0)
+    storage = f"sqlite:///{run_dir / 'study.db'}"
+    tvmerge.merge(tmp_path / "best", trial="best", storage=storage, study_name="demo")
+    assert (found.folder, connections) == (run_dir, set())
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,18 @@ def finish(run: RunConfig, **how: Any) -> list[tuple[dict[str, float], float | N
     return [(dict(trial.recipe.weights), trial.value) for trial in study.trials]
 
 
+def test_no_connection_outlives_a_study(tmp_path: Path, connections: set[object]) -> None:
+    study, _ = opened(config(tmp_path))
+    study.ask()
+    assert connections
+    study.close()
+    assert not connections
+    assert len(study.trials) == 1
+    with pytest.raises(StudyError, match="judge was rules, is gpt") as refused:
+        opened(config(tmp_path), judge="gpt")
+    assert (refused, connections) == (refused, set())  # a traceback keeps what it went through
+
+
 def test_a_changed_setting_is_refused_and_can_be_forked(tmp_path: Path) -> None:
     old = finish(config(tmp_path))
     with pytest.raises(StudyError, match=r"judge was rules, is gpt; .* --fork NEW_NAME"):

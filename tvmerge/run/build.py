@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -73,8 +73,9 @@ class Run(RunSpec):
         )
 
     async def close(self) -> None:
-        """Wait for requests that are paid for, then free the models and the judge's connections."""
+        """Wait for requests that are paid for, then close the engines, the judge and the study."""
         async with AsyncExitStack() as last:
+            last.callback(self.study.close)
             last.push_async_callback(self.suite.judge.close)
             last.push_async_callback(self.pool.close)
             evaluators = (self.evaluator, self.confirmer)
@@ -111,23 +112,25 @@ def build_run(
     """
     run_spec = build_run_spec(config, suite, lambda: open_models(config.merge, caches), note, own)
     models = run_spec.models
-    study = run_spec.known_study.open(
-        run_spec.space,
-        fingerprint=run_spec.fingerprint,
-        run={**asdict(resolved(config.merge, models)), "chat": run_spec.record.as_json()},
-        enqueued=run_spec.enqueued,
-        note=note,
-        still_held=still_held,
-    )
-    check_replaceable(config.model_folder, run_spec.owner, overwrite=config.overwrite, sources=models.folders)
-    check_space(config.model_folder, _model_size(config, models))
-    trace = Trace()
-    return Run(
-        **{f.name: getattr(run_spec, f.name) for f in fields(run_spec)},
-        study=study,
-        pool=_pool(run_spec, caches, trace, note),
-        trace=trace,
-    )
+    with ExitStack() as refused:
+        study = run_spec.known_study.open(
+            run_spec.space,
+            fingerprint=run_spec.fingerprint,
+            run={**asdict(resolved(config.merge, models)), "chat": run_spec.record.as_json()},
+            enqueued=run_spec.enqueued,
+            note=note,
+            still_held=still_held,
+        )
+        refused.callback(study.close)
+        check_replaceable(
+            config.model_folder, run_spec.owner, overwrite=config.overwrite, sources=models.folders
+        )
+        check_space(config.model_folder, _model_size(config, models))
+        trace = Trace()
+        pool = _pool(run_spec, caches, trace, note)
+        refused.pop_all()
+    spec = {f.name: getattr(run_spec, f.name) for f in fields(run_spec)}
+    return Run(**spec, study=study, pool=pool, trace=trace)
 
 
 def _pool(run_spec: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cached_property
@@ -20,6 +21,7 @@ from tvmerge.study.storage import (
     N_TRIALS,
     ORIGIN,
     StoredStudy,
+    close_storage,
     enter_study,
     has_study,
     open_storage,
@@ -174,7 +176,7 @@ class KnownStudy:
         note: Callable[[str], None],
         still_held: Callable[[], None] = lambda: None,
     ) -> SearchStudy:
-        """The study, new or as an earlier run left it.
+        """The study, new or as an earlier run left it; to be closed.
 
         Args:
             space: The weights searched.
@@ -192,22 +194,25 @@ class KnownStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler, origin = self.check(space, enqueued, note)
         storage = open_storage(self.place.storage)
-        study_id = enter_study(
-            storage, self.place.name, fingerprint, run, objectives=self.objectives, origin=origin
-        )
-        begins = self._heritage(origin, space, enqueued)
-        study = SearchStudy(
-            storage,
-            study_id,
-            space,
-            sampler,
-            fixed=begins.fixed,
-            inherited=begins.inherited,
-            window=self.config.trials_in_flight,
-            still_held=still_held,
-        )
-        with translated(storage):
-            storage.set_study_user_attr(study_id, N_TRIALS, self.config.n_trials)
+        with ExitStack() as refused:
+            refused.callback(close_storage, storage)
+            study_id = enter_study(
+                storage, self.place.name, fingerprint, run, objectives=self.objectives, origin=origin
+            )
+            begins = self._heritage(origin, space, enqueued)
+            study = SearchStudy(
+                storage,
+                study_id,
+                space,
+                sampler,
+                fixed=begins.fixed,
+                inherited=begins.inherited,
+                window=self.config.trials_in_flight,
+                still_held=still_held,
+            )
+            with translated(storage):
+                storage.set_study_user_attr(study_id, N_TRIALS, self.config.n_trials)
+            refused.pop_all()
         return study
 
     def _origin(

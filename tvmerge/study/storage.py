@@ -109,6 +109,15 @@ def open_storage(url: str) -> BaseStorage:
         return storage
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Close the connections of a storage that was opened to write to; those to read from keep none."""
+    from optuna.storages import RDBStorage
+
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 def _look_into(url: str) -> BaseStorage | None:
     """A storage to read from, as it is; None where there is none, or a database without studies."""
     from optuna.storages import RDBStorage

@@ -21,7 +21,7 @@ from tvmerge.records import Recipe, Trial
 from tvmerge.study.pareto import pareto_front
 from tvmerge.study.sampler_view import FIXED, INHERITED, SamplerView
 from tvmerge.study.space import Space
-from tvmerge.study.storage import translated
+from tvmerge.study.storage import close_storage, translated
 from tvmerge.study.store.base import TrialResult
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.trials import trial_of
@@ -189,6 +189,10 @@ class SearchStudy:
     def front(self) -> tuple[Trial, ...]:
         """The scored trials that no other beats, in order of number: the Pareto front."""
         return pareto_front(self._trials)
+
+    def close(self) -> None:
+        """Close the connections to the storage; what is known of the trials stays readable."""
+        close_storage(self._storage)
 
 
 def distributions(space: Space) -> dict[str, Any]:
