@@ -42,6 +42,7 @@ class EngineSettings:
         device: Where the model lives; vLLM takes the devices it sees.
         dtype: What it computes in: `float32`, `bfloat16` or `float16`.
         batch_tokens: Token budget of a batch of the transformers engine.
+        cudnn_attention: Whether cuDNN may compute attention for the transformers engine.
         chat_template: File with a chat template to use instead of the target's own.
         chat_template_kwargs: Variables for the chat template.
         day: The date that prompts tell, as ISO 8601 writes it; None: today's.
@@ -56,6 +57,7 @@ class EngineSettings:
     device: str = "cpu"
     dtype: str = "float32"
     batch_tokens: int = 16384
+    cudnn_attention: bool = False
     chat_template: str | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     day: str | None = None

@@ -101,6 +101,7 @@ class Placement:
             device="cuda:0" if self.config.pool == "ray" and not self.on_cpu else device,
             dtype=self.compute_dtype(models),
             batch_tokens=self.config.batch_tokens,
+            cudnn_attention=self.config.cudnn_attention,
             chat_template=self.config.chat_template,
             chat_template_kwargs=dict(record.arguments),
             day=None if record.day is None else record.day.isoformat(),

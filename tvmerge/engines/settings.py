@@ -70,6 +70,12 @@ class AnswerConfig:
         decides="nothing",
     )
     device: str = option(str, "auto, cpu, cuda or cuda:N.", "auto", decides="nothing")
+    cudnn_attention: bool = option(
+        bool,
+        "Allow cuDNN's attention on GPUs, with transformers; it takes seconds for each new shape of a batch.",
+        False,
+        decides="nothing",
+    )
     pool: str = option(
         str, "Where engines run: here or on a Ray cluster.", "local", choices=POOLS, decides="nothing"
     )

@@ -52,6 +52,7 @@ class JudgeSpec:
         quantization: For `local`: `none` (as the checkpoint is), `4bit` or `8bit`, by bitsandbytes when it is
             loaded; `bitsandbytes` where the checkpoint was quantized by that before.
         batch_size: For `local`: most prompts generated for at once.
+        cudnn_attention: For `local`: whether cuDNN may compute attention on GPUs.
     """
 
     name: str
@@ -83,6 +84,7 @@ class JudgeSpec:
     dtype: str = "auto"
     quantization: str = "none"
     batch_size: int = 8
+    cudnn_attention: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -217,6 +219,7 @@ _TEXTS = (_is_texts, "a list of texts")
 _COUNT = (_is_count, "an integer of at least 1")
 _AMOUNT = (_is_amount, "a number of at least 0")
 _TABLE = (_is_table, "a table")
+_FLAG = (lambda value: isinstance(value, bool), "true or false")
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "provider": _TEXT,
@@ -228,7 +231,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "api_key_env": _TEXT,
     "parameters": (_is_json_table, "a table that JSON can hold: no dates, nan or inf"),
     "omit_parameters": _TEXTS,
-    "structured_output": (lambda value: isinstance(value, bool), "true or false"),
+    "structured_output": _FLAG,
     "rpm": _COUNT,
     "tpm": _COUNT,
     "rpd": _COUNT,
@@ -246,6 +249,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
     "quantization": _one_of("none", "4bit", "8bit", "bitsandbytes"),
     "batch_size": _COUNT,
+    "cudnn_attention": _FLAG,
 }
 
 

@@ -8,18 +8,22 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from tvmerge.engines.open import EngineSettings
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.live import load_into
 from tvmerge.merging.open import Merge
+from tvmerge.merging.settings import MergeConfig
 from tvmerge.testing.engine_contract import GREEDY, WARM, EngineContract
 from tvmerge.testing.models import (
     answers_of,
@@ -30,6 +34,8 @@ from tvmerge.testing.models import (
     uneven,
     uniform,
 )
+
+_cuda: Any = torch.backends.cuda
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,14 @@ def make_engine(
     )
 
 
+@pytest.fixture(autouse=True)
+def _switch() -> Iterator[None]:
+    before = _cuda.cudnn_sdp_enabled()
+    _cuda.enable_cudnn_sdp(True)
+    yield
+    _cuda.enable_cudnn_sdp(before)
+
+
 @pytest.fixture
 async def engine(merge: Merge) -> AsyncIterator[TransformersEngine]:
     opened = make_engine(merge)
@@ -60,6 +74,33 @@ async def engine(merge: Merge) -> AsyncIterator[TransformersEngine]:
 
 class TestTransformersEngine(EngineContract):
     """The contract of all engines."""
+
+
+@pytest.mark.parametrize("host", [True, False])
+async def test_cudnns_attention_is_off_while_a_model_is_loaded(merge: Merge, host: bool) -> None:
+    _cuda.enable_cudnn_sdp(host)
+    engine = make_engine(merge)
+    assert _cuda.cudnn_sdp_enabled() == host
+    await engine.apply(uniform(merge, 0.0))
+    assert not _cuda.cudnn_sdp_enabled()
+    await engine.close()
+    assert _cuda.cudnn_sdp_enabled() == host
+
+
+async def test_cudnns_attention_can_be_allowed(merge: Merge) -> None:
+    settings = EngineSettings(
+        merge=MergeConfig(
+            target_model=(str(merge.target.folder),),
+            base_model=str(merge.target.folder.parent / "base"),
+            tuned_model=str(merge.target.folder.parent / "tuned"),
+        ),
+        stop_tokens=stop_ids(merge.target.folder),
+        cudnn_attention=True,
+    )
+    engine = settings.entry().call()
+    await engine.apply(uniform(merge, 0.0))
+    assert _cuda.cudnn_sdp_enabled()
+    await engine.close()
 
 
 async def test_weight_0_is_the_untouched_target(engine: TransformersEngine, merge: Merge) -> None:

@@ -24,6 +24,7 @@ from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Question, Rating
 
+_cuda: Any = torch.backends.cuda
 REPLY = "Rating: [[7]]"
 FORM = RatingFormat()
 _FastTokenizer: Any = PreTrainedTokenizerFast
@@ -119,6 +120,18 @@ async def test_a_judge_on_this_machine_rates_a_batch_for_several_tasks_at_once(
     await judge.close()
     assert [judgment.score for (judgment,) in judgments if isinstance(judgment, Rating)] == [7.0] * 10
     assert len(cache) == 10
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_cudnns_attention_is_off_while_a_judge_is_loaded_unless_its_file_allows_it(
+    folder: Path, allowed: bool
+) -> None:
+    chat = LocalChat(spec_of(folder, cudnn_attention=allowed))
+    assert _cuda.cudnn_sdp_enabled()
+    await chat.send(chat.request("", "評価して", FORM))
+    assert _cuda.cudnn_sdp_enabled() == allowed
+    await chat.close()
+    assert _cuda.cudnn_sdp_enabled()
 
 
 async def test_it_runs_in_4_bits(folder: Path) -> None:

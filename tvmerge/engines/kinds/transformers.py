@@ -33,6 +33,7 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Transforme
         device=device,
         dtype=dtype,
         batch_tokens=wanted.batch_tokens,
+        cudnn_attention=wanted.cudnn_attention,
         trust_remote_code=wanted.merge.trust_remote_code,
         new_model=None if config is None else partial(new_model, config, dtype=dtype, device=device),
         config=None if config is None else AutoConfig.for_model(**config),

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ra
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.pretrained.architectures import factory_of
 from tvmerge.pretrained.context_length import context_length
+from tvmerge.pretrained.cudnn_attention import cudnn_attention_off
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
@@ -57,6 +59,8 @@ class TransformersEngine:
         device: `cpu`, `cuda` or `cuda:N`.
         dtype: What the model computes in.
         batch_tokens: Token budget of a batch, prompts, padding and new tokens included.
+        cudnn_attention: Whether cuDNN may compute attention on GPUs; if not, it is off in the whole process
+            while the model is loaded.
         trust_remote_code: Whether the model may bring code of its own.
         new_model: Makes the model, where its configuration is not the folder's.
         config: Its configuration then.
@@ -76,6 +80,7 @@ class TransformersEngine:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         batch_tokens: int = 16384,
+        cudnn_attention: bool = False,
         trust_remote_code: bool = False,
         new_model: Callable[[], Any] | None = None,
         config: Any = None,
@@ -90,6 +95,8 @@ class TransformersEngine:
         self._device = device
         self._dtype = dtype
         self._budget = batch_tokens
+        self._cudnn_attention = cudnn_attention
+        self._held = ExitStack()
         self._trust_remote_code = trust_remote_code
         self._config = config or read_config(folder, trust_remote_code=trust_remote_code)
         self._context = context_length(self._config)
@@ -146,6 +153,7 @@ class TransformersEngine:
         self._halted.set()
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
         self._model = None
+        self._held.close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -181,6 +189,8 @@ class TransformersEngine:
     def _apply(self, recipe: Recipe) -> None:
         if self._model is None:
             self._model = self._open()
+            if not self._cudnn_attention:
+                self._held.enter_context(cudnn_attention_off())
         self._load(self._model, self._merger.merge(recipe))
 
     def _from_folder(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import digest
@@ -39,6 +40,7 @@ class LocalChat:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-judge")
         self._batches = ThreadedBatches(self._thread, self._answer, most=spec.batch_size)
         self._model: TransformersChat | None = None
+        self._held = ExitStack()
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """The conversation, and everything of the model that decides what it says to it."""
@@ -71,12 +73,16 @@ class LocalChat:
         await self._batches.drain()
         await asyncio.to_thread(self._thread.shutdown)
         self._model = None
+        self._held.close()
 
     def _answer(self, requests: list[ChatRequest]) -> list[ChatReply | TvmergeError]:
         if self._model is None:
             from tvmerge.judging.local.transformers import TransformersChat
+            from tvmerge.pretrained.cudnn_attention import cudnn_attention_off
 
             self._model = TransformersChat(self._spec)
+            if not self._spec.cudnn_attention:
+                self._held.enter_context(cudnn_attention_off())
         prompts = [self._model.encode(request.body) for request in requests]
         fitting = [index for index, prompt in enumerate(prompts) if len(prompt) < self._model.context]
         generated = self._model.generate(
