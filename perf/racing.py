@@ -36,7 +36,7 @@ from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler import make_sampler
-from tvmerge.study.sampler_view import FIXED
+from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, read_study
@@ -54,13 +54,13 @@ class Merges:
         space: The weights.
         weights: Shape (merges, weights).
         scores: A rating of each question, shape (merges, questions).
-        fixed: Those that a search begins with.
+        enqueued: Those that a search begins with.
     """
 
     space: Space
     weights: NDArray[np.float64]
     scores: NDArray[np.float64]
-    fixed: tuple[Recipe, ...]
+    enqueued: tuple[Recipe, ...]
 
     def by_distance(self, recipe: Recipe) -> list[int]:
         """All merges, that with the most similar weights first."""
@@ -116,7 +116,7 @@ def real_merges(url: str) -> Merges:
         space=Space(names, 0.0, 2.0),
         weights=np.array([[trial.recipe.weights[name] for name in names] for trial in trials]),
         scores=np.array([trial.attrs[SCORES] for trial in trials]),
-        fixed=tuple(trial.recipe for trial in trials if trial.attrs.get(FIXED)),
+        enqueued=tuple(trial.recipe for trial in trials if trial.attrs.get(ENQUEUED)),
     )
 
 
@@ -141,7 +141,7 @@ def _study(merges: Merges, seed: int) -> SearchStudy:
     storage = optuna.storages.InMemoryStorage()
     sampler = make_sampler("TPE", distributions(merges.space), seed)
     number = enter_study(storage, "s", {}, {})
-    return SearchStudy(storage, number, merges.space, sampler, fixed=merges.fixed, window=WINDOW)
+    return SearchStudy(storage, number, merges.space, sampler, enqueued=merges.enqueued, window=WINDOW)
 
 
 def both(url: str, trials: int, rules: RacingRules, seed: int) -> tuple[Found, Found]:

@@ -68,9 +68,9 @@ def in_memory(case: Case) -> optuna.Study:
 def in_sqlite(case: Case, folder: Path) -> SearchStudy:
     """The case as a study of tvmerge in a file, read back as a resumed run reads it."""
 
-    def opened(fixed: Sequence[Recipe] = ()) -> SearchStudy:
+    def opened(enqueued: Sequence[Recipe] = ()) -> SearchStudy:
         return SearchStudy(
-            storage, enter_study(storage, "s", {}, {}), case.space, case.sampler, fixed=fixed, window=1
+            storage, enter_study(storage, "s", {}, {}), case.space, case.sampler, enqueued=enqueued, window=1
         )
 
     storage = open_storage(sqlite_url(folder / "study.db"))

@@ -28,7 +28,10 @@ def test_a_result_is_read_back_as_it_was_returned(finished: tvmerge.RunResult) -
         assert found.trials == finished.trials
         assert [c.weights for c in found.contenders] == [c.weights for c in finished.contenders]
         assert found.recipe == finished.recipe
-        assert (found.verdict, found.figures["history"]) == (finished.verdict, finished.figures["history"])
+        assert (found.conclusion, found.figures["history"]) == (
+            finished.conclusion,
+            finished.figures["history"],
+        )
         assert (found.folder, found.report.is_file()) == (finished.folder, True)
         assert (found.model_folder / "model.safetensors").is_file()
 

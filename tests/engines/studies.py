@@ -56,7 +56,7 @@ async def run_study(
         enter_study(storage, "s", {}, {}),
         space,
         make_sampler("TPE", distributions(space), 1),
-        fixed=(space.uniform(0), space.uniform(1)),
+        enqueued=(space.uniform(0), space.uniform(1)),
         window=4,
     )
     judge = TextJudge()

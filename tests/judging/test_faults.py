@@ -87,10 +87,10 @@ async def test_a_thousand_judgments_survive_a_faulty_provider_unharmed(
         judged = await asyncio.gather(*(judge.judge(QUESTION, answer) for answer in answers))
         await judge.close()
         answered = server.answered
-    verdicts = [judgment for (judgment,) in judged if isinstance(judgment, Rating)]
-    assert len(verdicts) == JUDGMENTS
-    assert all(verdict.score == scoring.rating(verdict.user_prompt) for verdict in verdicts)
-    assert all(verdict.note == "" for verdict in verdicts)
+    ratings = [judgment for (judgment,) in judged if isinstance(judgment, Rating)]
+    assert len(ratings) == JUDGMENTS
+    assert all(verdict.score == scoring.rating(verdict.user_prompt) for verdict in ratings)
+    assert all(verdict.note == "" for verdict in ratings)
     assert set(campaign.faults) == set(FAULTS)
     # "half JSON" is answered in full, and so counted by the server, but nothing can be read of it.
     reasks = sum(campaign.faults[name] for name in UNUSABLE)

@@ -44,8 +44,8 @@ async def test_the_same_answers_get_the_same_scores(name: str, prompts: dict[str
         ]
         await judge.close()
         assert server.answered == 5
-    verdicts = [judgment for judgment in judgments if isinstance(judgment, Rating)]
-    assert [verdict.score for verdict in verdicts] == expected(prompts)
+    ratings = [judgment for judgment in judgments if isinstance(judgment, Rating)]
+    assert [verdict.score for verdict in ratings] == expected(prompts)
 
 
 def expected(prompts: dict[str, JudgePrompt]) -> list[float]:

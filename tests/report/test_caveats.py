@@ -1,4 +1,4 @@
-"""What qualifies a verdict is said, and only where it does."""
+"""What qualifies a conclusion is said, and only where it does."""
 
 from __future__ import annotations
 

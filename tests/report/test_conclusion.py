@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.report import results
-from tvmerge.report.conclusion import finding, name, verdict
+from tvmerge.report.conclusion import conclude, conclusion, name
 
 
 def test_a_gain_whose_interval_leaves_out_0_is_claimed() -> None:
-    found = finding(results.simple((0.52, 0.2, 0.84)))
+    found = conclude(results.simple((0.52, 0.2, 0.84)))
     assert found.kind == "better"
     assert found.sentence == (
         "The best of the search beats the better baseline, weight 1 (the plain task vector), by 0.52 "
@@ -33,26 +33,26 @@ def test_a_gain_whose_interval_leaves_out_0_is_claimed() -> None:
 def test_an_interval_that_includes_0_is_no_clear_difference(
     gain: tuple[float, float, float], amount: str
 ) -> None:
-    found = finding(results.simple(gain))
+    found = conclude(results.simple(gain))
     assert found.kind == "unclear"
     assert f"scores {amount} the better baseline" in found.sentence
     assert "includes 0: no clear difference" in found.sentence
 
 
 def test_a_loss_is_called_worse() -> None:
-    found = finding(results.simple((-0.6, -0.9, -0.3)))
+    found = conclude(results.simple((-0.6, -0.9, -0.3)))
     assert found.kind == "worse"
     assert "is worse than the better baseline, weight 1 (the plain task vector), by 0.60" in found.sentence
     assert "[-0.90, -0.30]" in found.sentence
 
 
 def test_the_better_baseline_is_the_one_that_is_compared_with() -> None:
-    text = verdict(results.simple(weight_0=6.5, weight_1=6.18))
+    text = conclusion(results.simple(weight_0=6.5, weight_1=6.18))
     assert "the better baseline, weight 0 (the untouched target)," in text
 
 
 def test_without_held_out_questions_the_sentence_says_so_and_gives_no_interval() -> None:
-    found = finding(results.without_holdout())
+    found = conclude(results.without_holdout())
     assert found.kind == "unmeasured"
     assert found.sentence.startswith("No questions were held out; on those of the search,")
     assert "1.10 higher than the better baseline, weight 1" in found.sentence
@@ -63,7 +63,7 @@ def test_without_held_out_questions_the_sentence_says_so_and_gives_no_interval()
 def test_a_best_that_is_a_baseline_is_named_and_set_against_the_other() -> None:
     run = results.simple()
     best, *others = run.contenders
-    text = verdict(replace(run, contenders=(replace(best, weights=results.uniform(1)), *others)))
+    text = conclusion(replace(run, contenders=(replace(best, weights=results.uniform(1)), *others)))
     assert text.startswith(
         "The search found nothing better than weight 1 (the plain task vector), which beats "
     )
@@ -73,7 +73,7 @@ def test_a_best_that_is_a_baseline_is_named_and_set_against_the_other() -> None:
 def test_a_best_that_is_the_untouched_target_is_named_too() -> None:
     run = results.simple((-0.1, -0.5, 0.3))
     best, *others = run.contenders
-    text = verdict(replace(run, contenders=(replace(best, weights=results.uniform(0)), *others)))
+    text = conclusion(replace(run, contenders=(replace(best, weights=results.uniform(0)), *others)))
     assert text.startswith(
         "The search found nothing better than weight 0 (the untouched target), which scores 0.10"
     )
@@ -82,31 +82,31 @@ def test_a_best_that_is_the_untouched_target_is_named_too() -> None:
 def test_a_best_that_is_a_baseline_without_a_holdout_is_named() -> None:
     run = results.without_holdout()
     best, *others = run.contenders
-    text = verdict(replace(run, contenders=(replace(best, weights=results.uniform(1)), *others)))
+    text = conclusion(replace(run, contenders=(replace(best, weights=results.uniform(1)), *others)))
     assert "the search found nothing better than weight 1 (the plain task vector), which scores 2.90" in text
 
 
 def test_a_single_question_gives_no_interval() -> None:
-    found = finding(results.simple((0.5, math.nan, math.nan)))
+    found = conclude(results.simple((0.5, math.nan, math.nan)))
     assert found.kind == "unmeasured"
     assert "(no 95% interval)" in found.sentence
     assert "nan" not in found.sentence
 
 
 def test_no_question_rated_for_both_is_no_comparison() -> None:
-    found = finding(results.simple((math.nan, math.nan, math.nan)))
+    found = conclude(results.simple((math.nan, math.nan, math.nan)))
     assert found.kind == "unmeasured"
     assert "too few held-out questions were rated for both" in found.sentence
 
 
 def test_a_baseline_without_a_score_is_not_compared() -> None:
     run = results.simple(weight_1=math.nan)
-    assert "the better baseline, weight 0" in verdict(run)
+    assert "the better baseline, weight 0" in conclusion(run)
 
 
 def test_without_any_baseline_the_score_stands_alone() -> None:
     run = results.simple()
-    found = finding(replace(run, contenders=run.contenders[:1]))
+    found = conclude(replace(run, contenders=run.contenders[:1]))
     assert found.kind == "unmeasured"
     assert "scores 6.70 ± 0.25 on 24 held-out questions; there is no baseline" in found.sentence
 
@@ -115,7 +115,9 @@ def test_a_baseline_that_is_the_best_is_not_said_to_be_missing() -> None:
     run = results.simple()
     weight_0 = run.contender("weight_0")
     assert weight_0 is not None
-    found = finding(replace(run, contenders=(replace(run.contenders[0], weights=weight_0.weights), weight_0)))
+    found = conclude(
+        replace(run, contenders=(replace(run.contenders[0], weights=weight_0.weights), weight_0))
+    )
     assert found.kind == "unmeasured"
     assert found.sentence.startswith(
         "The search found nothing better than weight 0 (the untouched target), which"

@@ -17,9 +17,9 @@ from tvmerge.report.run_result import RunResult
 FOUND = RunResult.of(simple(), Path("runs/x"))
 
 
-def test_it_prints_the_table_and_the_verdict_and_is_short_in_a_list() -> None:
+def test_it_prints_the_table_and_the_conclusion_and_is_short_in_a_list() -> None:
     assert "weight 0 (the untouched target)" in str(FOUND)
-    assert str(FOUND).replace("\n", " ").endswith(FOUND.verdict.split("(")[-1])
+    assert str(FOUND).replace("\n", " ").endswith(FOUND.conclusion.split("(")[-1])
     assert "\x1b" not in str(FOUND)
     assert repr(FOUND).startswith(f"<RunResult of study '{FOUND.study}': trial {FOUND.best.trial} with ")
     assert "\n" not in repr(FOUND)

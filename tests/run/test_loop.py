@@ -36,7 +36,7 @@ def make_study(folder: Path, window: int) -> SearchStudy:
         enter_study(storage, "s", {}, {}),
         SPACE,
         make_sampler("TPE", distributions(SPACE), 1),
-        fixed=(SPACE.uniform(0), SPACE.uniform(1)),
+        enqueued=(SPACE.uniform(0), SPACE.uniform(1)),
         window=window,
     )
 

@@ -55,7 +55,7 @@ def make_study(given: Sequence[float], drawn: Sequence[float], window: int = 1) 
         enter_study(storage, "s", {}, {}),
         SPACE,
         make_sampler("random", distributions(SPACE), 1),
-        fixed=[SPACE.uniform(weight) for weight in given],
+        enqueued=[SPACE.uniform(weight) for weight in given],
         inherited={number: SPACE.uniform(weight) for number, weight in enumerate(drawn)},
         window=window,
     )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tasks.ratings import unscored, verdicts
+from tests.tasks.ratings import ratings, unscored
 from tvmerge.records import Judgment, Rating
 from tvmerge.scoring.intervals import Stratum, paired_interval, weighted_interval
 
@@ -22,7 +22,7 @@ CLUSTERS = st.lists(st.lists(RATING, min_size=1, max_size=4), min_size=2, max_si
 
 @given(CLUSTERS, st.randoms(use_true_random=False))
 def test_the_order_of_judgments_does_not_matter(clusters: list[list[float]], rng: random.Random) -> None:
-    judgments = verdicts(clusters)
+    judgments = ratings(clusters)
     shuffled = judgments.copy()
     rng.shuffle(shuffled)
     assert paired_interval(shuffled, judgments, resamples=50) == paired_interval(
@@ -30,9 +30,9 @@ def test_the_order_of_judgments_does_not_matter(clusters: list[list[float]], rng
     )
 
 
-def test_a_difference_takes_the_questions_both_have_a_verdict_of() -> None:
-    a = verdicts([[5.0], [7.0], [9.0]])
-    b = [*verdicts([[1.0], [5.0]]), unscored(2), *[Rating(9, 1, 10.0, "j", "p")]]
+def test_a_difference_takes_the_questions_both_have_a_rating_of() -> None:
+    a = ratings([[5.0], [7.0], [9.0]])
+    b = [*ratings([[1.0], [5.0]]), unscored(2), *[Rating(9, 1, 10.0, "j", "p")]]
     found = paired_interval(a, b)
     assert found.difference == 6.0 - 3.0
     assert found.n == 2
@@ -41,14 +41,14 @@ def test_a_difference_takes_the_questions_both_have_a_verdict_of() -> None:
 def test_a_constant_difference_is_certain_however_hard_the_questions_vary() -> None:
     base = [[float(score), float(score)] for score in range(1, 9)]
     better = [[score + 1.5 for score in cluster] for cluster in base]
-    found = paired_interval(verdicts(better), verdicts(base))
+    found = paired_interval(ratings(better), ratings(base))
     assert (found.difference, found.low, found.high, found.n) == pytest.approx((1.5, 1.5, 1.5, 8))
 
 
 @given(CLUSTERS)
 def test_swapping_the_candidates_mirrors_the_interval(clusters: list[list[float]]) -> None:
-    a = verdicts(clusters)
-    b = verdicts([[11 - score for score in reversed(cluster)] for cluster in clusters])
+    a = ratings(clusters)
+    b = ratings([[11 - score for score in reversed(cluster)] for cluster in clusters])
     there, back = paired_interval(a, b, resamples=200), paired_interval(b, a, resamples=200)
     assert (back.difference, back.low, back.high) == pytest.approx(
         (-there.difference, -there.high, -there.low), abs=1e-9
@@ -58,23 +58,23 @@ def test_swapping_the_candidates_mirrors_the_interval(clusters: list[list[float]
 
 def test_an_interval_is_the_same_every_time_and_depends_on_its_seed() -> None:
     rng = np.random.default_rng(1)
-    a, b = (verdicts([[float(x)] for x in rng.integers(1, 11, 30)]) for _ in range(2))
+    a, b = (ratings([[float(x)] for x in rng.integers(1, 11, 30)]) for _ in range(2))
     assert paired_interval(a, b) == paired_interval(a, b)
     assert paired_interval(a, b, seed=1) != paired_interval(a, b)
 
 
 def test_a_higher_level_gives_a_wider_interval() -> None:
     rng = np.random.default_rng(2)
-    a, b = (verdicts([[float(x)] for x in rng.integers(1, 11, 30)]) for _ in range(2))
+    a, b = (ratings([[float(x)] for x in rng.integers(1, 11, 30)]) for _ in range(2))
     narrow, wide = paired_interval(a, b, level=0.8), paired_interval(a, b, level=0.99)
     assert wide.low < narrow.low < narrow.difference < narrow.high < wide.high
 
 
 def test_too_few_questions_give_no_interval() -> None:
-    none = paired_interval(verdicts([[1.0]]), [unscored(0)])
+    none = paired_interval(ratings([[1.0]]), [unscored(0)])
     assert none.n == 0
     assert math.isnan(none.difference)
-    one = paired_interval(verdicts([[5.0]]), verdicts([[4.0]]))
+    one = paired_interval(ratings([[5.0]]), ratings([[4.0]]))
     assert (one.difference, one.n) == (1.0, 1)
     assert math.isnan(one.low)
     assert math.isnan(one.high)
@@ -83,14 +83,14 @@ def test_too_few_questions_give_no_interval() -> None:
 def test_large_samples_agree_with_the_normal_interval() -> None:
     rng = np.random.default_rng(3)
     changes = rng.normal(0.4, 1.0, 400)
-    found = paired_interval(verdicts([[5 + x] for x in changes]), verdicts([[5.0]] * 400))
+    found = paired_interval(ratings([[5 + x] for x in changes]), ratings([[5.0]] * 400))
     half = 1.96 * changes.std(ddof=1) / 20
     assert (found.low, found.high) == pytest.approx((changes.mean() - half, changes.mean() + half), abs=0.01)
 
 
 def test_more_questions_than_fit_one_chunk_are_resampled_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
-    a, b = (verdicts([[float(x)] for x in rng.integers(1, 11, 25)]) for _ in range(2))
+    a, b = (ratings([[float(x)] for x in rng.integers(1, 11, 25)]) for _ in range(2))
     whole = paired_interval(a, b, resamples=1000)
     monkeypatch.setattr("tvmerge.scoring.intervals._CHUNK", 25 * 7)
     assert paired_interval(a, b, resamples=1000) == pytest.approx(whole)
@@ -104,7 +104,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(n: int, least: float) ->
     truth = _true_difference()
     for seed in range(rounds):
         a, b = _simulate(rng, n)
-        found = paired_interval(verdicts(a.tolist()), verdicts(b.tolist()), seed=seed, resamples=400)
+        found = paired_interval(ratings(a.tolist()), ratings(b.tolist()), seed=seed, resamples=400)
         hits += found.low <= truth <= found.high
     assert least <= hits / rounds <= 0.99
 
@@ -126,7 +126,7 @@ def drawn(rng: np.random.Generator, n: int, weight: float = 1.0) -> Stratum:
     """A stratum whose true difference is 0.5."""
     easiness, gain = rng.normal(5.0, 1.0, n), rng.normal(0.5, 1.5, n)
     first, second = easiness + gain, easiness
-    return Stratum(weight, verdicts(first[:, None].tolist()), verdicts(second[:, None].tolist()))
+    return Stratum(weight, ratings(first[:, None].tolist()), ratings(second[:, None].tolist()))
 
 
 @pytest.mark.parametrize(("sizes", "least"), [((200, 3), 0.88), ((40, 10, 5), 0.92), ((8, 8), 0.92)])
@@ -155,7 +155,7 @@ def test_a_small_stratum_that_weighs_little_leaves_the_interval_as_it_is() -> No
 def test_a_stratum_of_one_question_leaves_a_difference_without_bounds() -> None:
     """How its questions vary is not known, however many the others have."""
     large = drawn(np.random.default_rng(9), 30)
-    single = Stratum(1.0, verdicts([[6.0]]), verdicts([[4.0]]))
+    single = Stratum(1.0, ratings([[6.0]]), ratings([[4.0]]))
     found = weighted_interval([large, single])
     assert found.difference == pytest.approx(weighted_interval([large]).difference + 2.0)
     assert math.isnan(found.low)
@@ -163,13 +163,13 @@ def test_a_stratum_of_one_question_leaves_a_difference_without_bounds() -> None:
 
 
 def test_strata_that_differ_everywhere_alike_have_an_interval_without_width() -> None:
-    rise = Stratum(0.5, verdicts([[5.0], [7.0], [9.0]]), verdicts([[4.0], [6.0], [8.0]]))
+    rise = Stratum(0.5, ratings([[5.0], [7.0], [9.0]]), ratings([[4.0], [6.0], [8.0]]))
     found = weighted_interval([rise, rise])
     assert (found.difference, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_a_stratum_without_a_common_question_leaves_no_difference() -> None:
-    empty = Stratum(1.0, verdicts([[6.0]]), [unscored(0)])
+    empty = Stratum(1.0, ratings([[6.0]]), [unscored(0)])
     assert math.isnan(weighted_interval([drawn(np.random.default_rng(1), 9), empty]).difference)
 
 
@@ -186,7 +186,7 @@ def test_a_score_that_is_no_mean_has_the_interval_of_its_own_difference() -> Non
     rising = np.arange(40.0) + noise[0]
     falling = np.arange(40.0)[::-1] + noise[1]
     falling += rising.mean() - falling.mean()
-    first, second = (verdicts(side[:, None].tolist()) for side in (rising, falling))
+    first, second = (ratings(side[:, None].tolist()) for side in (rising, falling))
     found = weighted_interval([Stratum(1.0, first, second, correlation)], resamples=500)
     assert found.difference == pytest.approx(correlation(first) - correlation(second))
     assert 1.5 < found.low < found.difference < found.high < 2.0
@@ -214,14 +214,14 @@ def test_an_aggregate_that_cannot_score_a_resample_leaves_a_difference_without_b
             raise ValueError("one question")
         return len(judgments)
 
-    side = verdicts([[1.0], [2.0], [3.0]])
+    side = ratings([[1.0], [2.0], [3.0]])
     found = weighted_interval([Stratum(1.0, side, side, strict)], resamples=200)
     assert found.difference == 0
     assert math.isnan(found.low)
 
 
 def test_warnings_about_resamples_are_not_shown() -> None:
-    side = verdicts([[1.0], [2.0]])
+    side = ratings([[1.0], [2.0]])
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         found = weighted_interval([Stratum(1.0, side, side, correlation)], resamples=20)

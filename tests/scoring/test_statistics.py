@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tasks.ratings import unscored, verdicts
+from tests.tasks.ratings import ratings, unscored
 from tvmerge.records import Judgment, Question
 from tvmerge.scoring.statistics import (
     by_category,
@@ -29,20 +29,20 @@ CLUSTERS = st.lists(st.lists(RATING, min_size=1, max_size=4), min_size=2, max_si
 @given(CLUSTERS)
 def test_the_mean_pools_all_judgments(clusters: list[list[float]]) -> None:
     scores = [score for cluster in clusters for score in cluster]
-    assert estimate(verdicts(clusters)).mean == pytest.approx(statistics.fmean(scores))
-    assert estimate(verdicts(clusters)).n == len(clusters)
+    assert estimate(ratings(clusters)).mean == pytest.approx(statistics.fmean(scores))
+    assert estimate(ratings(clusters)).n == len(clusters)
 
 
 @given(st.lists(RATING, min_size=2, max_size=40))
 def test_with_one_judgment_a_question_the_error_is_the_ordinary_one(scores: list[float]) -> None:
     expected = statistics.stdev(scores) / math.sqrt(len(scores))
-    assert estimate(verdicts([[score] for score in scores])).se == pytest.approx(expected)
+    assert estimate(ratings([[score] for score in scores])).se == pytest.approx(expected)
 
 
 @given(st.lists(RATING, min_size=2, max_size=20), st.integers(2, 4))
 def test_repeating_a_questions_judgment_adds_no_certainty(scores: list[float], times: int) -> None:
-    once = estimate(verdicts([[score] for score in scores]))
-    repeated = estimate(verdicts([[score] * times for score in scores]))
+    once = estimate(ratings([[score] for score in scores]))
+    repeated = estimate(ratings([[score] * times for score in scores]))
     assert repeated.se == pytest.approx(once.se)
     assert repeated.n == once.n
 
@@ -54,24 +54,24 @@ def test_the_error_is_that_of_a_ratio_estimator(clusters: list[list[float]]) -> 
     residual = sums - sums.sum() / counts.sum() * counts
     n = len(clusters)
     expected = math.sqrt(residual.var(ddof=0) * n * n / (n - 1)) / counts.sum()
-    assert estimate(verdicts(clusters)).se == pytest.approx(expected, abs=1e-12)
+    assert estimate(ratings(clusters)).se == pytest.approx(expected, abs=1e-12)
 
 
 @given(CLUSTERS, st.randoms(use_true_random=False))
 def test_the_order_of_judgments_does_not_matter(clusters: list[list[float]], rng: random.Random) -> None:
-    judgments = verdicts(clusters)
+    judgments = ratings(clusters)
     shuffled = judgments.copy()
     rng.shuffle(shuffled)
     assert estimate(shuffled) == estimate(judgments)
 
 
 def test_a_judgment_without_a_rating_enters_no_mean() -> None:
-    judgments = [*verdicts([[4.0], [8.0]]), unscored(1, turn=2), unscored(7)]
-    assert estimate(judgments) == estimate(verdicts([[4.0], [8.0]]))
+    judgments = [*ratings([[4.0], [8.0]]), unscored(1, turn=2), unscored(7)]
+    assert estimate(judgments) == estimate(ratings([[4.0], [8.0]]))
     assert coverage(judgments) == 0.5
 
 
-def test_without_verdicts_there_is_no_mean_and_no_coverage() -> None:
+def test_without_ratings_there_is_no_mean_and_no_coverage() -> None:
     empty = estimate([unscored(1)])
     assert math.isnan(empty.mean)
     assert math.isnan(empty.se)
@@ -81,13 +81,13 @@ def test_without_verdicts_there_is_no_mean_and_no_coverage() -> None:
 
 
 def test_one_question_has_a_mean_and_no_error() -> None:
-    single = estimate(verdicts([[4.0, 6.0]]))
+    single = estimate(ratings([[4.0, 6.0]]))
     assert (single.mean, single.n) == (5.0, 1)
     assert math.isnan(single.se)
 
 
 def test_turns_and_categories_have_estimates_of_their_own() -> None:
-    judgments = [*verdicts([[2.0, 4.0], [6.0, 8.0]]), unscored(0, turn=3)]
+    judgments = [*ratings([[2.0, 4.0], [6.0, 8.0]]), unscored(0, turn=3)]
     questions = [Question(1, "math", ("?",)), Question(0, "art", ("?",)), Question(5, "none", ("?",))]
     assert {turn: item.mean for turn, item in by_turn(judgments).items()} == {1: 4.0, 2: 6.0}
     assert list(by_turn(reversed(judgments))) == [1, 2]
@@ -101,13 +101,13 @@ def test_turns_and_categories_have_estimates_of_their_own() -> None:
 
 def test_the_commonest_fault_is_the_first_of_equals_and_empty_without_one() -> None:
     faults = [unscored(n, reason=reason) for n, reason in enumerate(["cut off", "empty", "empty", "cut off"])]
-    assert commonest_fault([*verdicts([[5]]), *faults]) == "cut off"
+    assert commonest_fault([*ratings([[5]]), *faults]) == "cut off"
     assert commonest_fault([*faults, unscored(9, reason="empty")]) == "empty"
-    assert commonest_fault(verdicts([[5, 6]])) == ""
+    assert commonest_fault(ratings([[5, 6]])) == ""
 
 
 def test_too_few_ratings_are_a_shortfall_that_says_why() -> None:
-    judgments = [*verdicts([[5, 6]]), unscored(1), unscored(2)]
+    judgments = [*ratings([[5, 6]]), unscored(1), unscored(2)]
     assert shortfall(judgments, 0.5) == ""
     assert (
         shortfall(judgments, 0.51) == "50% of the judgments gave a rating; the most common reason: no rating"

@@ -9,7 +9,7 @@ from tvmerge._util.urls import sqlite_url
 from tvmerge.records import OVERALL
 from tvmerge.study.ranking import ranked
 from tvmerge.study.storage import read_study
-from tvmerge.study.warm_start import Predecessor, choose
+from tvmerge.study.warm_start import SourceStudy, choose_trials
 
 TOLD: list[tuple[tuple[float, float] | None, float | None]] = [
     ((9.0, 0.10), 0.50),
@@ -23,7 +23,7 @@ TOLD: list[tuple[tuple[float, float] | None, float | None]] = [
 
 def test_the_best_of_several_objectives_has_the_best_weighted_mean(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "study.db")
-    study = open_at(url, "TPE of two", fixed=())
+    study = open_at(url, "TPE of two", enqueued=())
     for number, (values, overall) in enumerate(TOLD):
         study.ask()
         study.tell(number, values, {} if overall is None else {OVERALL: overall})
@@ -31,8 +31,8 @@ def test_the_best_of_several_objectives_has_the_best_weighted_mean(tmp_path: Pat
     assert [trial.number for trial in ranked(stored.trials)] == [1, 3, 4, 0]
     assert [trial.number for trial in ranked(study.trials)] == [1, 3, 4, 0]
     assert stored.recipe("best") == study.trials[1].recipe
-    warm = Predecessor("warm-start", url, "s", 3)
-    assert choose(warm, SPACE, (), lambda _: None) == [1, 3, 4]
+    warm = SourceStudy("warm-start", url, "s", 3)
+    assert choose_trials(warm, SPACE, (), lambda _: None) == [1, 3, 4]
 
 
 def test_of_one_objective_the_value_ranks_and_what_was_stopped_does_not(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from tests.study.studies import SPACE, open_study, run
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.sampler_view import FIXED, INHERITED
+from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import Space
-from tvmerge.study.warm_start import Predecessor, choose, heritage, warm_start
+from tvmerge.study.warm_start import SourceStudy, choose_trials, initial_trials, warm_start_source
 
 BASELINES = (SPACE.uniform(0), SPACE.uniform(1))
 
@@ -32,75 +32,79 @@ def test_a_warm_start_takes_the_best_scored_recipes_that_are_new(tmp_path: Path)
         study.ask()
         stopped = number == 6
         study.tell(number, value, {"questions": 1}, state="PRUNED" if stopped else "COMPLETE")
-    source = Predecessor("warm-start", url(tmp_path), "s", 3)
-    numbers = choose(source, SPACE, BASELINES, quiet)
+    source = SourceStudy("warm-start", url(tmp_path), "s", 3)
+    numbers = choose_trials(source, SPACE, BASELINES, quiet)
     assert numbers == [4, 3, 7]
-    begins = heritage([(source, numbers)], SPACE, BASELINES)
-    assert begins.fixed == (*BASELINES, *(study.trials[number].recipe for number in numbers))
-    assert not begins.inherited
+    initial = initial_trials([(source, numbers)], SPACE, BASELINES)
+    assert initial.enqueued == (*BASELINES, *(study.trials[number].recipe for number in numbers))
+    assert not initial.inherited
 
 
 def test_a_warm_start_of_the_same_weights_twice_takes_them_once(tmp_path: Path) -> None:
-    study = open_study(tmp_path, fixed=[SPACE.uniform(w) for w in (0.2, 0.4, 0.4, 0.6)])
+    study = open_study(tmp_path, enqueued=[SPACE.uniform(w) for w in (0.2, 0.4, 0.4, 0.6)])
     for number in range(4):
         study.ask()
         study.tell(number, float(number), {})
-    assert choose(Predecessor("warm-start", url(tmp_path), "s", 9), SPACE, BASELINES, quiet) == [3, 2, 0]
+    assert choose_trials(SourceStudy("warm-start", url(tmp_path), "s", 9), SPACE, BASELINES, quiet) == [
+        3,
+        2,
+        0,
+    ]
 
 
 def test_a_fork_takes_all_that_was_told_and_goes_the_same_way(tmp_path: Path) -> None:
     whole = run(tmp_path / "old", "CMA-ES", 1, 24)
-    source = Predecessor("fork", url(tmp_path / "old"), "s")
+    source = SourceStudy("fork", url(tmp_path / "old"), "s")
     run(tmp_path / "short", "CMA-ES", 1, 15)
-    source = Predecessor("fork", url(tmp_path / "short"), "s")
-    begins = heritage([(source, choose(source, SPACE, BASELINES, quiet))], SPACE, BASELINES)
-    assert (len(begins.fixed), len(begins.inherited)) == (2, 13)
-    forked = open_study(tmp_path / "new", "CMA-ES", fixed=begins.fixed, inherited=begins.inherited)
+    source = SourceStudy("fork", url(tmp_path / "short"), "s")
+    initial = initial_trials([(source, choose_trials(source, SPACE, BASELINES, quiet))], SPACE, BASELINES)
+    assert (len(initial.enqueued), len(initial.inherited)) == (2, 13)
+    forked = open_study(tmp_path / "new", "CMA-ES", enqueued=initial.enqueued, inherited=initial.inherited)
     for number, weights, values, _ in whole:
         assert dict(forked.ask().recipe.weights) == weights
         forked.tell(number, values or None, {})
-    assert [FIXED in t.attrs for t in forked.trials[:4]] == [True, True, False, False]
+    assert [ENQUEUED in t.attrs for t in forked.trials[:4]] == [True, True, False, False]
     assert [t.attrs.get(INHERITED) for t in forked.trials[1:4]] == [None, 2, 3]
     assert INHERITED not in forked.trials[15].attrs
 
 
 def test_weights_given_in_the_forked_study_stay_given(tmp_path: Path) -> None:
-    study = open_study(tmp_path, fixed=(*BASELINES, SPACE.uniform(0.5)))
+    study = open_study(tmp_path, enqueued=(*BASELINES, SPACE.uniform(0.5)))
     for number in range(5):
         study.ask()
         study.tell(number, 5.0, {})
     study.ask()
-    source = Predecessor("fork", url(tmp_path), "s")
-    numbers = choose(source, SPACE, BASELINES, quiet)
+    source = SourceStudy("fork", url(tmp_path), "s")
+    numbers = choose_trials(source, SPACE, BASELINES, quiet)
     assert numbers == [2, 3, 4]
-    begins = heritage([(source, numbers)], SPACE, BASELINES)
-    assert begins.fixed == (*BASELINES, SPACE.uniform(0.5))
-    assert list(begins.inherited) == [3, 4]
+    initial = initial_trials([(source, numbers)], SPACE, BASELINES)
+    assert initial.enqueued == (*BASELINES, SPACE.uniform(0.5))
+    assert list(initial.inherited) == [3, 4]
 
 
 def test_what_a_study_takes_does_not_change_when_its_predecessor_learns_more(tmp_path: Path) -> None:
     run(tmp_path, "TPE", 1, 6)
-    source = Predecessor("warm-start", url(tmp_path), "s", 3)
-    numbers = choose(source, SPACE, BASELINES, quiet)
-    before = heritage([(source, numbers)], SPACE, BASELINES)
+    source = SourceStudy("warm-start", url(tmp_path), "s", 3)
+    numbers = choose_trials(source, SPACE, BASELINES, quiet)
+    before = initial_trials([(source, numbers)], SPACE, BASELINES)
     run(tmp_path, "TPE", 1, 30)
-    assert heritage([(source, numbers)], SPACE, BASELINES) == before
+    assert initial_trials([(source, numbers)], SPACE, BASELINES) == before
 
 
 def test_trials_outside_the_range_are_left_out_and_counted(tmp_path: Path) -> None:
     run(tmp_path, "random", 1, 12)
     narrow = Space(SPACE.names, 0.0, 1.5)
-    source = Predecessor("fork", url(tmp_path), "s")
+    source = SourceStudy("fork", url(tmp_path), "s")
     said: list[str] = []
-    numbers = choose(source, narrow, BASELINES, said.append)
+    numbers = choose_trials(source, narrow, BASELINES, said.append)
     left = 10 - len(numbers)
     assert 0 < left < 10
     assert said == [
         f"{left} of 10 trials of study 's' are left out: they are outside the range of the weights"
     ]
-    best = Predecessor("warm-start", url(tmp_path), "s", 3)
+    best = SourceStudy("warm-start", url(tmp_path), "s", 3)
     with pytest.raises(StudyError, match="no trials to start with: no scored trial in this range"):
-        choose(best, Space(SPACE.names, 5.0, 6.0), (), quiet)
+        choose_trials(best, Space(SPACE.names, 5.0, 6.0), (), quiet)
 
 
 def test_other_weights_or_no_study_are_refused_plainly(tmp_path: Path) -> None:
@@ -108,40 +112,40 @@ def test_other_weights_or_no_study_are_refused_plainly(tmp_path: Path) -> None:
     other = Space((*SPACE.names, "layers.2"), 0.0, 2.0)
     message = "study 's' has 4 weights, this run 5, and they differ: layers.2 is only here"
     with pytest.raises(StudyError, match=message):
-        choose(Predecessor("fork", url(tmp_path), "s"), other, (), quiet)
+        choose_trials(SourceStudy("fork", url(tmp_path), "s"), other, (), quiet)
     with pytest.raises(StudyError, match="there is no study 'x'"):
-        choose(Predecessor("fork", url(tmp_path), "x"), SPACE, (), quiet)
+        choose_trials(SourceStudy("fork", url(tmp_path), "x"), SPACE, (), quiet)
     open_study(tmp_path, name="empty")
     with pytest.raises(StudyError, match="study 'empty' has no trials to start with"):
-        choose(Predecessor("warm-start", url(tmp_path), "empty", 5), SPACE, (), quiet)
-    gone = Predecessor("fork", url(tmp_path), "s")
+        choose_trials(SourceStudy("warm-start", url(tmp_path), "empty", 5), SPACE, (), quiet)
+    gone = SourceStudy("fork", url(tmp_path), "s")
     with pytest.raises(StudyError, match="study 's' has lost trial 7"):
-        heritage([(gone, [1, 7])], SPACE, BASELINES)
+        initial_trials([(gone, [1, 7])], SPACE, BASELINES)
 
 
 def test_a_study_that_tried_nothing_but_the_baselines_can_be_forked(tmp_path: Path) -> None:
     run(tmp_path, "TPE", 1, 2)
-    assert choose(Predecessor("fork", url(tmp_path), "s"), SPACE, BASELINES, quiet) == []
+    assert choose_trials(SourceStudy("fork", url(tmp_path), "s"), SPACE, BASELINES, quiet) == []
     with pytest.raises(StudyError, match="no trials to start with"):
-        choose(Predecessor("warm-start", url(tmp_path), "s", 1), SPACE, BASELINES, quiet)
+        choose_trials(SourceStudy("warm-start", url(tmp_path), "s", 1), SPACE, BASELINES, quiet)
 
 
 def test_a_reference_is_a_name_here_or_a_place_and_a_name(tmp_path: Path) -> None:
     here = "postgresql://u:p@h/db"
-    assert warm_start("old", here, 5) == Predecessor("warm-start", here, "old", 5)
-    assert warm_start("odd#name", here, 5) == Predecessor("warm-start", here, "odd#name", 5)
-    there = warm_start("mysql://u:p@h/db#old", here, 2)
-    assert there == Predecessor("warm-start", "mysql://u:p@h/db", "old", 2)
+    assert warm_start_source("old", here, 5) == SourceStudy("warm-start", here, "old", 5)
+    assert warm_start_source("odd#name", here, 5) == SourceStudy("warm-start", here, "odd#name", 5)
+    there = warm_start_source("mysql://u:p@h/db#old", here, 2)
+    assert there == SourceStudy("warm-start", "mysql://u:p@h/db", "old", 2)
     file = tmp_path / "a #1.db"
     file.touch()
-    assert warm_start(f"{file}#old", here, 1) == Predecessor("warm-start", sqlite_url(file), "old", 1)
+    assert warm_start_source(f"{file}#old", here, 1) == SourceStudy("warm-start", sqlite_url(file), "old", 1)
 
 
 def test_recipes_that_were_forked_twice_are_tried_once(tmp_path: Path) -> None:
     run(tmp_path, "random", 1, 6)
-    source = Predecessor("fork", url(tmp_path), "s")
-    best = Predecessor("warm-start", url(tmp_path), "s", 2)
-    taken = [(of, choose(of, SPACE, BASELINES, quiet)) for of in (source, best)]
-    begins = heritage(taken, SPACE, BASELINES)
-    every: list[Recipe] = [*begins.fixed, *begins.inherited.values()]
+    source = SourceStudy("fork", url(tmp_path), "s")
+    best = SourceStudy("warm-start", url(tmp_path), "s", 2)
+    taken = [(of, choose_trials(of, SPACE, BASELINES, quiet)) for of in (source, best)]
+    initial = initial_trials(taken, SPACE, BASELINES)
+    every: list[Recipe] = [*initial.enqueued, *initial.inherited.values()]
     assert len(every) == len({tuple(recipe.weights.values()) for recipe in every})

@@ -21,7 +21,7 @@ def judgments(ratings: Ratings) -> list[Judgment]:
     return found
 
 
-def verdicts(clusters: Sequence[Sequence[float]]) -> list[Judgment]:
+def ratings(clusters: Sequence[Sequence[float]]) -> list[Judgment]:
     """One question a cluster, its scores as its turns."""
     return [
         Rating(question_id, turn, score, "j", "p")

@@ -30,12 +30,12 @@ class Conclusion:
     sentence: str
 
 
-def verdict(result: RunRecord) -> str:
+def conclusion(result: RunRecord) -> str:
     """What the run came to, in a sentence."""
-    return finding(result).sentence
+    return conclude(result).sentence
 
 
-def finding(result: RunRecord) -> Conclusion:
+def conclude(result: RunRecord) -> Conclusion:
     """Compare the best with the better of the two baselines every user already has."""
     best = result.contenders[0]
     own = _baseline_that_is(best, result)

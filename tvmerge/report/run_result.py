@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import MissingExtraError
 from tvmerge.records import Recipe
-from tvmerge.report.conclusion import finding, shown
+from tvmerge.report.conclusion import conclude, shown
 from tvmerge.report.figures import drawn
 from tvmerge.report.numbers import estimate
 from tvmerge.report.result import Contender, RunRecord
@@ -68,9 +68,9 @@ class RunResult(RunRecord):
         return Recipe(self.best.weights)
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """Whether the winner beats the better baseline, in a sentence that claims no more than is known."""
-        return finding(self).sentence
+        return conclude(self).sentence
 
     @property
     def model_folder(self) -> Path:
@@ -124,7 +124,9 @@ class RunResult(RunRecord):
         return plain_text(result_table(self))
 
     def _repr_html_(self) -> str:
-        return "\n".join((f"<p>{escape(self.verdict)}</p>", _table(score_rows(self)), *self.figures.values()))
+        return "\n".join(
+            (f"<p>{escape(self.conclusion)}</p>", _table(score_rows(self)), *self.figures.values())
+        )
 
 
 def _table(rows: list[dict[str, str]]) -> str:

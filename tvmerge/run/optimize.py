@@ -18,7 +18,7 @@ from tvmerge.errors import AssetError, OutputError, StudyError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.merging.export.export import export_merge
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
-from tvmerge.report.conclusion import verdict
+from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import write_page
 from tvmerge.report.result_file import RESULT, TRIALS, as_json, trial_rows
 from tvmerge.report.run_result import RunResult
@@ -162,13 +162,13 @@ async def _with_baseline(run: Run) -> Run:
 
 
 async def _search(run: Run, progress: Progress) -> None:
-    evidence = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    log = _answer_log(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
     place = {question.question_id: n for n, question in enumerate(run.suite.benchmark.questions)}
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
         # Written in the order of the benchmark, which readers expect, not in the order of the race.
         rated = tuple(sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id]))
-        evidence.keep(str(trial.number), replace(evaluation, rated=rated))
+        log.keep(str(trial.number), replace(evaluation, rated=rated))
         return run.trials.outcome(trial, evaluation)
 
     progress.search_started(run.config.n_trials, run.study.told)
@@ -181,7 +181,7 @@ async def _search(run: Run, progress: Progress) -> None:
     )
 
 
-def _evidence(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
+def _answer_log(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
     mode: Literal["single", "pair"] = "pair" if run.suite.compares else "single"
     return AnswerLog(folder, run.suite.judge.name, known, mode=mode)
 
@@ -207,9 +207,9 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         chosen_among + 1 + len({baseline.model for baseline in baselines}), len(run.holdout_questions)
     )
     confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
-    evidence = _evidence(run, run.config.run_folder / "holdout", ())
+    log = _answer_log(run, run.config.run_folder / "holdout", ())
     for model, evaluation in confirmed.evaluations.items():
-        evidence.keep(model, evaluation)
+        log.keep(model, evaluation)
     return confirmed
 
 
@@ -249,7 +249,7 @@ def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
     # Without held-out questions, baselines outside the search space are not trials of the search.
     shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
-    searched = _evidence(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    searched = _answer_log(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
     try:
         return agreement(chain(searched.rated(), compared, shown))
     except AssetError as error:
@@ -278,7 +278,7 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
         Recipe(result.contenders[0].weights),
         facts=CardFacts(
             scores=score_rows(result),
-            notes=(verdict(result), *run.record.notes),
+            notes=(conclusion(result), *run.record.notes),
             settings=run.record.settings,
         ),
         owner=run.owner,

@@ -14,7 +14,7 @@ from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules, Scores, projected_score, should_prune
 from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
 from tvmerge.study.ranking import best_of
-from tvmerge.study.sampler_view import FIXED
+from tvmerge.study.sampler_view import ENQUEUED
 
 SCORES = "scores"
 """Trial attribute: what each question adds to the score, in the order asked; None without a rating."""
@@ -120,7 +120,7 @@ class Trials:
         Enqueued trials are never pruned, since the result of the search is compared with them.
         """
         incumbent = self._incumbent(trial)
-        if self._rules is None or incumbent is None or trial.attrs.get(FIXED):
+        if self._rules is None or incumbent is None or trial.attrs.get(ENQUEUED):
             return None
         return _Against(incumbent.attrs[SCORES], self._rules, self._scores)
 

@@ -1,6 +1,6 @@
 """How far the difference between two candidates can be trusted: a paired bootstrap over questions.
 
-Each resample draws questions with replacement and takes both candidates' verdicts of them, so what makes a
+Each resample draws questions with replacement and takes both candidates' ratings of them, so what makes a
 question easy cancels. Several sets of questions (strata) are resampled each for itself, as the numbers of
 their questions are no accident.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.errors import UserError
 from tvmerge.records import Difference, Judgment, Rating
-from tvmerge.scoring.statistics import totals, verdicts_by_question
+from tvmerge.scoring.statistics import ratings_by_question, totals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class Stratum:
         weight: What its difference counts in the sum.
         first: One candidate's judgments.
         second: The other's.
-        aggregate: The score of judgments, where it is not the pooled mean of the verdicts.
+        aggregate: The score of judgments, where it is not the pooled mean of the ratings.
     """
 
     weight: float
@@ -63,7 +63,7 @@ def paired_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """Difference of two candidates' pooled means over the questions both have a verdict of.
+    """Difference of two candidates' pooled means over the questions both have a rating of.
 
     The percentiles are expanded for small samples, where plain ones are too narrow by sqrt((n - 1) / n) and
     use a normal quantile where Student's t is due (Hesterberg, What Teachers Should Know About the
@@ -91,7 +91,7 @@ def weighted_interval(
         resamples: Number of bootstrap resamples; 0 leaves the bounds unknown.
 
     Returns:
-        The difference is nan where a set has no question that both have a verdict of, the bounds where one
+        The difference is nan where a set has no question that both have a rating of, the bounds where one
         has fewer than two: how its questions vary is not known then.
     """
     pairs = [_pair(stratum) for stratum in strata]
@@ -111,7 +111,7 @@ def weighted_interval(
 
 
 class _Means:
-    """Two candidates' verdicts of the same questions, compared by their pooled means."""
+    """Two candidates' ratings of the same questions, compared by their pooled means."""
 
     def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> None:
         a, b = totals(first), totals(second)
@@ -137,7 +137,7 @@ class _Wholes:
     """The same for a score that is no mean: it is aggregated again of each resample."""
 
     def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment], aggregate: Aggregate) -> None:
-        a, b = verdicts_by_question(first), verdicts_by_question(second)
+        a, b = ratings_by_question(first), ratings_by_question(second)
         keys = sorted(a.keys() & b.keys(), key=str)
         self._sides = ([a[key] for key in keys], [b[key] for key in keys])
         self._aggregate = aggregate

@@ -17,7 +17,7 @@ from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId
 from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
 from tvmerge.scoring.order import mixed
 from tvmerge.scoring.split import Halves, halve, split
-from tvmerge.scoring.statistics import estimate, shortfall, verdicts_by_question
+from tvmerge.scoring.statistics import estimate, ratings_by_question, shortfall
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Part:
         """The score; how far it can be trusted is known of means only."""
         if self.aggregate is None:
             return estimate(judgments)
-        return Estimate(self.aggregate(judgments), math.nan, len(verdicts_by_question(judgments)))
+        return Estimate(self.aggregate(judgments), math.nan, len(ratings_by_question(judgments)))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Objective:
         return mixed(search, seed, lambda question: question.category), held_out
 
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
-        """The score of a candidate and its standard error; nan where a part has no verdict."""
+        """The score of a candidate and its standard error; nan where a part has no rating."""
         groups = self._groups(judgments)
         if len(self.parts) == 1:
             return self.parts[0].estimate(groups[0])
@@ -111,7 +111,7 @@ class Objective:
     def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
         """How much better one candidate is than another, with the 95% interval of a paired bootstrap.
 
-        It is the difference of what `estimate` says of both, on the questions that both have a verdict of.
+        It is the difference of what `estimate` says of both, on the questions that both have a rating of.
         """
         scales = [1.0] if len(self.parts) == 1 else self._scales
         groups = zip(self.parts, scales, self._groups(first), self._groups(second), strict=True)
@@ -164,9 +164,9 @@ class Objective:
     def contributions(
         self, judgments: Iterable[Judgment], questions: Sequence[Question]
     ) -> dict[QuestionId, float]:
-        """What each question with a verdict adds; the mean over `questions` is the score.
+        """What each question with a rating adds; the mean over `questions` is the score.
 
-        A question's rating is the mean of its verdicts. With several parts it is scaled and weighted so
+        A question's rating is the mean of its ratings. With several parts it is scaled and weighted so
         that few questions of a heavy part count as much as its weight says.
         """
         scores: dict[QuestionId, list[float]] = {}

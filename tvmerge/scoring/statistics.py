@@ -1,7 +1,7 @@
 """Means of ratings, their standard errors, and whether there are enough of them.
 
 The mean pools judgments, as FastChat does. Its uncertainty goes by question: the turns of a question, and
-repeated samples of it, are not independent, so questions are the clusters. Only verdicts count; a
+repeated samples of it, are not independent, so questions are the clusters. Only ratings count; a
 judgment without a rating lowers the coverage and enters no mean.
 """
 
@@ -18,14 +18,14 @@ _Key = TypeVar("_Key", int, str)
 
 
 def estimate(judgments: Iterable[Judgment]) -> Estimate:
-    """Pooled mean of the verdicts and its standard error with questions as clusters.
+    """Pooled mean of the ratings and its standard error with questions as clusters.
 
-    With S_q the sum and k_q the number of question q's verdicts and m = sum S_q / sum k_q, the standard
+    With S_q the sum and k_q the number of question q's ratings and m = sum S_q / sum k_q, the standard
     error is that of a ratio estimator, sqrt(n / (n - 1) * sum (S_q - m k_q)^2) / sum k_q (Cochran, Sampling
     Techniques, 3rd edition, chapter 6, without the finite population correction).
 
     Returns:
-        mean is nan without a verdict; se is nan with fewer than two questions.
+        mean is nan without a rating; se is nan with fewer than two questions.
     """
     sums = totals(judgments).values()
     n = len(sums)
@@ -98,7 +98,7 @@ def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
 
 
 def by_turn(judgments: Iterable[Judgment]) -> dict[int, Estimate]:
-    """An estimate for each turn that has a verdict, in order of turns."""
+    """An estimate for each turn that has a rating, in order of turns."""
     groups: dict[int, list[Judgment]] = {}
     for judgment in judgments:
         groups.setdefault(judgment.turn, []).append(judgment)
@@ -106,7 +106,7 @@ def by_turn(judgments: Iterable[Judgment]) -> dict[int, Estimate]:
 
 
 def by_category(judgments: Iterable[Judgment], questions: Iterable[Question]) -> dict[str, Estimate]:
-    """An estimate for each category that has a verdict, in order of the questions.
+    """An estimate for each category that has a rating, in order of the questions.
 
     Judgments of questions that are not among `questions` are left out.
     """
@@ -118,8 +118,8 @@ def by_category(judgments: Iterable[Judgment], questions: Iterable[Question]) ->
     return _estimates(groups)
 
 
-def verdicts_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list[Rating]]:
-    """The verdicts of each question that has one."""
+def ratings_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list[Rating]]:
+    """The ratings of each question that has one."""
     found: dict[QuestionId, list[Rating]] = {}
     for judgment in judgments:
         if isinstance(judgment, Rating):
@@ -128,10 +128,10 @@ def verdicts_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list
 
 
 def totals(judgments: Iterable[Judgment]) -> dict[QuestionId, tuple[float, int]]:
-    """Sum and number of the verdicts of each question that has one with its own score."""
+    """Sum and number of the ratings of each question that has one with its own score."""
     scores = {
-        key: [verdict.score for verdict in verdicts if not math.isnan(verdict.score)]
-        for key, verdicts in verdicts_by_question(judgments).items()
+        key: [rating.score for rating in ratings if not math.isnan(rating.score)]
+        for key, ratings in ratings_by_question(judgments).items()
     }
     return {key: (math.fsum(found), len(found)) for key, found in scores.items() if found}
 

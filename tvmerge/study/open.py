@@ -30,7 +30,13 @@ from tvmerge.study.storage import (
 )
 from tvmerge.study.storage_url import sqlite_file
 from tvmerge.study.study import SearchStudy, distributions
-from tvmerge.study.warm_start import Heritage, Predecessor, choose, heritage, warm_start
+from tvmerge.study.warm_start import (
+    InitialTrials,
+    SourceStudy,
+    choose_trials,
+    initial_trials,
+    warm_start_source,
+)
 
 if TYPE_CHECKING:
     from tvmerge.study.settings import SearchConfig
@@ -48,14 +54,14 @@ class KnownStudy:
         place: Where it is.
         objectives: How many scores per trial has.
         sampler: The sampler's settings.
-        predecessors: The studies that it takes trials from if it is new, by the settings.
+        source_studies: The studies that it takes trials from if it is new, by the settings.
     """
 
     config: SearchConfig
     place: StudyPlace
     objectives: int
     sampler: Any
-    predecessors: tuple[Predecessor, ...]
+    source_studies: tuple[SourceStudy, ...]
 
     @cached_property
     def stored(self) -> StoredStudy | None:
@@ -101,7 +107,7 @@ class KnownStudy:
             return None if self.config.fork is None else read_study(place.parent_storage, place.parent)
         for row in own.attrs.get(ORIGIN, []):
             if row["kind"] == "fork":
-                parent = self._predecessor(row)
+                parent = self._source_study(row)
                 return read_study(parent.storage, parent.study)
         return own
 
@@ -114,16 +120,16 @@ class KnownStudy:
     @property
     def fingerprint(self) -> dict[str, object]:
         """What the sequence of candidates depends on beside the seed: the sampler and where it begins."""
-        config, begins = self.config, {}
+        config, initial = self.config, {}
         if config.warm_start is not None:
-            begins = {
+            initial = {
                 "warm_start": hide_passwords(config.warm_start),
                 "warm_start_trials": config.warm_start_trials,
             }
         return {
             "sampler": asdict(self.sampler),
             **SAMPLERS.identity(config.optuna_sampler, "sampler_package"),
-            **begins,
+            **initial,
         }
 
     def check(
@@ -152,7 +158,7 @@ class KnownStudy:
             objectives=self.objectives,
         )
         if stored is None:
-            return sampler, [self._origin(of, space, enqueued, note) for of in self.predecessors]
+            return sampler, [self._origin(of, space, enqueued, note) for of in self.source_studies]
         origin: Origin = stored.attrs.get(ORIGIN, [])
         forked = [row["study"] for row in origin if row["kind"] == "fork"]
         if config.fork is not None and forked != [place.parent]:
@@ -199,14 +205,14 @@ class KnownStudy:
             study_id = enter_study(
                 storage, self.place.name, fingerprint, run, objectives=self.objectives, origin=origin
             )
-            begins = self._heritage(origin, space, enqueued)
+            initial = self._initial_trials(origin, space, enqueued)
             study = SearchStudy(
                 storage,
                 study_id,
                 space,
                 sampler,
-                fixed=begins.fixed,
-                inherited=begins.inherited,
+                enqueued=initial.enqueued,
+                inherited=initial.inherited,
                 window=self.config.trials_in_flight,
                 still_held=still_held,
             )
@@ -216,10 +222,10 @@ class KnownStudy:
         return study
 
     def _origin(
-        self, of: Predecessor, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
+        self, of: SourceStudy, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
     ) -> dict[str, Any]:
         """A row for `ORIGIN`; it names no storage that is the study's own, which may hold a password."""
-        numbers = choose(of, space, enqueued, note)
+        numbers = choose_trials(of, space, enqueued, note)
         note(f"study '{self.place.name}' begins with {len(numbers)} trials of study '{of.study}'")
         here = of.storage == self.place.storage
         return {
@@ -229,7 +235,7 @@ class KnownStudy:
             "trials": numbers,
         }
 
-    def _heritage(self, origin: Origin, space: Space, enqueued: Sequence[Recipe]) -> Heritage:
+    def _initial_trials(self, origin: Origin, space: Space, enqueued: Sequence[Recipe]) -> InitialTrials:
         """What the study begins with; read from its predecessors while there is something left of it.
 
         Raises:
@@ -237,17 +243,17 @@ class KnownStudy:
         """
         asked = 0 if self.stored is None else len(self.stored.trials)
         if asked >= len(enqueued) + sum(len(row["trials"]) for row in origin):
-            return Heritage()
-        taken = [(self._predecessor(row), row["trials"]) for row in origin]
-        return heritage(taken, space, enqueued)
+            return InitialTrials()
+        taken = [(self._source_study(row), row["trials"]) for row in origin]
+        return initial_trials(taken, space, enqueued)
 
-    def _predecessor(self, row: Mapping[str, Any]) -> Predecessor:
+    def _source_study(self, row: Mapping[str, Any]) -> SourceStudy:
         """A predecessor as a study recorded it; a password that was hidden comes from the settings."""
-        wanted = {(of.kind, of.study): of for of in self.predecessors}
+        wanted = {(of.kind, of.study): of for of in self.source_studies}
         found = wanted.get((row["kind"], row["study"]))
         if found is not None:
             return found
-        return Predecessor(row["kind"], row["storage"] or self.place.storage, row["study"])
+        return SourceStudy(row["kind"], row["storage"] or self.place.storage, row["study"])
 
 
 def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> KnownStudy:
@@ -263,9 +269,9 @@ def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> K
     """
     sampler = read_settings(config.optuna_sampler, config.sampler)
     check_objectives(config.optuna_sampler, objectives)
-    predecessors = []
+    source_studies = []
     if config.fork is not None:
-        predecessors.append(Predecessor("fork", place.parent_storage, place.parent))
+        source_studies.append(SourceStudy("fork", place.parent_storage, place.parent))
     if config.warm_start is not None:
-        predecessors.append(warm_start(config.warm_start, place.storage, config.warm_start_trials))
-    return KnownStudy(config, place, objectives, sampler, tuple(predecessors))
+        source_studies.append(warm_start_source(config.warm_start, place.storage, config.warm_start_trials))
+    return KnownStudy(config, place, objectives, sampler, tuple(source_studies))

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from tvmerge.records import Trial
 
-FIXED = "fixed"
-"""Trial attribute of trials whose weights were given, not drawn by the sampler."""
+ENQUEUED = "fixed"
+"""Trial attribute of trials that were enqueued, not drawn by the sampler; stored under its first name."""
 
 INHERITED = "inherited"
 """Trial attribute: the number that the trial had in the study this one was forked from."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.study.pareto import pareto_front
-from tvmerge.study.sampler_view import FIXED, INHERITED, SamplerView
+from tvmerge.study.sampler_view import ENQUEUED, INHERITED, SamplerView
 from tvmerge.study.space import Space
 from tvmerge.study.storage import close_storage, translated
 from tvmerge.study.store.base import TrialResult
@@ -41,7 +41,7 @@ class SearchStudy:
         study_id: The study's id in the storage.
         space: The weights searched.
         sampler: Makes the sampler of each trial.
-        fixed: Recipes to try first, as trials 0, 1, ...
+        enqueued: Recipes to try first, as trials 0, 1, ...
         inherited: Recipes to try next as if the sampler had drawn them: those of a forked study, by the
             numbers they had in it.
         window: The most trials in flight.
@@ -61,7 +61,7 @@ class SearchStudy:
         space: Space,
         sampler: SamplerFactory,
         *,
-        fixed: Sequence[Recipe] = (),
+        enqueued: Sequence[Recipe] = (),
         inherited: Mapping[int, Recipe] = MappingProxyType({}),
         window: int = 1,
         still_held: Callable[[], None] = lambda: None,
@@ -69,15 +69,17 @@ class SearchStudy:
         self._storage = storage
         self._still_held = still_held
         self._sampler = sampler
-        self._given: list[tuple[Recipe, dict[str, Any]]] = [(recipe, {FIXED: True}) for recipe in fixed]
-        self._given += [(recipe, {INHERITED: number}) for number, recipe in inherited.items()]
+        self._enqueued: list[tuple[Recipe, dict[str, Any]]] = [
+            (recipe, {ENQUEUED: True}) for recipe in enqueued
+        ]
+        self._enqueued += [(recipe, {INHERITED: number}) for number, recipe in inherited.items()]
         self._window = window
         self._space = space
         self._distributions = distributions(space)
         with translated(storage):
             self.objectives = len(storage.get_study_directions(study_id))
-            self._journal = open_trial_store(storage, study_id)
-            rows = self._journal.read()
+            self._store = open_trial_store(storage, study_id)
+            rows = self._store.read()
         self._view = SamplerView(rows, self.objectives)
         self._trials = [trial_of(row, space) for row in rows]
 
@@ -118,14 +120,14 @@ class SearchStudy:
         """
         self._still_held()
         number = self.asked
-        if number < len(self._given):
+        if number < len(self._enqueued):
             row = self._undrawn(number)
             self._view.add(row)
         else:
             self._view.advance(self.known_at(number))
             row = self._view.ask(self._sampler(number), self._distributions)
         with translated(self._storage):
-            self._journal.add(row)
+            self._store.add(row)
         self._trials.append(trial_of(row, self._space))
         return self._trials[number]
 
@@ -133,7 +135,7 @@ class SearchStudy:
         """A running trial with weights that no sampler of this study drew."""
         from optuna.trial import TrialState, create_trial
 
-        recipe, attrs = self._given[number]
+        recipe, attrs = self._enqueued[number]
         row = create_trial(
             state=TrialState.RUNNING,
             params=dict(recipe.weights),
@@ -173,15 +175,15 @@ class SearchStudy:
         if scores and len(scores) != self.objectives:
             raise StudyError(f"trial {number} has {len(scores)} scores for {self.objectives} objectives")
         step = int(attrs["questions"]) if scores and state == "PRUNED" else None
-        ending = TrialResult(state if scores else "FAIL", scores, attrs, step)
+        result = TrialResult(state if scores else "FAIL", scores, attrs, step)
         self._still_held()
         with translated(self._storage):
-            self._journal.tell(number, ending)
+            self._store.tell(number, result)
         asked = self._trials[number]
         self._trials[number] = replace(
             asked,
             value=scores[0] if scores else None,
-            state=ending.state,
+            state=result.state,
             attrs={**asked.attrs, **attrs},
             values=scores,
         )

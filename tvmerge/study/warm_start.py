@@ -15,7 +15,7 @@ from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.study.ranking import ranked
-from tvmerge.study.sampler_view import FIXED
+from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.space import Space
 from tvmerge.study.storage import StoredStudy, read_study
 
@@ -30,7 +30,7 @@ _REMEDIES: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Predecessor:
+class SourceStudy:
     """A study that another one takes trials from.
 
     Attributes:
@@ -47,22 +47,22 @@ class Predecessor:
 
 
 @dataclass(frozen=True, slots=True)
-class Heritage:
+class InitialTrials:
     """What a study begins with.
 
     Attributes:
-        fixed: Recipes that are given: baselines, the user's, the best of another study.
+        enqueued: Recipes that are given: baselines, the user's, the best of another study.
         inherited: What the forked study's sampler drew, by the number it had there.
     """
 
-    fixed: tuple[Recipe, ...] = ()
+    enqueued: tuple[Recipe, ...] = ()
     inherited: Mapping[int, Recipe] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.fixed) + len(self.inherited)
+        return len(self.enqueued) + len(self.inherited)
 
 
-def warm_start(reference: str, storage: str, most: int) -> Predecessor:
+def warm_start_source(reference: str, storage: str, most: int) -> SourceStudy:
     """The study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`.
 
     Raises:
@@ -73,65 +73,67 @@ def warm_start(reference: str, storage: str, most: int) -> Predecessor:
         raise ConfigError(f"--warm-start {shown} names a storage but no study; add #NAME")
     place, sign, name = reference.rpartition("#")
     if not sign or not ("://" in place or Path(place).is_file()):
-        return Predecessor("warm-start", storage, reference, most)
-    return Predecessor("warm-start", place if "://" in place else sqlite_url(Path(place)), name, most)
+        return SourceStudy("warm-start", storage, reference, most)
+    return SourceStudy("warm-start", place if "://" in place else sqlite_url(Path(place)), name, most)
 
 
-def choose(
-    predecessor: Predecessor, space: Space, given: Sequence[Recipe], note: Callable[[str], None]
+def choose_trials(
+    parent: SourceStudy, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
 ) -> list[int]:
     """Numbers of the trials to take.
 
     Args:
-        predecessor: Where they are taken from.
+        parent: Where they are taken from.
         space: The weights searched now.
-        given: Recipes that are tried anyway; they are not taken again.
+        enqueued: Recipes that are tried anyway; they are not taken again.
         note: Told what is left out for its range.
 
     Raises:
         StudyError: There is no such study, it has other weights, or nothing that could be taken.
     """
-    source = read_study(predecessor.storage, predecessor.study, remedy=_REMEDIES[predecessor.kind])
+    source = read_study(parent.storage, parent.study, remedy=_REMEDIES[parent.kind])
     told = [trial for trial in source.trials if trial.told]
     if told:
         _check_names(source, told[0], space)
-    new = [trial for trial in told if trial.recipe not in given]
-    trials = new if predecessor.kind == "fork" else _best_first(new, predecessor.most)
+    new = [trial for trial in told if trial.recipe not in enqueued]
+    trials = new if parent.kind == "fork" else _best_first(new, parent.most)
     inside = [trial.number for trial in trials if _holds(space, trial)]
     if len(inside) < len(trials):
         note(
-            f"{len(trials) - len(inside)} of {len(trials)} trials of study '{predecessor.study}' are left "
+            f"{len(trials) - len(inside)} of {len(trials)} trials of study '{parent.study}' are left "
             "out: they are outside the range of the weights"
         )
-    if not inside and (predecessor.kind == "warm-start" or not told):
+    if not inside and (parent.kind == "warm-start" or not told):
         raise StudyError(
-            f"study '{predecessor.study}' has no trials to start with: no scored trial in this range of "
+            f"study '{parent.study}' has no trials to start with: no scored trial in this range of "
             "weights beside those that are tried anyway"
         )
     return inside
 
 
-def heritage(
-    taken: Sequence[tuple[Predecessor, Sequence[int]]], space: Space, given: Sequence[Recipe]
-) -> Heritage:
+def initial_trials(
+    taken: Sequence[tuple[SourceStudy, Sequence[int]]], space: Space, enqueued: Sequence[Recipe]
+) -> InitialTrials:
     """What a study begins with, from the trials it takes of its predecessors and what is tried anyway.
 
     Raises:
         StudyError: A predecessor, or a trial of it, is gone.
     """
-    fixed, inherited = list(given), {}
-    for predecessor, numbers in taken:
-        trials = {trial.number: trial for trial in read_study(predecessor.storage, predecessor.study).trials}
+    recipes, inherited = list(enqueued), {}
+    for parent, numbers in taken:
+        trials = {trial.number: trial for trial in read_study(parent.storage, parent.study).trials}
         missing = [number for number in numbers if number not in trials]
         if missing:
-            raise StudyError(f"study '{predecessor.study}' has lost trial {missing[0]}; start a new study")
+            raise StudyError(f"study '{parent.study}' has lost trial {missing[0]}; start a new study")
         for number in numbers:
             recipe = space.recipe(trials[number].recipe.weights)
-            if predecessor.kind == "fork" and not trials[number].attrs.get(FIXED):
+            if parent.kind == "fork" and not trials[number].attrs.get(ENQUEUED):
                 inherited[number] = recipe
-            elif recipe not in fixed:
-                fixed.append(recipe)
-    return Heritage(tuple(fixed), {n: recipe for n, recipe in inherited.items() if recipe not in fixed})
+            elif recipe not in recipes:
+                recipes.append(recipe)
+    return InitialTrials(
+        tuple(recipes), {n: recipe for n, recipe in inherited.items() if recipe not in recipes}
+    )
 
 
 def _check_names(source: StoredStudy, trial: Trial, space: Space) -> None:

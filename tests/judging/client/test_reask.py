@@ -146,7 +146,7 @@ def test_a_refused_question_is_refused() -> None:
 
 
 def test_an_end_that_nobody_knows_is_remarked_once_and_the_rating_counts(tmp_path: Path) -> None:
-    odd = ChatReply("Rating: [[7]]", "other", ending="weary")
+    odd = ChatReply("Rating: [[7]]", "other", finish_detail="weary")
     notes: list[str] = []
     cache = ContentCache(tmp_path)
 

@@ -175,7 +175,7 @@ async def test_what_a_server_had_and_did_not_answer_is_counted(provider: str) ->
 )
 async def test_what_stands_in_the_place_of_a_reply_is_told(body: Any, finish: str, held: str) -> None:
     reply = await ask("openai", Response(body))
-    assert (reply.text, reply.finish, reply.ending) == ("", finish, held)
+    assert (reply.text, reply.finish, reply.finish_detail) == ("", finish, held)
 
 
 async def test_an_empty_reply_says_what_the_body_held() -> None:

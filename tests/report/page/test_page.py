@@ -15,7 +15,7 @@ from tests.report import results
 from tests.report.html_tree import Node, parse
 from tvmerge.records import Answer, Question, Rating, Unrated
 from tvmerge.report.caveats import remarks
-from tvmerge.report.conclusion import verdict
+from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import render_page, write_page
 from tvmerge.report.result import ContenderKey, RunRecord, Sample
 from tvmerge.report.result_file import as_json
@@ -79,10 +79,10 @@ def test_it_is_written_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_headline_is_the_verdict_and_what_qualifies_it(page: Node) -> None:
+def test_the_headline_is_the_conclusion_and_what_qualifies_it(page: Node) -> None:
     assert page.one("html").attributes["lang"] == "en"
     assert page.one("h1").text == RUN.study
-    assert page.one(id="verdict").text == verdict(RUN)
+    assert page.one(id="verdict").text == conclusion(RUN)
     assert [item.text for item in page.one(id="remarks").all("li")] == list(remarks(RUN))
 
 
@@ -142,10 +142,10 @@ def test_answers_stand_side_by_side_with_scores_and_the_judges_words(page: Node)
         "best of the search",
     ] * len(sample.question.turns)
     side = article.all("section", class_="best")[1]
-    verdict_ = sample.judgments[1]
-    assert isinstance(verdict_, Rating)
-    assert side.one("span", class_="rating").text == f"{verdict_.score:g}"
-    assert [node.text for node in side.all("div", class_="text")] == [sample.answer.turns[1], verdict_.reply]
+    rating = sample.judgments[1]
+    assert isinstance(rating, Rating)
+    assert side.one("span", class_="rating").text == f"{rating.score:g}"
+    assert [node.text for node in side.all("div", class_="text")] == [sample.answer.turns[1], rating.reply]
     assert side.one("summary").text == "judge-x"
 
 
@@ -229,7 +229,7 @@ def test_a_turn_without_an_answer_is_shown_as_such() -> None:
 def test_a_run_without_a_holdout_and_without_answers_has_a_page() -> None:
     made = results.without_holdout()
     page = parse(render_page(made))
-    assert page.one(id="verdict").text == verdict(made)
+    assert page.one(id="verdict").text == conclusion(made)
     assert "unmeasured" in page.one(id="verdict").classes
     headings = [cell.text for cell in page.one("section", id="contenders").one("thead").all("th")]
     assert "Held-out" not in headings

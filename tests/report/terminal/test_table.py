@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from tests.report import results
-from tvmerge.report.conclusion import verdict
+from tvmerge.report.conclusion import conclusion
 from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.table import result_table
 
@@ -36,9 +36,9 @@ def test_a_row_has_both_scores_and_the_gain_with_its_interval() -> None:
     assert cells.endswith("6.30 ± 0.21 6.18 ± 0.25 +0.52 [+0.20, +0.84]")
 
 
-def test_it_ends_with_the_verdict() -> None:
+def test_it_ends_with_the_conclusion() -> None:
     made = results.simple()
-    assert printed(made, width=400).rstrip().splitlines()[-1].strip() == verdict(made)
+    assert printed(made, width=400).rstrip().splitlines()[-1].strip() == conclusion(made)
 
 
 def test_without_held_out_questions_it_falls_back_to_search_scores() -> None:

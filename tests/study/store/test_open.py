@@ -30,7 +30,7 @@ ATTRS = st.dictionaries(
 )
 
 
-ENDINGS = st.one_of(
+RESULTS = st.one_of(
     st.builds(TrialResult, st.just("COMPLETE"), st.tuples(SCORES), ATTRS),
     st.builds(TrialResult, st.just("PRUNED"), st.tuples(SCORES), ATTRS, st.integers(1, 500)),
     st.builds(TrialResult, st.just("FAIL"), attrs=ATTRS),
@@ -51,13 +51,13 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> RDBStorage:
     return opened
 
 
-def write(storage: RDBStorage, endings: Sequence[TrialResult | None]) -> int:
+def write(storage: RDBStorage, results: Sequence[TrialResult | None]) -> int:
     study_id = enter_study(storage, next(NAMES), {}, {})
-    journal = open_trial_store(storage, study_id)
-    for number, ending in enumerate(endings):
-        journal.add(running_trial(number))
-        if ending is not None:
-            journal.tell(number, ending)
+    store = open_trial_store(storage, study_id)
+    for number, result in enumerate(results):
+        store.add(running_trial(number))
+        if result is not None:
+            store.tell(number, result)
     return study_id
 
 
@@ -75,21 +75,21 @@ def content(row: FrozenTrial) -> tuple[Any, ...]:
     )
 
 
-@given(endings=st.lists(ENDINGS, max_size=4))
+@given(results=st.lists(RESULTS, max_size=4))
 @settings(max_examples=20, deadline=None)
 def test_bulk_and_plain_write_and_read_the_same_rows(
-    storage: RDBStorage, endings: list[TrialResult | None]
+    storage: RDBStorage, results: list[TrialResult | None]
 ) -> None:
-    bulk = write(storage, endings)
+    bulk = write(storage, results)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stores, "SCHEMAS", frozenset())
-        plain = write(storage, endings)
+        plain = write(storage, results)
         assert type(open_trial_store(storage, plain)).__name__ == "OptunaTrialStore"
     written = storage.get_all_trials(bulk)
     assert list(map(content, written)) == list(map(content, storage.get_all_trials(plain)))
     assert RdbTrialStore(storage, bulk).read() == written
     assert RdbTrialStore(storage, plain).read() == storage.get_all_trials(plain)
-    assert [row.state.name for row in written] == ["RUNNING" if e is None else e.state for e in endings]
+    assert [row.state.name for row in written] == ["RUNNING" if e is None else e.state for e in results]
     for row in written:
         assert row.datetime_start is not None
         assert abs(row.datetime_start - datetime.now()) < timedelta(hours=1)

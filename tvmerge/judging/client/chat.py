@@ -80,7 +80,7 @@ class ChatRequest:
         if reply.finish == "length":
             return faults.CUT_OFF
         if reply.finish == "failed":
-            said = f" ({reply.ending})" if reply.ending else ""
+            said = f" ({reply.finish_detail})" if reply.finish_detail else ""
             return f"{faults.FAILED}{said}"
         reading = self.form.read(reply.text, alone=bool(reply.before))
         if not isinstance(reading, Unreadable):
@@ -88,7 +88,7 @@ class ChatRequest:
         if reply.finish == "stop" and reply.text.strip():
             return reading.reason
         fault = faults.EMPTY if reply.finish == "stop" else "ended abnormally"
-        return f"{fault} ({reply.ending})" if reply.ending else fault
+        return f"{fault} ({reply.finish_detail})" if reply.finish_detail else fault
 
     def reminder(self, reply: ChatReply) -> ChatRequest | None:
         """Return a request that continues after `reply` and asks for the rating alone.
@@ -136,7 +136,7 @@ class ChatReply:
         usage: Tokens billed, or None if the provider does not say.
         limits: Rate limits from the response headers.
         cached: Whether it comes from the cache and cost nothing.
-        ending: The provider's word for an unknown finish reason, its description of a failure, or what it
+        finish_detail: The provider's word for an unknown finish reason, its description of a failure, or what it
             sent instead of a reply.
         before: The first reply, if `text` is the reply to a reminder; empty otherwise.
         receipt: Identifies the reply if it came in a batch; empty otherwise.
@@ -147,7 +147,7 @@ class ChatReply:
     usage: Usage | None = None
     limits: RateLimits = field(default=RateLimits(), compare=False)
     cached: bool = field(default=False, compare=False)
-    ending: str = field(default="", compare=False)
+    finish_detail: str = field(default="", compare=False)
     before: str = ""
     receipt: str = field(default="", compare=False)
 

@@ -125,11 +125,13 @@ class ReaskingChat(ChatWrapper):
         tries.text = whole.whole if reply.text else tries.text
         if out_of_room(reply):
             tries.reason, tries.hopeless = THINKING, self._room.raised
-        if not tries.reason and reply.ending:
-            self._remark(reply.ending)
+        if not tries.reason and reply.finish_detail:
+            self._remark(reply.finish_detail)
         return whole
 
-    def _remark(self, ending: str) -> None:
-        if ending not in self._noted:
-            self._noted.add(ending)
-            self._note(f"replies end with the unknown finish reason '{ending}'; those with a rating count")
+    def _remark(self, finish_detail: str) -> None:
+        if finish_detail not in self._noted:
+            self._noted.add(finish_detail)
+            self._note(
+                f"replies end with the unknown finish reason '{finish_detail}'; those with a rating count"
+            )

@@ -108,7 +108,7 @@ class StandingChat(ChatWrapper):
             if reply.finish != "refused":
                 self._heard(shape)
                 return reply
-            said = f": {reply.ending}" if reply.ending else ""
+            said = f": {reply.finish_detail}" if reply.finish_detail else ""
             refusal = RequestError(f"HTTP 200: the reply is a refusal{said}", status=200, about_content=True)
         finally:
             self._asking -= 1

@@ -37,7 +37,7 @@ def japanese_share(text: str) -> float | None:
 
 
 class JapaneseJudge:
-    """Notes the share of Japanese script in each verdict, and takes points off where it is too low.
+    """Notes the share of Japanese script in each rating, and takes points off where it is too low.
 
     Args:
         judge: Who rates.

@@ -99,7 +99,7 @@ class RulesJudge:
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Rate every turn answered; never unscored."""
         turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
-        return [_verdict(question, answer, turn) for turn in turns]
+        return [_rating(question, answer, turn) for turn in turns]
 
     async def close(self) -> None:
         """Nothing to free."""
@@ -189,7 +189,7 @@ def _floor(reason: str) -> tuple[float, str]:
     return 1.0, f"{reason}: +0\nRating: [[1]]"
 
 
-def _verdict(question: Question, answer: Answer, turn: int) -> Rating:
+def _rating(question: Question, answer: Answer, turn: int) -> Rating:
     score, reply = rate(question, answer, turn)
     empty = CUT_IN_THOUGHT if answer.cut_in_thought(turn) else "empty answer"
     shown = [f"question: {question.turns[turn - 1]}", f"answer: {answer.turns[turn - 1]}"]

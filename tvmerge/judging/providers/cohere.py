@@ -111,7 +111,7 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
             return ChatReply(
                 text=key.blotted("".join(texts)),
                 finish=finish_of(rest.get("finish_reason")),
-                ending=unknown_word(rest.get("finish_reason")),
+                finish_detail=unknown_word(rest.get("finish_reason")),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )

@@ -138,14 +138,14 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
             return ChatReply(
                 text=key.blotted(said_by(message, word)),
                 finish="refused" if message.get("refusal") else "failed" if failure else finish_of(word),
-                ending=key.blotted(failure.words)[:_WORDS] if failure else unknown_word(word),
+                finish_detail=key.blotted(failure.words)[:_WORDS] if failure else unknown_word(word),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )
         case {"choices": None | []} | {"object": "chat.completion"}:
             # Gemini leaves the choices out where it withholds a reply.
             finish, held = nothing_said(data, key)
-            return ChatReply("", finish, _usage(data.get("usage")), limits, ending=held)
+            return ChatReply("", finish, _usage(data.get("usage")), limits, finish_detail=held)
     raise wrong_shape(data, "a chat completion", key)
 
 

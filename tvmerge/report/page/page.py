@@ -20,7 +20,7 @@ from tvmerge._version import __version__
 from tvmerge.report import numbers
 from tvmerge.report.answer_stats import has_thoughts, traits
 from tvmerge.report.caveats import remarks
-from tvmerge.report.conclusion import finding, has_holdout, name
+from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.drawing.svg import STYLE, legal
 from tvmerge.report.figures import PLACED, drawn
 from tvmerge.report.page.answers import categories, comparisons
@@ -67,7 +67,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "version": __version__,
         "result": result,
         "best": result.contenders[0],
-        "finding": finding(result),
+        "finding": conclude(result),
         "remarks": remarks(result),
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),

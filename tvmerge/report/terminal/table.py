@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvmerge.report.conclusion import finding, has_holdout, name
+from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
@@ -18,14 +18,14 @@ _STYLES = {"better": "bold green", "worse": "bold red", "unclear": "bold yellow"
 
 
 def result_table(result: RunRecord) -> RenderableType:
-    """Scores of the contenders, what the best gains over each, and the verdict.
+    """Scores of the contenders, what the best gains over each, and the conclusion.
 
     Print it to standard output with a `rich.console.Console`.
     """
     from rich.console import Group
     from rich.text import Text
 
-    found = finding(result)
+    found = conclude(result)
     return Group(_table(result), Text(), Text(found.sentence, style=_STYLES[found.kind]))
 
 

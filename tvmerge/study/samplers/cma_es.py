@@ -23,7 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tvmerge.errors import ConfigError
-from tvmerge.study.sampler_view import FIXED
+from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.samplers import Sampler, key
 from tvmerge.study.seeds import derive_seed
 from tvmerge.study.space import is_density
@@ -121,7 +121,7 @@ class CmaEsSampler(BaseSampler):
         drawn = [
             trial
             for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            if not trial.user_attrs.get(FIXED)
+            if not trial.user_attrs.get(ENQUEUED)
         ]
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         size = self._optimizer.population_size

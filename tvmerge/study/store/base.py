@@ -41,7 +41,7 @@ class TrialStore(Protocol):
             StudyError: There is a trial of that number.
         """
 
-    def tell(self, number: int, ending: TrialResult) -> None:
+    def tell(self, number: int, result: TrialResult) -> None:
         """Write how a running trial ended.
 
         Raises:

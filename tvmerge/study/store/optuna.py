@@ -33,15 +33,15 @@ class OptunaTrialStore:
         else:
             raise StudyError(f"another run writes to this study: trial {row.number} is there already")
 
-    def tell(self, number: int, ending: TrialResult) -> None:
+    def tell(self, number: int, result: TrialResult) -> None:
         """Write how a running trial ended; one that ended already is a `StudyError`."""
         from optuna.trial import TrialState
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
             raise StudyError(f"another run writes to this study: trial {number} was told already")
-        for key, item in ending.attrs.items():
+        for key, item in result.attrs.items():
             self._storage.set_trial_user_attr(trial_id, key, item)
-        if ending.step is not None:
-            self._storage.set_trial_intermediate_value(trial_id, ending.step, ending.values[0])
-        self._storage.set_trial_state_values(trial_id, TrialState[ending.state], ending.values or None)
+        if result.step is not None:
+            self._storage.set_trial_intermediate_value(trial_id, result.step, result.values[0])
+        self._storage.set_trial_state_values(trial_id, TrialState[result.state], result.values or None)

@@ -128,7 +128,7 @@ class RdbTrialStore:
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, row.user_attrs))
             self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
 
-    def tell(self, number: int, ending: TrialResult) -> None:
+    def tell(self, number: int, result: TrialResult) -> None:
         """Write how a running trial ended.
 
         Raises:
@@ -137,14 +137,14 @@ class RdbTrialStore:
         trials = self._table("trials")
         with self._engine.begin() as connection:
             mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
-            ended = {"state": ending.state, "datetime_complete": _utc(datetime.now())}
+            ended = {"state": result.state, "datetime_complete": _utc(datetime.now())}
             running = trials.update().where(mine & (trials.c.state == "RUNNING"))
             if connection.execute(running.values(ended)).rowcount != 1:
                 raise StudyError(f"another run writes to this study: trial {number} was told already")
             trial_id = connection.execute(trials.select().where(mine)).one().trial_id
-            self._insert(connection, "trial_user_attributes", _attrs(trial_id, ending.attrs))
-            self._insert(connection, "trial_values", _values(trial_id, ending))
-            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, ending))
+            self._insert(connection, "trial_user_attributes", _attrs(trial_id, result.attrs))
+            self._insert(connection, "trial_values", _values(trial_id, result))
+            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, result))
 
     def _params(self, trial_id: int, row: FrozenTrial) -> Iterator[dict[str, Any]]:
         for name, value in row.params.items():
@@ -185,17 +185,17 @@ def _attrs(trial_id: int, attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
 
 
-def _values(trial_id: int, ending: TrialResult) -> Iterator[dict[str, Any]]:
-    for objective, value in enumerate(ending.values):
+def _values(trial_id: int, result: TrialResult) -> Iterator[dict[str, Any]]:
+    for objective, value in enumerate(result.values):
         yield {"trial_id": trial_id, "objective": objective, "value": value, "value_type": "FINITE"}
 
 
-def _intermediate(trial_id: int, ending: TrialResult) -> Iterator[dict[str, Any]]:
-    if ending.step is not None:
+def _intermediate(trial_id: int, result: TrialResult) -> Iterator[dict[str, Any]]:
+    if result.step is not None:
         yield {
             "trial_id": trial_id,
-            "step": ending.step,
-            "intermediate_value": ending.values[0],
+            "step": result.step,
+            "intermediate_value": result.values[0],
             "intermediate_value_type": "FINITE",
         }
 

@@ -266,7 +266,7 @@ def _judgment(row: Row) -> Judgment:
     judge = row.as_texts("judge", row.required("judge"))
     if len(judge) != 2:
         raise row.error("'judge' must hold the judge's model and the prompt's name")
-    verdict = Rating(
+    rating = Rating(
         question_id=row.question_id(),
         turn=row.whole("turn", least=1, default=1),
         score=row.number("score"),
@@ -277,15 +277,15 @@ def _judgment(row: Row) -> Judgment:
         sample=row.whole("sample", least=0, default=0),
         note=row.as_text("note", row.data.get("note", "")),
     )
-    if verdict.score != _UNSCORED:
-        return verdict
+    if rating.score != _UNSCORED:
+        return rating
     return Unrated(
-        question_id=verdict.question_id,
-        turn=verdict.turn,
-        judge=verdict.judge,
-        prompt=verdict.prompt,
+        question_id=rating.question_id,
+        turn=rating.turn,
+        judge=rating.judge,
+        prompt=rating.prompt,
         reason=row.as_text("reason", row.data.get("reason", "no rating")),
-        user_prompt=verdict.user_prompt,
-        reply=verdict.reply,
-        sample=verdict.sample,
+        user_prompt=rating.user_prompt,
+        reply=rating.reply,
+        sample=rating.sample,
     )

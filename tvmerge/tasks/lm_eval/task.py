@@ -43,7 +43,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Measured(Rating):
-    """A verdict that keeps what the task's own aggregation takes of the document.
+    """A rating that keeps what the task's own aggregation takes of the document.
 
     Its score is nan where only all documents together have one.
 
