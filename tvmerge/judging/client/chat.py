@@ -136,8 +136,8 @@ class ChatReply:
         usage: Tokens billed, or None if the provider does not say.
         limits: Rate limits from the response headers.
         cached: Whether it comes from the cache and cost nothing.
-        finish_detail: The provider's word for an unknown finish reason, its description of a failure, or what it
-            sent instead of a reply.
+        finish_detail: The provider's word for an unknown finish reason, its description of a failure, or what
+            it sent instead of a reply.
         before: The first reply, if `text` is the reply to a reminder; empty otherwise.
         receipt: Identifies the reply if it came in a batch; empty otherwise.
     """
