@@ -19,19 +19,21 @@ _HEAD = """\
 Written by `docs/settings.py` from the settings that the code declares; do not edit by hand.
 
 Every setting of `tvmerge optimize` and `tvmerge demo` has one name. It is a flag on the command line
-(`--n-trials 100`; `--n_trials 100` is the same) and a key of the file given with `--config`
-(`n_trials = 100`). A flag wins over the file, the file over the default. An unknown key is an error.
-`tvmerge demo` has other defaults: its models, benchmark and judge, and a larger number of trials
-(`tvmerge/config/demo.py`).
+(`--n-trials 100`, or `--n_trials 100`) and a key of the file given with `--config` (`n_trials = 100`). A flag
+overrides the file, and the file overrides the default. An unknown key is an error. `tvmerge demo` has other
+defaults: its models, benchmark and judge, and a larger number of trials (`tvmerge/config/demo.py`).
 
-A list is written `--uniform-weights 0.5,1.5` on the command line, `uniform_weights = [0.5, 1.5]` in a file;
-the flag may be given several times. A comma divides nothing where it is part of a path that is there, such as
-`--target-model models/a,b`, or lies within the brackets of a regular expression, such as
-`--freeze 'layers\\.[01]{1,2}'`. `a=0.7` is the benchmark `a` with a weight, unless a benchmark is called so.
-A switch takes no value on the command line and is `true` or `false` in a file.
+**Lists** are written `--uniform-weights 0.5,1.5` on the command line and `uniform_weights = [0.5, 1.5]` in a
+file. A flag can be repeated. A comma does not separate elements within the path of an existing file, such as
+`--target-model models/a,b`, or within the brackets of a regular expression, such as
+`--freeze 'layers\\.[01]{1,2}'`.
 
-What is marked as fixed decides a study's scores or candidates: a run that continues a study refuses
-another value, and `--fork` begins a new study with it. All else may change between runs.
+**Weights.** `a=0.7` is the benchmark `a` with a weight, unless a benchmark has the name `a=0.7`.
+
+**Switches** have no value on the command line, and `true` or `false` in a file.
+
+**Fixed** settings decide a study's scores or candidates. A run that resumes a study refuses another value;
+`--fork` begins a new study with it. All other settings can change between runs.
 
 """
 

@@ -21,7 +21,7 @@ class AnswerConfig:
     max_new_tokens: int = option(int, "Maximum number of tokens per answer.", 512, decides="scores")
     max_thinking_tokens: int | None = option(
         int,
-        "The most tokens per model may think before its answer, which it then has to give; "
+        "Maximum number of tokens of a thought, after which the model has to answer; "
         "default: --max-new-tokens counts both.",
         None,
         decides="scores",
