@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from tvmerge.merging.checkpoints.checkpoint import Checkpoint, refuse_quantised_
 from tvmerge.merging.checkpoints.compatibility import check_structures
 from tvmerge.merging.checkpoints.configurations import setting_remarks
 from tvmerge.merging.checkpoints.digests import DigestCache
-from tvmerge.merging.checkpoints.layout import SAFETENSORS_INDEX, read_json
+from tvmerge.merging.checkpoints.layout import CONFIG, SAFETENSORS_INDEX, read_json
 from tvmerge.merging.checkpoints.lora.identity import adapter_base
 from tvmerge.merging.checkpoints.prompting import prompt_remarks
 from tvmerge.merging.checkpoints.quantised import declared
 from tvmerge.merging.checkpoints.sources import Source, check_downloaded, fetch_weights, resolve
-from tvmerge.merging.checkpoints.structure import read_structure
-from tvmerge.merging.checkpoints.vocabulary import read_vocabulary, share_tokens
+from tvmerge.merging.checkpoints.structure import read_structure, structure_of_model
+from tvmerge.merging.checkpoints.vocabulary import Vocabulary, share_tokens, vocabulary_of
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.finite import check_plan
 from tvmerge.merging.group_rules import GroupRules
@@ -34,6 +34,8 @@ from tvmerge.merging.opened import Opened, part_of
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest, TaskVector
+from tvmerge.pretrained.empty_model import read_empty_model
+from tvmerge.pretrained.tokens import read_tokens
 
 __all__ = ["Merge", "open_merge", "open_request"]
 
@@ -138,37 +140,39 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
         return
     for source in sources.values():
         refuse_quantised_index(source.folder, source.name)
-    structures = {
+    announced = {
         part: _announced(source, trust_remote_code=request.trust_remote_code)
         for part, source in sources.items()
         if not source.is_adapter
     }
-    first, *others = structures.values()
+    first, *others = (model.structure for model in announced.values())
     check_structures(first, others, any_vocabulary=request.vocabulary != "error")
-    tokens = {
-        part: read_vocabulary(
-            sources[part].folder,
-            structure.name,
-            structure.vocabulary,
-            trust_remote_code=request.trust_remote_code,
-        )
-        for part, structure in structures.items()
-    }
     for vector in request.vectors:
-        pair = [tokens.get(part_of(request, vector, role)) for role in ("base", "tuned")]
-        for part in structures:
+        pair = [announced.get(part_of(request, vector, role)) for role in ("base", "tuned")]
+        for part, target in announced.items():
             if pair[0] and pair[1] and is_target(part):
-                share_tokens(tokens[part], pair[0], pair[1], request.vocabulary)
+                share_tokens(target.tokens, pair[0].tokens, pair[1].tokens, request.vocabulary)
 
 
-def _announced(source: Source, *, trust_remote_code: bool) -> Structure:
-    """A model's structure before its weights are there: what the index of its files lists is known."""
-    structure = read_structure(source.folder, source.name, trust_remote_code=trust_remote_code)
-    index = source.folder / SAFETENSORS_INDEX
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A model before its weights are there."""
+
+    structure: Structure
+    tokens: Vocabulary
+
+
+def _announced(source: Source, *, trust_remote_code: bool) -> _Announced:
+    """What configuration, tokenizer and the index of its files tell of a model."""
+    folder, name, trust = source.folder, source.name, trust_remote_code
+    stated, index = read_json(folder / CONFIG), folder / SAFETENSORS_INDEX
     names = read_json(index).get("weight_map") if index.is_file() else None
-    if not isinstance(names, dict) or not structure.arrange(names).duplicates:
-        return structure
-    return read_structure(source.folder, source.name, trust_remote_code=trust_remote_code, untied=True)
+    empty = read_empty_model(folder, name, stated, trust_remote_code=trust)
+    tokens = read_tokens(folder, name, trust_remote_code=trust)
+    structure = structure_of_model(empty, name)
+    if isinstance(names, dict) and structure.arrange(names).duplicates:
+        structure = read_structure(folder, name, trust_remote_code=trust, untied=True)
+    return _Announced(structure, vocabulary_of(tokens, name, structure.vocabulary))
 
 
 def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:

@@ -14,7 +14,7 @@ from typing import Any
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.configurations import grouped
-from tvmerge.merging.checkpoints.vocabulary import ROLES
+from tvmerge.pretrained.tokens import ROLES
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _OLD_TEMPLATE = "chat_template.json"

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers.core_model_loading import revert_weight_conversion
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.arrangement import Place, Structure
@@ -22,7 +21,7 @@ from tvmerge.merging.checkpoints.configurations import settings_of
 from tvmerge.merging.checkpoints.layout import CONFIG, read_json
 from tvmerge.merging.checkpoints.naming import Renaming
 from tvmerge.merging.checkpoints.sections import Section, Sections
-from tvmerge.pretrained.architectures import factory_of, stands_alone, text_settings
+from tvmerge.pretrained.empty_model import EmptyModel, empty_model, read_empty_model
 
 _RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3, "other": 4}
 
@@ -41,41 +40,25 @@ def read_structure(
     Raises:
         CheckpointError: The configuration is unusable, or not that of a decoder-only language model.
     """
-    config = read_config(folder, name, trust_remote_code=trust_remote_code)
-    if untied:
-        config.tie_word_embeddings = text_settings(config).tie_word_embeddings = False
-    return structure_of(config, name, trust_remote_code=trust_remote_code)
+    stated, trust = read_json(folder / CONFIG), trust_remote_code
+    empty = read_empty_model(folder, name, stated, trust_remote_code=trust, untied=untied)
+    return structure_of_model(empty, name)
 
 
-def read_config(folder: Path, name: str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
-    """A model's configuration, as transformers reads it; see `read_structure`."""
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:  # transformers and the code of models raise what they like
-        raise CheckpointError(f"{name}: {_unusable(folder, error, trusted=trust_remote_code)}") from error
-    assert isinstance(config, PreTrainedConfig)
-    return config
-
-
-def _unusable(folder: Path, error: BaseException, *, trusted: bool) -> str:
-    """Why a configuration cannot be read, where transformers failed with `error`."""
-    given = read_json(folder / CONFIG)
-    own, known = "auto_map" in given, given.get("model_type") in CONFIG_MAPPING
-    if own and not known and not trusted:
-        return "brings modelling code of its own; pass --trust-remote-code if you trust it"
-    hint = f"; transformers knows {given['model_type']}: leave out --trust-remote-code" * (
-        own and known and trusted
-    )
-    return f"its config.json is not usable: {_first_line(error)}{hint}"
-
-
-def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool = False) -> Structure:
+def structure_of(config: PreTrainedConfig, name: str) -> Structure:
     """The structure of the model that `config` describes; see `read_structure`."""
-    _refuse_other_kinds(config, name)
-    model = empty_model(config, name, trust_remote_code=trust_remote_code)
+    return structure_of_model(empty_model(config, name), name)
+
+
+def structure_of_model(empty: EmptyModel, name: str) -> Structure:
+    """The structure of a model without memory; see `read_structure`.
+
+    Raises:
+        CheckpointError: The model has a tensor whose place cannot be told.
+    """
+    model, text = empty.model, empty.text
     state = model.state_dict()
     aliases = _aliases(state)
-    text = text_settings(config)
     sections = Sections(model, name, getattr(text, "num_hidden_layers", None))
     own = {key: value for key, value in state.items() if key not in aliases}
     renaming = Renaming(model)
@@ -88,9 +71,9 @@ def structure_of(config: PreTrainedConfig, name: str, *, trust_remote_code: bool
     return Structure(
         name=name,
         architecture=type(model).__name__,
-        model_type=config.model_type,
+        model_type=empty.config.model_type,
         text_type=text.model_type,
-        stands_alone=stands_alone(config),
+        stands_alone=empty.stands_alone,
         layers=sections.layers,
         vocabulary=sections.vocabulary,
         prefix=model.base_model_prefix,
@@ -108,32 +91,6 @@ def _in_model(name: str, renaming: Renaming, own: Mapping[str, torch.Tensor]) ->
     """The name that a tensor which transformers saves as `name` has in the model, were it not rearranged."""
     candidates = list(renaming.candidates(name))
     return next((candidate for candidate in candidates if candidate in own), candidates[0])
-
-
-def _refuse_other_kinds(config: PreTrainedConfig, name: str) -> None:
-    declared = ", ".join(config.architectures or ()) or config.model_type
-    refusal = f"{name}: {declared} is not a decoder-only language model"
-    if config.is_encoder_decoder:
-        raise CheckpointError(f"{refusal}: it has an encoder; only decoder-only models can be merged")
-    if type(config) in MODEL_FOR_MASKED_LM_MAPPING:
-        raise CheckpointError(
-            f"{refusal}: it fills masks (BERT-like); only decoder-only models can be merged"
-        )
-    if factory_of(config) is None:
-        raise CheckpointError(
-            f"{refusal}: transformers has no causal language model for '{config.model_type}'"
-        )
-
-
-def empty_model(config: PreTrainedConfig, name: str, *, trust_remote_code: bool) -> PreTrainedModel:
-    """The model that `config` describes, without memory; see `read_structure`."""
-    try:
-        with torch.device("meta"):
-            model = factory_of(config).from_config(config, trust_remote_code=trust_remote_code)
-    except Exception as error:  # as above
-        raise CheckpointError(f"{name}: transformers cannot build it: {_first_line(error)}") from error
-    assert isinstance(model, PreTrainedModel)
-    return model
 
 
 def _aliases(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
@@ -170,10 +127,3 @@ def _places(
         rank = (_RANK[section], layer or 0, order.get(origin, len(order)))
         ranked.append((rank, key, place))
     return {key: place for _, key, place in sorted(ranked, key=lambda item: item[0])}
-
-
-def _first_line(error: BaseException) -> str:
-    """Of a message that announces its reason the line after that too."""
-    first, _, rest = str(error).strip().partition("\n")
-    reason = f" {rest.strip().partition(chr(10))[0]}" if first.endswith(":") else ""
-    return f"{first}{reason}" or type(error).__name__

@@ -10,17 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.deltas import TokenRows
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import Vocabulary as Policy
-from tvmerge.pretrained.tokenizer import FAST, TEKKEN, load_tokenizer, marked_tokens, vocabulary_files
-
-ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
+from tvmerge.pretrained.tokens import ROLES, Tokens, read_tokens
 
 _BRACKETED = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 
@@ -119,16 +116,12 @@ def read_vocabulary(folder: Path, name: str, rows: int, *, trust_remote_code: bo
         rows: How many rows its embeddings have.
         trust_remote_code: Whether its tokenizer may bring code of its own.
     """
-    if not vocabulary_files(folder):
-        return Vocabulary(name, None, {}, rows)
-    try:
-        tokenizer = _load(folder, name, trust_remote_code=trust_remote_code)
-    except CheckpointError as error:
-        return Vocabulary(name, None, {}, rows, problem=str(error))
-    ids = {_text(token): number for token, number in tokenizer.get_vocab().items()}
-    roles = {role: str(text) for role in ROLES if (text := getattr(tokenizer, role, None))}
-    special = frozenset(map(_text, marked_tokens(tokenizer)))
-    return Vocabulary(name, ids, roles, rows, special)
+    return vocabulary_of(read_tokens(folder, name, trust_remote_code=trust_remote_code), name, rows)
+
+
+def vocabulary_of(tokens: Tokens, name: str, rows: int) -> Vocabulary:
+    """The vocabulary of a model with these tokens; see `read_vocabulary`."""
+    return Vocabulary(name, tokens.ids, tokens.roles, rows, tokens.special, tokens.problem)
 
 
 def same_tokens(*vocabularies: Vocabulary) -> bool:
@@ -238,28 +231,6 @@ def _roles(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Iterator[
         if name and played and tuned.roles.get(role) == played and not {name, played} & taken:
             taken |= {name, played}
             yield name, played
-
-
-def _load(folder: Path, name: str, *, trust_remote_code: bool) -> Any:
-    # mistral-common's own class writes tokens otherwise than the same tokens stand in a tokenizer.json.
-    if (folder / TEKKEN).is_file():
-        return load_tokenizer(folder, name=name, generic=True)
-    try:
-        return load_tokenizer(folder, name=name, trust_remote_code=trust_remote_code)
-    except CheckpointError:
-        # Code that is not trusted, a class that this transformers lacks: the file has the same tokens.
-        if not (folder / FAST).is_file():
-            raise
-        return load_tokenizer(folder, name=name, generic=True)
-
-
-def _text(token: object) -> str:
-    """A token's text; of one in bytes, as tiktoken has them, what a byte-level `tokenizer.json` calls it."""
-    if not isinstance(token, bytes):
-        return str(token)
-    library: Any = import_module("transformers.convert_slow_tokenizer")
-    names: Mapping[int, str] = library.bytes_to_unicode()
-    return "".join(names[byte] for byte in token)
 
 
 def _printed(text: str) -> str:

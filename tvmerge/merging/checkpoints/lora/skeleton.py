@@ -53,11 +53,10 @@ class Skeleton:
 
     @cached_property
     def _model(self) -> Any:
-        from tvmerge.merging.checkpoints.structure import empty_model, read_config
+        from tvmerge.pretrained.empty_model import read_empty_model
 
         base, trust = self._base, self._base.trust_remote_code
-        config = read_config(base.folder, base.name, trust_remote_code=trust)
-        return empty_model(config, base.name, trust_remote_code=trust)
+        return read_empty_model(base.folder, base.name, base.config, trust_remote_code=trust).model
 
     @cached_property
     def _slices(self) -> Mapping[str, Slice]:
