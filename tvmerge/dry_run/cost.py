@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tvmerge.dry_run.text import PlannedCalls, total
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.client.chat import Usage
-from tvmerge.judging.client.dry_run import Calls
 from tvmerge.judging.client.pipeline import prices_of
+from tvmerge.judging.client.request_counter import Calls
 from tvmerge.judging.providers import PROVIDERS
 from tvmerge.merging.export.writer import shard_sizes
 

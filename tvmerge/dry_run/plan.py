@@ -16,7 +16,7 @@ from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
 from tvmerge.dry_run.text import Comparison, Extent, RunPlan
 from tvmerge.engines.answer_store import StoredAnswers
-from tvmerge.judging.client.dry_run import RequestCounter
+from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space

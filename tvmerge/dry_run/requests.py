@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.client.dry_run import Calls, RequestCounter
+from tvmerge.judging.client.request_counter import Calls, RequestCounter
 from tvmerge.records import Answer, Question, QuestionId, Recipe, Sampling
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge._util.caches import Caches
-    from tvmerge.judging.client.dry_run import RequestCounter
+    from tvmerge.judging.client.request_counter import RequestCounter
     from tvmerge.protocols import Judge
     from tvmerge.tasks.settings import SuiteConfig
 

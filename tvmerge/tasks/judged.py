@@ -12,9 +12,9 @@ from tvmerge._util.assets import find
 from tvmerge.errors import ConfigError
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
+from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.japanese import JapaneseJudge

@@ -31,19 +31,19 @@ from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
-from tvmerge.judging.client.dry_run import CountedChat
 from tvmerge.judging.client.ledger import Ledger, Prices
 from tvmerge.judging.client.ledger_chat import LedgerChat
-from tvmerge.judging.client.offers import OffersChat
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_limit import RateLimitedChat
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.reask import ReaskingChat
+from tvmerge.judging.client.refusal import StandingChat
+from tvmerge.judging.client.request_counter import CountedChat
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.retry import RetryingChat
 from tvmerge.judging.client.shared_limits import open_rate_limit_group
 from tvmerge.judging.client.shield import ShieldedChat
-from tvmerge.judging.client.standing import StandingChat
+from tvmerge.judging.client.suggestions import OffersChat
 from tvmerge.judging.client.timeout import TimeLimitedChat
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
 from tvmerge.judging.spec import JudgeSpec

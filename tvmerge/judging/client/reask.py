@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from tvmerge.errors import ProviderError, RequestError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, UnprovenError
 from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.client.room import Memory, Room, out_of_room
+from tvmerge.judging.client.token_limit import Memory, Room, out_of_room
 from tvmerge.judging.faults import THINKING
 
 _FIRST_PAUSE = 1.0

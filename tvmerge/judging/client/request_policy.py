@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from tvmerge._util.cache import ContentCache
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.client.dry_run import RequestCounter
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
+from tvmerge.judging.client.request_counter import RequestCounter
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tvmerge.judging.wire.replies import (
     read_json,
     wrong_shape,
 )
-from tvmerge.judging.wire.said import said_by
+from tvmerge.judging.wire.reply_text import said_by
 
 if TYPE_CHECKING:
     import openai

@@ -2,7 +2,7 @@
 
 Most say why they refuse in words only, each in its own. What the words do not tell is left open: whether
 others are answered says whether a refusal concerns one text or all of them
-(`tvmerge.judging.client.standing`).
+(`tvmerge.judging.client.refusal`).
 """
 
 from __future__ import annotations

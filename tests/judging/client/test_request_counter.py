@@ -10,9 +10,9 @@ from tests.judging.chats import LocalChat, a_request
 from tests.judging.virtual_time import run
 from tvmerge._util.cache import ContentCache
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.client.dry_run import Calls, RequestCounter
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.reask import UnusableError
+from tvmerge.judging.client.request_counter import Calls, RequestCounter
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.tokens import most_tokens
 from tvmerge.judging.spec import JudgeSpec

@@ -19,8 +19,8 @@ from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, FormError, TextError
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat, ConcurrencyLimiter
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.client.refusal import StandingChat
 from tvmerge.judging.client.request_policy import RequestPolicy
-from tvmerge.judging.client.standing import StandingChat
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_judge
