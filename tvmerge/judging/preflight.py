@@ -7,10 +7,9 @@ from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from os import environ
-from pathlib import Path
 from typing import Any
 
-from tvmerge.errors import CheckpointError, ConfigError, CredentialsError, MissingExtraError
+from tvmerge.errors import ConfigError, CredentialsError, MissingExtraError
 from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.spec import JudgeSpec, is_loopback
 
@@ -24,7 +23,7 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: boo
         spec: The judge.
         env: The environment that holds the keys.
         reach: Whether to try the user's own server, where any HTTP status counts as an answer, and the hub
-            for a local model. A provider's own address is never tried.
+            for a model on this machine. A provider's own address is never tried.
 
     Raises:
         MissingExtraError: A package is not installed.
@@ -36,8 +35,8 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: boo
     api_key(spec, env)
     if spec.base_url and reach:
         _reach(spec)
-    if spec.provider == "local" and reach:
-        _find(spec)
+    if reach and (ready := PROVIDERS.load(spec.provider).ready) is not None:
+        ready(spec)
 
 
 def check_offered(spec: JudgeSpec, today: date) -> None:
@@ -67,13 +66,16 @@ def check_batched(specs: Sequence[JudgeSpec]) -> None:
             what = "an Azure deployment" if spec.api_version else f"of the provider '{spec.provider}'"
             raise ConfigError(
                 f"the judge '{spec.name}' is {what}, which has no batches: leave out --judge-batch, or "
-                "name a "
-                "judge at OpenAI or Anthropic"
+                f"use a judge with a provider of {_with_batches()}"
             )
     if all(PROVIDERS.load(spec.provider).judge for spec in specs):
         raise ConfigError(
             f"the judge '{specs[0].name}' makes no calls, so --judge-batch has no effect: leave it out"
         )
+
+
+def _with_batches() -> str:
+    return ", ".join(name for name in PROVIDERS.names() if PROVIDERS.load(name).batches)
 
 
 def check_packages(spec: JudgeSpec) -> None:
@@ -82,10 +84,9 @@ def check_packages(spec: JudgeSpec) -> None:
     Raises:
         MissingExtraError, ConfigError: A package is not installed.
     """
-    packages = PROVIDERS.load(spec.provider).packages
-    if spec.provider == "local" and spec.quantization != "none":
-        packages = (*packages, "bitsandbytes")
-    for package in packages:
+    provider = PROVIDERS.load(spec.provider)
+    further = () if provider.more_packages is None else provider.more_packages(spec)
+    for package in (*provider.packages, *further):
         if find_spec(package) is not None:
             continue
         if origin := PROVIDERS.origin(spec.provider):
@@ -113,26 +114,6 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
             "it again"
         )
     return key
-
-
-def _find(spec: JudgeSpec) -> None:
-    """Check that a model is there, by its smallest file: the others are loaded when it is first asked."""
-    if Path(spec.model).is_dir():
-        return
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HFValidationError
-
-    name, _, revision = spec.model.partition("@")
-    try:
-        hf_hub_download(name, "config.json", revision=revision or None)
-    except HFValidationError:
-        return  # a path, whose folder is looked for when the judge is made
-    except Exception as error:  # the hub's client lets errors of its HTTP library through
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-        raise CheckpointError(
-            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub does not have it: "
-            f"{reason}; choose another judge, or a folder with the model"
-        ) from error
 
 
 def _reach(spec: JudgeSpec) -> None:

@@ -50,7 +50,7 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
         if name in known or Path(name).exists():
             raise
         example = "" if "/" in name else f", such as openai/{name},"
-        models = ", ".join(known for known in PROVIDERS.names() if known != "rules")
+        models = ", ".join(known for known in PROVIDERS.names() if PROVIDERS.load(known).chat is not None)
         raise AssetError(f"{error}; or provider/model{example} with a provider of {models}") from error
 
 

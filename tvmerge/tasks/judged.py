@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,9 +21,9 @@ from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.prompted import PromptedJudge
-from tvmerge.judging.local.memory import memory_by_device
 from tvmerge.judging.preflight import check_batched, check_offered, check_ready
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
+from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.registry import create_judge, find_spec, own_scale
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.scoring.objective import Part
@@ -166,12 +167,13 @@ def _policy(config: JudgeConfig, ledger: Ledger) -> RequestPolicy:
 
 def judge_memory(specs: Sequence[JudgeSpec]) -> dict[str, int]:
     """Bytes that the weights of judges on this machine will take, by device (`cpu`, `cuda:0`)."""
-    local = [spec for spec in specs if spec.provider == "local"]
-    if not local:
-        return {}
-    import torch
+    found: Counter[str] = Counter()
+    for spec in specs:
+        if (memory := PROVIDERS.load(spec.provider).memory) is not None:
+            import torch
 
-    return memory_by_device(local, torch.cuda.device_count())
+            found.update(memory(spec, torch.cuda.device_count()))
+    return dict(found)
 
 
 def _lines(note: Note) -> Note:

@@ -14,6 +14,7 @@ from tvmerge.errors import CheckpointError
 from tvmerge.judging.local.memory import memory_by_device, weight_bytes
 from tvmerge.judging.local.transformers import placement
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.tasks.judged import judge_memory
 
 _Model: Any = AutoModelForCausalLM
 
@@ -65,7 +66,7 @@ def test_what_is_stored_in_whole_numbers_stays_as_it_is(tmp_path: Path) -> None:
 def test_only_what_is_here_and_local_is_counted(tmp_path: Path, folder: Path) -> None:
     assert weight_bytes(spec_of("CohereForAI/c4ai-command-r-plus-4bit")) == 0
     assert weight_bytes(spec_of(tmp_path)) == 0
-    assert weight_bytes(JudgeSpec("api", "openai", model=str(folder))) == 0
+    assert judge_memory([JudgeSpec("api", "openai", model=str(folder))]) == {}
 
 
 def test_a_model_in_the_hubs_cache_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,15 +98,16 @@ def test_a_judge_is_counted_where_it_will_be(
     folder: Path, device_map: Any, max_memory: dict[str, str], gpus: int, devices: list[str]
 ) -> None:
     spec = spec_of(folder, device_map=device_map, max_memory=max_memory)
-    found = memory_by_device([spec, JudgeSpec("api", "openai", model="m")], gpus)
+    found = memory_by_device(spec, gpus)
     assert sorted(found) == devices
     assert weight_bytes(spec) <= sum(found.values()) <= weight_bytes(spec) + 1
 
 
 def test_two_judges_on_a_device_are_added_up(folder: Path) -> None:
     spec = spec_of(folder)
-    assert memory_by_device([spec, spec], 0) == {"cpu": 2 * weight_bytes(spec)}
-    assert memory_by_device([], 0) == {}
+    api = JudgeSpec("api", "openai", model="m")
+    assert judge_memory([spec, api, spec]) == {"cpu": 2 * weight_bytes(spec)}
+    assert judge_memory([]) == {}
 
 
 @pytest.mark.parametrize("header", [b"", b"\xff" * 40, b"[1]", b"{", b'{"w": {}}'])

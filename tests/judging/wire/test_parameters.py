@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tvmerge.judging.client.chat import FormError, OutdatedError
+from tvmerge.judging.providers import anthropic, openai
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.parameters import (
     MAX_TOKENS,
@@ -18,25 +19,25 @@ from tvmerge.judging.wire.parameters import (
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1-mini", "gpt-4", "local-model", "Qwen/Qwen3-8B"])
 def test_a_plain_model_takes_temperature_and_max_tokens(model: str) -> None:
-    assert capabilities("openai", model).defaults() == {"max_tokens": MAX_TOKENS, "temperature": 0}
+    assert capabilities(openai.MODELS, model).defaults() == {"max_tokens": MAX_TOKENS, "temperature": 0}
 
 
 @pytest.mark.parametrize(
     "model", ["o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5.1-mini", "gpt-6.1-sol", "openai/gpt-5"]
 )
 def test_a_reasoning_model_takes_neither(model: str) -> None:
-    assert capabilities("openai", model).defaults() == {"max_completion_tokens": THINKING_TOKENS}
+    assert capabilities(openai.MODELS, model).defaults() == {"max_completion_tokens": THINKING_TOKENS}
 
 
 @pytest.mark.parametrize(
     ("model", "structured"), [("gpt-4", False), ("gpt-4-turbo", False), ("gpt-4o", True), ("gpt-4.1", True)]
 )
 def test_the_first_gpt_4_enforces_no_schema(model: str, structured: bool) -> None:
-    assert capabilities("openai", model).structured is structured
+    assert capabilities(openai.MODELS, model).structured is structured
 
 
 def test_a_parameter_of_the_judge_file_overrules_the_table() -> None:
-    known = capabilities("openai", "my-model", {"max_completion_tokens": 100})
+    known = capabilities(openai.MODELS, "my-model", {"max_completion_tokens": 100})
     assert "max_tokens" not in known.defaults()
 
 
@@ -76,7 +77,7 @@ def test_what_was_given_up_or_set_by_the_user_is_not_given_up_again() -> None:
     ],
 )
 def test_claude_takes_a_temperature_up_to_4_6(model: str, temperature: bool) -> None:
-    known = capabilities("anthropic", model)
+    known = capabilities(anthropic.MODELS, model)
     assert known.temperature is temperature
     assert known.reasoning is not temperature
 

@@ -10,6 +10,7 @@ from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.rate_limit import DAY, RateLimiter
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.spec import JudgeSpec
 
 CONCURRENCY = 1
@@ -64,5 +65,4 @@ def _places(spec: JudgeSpec, policy: RequestPolicy) -> int:
     if policy.batching is not None:
         return IN_BATCHES
     places = policy.concurrency or spec.concurrency or CONCURRENCY
-    # A local model answers concurrent requests in one batch, which is its fastest way.
-    return max(places, spec.batch_size) if spec.provider == "local" else places
+    return max(places, spec.batch_size) if PROVIDERS.load(spec.provider).joins_requests else places

@@ -1,4 +1,4 @@
-"""Which checkpoint a local judge is, without loading it."""
+"""Which checkpoint a local judge is, and whether it can be had, without loading it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from tvmerge.errors import CheckpointError
+from tvmerge.judging.spec import JudgeSpec
 
 _SAMPLE = 1 << 20
 
@@ -34,3 +35,27 @@ def identity(model: str) -> str:
                 file.seek(max(_SAMPLE, path.stat().st_size - _SAMPLE))
                 content.update(file.read())
     return f"{folder.name}@{content.hexdigest()[:16]}"
+
+
+def check_available(spec: JudgeSpec) -> None:
+    """Check that a model is there, by its smallest file: the others are loaded when it is first asked.
+
+    Raises:
+        CheckpointError: It is no folder here, and the hub does not give it.
+    """
+    if Path(spec.model).is_dir():
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HFValidationError
+
+    name, _, revision = spec.model.partition("@")
+    try:
+        hf_hub_download(name, "config.json", revision=revision or None)
+    except HFValidationError:
+        return  # a path, whose folder is looked for when the judge is made
+    except Exception as error:  # the hub's client lets errors of its HTTP library through
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise CheckpointError(
+            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub does not have it: "
+            f"{reason}; choose another judge, or a folder with the model"
+        ) from error

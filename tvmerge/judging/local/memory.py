@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,33 +28,29 @@ _SPREAD = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 
 
 def weight_bytes(spec: JudgeSpec) -> int:
-    """Bytes of a judge's weights in memory; 0 where they are not on this machine (yet).
+    """Bytes of a local judge's weights in memory; 0 where they are not on this machine (yet).
 
     Raises:
         CheckpointError: A file of weights is damaged.
     """
-    folder = _folder(spec.model) if spec.provider == "local" else None
+    folder = _folder(spec.model)
     if folder is None:
         return 0
     return sum(_file_bytes(path, spec) for path in folder.glob("model*.safetensors"))
 
 
-def memory_by_device(specs: Sequence[JudgeSpec], gpus: int) -> dict[str, int]:
-    """Bytes that judges will take on each device, such as `cpu` or `cuda:0`.
+def memory_by_device(spec: JudgeSpec, gpus: int) -> dict[str, int]:
+    """Bytes that a local judge will take on each device, such as `cpu` or `cuda:0`.
 
     A model over several devices is taken to be spread evenly.
 
     Args:
-        specs: The judges; those on servers take nothing.
+        spec: The judge.
         gpus: How many GPUs this machine has.
     """
-    found: dict[str, int] = {}
-    for spec in specs:
-        devices = _devices(spec, gpus)
-        share = -(-weight_bytes(spec) // len(devices))
-        for device in devices if share else ():
-            found[device] = found.get(device, 0) + share
-    return found
+    devices = _devices(spec, gpus)
+    share = -(-weight_bytes(spec) // len(devices))
+    return dict.fromkeys(devices, share) if share else {}
 
 
 def _folder(model: str) -> Path | None:

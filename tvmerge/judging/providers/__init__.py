@@ -22,7 +22,7 @@ version.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,16 @@ class Provider:
         endpoint: Where its server listens unless a judge file says otherwise; empty: it runs on this machine.
         key_variable: Environment variable that holds its key unless a judge file names another.
         packages: What it imports. Of tvmerge's own providers, the extra of the same name installs it.
+        more_packages: From a `JudgeSpec` to what else its settings need.
+        ready: Raises `UserError` where a `JudgeSpec` names a model that cannot be had; free of charge, and
+            called before a run loads anything.
+        memory: From a `JudgeSpec` and how many GPUs this machine has to the bytes that its model will take on
+            each device, such as `cpu` or `cuda:0`.
         http: The HTTP library of its SDK, by which a user's own server is tried before a run; empty: not.
         needed: Request parameters that no judge file may leave out.
         timeout: Seconds an attempt may take unless a judge file says otherwise; None: as long as it takes.
         batches: Its chat models have a batch endpoint (`tvmerge.judging.batch.api.Batched`).
+        joins_requests: It generates for up to `batch_size` requests at once, so it is sent as many.
         identity: What of a `JudgeSpec` decides its ratings beside the name of the model and the parameters.
     """
 
@@ -57,10 +63,14 @@ class Provider:
     endpoint: str = ""
     key_variable: str = ""
     packages: tuple[str, ...] = ()
+    more_packages: Callable[..., tuple[str, ...]] | None = None
+    ready: Callable[..., None] | None = None
+    memory: Callable[..., Mapping[str, int]] | None = None
     http: str = ""
     needed: tuple[str, ...] = ()
     timeout: float | None = 120.0
     batches: bool = False
+    joins_requests: bool = False
     identity: Callable[..., dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tvmerge.judging.batch.api import BatchApi
@@ -12,9 +13,16 @@ from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case
-from tvmerge.judging.wire.parameters import ModelParameters
+from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
 from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
+
+MODELS: Known = (
+    (re.compile(r"claude-(2|instant|3)"), Capabilities(structured=False)),
+    (re.compile(r"claude-[a-z]+-4(-[0-6])?(-[0-9]{8})?$"), Capabilities()),
+    (re.compile(r"claude"), Capabilities(reasoning=True, temperature=False)),
+)
+"""What Anthropic's models take."""
 
 NEEDED = ("max_tokens",)
 """Without it Anthropic answers nothing."""
@@ -33,7 +41,7 @@ class AnthropicChat:
 
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
-        self._parameters = ModelParameters(spec, needed=NEEDED)
+        self._parameters = ModelParameters(spec, MODELS, needed=NEEDED)
         self._reader = ResponseReader(self._parameters, self._key, _reply)
         # max_retries=0: tvmerge retries in one place, where it is limited and counted.
         self._client = anthropic.AsyncAnthropic(

@@ -12,7 +12,8 @@ from tvmerge._util.canonical import digest
 from tvmerge._util.thread_batches import ThreadedBatches
 from tvmerge.errors import TvmergeError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, TooLongError, Usage
-from tvmerge.judging.local.checkpoint import identity
+from tvmerge.judging.local.checkpoint import check_available, identity
+from tvmerge.judging.local.memory import memory_by_device
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
@@ -124,6 +125,17 @@ def _identity(spec: JudgeSpec) -> dict[str, Any]:
     return {"model": identity(spec.model), "dtype": spec.dtype, "quantization": spec.quantization}
 
 
+def _more_packages(spec: JudgeSpec) -> tuple[str, ...]:
+    return () if spec.quantization == "none" else ("bitsandbytes",)
+
+
 PROVIDER = Provider(
-    chat=LocalChat, packages=("torch", "transformers", "accelerate"), timeout=None, identity=_identity
+    chat=LocalChat,
+    packages=("torch", "transformers", "accelerate"),
+    more_packages=_more_packages,
+    ready=check_available,
+    memory=memory_by_device,
+    timeout=None,
+    joins_requests=True,
+    identity=_identity,
 )

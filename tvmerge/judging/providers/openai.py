@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.complaint import Complaint, error_within
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
-from tvmerge.judging.wire.parameters import ModelParameters
+from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
 from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import (
     body_of,
@@ -28,6 +29,15 @@ from tvmerge.judging.wire.reply_text import said_by
 
 if TYPE_CHECKING:
     import openai
+
+MODELS: Known = (
+    (
+        re.compile(r"^(o[1-9]|gpt-([5-9]|[1-9][0-9])|codex)"),
+        Capabilities("max_completion_tokens", True, False),
+    ),
+    (re.compile(r"^(gpt-4(-\d|-turbo|-32k|$)|gpt-3\.5)"), Capabilities(structured=False)),
+)
+"""What OpenAI's models take."""
 
 _WORDS = 200
 _NO_SUCCESS = 300
@@ -44,7 +54,7 @@ class OpenAIChat:
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
-        self._parameters = ModelParameters(spec)
+        self._parameters = ModelParameters(spec, MODELS)
         self._reader = ResponseReader(self._parameters, self._key, _reply, _complaint)
         self._client = _client(spec, api_key)
 

@@ -1,4 +1,4 @@
-"""Which request parameters a model takes: a table of what is known, overridden by the judge file.
+"""Which request parameters a model takes: a provider's table of what is known, overridden by the judge file.
 
 Reasoning models refuse what other models need. What the table does not know is learnt from the provider's
 own complaint: a refusal names the parameter, as such or in its words.
@@ -7,7 +7,7 @@ own complaint: a refusal names the parameter, as such or in its words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,19 +83,8 @@ class Capabilities:
         return replace(self, length_parameter=other, refused=refused)
 
 
-_OPENAI = (
-    (
-        re.compile(r"^(o[1-9]|gpt-([5-9]|[1-9][0-9])|codex)"),
-        Capabilities("max_completion_tokens", True, False),
-    ),
-    (re.compile(r"^(gpt-4(-\d|-turbo|-32k|$)|gpt-3\.5)"), Capabilities(structured=False)),
-)
-_ANTHROPIC = (
-    (re.compile(r"claude-(2|instant|3)"), Capabilities(structured=False)),
-    (re.compile(r"claude-[a-z]+-4(-[0-6])?(-[0-9]{8})?$"), Capabilities()),
-    (re.compile(r"claude"), Capabilities(reasoning=True, temperature=False)),
-)
-_TABLES = {"openai": _OPENAI, "anthropic": _ANTHROPIC}
+Known = Sequence[tuple[re.Pattern[str], Capabilities]]
+"""What a provider's models are known to take, the first that is found in a model's name."""
 
 _REFUSING = re.compile(
     r"support|deprecated|unrecogni|unknown|unexpected|invalid"
@@ -112,11 +101,10 @@ _REFUSED_SYSTEM = re.compile(
 )
 
 
-def capabilities(provider: str, model: str, parameters: Iterable[str] = ()) -> Capabilities:
+def capabilities(table: Known, model: str, parameters: Iterable[str] = ()) -> Capabilities:
     """What is known of a model; `parameters` that the judge file sets overrule the table."""
     name = model.rsplit("/", 1)[-1]
-    rows = _TABLES.get(provider, ())
-    known = next((row for pattern, row in rows if pattern.search(name)), Capabilities())
+    known = next((row for pattern, row in table if pattern.search(name)), Capabilities())
     if "max_completion_tokens" in parameters:
         known = replace(known, length_parameter="max_completion_tokens")
     return known
@@ -127,14 +115,15 @@ class ModelParameters:
 
     Args:
         spec: The judge.
+        table: What the provider's models are known to take.
         needed: Parameters without which the provider answers nothing.
     """
 
-    def __init__(self, spec: JudgeSpec, needed: Collection[str] = ()) -> None:
+    def __init__(self, spec: JudgeSpec, table: Known = (), needed: Collection[str] = ()) -> None:
         self._spec = spec
         self._needed = needed
         self._answered: set[str] = set()
-        known = capabilities(spec.provider, spec.model, spec.parameters)
+        known = capabilities(table, spec.model, spec.parameters)
         self._capabilities = replace(known, system=SYSTEM not in spec.omit_parameters)
         self.values = self._values()
         """The request parameters: defaults that the model takes, and whatever the judge file sets."""
