@@ -1,11 +1,26 @@
-"""A tiny plug-in with one of each: the modules, and the package as pip leaves it behind."""
+"""A tiny plug-in with one of each thing: as a file of ours, and as a package that pip leaves behind."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
-MODULES = {
-    "judge": """
+
+@dataclass(frozen=True)
+class Thing:
+    """A new thing: the folder of tvmerge in which its file is found, its entry points' group, its module."""
+
+    folder: str
+    group: str
+    text: str
+
+
+THINGS = {
+    "provider": Thing(
+        "judging/providers",
+        "tvmerge.judges",
+        """
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.providers import Provider
 
@@ -26,17 +41,38 @@ class Fives:
 
 PROVIDER = Provider(chat=Fives)
 """,
-    "engine": """
+    ),
+    "engine": Thing(
+        "engines/kinds",
+        "tvmerge.engines",
+        """
+from dataclasses import replace
+
 from tvmerge.engines.kinds import ENGINES, EngineKind
 
 
+class Polite:
+    def __init__(self, engine, thanks):
+        self.engine, self.thanks = engine, thanks
+        self.capabilities, self.apply, self.close = engine.capabilities, engine.apply, engine.close
+
+    async def generate(self, questions, sampling):
+        async for answers in self.engine.generate(questions, sampling):
+            yield tuple(replace(a, turns=tuple(t + self.thanks for t in a.turns)) for a in answers)
+
+
 def _open(models, settings, chat):
-    return ENGINES.load("transformers").open(models, settings, chat)
+    engine = ENGINES.load("transformers").open(models, settings, chat)
+    return Polite(engine, settings.options.get("thanks", "。"))
 
 
 ENGINE = EngineKind(open=_open)
 """,
-    "sampler": """
+    ),
+    "sampler": Thing(
+        "study/samplers",
+        "tvmerge.samplers",
+        """
 from dataclasses import dataclass
 
 from optuna.samplers import RandomSampler
@@ -45,12 +81,25 @@ from tvmerge.study.samplers import Sampler, key
 
 @dataclass(frozen=True)
 class Settings:
-    skip: int = key(int, 0, 0)
+    weight: float = key(float, 0.5, 0.0, 1.0)
 
 
-SAMPLER = Sampler(make=lambda space, seed, settings: RandomSampler(seed + settings.skip), settings=Settings)
+class Same(RandomSampler):
+    def __init__(self, seed, weight):
+        super().__init__(seed)
+        self.weight = weight
+
+    def sample_independent(self, study, trial, name, distribution):
+        return self.weight
+
+
+SAMPLER = Sampler(make=lambda space, seed, settings: Same(seed, settings.weight), settings=Settings)
 """,
-    "grouping": """
+    ),
+    "grouping": Thing(
+        "merging/groupings",
+        "tvmerge.groupings",
+        """
 from tvmerge.merging.groupings import Grouping
 
 
@@ -60,7 +109,11 @@ def _label(places, patterns):
 
 GROUPING = Grouping(label=_label)
 """,
-    "method": """
+    ),
+    "method": Thing(
+        "merging/methods",
+        "tvmerge.methods",
+        """
 from tvmerge.merging.methods import Method
 
 
@@ -79,7 +132,11 @@ def _sparsify(reader, density, *, shape, chunk, seed):
 
 METHOD = Method(sparsify=_sparsify)
 """,
-    "tasks": '''
+    ),
+    "tasks": Thing(
+        "tasks/kinds",
+        "tvmerge.tasks",
+        '''
 from tvmerge.records import Question, Rating
 from tvmerge.scoring.objective import Part
 from tvmerge.tasks.kinds import TaskKind
@@ -126,7 +183,11 @@ class Tasks:
 
 TASK_KIND = TaskKind(open=lambda options, note: Tasks(**options))
 ''',
-    "figure": """
+    ),
+    "figure": Thing(
+        "report/figures",
+        "tvmerge.figures",
+        """
 from tvmerge.report.drawing.svg import figure
 from tvmerge.report.figures import Figure
 
@@ -137,47 +198,28 @@ def _draw(result):
 
 FIGURE = Figure(draw=_draw, heading="Coverage of the trials")
 """,
+    ),
 }
-"""One of each; the names are those of the modules of the package."""
-
-GROUPS = {
-    "judge": "tvmerge.judges",
-    "engine": "tvmerge.engines",
-    "sampler": "tvmerge.samplers",
-    "grouping": "tvmerge.groupings",
-    "method": "tvmerge.methods",
-    "tasks": "tvmerge.tasks",
-    "figure": "tvmerge.figures",
-}
-
-FOLDERS = {
-    "judge": "judging/providers",
-    "engine": "engines/kinds",
-    "sampler": "study/samplers",
-    "grouping": "merging/groupings",
-    "method": "merging/methods",
-    "tasks": "tasks/kinds",
-    "figure": "report/figures",
-}
-"""Where a file of each is found in tvmerge itself."""
+"""One of each, all of them called `acme`."""
 
 
-def install(site: Path, version: str = "0.1") -> None:
-    """Put the package `acme_tv` on a path, each of its things called `acme`."""
+def install(site: Path, things: Collection[str] = tuple(THINGS), version: str = "0.1") -> None:
+    """Put the package `acme_tv` on a path, with an entry point called `acme` for each of `things`."""
     package = site / "acme_tv"
     package.mkdir(parents=True, exist_ok=True)
-    for stem, text in {"__init__": "", **MODULES}.items():
-        (package / f"{stem}.py").write_text(text, encoding="utf-8")
+    (package / "__init__.py").touch()
+    for name in things:
+        (package / f"{name}.py").write_text(THINGS[name].text, encoding="utf-8")
     info = site / f"acme_tv-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme_tv\nVersion: {version}\n")
-    points = (f"[{group}]\nacme = acme_tv.{stem}\n" for stem, group in GROUPS.items())
+    points = (f"[{THINGS[name].group}]\nacme = acme_tv.{name}\n" for name in things)
     (info / "entry_points.txt").write_text("".join(points))
 
 
-def add_files(tvmerge: Path) -> list[Path]:
-    """Add one file called `acme.py` for each thing to a copy of tvmerge."""
-    added = [tvmerge / folder / "acme.py" for folder in FOLDERS.values()]
-    for path, text in zip(added, (MODULES[stem] for stem in FOLDERS), strict=True):
-        path.write_text(text, encoding="utf-8")
-    return added
+def add_file(copy: Path, thing: str) -> Path:
+    """Add the one file of a thing to a copy of the package `tvmerge`."""
+    path = copy / THINGS[thing].folder / "acme.py"
+    assert not path.exists()
+    path.write_text(THINGS[thing].text, encoding="utf-8")
+    return path
