@@ -1,4 +1,4 @@
-"""What is wrong with a reply that gives no rating, and what the user can do about it."""
+"""What can be wrong with a reply that gives no rating, and how the user can fix it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _ANOTHER = "name another judge"
 
 
 def cure(reason: str) -> str:
-    """What to do where a judge gives no rating for `reason`; empty where the judge is not at fault."""
+    """Return what to do if a judge gives no rating for `reason`; empty if the judge is not at fault."""
     if reason.startswith(REFUSED):
         return ""
     return next((advice for fault, advice in _CURES if reason.startswith(fault)), _OTHER_JUDGE)
 
 
 def check_cure(reason: str) -> str:
-    """What to do where a judge gives no rating even of a harmless text."""
+    """Return what to do if a judge gives no rating even for a harmless text."""
     return cure(reason) or _ANOTHER

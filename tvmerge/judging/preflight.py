@@ -1,4 +1,4 @@
-"""Could the judge be asked? Seen before any model is loaded, and without a call that costs."""
+"""Checks that judges can be asked, before any model is loaded and without a paid call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REACH_SECONDS = 10.0
 
 
 def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: bool = True) -> None:
-    """Check that SDK and key are there, that the user's own server listens, and that a local model exists.
+    """Check that SDK and key exist, that the user's own server responds, and that a local model exists.
 
     Args:
         spec: The judge.
@@ -29,7 +29,7 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: boo
         MissingExtraError: A package is not installed.
         CredentialsError: The key's variable is not set.
         ConfigError: Nothing answers at `base_url`.
-        CheckpointError: A local model is neither a folder nor can the hub give it.
+        CheckpointError: A local model is neither a folder nor available on the hub.
     """
     check_packages(spec)
     api_key(spec, env)
@@ -40,10 +40,10 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: boo
 
 
 def check_offered(spec: JudgeSpec, today: date) -> None:
-    """Refuse a judge whose provider no longer offers the model; another server may have it still.
+    """Reject a judge whose provider no longer offers the model; another server may still have it.
 
     Raises:
-        ConfigError: It is past the day that the judge's file tells; names those to take instead.
+        ConfigError: The date in the judge's file has passed; the message names judges to use instead.
     """
     if spec.base_url or not spec.retired or today < date.fromisoformat(spec.retired):
         return
@@ -55,10 +55,10 @@ def check_offered(spec: JudgeSpec, today: date) -> None:
 
 
 def check_batched(specs: Sequence[JudgeSpec]) -> None:
-    """Refuse judges that cannot be asked in batches; the rules ask nobody.
+    """Reject judges without a batch endpoint; rule-based judges make no calls.
 
     Raises:
-        ConfigError: One cannot be asked so, or none is asked at all.
+        ConfigError: A judge has no batch endpoint, or no judge makes calls.
     """
     for spec in specs:
         provider = PROVIDERS.load(spec.provider)
@@ -79,7 +79,7 @@ def _with_batches() -> str:
 
 
 def check_packages(spec: JudgeSpec) -> None:
-    """Check that what the provider imports is installed.
+    """Check that the packages that the provider imports are installed.
 
     Raises:
         MissingExtraError, ConfigError: A package is not installed.
@@ -98,10 +98,10 @@ def check_packages(spec: JudgeSpec) -> None:
 
 
 def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
-    """The key from the environment; empty where none is set and none is needed.
+    """Return the key from the environment; empty if none is set and none is needed.
 
     Raises:
-        CredentialsError: It is needed and not set, or no key at all; names the variable.
+        CredentialsError: The variable, named in the message, is needed but not set, or is not a valid key.
     """
     key = env.get(spec.api_key_env, "").strip()
     if not key and spec.key_required:
@@ -117,7 +117,7 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
 
 
 def _reach(spec: JudgeSpec) -> None:
-    # The HTTP library that the provider's SDK is built on: the same proxies and certificates.
+    # The HTTP library of the provider's SDK, so that proxies and certificates are the same.
     library = PROVIDERS.load(spec.provider).http
     if not library:
         return

@@ -1,4 +1,4 @@
-"""`--judge NAME`: from a name to a judge file, and from a judge file to a judge."""
+"""Finds the judge file for `--judge NAME`, and creates judges from judge files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
-    """The judge called `name`: a file of `judges/`, an alias one has, a path, or `provider/model`.
+    """Return the judge called `name`: a file of `judges/`, an alias, a path, or `provider/model`.
 
     Args:
-        name: What the user wrote.
-        assets: A folder of the user's with `judges/` inside.
+        name: The name that the user gave.
+        assets: The user's folder with `judges/` inside.
 
     Raises:
-        AssetError: Nothing has that name, or the file is malformed.
+        AssetError: The name is unknown, or the file is malformed.
     """
     known = names("judges", assets)
     provider, _, model = name.partition("/")
@@ -55,7 +55,7 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
 
 
 def _dated(spec: JudgeSpec, known: Iterable[JudgeSpec]) -> JudgeSpec:
-    """A judge without a file, with the day on which its provider retires the model where a file tells it."""
+    """Return a judge without a file, with its model's retirement date if a judge file has it."""
     for other in known:
         if (other.provider, other.model, other.base_url) == (spec.provider, spec.model, ""):
             return replace(spec, retired=other.retired, successors=other.successors)
@@ -72,22 +72,22 @@ def create_judge(
     policy: RequestPolicy | None = None,
     env: Mapping[str, str] = environ,
 ) -> Judge:
-    """A judge ready to be asked.
+    """Create a judge.
 
     Args:
-        spec: Who judges.
-        prompts: Judge prompts by name; the rules need none.
-        questions: The questions to come, to check that the prompts they need are there.
-        samples: Independent ratings of each turn; None is as the judge file says.
-        compares: Have it compare answers with those of a baseline, to be given later
-            (`tvmerge.judging.judges.comparing.against`), instead of rating them.
+        spec: The judge.
+        prompts: Judge prompts by name; rule-based judges need none.
+        questions: The questions to judge, to check that the prompts they need exist.
+        samples: Independent ratings of each turn; None for the judge file's value.
+        compares: Whether to compare answers with those of a baseline, given later by
+            `tvmerge.judging.judges.comparing.against`, instead of rating them.
         policy: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
-        env: The environment that holds the keys.
+        env: The environment with the keys.
 
     Raises:
-        AssetError: A prompt that is needed is missing or unsound.
-        CheckpointError: A local judge's folder is not there.
-        ConfigError: The cost is limited and the judge has no price, or the rules are to compare.
+        AssetError: A prompt that is needed is missing or invalid.
+        CheckpointError: A local judge's folder does not exist.
+        ConfigError: The cost is limited but the judge has no price, or a rule-based judge should compare.
         CredentialsError: The key is missing.
         MissingExtraError: The provider's SDK is not installed.
     """
@@ -109,7 +109,7 @@ def create_judge(
 
 
 def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:
-    """The bare chat model of a judge, without cache, retries and limits.
+    """Create the bare chat model of a judge, without cache, retries and limits.
 
     Raises:
         CredentialsError: The key is missing.
@@ -123,7 +123,7 @@ def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:
 
 
 def _identity(spec: JudgeSpec) -> dict[str, object]:
-    """What decides a rating, of all that a judge file holds."""
+    """Return the parts of a judge file that affect ratings."""
     own = PROVIDERS.load(spec.provider).identity
     identity: dict[str, object] = {
         "provider": spec.provider,
@@ -132,7 +132,7 @@ def _identity(spec: JudgeSpec) -> dict[str, object]:
         "omit_parameters": list(spec.omit_parameters),
         "structured_output": spec.structured_output,
     }
-    # A server of this machine may come back on another port and is still the same judge.
+    # A server on this machine is the same judge even on another port.
     if spec.endpoint and not is_loopback(spec.endpoint):
         identity["endpoint"] = spec.endpoint
     if spec.api_version:
@@ -141,7 +141,7 @@ def _identity(spec: JudgeSpec) -> dict[str, object]:
 
 
 def own_scale(specs: Iterable[JudgeSpec]) -> tuple[float, float] | None:
-    """The scale of judges that all rate without prompts; None where one is a model."""
+    """Return the scale of judges that all rate without prompts; None if one of them is a model."""
     providers = [PROVIDERS.load(spec.provider) for spec in specs]
     if any(provider.chat is not None for provider in providers):
         return None
@@ -150,6 +150,6 @@ def own_scale(specs: Iterable[JudgeSpec]) -> tuple[float, float] | None:
 
 
 def packages(specs: Iterable[JudgeSpec]) -> dict[str, str]:
-    """The installed packages that the judges' providers come from, for a study's fingerprint."""
+    """Return the installed packages that the judges' providers come from, for a study's fingerprint."""
     found = dict.fromkeys(package for spec in specs if (package := PROVIDERS.origin(spec.provider)))
     return {"judge_package": ", ".join(found)} if found else {}

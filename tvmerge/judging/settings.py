@@ -1,4 +1,4 @@
-"""The settings that decide who judges, and how."""
+"""The settings of benchmarks and judges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JUDGE_MODES = ("single", "pairwise")
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
-    """The settings that decide what is asked, who judges, and how."""
+    """The settings of benchmarks and judges."""
 
     bench_name: tuple[str, ...] = option(
         str,
@@ -35,7 +35,7 @@ class JudgeConfig:
         decides="content",
     )
     judge_base_url: str | None = option(
-        str, "URL of an OpenAI-compatible server to ask instead.", None, decides="content"
+        str, "URL of an OpenAI-compatible server to use instead.", None, decides="content"
     )
     judge_file: str | None = option(str, "Judge prompts in FastChat's format.", None, decides="content")
     reference: str | None = option(
@@ -46,7 +46,7 @@ class JudgeConfig:
     )
     turns: int | None = option(
         int,
-        "Number of turns of each question that are asked and judged; default: all.",
+        "Number of turns of each question to ask and judge; default: all.",
         None,
         decides="content",
     )
@@ -124,7 +124,7 @@ class JudgeConfig:
 
     @property
     def benchmarks(self) -> tuple[tuple[str, float], ...]:
-        """The benchmarks, each with its weight; a folder called `name=0.7` is no weight of another."""
+        """The benchmarks with their weights. A folder called `name=0.7` is not a name with a weight."""
         assets = None if self.assets is None else Path(self.assets)
         return tuple(
             weighted(text, lambda name: is_there("benchmarks", name, assets)) for text in self.bench_name

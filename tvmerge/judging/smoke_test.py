@@ -1,4 +1,4 @@
-"""A judge is asked for one easy rating before anything expensive begins: what fails here fails everywhere."""
+"""Asks each judge for one easy rating before anything expensive begins, to find errors early."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
     """Check that each of `judges` gives a rating.
 
     Raises:
-        ProviderError: One does not; says why and what to do.
-        UserError, BudgetError: One cannot be asked.
+        ProviderError: A judge gives none; the message says why and how to fix it.
+        UserError, BudgetError: A judge cannot be asked.
     """
     for judge, said in zip(judges, await try_out(judges, like), strict=True):
         if said.score is None:
@@ -33,11 +33,11 @@ async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
 
 
 async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[Opinion]:
-    """What each of `judges` says of an easy answer.
+    """Return the opinion of each of `judges` on an easy answer.
 
     Args:
         judges: The judges; each is asked once, with its own prompt and parameters.
-        like: A question of the benchmark; the prompt is that of its kind.
+        like: A question of the benchmark, whose kind of prompt is used.
     """
     compared = bool(like.reference or like.eval_aspect)
     question = replace(like, turns=(_QUESTION,), reference=_ANSWERS[:1] if compared else (), eval_aspect="")

@@ -1,4 +1,4 @@
-"""A judge file: who judges, where, with which parameters, limits and prices."""
+"""Judge files: a judge's model, server, parameters, limits and prices."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from tvmerge.judging.providers import PROVIDERS, Provider
 
 @dataclass(frozen=True, slots=True)
 class JudgeSpec:
-    """A judge file, checked.
+    """A validated judge file.
 
     Attributes:
-        name: The file's stem; how the judge is called in files and reports.
+        name: The file's stem; the judge's name in files and reports.
         provider: One of `PROVIDERS`: `openai`, `anthropic`, `cohere`, `local`, `rules`, ...
         model: The provider's name of the model; for `local` a folder or a hub id.
-        description: A line for lists.
-        aliases: Other names it is found by.
-        base_url: Where its server listens, if not at the provider's own address.
+        description: One line for lists.
+        aliases: Other names of the judge.
+        base_url: Address of its server, if not the provider's own.
         api_version: Makes an `openai` judge an Azure deployment (named by `model`) of this API version.
-        api_key_env: Environment variable that holds the key.
-        key_required: Without the key nothing can be sent; a server on this machine needs none.
-        parameters: Request parameters, sent as they are.
-        omit_parameters: Request parameters that are not to be sent though tvmerge would.
-        structured_output: Whether the provider can enforce a JSON schema, where the built-in table is wrong.
-        rpm: Most requests per minute; None is learnt from response headers.
-        tpm: Most tokens per minute, in and out; None is learnt from response headers.
-        rpd: Most requests per day.
-        concurrency: Most requests in flight.
-        timeout: Seconds an attempt may take, or None for as long as it takes.
+        api_key_env: Environment variable with the key.
+        key_required: Whether a key is needed; a server on this machine needs none.
+        parameters: Request parameters, sent unchanged.
+        omit_parameters: Request parameters that tvmerge would send but must not.
+        structured_output: Whether the provider can enforce a JSON schema, to override the built-in table.
+        rpm: Maximum requests per minute; None to learn it from response headers.
+        tpm: Maximum tokens per minute, input and output; None to learn it from response headers.
+        rpd: Maximum requests per day.
+        concurrency: Maximum requests in flight.
+        timeout: Timeout of an attempt in seconds, or None for no limit.
         price_input: USD per million input tokens.
         price_output: USD per million output tokens.
-        price_batch: What share of the price a request in a batch costs.
+        price_batch: Price of a request in a batch, as a fraction of the normal price.
         price_date: The day the prices were read, YYYY-MM-DD.
         retired: The day from which its provider no longer offers the model, YYYY-MM-DD; empty for none.
-        successors: Judges to name instead from then on.
-        samples: Independent ratings asked for each turn.
-        device_map: For `local`: where the layers go, as in transformers.
+        successors: Judges to suggest instead from then on.
+        samples: Number of independent ratings of each turn.
+        device_map: For `local`: the devices of the layers, as in transformers.
         max_memory: For `local`: memory by device, as in transformers.
         dtype: For `local`: `auto`, `float32`, `bfloat16` or `float16`.
-        quantization: For `local`: `none` (as the checkpoint is), `4bit` or `8bit`, by bitsandbytes when it is
-            loaded; `bitsandbytes` where the checkpoint was quantized by that before.
-        batch_size: For `local`: most prompts generated for at once.
+        quantization: For `local`: `none` (unchanged), `4bit` or `8bit` to quantize with bitsandbytes on
+            loading, or `bitsandbytes` if the checkpoint is already quantized with it.
+        batch_size: For `local`: maximum number of prompts in a batch.
         cudnn_attention: For `local`: whether cuDNN may compute attention on GPUs.
     """
 
@@ -88,7 +88,7 @@ class JudgeSpec:
 
     @property
     def endpoint(self) -> str:
-        """Address of the server, without a trailing slash; for `local` the machine itself."""
+        """Address of the server without a trailing slash; for `local` this machine."""
         return (self.base_url or PROVIDERS.load(self.provider).endpoint).rstrip("/")
 
     @property
@@ -97,10 +97,10 @@ class JudgeSpec:
         return bool(PROVIDERS.load(self.provider).endpoint)
 
     def at(self, base_url: str) -> JudgeSpec:
-        """The same judge on another server.
+        """Return the same judge on another server.
 
         Raises:
-            ConfigError: `base_url` is no address, or the judge is not on a server at all.
+            ConfigError: `base_url` is not an address, or the judge is not on a server.
         """
         if not self.on_server:
             raise ConfigError(
@@ -115,7 +115,7 @@ def read_spec(path: Path) -> JudgeSpec:
     """Read a judge file.
 
     Raises:
-        AssetError: The file cannot be read, has an unknown key, lacks one or has a value that makes no sense.
+        AssetError: The file cannot be read, has an unknown key, lacks a key or has an invalid value.
     """
     try:
         table = tomllib.loads(read_text(path))
@@ -125,13 +125,13 @@ def read_spec(path: Path) -> JudgeSpec:
 
 
 def spec_for_model(provider: str, model: str) -> JudgeSpec:
-    """A judge without a file: a provider's model with default settings."""
+    """Return a judge without a file: a provider's model with default settings."""
     name = model.replace("\\", "/").strip("/").rsplit("/", 1)[-1] or provider
     return _checked(name, {"provider": provider, "model": model}, f"--judge {provider}/{model}")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the server at `url` is on this machine."""
+    """Return whether the server at `url` is on this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -161,7 +161,7 @@ def _is_url(value: object) -> bool:
 
 def _is_host(name: str | None) -> bool:
     try:
-        # What sockets do with a name before they look it up; it refuses empty and overlong labels.
+        # Sockets encode a name like this before looking it up; empty and overlong labels fail.
         return bool(name and name.encode("idna"))
     except UnicodeError:
         return False

@@ -44,7 +44,7 @@ class ConcurrencyLimiter:
 
     @property
     def closed_by(self) -> Exception | None:
-        """What whoever comes gets; None while the gate is open."""
+        """The error that everyone who asks for a place gets; None while it is open."""
         return self._closed_by
 
     def succeeded(self) -> None:
@@ -99,7 +99,7 @@ class ConcurrencyLimiter:
 
 
 class ConcurrencyLimitedChat(ChatWrapper):
-    """Sends through a gate.
+    """Limits how many requests are in flight.
 
     Args:
         inner: The wrapped model.

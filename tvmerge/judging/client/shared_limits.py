@@ -23,7 +23,7 @@ IN_BATCHES = 1_000_000
 def open_rate_limit_group(
     specs: Sequence[JudgeSpec], policy: RequestPolicy, ledger: Ledger
 ) -> RateLimitGroup:
-    """The rate-limit group of judges that are counted together; the strictest of what their files say holds.
+    """Return the rate-limit group of judges; the strictest of their files' limits apply.
 
     Args:
         specs: The judges, one at least.

@@ -1,1 +1,1 @@
-"""Judges: what rates an answer."""
+"""Judges, which rate answers."""

@@ -1,4 +1,4 @@
-"""Judges that compare answers, and how they get the answers to compare with."""
+"""Gives judges that compare answers the baseline to compare with."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tvmerge.records import Answer, QuestionId
 
 
 def against(judge: Judge, answers: Mapping[QuestionId, Answer]) -> Judge:
-    """The same judge, comparing with a baseline's answers; itself where it compares with none."""
+    """Return the judge set up to compare with a baseline's answers; unchanged if it does not compare."""
     return judge.against(answers) if isinstance(judge, ComparingJudge) else judge

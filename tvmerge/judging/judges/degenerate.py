@@ -1,7 +1,7 @@
-"""Answers that need no judge: none at all, empty, or stuck in a loop.
+"""Detects answers that need no judge: missing, empty or stuck in a loop.
 
-Broken merges produce them, and providers refuse some of them with an error, which must not look like an
-outage.
+Broken merges produce such answers, and providers reject some of them with errors that must not be mistaken
+for an outage.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _CHARACTERS = 30
 
 
 def flaw(answer: Answer, turn: int) -> str:
-    """Why `turn` (from 1) of an answer deserves the floor score unread, or an empty string.
+    """Return why `turn` (from 1) of an answer gets the lowest score without a judge, or an empty string.
 
-    Where the model was still thinking there is no answer; else see `degeneracy`.
+    If the model was still thinking, there is no answer; otherwise see `degeneracy`.
     """
     if answer.cut_in_thought(turn):
         return CUT_IN_THOUGHT
@@ -25,10 +25,10 @@ def flaw(answer: Answer, turn: int) -> str:
 
 
 def degeneracy(text: str) -> str:
-    """Why `text` deserves the floor score unread, or an empty string.
+    """Return why `text` gets the lowest score without a judge, or an empty string.
 
-    It is degenerate when it is blank, or ends in one string repeated at least 6 times over at least 30
-    characters. The last repetition may be cut off, as the token limit does.
+    A text is degenerate if it is blank, or if it ends in a string repeated at least 6 times over at least 30
+    characters. The last repetition may be cut off by the token limit.
     """
     stripped = text.strip()
     if not stripped:
@@ -39,7 +39,7 @@ def degeneracy(text: str) -> str:
 def _ends_in_a_loop(text: str) -> bool:
     for period in range(1, len(text) // _REPETITIONS + 1):
         span = max(period * _REPETITIONS, _CHARACTERS)
-        # A text repeats with a period where it equals itself shifted by that period.
+        # A text repeats with a period if it equals itself shifted by that period.
         if span <= len(text) and text[-span:-period] == text[len(text) - span + period :]:
             return True
     return False

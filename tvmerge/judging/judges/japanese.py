@@ -1,4 +1,4 @@
-"""The share of Japanese script in an answer: reported with every score, and enforced on request."""
+"""Measures the fraction of Japanese script in an answer, and enforces a minimum on request."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _KANJI_BEYOND = range(0x20000, 0x323B0)
 
 
 def japanese_share(text: str) -> float | None:
-    """Share of kana and kanji among the letters of `text`, from 0 to 1.
+    """Return the fraction of kana and kanji among the letters of `text`, in [0, 1].
 
-    Code, URLs, numbers, punctuation and spaces are left out; code whose fence is never closed counts, or an
-    answer could hide behind one. Chinese is not separated from Japanese: its
-    characters are kanji.
+    Code, URLs, numbers, punctuation and spaces are ignored. Code whose fence is never closed counts, or an
+    answer could hide behind an open fence. Chinese is not distinguished from Japanese, since its characters
+    are kanji.
 
     Returns:
-        The share, or None where no letters are left, as in "42".
+        The fraction, or None if no letters are left, as in "42".
     """
     text = unicodedata.normalize("NFKC", _LEFT_OUT.sub(" ", text))
     letters = [character for character in text if unicodedata.category(character).startswith("L")]
@@ -37,12 +37,12 @@ def japanese_share(text: str) -> float | None:
 
 
 class JapaneseJudge:
-    """Notes the share of Japanese script in each rating, and takes points off where it is too low.
+    """Notes the fraction of Japanese script with each rating, and subtracts points if it is too low.
 
     Args:
-        judge: Who rates.
-        min_share: The least share that costs nothing, or None to take no points off.
-        penalty: Points taken off below that.
+        judge: The judge that rates.
+        min_share: The minimum fraction without a penalty, or None to subtract no points.
+        penalty: Points subtracted below the minimum.
         floor: The lowest score of the judge's scale.
         exempt: Categories whose answers need not be in Japanese, such as coding or translation.
     """
@@ -64,12 +64,12 @@ class JapaneseJudge:
 
     @property
     def name(self) -> str:
-        """The name of who rates."""
+        """The name of the judge that rates."""
         return self._judge.name
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """That of who rates, and the rule if there is one."""
+        """The fingerprint of the judge that rates, and of the penalty if there is one."""
         if self._min_share is None:
             return self._judge.fingerprint
         rule = {
@@ -80,18 +80,18 @@ class JapaneseJudge:
         return {**self._judge.fingerprint, "japanese": rule}
 
     def against(self, answers: Mapping[QuestionId, Answer]) -> JapaneseJudge:
-        """The same, of whoever rates compared with these answers."""
+        """Return the same rule around a judge that compares with these answers."""
         judge = copy(self)
         judge._judge = against(self._judge, answers)
         return judge
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """The ratings, each with its note on the script."""
+        """Return the ratings, each with a note on the script."""
         judgments = await self._judge.judge(question, answer)
         return [self._noted(judgment, question, answer) for judgment in judgments]
 
     async def close(self) -> None:
-        """Close who rates."""
+        """Close the judge that rates."""
         await self._judge.close()
 
     def _noted(self, judgment: Judgment, question: Question, answer: Answer) -> Judgment:

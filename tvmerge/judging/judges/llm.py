@@ -1,4 +1,4 @@
-"""The judge that is a language model: rates each turn of an answer by a prompt."""
+"""The judge that asks a language model to rate each turn of an answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LLMJudge(PromptedJudge):
             return self._judgment(task, Opinion(score=low), wrong)
         said = await self._ask(task, task.answer, task.answer)
         if said.refused:
-            # Nothing but the answer is new to the provider: this is its verdict on it.
+            # Only the answer is new to the provider, so the refusal is due to it.
             return self._judgment(task, replace(said, score=low), "refused by the provider")
         return self._judgment(task, said)
 

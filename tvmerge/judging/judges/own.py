@@ -1,4 +1,4 @@
-"""A judge that a caller passes as an object: its replies are checked, stored and limited."""
+"""Wraps a judge object passed by a caller: checks and stores its ratings and limits its concurrency."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SCHEMA = "own-judge-v1"
 
 SCALE = (1.0, 10.0)
-"""Lowest and highest rating of a judge that has no attribute `scale`."""
+"""Lowest and highest rating of a judge without an attribute `scale`."""
 
 _USED = (
     "bench_name",
@@ -32,21 +32,21 @@ _USED = (
     "parallel",
     "assets",
 )
-"""Settings of judging that concern a judge of a caller's own, too."""
+"""Judging settings that also apply to a caller's judge."""
 
 
 class OwnJudge:
-    """Implements `tvmerge.protocols.Judge` for a run; ratings are stored, so none is asked for twice.
+    """Implements `tvmerge.protocols.Judge` for a run, and stores ratings so that none is requested twice.
 
     The judge belongs to the caller, who closes it.
 
     Args:
         judge: The caller's judge.
-        cache: Where ratings are kept.
-        parallel: The most answers that are rated at once.
+        cache: Stores the ratings.
+        parallel: Maximum number of answers rated at once.
 
     Raises:
-        ConfigError: The judge does not say who it is, or what decides its ratings.
+        ConfigError: The judge has no name or no fingerprint.
     """
 
     def __init__(self, judge: Judge, cache: ContentCache, *, parallel: int = 1) -> None:
@@ -58,19 +58,19 @@ class OwnJudge:
 
     @property
     def name(self) -> str:
-        """The judge's."""
+        """The judge's name."""
         return self._judge.name
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """The judge's."""
+        """The judge's fingerprint."""
         return self._judge.fingerprint
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Rate `answer`, or find it rated; a first cancellation waits for what the judge is doing.
+        """Return the stored or new ratings of `answer`; a first cancellation waits for the judge to finish.
 
         Raises:
-            ConfigError: What the judge returned is no judgment of this answer.
+            ConfigError: The judge returned something that is not a judgment of this answer.
         """
         key = self._key(question, answer)
         stored = await asyncio.to_thread(self._cache.get, key)
@@ -85,7 +85,7 @@ class OwnJudge:
                 raise
 
     async def close(self) -> None:
-        """Leave the judge open: it is the caller's."""
+        """Leave the judge open, since it belongs to the caller."""
 
     async def _rated(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
         found = tuple(await self._judge.judge(question, answer))
@@ -96,7 +96,7 @@ class OwnJudge:
         return found
 
     def _check(self, found: Sequence[object], question: Question, answer: Answer) -> None:
-        """Refuse what would be taken for a score and is none, and turns that nothing is said of."""
+        """Raise if a judgment is invalid or a turn has none."""
         turns = set(range(1, len(answer.turns) + 1))
         for judgment in found:
             if problem := _problem(judgment, question, turns, self._scale):
@@ -104,8 +104,8 @@ class OwnJudge:
         said = {judgment.turn for judgment in found if isinstance(judgment, Rating | Unrated)}
         if turns - said:
             raise ConfigError(
-                f"the judge '{self.name}' on question {question.question_id}: it says nothing of turn "
-                f"{min(turns - said)}; return tvmerge.Unrated where there is no rating"
+                f"the judge '{self.name}' on question {question.question_id}: it returned nothing for turn "
+                f"{min(turns - said)}; return tvmerge.Unrated if there is no rating"
             )
 
     def _key(self, question: Question, answer: Answer) -> str:
@@ -120,16 +120,16 @@ class OwnJudge:
 
 
 class UnaskedJudge(OwnJudge):
-    """Stands in for a judge of the caller's own in a plan, and asks it nothing."""
+    """Replaces a caller's judge in a dry run, without calling it."""
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """No rating of any turn."""
+        """Return no rating for any turn."""
         turns = range(1, len(answer.turns) + 1)
         return [Unrated(question.question_id, turn, self.name, "", "not asked: a plan") for turn in turns]
 
 
 def _problem(judgment: object, question: Question, turns: set[int], scale: tuple[float, float]) -> str:
-    """Why something is no judgment of an answer with these turns; empty where it is one."""
+    """Return why an object is not a judgment of an answer with these turns, or an empty string."""
     if not isinstance(judgment, Rating | Unrated):
         return f"it must return tvmerge.Rating or tvmerge.Unrated, not {type(judgment).__name__}"
     if judgment.question_id != question.question_id or judgment.turn not in turns:
@@ -144,7 +144,7 @@ def _problem(judgment: object, question: Question, turns: set[int], scale: tuple
 
 
 def check_judge(judge: Judge) -> None:
-    """Check that a judge says who it is and what decides its ratings.
+    """Check that a judge has a name and a fingerprint.
 
     Raises:
         ConfigError: It does not.
@@ -166,10 +166,10 @@ def check_judge(judge: Judge) -> None:
 
 
 def check_settings(config: JudgeConfig) -> None:
-    """Refuse settings that mean nothing to a judge of the caller's own.
+    """Reject settings that have no effect on a caller's judge.
 
     Raises:
-        ConfigError: One is not at its default, or there is nothing to rate.
+        ConfigError: Such a setting is not at its default, or there is no benchmark to rate.
     """
     if not config.bench_name:
         raise ConfigError("a judge is given, and no benchmark whose answers it could rate: give bench_name")
@@ -181,10 +181,10 @@ def check_settings(config: JudgeConfig) -> None:
 
 
 def scale_of(judge: Judge) -> tuple[float, float]:
-    """Lowest and highest rating of a judge: its attribute `scale`, else 1 to 10.
+    """Return the lowest and highest rating of a judge: its attribute `scale`, or 1 and 10.
 
     Raises:
-        ConfigError: The attribute is no two rising numbers.
+        ConfigError: The attribute is not two ascending numbers.
     """
     given = getattr(judge, "scale", SCALE)
     try:

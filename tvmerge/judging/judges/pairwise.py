@@ -1,4 +1,4 @@
-"""The judge that compares: each answer against a baseline's, in both orders; the score is the win rate."""
+"""The judge that compares each answer with a baseline's, in both orders; the score is the win rate."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _OTHER_ORDER = "\n\n---- the other order ----\n\n"
 class PairwiseJudge(PromptedJudge):
     """Asks a chat model which of two answers is better, with FastChat's pairwise prompts.
 
-    A judge prefers what stands first more often than it should, so both orders are asked; where they
-    disagree it is a tie. The caller adds the baseline to the fingerprint.
+    Judges tend to prefer the answer that comes first, so both orders are asked; if the verdicts disagree, it
+    is a tie. The caller adds the baseline to the fingerprint.
 
     Args:
         name: The judge's name.
-        chat: The chat model; it returns complete replies that hold a verdict.
+        chat: The chat model, which returns complete replies with a verdict.
         prompts: Judge prompts by name, already checked for the questions to come.
-        model: Which model it is and how it is asked, as JSON data, for the fingerprint.
+        model: The model and its parameters as JSON data, for the fingerprint.
         baseline: Answers to compare with, by question; see `against`.
-        samples: Independent comparisons of each turn.
+        samples: Number of independent comparisons of each turn.
     """
 
     pairwise = True
@@ -56,15 +56,15 @@ class PairwiseJudge(PromptedJudge):
         self._baseline = baseline
 
     def against(self, answers: Mapping[QuestionId, Answer]) -> PairwiseJudge:
-        """The same judge, comparing with these answers; both ask the same chat model."""
+        """Return a judge that compares with these answers and shares the chat model."""
         judge = copy(self)
         judge._baseline = dict(answers)
         return judge
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Compare each turn that was answered: by turn, then by sample.
+        """Compare each answered turn; the judgments are ordered by turn, then by sample.
 
-        A turn that the baseline lacks is unscored: nobody can say who would have won it.
+        A turn that the baseline has not answered is unrated, since it has no winner.
 
         Raises:
             ConfigError: The baseline has no answer to the question.
@@ -96,7 +96,7 @@ class PairwiseJudge(PromptedJudge):
 
 
 def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float, str] | None:
-    """Score and reason where no judge is needed, or None."""
+    """Return the score and its reason if no judge is needed, else None."""
     if answer.turns[:turn] == baseline.turns[:turn]:
         return TIE, "the baseline's very answer"
     ours, theirs = flaw(answer, turn), flaw(baseline, turn)
@@ -108,7 +108,7 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
 
 
 def _combined(first: Opinion, second: Opinion) -> Opinion:
-    """The opinions on both orders as one on the candidate, which stands first in the first of them."""
+    """Combine the opinions on both orders; the candidate comes first in `first`."""
     score = None
     if first.score is not None and second.score is not None:
         score = first.score if first.score == WIN - second.score else TIE
@@ -116,7 +116,7 @@ def _combined(first: Opinion, second: Opinion) -> Opinion:
         user_prompt=first.user_prompt,
         reply=f"{first.reply}{_OTHER_ORDER}{second.reply}",
         score=score,
-        # Refused texts hold both answers: which the provider minds, it does not say.
+        # A refused text holds both answers, and the provider does not say which of them it refuses.
         reason=first.reason or second.reason,
         cure=first.cure or second.cure,
     )

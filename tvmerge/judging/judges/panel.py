@@ -1,4 +1,4 @@
-"""Several judges instead of one."""
+"""A judge made of several judges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PanelJudge:
         judges: The judges.
 
     Raises:
-        ConfigError: Two have the same name, so that their ratings could not be distinguished.
+        ConfigError: Two judges have the same name, so their ratings could not be told apart.
     """
 
     def __init__(self, judges: Sequence[Judge]) -> None:
@@ -40,15 +40,15 @@ class PanelJudge:
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """All that decides each one's ratings."""
+        """The fingerprints of all judges."""
         return {"panel": {judge.name: dict(judge.fingerprint) for judge in self._judges}}
 
     def against(self, answers: Mapping[QuestionId, Answer]) -> PanelJudge:
-        """The same panel, whose judges compare with these answers."""
+        """Return a panel whose judges compare with these answers."""
         return PanelJudge([against(judge, answers) for judge in self._judges])
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """The ratings of all judges: by turn, then by judge, then by sample."""
+        """Return the ratings of all judges, ordered by turn, then by judge, then by sample."""
         opinions = await together(self._ask(judge, question, answer) for judge in self._judges)
         pooled = [judgment for judgments in opinions for judgment in judgments]
         return sorted(pooled, key=lambda judgment: judgment.turn)

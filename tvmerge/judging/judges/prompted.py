@@ -1,4 +1,4 @@
-"""What all judges have in common that ask a chat model with FastChat's prompts."""
+"""Base class of judges that ask a chat model with FastChat's prompts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Task:
     Attributes:
         question: The question.
         answer: The answer to it.
-        turn: The turn that is judged, from 1.
+        turn: The turn to judge, from 1.
         sample: Which of several independent judgments this is, from 0.
-        kind: The kind of prompt it takes.
+        kind: The kind of prompt it needs.
     """
 
     question: Question
@@ -38,10 +38,10 @@ class PromptedJudge(ABC):
 
     Args:
         name: The judge's name.
-        chat: The chat model; it returns complete replies of the form asked for.
+        chat: The chat model, which returns complete replies of the requested form.
         prompts: Judge prompts by name, already checked for the questions to come.
-        model: Which model it is and how it is asked, as JSON data, for the fingerprint.
-        samples: Independent judgments of each turn.
+        model: The model and its parameters as JSON data, for the fingerprint.
+        samples: Number of independent judgments of each turn.
     """
 
     pairwise: bool
@@ -77,7 +77,7 @@ class PromptedJudge(ABC):
         return self._fingerprint
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Judge each turn that was answered: by turn, then by sample."""
+        """Judge each answered turn; the judgments are ordered by turn, then by sample."""
         turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
         return await together(
             self._judge(
@@ -92,20 +92,20 @@ class PromptedJudge(ABC):
         await self._chat.close()
 
     async def try_out(self, question: Question, answer: Answer, other: Answer) -> Opinion:
-        """What the chat model says of the first turn of `answer`, or of it and `other`, in one request."""
+        """Return the chat model's opinion on the first turn of `answer`, or of it and `other`, in one request."""
         kind = kind_for(question, 1, pairwise=self.pairwise)
         return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
 
     @abstractmethod
     async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
-        """Ask for a rating of `answer`, or, where answers are compared, which of the two is better."""
+        """Ask for a rating of `answer`, or which of the two is better if answers are compared."""
 
     @abstractmethod
     async def _judge(self, task: Task) -> Judgment:
         """Make one judgment."""
 
     def _judgment(self, task: Task, said: Opinion, note: str = "") -> Judgment:
-        """An opinion, written down: a verdict where it has a score."""
+        """Turn an opinion into a judgment: a rating if it has a score."""
         if said.score is None:
             return Unrated(
                 question_id=task.question.question_id,

@@ -1,4 +1,4 @@
-"""One question to the judge model and what came of it."""
+"""Asks a judge model once and reads its reply."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tvmerge.judging.prompts.reply_format import ReplyFormat
 T = TypeVar("T")
 
 _FORMS = 8
-"""Forms in which one request is tried: more than there are parameters to give up."""
+"""Maximum number of versions of one request; more than there are parameters that can be left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """The reply of a judge model, as read.
+    """The reply of a judge model, and the score read from it.
 
     Attributes:
-        user_prompt: What it was shown; empty where it was not asked.
-        reply: What it said, whole.
-        score: The score read from that, or None.
+        user_prompt: The prompt it was sent; empty if it was not asked.
+        reply: The whole reply.
+        score: The score read from it, or None.
         reason: Why there is no score, or an empty string.
-        refused: The provider refused the text it was shown, every time.
-        cure: What the user can do, where it is the judge's fault that there is no score; else empty.
+        refused: Whether the provider refused the text every time.
+        cure: How the user can fix it, if the judge is the reason that there is no score; empty otherwise.
     """
 
     user_prompt: str = ""
@@ -44,7 +44,7 @@ class Opinion:
 async def opinion(
     chat: ChatModel, prompt: JudgePrompt, form: ReplyFormat, fields: Mapping[str, str], sample: int
 ) -> Opinion:
-    """Ask `chat` for its opinion; a failure that concerns this question alone is told, not raised.
+    """Ask `chat` for its opinion; a failure that concerns only this question is returned, not raised.
 
     Raises:
         UserError, QuotaError, OutageError, FormError, BudgetError: Continuing would only waste money or time.
@@ -76,6 +76,6 @@ async def _send(chat: ChatModel, system: str, user: str, form: ReplyFormat, samp
         except OutdatedError:
             if not left:
                 raise
-        # Built without the parameter that was refused.
+        # Rebuilt without the refused parameter.
         request = replace(chat.request(system, user, form, sample=sample), first=first)
     raise AssertionError("unreachable")

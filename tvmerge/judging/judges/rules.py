@@ -1,16 +1,16 @@
-"""The offline judge: a rating by stated rules, with no language model, no key and no network.
+"""The offline judge: rates by fixed rules, without a language model, key or network.
 
-It exists so that a search can be tried, tested and timed. It sees form and short reference answers, not
-meaning. A rating is 1 plus the points of four rules:
+It serves to try out, test and time a search. It checks form and short reference answers, not meaning. A
+rating is 1 plus the points of four rules:
 
-* right (6): the answer says the reference, and says it to the point (see `why_wrong`); 3 where the script
-  is not the question's;
+* right (6): the answer gives the reference concisely (see `why_wrong`); 3 if its script is not the
+  question's;
 * script (1): a Japanese question is answered in Japanese, any other question is not;
 * sentence (1): the last sentence is complete;
 * fluent (1): nothing is repeated over and over.
 
-Where there is no reference to compare with (none given, or a whole text of one), the three rules of form
-count 3 each, so the scale still ends at 10. An answer that is blank or a copy of the question gets 1.
+Without a reference to compare with (none is given, or it is a long text), the three rules of form count 3
+points each, so the scale still ends at 10. An answer that is blank or a copy of the question gets 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tvmerge.judging.judges.degenerate import CUT_IN_THOUGHT
 from tvmerge.records import Answer, Judgment, Question, Rating
 
 VERSION = 1
-"""Goes up with every change that can change a rating."""
+"""Raised with every change that can change a rating."""
 
 PROMPT = f"rules-v{VERSION}"
 
@@ -48,8 +48,8 @@ def rate(question: Question, answer: Answer, turn: int) -> tuple[float, str]:
     """Rate one turn of an answer.
 
     Args:
-        question: What was asked.
-        answer: What was answered.
+        question: The question.
+        answer: The answer.
         turn: The turn to rate, from 1.
 
     Returns:
@@ -93,11 +93,11 @@ class RulesJudge:
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """The version of the rules decides a rating, nothing else does."""
+        """The version of the rules, which alone affects a rating."""
         return {"provider": "rules", "version": VERSION}
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Rate every turn answered; never unscored."""
+        """Rate every answered turn; never unrated."""
         turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
         return [_rating(question, answer, turn) for turn in turns]
 
@@ -106,13 +106,13 @@ class RulesJudge:
 
 
 def why_wrong(asked: str, said: str, reference: str) -> str:
-    """Why `said` does not count as the answer `reference` to `asked`, or an empty string if it does.
+    """Return why `said` does not count as the answer `reference` to `asked`, or an empty string if it does.
 
-    All three are taken NFKC-normalised and in lower case. A number is compared as a whole number: it is the
-    last one said, and any other one said stands in the question. Other text is contained in the last
-    clause, as a whole word where it is Latin, and not joined to an alternative (`赤か青`). Either way an
-    answer is at most two sentences with one separator and 24 characters longer than question and reference
-    together: naming everything is not knowing.
+    All three are NFKC-normalised and lower-cased first. A number must be the last number in the answer, and
+    any other number in the answer must occur in the question. Other text must be contained in the last
+    clause, as a whole word if it is Latin, and must not be joined to an alternative (`赤か青`). In both
+    cases the answer may have at most two sentences, one separator, and 24 characters more than question and
+    reference together, so that listing every possibility does not count.
     """
     if len(said) > len(asked) + len(reference) + _ALLOWANCE:
         return "too long to be to the point"
@@ -129,20 +129,20 @@ def why_wrong(asked: str, said: str, reference: str) -> str:
 
 
 def is_japanese(text: str) -> bool:
-    """Half of the letters or more are kana or kanji, and some are kana."""
+    """Return whether at least half of the letters are kana or kanji, and some are kana."""
     letters = sum(character.isalpha() for character in text)
     japanese = len(_KANA_OR_KANJI.findall(text))
     return _KANA.search(text) is not None and 2 * japanese >= letters
 
 
 def is_complete(text: str) -> bool:
-    """The text ends in a sentence: in Japanese in hiragana and a full stop, else in three words and one."""
+    """Return whether a text ends in a sentence: hiragana (in Japanese) or three words, and a full stop."""
     ending = _ENDS_COMPLETE if is_japanese(text) else _ENDS_COMPLETE_ELSEWHERE
     return ending.search(text.strip()) is not None
 
 
 def repeats(text: str) -> bool:
-    """A sentence comes twice, a string of 2 to 30 characters four times on end, or a letter six times."""
+    """Return whether a sentence occurs twice, 2 to 30 characters four times in a row, or a letter six times."""
     sentences = _sentences(text)
     return len(set(sentences)) < len(sentences) or _LOOP.search(text) is not None
 

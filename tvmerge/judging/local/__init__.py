@@ -1,1 +1,1 @@
-"""A judge on this machine: its checkpoint, the memory it takes, and its model."""
+"""Judges that run on this machine: their checkpoint, memory and model."""

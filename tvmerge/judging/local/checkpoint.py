@@ -12,13 +12,13 @@ _SAMPLE = 1 << 20
 
 
 def identity(model: str) -> str:
-    """What a judge's cache key calls a model: a hub id as it is, a folder by its content.
+    """Return what identifies a model in a judge's cache keys: its hub id, or a digest of its folder.
 
-    A folder's weights are too large to be read for that: of each file over 2 MiB the size, the first MiB
-    (which holds the names and shapes of its tensors) and the last are taken.
+    Weights are too large to be read in full. Of each file over 2 MiB, the digest covers the size, the first
+    MiB (which has the names and shapes of its tensors) and the last.
 
     Raises:
-        CheckpointError: It is a path, and nothing is there.
+        CheckpointError: The model is a path that does not exist.
     """
     folder = Path(model)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The memory that a local judge will take, told from its files before it is loaded."""
+"""Estimates the memory of a local judge from its files, before it is loaded."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tvmerge.errors import CheckpointError
 from tvmerge.judging.spec import JudgeSpec
 
 _FLOATS: Mapping[str, int] = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-"""Bytes of a number, by safetensors' name of its type."""
+"""Bytes per number, by safetensors' name of the type."""
 
 _TYPES: Mapping[str, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
-"""Bytes of a number, by the name that a judge file gives its type."""
+"""Bytes per number, by the name of the type in a judge file."""
 
 _QUANTIZED: Mapping[str, float] = {"4bit": 0.5 + 4 / 64, "8bit": 1.0}
-"""Bytes of a quantized number: bitsandbytes' NF4 keeps a float32 scale for each 64 numbers."""
+"""Bytes per quantized number: bitsandbytes' NF4 stores a float32 scale for every 64 numbers."""
 
 _KEPT = ("embed", "lm_head")
-"""Parts of a name that bitsandbytes does not quantize."""
+"""Parts of the names of tensors that bitsandbytes does not quantize."""
 
 _SPREAD = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
-"""Device maps that lay a model over all devices."""
+"""Device maps that spread a model over all devices."""
 
 
 def weight_bytes(spec: JudgeSpec) -> int:
@@ -42,7 +42,7 @@ def weight_bytes(spec: JudgeSpec) -> int:
 def memory_by_device(spec: JudgeSpec, gpus: int) -> dict[str, int]:
     """Bytes that a local judge will take on each device, such as `cpu` or `cuda:0`.
 
-    A model over several devices is taken to be spread evenly.
+    A model on several devices is assumed to be spread evenly.
 
     Args:
         spec: The judge.
@@ -54,7 +54,7 @@ def memory_by_device(spec: JudgeSpec, gpus: int) -> dict[str, int]:
 
 
 def _folder(model: str) -> Path | None:
-    """Where a model's files are, if they are here: a folder of the user's or the hub's cache."""
+    """Return the folder of a model's files, the user's or the hub's cache, or None if they are not here."""
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import try_to_load_from_cache
@@ -81,7 +81,7 @@ def _file_bytes(path: Path, spec: JudgeSpec) -> int:
 def _loaded(name: str, tensor: Mapping[str, Any], spec: JudgeSpec) -> int:
     begin, end = map(int, tensor["data_offsets"])
     stored = _FLOATS.get(tensor["dtype"])
-    if stored is None:  # quantized already, or whole numbers: as it is
+    if stored is None:  # already quantized, or integers: the size does not change
         return end - begin
     numbers = math.prod(map(int, tensor["shape"]))
     matrix = len(tensor["shape"]) == 2 and not any(part in name for part in _KEPT)

@@ -21,7 +21,7 @@ from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.pretrained.context_length import context_length
 
-# transformers types its models but not its configurations.
+# transformers annotates its models but not its configurations.
 _Generation: Any = GenerationConfig
 _Quantization: Any = BitsAndBytesConfig
 
@@ -32,12 +32,12 @@ _OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What the model wrote.
+    """A generated reply.
 
     Attributes:
-        text: Its words, special tokens left out.
-        complete: It ended by itself, not at the limit.
-        tokens: How many tokens it took.
+        text: Its text, without special tokens.
+        complete: Whether it ended by itself, not at the limit.
+        tokens: Number of generated tokens.
     """
 
     text: str
@@ -53,8 +53,8 @@ class TransformersChat:
             `max_memory` are as in transformers.
 
     Raises:
-        CheckpointError: It cannot be loaded or has no chat template.
-        MissingExtraError: It needs a package that is not installed.
+        CheckpointError: The model cannot be loaded or has no chat template.
+        MissingExtraError: The model needs a package that is not installed.
     """
 
     def __init__(self, spec: JudgeSpec) -> None:
@@ -77,17 +77,17 @@ class TransformersChat:
 
     @property
     def context(self) -> int:
-        """Tokens that the model can attend to."""
+        """Maximum number of tokens that the model can attend to."""
         return context_length(self._model.config) or 1 << 20
 
     def encode(self, body: Mapping[str, Any]) -> list[int]:
-        """Tokens of the conversation in `body["messages"]`, up to where the reply begins."""
+        """Return the token ids of the conversation in `body["messages"]`, up to where the reply begins."""
         messages = body["messages"]
         options = {"add_generation_prompt": True, "tokenize": False, **body.get("chat_template_kwargs", {})}
         try:
             text = self._tokenizer.apply_chat_template(messages, **options)
         except TemplateError:
-            # Some templates know no system message: it opens the user's instead.
+            # For templates without a system message, it is put before the user's.
             joined = "\n\n".join(message["content"] for message in messages)
             text = self._tokenizer.apply_chat_template([{"role": "user", "content": joined}], **options)
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -101,12 +101,12 @@ class TransformersChat:
         seeds: Sequence[int],
         temperatures: Sequence[float],
     ) -> list[Generated]:
-        """Replies to a batch of prompts; a batch that does not fit into memory is halved.
+        """Generate replies to a batch of prompts; a batch that does not fit into memory is halved.
 
         Args:
             prompts: Token ids of each prompt.
-            body: `max_new_tokens` and whatever else `GenerationConfig` takes.
-            seeds: A seed for each prompt; used where its temperature is above 0.
+            body: `max_new_tokens` and other arguments of `GenerationConfig`.
+            seeds: A seed for each prompt; used if its temperature is above 0.
             temperatures: A temperature for each prompt; 0 is greedy.
 
         Raises:
@@ -122,7 +122,7 @@ class TransformersChat:
                     f"the judge model {self._name} leaves no memory for generation; set max_memory or "
                     "quantization in its judge file"
                 ) from error
-        # Outside the handler, whose exception would hold on to the tensors that did not fit.
+        # Outside the except block, since its exception keeps the tensors that did not fit alive.
         torch.cuda.empty_cache()
         half = len(prompts) // 2
         return [
@@ -140,7 +140,7 @@ class TransformersChat:
     ) -> list[Generated]:
         padded = self._tokenizer.pad({"input_ids": list(prompts)}, return_tensors="pt").to(self._model.device)
         width = padded["input_ids"].shape[1]
-        # A configuration of our own: the checkpoint's may sample, which a judge must not do unasked.
+        # A new configuration, since the checkpoint's may sample, which a judge must not do unless asked to.
         config = _Generation(
             max_new_tokens=body["max_new_tokens"],
             do_sample=False,
@@ -164,10 +164,10 @@ class TransformersChat:
 
 
 class _GumbelSampling(LogitsProcessor):
-    """Makes the greedy choice a sample: the largest of logits / T + Gumbel noise is distributed as softmax.
+    """Turns the greedy choice into a sample: the argmax of logits / T + Gumbel noise follows the softmax.
 
-    Each row draws from its own generator, so a reply does not depend on its batch. With temperature
-    0 a row stays greedy. (The Gumbel-max trick; Maddison, Tarlow and Minka, "A* Sampling", 2014.)
+    Each row draws from its own generator, so a reply does not depend on its batch. A row with temperature 0
+    stays greedy. (The Gumbel-max trick; Maddison, Tarlow and Minka, "A* Sampling", 2014.)
     """
 
     def __init__(self, temperatures: Sequence[float], seeds: Sequence[int]) -> None:
@@ -175,7 +175,7 @@ class _GumbelSampling(LogitsProcessor):
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Noisy scores, (batch, vocabulary)."""
+        """Return the scores plus noise, of shape (batch, vocabulary)."""
         noise = torch.stack(
             [-torch.empty(scores.shape[1]).exponential_(generator=g).log() for g in self._generators]
         )
@@ -184,7 +184,7 @@ class _GumbelSampling(LogitsProcessor):
 
 
 def placement(spec: JudgeSpec) -> dict[str, Any]:
-    """Arguments of `from_pretrained` that say in which form and where the weights are put."""
+    """Return the arguments of `from_pretrained` for the weights' type, quantization and devices."""
     placement: dict[str, Any] = {
         "dtype": "auto" if spec.dtype == "auto" else getattr(torch, spec.dtype),
         "device_map": spec.device_map,
@@ -203,7 +203,7 @@ def placement(spec: JudgeSpec) -> dict[str, Any]:
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:
-    """Tokens that end a reply."""
+    """Return the tokens that end a reply."""
     ends = model.generation_config.eos_token_id
     if ends is None:
         ends = tokenizer.eos_token_id

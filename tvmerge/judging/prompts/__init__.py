@@ -1,1 +1,1 @@
-"""What a judge is asked, and how its reply is read."""
+"""Judge prompts, and reading the replies to them."""

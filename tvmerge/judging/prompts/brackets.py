@@ -1,9 +1,9 @@
-"""Finds what a judge decided among the brackets of its reply.
+"""Finds a judge's decision among the brackets of its reply.
 
-Of the brackets that hold a rating, those that only quote, show an example or name an end of the scale are
-left out. Of the others the last one counts that is stated as the rating (announced by its name, or alone on
-its line), else the one that ends the reply, else one in passing where there are no two that differ. A bracket
-with anything else in the place of the rating takes part as such: an earlier number is then a quotation.
+Brackets that quote, give an example or name an end of the scale are ignored. Of the others, the last one that
+is stated as the rating (announced by name, or alone on its line) counts; else the one that ends the reply;
+else one mentioned in passing, if all such brackets agree. A bracket that holds something else where a rating
+is due takes part too, so that an earlier number does not count instead.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ DOUBLE: Final = re.compile(r"\[\[([^\[\]]*)\]\]")
 """The brackets that judges are asked for."""
 
 LOOKALIKE: Final = re.compile(r"(?:(?:\\\[|[\[【]){2}|〚|⟦)([^\[\]【】〚〛⟦⟧\\]*)(?:(?:\\\]|[\]】]){2}|〛|⟧)")
-"""Double brackets that were escaped for Markdown, or taken from another script."""
+"""Double brackets that were escaped for Markdown, or come from another script."""
 
 SINGLE: Final = re.compile(r"(?<!\[ )(?:\\?[\[【]){1,2}([^\[\]【】\n\\]{1,30})(?:\\?[\]】]){1,2}(?!\(| \])")
-"""Single brackets, which FastChat falls back to, or a pair of which one is missing.
+"""Single brackets, which FastChat falls back to, or double brackets with one missing.
 
-No link of Markdown, and nothing that `fence` took apart.
+Excludes Markdown links and brackets that `fence` has taken apart.
 """
 
 _MOST: Final = 200
-"""Brackets that are looked at, from the last one back; more are only in replies that go round in circles."""
+"""Maximum number of brackets examined, from the last one; only looping replies have more."""
 
 _LABELLED: Final = 60
-"""Characters before a bracket in which it is said what it rates."""
+"""Number of characters before a bracket that are searched for what it rates."""
 
 _RANGE = re.compile(
     r"[ \t]*点?[ \t]*(?:[,、][ \t]*(?:\b(?:or|maybe|perhaps|possibly|even)\b)"
@@ -58,19 +58,19 @@ _ONE_IN_TURN = re.compile(
     r"|(?:first|second|third|last|[0-9]+(?:st|nd|rd|th))\s+(?:turn|round|question|answer|response)",
     re.IGNORECASE,
 )
-"""A label of one turn among several: they are rated in their order, and the last one is asked for."""
+"""A label of one turn among several, which are rated in order; the last one is wanted."""
 _OUT_OF = re.compile(r"\s*点?\s*(?:/|÷|\b(?:out\s+of|of)\b)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The rating in a bracket, and how certain it is that this is the judge's decision.
+    """The rating in a bracket, and how certain it is that it is the judge's decision.
 
     Attributes:
-        meaning: A rating, a verdict, or `VOID` where one was due and there is none.
-        weight: How surely.
-        shown: What stands in the brackets.
-        aspect: What it rates, where that is said not to be the whole (`正確性：`); else empty.
+        meaning: A rating, a verdict, or `VOID` if one was due but is missing.
+        weight: How certain it is.
+        shown: The text in the brackets.
+        aspect: What it rates, if it is labelled as only a part (`正確性：`); empty otherwise.
     """
 
     meaning: Meaning
@@ -93,8 +93,8 @@ class Brackets:
     Args:
         text: The reply, normalised.
         word: A pattern of the words that announce what is looked for.
-        mean: Says what brackets say by what is inside them.
-        ends: What the lowest and the highest rating mean.
+        mean: Returns the meaning of the text inside brackets.
+        ends: The meanings of the lowest and the highest rating.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Brackets:
         self._ends = ends
 
     def decided(self, shape: re.Pattern[str]) -> Decided | None:
-        """What the brackets of a shape say; None where they say nothing."""
+        """Return the decision in brackets of this shape, or None."""
         weighed = [
             Decided(
                 bracket.meaning,
@@ -122,7 +122,7 @@ class Brackets:
             return None
         most = max(decided.weight for decided in weighed)
         last = next(decided for decided in reversed(weighed) if decided.weight == most)
-        # In passing, or with another one behind it that ends the reply, a number must be the only one.
+        # A number in passing, or with another one after it at the end of the reply, must be the only one.
         for rival in (*_rivals(weighed, most), *_other_aspects(weighed, last)):
             if rival.meaning != last.meaning:
                 return Decided(VOID, most, f"{last.shown}]] or [[{rival.shown}")
@@ -143,14 +143,14 @@ class Brackets:
         return meaning
 
     def _on_another_scale(self, start: int, end: int) -> bool:
-        """Whether the words around say that the top of the scale is another than the one asked for."""
+        """Return whether the surrounding words name another top of the scale than the one asked for."""
         line = self._text.rfind("\n", 0, start) + 1
         before, after = _TOP_BEFORE.search(self._text, line, start), _TOP_AFTER.match(self._text, end)
         tops = [top for found in (before, after) if found for top in found.groups() if top]
         return bool(self._ends) and any(float(top) != self._ends[-1] for top in tops)
 
     def _aspect(self, start: int) -> str:
-        """The label before a bracket, where it names a part of what is rated and not the whole."""
+        """Return the label before a bracket if it names only a part of what is rated, else an empty string."""
         line = self._text.rfind("\n", 0, start) + 1
         label = _LABEL.search(self._text[max(line, start - _LABELLED) : start])
         name = "" if label is None else label[1].strip(' *_`"')
@@ -158,7 +158,7 @@ class Brackets:
         return "" if whole or _ONE_IN_TURN.fullmatch(name) else name
 
     def _joined(self, brackets: list[_Bracket]) -> list[_Bracket]:
-        """The brackets, where pairs with a word between them that makes them one are one, or none at all."""
+        """Return the brackets, with pairs joined by a word (such as "or") replaced by one bracket or none."""
         joined: list[_Bracket] = []
         for bracket in brackets:
             if not joined or (pair := self._pair(joined[-1], bracket)) is bracket:
@@ -168,7 +168,7 @@ class Brackets:
         return [bracket for bracket in joined if bracket.meaning is not None]
 
     def _pair(self, first: _Bracket, second: _Bracket) -> _Bracket:
-        """What two brackets are together; the second one where each stands for itself."""
+        """Return the meaning of two brackets together; the second one if they are independent."""
         between = self._text[first.end : second.start]
         if _OUT_OF.fullmatch(between) and self._ends and second.meaning == self._ends[-1]:
             return _Bracket(first.start, second.end, first.meaning, first.shown)
@@ -182,12 +182,12 @@ class Brackets:
 
 
 def _other_aspects(weighed: Sequence[Decided], last: Decided) -> Sequence[Decided]:
-    """Ratings of other parts than the one that `last` rates: then nothing rates the whole."""
+    """Return ratings of other parts than `last`; if there are any, nothing rates the whole."""
     return [decided for decided in weighed if last.aspect and decided.aspect not in ("", last.aspect)]
 
 
 def _rivals(weighed: Sequence[Decided], most: Weight) -> Sequence[Decided]:
-    """The brackets that must say the same as the last of the greatest weight, or nobody knows what counts."""
+    """Return the brackets that must agree with the last one of the greatest weight to be unambiguous."""
     if most is Weight.PASSING:
         return [decided for decided in weighed if decided.meaning is not VOID]
     return [weighed[-1]] if weighed[-1].weight is Weight.CLOSING else []

@@ -1,6 +1,6 @@
-"""What the words around a bracket make of it: a judge's own rating, a passing mention, or a quotation.
+"""Classifies a bracket by the words around it: a judge's rating, a passing mention, or a quotation.
 
-Words are looked for in English and Japanese, on the line of the bracket.
+English and Japanese words on the line of the bracket are considered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 _REACH = 120
-"""Characters before and after a bracket that are looked at."""
+"""Number of characters examined before and after a bracket."""
 
 _DECORATION: Final = r"(?:[\s*_`~\"'“”‘’「」『』(){}$>#|•・-]|\\boxed|\\text)"
 _LINKS: Final = (
@@ -52,12 +52,12 @@ _DECIDING = re.compile(
 
 
 class Weight(IntEnum):
-    """How surely a bracket is what the judge decided."""
+    """How certain it is that a bracket is the judge's decision."""
 
     PASSING = 1
     """Mentioned within a sentence."""
     CLOSING = 2
-    """The last words of the reply."""
+    """At the end of the reply."""
     STATED = 3
     """Announced as a rating, or alone on its line."""
 
@@ -78,14 +78,14 @@ class Surroundings:
         self._last = len(text.rstrip())
 
     def announced(self, start: int) -> bool:
-        """Whether the words before `start` say that what follows is the rating."""
+        """Return whether the words before `start` announce the rating."""
         return self._patterns.announces.search(self._before(start)) is not None
 
     def aside(self, start: int, end: int) -> bool:
-        """Whether what stands there is quoted, an example, an end of the scale, a reference or negated."""
+        """Return whether the text there is quoted, an example, an end of the scale, a reference or negated."""
         before, after = self._before(start), self._after(end)
         if not before.strip():
-            # A line that ends in a colon introduces the next one.
+            # A line that ends with a colon introduces the next one.
             above = self._text[max(0, start - _REACH) : start].rstrip()
             before = above[above.rfind("\n") + 1 :] if above.endswith(":") else before
         if self._patterns.not_before.search(before) or _NOT_AFTER.match(after):
@@ -93,21 +93,21 @@ class Surroundings:
         return any(not self._is_statement(begin, close) for begin, close in self._around(start, end))
 
     def weight(self, start: int, end: int) -> Weight:
-        """How surely what stands from `start` to `end` is the judge's own rating."""
+        """Return how certain it is that the text from `start` to `end` is the judge's rating."""
         if self.announced(start) or self._fills_its_line(start, end):
             return Weight.STATED
         rest = self._text[end : end + _REACH]
         return Weight.CLOSING if end + _REACH >= self._last and _decides(rest) else Weight.PASSING
 
     def _around(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The quotations that hold what stands from `start` to `end`, at most one of each kind of marks."""
+        """Yield the quotations that contain `start` to `end`, at most one per kind of quotation mark."""
         for spans in self._quotes:
             index = bisect_left(spans, (start, 0)) - 1
             if index >= 0 and end <= spans[index][1]:
                 yield spans[index]
 
     def _is_statement(self, begin: int, close: int) -> bool:
-        """Whether a quotation is a judge's way to write: announced, or all of the first or last line."""
+        """Return whether a quotation states the rating: it is announced, or is the whole first or last line."""
         if self.announced(begin) and _decides(self._after(close)):
             return True
         opens = begin - len(self._before(begin)) <= self._first
@@ -119,25 +119,25 @@ class Surroundings:
         return lead is not None and _decides(self._after(end))
 
     def _before(self, start: int) -> str:
-        """The line up to `start`."""
+        """Return the line up to `start`."""
         line = self._text.rfind("\n", 0, start) + 1
         return self._text[max(line, start - _REACH) : start]
 
     def _after(self, end: int) -> str:
-        """The line from `end` on."""
+        """Return the line from `end` on."""
         line = self._text.find("\n", end)
         return self._text[end : min(len(self._text) if line < 0 else line, end + _REACH)]
 
 
 class _Patterns(NamedTuple):
-    """Patterns of what stands before a bracket."""
+    """Patterns of the text before a bracket."""
 
     announces: re.Pattern[str]
-    """Says that the rating follows."""
+    """Announces the rating."""
     lead: re.Pattern[str]
-    """Says no more than that, or nothing."""
+    """Announces the rating and says nothing else, or is empty."""
     not_before: re.Pattern[str]
-    """Says that what follows is not a rating."""
+    """Indicates that no rating follows."""
 
 
 @cache
@@ -162,11 +162,11 @@ def _patterns(word: str) -> _Patterns:
 
 
 def _quotes(text: str) -> Sequence[Sequence[tuple[int, int]]]:
-    """Where quotations begin and end, in order, for each kind of marks."""
+    """Return the start and end of quotations, in order, for each kind of quotation mark."""
     return [[found.span() for found in pattern.finditer(text)] for pattern in _QUOTES]
 
 
 def _decides(after: str) -> bool:
-    """Whether words after a bracket add nothing but the end of the sentence: `です。`, `(10点満点)</s>`."""
+    """Return whether the words after a bracket only end the sentence: `です。`, `(10点満点)</s>`."""
     words = _PARENTHESIS.sub("", _SPECIAL_TOKEN.sub("", after))
     return _DECIDING.fullmatch(_EMPTY_WORDS.sub("", words)) is not None

@@ -1,7 +1,7 @@
-"""Fences an answer, so that it cannot close the fence or look like the judge's own rating.
+"""Fences an answer so that it cannot close its fence or imitate the judge's rating.
 
-Only prompts that say so (`"fence": true`) are treated; in them each answer stands between two delimiter
-lines of the template. What is replaced stays visible to the judge, who may find it telling.
+This applies only to prompts with `"fence": true`, in which each answer is between two delimiter lines of the
+template. Replaced text stays recognizable, so that the judge can take the attempt into account.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from functools import cache
 from tvmerge.judging.prompts.patterns import replaced
 
 MARKER = "(copy of a delimiter)"
-"""What stands in place of a delimiter that an answer copied."""
+"""Replaces a delimiter that an answer copied."""
 
 RATING_MARKER = "(copy of a rating)"
-"""What stands in place of what a prompt's own pattern would read as a rating."""
+"""Replaces text that a prompt's `rating_pattern` would read as a rating."""
 
 _OPEN, _CLOSE = r"[\[［﹇]", r"[\]］﹈]"
 _RATING_LIKE = re.compile(rf"{_OPEN}\s*{_OPEN}([^\[\]［］﹇﹈]*){_CLOSE}\s*{_CLOSE}")
@@ -26,7 +26,7 @@ _FULL_WIDTH_OFFSET = 0xFEE0
 
 
 def delimiters(template: str) -> Sequence[str]:
-    """The lines of a prompt template that enclose an answer: next above and next below an answer's field."""
+    """Return the lines of a prompt template that enclose an answer: directly above and below its field."""
     found: dict[str, None] = {}
     lines = [line.strip() for line in template.split("\n")]
     for index, line in enumerate(lines):
@@ -39,16 +39,16 @@ def delimiters(template: str) -> Sequence[str]:
 
 
 def fenced(answer: str, fence: Sequence[str], pattern: str = "") -> str:
-    """`answer` without copies of the delimiters `fence` and without anything that reads as a rating.
+    """Return `answer` without copies of the delimiters `fence` and without anything that reads as a rating.
 
-    `[[10]]` becomes `[ [10] ]`; a delimiter becomes `(copy of a delimiter)`, also when its case, spacing or
-    character width was changed.
+    `[[10]]` becomes `[ [10] ]`. A delimiter becomes `(copy of a delimiter)`, even if its case, spacing or
+    character width differs.
 
     Args:
         answer: The answer.
         fence: The delimiters.
-        pattern: The regular expression that finds the rating, where the prompt has one of its own; what it
-            finds here becomes `(copy of a rating)`.
+        pattern: The prompt's own regular expression for the rating, if it has one; its matches become
+            `(copy of a rating)`.
 
     Raises:
         ConfigError: `pattern` takes too long on the answer.

@@ -1,4 +1,4 @@
-"""What is put into the fields of a judge prompt."""
+"""Fills the fields of a judge prompt."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _ASPECT_HEADING = "採点基準 (grading criteria):"
 
 
 def question_fields(question: Question, prompt: JudgePrompt, kind: PromptKind, turn: int) -> dict[str, str]:
-    """Values of the fields that show the question, its references and its grading criteria.
+    """Return the fields of the question, its references and its grading criteria.
 
     Args:
         question: The question.
-        prompt: The prompt to be filled; grading criteria that it has no field for go with the reference.
+        prompt: The prompt to fill; if it has no field for grading criteria, they are put with the reference.
         kind: Its kind.
-        turn: The turn that is judged, from 1.
+        turn: The turn to judge, from 1.
     """
     fields = {EVAL_ASPECT: question.eval_aspect}
     if kind.multi_turn:
@@ -30,7 +30,7 @@ def question_fields(question: Question, prompt: JudgePrompt, kind: PromptKind, t
 def answer_fields(
     question: Question, answer: Answer, kind: PromptKind, turn: int, side: str = ""
 ) -> dict[str, str]:
-    """Values of the fields that show an answer; `side` is empty, `_a` or `_b`."""
+    """Return the fields of an answer; `side` is empty, `_a` or `_b`."""
     if kind.multi_turn:
         return {f"answer{side}_1": answer.turns[0], f"answer{side}_2": answer.turns[1]}
     fields = {f"answer{side}": answer.turns[turn - 1]}
@@ -50,7 +50,7 @@ def _references(question: Question, prompt: JudgePrompt, kind: PromptKind, turn:
 
 
 def _conversation(question: Question, answer: Answer, turns: int) -> str:
-    """The first `turns` turns of a conversation, written out."""
+    """Format the first `turns` turns of a conversation."""
     pairs = zip(question.turns[:turns], answer.turns[:turns], strict=True)
     return "\n\n".join(
         f"[User, turn {number}]\n{asked}\n\n[Assistant, turn {number}]\n{said}"

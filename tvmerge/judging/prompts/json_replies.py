@@ -1,4 +1,4 @@
-"""JSON in a judge's reply, which may stand in a fence, among other words, or break off."""
+"""Finds JSON in a judge's reply, which may be fenced, surrounded by text, or truncated."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 ABSENT: Final = object()
-"""Stands for the value of a key that is nowhere."""
+"""Stands for the value of a missing key."""
 
-# Not strict: models write line breaks into strings as they are.
+# Not strict, because models write unescaped line breaks into strings.
 _DECODER = json.JSONDecoder(strict=False)
 _FENCE = re.compile(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
 
 
 def object_alone(text: str) -> Mapping[str, Any] | None:
-    """The JSON object that `text` is, in a fence or not; None where it is more, less or something else."""
+    """Return the JSON object if `text` consists of one, fenced or not, else None."""
     fenced = _FENCE.fullmatch(text)
     try:
         value = _DECODER.decode(text if fenced is None else fenced[1])
@@ -26,9 +26,9 @@ def object_alone(text: str) -> Mapping[str, Any] | None:
 
 
 def value_under(text: str, key: str) -> Any:
-    """The value of `key` in the last JSON object of `text` that has it, or `ABSENT`.
+    """Return the value of `key` in the last JSON object of `text` that has it, or `ABSENT`.
 
-    Where several objects inside each other have it, the outermost counts.
+    If nested objects have it, the outermost counts.
     """
     last: Any = ABSENT
     for value in _objects(text):
@@ -51,7 +51,7 @@ def _objects(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _outermost(value: Any, key: str) -> Any:
-    """The value of `key` in `value` or else in what it holds, level by level."""
+    """Return the value of `key` in `value` or else in the objects it contains, level by level."""
     level = [value]
     while level:
         for item in level:

@@ -1,11 +1,11 @@
-"""What a judge's reply says: a rating, a verdict on a pair, or why it says neither.
+"""Reads a judge's reply: a rating, a verdict on a pair, or the reason that it has neither.
 
-Strict on purpose: what is not surely the judge's own rating is none, since another call is cheaper than a
-wrong score. What counts are the double brackets that were asked for (`brackets`); only a reply whose double
-brackets decide nothing may give its rating otherwise: in brackets that were escaped, in single ones, or
-announced in its last line. A reply that is nothing but a JSON object has its rating there.
+Strict on purpose: a number that may not be the judge's rating is not used, since another call is cheaper than
+a wrong score. The double brackets that were asked for count first (`brackets`). Only if they decide nothing
+may a reply give its rating otherwise: in escaped brackets, in single brackets, or announced in its last line.
+A reply that consists of a JSON object has its rating there.
 
-Thoughts are cut off before (`spoken`).
+Thoughts are removed before (`spoken`).
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _ANNOUNCED = re.compile(
     re.IGNORECASE,
 )
 _LINE: Final = 200
-"""Characters at the end of the last line that are looked at."""
+"""Number of characters examined at the end of the last line."""
 
 _CLOSING: Final = ' \t*_`」"。.!です'
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A reply that holds no rating.
+    """A reply without a rating.
 
     Attributes:
         reason: Why, in a few words.
@@ -53,7 +53,7 @@ class Unreadable:
 
 
 def read_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
-    """The rating that `text` gives, where `low <= rating <= high`."""
+    """Return the rating in `text`, in [`low`, `high`]."""
     text = normalised(text)
     brackets = Brackets(text, RATING_WORD, partial(rating_in, low=low, high=high), (low, high))
     decided = _json_alone(text, low, high) or brackets.decided(DOUBLE)
@@ -71,7 +71,7 @@ def read_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadab
 
 
 def read_verdict(text: str) -> str | Unreadable:
-    """The verdict that `text` gives, `A`, `B` or `C` for a tie, as one letter."""
+    """Return the verdict in `text`: `A`, `B`, or `C` for a tie."""
     brackets = Brackets(normalised(text), VERDICT_WORD, verdict_in)
     decided = brackets.decided(DOUBLE) or brackets.decided(LOOKALIKE)
     if decided is None:
@@ -82,7 +82,7 @@ def read_verdict(text: str) -> str | Unreadable:
 
 
 def read_pattern_rating(text: str, pattern: str, low: float = 1, high: float = 10) -> float | Unreadable:
-    """The number in the last match of a prompt's own `pattern` in `text`."""
+    """Return the number in the last match of a prompt's own `pattern`."""
     try:
         found = last_group(pattern, text)
     except TimeoutError:
@@ -93,12 +93,12 @@ def read_pattern_rating(text: str, pattern: str, low: float = 1, high: float = 1
 
 
 def read_number(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
-    """The rating that `text` is, and nothing else, as a judge replies that was asked for it alone."""
+    """Return the rating if `text` consists of nothing else, as in the reply to a reminder."""
     return _on_scale(text.strip(_CLOSING + "\n"), low, high)
 
 
 def read_letter(text: str) -> str | Unreadable:
-    """The verdict, if `text` consists of nothing else."""
+    """Return the verdict if `text` consists of nothing else."""
     verdict = verdict_in(normalised(text).strip(_CLOSING + "\n"))
     return verdict if isinstance(verdict, str) else Unreadable("no A, B or C")
 
@@ -106,13 +106,13 @@ def read_letter(text: str) -> str | Unreadable:
 def read_json_rating(
     text: str, low: float = 1, high: float = 10, key: str = "rating"
 ) -> float | Unreadable | None:
-    """The number under `key` in the last JSON object of `text` that has that key; None without one."""
+    """Return the number under `key` in the last JSON object of `text` that has this key; None without one."""
     value = value_under(text, key)
     return None if value is ABSENT else _on_scale(value, low, high)
 
 
 def read_json_verdict(text: str) -> str | Unreadable | None:
-    """The letter under `verdict` in the last JSON object of `text` that has that key; None without one."""
+    """Return the letter under `verdict` in the last JSON object of `text` with this key; None without one."""
     value = value_under(text, "verdict")
     if value is ABSENT:
         return None
@@ -120,7 +120,7 @@ def read_json_verdict(text: str) -> str | Unreadable | None:
 
 
 def _otherwise(text: str, brackets: Brackets, low: float, high: float) -> Decided | None:
-    """What a reply without a decision in double brackets says in another way."""
+    """Return the decision of a reply whose double brackets decide nothing."""
     escaped = brackets.decided(LOOKALIKE)
     if escaped is not None:
         return escaped
@@ -131,14 +131,14 @@ def _otherwise(text: str, brackets: Brackets, low: float, high: float) -> Decide
 
 
 def _json_alone(text: str, low: float, high: float) -> Decided | None:
-    """The rating of a reply that is nothing but a JSON object."""
+    """Return the rating in a reply that consists of a JSON object."""
     found: Mapping[str, object] = object_alone(text) or {}
     value = found.get("rating", found.get("score", ABSENT))
     return None if value is ABSENT else Decided(_meaning(value, low, high), Weight.STATED, repr(value))
 
 
 def _last_line(text: str, low: float, high: float) -> Decided | None:
-    """The rating that the last line announces: `評価：8`, `Score: 7/10`."""
+    """Return the rating announced in the last line: `評価：8`, `Score: 7/10`."""
     announced = _ANNOUNCED.fullmatch(text.rstrip().rsplit("\n", 1)[-1][-_LINE:])
     if announced is None:
         return None

@@ -1,15 +1,15 @@
-"""Regular expressions of the user's: checked when they are read, bounded in time when they are used."""
+"""The user's regular expressions: validated when read, limited in time when used."""
 
 from __future__ import annotations
 
 from tvmerge.errors import ConfigError
 
 _SECONDS = 1.0
-"""How long a search may take: one that backtracks without end is given up."""
+"""Time limit of a search, in case it backtracks endlessly."""
 
 
 def fault_of(pattern: str) -> str:
-    """Why `pattern` cannot be used, or an empty string."""
+    """Return why `pattern` is invalid, or an empty string."""
     import regex
 
     try:
@@ -20,7 +20,7 @@ def fault_of(pattern: str) -> str:
 
 
 def last_group(pattern: str, text: str) -> str | None:
-    """What the group of `pattern` holds in its last match in `text`; None without a match.
+    """Return the group of the last match of `pattern` in `text`; None without a match.
 
     Raises:
         TimeoutError: The search takes too long.
@@ -34,7 +34,7 @@ def last_group(pattern: str, text: str) -> str | None:
 
 
 def replaced(pattern: str, by: str, text: str) -> str:
-    """`text` with all that matches `pattern` replaced by other words.
+    """Return `text` with all matches of `pattern` replaced by `by`.
 
     Raises:
         ConfigError: The search takes too long.

@@ -1,4 +1,4 @@
-"""Judge prompts in FastChat's judge_prompts.jsonl format, and the choice of those that a question needs."""
+"""Reads judge prompts in FastChat's judge_prompts.jsonl format and selects those that a question needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tvmerge.judging.prompts.patterns import fault_of
 from tvmerge.records import Question
 
 EVAL_ASPECT = "eval_aspect"
-"""The field of a question's own grading criteria; any template may name it."""
+"""The field for a question's grading criteria, allowed in every template."""
 
 _CONVERSATION = "-conversation"
 _FENCED = ("answer", "conversation")
@@ -25,14 +25,14 @@ _TEXT_KEYS = ("name", "type", "system_prompt", "prompt_template", "output_format
 
 @dataclass(frozen=True, slots=True)
 class PromptKind:
-    """What a prompt is for; FastChat knows each kind by one name.
+    """A kind of prompt, which FastChat identifies by its name.
 
     Attributes:
         pairwise: Compares two answers instead of rating one.
         reference: Shows reference answers.
         multi_turn: Shows two turns and asks about the second.
-        conversation: Shows all turns and asks about the last, which is the third or a further one. FastChat
-            has no such prompts.
+        conversation: Shows all turns and asks about the last, which is the third or later. FastChat has no
+            such prompts.
     """
 
     pairwise: bool = False
@@ -42,7 +42,7 @@ class PromptKind:
 
     @property
     def name(self) -> str:
-        """The name of the prompt of this kind: FastChat's, where it has one."""
+        """The name of a prompt of this kind: FastChat's, if it has one."""
         stem = "pair" if self.pairwise else "single"
         version = "math-v1" if self.reference else ("v2" if self.pairwise else "v1")
         ending = "-multi-turn" if self.multi_turn else (_CONVERSATION if self.conversation else "")
@@ -50,7 +50,7 @@ class PromptKind:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields its template must hold, and the only ones it may name beside `{eval_aspect}`."""
+        """The fields its template must have, and the only ones it may have besides `{eval_aspect}`."""
         turns = ("_1", "_2") if self.multi_turn else ("",)
         sides = ("answer_a", "answer_b") if self.pairwise else ("answer",)
         questions = tuple(f"question{turn}" for turn in turns)
@@ -71,12 +71,12 @@ class JudgePrompt:
         type: `single` or `pairwise`.
         system_prompt: Sent as the system message; empty for none.
         template: The user message, a `str.format` template.
-        output_format: Free text; where it mentions json, the reply is asked for as a JSON object.
+        output_format: Free text; if it mentions json, the reply is requested as a JSON object.
         scale: Lowest and highest rating.
-        fence: The delimiter lines that an answer must not copy; None where answers are put in untouched.
+        fence: The delimiter lines that an answer must not copy; None if answers are inserted unchanged.
         source: `file:line`, for error messages.
-        rating_key: The key of the rating in JSON; empty where the prompt has none of its own.
-        rating_pattern: A regular expression whose group is the rating; empty where the prompt has none.
+        rating_key: The prompt's own key of the rating in JSON; empty for the default.
+        rating_pattern: The prompt's own regular expression, whose group is the rating; empty for none.
     """
 
     name: str
@@ -92,12 +92,12 @@ class JudgePrompt:
 
     @property
     def structured(self) -> bool:
-        """The prompt asks for JSON."""
+        """Whether the prompt asks for JSON."""
         return "json" in self.output_format.lower()
 
     @property
     def identity(self) -> Mapping[str, object]:
-        """All that decides what a judge reads and how its reply is read, as JSON data."""
+        """Everything that affects the judge's input and how its reply is read, as JSON data."""
         own = {"rating_key": self.rating_key, "rating_pattern": self.rating_pattern}
         return {
             "system_prompt": self.system_prompt,
@@ -110,7 +110,7 @@ class JudgePrompt:
 
     @property
     def named_fields(self) -> frozenset[str]:
-        """The fields that its template names.
+        """Return the fields that its template names.
 
         Raises:
             AssetError: The template is malformed.
@@ -118,7 +118,7 @@ class JudgePrompt:
         return frozenset(_fields(self))
 
     def render(self, fields: Mapping[str, str]) -> str:
-        """The user message: exactly `str.format`, as FastChat does, with answers fenced where asked for."""
+        """Return the user message, formatted with `str.format` as in FastChat, with answers fenced if requested."""
         fence = self.fence
         if fence is not None:
             fields = {
@@ -129,10 +129,10 @@ class JudgePrompt:
 
 
 def load_prompts(path: Path) -> dict[str, JudgePrompt]:
-    """All prompts of a file by name; where a name occurs twice the last one wins, as in FastChat.
+    """Read all prompts of a file by name; if a name occurs twice, the last one wins, as in FastChat.
 
     Raises:
-        AssetError: A line is not a prompt; names file and line.
+        AssetError: A line, named in the message, is not a prompt.
     """
     prompts = {}
     for number, row in read_jsonl(path):
@@ -144,10 +144,10 @@ def load_prompts(path: Path) -> dict[str, JudgePrompt]:
 
 
 def kind_for(question: Question, turn: int, *, pairwise: bool = False) -> PromptKind:
-    """The kind of prompt that judges `turn` (from 1) of an answer to `question`.
+    """Return the kind of prompt that judges `turn` (from 1) of an answer to `question`.
 
-    A question is judged with its reference where it asks for that and has one for every turn shown. Grading
-    criteria count as one.
+    A question is judged with its reference if it needs one and has one for every turn shown. Grading criteria
+    count as a reference.
     """
     referenced = len(question.reference) >= turn or bool(question.eval_aspect)
     return PromptKind(
@@ -159,7 +159,7 @@ def kind_for(question: Question, turn: int, *, pairwise: bool = False) -> Prompt
 
 
 def needed_kinds(questions: Iterable[Question], *, pairwise: bool = False) -> dict[PromptKind, int]:
-    """The kinds of prompts that these questions need, each with the first turn that needs it."""
+    """Return the kinds of prompts that these questions need, each with the first turn that needs it."""
     needed: dict[PromptKind, int] = {}
     for question in questions:
         for turn in range(1, len(question.turns) + 1):
@@ -170,9 +170,9 @@ def needed_kinds(questions: Iterable[Question], *, pairwise: bool = False) -> di
 def without_unneeded_conversations(
     prompts: Mapping[str, JudgePrompt], questions: Iterable[Question], *, pairwise: bool = False
 ) -> dict[str, JudgePrompt]:
-    """The prompts without those for third and further turns that no question has.
+    """Return the prompts without those for third and later turns if no question has so many.
 
-    So a study of shorter questions does not depend on them.
+    This way, a study of shorter questions does not depend on them.
     """
     needed = {kind.name for kind in needed_kinds(questions, pairwise=pairwise)}
     return {
@@ -183,11 +183,11 @@ def without_unneeded_conversations(
 def check_prompts(
     prompts: Mapping[str, JudgePrompt], questions: Iterable[Question], *, pairwise: bool = False
 ) -> None:
-    """Check that every prompt these questions need is there and is sound.
+    """Check that every prompt these questions need exists and is valid.
 
     Raises:
-        AssetError: A needed prompt is missing, has the wrong type, lacks a field of its kind or names
-            another; names file and line where there is one.
+        AssetError: A needed prompt is missing, has the wrong type, or its template lacks a field or has an
+            unknown one. The message names file and line.
     """
     for kind, turn in needed_kinds(questions, pairwise=pairwise).items():
         if kind.name not in prompts:
@@ -216,11 +216,11 @@ def _parse(row: Mapping[str, Any], source: str) -> JudgePrompt:
 
 
 def _own_form(row: Mapping[str, Any], source: str) -> dict[str, str]:
-    """How this prompt has its rating written, where it says so."""
+    """Return the prompt's own `rating_key` or `rating_pattern`, if it has one."""
     own = {name: row[name] for name in _FORM_KEYS if name in row}
     for name, value in own.items():
         if not (isinstance(value, str) and value):
-            raise AssetError(f"{source}: '{name}' must be a text that is not empty; got {value!r}")
+            raise AssetError(f"{source}: '{name}' must be a non-empty string; got {value!r}")
         if row["type"] != "single":
             raise AssetError(f"{source}: '{name}' is for prompts of type 'single', which ask for a rating")
     if len(own) > 1:

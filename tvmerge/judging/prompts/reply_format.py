@@ -1,4 +1,4 @@
-"""The form a judge's reply must have: a rating on a scale or a verdict on a pair, as text or as JSON."""
+"""The formats of a judge's reply: a rating on a scale or a verdict on a pair, as text or JSON."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from tvmerge.judging.prompts.parsing import (
 from tvmerge.judging.prompts.spoken import spoken
 
 VERDICT_SHARES: Mapping[str, float] = {"A": 1.0, "B": 0.0, "C": 0.5}
-"""The share of the win that goes to the answer shown first."""
+"""The score of the answer shown first, by verdict."""
 
 
 class ReplyFormat(Protocol):
-    """What a reply must hold."""
+    """The format a reply must have."""
 
     @property
     def structured(self) -> bool:
-        """The prompt asks for JSON; a provider that can enforce a schema should."""
+        """Whether the prompt asks for JSON, so that a provider should enforce a schema if it can."""
 
     @property
     def schema(self) -> Mapping[str, object]:
-        """JSON schema of a structured reply."""
+        """The JSON schema of a structured reply."""
 
     @property
     def reminder(self) -> str:
-        """What a judge is told that has not given its rating in this form."""
+        """The message sent to a judge that has not given its rating in this format."""
 
     def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
-        """The score that `text` gives, thoughts left out.
+        """Return the score in `text`, ignoring thoughts.
 
         Args:
             text: The reply.
-            alone: Nothing but the rating was asked for, so a bare number or letter is one.
+            alone: Whether only the rating was asked for, so that a bare number or letter counts.
         """
 
 
@@ -55,9 +55,9 @@ class RatingFormat:
     Attributes:
         low: The lowest rating.
         high: The highest rating.
-        structured: Asked for as JSON; where no object has a rating a bracketed one is understood, since
-            not every provider can enforce a schema.
-        key: The key of the rating in JSON, where the prompt has one of its own; empty for `rating`.
+        structured: Whether JSON was requested. If no object has a rating, one in brackets counts, since not
+            every provider can enforce a schema.
+        key: The prompt's own key of the rating in JSON; empty for `rating`.
         pattern: A regular expression whose group is the rating, instead of brackets; empty for none.
     """
 
@@ -69,7 +69,7 @@ class RatingFormat:
 
     @property
     def schema(self) -> Mapping[str, object]:
-        """An object with an explanation, which comes first so that it is thought of first, and a rating."""
+        """An object with an explanation, which comes first so that the rating follows from it, and a rating."""
         return _object({"explanation": {"type": "string"}, self.key or "rating": {"type": "number"}})
 
     @property
@@ -82,7 +82,7 @@ class RatingFormat:
         return _reminder("rating", f"{scale}, in the form {example}")
 
     def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
-        """The rating in `text`."""
+        """Return the rating in `text`."""
         return _read_aloud(text, partial(self._read, alone=alone))
 
     def _read(self, said: str, alone: bool) -> float | Unreadable:
@@ -103,10 +103,10 @@ class RatingFormat:
 
 @dataclass(frozen=True, slots=True)
 class VerdictFormat:
-    """A, B or C (a tie), read as the share of the win that goes to A.
+    """A, B or C (a tie), read as the score of A.
 
     Attributes:
-        structured: Asked for as JSON; where no object has a verdict a bracketed one is understood.
+        structured: Whether JSON was requested. If no object has a verdict, one in brackets counts.
     """
 
     structured: bool = False
@@ -125,7 +125,7 @@ class VerdictFormat:
         return _reminder("verdict", f"{forms if self.structured else '[[A]], [[B]] or [[C]]'} (a tie)")
 
     def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
-        """1 where `text` prefers A, 0 where it prefers B, 0.5 for a tie."""
+        """Return 1 if `text` prefers A, 0 if it prefers B, 0.5 for a tie."""
         return _read_aloud(text, partial(self._read, alone=alone))
 
     def _read(self, said: str, alone: bool) -> float | Unreadable:

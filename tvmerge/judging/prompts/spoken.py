@@ -1,4 +1,4 @@
-"""The reply of a judge without the thoughts that its server left in it."""
+"""Removes thoughts that a server left in a judge's reply."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _MORE_MARKS = tuple(
     (f"<{name}>", f"</{name}>")
     for name in ("analysis", "reflection", "scratchpad", "thought_process", "inner_monologue")
 )
-"""Tags that are a thought where a judge writes them, though an answer may be about them."""
+"""Tags that mark a thought in a judge's reply, although an answer may mention them."""
 
 _NAMES = "|".join(["think", "thought", "reasoning", *(opening[1:-1] for opening, _ in _MORE_MARKS)])
 _LATER = re.compile(rf"(?<![`'\"「『“‘])[<\[◁](?=[^<>\[\]▷\n]{{0,40}}(?:{_NAMES}))", re.IGNORECASE)
 
 
 def spoken(text: str) -> str | None:
-    """`text` without thoughts, wherever they stand; None where it ends within one.
+    """Return `text` without thoughts, wherever they are; None if it ends within one.
 
-    A tag within a sentence that nothing closes is a word about thoughts, and none.
+    A tag in the middle of a sentence that is never closed is not a thought.
     """
     (parted,) = part_written([text])
     parted = parted if parted.thoughts else part(text, marks=_MORE_MARKS)

@@ -1,4 +1,4 @@
-"""What stands inside a judge's brackets: a rating, a verdict, a sign that there is none, or else."""
+"""Interprets the text inside a judge's brackets: a rating, a verdict, a missing one, or something else."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ RATING_WORD: Final = (
     r"(?:(?:総合|最終|全体)(?:的な)?)?(?:評価|評点|採点|点数|得点|スコア|評定)(?:点|値|結果|スコア)?"
     r"|(?:\b(?:overall|final|total)\s+)?\b(?:ratings?|rated?|scored?|scores|grade|mark)\b"
 )
-"""What a rating is called where a judge announces one."""
+"""Words with which a judge announces a rating."""
 
 VERDICT_WORD: Final = (
     r"(?:(?:総合|最終|全体)(?:的な)?)?(?:判定|評価|結論|勝者|結果|優れた回答)"
     r"|(?:\b(?:overall|final|my)\s+)?\b(?:verdict|winner|decision|conclusion|judge?ment|rating|choice)\b"
 )
-"""What a verdict is called where a judge announces one."""
+"""Words with which a judge announces a verdict."""
 
 
 class Void:
-    """Stands where a rating or a verdict should stand, and is none."""
+    """Something other than a rating or verdict where one is due."""
 
 
 Meaning = float | str | Void | None
-"""A rating, a verdict, no rating where one was due, or None for what takes no part in judging."""
+"""A rating, a verdict, a missing one, or None for text that is not about the rating."""
 
 VOID: Final = Void()
 
@@ -56,14 +56,14 @@ _PLACEHOLDER = re.compile(
 
 
 def normalised(text: str) -> str:
-    """`text` with full-width digits and brackets, circled digits and the like as plain ones (NFKC)."""
+    """Return `text` with full-width and circled digits, full-width brackets and so on as plain ones (NFKC)."""
     return unicodedata.normalize("NFKC", text)
 
 
 def number_in(text: str, high: float) -> float | None:
-    """The number that `text` is, with or without a unit and the top of its scale: `8`, `8点`, `8/10`.
+    """Return the number in `text`, with or without a unit and the top of its scale: `8`, `8点`, `8/10`.
 
-    A top that is not `high` makes it no number: who rates on another scale means something else.
+    Return None if the top is not `high`, since a number on another scale means something else.
     """
     found = _NUMBER.fullmatch(_bare(normalised(text)))
     if found is None or any(top is not None and float(top) != high for top in found.group("before", "after")):
@@ -72,7 +72,7 @@ def number_in(text: str, high: float) -> float | None:
 
 
 def rating_in(inside: str, low: float, high: float) -> Meaning:
-    """What brackets that hold `inside` say where a rating from `low` to `high` is asked for."""
+    """Return the meaning of brackets that contain `inside` if a rating in [`low`, `high`] is asked for."""
     text = _after_label(inside, RATING_WORD)
     number = number_in(text, high)
     if number is not None:
@@ -83,7 +83,7 @@ def rating_in(inside: str, low: float, high: float) -> Meaning:
 
 
 def verdict_in(inside: str) -> Meaning:
-    """What brackets that hold `inside` say where A, B or C (a tie) is asked for."""
+    """Return the meaning of brackets that contain `inside` if A, B or C (a tie) is asked for."""
     text = _after_label(inside, VERDICT_WORD)
     if (side := _SIDE.fullmatch(text)) and side[1].isupper():
         return side[1]
@@ -93,7 +93,7 @@ def verdict_in(inside: str) -> Meaning:
 
 
 def is_placeholder(inside: str) -> bool:
-    """Whether brackets only show where a rating goes, as `[[rating]]` does."""
+    """Return whether brackets only show where a rating goes, as in `[[rating]]`."""
     return _PLACEHOLDER.fullmatch(_bare(inside)) is not None
 
 
@@ -102,7 +102,7 @@ def _bare(text: str) -> str:
 
 
 def _after_label(inside: str, word: str) -> str:
-    """`inside` without what announces a rating: `評価：8` is `8`."""
+    """Return `inside` without the word that announces the rating: `評価：8` gives `8`."""
     text = _bare(inside)
     label = re.match(rf"(?:{word})[{re.escape(_DECORATION)}]*(?:は|が|is\b|[:=])", text, re.IGNORECASE)
     return text if label is None else _bare(text[label.end() :])

@@ -1,22 +1,22 @@
-"""Providers of judges. Each module here is one, and is found by its name.
+"""Providers of judges. Each module here is a provider, found by its name.
 
-A new provider is a module that defines `PROVIDER`, a `Provider`: a file in this folder, or one of an
-installed package, which names it as an entry point:
+A new provider is a module that defines `PROVIDER`, a `Provider`. It is a file in this folder, or a module of
+an installed package that declares it as an entry point:
 
     [project.entry-points."tvmerge.judges"]
     acme = "my_package.acme"
 
-Then `--judge acme/MODEL` asks a model of it, and so does a judge file with `provider = "acme"`. The module is
-loaded to read that file, so it imports its SDK where it is used. What is set of it stands in the judge file;
-the table `parameters` is the provider's own.
+Then `--judge acme/MODEL` and a judge file with `provider = "acme"` use it. Since the module is loaded to read
+that file, it should import its SDK only on use. Its settings are in the judge file; the table `parameters` is
+passed to the provider.
 
-Most providers are a class of chat models (`tvmerge.judging.client.chat.ChatModel`): `request` builds exactly
-the body that is sent, since the cache's key is made of it; `send` sends it once, with the SDK's own retries
-turned off, and translates every error into those of `tvmerge.errors`, none of which may hold the key.
-Prompts, cache, retries, limits and money come from `tvmerge.judging.client`. What providers over HTTP have in
-common is in `tvmerge.judging.wire`.
+Most providers define a chat model (`tvmerge.judging.client.chat.ChatModel`): `request` builds exactly the
+body that is sent, since the cache's key is computed from it; `send` sends it once, with the SDK's own retries
+turned off, and translates every error into one of `tvmerge.errors`, which must not contain the key. Prompts,
+cache, retries, limits and budget come from `tvmerge.judging.client`. Code shared by HTTP providers is in
+`tvmerge.judging.wire`.
 
-A study's fingerprint has the provider's name, the model, the parameters and, of an installed package, the
+A study's fingerprint has the provider's name, the model, the parameters and, for an installed package, its
 version.
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """What a module of a provider defines: `chat` or `judge`, and what is known without loading its SDK.
+    """A provider: `chat` or `judge`, and its properties, available without loading its SDK.
 
     Attributes:
         chat: From a `JudgeSpec` and an API key (empty where none is set and none is needed) to a chat model.

@@ -25,7 +25,7 @@ MODELS: Known = (
 """What Anthropic's models take."""
 
 NEEDED = ("max_tokens",)
-"""Without it Anthropic answers nothing."""
+"""Parameters that Anthropic requires."""
 
 
 class AnthropicChat:
@@ -49,7 +49,7 @@ class AnthropicChat:
         )
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
-        """The body of a message, with only what the model takes."""
+        """Build the body of a message, with only the parameters that the model accepts."""
         system, user = self._parameters.texts(system, user)
         body: dict[str, Any] = {"model": self._spec.model, "messages": [{"role": "user", "content": user}]}
         if system:
@@ -65,7 +65,7 @@ class AnthropicChat:
         """Send one request, once."""
         import anthropic
 
-        # What the SDK has no argument for, or refuses though old models want it, goes round it.
+        # Parameters that the SDK does not know, or rejects although old models accept them, bypass it.
         named = {"model", "messages", "max_tokens"}
         extra = {name: value for name, value in request.body.items() if name not in named}
         try:
@@ -79,7 +79,7 @@ class AnthropicChat:
         except anthropic.APIStatusError as error:
             status, answer = error.status_code, error.response
         except anthropic.APIConnectionError as error:
-            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            # The SDK's exceptions hold the request with its key, so none is kept as a cause.
             raise connection_error(error) from None
         return self._reader.read(status, body_of(answer), lower_case(answer.headers), request)
 
@@ -97,7 +97,7 @@ class AnthropicChat:
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     match data:
         case {"content": [*blocks], **rest}:
-            # Thinking comes in blocks of its own, which are not the reply.
+            # Thinking comes in separate blocks, which are not part of the reply.
             texts = [
                 str(block.get("text") or "")
                 for block in blocks

@@ -1,4 +1,4 @@
-"""Cohere's chat, version 2."""
+"""Cohere's chat API, version 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import httpx
 
 _RESPONSE: ContextVar[httpx.Response | None] = ContextVar("response", default=None)
-"""The response to the request that a task has sent last."""
+"""The response to the last request of the current task."""
 
 
 class CohereChat:
@@ -39,7 +39,7 @@ class CohereChat:
         self._key = ApiKey(api_key, spec.api_key_env)
         self._parameters = ModelParameters(spec)
         self._reader = ResponseReader(self._parameters, self._key, _reply)
-        # An HTTP client of our own, since the SDK's cannot be closed and stops at 100 connections.
+        # A separate HTTP client, since the SDK's cannot be closed and allows only 100 connections.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self._http = httpx.AsyncClient(timeout=spec.timeout, limits=limits, event_hooks={"response": [_keep]})
         self._client = cohere.AsyncClientV2(
@@ -51,7 +51,7 @@ class CohereChat:
         )
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
-        """The body of a chat."""
+        """Build the body of a chat."""
         system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {
@@ -81,7 +81,7 @@ class CohereChat:
         except httpx.HTTPError as error:
             raise connection_error(error) from None
         except (ApiError, TypeError, ValueError, LookupError, AttributeError, RecursionError):
-            # The SDK makes models of its own of what comes, and fails where that is something else.
+            # The SDK parses the response into its own models, and fails if that does not match.
             if _RESPONSE.get() is None:
                 raise
         response = _RESPONSE.get()

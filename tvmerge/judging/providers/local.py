@@ -1,4 +1,4 @@
-"""A judge on this machine: any chat model of transformers, asked in batches."""
+"""A judge on this machine: any chat model of transformers, run in batches."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from tvmerge.judging.local.transformers import Generated, TransformersChat
 
 _AGAIN = 0.7
-"""Temperature of a second try where the first was greedy: greedily the same would come out."""
+"""Temperature of a repeated greedy request, which would otherwise get the same reply."""
 
 
 class LocalChat:
-    """A chat model that is loaded here, on first use, and generates for all who ask at the time at once.
+    """A chat model loaded on first use that answers concurrent requests in one batch.
 
     Args:
         spec: The judge.
@@ -44,7 +44,7 @@ class LocalChat:
         self._held = ExitStack()
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
-        """The conversation, and everything of the model that decides what it says to it."""
+        """Build a request of the conversation and everything about the model that affects its reply."""
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {
             "model": self._identity,
@@ -57,10 +57,10 @@ class LocalChat:
         return ChatRequest("local", "", body | dict(self._spec.parameters), form, sample)
 
     async def send(self, request: ChatRequest) -> ChatReply:
-        """The model's reply.
+        """Return the model's reply.
 
         Raises:
-            TooLongError: The prompt does not fit into the model's context.
+            TooLongError: The prompt does not fit the model's context.
             CheckpointError: The model cannot be loaded.
             MissingExtraError: The model needs a package that is not installed.
         """
@@ -109,19 +109,19 @@ class LocalChat:
 
 
 def _seed(request: ChatRequest) -> int:
-    """A seed of the attempt's own, so that a sampled reply does not depend on its batch."""
+    """Return a seed for this attempt, so that a sampled reply does not depend on its batch."""
     again = [request.attempt] if request.attempt else []
     return int(digest(["seed", request.key, *again])[:15], 16)
 
 
 def _temperature(request: ChatRequest) -> float:
-    """As the judge is asked to say it; where that reply was no use, not greedily again."""
+    """Return the requested temperature; above 0 if a greedy reply was unusable."""
     wanted = float(request.body["temperature"])
     return _AGAIN if request.attempt and wanted <= 0 else wanted
 
 
 def _identity(spec: JudgeSpec) -> dict[str, Any]:
-    # A folder may hold another model next time.
+    # A folder may contain another model in a later run.
     return {"model": identity(spec.model), "dtype": spec.dtype, "quantization": spec.quantization}
 
 

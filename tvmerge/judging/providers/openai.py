@@ -1,4 +1,4 @@
-"""OpenAI's chat completions: OpenAI itself, Azure, and every server that speaks the same protocol."""
+"""OpenAI's chat completions: OpenAI, Azure, and every server with the same protocol."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class OpenAIChat:
 
     Args:
         spec: The judge; with an `api_version` it is an Azure deployment.
-        api_key: The key, or an empty string where the server wants none.
+        api_key: The key, or an empty string if the server needs none.
     """
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
@@ -59,7 +59,7 @@ class OpenAIChat:
         self._client = _client(spec, api_key)
 
     def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
-        """The body of a chat completion, with only what the model takes."""
+        """Build the body of a chat completion, with only the parameters that the model accepts."""
         system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {
@@ -88,18 +88,18 @@ class OpenAIChat:
         except openai.APIStatusError as error:
             status, answer = error.status_code, error.response
         except openai.APIConnectionError as error:
-            # The SDK's exceptions hold the request with its key, so none of them is kept as a cause.
+            # The SDK's exceptions hold the request with its key, so none is kept as a cause.
             raise connection_error(error) from None
         return self.read(status, body_of(answer), lower_case(answer.headers), request)
 
     def read(self, status: int, body: str, headers: Mapping[str, str], request: ChatRequest) -> ChatReply:
-        """What a response says, whichever way it came; raises what `send` does.
+        """Return the reply in a response, single or from a batch; raise what `send` raises.
 
         Args:
             status: Its HTTP status.
             body: Its body.
             headers: Its headers, by lower-case name.
-            request: What it responds to.
+            request: The request it responds to.
         """
         failed = _failed_generation(body, headers, self._key) if status >= _NO_SUCCESS else None
         return failed or self._reader.read(status, body, headers, request)
@@ -133,12 +133,12 @@ def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
 
 
 def _address(spec: JudgeSpec) -> str:
-    # Another API version may answer otherwise, so its replies have keys of their own.
+    # Another API version may answer differently, so its replies get separate keys.
     return f"{spec.endpoint}?api-version={spec.api_version}" if spec.api_version else spec.endpoint
 
 
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
-    # Read leniently: servers that claim to be compatible leave out what OpenAI promises.
+    # Read leniently: servers that claim to be compatible omit fields that OpenAI always sends.
     match data:
         case {"choices": [{} as choice, *_], **rest}:
             said = choice.get("message") or choice.get("text")
@@ -153,14 +153,14 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
                 limits=limits,
             )
         case {"choices": None | []} | {"object": "chat.completion"}:
-            # Gemini leaves the choices out where it withholds a reply.
+            # Gemini omits the choices if it withholds a reply.
             finish, held = nothing_said(data, key)
             return ChatReply("", finish, _usage(data.get("usage")), limits, finish_detail=held)
     raise wrong_shape(data, "a chat completion", key)
 
 
 def _failed_generation(body: str, headers: Mapping[str, str], key: ApiKey) -> ChatReply | None:
-    """What a model said that was to say JSON and did not: Groq sends it as a refusal."""
+    """Return the reply of a model that failed to write the requested JSON, which Groq sends as an error."""
     try:
         data = read_json(body)
     except ProviderError:
@@ -172,9 +172,9 @@ def _failed_generation(body: str, headers: Mapping[str, str], key: ApiKey) -> Ch
 
 
 def _complaint(data: Any) -> Complaint | None:
-    """The error within a success, also what a gateway says about a choice that was refused.
+    """Return the error in a successful response, including a gateway's error about a refused choice.
 
-    A choice that broke is a reply that failed.
+    A choice that broke off with an error is a failed reply instead.
     """
     if (complaint := error_within(data)) is not None:
         return complaint

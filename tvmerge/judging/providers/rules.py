@@ -1,4 +1,4 @@
-"""The judge `rules`, which asks nobody."""
+"""The judge `rules`, which makes no calls."""
 
 from __future__ import annotations
 
