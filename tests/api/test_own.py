@@ -176,7 +176,7 @@ class Says(Lengths):
         ([7.0], "it must return tvmerge.Rating or tvmerge.Unrated, not float"),
         ([tvmerge.Rating(2, 1, -7.0, "j", "p")], "it rated turn 1 of question 2, which was not answered"),
         ([tvmerge.Rating(1, 2, -7.0, "j", "p")], "it rated turn 2 of question 1, which was not answered"),
-        ([], "it says nothing of turn 1; return tvmerge.Unrated"),
+        ([], "it returned nothing for turn 1; return tvmerge.Unrated"),
     ],
 )
 def test_what_is_no_judgment_of_the_answer_is_refused(said: object, message: str) -> None:

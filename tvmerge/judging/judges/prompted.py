@@ -92,7 +92,7 @@ class PromptedJudge(ABC):
         await self._chat.close()
 
     async def try_out(self, question: Question, answer: Answer, other: Answer) -> Opinion:
-        """Return the chat model's opinion on the first turn of `answer`, or of it and `other`, in one request."""
+        """Ask once for an opinion on the first turn of `answer`, or of `answer` and `other`."""
         kind = kind_for(question, 1, pairwise=self.pairwise)
         return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
 

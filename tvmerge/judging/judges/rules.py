@@ -142,7 +142,7 @@ def is_complete(text: str) -> bool:
 
 
 def repeats(text: str) -> bool:
-    """Return whether a sentence occurs twice, 2 to 30 characters four times in a row, or a letter six times."""
+    """Return whether a sentence occurs twice, or 2 to 30 characters four times in a row, or a letter six."""
     sentences = _sentences(text)
     return len(set(sentences)) < len(sentences) or _LOOP.search(text) is not None
 

@@ -150,7 +150,7 @@ class Brackets:
         return bool(self._ends) and any(float(top) != self._ends[-1] for top in tops)
 
     def _aspect(self, start: int) -> str:
-        """Return the label before a bracket if it names only a part of what is rated, else an empty string."""
+        """Return the label before a bracket if it names only a part of what is rated, else ""."""
         line = self._text.rfind("\n", 0, start) + 1
         label = _LABEL.search(self._text[max(line, start - _LABELLED) : start])
         name = "" if label is None else label[1].strip(' *_`"')

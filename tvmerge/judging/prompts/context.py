@@ -82,7 +82,7 @@ class Surroundings:
         return self._patterns.announces.search(self._before(start)) is not None
 
     def aside(self, start: int, end: int) -> bool:
-        """Return whether the text there is quoted, an example, an end of the scale, a reference or negated."""
+        """Return whether the text is a quotation, an example, an end of the scale, a reference or negated."""
         before, after = self._before(start), self._after(end)
         if not before.strip():
             # A line that ends with a colon introduces the next one.
@@ -107,7 +107,7 @@ class Surroundings:
                 yield spans[index]
 
     def _is_statement(self, begin: int, close: int) -> bool:
-        """Return whether a quotation states the rating: it is announced, or is the whole first or last line."""
+        """Return whether a quotation states the rating: announced, or the whole first or last line."""
         if self.announced(begin) and _decides(self._after(close)):
             return True
         opens = begin - len(self._before(begin)) <= self._first

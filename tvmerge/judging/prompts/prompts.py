@@ -118,7 +118,7 @@ class JudgePrompt:
         return frozenset(_fields(self))
 
     def render(self, fields: Mapping[str, str]) -> str:
-        """Return the user message, formatted with `str.format` as in FastChat, with answers fenced if requested."""
+        """Return the user message, formatted with `str.format` as in FastChat; answers may be fenced."""
         fence = self.fence
         if fence is not None:
             fields = {

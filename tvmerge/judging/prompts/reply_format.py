@@ -69,7 +69,7 @@ class RatingFormat:
 
     @property
     def schema(self) -> Mapping[str, object]:
-        """An object with an explanation, which comes first so that the rating follows from it, and a rating."""
+        """An object with an explanation, first so that the rating follows from it, and a rating."""
         return _object({"explanation": {"type": "string"}, self.key or "rating": {"type": "number"}})
 
     @property

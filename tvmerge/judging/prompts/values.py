@@ -56,7 +56,7 @@ _PLACEHOLDER = re.compile(
 
 
 def normalised(text: str) -> str:
-    """Return `text` with full-width and circled digits, full-width brackets and so on as plain ones (NFKC)."""
+    """Return `text` with full-width or circled digits, full-width brackets and so on made plain (NFKC)."""
     return unicodedata.normalize("NFKC", text)
 
 
