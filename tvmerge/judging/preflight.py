@@ -21,9 +21,9 @@ def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: boo
 
     Args:
         spec: The judge.
-        env: The environment that holds the keys.
-        reach: Whether to try the user's own server, where any HTTP status counts as an answer, and the hub
-            for a model on this machine. A provider's own address is never tried.
+        env: The environment with the keys.
+        reach: Whether to try the user's own server (any HTTP status counts as a response) and, for a model
+            on this machine, the hub. A provider's own address is never tried.
 
     Raises:
         MissingExtraError: A package is not installed.

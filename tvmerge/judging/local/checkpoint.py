@@ -1,4 +1,4 @@
-"""Which checkpoint a local judge is, and whether it can be had, without loading it."""
+"""Identifies the checkpoint of a local judge and checks that it is available, without loading it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _SPREAD = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 
 
 def weight_bytes(spec: JudgeSpec) -> int:
-    """Bytes of a local judge's weights in memory; 0 where they are not on this machine (yet).
+    """Return the bytes of a local judge's weights in memory; 0 if they are not on this machine (yet).
 
     Raises:
         CheckpointError: A file of weights is damaged.
@@ -40,7 +40,7 @@ def weight_bytes(spec: JudgeSpec) -> int:
 
 
 def memory_by_device(spec: JudgeSpec, gpus: int) -> dict[str, int]:
-    """Bytes that a local judge will take on each device, such as `cpu` or `cuda:0`.
+    """Return the bytes that a local judge will take on each device, such as `cpu` or `cuda:0`.
 
     A model on several devices is assumed to be spread evenly.
 

@@ -38,23 +38,23 @@ class Provider:
     """A provider: `chat` or `judge`, and its properties, available without loading its SDK.
 
     Attributes:
-        chat: From a `JudgeSpec` and an API key (empty where none is set and none is needed) to a chat model.
-        judge: From a `JudgeSpec` to a judge that rates by itself, without prompts. It asks no model.
-        scale: Lowest and highest rating of `judge`; those of a chat model are the prompts'.
-        endpoint: Where its server listens unless a judge file says otherwise; empty: it runs on this machine.
-        key_variable: Environment variable that holds its key unless a judge file names another.
-        packages: What it imports. Of tvmerge's own providers, the extra of the same name installs it.
-        more_packages: From a `JudgeSpec` to what else its settings need.
-        ready: Raises `UserError` where a `JudgeSpec` names a model that cannot be had; free of charge, and
+        chat: Makes a chat model from a `JudgeSpec` and an API key (empty if none is set and none is needed).
+        judge: Makes a judge from a `JudgeSpec` that rates without prompts or a model.
+        scale: Lowest and highest rating of `judge`; a chat model's depend on the prompts.
+        endpoint: Default address of its server; empty if it runs on this machine.
+        key_variable: Default environment variable of its key.
+        packages: Packages it imports. For tvmerge's own providers, the extra of the same name installs them.
+        more_packages: Returns additional packages that the settings in a `JudgeSpec` need.
+        ready: Raises `UserError` if the model in a `JudgeSpec` is not available. Must be free of charge;
             called before a run loads anything.
-        memory: From a `JudgeSpec` and how many GPUs this machine has to the bytes that its model will take on
-            each device, such as `cpu` or `cuda:0`.
-        http: The HTTP library of its SDK, by which a user's own server is tried before a run; empty: not.
-        needed: Request parameters that no judge file may leave out.
-        timeout: Seconds an attempt may take unless a judge file says otherwise; None: as long as it takes.
-        batches: Its chat models have a batch endpoint (`tvmerge.judging.batch.api.Batched`).
-        joins_requests: It generates for up to `batch_size` requests at once, so it is sent as many.
-        identity: What of a `JudgeSpec` decides its ratings beside the name of the model and the parameters.
+        memory: Returns the bytes that its model will take on each device, such as `cpu` or `cuda:0`, given a
+            `JudgeSpec` and the number of GPUs of this machine.
+        http: HTTP library of its SDK, with which the user's own server is tried before a run; empty for none.
+        needed: Request parameters that no judge file may omit.
+        timeout: Default timeout of an attempt in seconds; None for no limit.
+        batches: Whether its chat models have a batch endpoint (`tvmerge.judging.batch.api.Batched`).
+        joins_requests: Whether it answers up to `batch_size` requests at once, so that as many are sent.
+        identity: Returns what of a `JudgeSpec` affects ratings, besides the model's name and the parameters.
     """
 
     chat: Callable[..., ChatModel] | None = None
