@@ -1,1 +1,1 @@
-"""What providers over HTTP have in common: errors in their words, waits, parameters that models refuse."""
+"""Code shared by HTTP providers: errors, waits, parameters that models reject."""

@@ -1,8 +1,8 @@
-"""What a provider says of an error, in whichever shape it says it.
+"""Reads a provider's description of an error, in any of its formats.
 
-OpenAI wraps an error in an object, Gemini that object in a list, Ollama has a text, FastAPI a `detail` with a
-line for each field, Mistral a `detail` within a `message`, gateways the body of the provider behind them as
-text within `metadata`, and proxies a page of HTML.
+OpenAI wraps an error in an object, Gemini puts that object in a list, Ollama sends a string, FastAPI a
+`detail` with an entry for each field, Mistral a `detail` within a `message`, gateways the original provider's
+body as text within `metadata`, and proxies an HTML page.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ _WORDS = (
     *("message", "Message", "msg", "error", "detail", "details", "description", "error_message", "error_msg"),
     *("errors", "title", "base_resp", "status_msg"),
 )
-"""Keys whose value is told to a person, in the order in which they are looked for."""
+"""Keys whose value is shown to the user, in order of preference."""
 _CODES = ("code", "type", "status", "reason", "error_code", "error_type", "name", "__type")
 _FLAGS = ("contentFilter", "content_filter_result", "flagged_input")
-"""Keys that are there where a text was refused for its content."""
+"""Keys that are present if a text was refused for its content."""
 _TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _EVENTS = re.compile(r"\s*(?:event|data|id|retry)?:")
 _DEEPEST = 6
 _TITLED = 20_000
-"""Characters of a page in which its title is looked for."""
+"""Number of characters of a page that are searched for its title."""
 _REPLIES = frozenset({"choices", "content", "candidates", "output"})
-"""Keys of which a reply has one, in any protocol."""
+"""Keys of which every reply has one, in any protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What a provider says of an error.
+    """A provider's description of an error.
 
     Attributes:
-        words: What a person is to read; empty where it says nothing.
-        status: The HTTP status that the body names, or None.
-        codes: All codes and types it gives, in lower case.
-        param: The request parameter that it names, as a path with dots, or None.
-        retry_after: Seconds to wait that stand in the body, or None.
+        words: The message for the user; empty if there is none.
+        status: The HTTP status in the body, or None.
+        codes: All codes and types in the body, in lower case.
+        param: The request parameter named in the body, as a path with dots, or None.
+        retry_after: Seconds to wait given in the body, or None.
         quotas: Names of the quotas that are used up.
-        about_content: It says what in a text it minds.
+        about_content: Whether it says what in a text was refused.
         headers: Headers of the provider behind a gateway, by lower-case name.
     """
 
@@ -59,7 +59,7 @@ class Complaint:
 
 
 def read_complaint(body: str) -> Complaint:
-    """What the body of an error says; never fails, whatever it is."""
+    """Read the body of an error; never fails, whatever the body is."""
     data = _json(body)
     if isinstance(data, dict | list):
         return _of_json(data)
@@ -67,13 +67,13 @@ def read_complaint(body: str) -> Complaint:
 
 
 def error_within(data: Any) -> Complaint | None:
-    """What is complained of in a body that was sent as a success, or None where nothing is."""
+    """Return the error in a body that was sent as a success, or None."""
     first = data[0] if isinstance(data, list) and data else data
     if not isinstance(first, dict):
         return None
     told = {"error", "errors", "detail", "error_msg"} & {name for name, value in first.items() if value}
     failed = first.get("object") == "error" or first.get("type") == "error"
-    # A gateway's envelope, in the place of a reply or beside one that is empty.
+    # A gateway's envelope, instead of a reply or with an empty one.
     said = [first.get(name) for name in ("message", "msg") if not _REPLIES & first.keys()]
     spoken = any(isinstance(text, str) and text for text in said)
     match first:
@@ -83,23 +83,23 @@ def error_within(data: Any) -> Complaint | None:
 
 
 def is_page(body: str) -> bool:
-    """Whether `body` is a page for a browser."""
+    """Return whether `body` is an HTML page."""
     return _PAGE.match(body) is not None
 
 
 def is_events(body: str) -> bool:
-    """Whether `body` is a stream of server-sent events."""
+    """Return whether `body` is a stream of server-sent events."""
     return _EVENTS.match(body) is not None and "data:" in body
 
 
 def events_of(body: str) -> list[Any]:
-    """The JSON data of a stream of server-sent events, in order; comments and `[DONE]` are left out."""
+    """Return the JSON data of a stream of server-sent events, in order, without comments and `[DONE]`."""
     lines = (line.removeprefix("data:").strip() for line in body.splitlines() if line.startswith("data:"))
     return [data for line in lines if isinstance(data := _json(line), dict | list)]
 
 
 def title_of(page: str) -> str:
-    """What a page for a browser calls itself, or the beginning of its text."""
+    """Return the title of an HTML page, or the beginning of its text."""
     page = page[:_TITLED]
     titled = _TITLE.search(page)
     return " ".join(html.unescape(_MARKUP.sub(" ", titled[2] if titled else page)).split())
@@ -124,7 +124,7 @@ def _of_json(data: Any) -> Complaint:
 
 
 def _layers(data: Any, depth: int) -> Iterable[Mapping[str, Any]]:
-    """All objects within `data`, the outer ones first; JSON within a text of a gateway is read as well."""
+    """Yield all objects within `data`, outer ones first, including those in JSON text of a gateway."""
     if depth > _DEEPEST:
         return
     if isinstance(data, list):
@@ -134,12 +134,12 @@ def _layers(data: Any, depth: int) -> Iterable[Mapping[str, Any]]:
         yield data
         for name, value in data.items():
             inner = _json(value) if name == "raw" and isinstance(value, str) else value
-            if name not in ("input", "flagged_input", "headers"):  # what was sent is no word of the provider
+            if name not in ("input", "flagged_input", "headers"):  # these repeat the request
                 yield from _layers(inner, depth + 1)
 
 
 def _sentence(data: Any, depth: int = 0) -> str:
-    """What of `data` is meant for a person."""
+    """Return the part of `data` that is meant for the user."""
     if isinstance(data, str):
         return title_of(data) if is_page(data) else data
     if depth > _DEEPEST:
@@ -154,7 +154,7 @@ def _sentence(data: Any, depth: int = 0) -> str:
 
 
 def _behind(layer: Mapping[str, Any]) -> str:
-    """What the provider behind a gateway said."""
+    """Return the message of the provider behind a gateway."""
     raw = layer.get("raw")
     return read_complaint(raw).words if isinstance(raw, str) else ""
 
@@ -190,7 +190,7 @@ def _param(layers: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _delay(layer: Mapping[str, Any]) -> float | None:
-    """Google's `retryDelay`, a number of seconds with an `s`."""
+    """Return Google's `retryDelay` in seconds, which is written as a number with an `s`."""
     told = re.fullmatch(r"([0-9.]+)s", str(layer.get("retryDelay", "")))
     try:
         return float(told[1]) if told else None

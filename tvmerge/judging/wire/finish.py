@@ -1,6 +1,6 @@
-"""Why a reply ended, in the words of every provider, server and engine, as one of our own.
+"""Maps the finish reasons of all providers, servers and engines to tvmerge's own.
 
-OpenAI's protocol has a handful of words for it; those who speak it pass on their engine's: `eos_token`,
+OpenAI's protocol defines only a few, but servers that use it pass on their engine's: `eos_token`,
 `MAX_TOKENS`, `stopStringFound`, `content_filter: PROHIBITED_CONTENT`.
 """
 
@@ -50,7 +50,7 @@ _DETAIL = re.compile(r"[:;(].*", re.DOTALL)
 
 
 def finish_of(word: object) -> FinishReason:
-    """What a provider's `word` means; `other` where nobody knows, `stop` where it says nothing."""
+    """Return the meaning of a provider's `word`: `other` if it is unknown, `stop` if it is empty."""
     if word is None or not str(word).strip():
         return "stop"
     name = re.sub(r"[^a-z0-9]", "", _DETAIL.sub("", str(word).lower()))
@@ -58,5 +58,5 @@ def finish_of(word: object) -> FinishReason:
 
 
 def unknown_word(word: object) -> str:
-    """`word` where nobody knows what it means, else an empty string."""
+    """Return `word` if its meaning is unknown, else an empty string."""
     return " ".join(str(word).split())[:40] if finish_of(word) == "other" else ""

@@ -1,4 +1,4 @@
-"""What all HTTP providers share: the key, and what headers say."""
+"""Handles API keys and response headers for all HTTP providers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _HINT = re.compile(
 )
 _LONG_UNITS = re.compile(r" ?(s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)\b ?")
 _ASTRAY = 5.0
-"""Seconds that two clocks may differ: `date` tells whole seconds, and a reply takes some to arrive."""
+"""Seconds that two clocks may differ: `date` has whole seconds, and a reply takes time to arrive."""
 _QUOTED = 4
-"""Characters of a key that say something of it."""
+"""Minimum number of characters of a key whose quotation reveals something."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that does not show itself.
+    """An API key whose `repr` does not show it.
 
     Attributes:
-        secret: The key, or an empty string where none is sent.
+        secret: The key, or an empty string if none is sent.
         variable: The environment variable it came from.
     """
 
@@ -34,20 +34,20 @@ class ApiKey:
     variable: str
 
     def blotted(self, text: str) -> str:
-        """`text` with the key blotted out: a server may send it back."""
+        """Return `text` with the key removed, since a server may send it back."""
         return text.replace(self.secret, "***") if self.secret else text
 
     def blotted_out(self, text: str) -> str:
-        """`text` without any word that holds the beginning or the end of the key: some quote half of it."""
+        """Return `text` without words that contain the beginning or end of the key, as some servers quote it."""
         ends = {self.secret[:_QUOTED], self.secret[-_QUOTED:]} if self.secret else set()
         words = text.split()
         return " ".join("***" if any(end in word for end in ends) else word for word in words)
 
 
 def provider_clock(headers: Mapping[str, str], wall: Callable[[], float] = time.time) -> float:
-    """Seconds since 1970 by the provider's clock, which its `date` tells; by ours where the two agree.
+    """Return the seconds since 1970 by the provider's clock (its `date`), or by ours if they agree.
 
-    Moments are told by that clock, and a machine's own may be hours off.
+    Times in headers use the provider's clock, and this machine's may be hours off.
     """
     now = wall()
     told = read_wait(headers.get("date", ""), lambda: 0.0)
@@ -55,7 +55,7 @@ def provider_clock(headers: Mapping[str, str], wall: Callable[[], float] = time.
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
-    """Seconds the provider asks to wait: `retry-after-ms`, `retry-after`, or the reset of what is used up."""
+    """Return the seconds the provider asks to wait: `retry-after-ms`, `retry-after`, or a limit's reset."""
     moment = provider_clock(headers, now)
     milliseconds = positive(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -68,11 +68,11 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
 
 
 def rate_limits(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> RateLimits:
-    """The limits that response headers tell.
+    """Return the limits in response headers.
 
-    They are spelled as OpenAI does (`x-ratelimit-reset-requests`), as Anthropic does
-    (`anthropic-ratelimit-requests-reset`), or without saying of what (`x-ratelimit-reset`,
-    `ratelimit-reset`), which is taken to be requests in a fixed window.
+    They are named as by OpenAI (`x-ratelimit-reset-requests`), as by Anthropic
+    (`anthropic-ratelimit-requests-reset`), or without a unit (`x-ratelimit-reset`, `ratelimit-reset`), which
+    is assumed to mean requests in a fixed window.
     """
     moment = provider_clock(headers, now)
     requests, tokens = (_Limit.read(headers, kind, lambda: moment) for kind in ("requests", "tokens"))
@@ -91,7 +91,7 @@ def rate_limits(headers: Mapping[str, str], now: Callable[[], float] = time.time
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """What headers tell of one limit."""
+    """One limit, as read from headers."""
 
     limit: int | None
     left: int | None
@@ -107,7 +107,7 @@ class _Limit:
         name, text = value("reset")
         wait = read_wait(text, now)
         plain = name in _names(kind, "reset")[2:]
-        # Anthropic tells a moment as well, but fills up steadily until then.
+        # Anthropic gives a time too, but renews steadily until then.
         moment = wait is not None and wait.moment and not name.startswith("anthropic-")
         return cls(
             limit=_count(value("limit")[1]),
@@ -119,29 +119,29 @@ class _Limit:
 
 
 def _names(kind: str, what: str) -> tuple[str, ...]:
-    """The headers that tell it, as people spell them; those that do not say of what come last."""
+    """Return the possible names of a header; those without a unit come last."""
     plain = (f"x-ratelimit-{what}", f"ratelimit-{what}") if kind == "requests" else ()
     return (f"x-ratelimit-{what}-{kind}", f"anthropic-ratelimit-{kind}-{what}", *plain)
 
 
 def _count(text: str) -> int | None:
-    """The number in `100`, or the first in `100, 100;w=60`."""
+    """Return the number in `100`, or the first one in `100, 100;w=60`."""
     number = positive(text.partition(",")[0].partition(";")[0])
     return None if number is None else int(number)
 
 
 def lower_case(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers by lower-case name."""
+    """Return headers by lower-case name."""
     return {name.lower(): value for name, value in headers.items()}
 
 
 def top_level(path: str) -> str:
-    """The parameter of a body that a path such as `messages[0].role` leads to."""
+    """Return the top-level parameter of a path such as `messages[0].role`."""
     return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def hinted_wait(said: str) -> float | None:
-    """Seconds to wait that only the message tells: OpenAI's "try again in 6s", Gemini's retryDelay."""
+    """Return the seconds to wait given in the message: OpenAI's "try again in 6s", Gemini's retryDelay."""
     hint = _HINT.search(said)
     told = "" if hint is None else _LONG_UNITS.sub(r"\1", hint[1] or hint[2] or hint[3])
     wait = read_wait(told, time.time)

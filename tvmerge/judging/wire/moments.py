@@ -1,4 +1,4 @@
-"""When something is over, in each way that response headers tell it."""
+"""Parses durations and times in all the formats that response headers use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _UNIX = 1e9
-"""Numbers from here on are moments since 1970: as seconds to wait they would be 31 years."""
+"""Numbers from this on are times since 1970; as seconds to wait they would be 31 years."""
 
 _UNIX_IN_PARTS = 1e11
-"""Numbers from here on are such moments in milliseconds or less: in seconds it would be the year 5138."""
+"""Numbers from this on are such times in milliseconds or finer units; in seconds, it is the year 5138."""
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*(ms|us|µs|ns|d|h|m|s)\s*")
@@ -20,11 +20,11 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*(ms|us|µs|ns|d|h|m|s)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long something takes yet.
+    """A time to wait.
 
     Attributes:
-        seconds: From now on; 0 where it is over.
-        moment: It was told as a moment, not as a duration.
+        seconds: Seconds from now; 0 if it is over.
+        moment: Whether it was given as a point in time, not as a duration.
     """
 
     seconds: float
@@ -32,14 +32,14 @@ class Wait:
 
 
 def read_wait(text: str, now: Callable[[], float]) -> Wait | None:
-    """How long to wait by a header's value; None where it says nothing that is understood.
+    """Return how long to wait according to a header's value, or None if it has an unknown format.
 
-    Understood are numbers of seconds (`6`, `0.5`), durations (`6m0s`, `120ms`), moments in seconds,
-    milliseconds or less since 1970 (`1795860000`, `1795860000000`), dates of HTTP and of RFC 3339.
+    Known formats are numbers of seconds (`6`, `0.5`), durations (`6m0s`, `120ms`), times in seconds,
+    milliseconds or finer units since 1970 (`1795860000`, `1795860000000`), HTTP dates and RFC 3339.
 
     Args:
         text: The value.
-        now: Gives the seconds since 1970.
+        now: Returns the seconds since 1970.
     """
     text = text.strip().replace("\u03bc", "µ")
     number = positive(text)
@@ -53,7 +53,7 @@ def read_wait(text: str, now: Callable[[], float]) -> Wait | None:
 
 
 def positive(text: str | None) -> float | None:
-    """The finite number, not below 0, that `text` is, or None."""
+    """Return `text` as a finite number of at least 0, or None."""
     try:
         number = float(text or "")
     except ValueError:

@@ -17,31 +17,31 @@ from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.http import top_level
 
 MAX_TOKENS = 2048
-"""Room for a judge's reply, as in FastChat."""
+"""Maximum number of tokens of a judge's reply, as in FastChat."""
 
 THINKING_TOKENS = 16384
-"""Room for a reasoning model's thoughts and reply."""
+"""Maximum number of tokens of a reasoning model's thoughts and reply."""
 
 _STRUCTURED = ("response_format", "output_config", "output_format", "json_schema")
-"""Names of what asks for a JSON schema."""
+"""Names of parameters that request a JSON schema."""
 
 _LENGTHS = ("max_tokens", "max_completion_tokens")
 
 SYSTEM = "system"
-"""What a message of the role `system`, or a parameter of that name, is called in `omit_parameters`."""
+"""The name in `omit_parameters` of messages with the role `system`, or of a parameter of that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What may be asked of a model.
+    """The parameters that a model accepts.
 
     Attributes:
         length_parameter: Name of the parameter that limits the reply's length, or None for no limit.
-        reasoning: It thinks first, at the expense of the same limit.
-        temperature: It takes a temperature.
-        structured: The provider can enforce a JSON schema.
-        system: It takes a system message; where it does not, that text goes before the user's.
-        refused: Length parameters that were refused.
+        reasoning: Whether it thinks first, which counts towards the same limit.
+        temperature: Whether it accepts a temperature.
+        structured: Whether the provider can enforce a JSON schema.
+        system: Whether it accepts a system message; if not, that text is put before the user's.
+        refused: Length parameters that were rejected.
     """
 
     length_parameter: str | None = "max_tokens"
@@ -52,17 +52,17 @@ class Capabilities:
     refused: frozenset[str] = frozenset()
 
     def defaults(self) -> dict[str, Any]:
-        """The parameters sent where the judge file does not set them."""
+        """The parameters sent unless the judge file sets them."""
         length = THINKING_TOKENS if self.reasoning else MAX_TOKENS
         limit = {} if self.length_parameter is None else {self.length_parameter: length}
         return limit | ({"temperature": 0} if self.temperature else {})
 
     def without(self, refused: str, parameters: Mapping[str, Any]) -> Capabilities | None:
-        """What is left when the provider refuses a parameter; None where nothing can be given up.
+        """Return the capabilities without a rejected parameter; None if it cannot be left out.
 
         Args:
             refused: The parameter's name or path, as the provider names it.
-            parameters: What the judge file sets: the user's own parameters are never dropped silently.
+            parameters: What the judge file sets; the user's own parameters are never dropped silently.
         """
         name = top_level(refused)
         if name in parameters:
@@ -126,40 +126,40 @@ class ModelParameters:
         known = capabilities(table, spec.model, spec.parameters)
         self._capabilities = replace(known, system=SYSTEM not in spec.omit_parameters)
         self.values = self._values()
-        """The request parameters: defaults that the model takes, and whatever the judge file sets."""
+        """The request parameters: defaults that the model accepts, and what the judge file sets."""
 
     @property
     def structured(self) -> bool:
-        """Whether a JSON schema can be sent along."""
+        """Whether a JSON schema can be sent."""
         stated = self._spec.structured_output
         return self._capabilities.structured if stated is None else stated
 
     def texts(self, system: str, user: str) -> tuple[str, str]:
-        """The system message and the user's; as one, where the model takes no system message."""
+        """Return the system message and the user's, joined if the model accepts no system message."""
         if self._capabilities.system or not system:
             return system, user
         return "", f"{system}\n\n{user}"
 
     def outdated(self) -> Callable[[], bool]:
-        """Says whether something was given up after this call."""
+        """Return a function that says whether a parameter has been dropped since this call."""
         known = self._capabilities
         return lambda: self._capabilities != known
 
     def answered(self, body: Mapping[str, Any]) -> None:
-        """Note that a request of such a body was answered: what it holds is not refused in principle."""
+        """Note that a request with this body was answered, so that its parameters are accepted."""
         self._answered |= _held(body)
 
     def learn(self, error: ProviderError | UserError, sent: Mapping[str, Any]) -> ProviderError | UserError:
-        """Give up the parameter that `error` complains of, if it does, for all requests to come.
+        """Drop the parameter that `error` names, if it does, from all later requests.
 
         Args:
-            error: How the provider refused a request.
+            error: The provider's refusal of a request.
             sent: The body of the request.
 
         Returns:
-            The error; an `OutdatedError` where the parameter is not sent any more.
+            The error; an `OutdatedError` if the parameter is no longer sent.
         """
-        # A limit on the reply can be too high for the model: then no prompt at all has room beside it.
+        # The limit on the reply can be so high that no prompt fits the context as well.
         learns = (isinstance(error, FormError) and not isinstance(error, UnknownModelError)) or (
             isinstance(error, TooLongError) and error.param in _LENGTHS
         )
@@ -183,7 +183,7 @@ class ModelParameters:
         return error
 
     def _held_now(self) -> set[str]:
-        """What requests are built with by now that can be given up."""
+        """Return the parameters of current requests that can be dropped."""
         known = self._capabilities
         names = {SYSTEM} if known.system else set()
         return _held(self.values) | names | ({"structured"} if self.structured else set())
@@ -194,14 +194,14 @@ class ModelParameters:
 
 
 def named_parameters(param: str, said: str) -> list[str]:
-    """Which of the parameters that can be given up a refusal names, the surest first.
+    """Return the droppable parameters that a refusal names, the most certain first.
 
     Args:
-        param: The parameter that the provider names as such; empty for none.
-        said: What it says.
+        param: The parameter in the provider's error field; empty for none.
+        said: The provider's message.
 
     Returns:
-        Of `temperature`, the length parameters, `structured` and `system`; empty where it names none.
+        Some of `temperature`, the length parameters, `structured` and `system`; empty if it names none.
     """
     named = top_level(param)
     found = [name for name in ("temperature", *_LENGTHS) if name == named]
@@ -219,12 +219,12 @@ def named_parameters(param: str, said: str) -> list[str]:
 
 
 def _says(said: str, word: str) -> bool:
-    # Not \b: a Japanese or Chinese character beside it is a letter, too.
+    # Not \b, since an adjacent Japanese or Chinese character is a letter too.
     return re.search(rf"(?<![A-Za-z0-9_]){word}(?![A-Za-z0-9_])", said, re.IGNORECASE) is not None
 
 
 def _held(body: Mapping[str, Any]) -> set[str]:
-    """What of `body` can be given up."""
+    """Return the parameters of `body` that can be dropped."""
     held = {name for name in ("temperature", *_LENGTHS) if name in body}
     held |= {"structured"} if any(name in body for name in _STRUCTURED) else set()
     messages = body.get("messages") or [{}]

@@ -1,4 +1,4 @@
-"""Reads a provider's response: its reply, or its complaint as one of our own errors."""
+"""Reads a provider's response: returns its reply or raises its error as one of tvmerge's."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NO_SUCCESS = 300
 class ResponseReader:
     """Reads responses to requests, sent one by one or in a batch.
 
-    What a complaint says about the model's parameters is learnt, and so is that a reply came with them.
+    It learns from errors which parameters the model rejects, and from replies which ones it accepts.
 
     Args:
-        parameters: What is known of the parameters that the model takes.
-        key: The API key, which is blotted out of what is shown.
-        reply: The reply in the data of a body, for the limits that the headers tell.
-        complaint: The error within data that came as a success, or None.
+        parameters: The parameters that the model accepts, as far as known.
+        key: The API key, which is removed from messages.
+        reply: Returns the reply in the data of a body, given the limits in the headers.
+        complaint: Returns the error in data that came as a success, or None.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class ResponseReader:
         self._complaint = complaint
 
     def read(self, status: int, body: str, headers: Mapping[str, str], request: ChatRequest) -> ChatReply:
-        """The reply in a response; raises what `ChatModel.send` does.
+        """Return the reply in a response; raise what `ChatModel.send` raises.
 
         Args:
             status: Its HTTP status.
             body: Its body.
             headers: Its headers, by lower-case name.
-            request: What it responds to.
+            request: The request it responds to.
         """
         if status >= _NO_SUCCESS:
             complaint: Complaint | None = read_complaint(body)

@@ -1,7 +1,7 @@
-"""What a status and a provider's words mean to us: one of our own errors.
+"""Translates a status and a provider's error message into one of tvmerge's errors.
 
-Most say why they refuse in words only, each in its own. What the words do not tell is left open: whether
-others are answered says whether a refusal concerns one text or all of them
+Most providers give the reason only in the message, each in its own words. If it does not say whether one text
+or all of them are refused, that is decided by whether others are answered
 (`tvmerge.judging.client.refusal`).
 """
 
@@ -24,24 +24,24 @@ from tvmerge.judging.wire.complaint import Complaint
 from tvmerge.judging.wire.http import ApiKey, hinted_wait, retry_after, top_level
 
 _TRANSIENT = frozenset({408, 409, 424, 425, 429, 498, 499})
-"""Beside those of HTTP: 424 of TGI where a step failed, 498 of Groq for its capacity, 499 of proxies."""
+"""Besides HTTP's own: 424 from TGI for a failed step, 498 from Groq for no capacity, 499 from proxies."""
 _NO_SUCH_PLACE = frozenset({404, 405, 410})
 _FOR_THE_LAW = 451
 
 _WORDS_SHOWN = 300
 _DAILY = 900.0
-"""Seconds to wait at least for a day's quota: the `retryDelay` that Google sends along is a minute's."""
+"""Minimum seconds to wait for a daily quota, since Google's `retryDelay` is that of the per-minute limit."""
 
 
 def translate(
     status: int, complaint: Complaint, *, headers: Mapping[str, str], key: ApiKey
 ) -> ProviderError | UserError:
-    """Our own error for what a provider complains of.
+    """Translate a provider's error.
 
     Args:
-        status: The HTTP status; 200 where an error came as a success and names no status of its own. Its
-            words tell then whether it passes.
-        complaint: What the provider says; it is shortened, and the key blotted out, since some echo it.
+        status: The HTTP status; 200 if the error came as a success without a status of its own, so that only
+            its message says whether it is temporary.
+        complaint: The provider's error. Its message is shortened and the key removed, since some repeat it.
         headers: Response headers, by lower-case name.
         key: The API key that was sent.
     """
@@ -54,7 +54,7 @@ def translate(
         or complaint.codes & wordings.KEY_CODES
         or (status < 500 and wordings.KEY_WORDS.search(words))
     ):
-        # Some providers quote a part of the key.
+        # Some providers quote part of the key.
         said = _shown(status, key.blotted_out(words), key)
         return CredentialsError(f"the judge's provider refuses the API key ({said}): check {key.variable}")
     if quota := _quota_error(status, complaint, words, headers, text):
@@ -75,7 +75,7 @@ def translate(
 def _quota_error(
     status: int, complaint: Complaint, words: str, headers: Mapping[str, str], text: str
 ) -> QuotaError | None:
-    """The error of an account that has nothing left, or None."""
+    """Return the error for an account whose quota is used up, or None."""
     daily = status == 429 and wordings.QUOTA_WORDS.search(words) is not None
     empty = status == 402 or complaint.codes & wordings.QUOTA_CODES or wordings.EMPTY_ACCOUNT.search(words)
     if not (daily or empty):
@@ -90,7 +90,7 @@ def _quota_error(
 def _refusal(
     status: int, complaint: Complaint, words: str, text: str, key: ApiKey
 ) -> ProviderError | UserError:
-    """The error of a request that was refused for what it is."""
+    """Return the error for a request that was refused because of its contents."""
     too_high = wordings.LIMIT_TOO_HIGH.search(words)
     param = complaint.param or (too_high and too_high[1].lower())
     certain = status in _NO_SUCH_PLACE or (param is not None and top_level(param) not in wordings.TEXTS)
@@ -119,7 +119,7 @@ def _refusal(
 
 
 def _says_of_the_text(complaint: Complaint, words: str) -> bool:
-    """Whether what a server calls its own failure is due to the text, which would fail each time."""
+    """Return whether an error reported as the server's own is caused by the text and would recur."""
     codes = complaint.codes & (wordings.LENGTH_CODES | wordings.CONTENT_CODES)
     return bool(codes) or complaint.about_content or wordings.LENGTH_WORDS.search(words) is not None
 
@@ -127,7 +127,7 @@ def _says_of_the_text(complaint: Complaint, words: str) -> bool:
 def _names_no_model(status: int, complaint: Complaint, words: str) -> bool:
     if complaint.codes & wordings.NO_MODEL_CODES or complaint.param == "model":
         return True
-    # Anthropic says no more than "model: NAME".
+    # Anthropic only says "model: NAME".
     return wordings.NO_MODEL_WORDS.search(words) is not None or (status == 404 and words.startswith("model:"))
 
 
@@ -137,7 +137,7 @@ def _shown(status: int, words: str, key: ApiKey) -> str:
 
 
 def _wait(complaint: Complaint, headers: Mapping[str, str], words: str) -> float | None:
-    """Seconds to wait that are asked for: in headers, the body, headers within the body, or words."""
+    """Return the seconds to wait given in headers, the body, headers within the body, or the message."""
     said = (
         retry_after(headers),
         complaint.retry_after,

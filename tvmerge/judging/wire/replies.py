@@ -1,4 +1,4 @@
-"""What all HTTP providers share: reading the body of a reply, and saying what it is where it is none."""
+"""Reads the bodies of replies for all HTTP providers, and reports bodies that are not replies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _SHOWN = 120
 _TOLD_ELSEWHERE = frozenset(("id", "object", "created", "model", "usage", "system_fingerprint", "x_groq"))
-"""Keys of a body that say nothing about why it holds no reply."""
+"""Keys of a body that do not explain why it has no reply."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""One half of a character outside the basic plane, as JSON escapes it."""
+"""One half of a surrogate pair, as escaped in JSON."""
 _BLOCKED = re.compile(r'"block_?reason": "([^"]+)"', re.IGNORECASE)
 
 
 class Response(Protocol):
-    """A response that was read; each SDK has its own HTTP client."""
+    """A response that was read; a protocol, since each SDK has its own HTTP client."""
 
     @property
     def content(self) -> bytes:
@@ -41,7 +41,7 @@ class Response(Protocol):
 
 
 def body_of(response: Response) -> str:
-    """The text of a response that was read: UTF-8 where it is that, whatever the header calls it."""
+    """Return the text of a response, decoded as UTF-8 if valid, whatever encoding the header names."""
     try:
         return response.content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -49,11 +49,11 @@ def body_of(response: Response) -> str:
 
 
 def read_json(body: str) -> Any:
-    """The JSON data of a reply; one event that holds a whole reply is as good.
+    """Return the JSON data of a reply, which may also be a single server-sent event.
 
     Raises:
-        MisplacedError: It is a page for a browser, or a stream of events.
-        TransientError: It is no JSON at all, or half of it.
+        MisplacedError: It is an HTML page or a stream of events.
+        TransientError: It is not JSON, or truncated.
     """
     try:
         data = json.loads(body)
@@ -65,7 +65,7 @@ def read_json(body: str) -> Any:
 
 
 def not_json(body: str) -> TransientError:
-    """The error for a body that is no JSON."""
+    """Return the error for a body that is not JSON."""
     if is_page(body):
         title = title_of(body)[:_SHOWN]
         return MisplacedError(f"a page of HTML ('{title}') where JSON was asked for: check base_url")
@@ -78,7 +78,7 @@ def not_json(body: str) -> TransientError:
 
 
 def wrong_shape(data: Any, expected: str, key: ApiKey) -> FormError:
-    """The error for JSON that is no reply of the protocol."""
+    """Return the error for JSON that is not a reply of the protocol."""
     shapes = (name for name, shape in _SHAPES.items() if isinstance(data, dict) and shape <= data.keys())
     other = next((name for name in shapes if name != expected), "")
     shown = key.blotted(json.dumps(data, ensure_ascii=False))[:_SHOWN]
@@ -93,7 +93,7 @@ def wrong_shape(data: Any, expected: str, key: ApiKey) -> FormError:
 
 
 def nothing_said(data: Mapping[str, Any], key: ApiKey) -> tuple[FinishReason, str]:
-    """Why a body holds no reply, where it has the shape of one: refused or just empty, and what it holds."""
+    """Return why a body with the shape of a reply has none (refused or empty), and what it contains."""
     rest = {name: value for name, value in data.items() if name not in _TOLD_ELSEWHERE}
     shown = json.dumps(rest, ensure_ascii=False)
     blocked = _BLOCKED.search(shown)
@@ -102,7 +102,7 @@ def nothing_said(data: Mapping[str, Any], key: ApiKey) -> tuple[FinishReason, st
 
 
 def connection_error(error: Exception) -> TransientError:
-    """The error for a connection that failed; the SDKs keep the reason to themselves."""
+    """Return the error for a failed connection, with the reason that the SDKs leave out."""
     cause = error.__cause__ or error
     unsent = type(cause).__name__ in _NEVER_SENT
     return TransientError(f"{type(error).__name__}: {error}", sent=not unsent)
@@ -111,7 +111,7 @@ def connection_error(error: Exception) -> TransientError:
 _NEVER_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"}
 )
-"""Errors of HTTP clients that come before anything is on the wire."""
+"""Errors of HTTP clients that occur before anything is sent."""
 
 _SHAPES = {
     "a message of Anthropic's": {"content", "stop_reason"},
@@ -124,13 +124,13 @@ _SHAPES = {
 
 
 def _storable(data: Any) -> Any:
-    """`data` with a replacement character for each half of one: a model may say the one and not the other."""
+    """Return `data` with unpaired surrogates, which models can produce, replaced."""
     text = json.dumps(data, ensure_ascii=False)
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _whole(body: str) -> Any:
-    """The one reply within a stream of events or before its end mark, or None."""
+    """Return the single reply in a stream of events, or None."""
     first, _, rest = body.strip().partition("\n\n")
     if rest.strip() == "data: [DONE]" and not first.startswith("data:"):
         try:

@@ -1,4 +1,4 @@
-"""What a message of OpenAI's protocol says, thinking left out."""
+"""Reads the text of a message in OpenAI's protocol, without thinking."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 from tvmerge.judging.wire.finish import finish_of
 
 _REASONING = ("reasoning_content", "reasoning")
-"""Fields in which servers tell a model's thoughts."""
+"""Fields in which servers send a model's thoughts."""
 
 
 def said_by(message: Mapping[str, Any], ending: object) -> str:
-    """The text of `message`.
+    """Return the text of `message`.
 
-    A server that takes all of a complete reply for thoughts, since the model marks none, leaves the text
-    empty and puts the reply where thoughts are told. Then that is the text. Where the reply was cut off,
-    they are thoughts.
+    If a model marks no thoughts, some servers treat its whole reply as thoughts and leave the text empty. In
+    a complete reply, the thoughts are then the text; in a truncated one, they are thoughts.
 
     Args:
         message: The message of a choice.
@@ -30,7 +29,7 @@ def said_by(message: Mapping[str, Any], ending: object) -> str:
 
 
 def _text(content: Any) -> str:
-    # Some servers send a list of blocks, as Mistral's reasoning models do; thinking is not the reply.
+    # Some servers send a list of blocks, as for Mistral's reasoning models; thinking is left out.
     blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
     return "".join(
         text

@@ -1,4 +1,4 @@
-"""Codes and words in which providers say why they refuse, each in its own."""
+"""Codes and phrases with which providers give reasons for refusing a request."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ NO_MODEL_WORDS = re.compile(
 LIMIT_TOO_HIGH = re.compile(
     r"(max_(?:completion_)?tokens)['\"`]?(?: or '\w+')? is too (?:large|high)", re.IGNORECASE
 )
-"""A limit on the reply's length that leaves no room for any prompt, or is above the model's own."""
+"""Matches errors about a limit on the reply that leaves no room for a prompt or exceeds the model's."""
 TOO_LARGE_FOR_A_MINUTE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 TEXTS = frozenset({"messages", "system", "prompt", "input", "inputs", "content", "contents", "text"})
-"""Names of parameters that hold texts: to name one says nothing about the other requests."""
+"""Names of parameters that hold texts; an error about one of them says nothing about other requests."""
 PASSING_CODES = frozenset(
     [
         "overloaded_error",
@@ -123,7 +123,7 @@ PASSING_CODES = frozenset(
     ]
 )
 THROTTLING = frozenset({"throttlingexception", "toomanyrequestsexception"})
-"""What AWS sends with other statuses, too."""
+"""Codes for throttling that AWS also sends with other statuses."""
 PASSING_WORDS = re.compile(
     r"overloaded|rate limit|limit reached|try again|temporar|timed out|loading model", re.IGNORECASE
 )
