@@ -12,7 +12,7 @@ from tvmerge.judging import faults
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.reply_format import ReplyFormat
-from tvmerge.judging.prompts.spoken import spoken
+from tvmerge.judging.prompts.without_thoughts import spoken
 
 SCHEMA = 1
 """Part of every key; raise it when stored replies change their meaning."""

@@ -11,7 +11,7 @@ from tvmerge._util.canonical import digest
 from tvmerge.errors import RequestError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, OutdatedError
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS, length_limit
-from tvmerge.judging.prompts.spoken import spoken
+from tvmerge.judging.prompts.without_thoughts import spoken
 
 FACTOR = 4
 """By how much the token limit is multiplied if thinking uses it up."""

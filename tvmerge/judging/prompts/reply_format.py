@@ -18,7 +18,7 @@ from tvmerge.judging.prompts.parsing import (
     read_rating,
     read_verdict,
 )
-from tvmerge.judging.prompts.spoken import spoken
+from tvmerge.judging.prompts.without_thoughts import spoken
 
 VERDICT_SHARES: Mapping[str, float] = {"A": 1.0, "B": 0.0, "C": 0.5}
 """The score of the answer shown first, by verdict."""
