@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tvmerge.engines.pool import EnginePool, Start
+from tvmerge.engines.pool import EngineFactory, EnginePool
 from tvmerge.protocols import Engine
 from tvmerge.records import Question
 from tvmerge.study.space import Space
@@ -12,7 +12,7 @@ QUESTIONS = tuple(Question(i, "writing", ("q",)) for i in range(6))
 
 
 def pool_of(*engines: Engine) -> EnginePool:
-    def starting(engine: Engine) -> Start:
+    def starting(engine: Engine) -> EngineFactory:
         async def start() -> Engine:
             return engine
 

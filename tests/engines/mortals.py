@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from tvmerge.engines.pool import Start
+from tvmerge.engines.pool import EngineFactory
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.protocols import Engine, Pool
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
@@ -62,7 +62,7 @@ class Mortal:
         self.closed = True
 
 
-def mortals(count: int, deaths: list[int], made: list[Mortal] | None = None) -> dict[str, Start]:
+def mortals(count: int, deaths: list[int], made: list[Mortal] | None = None) -> dict[str, EngineFactory]:
     async def start() -> Engine:
         engine = Mortal(deaths)
         if made is not None:

@@ -17,7 +17,7 @@ from tests.engines.studies import GREEDY, run_study
 from tests.merging.checkpoints.lora.adapters import saved_adapter
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.engines.open import EngineSettings, open_merger, process_starts
+from tvmerge.engines.open import EngineSettings, open_merger, process_engines
 from tvmerge.engines.pool import EnginePool
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
@@ -133,9 +133,9 @@ async def test_a_study_on_two_processes_ends_with_the_table_of_one_engine(
     expected = await run_study(tmp_path / "one", models.group_names, single)
     await single.close()
     settings = EngineSettings(merge=config, stop_tokens=STOPS, fingerprint=models.fingerprint)
-    starts = process_starts(settings, [("cpu",), ("cpu",)])
-    assert list(starts) == ["cpu (1)", "cpu (2)"]
-    pool = EnginePool(starts)
+    engine_factories = process_engines(settings, [("cpu",), ("cpu",)])
+    assert list(engine_factories) == ["cpu (1)", "cpu (2)"]
+    pool = EnginePool(engine_factories)
     (tmp_path / "two").mkdir()
     assert await run_study(tmp_path / "two", models.group_names, pool) == expected
     await pool.close()

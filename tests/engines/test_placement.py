@@ -18,7 +18,7 @@ from tvmerge.engines.open import visible
 from tvmerge.engines.placement import Placement, place
 from tvmerge.engines.prompting.open import ChatRecord
 from tvmerge.engines.prompting.stop_tokens import StopToken, StopTokens
-from tvmerge.engines.transformers.memory import Footprint, Load
+from tvmerge.engines.transformers.memory import MemoryEstimate, MemoryNeeds
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.merging.build import open_models
 
@@ -148,7 +148,7 @@ def test_what_a_run_puts_on_a_device_is_counted(demo_models: Path) -> None:
     run = config(demo_models, engines=3, device="cpu")
     with closing(Caches()) as caches:
         models = open_models(run.merge, caches)
-    [load] = place(run).loads(models, {"cpu": 2**20})
+    [load] = place(run).memory_estimates(models, {"cpu": 2**20})
     weights = sum(spec.numel for spec in models.merger.specs.values()) * 4
     assert load.total == 3 * weights + 2**20
     assert str(load).startswith(
@@ -160,7 +160,7 @@ async def test_what_does_not_fit_is_refused_before_it_is_loaded(demo_models: Pat
     run = config(demo_models, device="cpu")
     with closing(Caches()) as caches:
         models = open_models(run.merge, caches)
-    large = Load("target", torch.float32, "cpu", free=2**30, needed=Footprint(2**31, 1))
-    [start] = place(run).starts(models, RECORD, [large]).values()
+    large = MemoryEstimate("target", torch.float32, "cpu", free=2**30, needed=MemoryNeeds(2**31, 1))
+    [start] = place(run).engine_factories(models, RECORD, [large]).values()
     with pytest.raises(CheckpointError, match=r"target needs about 2\.0 GiB on cpu"):
         await start()

@@ -22,9 +22,9 @@ class LocalChat:
         self.sent: list[ChatRequest] = []
         self.closed = False
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """A request to nowhere."""
-        return ChatRequest("test", "nowhere", _body(system, user), form, sample)
+        return ChatRequest("test", "nowhere", _body(system, user), reply_format, sample)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """The answer told."""

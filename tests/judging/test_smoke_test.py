@@ -1,4 +1,4 @@
-"""One easy answer is put to each judge first; a judge that cannot rate it is told of with a cure."""
+"""One easy answer is put to each judge first; a judge that cannot rate it is told of with a remedy."""
 
 from __future__ import annotations
 

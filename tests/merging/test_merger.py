@@ -17,7 +17,7 @@ from tests.merging.families import FAMILIES, saved_model
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
-from tvmerge.merging.align import lay_out
+from tvmerge.merging.align import align
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.deltas import Operand
 from tvmerge.merging.finite import check_plan
@@ -35,9 +35,9 @@ _ALLOWED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 def _plan(models: Trio, mode: str = "layer") -> Plan:
     target, base, tuned = models
     settings = TaskVector(tuned=tuned.name, base=base.name, rules=GroupRules(mode))
-    laid = lay_out(target, [OpenVector(settings, base, tuned)])
-    copies = {name: Operand(target, name) for name in laid.unchanged}
-    return Plan(laid.rows, copies, {"target": target, "base": base, "tuned": tuned}, extra=laid.extra)
+    aligned = align(target, [OpenVector(settings, base, tuned)])
+    copies = {name: Operand(target, name) for name in aligned.unchanged}
+    return Plan(aligned.rows, copies, {"target": target, "base": base, "tuned": tuned}, extra=aligned.extra)
 
 
 def merger_of(models: Trio, mode: str = "layer", **options: Any) -> RecipeMerger:

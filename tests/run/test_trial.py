@@ -175,8 +175,8 @@ async def test_a_trial_with_too_few_ratings_fails_and_says_why() -> None:
     assert study.trials[0].attrs["coverage"] == pytest.approx(12 / 14, abs=1e-6)
 
 
-def unrated(number: QuestionId, judge: str = "j", cure: str = "") -> Unrated:
-    return Unrated(number, 1, judge, "single-v1", "cut off" if cure else "refused", cure=cure)
+def unrated(number: QuestionId, judge: str = "j", remedy: str = "") -> Unrated:
+    return Unrated(number, 1, judge, "single-v1", "cut off" if remedy else "refused", remedy=remedy)
 
 
 def outcome_with(judgments: Sequence[Judgment]) -> Outcome:
@@ -187,20 +187,20 @@ def outcome_with(judgments: Sequence[Judgment]) -> Outcome:
 
 def test_a_judge_that_rates_nothing_ends_the_search_with_the_cure() -> None:
     with pytest.raises(ProviderError, match=r"trial 3: judge j rated nothing; .* reason: cut off: do"):
-        outcome_with([unrated(number, cure="do this") for number in IDS])
+        outcome_with([unrated(number, remedy="do this") for number in IDS])
 
 
 def test_so_does_one_judge_of_a_panel() -> None:
     rated = [Rating(number, 1, 5.0, "other", "single-v1") for number in IDS]
     with pytest.raises(ProviderError, match="judge j rated nothing"):
-        outcome_with([*rated, *(unrated(number, cure="do this") for number in IDS)])
+        outcome_with([*rated, *(unrated(number, remedy="do this") for number in IDS)])
 
 
 @pytest.mark.parametrize("given", [0, 1])
 def test_where_the_answers_are_to_blame_or_something_is_rated_the_trial_fails(given: int) -> None:
     rated = [Rating(number, 1, 5.0, "j", "single-v1") for number in IDS[:given]]
-    cure = "do this" if given else ""
-    outcome = outcome_with([*rated, *(unrated(number, cure=cure) for number in IDS[given:])])
+    remedy = "do this" if given else ""
+    outcome = outcome_with([*rated, *(unrated(number, remedy=remedy) for number in IDS[given:])])
     assert outcome.value is None
     assert "of the judgments gave a rating" in outcome.attrs[FAILURE]
 

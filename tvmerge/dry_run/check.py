@@ -195,7 +195,7 @@ def _memory(config: ModelConfig, models: Merge) -> Iterator[str]:
     """
     placement = place(config)
     yield f"engine: {placement.kind}"
-    for load in placement.loads(models, judges={}):
+    for load in placement.memory_estimates(models, judges={}):
         yield str(load)
         load.check()
 

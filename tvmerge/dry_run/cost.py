@@ -16,7 +16,7 @@ from tvmerge.merging.export.writer import shard_sizes
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
     from tvmerge.dry_run.requests import CallsByJudge
-    from tvmerge.engines.transformers.memory import Load
+    from tvmerge.engines.transformers.memory import MemoryEstimate
     from tvmerge.judging.spec import JudgeSpec
     from tvmerge.merging.open import Merge
 
@@ -63,7 +63,7 @@ def written_sizes(models: Merge, config: RunConfig) -> list[int]:
     return [found for merger in mergers for found in shard_sizes(merger.specs, size)]
 
 
-def misfits(memory: Sequence[Load]) -> Iterator[str]:
+def misfits(memory: Sequence[MemoryEstimate]) -> Iterator[str]:
     """Why the models do not fit into memory, a line each."""
     for load in memory:
         try:

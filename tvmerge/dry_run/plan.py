@@ -132,7 +132,7 @@ async def _plan(
     calls = planned_calls(run_spec.suite.specs, calls_of, batched=batched)
     whole = sum(stages.values(), RequestCount())
     sizes, free = written_sizes(models, config), free_space(config.model_folder)
-    memory = run_spec.placement.loads(models, judges=judge_memory(run_spec.suite.specs))
+    memory = run_spec.placement.memory_estimates(models, judges=judge_memory(run_spec.suite.specs))
     return RunPlan(
         study=config.study,
         storage=hide_passwords(config.storage_url),

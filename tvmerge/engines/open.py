@@ -26,7 +26,7 @@ from tvmerge.records import Recipe
 if TYPE_CHECKING:
     import torch
 
-    from tvmerge.engines.pool import Start
+    from tvmerge.engines.pool import EngineFactory
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
 
@@ -70,7 +70,7 @@ class EngineSettings:
         return Entry("tvmerge.engines.open:open_engine", asdict(self))
 
 
-def process_starts(settings: EngineSettings, places: Sequence[Sequence[str]]) -> dict[str, Start]:
+def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -> dict[str, EngineFactory]:
     """How to start an engine on each place, in a separate process, for an `EnginePool`.
 
     Args:
@@ -79,7 +79,7 @@ def process_starts(settings: EngineSettings, places: Sequence[Sequence[str]]) ->
     """
     from tvmerge.engines.remote.process import ProcessEngine
 
-    starts: dict[str, Start] = {}
+    engine_factories: dict[str, EngineFactory] = {}
     for number, place in enumerate(places):
         name = "+".join(place)
         if places.count(place) > 1:
@@ -87,8 +87,8 @@ def process_starts(settings: EngineSettings, places: Sequence[Sequence[str]]) ->
         # A process that sees its own GPUs only calls the first cuda:0, and its engine takes what it sees.
         local, environment = ("cpu", {}) if "cpu" in place else ("cuda:0", visible(place))
         entry = Entry("tvmerge.engines.open:open_engine", {**asdict(settings), "device": local})
-        starts[name] = partial(ProcessEngine.start, entry, environment)
-    return starts
+        engine_factories[name] = partial(ProcessEngine.start, entry, environment)
+    return engine_factories
 
 
 def visible(place: Sequence[str]) -> dict[str, str]:

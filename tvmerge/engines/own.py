@@ -11,7 +11,7 @@ from tvmerge.engines.settings import AnswerConfig
 from tvmerge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tvmerge.engines.pool import Start
+    from tvmerge.engines.pool import EngineFactory
     from tvmerge.protocols import Engine, IdentifiedEngine, Merger
     from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
@@ -47,7 +47,7 @@ class OwnEngines:
             if getattr(config, key) != AnswerConfig.__dataclass_fields__[key].default:
                 raise ConfigError(f"{key} is for tvmerge's own engines, and this run has yours; leave it out")
 
-    def starts(self, merger: Merger, count: int) -> dict[str, Start]:
+    def engine_factories(self, merger: Merger, count: int) -> dict[str, EngineFactory]:
         """How each engine is started, by its name.
 
         Args:
@@ -103,14 +103,14 @@ def _name(engine: object) -> str:
     return engine.__qualname__ if isinstance(engine, type) else type(engine).__qualname__
 
 
-def _making(make: Maker, merger: Merger) -> Start:
+def _making(make: Maker, merger: Merger) -> EngineFactory:
     async def start() -> Engine:
         return make(merger)
 
     return start
 
 
-def _lending(engine: Engine) -> Start:
+def _lending(engine: Engine) -> EngineFactory:
     async def start() -> Engine:
         return LentEngine(engine)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines.devices import resolve_device
 from tvmerge.engines.kinds import ENGINES
-from tvmerge.engines.open import EngineSettings, engine_of, process_starts
+from tvmerge.engines.open import EngineSettings, engine_of, process_engines
 from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.engines.vllm.version import is_usable
@@ -20,9 +20,9 @@ from tvmerge.merging.build import resolved
 
 if TYPE_CHECKING:
     from tvmerge.engines.model_settings import ModelConfig
-    from tvmerge.engines.pool import Start
+    from tvmerge.engines.pool import EngineFactory
     from tvmerge.engines.prompting.open import ChatRecord
-    from tvmerge.engines.transformers.memory import Load
+    from tvmerge.engines.transformers.memory import MemoryEstimate
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
 
@@ -64,30 +64,32 @@ class Placement:
         """What the user set of the engine."""
         return (self.config.vllm if self.kind == "vllm" else self.config.engine_options) or {}
 
-    def starts(self, models: Merge, record: ChatRecord, loads: Sequence[Load] = ()) -> dict[str, Start]:
+    def engine_factories(
+        self, models: Merge, record: ChatRecord, memory_estimates: Sequence[MemoryEstimate] = ()
+    ) -> dict[str, EngineFactory]:
         """How each engine is started: one in this process, several in their own, or over a cluster.
 
         Args:
             models: The models, opened.
             record: How chats are written and end.
-            loads: What the run puts on each device; checked before the first engine is started.
+            memory_estimates: What the run puts on each device; checked before the first engine is started.
         """
         if self.own is not None:
-            return self.own.starts(models.merger, self.config.engines)
+            return self.own.engine_factories(models.merger, self.config.engines)
         settings = self.engine_settings(models, record)
         if self.config.pool == "ray":
-            from tvmerge.engines.remote.ray import ray_starts
+            from tvmerge.engines.remote.ray import ray_engines
 
             gpus = 0 if self.on_cpu else self.config.tensor_parallel
-            return ray_starts(
+            return ray_engines(
                 settings.entry(), engines=self.config.engines, address=self.config.ray_address, gpus=gpus
             )
         takes_all = ENGINES.load(self.kind).takes_visible_gpus and not self.on_cpu
         if len(self.devices) > 1 or takes_all:
-            found = process_starts(settings, self.devices)
+            found = process_engines(settings, self.devices)
         else:
             found = {self.devices[0][0]: _here(models, settings)}
-        return {name: _checked(start, loads) for name, start in found.items()}
+        return {name: _checked(start, memory_estimates) for name, start in found.items()}
 
     def engine_settings(self, models: Merge, record: ChatRecord) -> EngineSettings:
         """What every engine of the run is opened from."""
@@ -120,7 +122,7 @@ class Placement:
 
         return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
 
-    def loads(self, models: Merge, judges: Mapping[str, int]) -> list[Load]:
+    def memory_estimates(self, models: Merge, judges: Mapping[str, int]) -> list[MemoryEstimate]:
         """What the run is about to put on each device of this machine.
 
         Args:
@@ -131,15 +133,17 @@ class Placement:
             return []
         import torch
 
-        from tvmerge.engines.transformers.memory import Load, footprint, free_memory
+        from tvmerge.engines.transformers.memory import MemoryEstimate, free_memory, memory_needs
 
         trust = self.config.trust_remote_code
         model = _model_config(models, trust_remote_code=trust)
         dtype = getattr(torch, self.compute_dtype(models))
-        needed = footprint(model, dtype, trust_remote_code=trust).shared(self.config.tensor_parallel)
+        needed = memory_needs(model, dtype, trust_remote_code=trust).shared(self.config.tensor_parallel)
         engines = Counter(device for group in self.devices for device in group)
         return [
-            Load(models.target.name, dtype, device, free, needed, engines=count, judge=judges.get(device, 0))
+            MemoryEstimate(
+                models.target.name, dtype, device, free, needed, engines=count, judge=judges.get(device, 0)
+            )
             for device, count in engines.items()
             if (free := free_memory(device)) is not None
         ]
@@ -216,14 +220,14 @@ def _kind(config: ModelConfig, devices: Sequence[Sequence[str]]) -> str:
     return "vllm" if on_gpus and len(config.target_model) == 1 and is_usable() else "transformers"
 
 
-def _here(models: Merge, settings: EngineSettings) -> Start:
+def _here(models: Merge, settings: EngineSettings) -> EngineFactory:
     async def start() -> Engine:
         return await asyncio.to_thread(engine_of, models, settings)
 
     return start
 
 
-def _checked(start: Start, found: Sequence[Load]) -> Start:
+def _checked(start: EngineFactory, found: Sequence[MemoryEstimate]) -> EngineFactory:
     """Refuse what will not fit, before anything is loaded."""
 
     # Not sooner: a run whose answers are all stored loads nothing.

@@ -29,7 +29,7 @@ from tvmerge.protocols import Engine, Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
 
 T = TypeVar("T")
-Start = Callable[[], Awaitable[Engine]]
+EngineFactory = Callable[[], Awaitable[Engine]]
 """Starts an engine; may raise `EngineLostError`, which is as good as one that dies at once."""
 
 PATIENCE = 3
@@ -44,7 +44,7 @@ class _Slot:
     """
 
     name: str
-    start: Start
+    start: EngineFactory
     engine: Engine | None = None
     recipe: Recipe | None = None
     deaths: int = 0
@@ -54,19 +54,19 @@ class EnginePool:
     """A `tvmerge.protocols.Pool` of engines that are started on use.
 
     Args:
-        starts: How to start each engine, by a name that says where it runs.
+        engine_factories: How to start each engine, by a name that says where it runs.
         trace: Takes note of what each engine does when.
         note: Tells the user something in passing.
     """
 
     def __init__(
         self,
-        starts: Mapping[str, Start],
+        engine_factories: Mapping[str, EngineFactory],
         *,
         trace: Trace | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._slots = [_Slot(name, start) for name, start in starts.items()]
+        self._slots = [_Slot(name, start) for name, start in engine_factories.items()]
         # None stands for: no engine is left.
         self._free: asyncio.Queue[_Slot | None] = asyncio.Queue()
         self._trace = trace or Trace()

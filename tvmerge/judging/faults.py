@@ -28,13 +28,13 @@ _OTHER_JUDGE = "choose a judge that follows the prompt, or a prompt for this jud
 _ANOTHER = "name another judge"
 
 
-def cure(reason: str) -> str:
+def remedy(reason: str) -> str:
     """Return what to do if a judge gives no rating for `reason`; empty if the judge is not at fault."""
     if reason.startswith(REFUSED):
         return ""
     return next((advice for fault, advice in _CURES if reason.startswith(fault)), _OTHER_JUDGE)
 
 
-def check_cure(reason: str) -> str:
+def check_remedy(reason: str) -> str:
     """Return what to do if a judge gives no rating even for a harmless text."""
-    return cure(reason) or _ANOTHER
+    return remedy(reason) or _ANOTHER

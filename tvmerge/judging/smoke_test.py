@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from tvmerge._util.tasks import together
 from tvmerge.errors import ProviderError
-from tvmerge.judging.faults import check_cure
+from tvmerge.judging.faults import check_remedy
 from tvmerge.judging.judges.prompted import PromptedJudge
-from tvmerge.judging.judges.reply import Opinion
+from tvmerge.judging.judges.reply import JudgeReply
 from tvmerge.records import Answer, Question
 
 _QUESTION = "日本の首都はどこですか。"
@@ -25,14 +25,14 @@ async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
     """
     for judge, said in zip(judges, await try_out(judges, like), strict=True):
         if said.score is None:
-            advice = check_cure(said.reason)
+            advice = check_remedy(said.reason)
             raise ProviderError(
                 f"judge {judge.name} does not rate a test answer ({said.reason}): {advice}; nothing was "
                 "loaded (--no-judge-check leaves this test out)"
             )
 
 
-async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[Opinion]:
+async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[JudgeReply]:
     """Return the opinion of each of `judges` on an easy answer.
 
     Args:

@@ -45,7 +45,7 @@ class Aligned:
     tokens: Mapping[str, str]
 
 
-def lay_out(
+def align(
     target: Checkpoint,
     vectors: Sequence[OpenVector],
     *,

@@ -15,7 +15,7 @@ from tvmerge.merging.plan import Model, Plan
 
 
 def check_plan(plan: Plan, dtype: torch.dtype | None = None) -> None:
-    """Read every tensor that takes part in a merge once; see `check_sound`.
+    """Read every tensor that takes part in a merge once; see `check_finite`.
 
     Args:
         plan: The merge.
@@ -30,10 +30,10 @@ def check_plan(plan: Plan, dtype: torch.dtype | None = None) -> None:
     targets = {id(row.target.checkpoint) for row in plan.rows if isinstance(row.target, Operand)}
     for model in plan.models.values():
         limit = limit_of(dtype) if id(model) in targets else math.inf
-        check_sound(model, list(taking_part.pop(id(model), {})), limit)
+        check_finite(model, list(taking_part.pop(id(model), {})), limit)
 
 
-def check_sound(checkpoint: Model, names: Sequence[str], limit: float = math.inf) -> None:
+def check_finite(checkpoint: Model, names: Sequence[str], limit: float = math.inf) -> None:
     """Read tensors and make sure that they are finite.
 
     A checkpoint found sound is remembered by its content, and not read again in a later run.

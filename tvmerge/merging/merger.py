@@ -17,7 +17,7 @@ from tvmerge.merging.deltas import as_rows
 from tvmerge.merging.dtypes import code_of, torch_dtype
 from tvmerge.merging.kernels.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
 from tvmerge.merging.kernels.cuda import DeviceMerger, on_cuda
-from tvmerge.merging.kernels.fast_path import single, sources
+from tvmerge.merging.kernels.fast_path import fast_path, sources
 from tvmerge.merging.kernels.numba import merge_natively
 from tvmerge.merging.kernels.parallel import Task, in_parallel
 from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
@@ -166,7 +166,7 @@ class RecipeMerger:
         if self._original:
             merge_as_original(row, values, rows, part)
             return
-        simple = single(row, values)
+        simple = fast_path(row, values)
         if simple is not None and out.is_cuda:
             self._beside(out.device).merge(simple, rows, dtype, part)
         elif simple is None or not merge_natively(simple, rows, dtype, part):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from tvmerge.errors import CheckpointError, ConfigError
-from tvmerge.merging.align import Aligned, lay_out
+from tvmerge.merging.align import Aligned, align
 from tvmerge.merging.checkpoints.arrangement import Structure
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint, refuse_quantised_index
 from tvmerge.merging.checkpoints.compatibility import check_structures
@@ -29,8 +29,8 @@ from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.merge import Expert, Merge, is_target
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.model_names import told_apart
-from tvmerge.merging.moe.mixture import lay_out_mixture
-from tvmerge.merging.opened import Opened, part_of
+from tvmerge.merging.moe.mixture import align_mixture
+from tvmerge.merging.opened import OpenedSources, part_of
 from tvmerge.merging.plan import Plan
 from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest, TaskVector
@@ -68,7 +68,7 @@ def open_request(
             fetch_weights(source, cache_dir=cache_dir, allow_pickle=request.allow_pickle)
         else:
             check_downloaded(source)
-    opened = Opened(request, sources, digest_cache, remarks)
+    opened = OpenedSources(request, sources, digest_cache, remarks)
     merge = (
         _dense(request, sources, opened) if len(request.targets) == 1 else _mixture(request, sources, opened)
     )
@@ -175,24 +175,24 @@ def _announced(source: Source, *, trust_remote_code: bool) -> _Announced:
     return _Announced(structure, vocabulary_of(tokens, name, structure.vocabulary))
 
 
-def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:
+def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: OpenedSources) -> Merge:
     apart = opened.untie_where_needed(["target"])
     target = opened.model("target")
-    laid = lay_out(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
-    plan = _dense_plan(laid, target, opened)
-    noted = _noted(sources, opened, target, laid.matched, apart)
+    aligned = align(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
+    plan = _dense_plan(aligned, target, opened)
+    noted = _noted(sources, opened, target, aligned.matched, apart)
     # Code of a model's own is built from its folder alone.
     config = None if target.is_untied and request.trust_remote_code else target.changed
     return Merge(request, _merger(request, plan), sources, target, noted=noted, config=config)
 
 
-def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opened) -> Merge:
+def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: OpenedSources) -> Merge:
     parts = [f"target.{number}" for number in range(len(request.targets))]
     own_base = ["moe_base"] if request.mixture.base is not None else []
     apart = opened.untie_where_needed([*parts, *own_base])
     targets = [opened.model(part) for part in parts]
     base = opened.model("moe_base") if own_base else None
-    mixture = lay_out_mixture(targets, base, opened.vectors, request)
+    mixture = align_mixture(targets, base, opened.vectors, request)
     plan = Plan(
         rows=mixture.rows,
         copies={},
@@ -207,8 +207,8 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opene
         },
     )
     experts = [
-        Expert(target, _merger(request, _dense_plan(laid, target, opened)))
-        for target, laid in zip(targets, mixture.experts, strict=True)
+        Expert(target, _merger(request, _dense_plan(aligned, target, opened)))
+        for target, aligned in zip(targets, mixture.experts, strict=True)
     ]
     return Merge(
         request,
@@ -223,7 +223,7 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opene
 
 def _noted(
     sources: Mapping[str, Source],
-    opened: Opened,
+    opened: OpenedSources,
     donor: Checkpoint,
     matched: Iterable[Remark],
     apart: Sequence[str],
@@ -254,19 +254,19 @@ def _untied(donor: Checkpoint, apart: Sequence[str]) -> list[str]:
     return [f"head and embeddings of {donor.name}, which are one tensor there, are two here{why}"]
 
 
-def _dense_plan(laid: Aligned, target: Checkpoint, opened: Opened) -> Plan:
+def _dense_plan(aligned: Aligned, target: Checkpoint, opened: OpenedSources) -> Plan:
     return Plan(
-        rows=laid.rows,
-        copies={name: Operand(target, name) for name in laid.unchanged},
+        rows=aligned.rows,
+        copies={name: Operand(target, name) for name in aligned.unchanged},
         models=dict(opened.parts),
-        extra=laid.extra,
-        idle=laid.idle,
-        settings=_settings(laid),
+        extra=aligned.extra,
+        idle=aligned.idle,
+        settings=_settings(aligned),
     )
 
 
-def _settings(laid: Aligned) -> dict[str, object]:
-    return {"tokens": dict(laid.tokens)} if laid.tokens else {}
+def _settings(aligned: Aligned) -> dict[str, object]:
+    return {"tokens": dict(aligned.tokens)} if aligned.tokens else {}
 
 
 def _merger(request: MergeRequest, plan: Plan) -> RecipeMerger:

@@ -20,7 +20,7 @@ def part_of(request: MergeRequest, vector: TaskVector, role: str) -> str:
     return role if len(request.vectors) == 1 else f"{vector.name}/{role}"
 
 
-class Opened:
+class OpenedSources:
     """The models of a request, each folder opened once.
 
     Attributes:

@@ -44,7 +44,7 @@ class Unrated:
 
     Attributes:
         reason: Why there is no rating, in a few words.
-        cure: How the user can fix it, if the judge is the cause; empty if the answer is.
+        remedy: How the user can fix it, if the judge is the cause; empty if the answer is.
     """
 
     question_id: QuestionId
@@ -55,7 +55,7 @@ class Unrated:
     user_prompt: str = ""
     reply: str = ""
     sample: int = 0
-    cure: str = ""
+    remedy: str = ""
 
 
 Judgment = Rating | Unrated

@@ -136,10 +136,10 @@ def build_run(
 def _pool(run_spec: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
     """Return the pool of live models."""
     placement, models, suite = run_spec.placement, run_spec.models, run_spec.suite
-    found = placement.loads(models, judges=judge_memory(suite.specs))
+    found = placement.memory_estimates(models, judges=judge_memory(suite.specs))
     for load in found:
         note(str(load))
-    engines = EnginePool(placement.starts(models, run_spec.record, found), trace=trace, note=note)
+    engines = EnginePool(placement.engine_factories(models, run_spec.record, found), trace=trace, note=note)
     context = partial(placement.rated_context, models)
     pool = suite.pool(CachedPool(engines, caches.answers, run_spec.answer_identity), run_spec.chat, context)
     return pool if suite.batching is None else HoldingPool(pool, suite.batching.hold)

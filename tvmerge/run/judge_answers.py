@@ -22,8 +22,8 @@ from tvmerge.run.rating_tasks import Rated, Ratings
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
-    commonest_cure,
     commonest_fault,
+    commonest_remedy,
     coverage,
     ended,
     estimate,
@@ -165,7 +165,7 @@ def _result(
 
 def _fault(judgments: Sequence[Judgment]) -> str:
     """Return the most common reason for a missing rating, and how to fix it."""
-    return ": ".join(filter(None, (commonest_fault(judgments), commonest_cure(judgments))))
+    return ": ".join(filter(None, (commonest_fault(judgments), commonest_remedy(judgments))))
 
 
 def _check_out(out: Path | None, read: Sequence[Path]) -> None:

@@ -59,9 +59,9 @@ def commonest_fault(judgments: Iterable[Judgment]) -> str:
     return reasons.most_common(1)[0][0] if reasons else ""
 
 
-def commonest_cure(judgments: Iterable[Judgment]) -> str:
+def commonest_remedy(judgments: Iterable[Judgment]) -> str:
     """What to do about most of what was not rated, where that is the judge's fault; else an empty string."""
-    cures = Counter(judgment.cure for judgment in judgments if isinstance(judgment, Unrated))
+    cures = Counter(judgment.remedy for judgment in judgments if isinstance(judgment, Unrated))
     return cures.most_common(1)[0][0] if cures else ""
 
 
@@ -74,9 +74,9 @@ def silence(judgments: Iterable[Judgment]) -> str:
     for judgment in judgments:
         by_judge.setdefault(judgment.judge, []).append(judgment)
     for judge, own in by_judge.items():
-        cure = commonest_cure(j for j in own if isinstance(j, Unrated) and j.cure)
-        if cure and not any(isinstance(judgment, Rating) for judgment in own):
-            return f"judge {judge} rated nothing; the most common reason: {commonest_fault(own)}: {cure}"
+        remedy = commonest_remedy(j for j in own if isinstance(j, Unrated) and j.remedy)
+        if remedy and not any(isinstance(judgment, Rating) for judgment in own):
+            return f"judge {judge} rated nothing; the most common reason: {commonest_fault(own)}: {remedy}"
     return ""
 
 

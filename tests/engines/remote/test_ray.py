@@ -18,7 +18,7 @@ from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.remote import ray as ray_engine
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
-from tvmerge.engines.remote.ray import RayEngine, ray_starts
+from tvmerge.engines.remote.ray import RayEngine, ray_engines
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
@@ -118,7 +118,7 @@ async def test_a_study_that_loses_a_node_ends_with_the_table_of_one_engine(
     await single.close()
 
     notes: list[str] = []
-    pool = EnginePool(ray_starts(entry, engines=3), note=notes.append)
+    pool = EnginePool(ray_engines(entry, engines=3), note=notes.append)
 
     def lose_a_node(trial: Trial) -> None:
         if trial.number == 1:

@@ -10,7 +10,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 from tests.merging.families import config_of
-from tvmerge.engines.transformers.memory import Footprint, Load, footprint, free_memory, ran_out
+from tvmerge.engines.transformers.memory import (
+    MemoryEstimate,
+    MemoryNeeds,
+    free_memory,
+    memory_needs,
+    ran_out,
+)
 from tvmerge.errors import CheckpointError
 
 
@@ -21,17 +27,17 @@ def test_the_estimate_is_what_the_model_and_its_cache_take(demo_models: Path, dt
     cache: Any = DynamicCache()
     model(torch.ones(3, 7, dtype=torch.long), past_key_values=cache)
     kept = sum(t.nbytes for layer in cache.layers for t in (layer.keys, layer.values))
-    found = footprint(AutoConfig.from_pretrained(folder), dtype)
-    assert found == Footprint(sum(p.nbytes for p in model.parameters()), kept // 21)
+    found = memory_needs(AutoConfig.from_pretrained(folder), dtype)
+    assert found == MemoryNeeds(sum(p.nbytes for p in model.parameters()), kept // 21)
 
 
 GIB = 2**30
 
 
-def load(dtype: torch.dtype = torch.bfloat16, device: str = "cuda:1", **more: int) -> Load:
+def load(dtype: torch.dtype = torch.bfloat16, device: str = "cuda:1", **more: int) -> MemoryEstimate:
     given = {"free": 24 * GIB, "weights": 30 * GIB, **more}
-    needed = Footprint(given.pop("weights"), token=2**20)
-    return Load("big", dtype, device, needed=needed, **given)
+    needed = MemoryNeeds(given.pop("weights"), token=2**20)
+    return MemoryEstimate("big", dtype, device, needed=needed, **given)
 
 
 def test_a_model_too_large_is_refused_with_the_estimate_and_what_would_fit() -> None:
@@ -53,7 +59,7 @@ def test_a_model_too_large_is_refused_with_the_estimate_and_what_would_fit() -> 
         (load(weights=20 * GIB, judge=9 * GIB), "a judge elsewhere, a model of up to 8.1 billion"),
     ],
 )
-def test_what_would_fit_fits(found: Load, fitting: str) -> None:
+def test_what_would_fit_fits(found: MemoryEstimate, fitting: str) -> None:
     with pytest.raises(CheckpointError) as refused:
         found.check()
     assert fitting in str(refused.value)
@@ -73,7 +79,7 @@ def test_a_batch_takes_what_the_weights_leave() -> None:
 
 
 def test_devices_that_share_a_model_share_its_weights() -> None:
-    assert Footprint(10, 4).shared(4) == Footprint(3, 1)
+    assert MemoryNeeds(10, 4).shared(4) == MemoryNeeds(3, 1)
 
 
 def test_the_free_memory_of_this_machine_is_known() -> None:
@@ -104,7 +110,7 @@ def test_running_out_of_memory_is_told_from_other_errors() -> None:
     ],
 )
 def test_a_token_takes_what_each_layer_remembers_of_it(family: str, numbers: int) -> None:
-    assert footprint(config_of(family), torch.float32).token == 4 * numbers
+    assert memory_needs(config_of(family), torch.float32).token == 4 * numbers
 
 
 def test_a_model_that_does_not_run_without_memory_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,4 +118,4 @@ def test_a_model_that_does_not_run_without_memory_is_estimated(monkeypatch: pyte
         raise NotImplementedError
 
     monkeypatch.setattr("transformers.models.llama.modeling_llama.LlamaModel.forward", fails)
-    assert footprint(config_of("llama"), torch.float32).token == 4 * 2 * 2 * 32
+    assert memory_needs(config_of("llama"), torch.float32).token == 4 * 2 * 2 * 32

@@ -351,7 +351,7 @@ def test_every_attempt_is_metered_and_the_provider_is_listened_to() -> None:
 
 def test_a_bound_on_tokens_is_never_too_low() -> None:
     body = {"messages": [{"role": "user", "content": "評価して"}], "max_tokens": 50, "temperature": 0}
-    request = ChatRequest("openai", "x", body, a_request().form)
+    request = ChatRequest("openai", "x", body, a_request().reply_format)
     bound = most_tokens(request)
     assert bound.output == 50
     assert bound.input >= len("評価して".encode())

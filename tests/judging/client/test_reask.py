@@ -12,7 +12,7 @@ from tests.judging.virtual_time import run
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, RequestError
 from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.client.chat import ChatReply, ChatRequest, FormError, TooLongError, Usage
+from tvmerge.judging.client.chat import ChatReply, ChatRequest, InvalidRequestError, TooLongError, Usage
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.reask import ReaskingChat, UnusableError
@@ -133,7 +133,7 @@ def test_what_was_said_in_two_replies_is_one_row_and_answers_the_question_again(
     assert again.cached
 
 
-@pytest.mark.parametrize("refusal", [TooLongError("too long"), FormError("roles must alternate")])
+@pytest.mark.parametrize("refusal", [TooLongError("too long"), InvalidRequestError("roles must alternate")])
 def test_a_refused_reminder_is_followed_by_the_whole_question_and_stops_nobody(refusal: Exception) -> None:
     model = answering(TALK, refusal, GOOD)
     assert ask(model) == GOOD
@@ -142,7 +142,7 @@ def test_a_refused_reminder_is_followed_by_the_whole_question_and_stops_nobody(r
 
 def test_a_refused_question_is_refused() -> None:
     with pytest.raises(RequestError):
-        ask(answering(FormError("no such model")))
+        ask(answering(InvalidRequestError("no such model")))
 
 
 def test_an_end_that_nobody_knows_is_remarked_once_and_the_rating_counts(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, CredentialsError
 from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.client.chat import ChatReply, ChatRequest, FormError, TextError
+from tvmerge.judging.client.chat import ChatReply, ChatRequest, InvalidRequestError, TextRefusedError
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat, ConcurrencyLimiter
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.client.refusal import StandingChat
+from tvmerge.judging.client.refusal import RefusalChat
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import RatingFormat
@@ -97,7 +97,7 @@ async def test_two_texts_refused_at_first_wait_for_the_one_that_is_answered(
 @pytest.mark.parametrize(("count", "sent"), [(2, 2), (3, 3), (40, 3)])
 async def test_where_no_text_is_answered_it_is_the_form(prompts: Prompts, count: int, sent: int) -> None:
     with OpenAIServer(script=lambda request, number: UNKNOWN) as server:
-        with pytest.raises(FormError, match="HTTP 400: Invalid request"):
+        with pytest.raises(InvalidRequestError, match="HTTP 400: Invalid request"):
             await judge_all(server, prompts, count)
         # One more may have been on its way when the last of them was refused.
         assert sent <= len(server.requests) <= sent + 1
@@ -107,7 +107,7 @@ async def test_a_text_refused_alone_is_unscored_and_the_next_one_decides(prompts
     with OpenAIServer(script=lambda request, number: UNKNOWN) as server:
         async with judging(server, prompts) as judge:
             (first,) = await judge.judge(QUESTION, answer(0))
-            with pytest.raises(FormError):
+            with pytest.raises(InvalidRequestError):
                 await judge.judge(QUESTION, answer(1))
     assert isinstance(first, Unrated)
 
@@ -117,7 +117,7 @@ async def test_refusals_in_a_row_stop_a_run_that_was_answered_before(prompts: Pr
         return error(403, "No access") if number >= 3 else None
 
     with OpenAIServer(script=later) as server:
-        with pytest.raises(FormError, match="No access"):
+        with pytest.raises(InvalidRequestError, match="No access"):
             await judge_all(server, prompts, 40)
         assert 8 <= len(server.requests) <= 9
 
@@ -144,7 +144,7 @@ async def test_texts_that_are_all_refused_for_their_content_end_the_run_at_last(
         return minded if number else None
 
     with OpenAIServer(script=script) as server:
-        with pytest.raises(FormError, match="refused 20 texts in a row and answered none between"):
+        with pytest.raises(InvalidRequestError, match="refused 20 texts in a row and answered none between"):
             await judge_all(server, prompts, 40, reasks=0)
         assert 21 <= len(server.requests) <= 22
 
@@ -155,7 +155,7 @@ async def test_a_provider_that_minds_every_text_from_the_first_on_rates_none(
     prompts: Prompts, minded: Response, count: int
 ) -> None:
     with OpenAIServer(script=lambda request, number: minded) as server:
-        with pytest.raises(FormError, match="refused 5 texts in a row and answered none between"):
+        with pytest.raises(InvalidRequestError, match="refused 5 texts in a row and answered none between"):
             await judge_all(server, prompts, count)
         assert 5 <= len(server.requests) <= 6
 
@@ -197,7 +197,7 @@ async def test_a_text_minded_beside_stored_answers_gets_the_floor(prompts: Promp
 async def test_a_form_that_is_never_answered_is_not_saved_by_another_that_is() -> None:
     async def reply(request: ChatRequest) -> ChatReply:
         if "schema" in request.body:
-            raise FormError("no schema", status=400)
+            raise InvalidRequestError("no schema", status=400)
         return ChatReply("[[7]]", "stop")
 
     def request(number: int) -> ChatRequest:
@@ -205,10 +205,10 @@ async def test_a_form_that_is_never_answered_is_not_saved_by_another_that_is() -
         return ChatRequest("test", "nowhere", {"messages": [], **schema}, RatingFormat(), sample=number)
 
     limiter = ConcurrencyLimiter(1)
-    chat = StandingChat(ConcurrencyLimitedChat(LocalChat(reply), limiter), limiter)
+    chat = RefusalChat(ConcurrencyLimitedChat(LocalChat(reply), limiter), limiter)
     outcomes = await asyncio.gather(*(chat.send(request(n)) for n in range(8)), return_exceptions=True)
-    assert any(isinstance(outcome, FormError) for outcome in outcomes)
-    assert not any(isinstance(outcome, TextError) for outcome in outcomes)
+    assert any(isinstance(outcome, InvalidRequestError) for outcome in outcomes)
+    assert not any(isinstance(outcome, TextRefusedError) for outcome in outcomes)
 
 
 async def test_a_refused_key_is_a_matter_of_the_key(prompts: Prompts) -> None:
@@ -219,7 +219,9 @@ async def test_a_refused_key_is_a_matter_of_the_key(prompts: Prompts) -> None:
 async def test_a_model_that_is_not_there_is_asked_for_once_and_others_are_named(prompts: Prompts) -> None:
     gone = error(404, "The model `m` does not exist", code="model_not_found", param="model")
     with OpenAIServer(script=lambda request, number: gone) as server:
-        with pytest.raises(FormError, match=r"no such model \(HTTP 404: .*another judge, as .*claude"):
+        with pytest.raises(
+            InvalidRequestError, match=r"no such model \(HTTP 404: .*another judge, as .*claude"
+        ):
             await judge_all(server, prompts, 40)
         assert len(server.requests) == 1
 
@@ -231,7 +233,7 @@ async def test_no_parameter_is_refused_without_end(prompts: Prompts, param: str)
     refusal = error(400, f"Unsupported: {param}", param=param)
     ledger = Ledger()
     with OpenAIServer(script=lambda request, number: refusal) as server:
-        with pytest.raises((FormError, BudgetError)):
+        with pytest.raises((InvalidRequestError, BudgetError)):
             await judge_all(server, prompts, 3, ledger=ledger, budget=Budget(ledger, max_calls=5))
         assert len(server.requests) <= 5
 
@@ -267,7 +269,7 @@ async def test_a_refusal_that_may_have_been_the_forms_is_asked_again(
         return UNKNOWN if ill else None
 
     with OpenAIServer(script=script) as server:
-        with pytest.raises(FormError):
+        with pytest.raises(InvalidRequestError):
             await judge_all(server, prompts, 4, cache=ContentCache(tmp_path))
         ill = False
         judgments = await judge_all(server, prompts, 4, cache=ContentCache(tmp_path))

@@ -11,7 +11,7 @@ from tests.judging.chats import LocalChat, a_request
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import BudgetError, CredentialsError, OutageError, QuotaError, TransientError
 from tvmerge.judging.client.budget import Budget
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, FormError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, InvalidRequestError
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.request_policy import RequestPolicy
@@ -159,7 +159,7 @@ def _question(number: int) -> tuple[Question, Answer]:
     [
         (CredentialsError("401"), CredentialsError),
         (QuotaError("used up"), QuotaError),
-        (FormError("no such model", status=404, certain=True), FormError),
+        (InvalidRequestError("no such model", status=404, certain=True), InvalidRequestError),
         (TransientError("down", status=503), OutageError),
     ],
 )

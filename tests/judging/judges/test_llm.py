@@ -17,7 +17,7 @@ from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion, error, user_prompt
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CredentialsError, OutageError, QuotaError
-from tvmerge.judging.client.chat import FormError
+from tvmerge.judging.client.chat import InvalidRequestError
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
@@ -224,7 +224,7 @@ async def test_a_prompt_too_long_for_the_judge_is_unscored_at_once(prompts: Prom
     [
         (error(401, "no"), CredentialsError),
         (error(429, "no", code="insufficient_quota"), QuotaError),
-        (error(404, "no such model"), FormError),
+        (error(404, "no such model"), InvalidRequestError),
     ],
 )
 async def test_what_concerns_every_judgment_stops_the_run(
@@ -261,7 +261,7 @@ async def test_a_parameter_that_the_user_set_and_the_model_refuses_is_an_error(p
     refusal = error(400, "Unsupported parameter: 'top_p'", param="top_p")
     with (
         OpenAIServer(script=lambda request, number: refusal) as server,
-        pytest.raises(FormError, match="top_p"),
+        pytest.raises(InvalidRequestError, match="top_p"),
     ):
         await judge_one(server, prompts)
 

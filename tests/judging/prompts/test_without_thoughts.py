@@ -6,7 +6,7 @@ import pytest
 
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.reply_format import RatingFormat, VerdictFormat
-from tvmerge.judging.prompts.spoken import spoken
+from tvmerge.judging.prompts.without_thoughts import without_thoughts
 
 THOUGHTS = [
     "<think>maybe [[2]]</think>",
@@ -47,7 +47,7 @@ def json_of(rating: int) -> str:
     ],
 )
 def test_a_reply_that_ends_within_a_thought_has_no_rating(reply: str) -> None:
-    assert spoken(reply) is None
+    assert without_thoughts(reply) is None
     assert RatingFormat().read(reply) == Unreadable("the reply ends within a thought")
 
 
@@ -60,5 +60,5 @@ def test_a_reply_that_ends_within_a_thought_has_no_rating(reply: str) -> None:
     ],
 )
 def test_words_about_thoughts_are_none(reply: str) -> None:
-    assert spoken(reply) == reply
+    assert without_thoughts(reply) == reply
     assert RatingFormat().read(reply) == 3

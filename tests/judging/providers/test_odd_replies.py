@@ -18,9 +18,9 @@ from tvmerge.errors import ProviderError, QuotaError, RequestError, TransientErr
 from tvmerge.judging.client.chat import (
     ChatReply,
     ChatRequest,
-    FormError,
-    MisplacedError,
-    OutdatedError,
+    InvalidRequestError,
+    NotJsonError,
+    ParameterRefusedError,
     TooLongError,
 )
 from tvmerge.judging.prompts.reply_format import RatingFormat
@@ -50,7 +50,7 @@ async def ask(provider: str, *responses: Response) -> ChatReply:
 
         try:
             for _ in responses[1:]:
-                with pytest.raises(OutdatedError):
+                with pytest.raises(ParameterRefusedError):
                     await chat.send(request())
             return await chat.send(request())
         finally:
@@ -61,22 +61,30 @@ async def ask(provider: str, *responses: Response) -> ChatReply:
 @pytest.mark.parametrize(
     ("body", "expected", "words"),
     [
-        (EVENTS, MisplacedError, "a stream of events where one JSON reply was asked for"),
-        (PAGE, MisplacedError, r"a page of HTML \('Sign in'\)"),
+        (EVENTS, NotJsonError, "a stream of events where one JSON reply was asked for"),
+        (PAGE, NotJsonError, r"a page of HTML \('Sign in'\)"),
         ("", TransientError, "the reply is"),
         ('{"half', TransientError, "not JSON"),
-        ([], FormError, r"not .*: \[\]"),
-        (17, FormError, "17"),
-        ({"hello": 1}, FormError, "hello"),
+        ([], InvalidRequestError, r"not .*: \[\]"),
+        (17, InvalidRequestError, "17"),
+        ({"hello": 1}, InvalidRequestError, "hello"),
         (
             {"error": "Unexpected endpoint. (POST /x)"},
-            FormError,
+            InvalidRequestError,
             r"HTTP 200: Unexpected endpoint. \(POST /x\)",
         ),
-        ({"detail": "Model not loaded"}, FormError, "Model not loaded"),
-        ({"success": False, "message": "No channel for model m"}, FormError, "HTTP 200: No channel for"),
+        ({"detail": "Model not loaded"}, InvalidRequestError, "Model not loaded"),
+        (
+            {"success": False, "message": "No channel for model m"},
+            InvalidRequestError,
+            "HTTP 200: No channel for",
+        ),
         ({"code": 500, "msg": "busy", "data": None}, TransientError, "HTTP 500: busy"),
-        ({"error_code": 336003, "error_msg": "No such thing"}, FormError, "HTTP 200: No such thing"),
+        (
+            {"error_code": 336003, "error_msg": "No such thing"},
+            InvalidRequestError,
+            "HTTP 200: No such thing",
+        ),
         (
             {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
             QuotaError,
@@ -113,7 +121,7 @@ async def test_a_success_that_is_no_reply_is_told_for_what_it_is(
     ],
 )
 async def test_the_reply_of_another_protocol_is_recognised(provider: str, body: Any, words: str) -> None:
-    with pytest.raises(FormError, match=words) as caught:
+    with pytest.raises(InvalidRequestError, match=words) as caught:
         await ask(provider, Response(body))
     assert caught.value.certain
 
@@ -215,5 +223,5 @@ async def test_half_a_character_becomes_a_replacement_character(provider: str) -
 
 
 async def test_choices_that_hold_nothing_are_not_called_another_protocol() -> None:
-    with pytest.raises(FormError, match="HTTP 200: not a chat completion"):
+    with pytest.raises(InvalidRequestError, match="HTTP 200: not a chat completion"):
         await ask("openai", Response({"choices": [None]}))

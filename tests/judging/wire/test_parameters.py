@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvmerge.judging.client.chat import FormError, OutdatedError
+from tvmerge.judging.client.chat import InvalidRequestError, ParameterRefusedError
 from tvmerge.judging.providers import anthropic, openai
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.parameters import (
@@ -108,8 +108,8 @@ def test_a_refused_parameter_is_found_by_its_field_or_in_the_words(
     assert named_parameters(param, said) == named
 
 
-def refused(said: str, param: str | None = None) -> FormError:
-    return FormError(said, said=said, status=400, param=param)
+def refused(said: str, param: str | None = None) -> InvalidRequestError:
+    return InvalidRequestError(said, said=said, status=400, param=param)
 
 
 def body(parameters: ModelParameters) -> dict[str, object]:
@@ -124,7 +124,7 @@ def test_everything_that_can_be_given_up_is_given_up_once_and_then_it_is_an_erro
         "temperature, max_tokens, max_completion_tokens: not supported; System role not supported"
     )
     given_up, instead = [], {}
-    while isinstance(error := parameters.learn(everything, body(parameters)), OutdatedError):
+    while isinstance(error := parameters.learn(everything, body(parameters)), ParameterRefusedError):
         given_up.append(error.param)
         instead[error.param] = error.instead
     assert sorted(map(str, given_up)) == ["max_completion_tokens", "max_tokens", "system", "temperature"]
@@ -149,9 +149,9 @@ def test_a_request_that_was_on_its_way_meanwhile_is_outdated() -> None:
     before, outdated = body(parameters), parameters.outdated()
     assert not outdated()
     error = refused("invalid temperature", "temperature")
-    assert isinstance(parameters.learn(error, before), OutdatedError)
+    assert isinstance(parameters.learn(error, before), ParameterRefusedError)
     assert outdated()
-    assert isinstance(parameters.learn(error, before), OutdatedError)
+    assert isinstance(parameters.learn(error, before), ParameterRefusedError)
     assert parameters.learn(error, body(parameters)) is error
 
 

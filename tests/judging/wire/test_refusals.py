@@ -14,7 +14,7 @@ from tvmerge.errors import (
     TransientError,
     UserError,
 )
-from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
+from tvmerge.judging.client.chat import InvalidRequestError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.wire import refusals
 from tvmerge.judging.wire.complaint import Complaint
@@ -118,7 +118,7 @@ def test_a_prompt_that_is_too_long_is_told_apart_by_words(message: str) -> None:
 def test_a_malformed_request_names_its_parameter() -> None:
     error = translate(400, "Unsupported parameter", headers={}, param="temperature", key=KEY)
     assert isinstance(error, RequestError)
-    assert isinstance(error, FormError)
+    assert isinstance(error, InvalidRequestError)
     assert error.param == "temperature"
     assert error.certain
     assert str(error) == (
@@ -216,7 +216,7 @@ def test_a_model_that_is_not_there_is_told(
     ],
 )
 def test_a_model_that_refuses_a_parameter_is_there(message: str) -> None:
-    assert type(translate(400, message)) is FormError
+    assert type(translate(400, message)) is InvalidRequestError
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_model_that_refuses_a_parameter_is_there(message: str) -> None:
 )
 def test_only_a_wrong_address_is_certain_to_concern_all_texts(status: int, certain: bool) -> None:
     error = translate(status, "No.", param="messages[0].content")
-    assert isinstance(error, FormError)
+    assert isinstance(error, InvalidRequestError)
     assert error.certain is certain
 
 
@@ -256,8 +256,8 @@ def test_a_request_that_no_minute_has_room_for_is_too_long() -> None:
         ("Overloaded", TransientError),
         ("Rate limit exceeded, please try again later", TransientError),
         ("Open api qps request limit reached", TransientError),
-        ("Unexpected endpoint or method. (POST /chat/completions)", FormError),
-        ("No.", FormError),
+        ("Unexpected endpoint or method. (POST /chat/completions)", InvalidRequestError),
+        ("No.", InvalidRequestError),
     ],
 )
 def test_an_error_that_came_as_a_success_is_told_by_its_words(words: str, expected: type[Exception]) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tests.merging.families import saved_model
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
-from tvmerge.merging.align import Aligned, lay_out
+from tvmerge.merging.align import Aligned, align
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.request import TaskVector, Vocabulary
 
@@ -34,14 +34,14 @@ def _lay_out(
     target: Checkpoint, base: Checkpoint, tuned: Checkpoint, vocabulary: Vocabulary = "align"
 ) -> Aligned:
     settings = TaskVector(tuned=tuned.name, base=base.name)
-    return lay_out(target, [OpenVector(settings, base, tuned)], vocabulary=vocabulary)
+    return align(target, [OpenVector(settings, base, tuned)], vocabulary=vocabulary)
 
 
 def test_three_alike_models_are_laid_side_by_side(llamas: tuple[Checkpoint, Checkpoint, Checkpoint]) -> None:
-    laid = _lay_out(*llamas)
-    assert [row.name for row in laid.rows] == list(llamas[0].structure.layouts[0])
-    assert all(operand.name == row.name for row in laid.rows for operand in row.terms[0].delta.operands)
-    assert (laid.unchanged, laid.extra, laid.idle) == ((), (), {"": {}})
+    aligned = _lay_out(*llamas)
+    assert [row.name for row in aligned.rows] == list(llamas[0].structure.layouts[0])
+    assert all(operand.name == row.name for row in aligned.rows for operand in row.terms[0].delta.operands)
+    assert (aligned.unchanged, aligned.extra, aligned.idle) == ((), (), {"": {}})
 
 
 def test_another_family_is_refused(llamas: tuple[Checkpoint, Checkpoint, Checkpoint], tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_a_tied_tuned_model_lends_its_embeddings_to_a_free_head(
     llamas: tuple[Checkpoint, Checkpoint, Checkpoint], tmp_path: Path
 ) -> None:
     target, base, _ = llamas
-    laid = _lay_out(target, base, _model(tmp_path, "tied", tie_word_embeddings=True))
-    head = next(row for row in laid.rows if row.name == "lm_head.weight")
+    aligned = _lay_out(target, base, _model(tmp_path, "tied", tie_word_embeddings=True))
+    head = next(row for row in aligned.rows if row.name == "lm_head.weight")
     assert [o.name for o in head.terms[0].delta.operands] == ["model.embed_tokens.weight", "lm_head.weight"]
 
 
@@ -139,8 +139,8 @@ def test_tensors_the_model_does_not_use_neither_hinder_nor_move(
 ) -> None:
     target, base, tuned = llamas
     old = _changed(target, tmp_path / "old", {"model.layers.0.rotary.inv_freq": torch.ones(4)})
-    laid = _lay_out(old, base, tuned)
-    assert laid.unchanged == laid.extra == ("model.layers.0.rotary.inv_freq",)
+    aligned = _lay_out(old, base, tuned)
+    assert aligned.unchanged == aligned.extra == ("model.layers.0.rotary.inv_freq",)
     assert _lay_out(target, base, old).extra == ()
 
 

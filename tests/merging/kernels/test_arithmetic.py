@@ -12,7 +12,7 @@ from tests.merging.families import saved_model
 from tests.merging.test_merger import Trio, even, merger_of
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
-from tvmerge.merging.align import lay_out
+from tvmerge.merging.align import align
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.plan import Plan
@@ -46,7 +46,7 @@ def test_the_original_scripts_roundings_can_be_had_bit_for_bit(tmp_path: Path, w
 def test_the_original_arithmetic_knows_one_plain_vector_only(llamas: Trio) -> None:
     target, base, tuned = llamas
     settings = TaskVector(tuned="tuned", base="base", method="ties", density=0.5)
-    plan = Plan(lay_out(target, [OpenVector(settings, base, tuned)]).rows, {}, {})
+    plan = Plan(align(target, [OpenVector(settings, base, tuned)]).rows, {}, {})
     with pytest.raises(CheckpointError, match="arithmetic original knows one plain task vector"):
         RecipeMerger(plan, arithmetic="original")
 

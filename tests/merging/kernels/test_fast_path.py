@@ -21,7 +21,7 @@ from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.kernels import numba as native
 from tvmerge.merging.kernels.arithmetic import CHUNK, merge_rows
 from tvmerge.merging.kernels.cuda import PADDING, DeviceMerger
-from tvmerge.merging.kernels.fast_path import FastPath, single, sources
+from tvmerge.merging.kernels.fast_path import FastPath, fast_path, sources
 from tvmerge.merging.kernels.numba import merge_natively
 from tvmerge.merging.plan import Row, Term
 
@@ -53,7 +53,7 @@ def row_of(target: torch.Tensor, tuned: torch.Tensor, base: torch.Tensor) -> Row
 
 
 def as_single(row: Row, weight: float = 0.37) -> FastPath:
-    found = single(row, {"all": weight})
+    found = fast_path(row, {"all": weight})
     assert found is not None
     return found
 
@@ -156,7 +156,7 @@ def test_rows_of_another_kind_are_no_single_difference() -> None:
         row.resident(),
     ]
     assert [sources(other) for other in others] == [None] * 4
-    assert single(row, {"all": 0.0}) is None
+    assert fast_path(row, {"all": 0.0}) is None
 
 
 @contextmanager

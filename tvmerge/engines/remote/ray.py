@@ -34,15 +34,15 @@ from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Q
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tvmerge.engines.pool import Start
+    from tvmerge.engines.pool import EngineFactory
 
 PLACEMENT = 60.0
 """Seconds Ray has to find a node for an engine."""
 
 
-def ray_starts(
+def ray_engines(
     entry: Entry, *, engines: int, address: str | None = None, gpus: float = 0, cpus: float = 1
-) -> dict[str, Start]:
+) -> dict[str, EngineFactory]:
     """How to start `engines` engines on a Ray cluster, for an `EnginePool`.
 
     Args:

@@ -26,7 +26,7 @@ from tvmerge.engines.transformers.batches import Batches
 from tvmerge.engines.transformers.config import read_config
 from tvmerge.engines.transformers.decoding import Row, decode
 from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
-from tvmerge.engines.transformers.memory import Load, footprint, free_memory, ran_out
+from tvmerge.engines.transformers.memory import MemoryEstimate, free_memory, memory_needs, ran_out
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.pretrained.architectures import factory_of
 from tvmerge.pretrained.context_length import context_length
@@ -214,8 +214,8 @@ class TransformersEngine:
         log.disable_progress_bar()
         free = free_memory(self._device)
         if free is not None:
-            needed = footprint(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
-            load = Load(folder_name(self._folder), self._dtype, self._device, free, needed)
+            needed = memory_needs(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
+            load = MemoryEstimate(folder_name(self._folder), self._dtype, self._device, free, needed)
             load.check()
             # Estimated, since a system that is out of memory kills the process instead of saying so.
             self._budget = min(self._budget, load.tokens)

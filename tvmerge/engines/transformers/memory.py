@@ -19,7 +19,7 @@ _CPU_MESSAGES = ("can't allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class MemoryNeeds:
     """Memory a model needs, in bytes.
 
     Attributes:
@@ -30,13 +30,13 @@ class Footprint:
     weights: int
     token: int
 
-    def shared(self, devices: int) -> Footprint:
+    def shared(self, devices: int) -> MemoryNeeds:
         """What each of several devices needs that share the model."""
-        return Footprint(-(-self.weights // devices), -(-self.token // devices))
+        return MemoryNeeds(-(-self.weights // devices), -(-self.token // devices))
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class MemoryEstimate:
     """What a run puts on a device, and what is free there before it does.
 
     Attributes:
@@ -53,7 +53,7 @@ class Load:
     dtype: torch.dtype
     device: str
     free: int
-    needed: Footprint
+    needed: MemoryNeeds
     engines: int = 1
     judge: int = 0
 
@@ -102,7 +102,7 @@ class Load:
         return [*found, f"a model of up to {largest:.2g} billion parameters, another --device"]
 
 
-def footprint(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> Footprint:
+def memory_needs(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> MemoryNeeds:
     """What a model of `config` needs in `dtype`; it is built, and reads two tokens, without memory."""
     # Some kernels for experts know bfloat16 alone.
     with torch.device("meta"):
@@ -110,7 +110,7 @@ def footprint(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = Fals
             config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
         )
     numbers = _remembered(model)
-    return Footprint(
+    return MemoryNeeds(
         sum(p.numel() for p in model.parameters()) * dtype.itemsize, round(numbers * dtype.itemsize)
     )
 

@@ -72,7 +72,7 @@ class AnthropicBatches(SdkEndpoint):
         """List one batch.
 
         Raises:
-            FormError: The server has no batch endpoint.
+            InvalidRequestError: The server has no batch endpoint.
         """
         self._page(await self._json(self._client.messages.batches.with_raw_response.list(limit=1)))
 

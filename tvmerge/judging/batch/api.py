@@ -74,7 +74,7 @@ class BatchApi(Protocol):
         """Make a call that costs nothing.
 
         Raises:
-            FormError: There is no batch endpoint.
+            InvalidRequestError: There is no batch endpoint.
         """
 
     async def upload(self, mark: str, lines: Sequence[str]) -> str:

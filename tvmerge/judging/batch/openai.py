@@ -71,7 +71,7 @@ class OpenAIBatches(SdkEndpoint):
         """List one batch.
 
         Raises:
-            FormError: The server has no batch endpoint.
+            InvalidRequestError: The server has no batch endpoint.
         """
         self._page(await self._json(self._client.batches.with_raw_response.list(limit=1)))
 

@@ -17,7 +17,7 @@ from tvmerge.judging.client.chat import (
     ChatReply,
     ChatRequest,
     ChatWrapper,
-    TextError,
+    TextRefusedError,
     TooLongError,
     Usage,
 )
@@ -231,7 +231,7 @@ def _packed_refusal(request: ChatRequest, error: ProviderError) -> dict[str, obj
             refused = {"for": "content", "reply": error.reply}
         case TooLongError():
             refused = {"for": "length"}
-        case TextError(proven=True):
+        case TextRefusedError(proven=True):
             refused = {"for": "unknown"}
         case _:
             return None
@@ -250,7 +250,7 @@ def _refusal(row: Any) -> ProviderError | None:
         case {"kind": "refusal", "refusal": {"for": "length", "words": str(words)}}:
             return TooLongError(words)
         case {"kind": "refusal", "refusal": {"for": "unknown", "words": str(words)}}:
-            return TextError(words)
+            return TextRefusedError(words)
     return None
 
 

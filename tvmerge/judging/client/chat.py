@@ -12,7 +12,7 @@ from tvmerge.judging import faults
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.reply_format import ReplyFormat
-from tvmerge.judging.prompts.without_thoughts import spoken
+from tvmerge.judging.prompts.without_thoughts import without_thoughts
 
 SCHEMA = 1
 """Part of every key; raise it when stored replies change their meaning."""
@@ -30,7 +30,7 @@ class ChatRequest:
         provider: The provider whose protocol it uses.
         endpoint: Where it is sent; no secrets.
         body: Exactly what is sent, as JSON data; no secrets.
-        form: The form the reply must have. Not part of the key, since it does not affect what is sent.
+        reply_format: The form the reply must have. Not part of the key: it does not affect what is sent.
         sample: Which of several independent replies to the same body this is, from 0.
         after: The request that this one follows up and its reply; None if it opens a conversation. Not part
             of the key, since the body holds both.
@@ -45,7 +45,7 @@ class ChatRequest:
     provider: str
     endpoint: str
     body: Mapping[str, Any]
-    form: ReplyFormat = field(compare=False)
+    reply_format: ReplyFormat = field(compare=False)
     sample: int = 0
     after: tuple[ChatRequest, ChatReply] | None = field(default=None, compare=False)
     attempt: int = field(default=0, compare=False)
@@ -82,7 +82,7 @@ class ChatRequest:
         if reply.finish == "failed":
             said = f" ({reply.finish_detail})" if reply.finish_detail else ""
             return f"{faults.FAILED}{said}"
-        reading = self.form.read(reply.text, alone=bool(reply.before))
+        reading = self.reply_format.read(reply.text, alone=bool(reply.before))
         if not isinstance(reading, Unreadable):
             return ""
         if reply.finish == "stop" and reply.text.strip():
@@ -95,13 +95,13 @@ class ChatRequest:
 
         Return None if `reply` is incomplete or empty, or if this request is such a reminder itself.
         """
-        said = (spoken(reply.text) or "").strip()
+        said = (without_thoughts(reply.text) or "").strip()
         if self.after is not None or reply.finish not in ("stop", "other") or not said:
             return None
         messages = [
             *self.body["messages"],
             {"role": "assistant", "content": said},
-            {"role": "user", "content": self.form.reminder},
+            {"role": "user", "content": self.reply_format.reminder},
         ]
         return replace(self, body={**self.body, "messages": messages}, after=(self, reply))
 
@@ -160,13 +160,13 @@ class ChatReply:
 class ChatModel(Protocol):
     """A chat model, or a wrapper that adds one behaviour to it."""
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """Build a request for a reply to `user` in the given form.
 
         Args:
             system: The system message; empty for none.
             user: The user message.
-            form: The form the reply must have.
+            reply_format: The form the reply must have.
             sample: Which of several independent replies this one is, from 0.
         """
 
@@ -179,8 +179,8 @@ class ChatModel(Protocol):
             CredentialsError: The key was rejected.
             OutageError: The provider has failed for longer than the user allows.
             RequestError: This request was refused: for its content, its length (`TooLongError`), its form
-                (`FormError`), its text (`TextError`), or a parameter that is no longer sent
-                (`OutdatedError`).
+                (`InvalidRequestError`), its text (`TextRefusedError`), or a parameter that is no longer sent
+                (`ParameterRefusedError`).
             BudgetError: The user's limit is reached.
         """
 
@@ -194,9 +194,9 @@ class ChatWrapper:
     def __init__(self, inner: ChatModel) -> None:
         self._inner = inner
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """Return the wrapped model's request."""
-        return self._inner.request(system, user, form, sample=sample)
+        return self._inner.request(system, user, reply_format, sample=sample)
 
     async def close(self) -> None:
         """Close the wrapped model."""
@@ -207,7 +207,7 @@ class TooLongError(RequestError):
     """The prompt does not fit into the judge's context."""
 
 
-class FormError(RequestError):
+class InvalidRequestError(RequestError):
     """The request was refused for its form or for its text; the provider does not say which.
 
     Attributes:
@@ -230,14 +230,14 @@ class FormError(RequestError):
         self.certain = certain
 
 
-class UnknownModelError(FormError):
+class UnknownModelError(InvalidRequestError):
     """The provider has no model with this name."""
 
     def __init__(self, message: str, *, said: str = "", status: int | None = None) -> None:
         super().__init__(message, said=said, status=status, param="model", certain=True)
 
 
-class TextError(RequestError):
+class TextRefusedError(RequestError):
     """Only this text is refused, and the provider does not name its content as the reason.
 
     Attributes:
@@ -249,11 +249,11 @@ class TextError(RequestError):
         self.proven = proven
 
 
-class UnprovenError(RequestError):
+class UnprovenRefusalError(RequestError):
     """This text was refused for its content, but no other text was ever answered, so it gets no rating."""
 
 
-class OutdatedError(RequestError):
+class ParameterRefusedError(RequestError):
     """A parameter was refused; from now on `request` builds requests without it.
 
     Attributes:
@@ -267,5 +267,5 @@ class OutdatedError(RequestError):
         self.instead = instead
 
 
-class MisplacedError(TransientError):
+class NotJsonError(TransientError):
     """The reply is a web page or an event stream, not JSON: the address is wrong, or a proxy replied."""

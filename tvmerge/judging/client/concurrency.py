@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tvmerge.errors import OutageError, QuotaError, UserError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, FormError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, InvalidRequestError
 from tvmerge.judging.client.shield import obey_cancellation
 
 
@@ -117,7 +117,7 @@ class ConcurrencyLimitedChat(ChatWrapper):
         Raises:
             UserError, QuotaError, OutageError: Continuing is pointless; all waiting and later requests get
                 the same error without being sent.
-            FormError: The same, if it certainly concerns all requests; otherwise the caller decides.
+            InvalidRequestError: The same, if it certainly concerns all requests; else the caller decides.
         """
         async with self._limiter:
             try:
@@ -125,7 +125,7 @@ class ConcurrencyLimitedChat(ChatWrapper):
             except (UserError, QuotaError, OutageError) as error:
                 self._limiter.close(error)
                 raise
-            except FormError as error:
+            except InvalidRequestError as error:
                 # A refused reminder or higher limit says nothing about requests that open a conversation.
                 opens = request.after is None and request.narrow is None
                 if opens and error.certain and not self._answered:

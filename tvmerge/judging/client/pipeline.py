@@ -37,13 +37,13 @@ from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_limit import RateLimitedChat
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
 from tvmerge.judging.client.reask import ReaskingChat
-from tvmerge.judging.client.refusal import StandingChat
+from tvmerge.judging.client.refusal import RefusalChat
 from tvmerge.judging.client.request_counter import CountedChat
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.retry import RetryingChat
 from tvmerge.judging.client.shared_limits import open_rate_limit_group
 from tvmerge.judging.client.shield import ShieldedChat
-from tvmerge.judging.client.suggestions import OffersChat
+from tvmerge.judging.client.suggestions import SuggestingChat
 from tvmerge.judging.client.timeout import TimeLimitedChat
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
 from tvmerge.judging.spec import JudgeSpec
@@ -90,7 +90,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> Cha
 
 def _paid(
     provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy, ledger: Ledger, store: ReplyStore | None
-) -> StandingChat:
+) -> RefusalChat:
     """Wrap `provider` in everything inside the re-asks."""
     rate_limit_group = policy.rate_limit_group or open_rate_limit_group([spec], policy, ledger)
     chat = _live(provider, spec, policy, ledger, rate_limit_group)
@@ -98,7 +98,7 @@ def _paid(
         chat = RoutedChat(_batched(provider, spec, policy, ledger, policy.batching), chat, policy.batching)
     if store is not None:
         chat = StoringChat(chat, store)
-    return StandingChat(
+    return RefusalChat(
         ConcurrencyLimitedChat(chat, rate_limit_group.concurrency_limiter),
         rate_limit_group.concurrency_limiter,
         patient=policy.batching is not None,
@@ -107,7 +107,7 @@ def _paid(
 
 
 def _reasking(
-    standing: StandingChat, spec: JudgeSpec, policy: RequestPolicy, store: ReplyStore | None
+    standing: RefusalChat, spec: JudgeSpec, policy: RequestPolicy, store: ReplyStore | None
 ) -> ReaskingChat:
     return ReaskingChat(
         standing,
@@ -132,7 +132,7 @@ def _live(
 ) -> ChatModel:
     """Wrap `provider` for requests that are sent one by one."""
     prices = prices_of(spec)
-    chat: ChatModel = OffersChat(TimeLimitedChat(provider, spec.timeout), spec)
+    chat: ChatModel = SuggestingChat(TimeLimitedChat(provider, spec.timeout), spec)
     chat = LedgerChat(chat, ledger, spec.name, prices=prices)
     chat = ShieldedChat(chat)
     chat = RateLimitedChat(chat, rate_limit_group.rate_limiter, rate_limit_group.concurrency_limiter)
@@ -162,7 +162,7 @@ def _batched(
     )
     owner = digest([spec.provider, spec.endpoint, spec.model])
     batches = BatchChat(provider, provider.batches(), batching, prices=prices, waiting=waiting, owner=owner)
-    chat: ChatModel = LedgerChat(OffersChat(batches, spec), ledger, spec.name, prices=prices, left=True)
+    chat: ChatModel = LedgerChat(SuggestingChat(batches, spec), ledger, spec.name, prices=prices, left=True)
     if policy.budget is not None:
         chat = BudgetedBatches(chat, batches, policy.budget, ledger, prices)
     return RetryingChat(chat, patience=_EVER, most=BATCHES, pauses=pauses)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from tvmerge.errors import ProviderError, RequestError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, UnprovenError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, UnprovenRefusalError
 from tvmerge.judging.client.pauses import Pauses
-from tvmerge.judging.client.token_limit import Memory, Room, out_of_room
+from tvmerge.judging.client.token_limit import Memory, TokenLimit, ran_out_of_tokens
 from tvmerge.judging.faults import THINKING
 
 _FIRST_PAUSE = 1.0
@@ -74,7 +74,7 @@ class ReaskingChat(ChatWrapper):
     ) -> None:
         super().__init__(inner)
         self._reasks = reasks
-        self._room = Room(inner, fixed=fixed_room, note=note, memory=memory)
+        self._token_limit = TokenLimit(inner, fixed=fixed_room, note=note, memory=memory)
         self._note = note
         self._pauses = pauses or Pauses()
         self._sleep = sleep
@@ -110,21 +110,21 @@ class ReaskingChat(ChatWrapper):
         request = replace(request, attempt=tries.sent[request.key])
         tries.sent[request.key] += 1
         try:
-            reply = await self._room.send(request)
+            reply = await self._token_limit.send(request)
         except RequestError as error:
             if request.after is not None:
                 return None  # for example, the conversation has become too long
             if not error.about_content:
                 raise
-            tries.refusals += not isinstance(error, UnprovenError)
+            tries.refusals += not isinstance(error, UnprovenRefusalError)
             tries.reason = str(error)
             return None
         asked, whole = request.settled(reply)
         tries.reason = asked.fault_of(whole)
         tries.refusals += reply.finish == "refused"
         tries.text = whole.whole if reply.text else tries.text
-        if out_of_room(reply):
-            tries.reason, tries.hopeless = THINKING, self._room.raised
+        if ran_out_of_tokens(reply):
+            tries.reason, tries.hopeless = THINKING, self._token_limit.raised
         if not tries.reason and reply.finish_detail:
             self._remark(reply.finish_detail)
         return whole

@@ -15,11 +15,11 @@ from tvmerge.judging.client.chat import (
     ChatReply,
     ChatRequest,
     ChatWrapper,
-    FormError,
-    OutdatedError,
-    TextError,
+    InvalidRequestError,
+    ParameterRefusedError,
+    TextRefusedError,
     TooLongError,
-    UnprovenError,
+    UnprovenRefusalError,
 )
 from tvmerge.judging.client.concurrency import ConcurrencyLimiter
 from tvmerge.judging.faults import REFUSED
@@ -52,7 +52,7 @@ class _Held:
     decision: asyncio.Future[None]
 
 
-class StandingChat(ChatWrapper):
+class RefusalChat(ChatWrapper):
     """Distinguishes a refused text from a refused form of request.
 
     A provider does not always say why it refuses a request. If it answers the same form with other texts, it
@@ -94,8 +94,8 @@ class StandingChat(ChatWrapper):
         """Return the wrapped model's reply.
 
         Raises:
-            TextError: Only this text is refused.
-            FormError: The form is refused; nothing more is sent.
+            TextRefusedError: Only this text is refused.
+            InvalidRequestError: The form is refused; nothing more is sent.
         """
         shape = _shape(request)
         self._asking += 1
@@ -113,7 +113,7 @@ class StandingChat(ChatWrapper):
         finally:
             self._asking -= 1
             asyncio.get_running_loop().call_soon(self._decide)
-        if isinstance(refusal, FormError):
+        if isinstance(refusal, InvalidRequestError):
             await self._refused_form(request, shape, refusal)
         await self._refused(request, shape, refusal)
         if reply is None:
@@ -124,20 +124,20 @@ class StandingChat(ChatWrapper):
         """Note that a request of this shape was answered before, so that not all texts are refused."""
         self._known.add(_shape(request))
 
-    async def _refused_form(self, request: ChatRequest, shape: str, refusal: FormError) -> NoReturn:
+    async def _refused_form(self, request: ChatRequest, shape: str, refusal: InvalidRequestError) -> NoReturn:
         """Wait until it is known what the refusal concerns, and raise accordingly."""
         if self._concurrency_limiter.closed_by is not None:
             raise refusal
         if request.after is not None:
-            raise TextError(refusal.said, status=refusal.status)
+            raise TextRefusedError(refusal.said, status=refusal.status)
         await self._decided(request, shape, refusal)
-        raise TextError(refusal.said, status=refusal.status, proven=shape in self._answered)
+        raise TextRefusedError(refusal.said, status=refusal.status, proven=shape in self._answered)
 
     async def _decided(self, request: ChatRequest, shape: str, error: RequestError) -> None:
         """Wait until it is known that the refusal concerns only this text.
 
         Raises:
-            FormError: It concerns all texts.
+            InvalidRequestError: It concerns all texts.
         """
         held = _Held(shape, request.key, error, asyncio.get_running_loop().create_future())
         self._held.append(held)
@@ -185,7 +185,7 @@ class StandingChat(ChatWrapper):
 
     def _stop(self, refusal: RequestError) -> None:
         """Decide that the form, or every text, is refused."""
-        error = refusal if isinstance(refusal, FormError) else _minds_all(len(self._held), refusal)
+        error = refusal if isinstance(refusal, InvalidRequestError) else _minds_all(len(self._held), refusal)
         self._concurrency_limiter.close(error)
         for held in self._held:
             if not held.decision.done():
@@ -196,10 +196,10 @@ class StandingChat(ChatWrapper):
         """Count a text refused for its content or length, and stop if all texts are.
 
         Raises:
-            FormError: All texts are refused.
-            UnprovenError: It is unknown whether any text would be answered, so this one gets no rating.
+            InvalidRequestError: All texts are refused.
+            UnprovenRefusalError: It is unknown whether any text would be answered, so this one gets no rating.
         """
-        if isinstance(error, OutdatedError):
+        if isinstance(error, ParameterRefusedError):
             self._remark(error)
         if not (error.about_content or isinstance(error, TooLongError)) or request.after is not None:
             return
@@ -210,7 +210,7 @@ class StandingChat(ChatWrapper):
         ):
             await self._decided(request, shape, error)
             if self._answers_nothing(shape):
-                raise UnprovenError(f"{REFUSED}: {error}", status=error.status, about_content=True)
+                raise UnprovenRefusalError(f"{REFUSED}: {error}", status=error.status, about_content=True)
         self._own_sake.add(request.key)
         awaited = self._patient and self._asking > 0
         if len(self._own_sake) >= FOR_THEIR_OWN_SAKE and not awaited:
@@ -222,7 +222,7 @@ class StandingChat(ChatWrapper):
         """Return whether no request of this shape is known to have been answered."""
         return shape not in self._answered | self._known
 
-    def _remark(self, error: OutdatedError) -> None:
+    def _remark(self, error: ParameterRefusedError) -> None:
         if error.param and error.param not in self._noted:
             self._noted.add(error.param)
             setting = f'`omit_parameters = ["{error.param}"]`'
@@ -239,8 +239,8 @@ def _instead(parameter: str) -> str:
     return f"in whose place {parameter} is sent" if parameter else "which is left out"
 
 
-def _minds_all(count: int, error: RequestError, kept: str = "") -> FormError:
-    return FormError(
+def _minds_all(count: int, error: RequestError, kept: str = "") -> InvalidRequestError:
+    return InvalidRequestError(
         f"the judge's provider has refused {count} texts in a row and answered none between ({error}): check "
         f"the judge and run again{kept}",
         status=error.status,

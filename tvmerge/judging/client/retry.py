@@ -15,9 +15,9 @@ from tvmerge.judging.client.chat import (
     ChatReply,
     ChatRequest,
     ChatWrapper,
-    FormError,
-    MisplacedError,
-    OutdatedError,
+    InvalidRequestError,
+    NotJsonError,
+    ParameterRefusedError,
 )
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.quota import RenewedQuotaError
@@ -77,7 +77,7 @@ class RetryingChat(ChatWrapper):
             OutageError: The patience ran out.
             TransientError: The patience ran out, but the provider answers other requests.
             QuotaError: The provider asks to wait longer than the patience, and `wait_for_quota` is false.
-            FormError: The provider has never replied with JSON, so the address is wrong.
+            InvalidRequestError: The provider has never replied with JSON, so the address is wrong.
         """
         deadline, answered, failed = float("inf"), 0, 0
 
@@ -115,13 +115,15 @@ class RetryingChat(ChatWrapper):
 
     async def _attempt(self, request: ChatRequest) -> ChatReply:
         if request.outdated():
-            raise OutdatedError("requests have changed since")
+            raise ParameterRefusedError("requests have changed since")
         try:
             reply = await self._inner.send(request)
         except TransientError as error:
             self._failed += 1
-            if isinstance(error, MisplacedError) and not self._answered:
-                raise FormError(f"the judge's server sends {error}", said=str(error), certain=True) from error
+            if isinstance(error, NotJsonError) and not self._answered:
+                raise InvalidRequestError(
+                    f"the judge's server sends {error}", said=str(error), certain=True
+                ) from error
             # Waiting longer would fail this judgment and all later ones; stopping loses nothing.
             wait = error.retry_after
             if wait is not None and wait > self._patience and not self._wait_for_quota:

@@ -12,7 +12,7 @@ from tvmerge.judging.spec import JudgeSpec, read_spec
 _MOST = 4
 
 
-class OffersChat(ChatWrapper):
+class SuggestingChat(ChatWrapper):
     """Adds the names of other judges to the error for an unknown model.
 
     Args:

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import RequestError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, OutdatedError
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ParameterRefusedError
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS, length_limit
-from tvmerge.judging.prompts.without_thoughts import spoken
+from tvmerge.judging.prompts.without_thoughts import without_thoughts
 
 FACTOR = 4
 """By how much the token limit is multiplied if thinking uses it up."""
@@ -27,7 +27,7 @@ class Memory(Protocol):
         """Store something under a key."""
 
 
-class Room:
+class TokenLimit:
     """Sends requests with the token limit that one judge's replies turn out to need.
 
     Thinking counts towards the limit of a reply. If it leaves nothing for the reply, the limit is multiplied
@@ -70,7 +70,7 @@ class Room:
                 raise
             await self._give_up(request)
             return await self._inner.send(request)
-        if not (out_of_room(reply) and self._raise(sent)):
+        if not (ran_out_of_tokens(reply) and self._raise(sent)):
             return reply
         try:
             wider = await self._inner.send(self._widened(request))
@@ -135,12 +135,12 @@ def _place(request: ChatRequest) -> str:
     return digest(["room", request.provider, request.endpoint, body])
 
 
-def out_of_room(reply: ChatReply) -> bool:
+def ran_out_of_tokens(reply: ChatReply) -> bool:
     """Return whether `reply` reached its limit with nothing but thoughts."""
-    return reply.finish == "length" and not (spoken(reply.text) or "").strip()
+    return reply.finish == "length" and not (without_thoughts(reply.text) or "").strip()
 
 
 def _about_the_limit(error: RequestError) -> bool:
     """Return whether the refusal of a request can be caused by its higher limit."""
-    outdated = isinstance(error, OutdatedError) and error.param not in LENGTH_PARAMETERS
+    outdated = isinstance(error, ParameterRefusedError) and error.param not in LENGTH_PARAMETERS
     return not (error.about_content or outdated)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.judging.judges.degenerate import flaw
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
-from tvmerge.judging.judges.reply import Opinion, opinion
+from tvmerge.judging.judges.reply import JudgeReply, ask
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
 from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.records import Answer, Judgment
@@ -25,20 +25,20 @@ class LLMJudge(PromptedJudge):
         low, _ = self._prompts[task.kind.name].scale
         wrong = flaw(task.answer, task.turn)
         if wrong:
-            return self._judgment(task, Opinion(score=low), wrong)
+            return self._judgment(task, JudgeReply(score=low), wrong)
         said = await self._ask(task, task.answer, task.answer)
         if said.refused:
             # Only the answer is new to the provider, so the refusal is due to it.
             return self._judgment(task, replace(said, score=low), "refused by the provider")
         return self._judgment(task, said)
 
-    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:
         prompt = self._prompts[task.kind.name]
         low, high = prompt.scale
         fields = question_fields(task.question, prompt, task.kind, task.turn)
         fields |= answer_fields(task.question, answer, task.kind, task.turn)
-        form = RatingFormat(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
-        return await opinion(self._chat, prompt, form, fields, task.sample)
+        reply_format = RatingFormat(low, high, prompt.structured, prompt.rating_key, prompt.rating_pattern)
+        return await ask(self._chat, prompt, reply_format, fields, task.sample)
 
 
 if TYPE_CHECKING:

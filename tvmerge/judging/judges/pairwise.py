@@ -12,7 +12,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.degenerate import flaw
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
-from tvmerge.judging.judges.reply import Opinion, opinion
+from tvmerge.judging.judges.reply import JudgeReply, ask
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import VerdictFormat
@@ -78,21 +78,21 @@ class PairwiseJudge(PromptedJudge):
     async def _judge(self, task: Task) -> Judgment:
         baseline = self._baseline[task.question.question_id]
         if task.turn > len(baseline.turns):
-            return self._judgment(task, Opinion(reason="the baseline has no answer to this turn"))
+            return self._judgment(task, JudgeReply(reason="the baseline has no answer to this turn"))
         known = _without_asking(task.answer, baseline, task.turn)
         if known is not None:
             score, note = known
-            return self._judgment(task, Opinion(score=score), note)
+            return self._judgment(task, JudgeReply(score=score), note)
         orders = ((task.answer, baseline), (baseline, task.answer))
         first, second = await together(self._ask(task, *order) for order in orders)
         return self._judgment(task, _combined(first, second))
 
-    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:
         prompt = self._prompts[task.kind.name]
         fields = question_fields(task.question, prompt, task.kind, task.turn)
         for shown, side in ((answer, "_a"), (other, "_b")):
             fields |= answer_fields(task.question, shown, task.kind, task.turn, side)
-        return await opinion(self._chat, prompt, VerdictFormat(prompt.structured), fields, task.sample)
+        return await ask(self._chat, prompt, VerdictFormat(prompt.structured), fields, task.sample)
 
 
 def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float, str] | None:
@@ -107,18 +107,18 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
     return (WIN, f"the baseline has: {theirs}") if theirs else None
 
 
-def _combined(first: Opinion, second: Opinion) -> Opinion:
+def _combined(first: JudgeReply, second: JudgeReply) -> JudgeReply:
     """Combine the opinions on both orders; the candidate comes first in `first`."""
     score = None
     if first.score is not None and second.score is not None:
         score = first.score if first.score == WIN - second.score else TIE
-    return Opinion(
+    return JudgeReply(
         user_prompt=first.user_prompt,
         reply=f"{first.reply}{_OTHER_ORDER}{second.reply}",
         score=score,
         # A refused text holds both answers, and the provider does not say which of them it refuses.
         reason=first.reason or second.reason,
-        cure=first.cure or second.cure,
+        remedy=first.remedy or second.remedy,
     )
 
 

@@ -49,8 +49,8 @@ class PanelJudge:
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Return the ratings of all judges, ordered by turn, then by judge, then by sample."""
-        opinions = await together(self._ask(judge, question, answer) for judge in self._judges)
-        pooled = [judgment for judgments in opinions for judgment in judgments]
+        by_judge = await together(self._ask(judge, question, answer) for judge in self._judges)
+        pooled = [judgment for judgments in by_judge for judgment in judgments]
         return sorted(pooled, key=lambda judgment: judgment.turn)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tvmerge._util.canonical import digest
 from tvmerge._util.tasks import together
 from tvmerge.judging.client.chat import ChatModel
-from tvmerge.judging.judges.reply import Opinion
+from tvmerge.judging.judges.reply import JudgeReply
 from tvmerge.judging.prompts.prompts import JudgePrompt, PromptKind, kind_for
 from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 
@@ -91,20 +91,20 @@ class PromptedJudge(ABC):
         """Close the chat model."""
         await self._chat.close()
 
-    async def try_out(self, question: Question, answer: Answer, other: Answer) -> Opinion:
+    async def try_out(self, question: Question, answer: Answer, other: Answer) -> JudgeReply:
         """Ask once for an opinion on the first turn of `answer`, or of `answer` and `other`."""
         kind = kind_for(question, 1, pairwise=self.pairwise)
         return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
 
     @abstractmethod
-    async def _ask(self, task: Task, answer: Answer, other: Answer) -> Opinion:
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:
         """Ask for a rating of `answer`, or which of the two is better if answers are compared."""
 
     @abstractmethod
     async def _judge(self, task: Task) -> Judgment:
         """Make one judgment."""
 
-    def _judgment(self, task: Task, said: Opinion, note: str = "") -> Judgment:
+    def _judgment(self, task: Task, said: JudgeReply, note: str = "") -> Judgment:
         """Turn an opinion into a judgment: a rating if it has a score."""
         if said.score is None:
             return Unrated(
@@ -113,7 +113,7 @@ class PromptedJudge(ABC):
                 judge=self._name,
                 prompt=task.kind.name,
                 reason=said.reason,
-                cure=said.cure,
+                remedy=said.remedy,
                 user_prompt=said.user_prompt,
                 reply=said.reply,
                 sample=task.sample,

@@ -7,21 +7,27 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tvmerge.errors import TransientError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, OutdatedError, TextError, TooLongError
+from tvmerge.judging.client.chat import (
+    ChatModel,
+    ChatReply,
+    ParameterRefusedError,
+    TextRefusedError,
+    TooLongError,
+)
 from tvmerge.judging.client.reask import UnusableError
-from tvmerge.judging.faults import cure
+from tvmerge.judging.faults import remedy
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 
 T = TypeVar("T")
 
-_FORMS = 8
+_MOST_TRIES = 8
 """Maximum number of versions of one request; more than there are parameters that can be left out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class JudgeReply:
     """The reply of a judge model, and the score read from it.
 
     Attributes:
@@ -30,7 +36,7 @@ class Opinion:
         score: The score read from it, or None.
         reason: Why there is no score, or an empty string.
         refused: Whether the provider refused the text every time.
-        cure: How the user can fix it, if the judge is the reason that there is no score; empty otherwise.
+        remedy: How the user can fix it, if the judge is the reason that there is no score; empty otherwise.
     """
 
     user_prompt: str = ""
@@ -38,12 +44,12 @@ class Opinion:
     score: float | None = None
     reason: str = ""
     refused: bool = False
-    cure: str = ""
+    remedy: str = ""
 
 
-async def opinion(
-    chat: ChatModel, prompt: JudgePrompt, form: ReplyFormat, fields: Mapping[str, str], sample: int
-) -> Opinion:
+async def ask(
+    chat: ChatModel, prompt: JudgePrompt, reply_format: ReplyFormat, fields: Mapping[str, str], sample: int
+) -> JudgeReply:
     """Ask `chat` for its opinion; a failure that concerns only this question is returned, not raised.
 
     Raises:
@@ -51,31 +57,31 @@ async def opinion(
     """
     user = prompt.render(fields)
     try:
-        reply = await _send(chat, prompt.system_prompt, user, form, sample)
+        reply = await _send(chat, prompt.system_prompt, user, reply_format, sample)
     except UnusableError as error:
-        return Opinion(
-            user, reply=error.reply, reason=str(error), refused=error.refused, cure=cure(str(error))
+        return JudgeReply(
+            user, reply=error.reply, reason=str(error), refused=error.refused, remedy=remedy(str(error))
         )
     except TooLongError as error:
-        return Opinion(user, reason=f"longer than the judge's context: {error}")
-    except TextError as error:
-        return Opinion(user, reason=f"refused by the provider: {error}")
+        return JudgeReply(user, reason=f"longer than the judge's context: {error}")
+    except TextRefusedError as error:
+        return JudgeReply(user, reason=f"refused by the provider: {error}")
     except TransientError as error:
-        return Opinion(user, reason=f"the provider fails with this request: {error}")
-    score = form.read(reply.text, alone=bool(reply.before))
+        return JudgeReply(user, reason=f"the provider fails with this request: {error}")
+    score = reply_format.read(reply.text, alone=bool(reply.before))
     if isinstance(score, Unreadable):
-        return Opinion(user, reply=reply.whole, reason=score.reason, cure=cure(score.reason))
-    return Opinion(user, reply=reply.whole, score=score)
+        return JudgeReply(user, reply=reply.whole, reason=score.reason, remedy=remedy(score.reason))
+    return JudgeReply(user, reply=reply.whole, score=score)
 
 
-async def _send(chat: ChatModel, system: str, user: str, form: ReplyFormat, sample: int) -> ChatReply:
-    request = first = chat.request(system, user, form, sample=sample)
-    for left in reversed(range(_FORMS)):
+async def _send(chat: ChatModel, system: str, user: str, reply_format: ReplyFormat, sample: int) -> ChatReply:
+    request = first = chat.request(system, user, reply_format, sample=sample)
+    for left in reversed(range(_MOST_TRIES)):
         try:
             return await chat.send(request)
-        except OutdatedError:
+        except ParameterRefusedError:
             if not left:
                 raise
         # Rebuilt without the refused parameter.
-        request = replace(chat.request(system, user, form, sample=sample), first=first)
+        request = replace(chat.request(system, user, reply_format, sample=sample), first=first)
     raise AssertionError("unreachable")

@@ -5,7 +5,7 @@ a wrong score. The double brackets that were asked for count first (`brackets`).
 may a reply give its rating otherwise: in escaped brackets, in single brackets, or announced in its last line.
 A reply that consists of a JSON object has its rating there.
 
-Thoughts are removed before (`spoken`).
+Thoughts are removed before (`without_thoughts`).
 """
 
 from __future__ import annotations

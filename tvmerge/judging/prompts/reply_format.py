@@ -18,7 +18,7 @@ from tvmerge.judging.prompts.parsing import (
     read_rating,
     read_verdict,
 )
-from tvmerge.judging.prompts.without_thoughts import spoken
+from tvmerge.judging.prompts.without_thoughts import without_thoughts
 
 VERDICT_SHARES: Mapping[str, float] = {"A": 1.0, "B": 0.0, "C": 0.5}
 """The score of the answer shown first, by verdict."""
@@ -139,7 +139,7 @@ class VerdictFormat:
 
 
 def _read_aloud(text: str, read: Callable[[str], float | Unreadable]) -> float | Unreadable:
-    said = spoken(text)
+    said = without_thoughts(text)
     return Unreadable(IN_THOUGHT) if said is None else read(said)
 
 

@@ -16,7 +16,7 @@ _NAMES = "|".join(["think", "thought", "reasoning", *(opening[1:-1] for opening,
 _LATER = re.compile(rf"(?<![`'\"「『“‘])[<\[◁](?=[^<>\[\]▷\n]{{0,40}}(?:{_NAMES}))", re.IGNORECASE)
 
 
-def spoken(text: str) -> str | None:
+def without_thoughts(text: str) -> str | None:
     """Return `text` without thoughts, wherever they are; None if it ends within one.
 
     A tag in the middle of a sentence that is never closed is not a thought.

@@ -48,18 +48,18 @@ class AnthropicChat:
             api_key=api_key or "unused", base_url=spec.endpoint, timeout=spec.timeout, max_retries=0
         )
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """Build the body of a message, with only the parameters that the model accepts."""
         system, user = self._parameters.texts(system, user)
         body: dict[str, Any] = {"model": self._spec.model, "messages": [{"role": "user", "content": user}]}
         if system:
             body["system"] = system
         body |= self._parameters.values
-        if form.structured and self._parameters.structured:
-            wanted = {"type": "json_schema", "schema": form.schema}
+        if reply_format.structured and self._parameters.structured:
+            wanted = {"type": "json_schema", "schema": reply_format.schema}
             body["output_config"] = {**body.get("output_config", {}), "format": wanted}
         outdated = self._parameters.outdated()
-        return ChatRequest("anthropic", self._spec.endpoint, body, form, sample, outdated=outdated)
+        return ChatRequest("anthropic", self._spec.endpoint, body, reply_format, sample, outdated=outdated)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""

@@ -50,7 +50,7 @@ class CohereChat:
             max_retries=0,
         )
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """Build the body of a chat."""
         system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []
@@ -60,10 +60,10 @@ class CohereChat:
             "stream": False,
         }
         body |= self._parameters.values
-        if form.structured and self._parameters.structured:
-            body["response_format"] = {"type": "json_object", "json_schema": form.schema}
+        if reply_format.structured and self._parameters.structured:
+            body["response_format"] = {"type": "json_object", "json_schema": reply_format.schema}
         outdated = self._parameters.outdated()
-        return ChatRequest("cohere", self._spec.endpoint, body, form, sample, outdated=outdated)
+        return ChatRequest("cohere", self._spec.endpoint, body, reply_format, sample, outdated=outdated)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""

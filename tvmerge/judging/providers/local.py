@@ -43,7 +43,7 @@ class LocalChat:
         self._model: TransformersChat | None = None
         self._held = ExitStack()
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """Build a request of the conversation and everything about the model that affects its reply."""
         messages = [{"role": "system", "content": system}] if system else []
         body: dict[str, Any] = {
@@ -54,7 +54,7 @@ class LocalChat:
             "max_new_tokens": MAX_TOKENS,
             "temperature": 0,
         }
-        return ChatRequest("local", "", body | dict(self._spec.parameters), form, sample)
+        return ChatRequest("local", "", body | dict(self._spec.parameters), reply_format, sample)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Return the model's reply.

@@ -25,7 +25,7 @@ from tvmerge.judging.wire.replies import (
     read_json,
     wrong_shape,
 )
-from tvmerge.judging.wire.reply_text import said_by
+from tvmerge.judging.wire.reply_text import reply_text
 
 if TYPE_CHECKING:
     import openai
@@ -58,7 +58,7 @@ class OpenAIChat:
         self._reader = ResponseReader(self._parameters, self._key, _reply, _complaint)
         self._client = _client(spec, api_key)
 
-    def request(self, system: str, user: str, form: ReplyFormat, *, sample: int = 0) -> ChatRequest:
+    def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:
         """Build the body of a chat completion, with only the parameters that the model accepts."""
         system, user = self._parameters.texts(system, user)
         messages = [{"role": "system", "content": system}] if system else []
@@ -67,13 +67,13 @@ class OpenAIChat:
             "messages": [*messages, {"role": "user", "content": user}],
         }
         body |= self._parameters.values
-        if form.structured and self._parameters.structured:
+        if reply_format.structured and self._parameters.structured:
             body["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": "judgment", "strict": True, "schema": form.schema},
+                "json_schema": {"name": "judgment", "strict": True, "schema": reply_format.schema},
             }
         outdated = self._parameters.outdated()
-        return ChatRequest("openai", _address(self._spec), body, form, sample, outdated=outdated)
+        return ChatRequest("openai", _address(self._spec), body, reply_format, sample, outdated=outdated)
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
@@ -146,7 +146,7 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
             word = choice.get("finish_reason")
             failure = error_within(choice)
             return ChatReply(
-                text=key.blotted(said_by(message, word)),
+                text=key.blotted(reply_text(message, word)),
                 finish="refused" if message.get("refusal") else "failed" if failure else finish_of(word),
                 finish_detail=key.blotted(failure.words)[:_WORDS] if failure else unknown_word(word),
                 usage=_usage(rest.get("usage")),

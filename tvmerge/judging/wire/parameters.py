@@ -12,7 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tvmerge.errors import ProviderError, UserError
-from tvmerge.judging.client.chat import FormError, OutdatedError, TooLongError, UnknownModelError
+from tvmerge.judging.client.chat import (
+    InvalidRequestError,
+    ParameterRefusedError,
+    TooLongError,
+    UnknownModelError,
+)
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.http import top_level
 
@@ -157,16 +162,16 @@ class ModelParameters:
             sent: The body of the request.
 
         Returns:
-            The error; an `OutdatedError` if the parameter is no longer sent.
+            The error; an `ParameterRefusedError` if the parameter is no longer sent.
         """
         # The limit on the reply can be so high that no prompt fits the context as well.
-        learns = (isinstance(error, FormError) and not isinstance(error, UnknownModelError)) or (
+        learns = (isinstance(error, InvalidRequestError) and not isinstance(error, UnknownModelError)) or (
             isinstance(error, TooLongError) and error.param in _LENGTHS
         )
         if not learns:
             return error
-        assert isinstance(error, FormError | TooLongError)
-        held, said = _held(sent), error.said if isinstance(error, FormError) else ""
+        assert isinstance(error, InvalidRequestError | TooLongError)
+        held, said = _held(sent), error.said if isinstance(error, InvalidRequestError) else ""
         for name in named_parameters(error.param or "", said):
             kept = name in self._needed or (name == "structured" and self._spec.structured_output)
             if kept or name not in held or name in self._answered:
@@ -179,7 +184,9 @@ class ModelParameters:
             if reduced is not None or name not in self._held_now():
                 length = self._capabilities.length_parameter
                 instead = length if name in _LENGTHS and length in self.values else None
-                return OutdatedError(str(error), status=error.status, param=name, instead=instead or "")
+                return ParameterRefusedError(
+                    str(error), status=error.status, param=name, instead=instead or ""
+                )
         return error
 
     def _held_now(self) -> set[str]:

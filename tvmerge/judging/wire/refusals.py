@@ -17,7 +17,7 @@ from tvmerge.errors import (
     TransientError,
     UserError,
 )
-from tvmerge.judging.client.chat import FormError, TooLongError, UnknownModelError
+from tvmerge.judging.client.chat import InvalidRequestError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.wire import wordings
 from tvmerge.judging.wire.complaint import Complaint
@@ -109,7 +109,7 @@ def _refusal(
         advice = f"check {key.variable} and what it may be used for"
     else:
         advice = "check the judge's model and parameters; `omit_parameters` in its file leaves one out"
-    return FormError(
+    return InvalidRequestError(
         f"the judge's provider refuses the request ({text}): {advice}",
         said=text,
         status=status,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge.errors import TransientError
-from tvmerge.judging.client.chat import FormError, MisplacedError
+from tvmerge.judging.client.chat import InvalidRequestError, NotJsonError
 from tvmerge.judging.wire.complaint import events_of, is_events, is_page, title_of
 from tvmerge.judging.wire.finish import finish_of
 from tvmerge.judging.wire.http import ApiKey
@@ -52,7 +52,7 @@ def read_json(body: str) -> Any:
     """Return the JSON data of a reply, which may also be a single server-sent event.
 
     Raises:
-        MisplacedError: It is an HTML page or a stream of events.
+        NotJsonError: It is an HTML page or a stream of events.
         TransientError: It is not JSON, or truncated.
     """
     try:
@@ -68,23 +68,23 @@ def not_json(body: str) -> TransientError:
     """Return the error for a body that is not JSON."""
     if is_page(body):
         title = title_of(body)[:_SHOWN]
-        return MisplacedError(f"a page of HTML ('{title}') where JSON was asked for: check base_url")
+        return NotJsonError(f"a page of HTML ('{title}') where JSON was asked for: check base_url")
     if is_events(body):
-        return MisplacedError(
+        return NotJsonError(
             "a stream of events where one JSON reply was asked for: set `stream = false` under [parameters] "
             "in the judge's file, or in the server"
         )
     return TransientError("the reply is not JSON" if body.strip() else "the reply is empty")
 
 
-def wrong_shape(data: Any, expected: str, key: ApiKey) -> FormError:
+def wrong_shape(data: Any, expected: str, key: ApiKey) -> InvalidRequestError:
     """Return the error for JSON that is not a reply of the protocol."""
     shapes = (name for name, shape in _SHAPES.items() if isinstance(data, dict) and shape <= data.keys())
     other = next((name for name in shapes if name != expected), "")
     shown = key.blotted(json.dumps(data, ensure_ascii=False))[:_SHOWN]
     is_other = f"{other}, not {expected}" if other else f"not {expected}"
     said = f"HTTP 200: {is_other}: {shown}"
-    return FormError(
+    return InvalidRequestError(
         f"the judge's server does not reply as its provider does ({said}): check `provider` and base_url",
         said=said,
         status=200,

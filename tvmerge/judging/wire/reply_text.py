@@ -11,7 +11,7 @@ _REASONING = ("reasoning_content", "reasoning")
 """Fields in which servers send a model's thoughts."""
 
 
-def said_by(message: Mapping[str, Any], ending: object) -> str:
+def reply_text(message: Mapping[str, Any], ending: object) -> str:
     """Return the text of `message`.
 
     If a model marks no thoughts, some servers treat its whole reply as thoughts and leave the text empty. In

@@ -26,7 +26,7 @@ class FastPath:
     weight: float
 
 
-def single(row: Row, values: Mapping[str, float]) -> FastPath | None:
+def fast_path(row: Row, values: Mapping[str, float]) -> FastPath | None:
     """`row` as one expression under a recipe, or None where it is none, or nothing is added."""
     operands = sources(row)
     weight = row.terms[0].weight(values) if operands else 0

@@ -15,7 +15,7 @@ from transformers import AutoConfig
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.additions import OpenVector
-from tvmerge.merging.align import Aligned, lay_out
+from tvmerge.merging.align import Aligned, align
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.compatibility import check_structures, complete
 from tvmerge.merging.checkpoints.vocabulary import same_tokens
@@ -52,7 +52,7 @@ class Mixture:
     matched: tuple[Remark, ...]
 
 
-def lay_out_mixture(
+def align_mixture(
     targets: Sequence[Checkpoint],
     base: Checkpoint | None,
     vectors: Sequence[OpenVector],
@@ -72,14 +72,12 @@ def lay_out_mixture(
     donor = base or targets[0]
     layout = _check(targets, donor, request)
     experts = tuple(
-        lay_out(
-            target, vectors, vocabulary=request.vocabulary, prefix=expert_prefix(number), seed=request.seed
-        )
+        align(target, vectors, vocabulary=request.vocabulary, prefix=expert_prefix(number), seed=request.seed)
         for number, target in enumerate(targets)
     )
     shared = experts[0]
     if base is not None:
-        shared = lay_out(base, vectors, vocabulary=request.vocabulary, prefix=SHARED, seed=request.seed)
+        shared = align(base, vectors, vocabulary=request.vocabulary, prefix=SHARED, seed=request.seed)
     config = mixture_config(
         _dense_config(donor),
         layout,
@@ -91,19 +89,19 @@ def lay_out_mixture(
         rows=tuple(replace(row, name=name) for name, row, _ in parts),
         idle={
             vector: {
-                name: laid.idle[vector][row.name]
-                for name, row, laid in parts
-                if row.name in laid.idle[vector]
+                name: aligned.idle[vector][row.name]
+                for name, row, aligned in parts
+                if row.name in aligned.idle[vector]
             }
             for vector in shared.idle
         },
         gates=_gates(layout, donor, len(targets), request),
         config=config,
         experts=tuple(
-            _as_dense(layout, donor, shared, target, laid)
-            for target, laid in zip(targets, experts, strict=True)
+            _as_dense(layout, donor, shared, target, aligned)
+            for target, aligned in zip(targets, experts, strict=True)
         ),
-        matched=tuple(dict.fromkeys(line for laid in (shared, *experts) for line in laid.matched)),
+        matched=tuple(dict.fromkeys(line for aligned in (shared, *experts) for line in aligned.matched)),
     )
 
 
@@ -122,8 +120,8 @@ def _parts(
     """Each tensor's name in the mixture, the dense row it is made of, and where that was laid out."""
     own_names = _inverse(donor)
     matrices = [
-        {own: row for row in laid.rows if (own := _inverse(target).get(row.name))}
-        for target, laid in zip(targets, experts, strict=True)
+        {own: row for row in aligned.rows if (own := _inverse(target).get(row.name))}
+        for target, aligned in zip(targets, experts, strict=True)
     ]
     for row in shared.rows:
         own = own_names.get(row.name)
@@ -132,10 +130,10 @@ def _parts(
         if layout.expert_name(own, 0) is None:
             yield own, row, shared
             continue
-        for number, (laid, expert) in enumerate(zip(experts, matrices, strict=True)):
+        for number, (aligned, expert) in enumerate(zip(experts, matrices, strict=True)):
             name = layout.expert_name(own, number)
             assert name is not None
-            yield name, expert[own], laid
+            yield name, expert[own], aligned
 
 
 def _as_dense(

@@ -19,7 +19,7 @@ SIDE_BY_SIDE: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "best")
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class ShownJudgment:
     """What the judge said of one turn.
 
     Attributes:
@@ -36,7 +36,7 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ShownAnswer:
     """One answer to one turn.
 
     Attributes:
@@ -44,14 +44,14 @@ class Reply:
         thought: What the model thought before it; empty where it did not.
         cut_off: It ended at the token limit.
         cut_in_thought: The model was still thinking where it ended.
-        opinions: What the judge said of it.
+        judgments: What the judge said of it.
     """
 
     text: str
     thought: str
     cut_off: bool
     cut_in_thought: bool
-    opinions: tuple[Opinion, ...]
+    judgments: tuple[ShownJudgment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Cell:
 
     key: ContenderKey
     label: str
-    replies: tuple[Reply, ...]
+    replies: tuple[ShownAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,23 +171,23 @@ def _turn(
     )
 
 
-def _replies(samples: Sequence[Sample], index: int) -> Iterator[Reply]:
+def _replies(samples: Sequence[Sample], index: int) -> Iterator[ShownAnswer]:
     for sample in samples:
         answer = sample.answer
         if index < len(answer.turns):
-            said = tuple(_opinion(j) for j in sample.judgments if j.turn == index + 1)
-            yield Reply(
+            said = tuple(_shown_judgment(j) for j in sample.judgments if j.turn == index + 1)
+            yield ShownAnswer(
                 text=answer.turns[index],
                 thought=answer.thoughts[index] if answer.thoughts else "",
                 cut_off=answer.finish[index : index + 1] == ("length",),
                 cut_in_thought=answer.cut_in_thought(index + 1),
-                opinions=said,
+                judgments=said,
             )
 
 
-def _opinion(judgment: Judgment) -> Opinion:
+def _shown_judgment(judgment: Judgment) -> ShownJudgment:
     if isinstance(judgment, Unrated):
-        return Opinion(MISSING, judgment.reply, judgment.reason, judgment.judge)
+        return ShownJudgment(MISSING, judgment.reply, judgment.reason, judgment.judge)
     if math.isnan(judgment.score):
-        return Opinion(MISSING, judgment.reply, WHOLE, judgment.judge)
-    return Opinion(f"{judgment.score:g}", judgment.reply, judgment.note, judgment.judge)
+        return ShownJudgment(MISSING, judgment.reply, WHOLE, judgment.judge)
+    return ShownJudgment(f"{judgment.score:g}", judgment.reply, judgment.note, judgment.judge)

@@ -98,10 +98,10 @@ def read_splits(folder: Path, task: str, examples: int) -> dict[str, list[Docume
     name = task.removeprefix("ja_leaderboard_")
     valid = _file(folder, name, "valid")
     if valid is None:
-        cure = "put JGLUE's file there, or leave the task out (--jglue-tasks)"
+        remedy = "put JGLUE's file there, or leave the task out (--jglue-tasks)"
         if name == "marc_ja":
-            cure = "MARC-ja is no longer distributed, leave it out"
-        raise AssetError(f"{folder}: {name}-valid-*.json is missing; {cure}")
+            remedy = "MARC-ja is no longer distributed, leave it out"
+        raise AssetError(f"{folder}: {name}-valid-*.json is missing; {remedy}")
     train = _file(folder, name, "train")
     documents = _read(valid, name)
     if train is not None:
