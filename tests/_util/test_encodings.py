@@ -40,7 +40,7 @@ def test_another_encoding_is_named_with_how_to_save_the_file(
 def test_bytes_of_no_known_encoding_are_told_as_that(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(b"\xff\x81\xff\x82")
-    with pytest.raises(ConfigError, match="an encoding that is not known; save it as UTF-8"):
+    with pytest.raises(ConfigError, match="an unknown encoding; save it as UTF-8"):
         read_text(path, error=ConfigError)
 
 

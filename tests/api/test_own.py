@@ -230,11 +230,11 @@ def test_a_judge_has_to_say_who_it_is_and_what_decides_its_ratings(judge: Any, m
     ("engine", "message"),
     [
         (7, "engine must be a name, an engine"),
-        ([], "engine names no engine"),
+        ([], "engine is empty"),
         (lambda merger: ScriptedEngine(), "needs an attribute 'fingerprint'"),
         (ScriptedEngine(fingerprint={}), "needs an attribute 'fingerprint'"),
         ([ScriptedEngine(), ScriptedEngine(fingerprint={"name": "b"})], "must have the same fingerprint"),
-        ([Summing, Summing], "give one function that makes engines"),
+        ([Summing, Summing], "give a single function that makes engines"),
     ],
     ids=["number", "none", "function", "empty", "two kinds", "two makers"],
 )

@@ -106,7 +106,8 @@ def test_a_template_that_refuses_a_second_turn_is_no_reason_to_refuse(
     assert run(["check", *MODELS, "--chat-template=one.jinja"]) == 0
 
     assert (
-        "the template refuses a second turn, so questions can have only one turn" in capsys.readouterr().out
+        "the template does not support a second turn, so questions can have only one turn"
+        in capsys.readouterr().out
     )
 
 

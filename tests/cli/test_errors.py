@@ -65,7 +65,7 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
         (["--bench-name=no-such-bench"], "known: .*demo.*japanese-chat"),
         (["--judge-file=no-such-prompts"], "known: .*judge_prompts"),
         (["--weight-min=2", "--weight-max=1"], "weight_min 2 is larger than weight_max 1"),
-        (["--device=cuda:7"], "no device 'cuda:7' here; there is: cpu"),
+        (["--device=cuda:7"], "no device 'cuda:7' on this machine; available: cpu"),
         (["--n-trials=0"], "n_trials must be at least 1"),
         (["--grace=inf"], "grace must be finite"),
         (["--uniform-weights=0.5,3"], "uniform_weights must be within the range"),

@@ -41,7 +41,7 @@ def test_status_shows_a_study_that_a_run_works_on(folder: Path, capsys: pytest.C
     with study_lock(sqlite_url(folder / "study.db"), "s"):
         assert run(["status", "--run-dir", str(folder)]) == 0
     shown = capsys.readouterr().out
-    assert "6 trials told, 2 running, 2 stopped early; a run works on it" in shown
+    assert "6 trials finished, 2 running, 2 stopped early; a run is working on it" in shown
     assert "best: trial" in shown
     assert "judge gpt-4: 2 calls, 0.2500 USD" in shown
     assert "judge rules: 1 calls, price not known" in shown

@@ -156,8 +156,8 @@ def test_other_stop_tokens_are_another_study(
 @pytest.mark.parametrize(
     ("stop", "message"),
     [
-        ("nowhere", "--stop-token 'nowhere' is not one token in the tokenizer of target"),
-        (f"{RIGHT} {AGAIN}", "is not one token in the tokenizer of target"),
+        ("nowhere", "--stop-token 'nowhere' is not a single token of the tokenizer of target"),
+        (f"{RIGHT} {AGAIN}", "is not a single token of the tokenizer of target"),
         ("only", "stop_token only needs at least one"),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_target_without_a_tokenizer_keeps_its_files(
     for file in ("tokenizer.json", "tokenizer_config.json"):
         (here / "target" / file).unlink()
     assert run(["merge", *MODELS, "--weight=1", "--output-dir=out"]) == 0
-    assert "stop tokens: as the target's files say (target has no tokenizer" in capsys.readouterr().err
+    assert "stop tokens: those in the target's files (target has no tokenizer" in capsys.readouterr().err
     assert written("out", "generation_config.json") == written("target", "generation_config.json")
 
 

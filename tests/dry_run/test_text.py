@@ -75,7 +75,7 @@ def test_a_plan_tells_what_there_is_not() -> None:
     )
     text = "\n".join(plan_lines(bare))
     for part in (
-        "2 of 30 trials told, 28 trials left",
+        "2 of 30 trials finished, 28 trials left",
         "none ends early",
         "none, because no questions are held out",
         "unknown, because no run has used these models yet",

@@ -89,7 +89,9 @@ async def test_a_head_that_is_untied_answers_in_the_search_as_in_the_written_mod
 
 def test_other_files_under_the_same_name_are_refused(config: MergeConfig, models: Merge) -> None:
     other = {**models.fingerprint, "tuned": "0" * 64}
-    with pytest.raises(CheckpointError, match=r"^tuned of target differ here .* bring the same model files"):
+    with pytest.raises(
+        CheckpointError, match=r"^tuned of target differ on this node .* copy the same model files"
+    ):
         EngineSettings(merge=config, stop_tokens=STOPS, fingerprint=other).entry().call()
 
 

@@ -103,7 +103,7 @@ def test_devices_are_dealt_to_engines(settings: dict[str, Any], devices: tuple[t
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tensor_parallel": 8}, "no device 'cuda:4' here"),
+        ({"tensor_parallel": 8}, "no device 'cuda:4' on this machine"),
         ({"tensor_parallel": 2, "devices": ("cuda:0",)}, "1 devices cannot be divided among engines of 2"),
         ({"tensor_parallel": 2, "engine": "transformers"}, "--tensor-parallel is for --engine vllm"),
         ({"vllm": {"max_model_len": 9}, "engine": "transformers"}, "the table vllm is for --engine vllm"),

@@ -74,7 +74,9 @@ async def test_when_the_last_engine_is_given_up_everybody_waiting_is_told() -> N
     pool = EnginePool({"cuda:0": doomed})
     found = await asyncio.gather(*(ask(pool, 1.0) for _ in range(4)), return_exceptions=True)
     assert all(isinstance(error, ConfigError) for error in found)
-    assert "the engine on cuda:0 died 3 times without an answer in between: out of order" in map(str, found)
+    assert "the engine on cuda:0 crashed 3 times without an answer in between: out of order" in map(
+        str, found
+    )
 
 
 async def test_nothing_is_started_before_it_is_needed() -> None:

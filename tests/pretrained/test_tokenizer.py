@@ -100,7 +100,7 @@ def test_a_class_that_finds_none_of_its_files_and_gives_special_tokens_alone_is_
 ) -> None:
     folder = _model(tmp_path / "model", tokenizer_class=name)
     (folder / "vocab.other").write_text("x")
-    with pytest.raises(TokenizerError, match=r"vocab\.other has no token but special ones"):
+    with pytest.raises(TokenizerError, match=r"vocab\.other has only special tokens"):
         load_tokenizer(folder)
 
 

@@ -120,7 +120,7 @@ def test_holding_nothing_out_searches_on_everything() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 2.0, math.nan, math.inf])
 def test_a_share_outside_its_range_is_refused(share: float) -> None:
-    with pytest.raises(ConfigError, match="holdout must be at least 0 and below 1"):
+    with pytest.raises(ConfigError, match=r"holdout must be in \[0, 1\)"):
         split(make({"a": 3}), share, 1)
 
 

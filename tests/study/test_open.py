@@ -68,7 +68,7 @@ def test_a_changed_setting_is_refused_and_can_be_forked(tmp_path: Path) -> None:
     fork = config(tmp_path, fork="new", n_trials=11)
     assert fork.run_folder == tmp_path / "new"
     study, said = opened(fork, judge="gpt")
-    assert said == ["study 'new' begins with 6 trials of study 'old'"]
+    assert said == ["study 'new' starts with 6 trials of study 'old'"]
     assert [dict(study.ask().recipe.weights), study.may_ask] == [old[0][0], False]
     new = finish(fork, judge="gpt")
     assert [row[0] for row in new[:8]] == [row[0] for row in old]
@@ -150,7 +150,7 @@ def test_a_study_whose_making_was_interrupted_is_made_to_its_end(tmp_path: Path)
     fork = config(tmp_path, fork="new")
     open_storage(fork.storage_url).create_new_study([StudyDirection.MAXIMIZE], "new")
     study, said = opened(fork)
-    assert said == ["study 'new' begins with 6 trials of study 'old'"]
+    assert said == ["study 'new' starts with 6 trials of study 'old'"]
     assert (study.asked, read_study(fork.storage_url, "new").attrs["tvmerge:origin"][0]["study"]) == (
         0,
         "old",

@@ -195,5 +195,5 @@ def test_samplers_are_refused_what_they_cannot_search() -> None:
         make_sampler("CMA-ES", one, 1)
     with pytest.raises(ConfigError, match="CMA-ES maximises one objective; use TPE, GP or NSGA-II"):
         make_sampler("CMA-ES", two, 1, objectives=2)
-    with pytest.raises(ConfigError, match="NSGA-II is for several objectives; use TPE, CMA-ES or GP"):
+    with pytest.raises(ConfigError, match="NSGA-II maximises several objectives; use TPE, CMA-ES or GP"):
         make_sampler("NSGA-II", two, 1)

@@ -136,7 +136,7 @@ def test_no_two_writers_make_a_trial_of_the_same_number(url: str) -> None:
     RdbTrialStore(storage, study_id).add(running_trial(0))
     assert len(refused) == 1
     assert [trial.number for trial in read_study(url, "twice").trials] == [0]
-    with pytest.raises(StudyError, match="trial 0 is there already"):
+    with pytest.raises(StudyError, match="trial 0 already exists"):
         study.ask()
 
 

@@ -19,7 +19,7 @@ from tvmerge.study.study import SearchStudy, distributions
 def test_another_writer_of_the_same_study_is_noticed(tmp_path: Path) -> None:
     one, other = open_study(tmp_path, "TPE", 2), open_study(tmp_path, "TPE", 2)
     one.ask()
-    with pytest.raises(StudyError, match="another run writes to this study: trial 0 is there already"):
+    with pytest.raises(StudyError, match="another run is writing to this study: trial 0 already exists"):
         other.ask()
 
 
@@ -27,7 +27,7 @@ def test_another_run_that_told_a_trial_is_noticed(tmp_path: Path) -> None:
     open_study(tmp_path).ask()
     one, other = open_study(tmp_path), open_study(tmp_path)
     one.tell(0, 5.0, {})
-    with pytest.raises(StudyError, match="another run writes to this study: trial 0 was told already"):
+    with pytest.raises(StudyError, match="another run is writing to this study: trial 0 is already finished"):
         other.tell(0, 9.0, {"late": True})
     (trial,) = read_study(f"sqlite:///{tmp_path / 'deep' / 'study.db'}", "s").trials
     assert (trial.values, "late" in trial.attrs) == ((5.0,), False)

@@ -103,7 +103,7 @@ def test_trials_outside_the_range_are_left_out_and_counted(tmp_path: Path) -> No
         f"{left} of 10 trials of study 's' are left out: they are outside the range of the weights"
     ]
     best = SourceStudy("warm-start", url(tmp_path), "s", 3)
-    with pytest.raises(StudyError, match="no trials to start with: no scored trial in this range"):
+    with pytest.raises(StudyError, match="no trials to start with: no scored trial is in this range"):
         choose_trials(best, Space(SPACE.names, 5.0, 6.0), (), quiet)
 
 

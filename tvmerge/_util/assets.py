@@ -1,7 +1,7 @@
-"""Where judges, benchmarks and prompts are found: the three folders of data a user extends without code.
+"""Finds judges, benchmarks and prompts, the three folders of data that users can extend without code.
 
-Searched in this order: the name as an explicit path; the `--assets` folder; the working directory; what
-is bundled with tvmerge (inside the wheel, or the checkout that holds this file).
+Searched in this order: the name as an explicit path; the `--assets` folder; the working directory; the files
+bundled with tvmerge (in the wheel, or in the checkout of this file).
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def bundled_root() -> Path:
-    """Folder that holds the bundled `judges/`, `benchmarks/` and `prompts/`."""
+    """Return the folder with the bundled `judges/`, `benchmarks/` and `prompts/`."""
     data = _PACKAGE / "_data"
     return data if data.is_dir() else _PACKAGE.parent
 
 
 def bundled_demo_models() -> Path:
-    """Folder that holds the demo models `base`, `tuned` and `target`."""
+    """Return the folder with the demo models `base`, `tuned` and `target`."""
     data = _PACKAGE / "_data"
     return data / "demo" if data.is_dir() else _PACKAGE.parent / "examples" / "demo" / "models"
 
 
 def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
-    """Path of the judge file, benchmark folder or prompt file called `name`.
+    """Return the path of the judge file, benchmark folder or prompt file called `name`.
 
     Args:
         kind: Which of the three folders to look in.
         name: A name (`rules`, `demo`), with or without the file's suffix, or a path.
-        assets: A folder of the user's with `judges/`, `benchmarks/`, `prompts/` inside.
+        assets: A folder with the user's `judges/`, `benchmarks/` and `prompts/`.
 
     Raises:
-        AssetError: Nothing has that name; lists the places searched and the names known.
+        AssetError: Nothing has that name; the message lists the folders searched and the known names.
     """
     if (found := _find(kind, name, assets)) is not None:
         return found
@@ -55,12 +55,12 @@ def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
 
 
 def is_there(kind: AssetKind, name: str, assets: Path | None = None) -> bool:
-    """Whether something is called `name`; see `find`."""
+    """Return whether an asset called `name` exists; see `find`."""
     return _find(kind, name, assets) is not None
 
 
 def names(kind: AssetKind, assets: Path | None = None) -> dict[str, Path]:
-    """All assets of a kind by name; where a name occurs twice, the place searched first wins."""
+    """Return all assets of a kind by name; the folder searched first takes precedence."""
     found: dict[str, Path] = {}
     for root in _roots(assets):
         folder = root / kind
@@ -74,7 +74,7 @@ _SUFFIX: dict[AssetKind, str] = {"judges": ".toml", "benchmarks": "", "prompts":
 
 
 _FASTCHAT = "fastchat/llm_judge/data"
-"""Where FastChat keeps its benchmarks."""
+"""FastChat's folder of benchmarks."""
 
 _BY_PATH: dict[AssetKind, str] = {
     "judges": "",
@@ -84,14 +84,14 @@ _BY_PATH: dict[AssetKind, str] = {
 
 
 def _in_fastchat(kind: AssetKind, name: str) -> list[str]:
-    """The benchmark in FastChat's own folder, which is not searched: a `data/` here may be anything."""
+    """Return the benchmark in FastChat's folder, which is not searched, since `data/` may be anything."""
     places = (Path(place) / name for place in (_FASTCHAT, f"FastChat/{_FASTCHAT}", "data"))
     return [str(place) for place in places if kind == "benchmarks" and _is_asset(kind, place)]
 
 
 def _find(kind: AssetKind, name: str, assets: Path | None) -> Path | None:
     explicit = Path(name)
-    # Whatever a judge file or a prompt file is called: a path that is there is meant.
+    # An existing path of a judge or prompt file is used, whatever its suffix.
     if _is_asset(kind, explicit) or (kind != "benchmarks" and explicit.is_file()):
         return explicit
     candidates = (root / kind / own for root in _roots(assets) for own in (f"{name}{_SUFFIX[kind]}", name))
@@ -99,7 +99,7 @@ def _find(kind: AssetKind, name: str, assets: Path | None) -> Path | None:
 
 
 def _is_asset(kind: AssetKind, path: Path) -> bool:
-    # Files are tested, not folders: an uninstall can leave an empty folder behind.
+    # Files are checked, not folders, since an uninstall can leave an empty folder.
     if kind == "benchmarks":
         return (path / "question.jsonl").is_file()
     return path.suffix == _SUFFIX[kind] and path.is_file()

@@ -1,8 +1,8 @@
-"""A store for expensive results, addressed by the content that produced them.
+"""A content-addressed cache of expensive results.
 
-Built on diskcache (SQLite in WAL mode, shared by concurrent processes, safe under kill -9) with three of
-its defaults turned off: values are JSON text and a pickled row is refused (a cache file from elsewhere
-must not run code), nothing is ever evicted, and the folder is the user's alone.
+It is built on diskcache (SQLite in WAL mode, shared by concurrent processes, safe under kill -9) with three
+differences: values are JSON text and pickled rows are rejected (a cache file from elsewhere must not run
+code), nothing is evicted, and only the user can read the folder.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from diskcache.core import MODE_PICKLE, UNKNOWN
 from tvmerge.errors import UserError
 
 SCHEMA = 1
-"""Part of every stored row: a row of another schema is not read."""
+"""Stored with every row; rows of another schema are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """A key that tvmerge did not write, as it is in the database: a pickled one is never loaded.
+    """A key that tvmerge did not write, as stored in the database; a pickled one is never loaded.
 
     Attributes:
         key: The column `key`.
-        raw: The column `raw`: false where the key is pickled.
+        raw: The column `raw`, which is false if the key is pickled.
     """
 
     key: Any
@@ -41,7 +41,7 @@ class Stranger:
 
 
 class _JsonDisk(diskcache.Disk):
-    """Keys and values are text; what would be unpickled is a `Stranger` as a key, and an error as a value."""
+    """Stores keys and values as text; a pickled key is read as `Stranger`, a pickled value raises."""
 
     def get(self, key: Any, raw: bool) -> Any:
         return key if raw and isinstance(key, str) else Stranger(key, raw)
@@ -51,7 +51,9 @@ class _JsonDisk(diskcache.Disk):
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode == MODE_PICKLE:
-            raise UserError("a pickled row of the cache is refused; drop it with `tvmerge cache prune`")
+            raise UserError(
+                "the cache has a pickled row, which is not read; remove it with `tvmerge cache prune`"
+            )
         return super().fetch(mode, filename, value, read)
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
@@ -61,10 +63,10 @@ class _JsonDisk(diskcache.Disk):
 
 
 class ContentCache:
-    """Maps SHA-256 keys to JSON values; a damaged row counts as a miss.
+    """Maps SHA-256 keys to JSON values; damaged rows count as missing.
 
     Args:
-        folder: Where it lives; made if missing, readable by the user alone.
+        folder: Its folder; created if missing, readable only by the user.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,10 +80,10 @@ class ContentCache:
             raise UserError(f"the cache folder {folder} cannot be opened: {error}") from error
 
     def get(self, key: str) -> Any | None:
-        """The value stored under `key`, or None.
+        """Return the value stored under `key`, or None.
 
         Raises:
-            UserError: The row is pickled, and so not tvmerge's.
+            UserError: The row is pickled, so tvmerge did not write it.
         """
         row = self._cache.get(key, retry=True)
         return _unpack(row) if isinstance(row, str) else None
@@ -91,10 +93,10 @@ class ContentCache:
         self.put_many({key: value})
 
     def put_many(self, values: Mapping[str, object]) -> None:
-        """Store several values in one transaction: all of them, or after a crash none.
+        """Store several values in one transaction: all of them, or none after a crash.
 
         Raises:
-            UserError: The disk is full, or the folder cannot be written to any more.
+            UserError: The disk is full or the folder cannot be written.
         """
         try:
             with self._cache.transact(retry=True):
@@ -104,24 +106,24 @@ class ContentCache:
             raise UserError(f"the cache folder {self._cache.directory} cannot be written: {error}") from error
 
     def sound(self, key: str) -> bool:
-        """Whether the row of `key` can be read and is as it was written."""
+        """Return whether the row of `key` can be read and is unchanged."""
         try:
             return self.get(key) is not None
         except UserError:
             return False
 
     def strangers(self) -> list[Stranger]:
-        """Keys that tvmerge did not write; their rows are never read."""
+        """Return the keys that tvmerge did not write; their rows are never read."""
         return [key for key in self._cache if isinstance(key, Stranger)]
 
     def drop(self, keys: Iterable[str | Stranger]) -> None:
-        """Remove rows."""
+        """Delete rows."""
         with self._cache.transact(retry=True):
             for key in keys:
                 self._cache.delete(key, retry=True)
 
     def volume(self) -> int:
-        """Bytes on the disk."""
+        """Return the size on disk in bytes."""
         return int(self._cache.volume())
 
     def __contains__(self, key: str) -> bool:
@@ -134,7 +136,7 @@ class ContentCache:
         return len(self._cache)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the cache."""
         self._cache.close()
 
 

@@ -1,4 +1,4 @@
-"""tvmerge's own caches, shared by all runs of a user."""
+"""The caches of tvmerge, shared by all runs of a user."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Caches:
     """Generated answers, paid judgments and digests of model files.
 
     Args:
-        folder: Where they live; `cache_folder()` unless given.
+        folder: Their folder; default: `cache_folder()`.
 
     Raises:
-        UserError: The folder cannot be written to, or has no room.
+        UserError: The folder cannot be written, or the disk is too full.
     """
 
     _digests: type[ContentCache] = ContentCache
@@ -38,14 +38,14 @@ class Caches:
 
 
 class UnknownDigestError(TvmergeError):
-    """What was looked up is not known, and to know it a model would have to be read or run."""
+    """A digest is not stored, and a model would have to be read or run to compute it."""
 
 
 class _KnownDigests(ContentCache):
-    """Says what it knows and learns nothing."""
+    """A cache of digests that raises if one is missing."""
 
     def get(self, key: str) -> Any:
-        """The value stored under `key`.
+        """Return the value stored under `key`.
 
         Raises:
             UnknownDigestError: There is none.
@@ -57,9 +57,9 @@ class _KnownDigests(ContentCache):
 
 
 class KnownCaches(Caches):
-    """The user's caches, to look into; where there are none, empty ones stand in, and none are made.
+    """The user's caches for reading; missing ones are empty and are not created.
 
-    A digest that is not there is an `UnknownDigestError`, so that no model is read for it.
+    A missing digest raises `UnknownDigestError`, so that no model is read to compute it.
     """
 
     _digests = _KnownDigests
@@ -80,7 +80,7 @@ class KnownCaches(Caches):
 
 
 def cache_folder() -> Path:
-    """`TVMERGE_CACHE_DIR`, or the user's cache folder."""
+    """Return `TVMERGE_CACHE_DIR`, or the default cache folder of the user."""
     given = os.environ.get("TVMERGE_CACHE_DIR")
     if given:
         return Path(given)

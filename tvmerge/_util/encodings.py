@@ -1,4 +1,4 @@
-"""Texts from files: UTF-8, or an error that says what the file is instead and how to save it."""
+"""Reads text files, which must be UTF-8; errors name the actual encoding and how to convert the file."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ _SAMPLE = 100_000
 
 
 def read_text(path: Path, *, error: type[Exception] = AssetError, hint: str = "") -> str:
-    """The text of a UTF-8 file, with or without a byte order mark.
+    """Return the text of a UTF-8 file, with or without a byte order mark.
 
     Args:
         path: The file.
-        error: What is raised.
-        hint: Another way out for the user, added to the error about an encoding; `{codec}` becomes its name.
+        error: The class of errors to raise.
+        hint: Another solution, appended to errors about encodings; `{codec}` is replaced by the encoding's
+            name.
 
     Raises:
-        error: The file cannot be read or is not UTF-8; names the encoding that it seems to have.
+        error: The file cannot be read or is not UTF-8; the message names its probable encoding.
     """
     try:
         content = path.read_bytes()
@@ -43,18 +44,18 @@ def read_text(path: Path, *, error: type[Exception] = AssetError, hint: str = ""
 
 
 def decoded(content: bytes, path: Path, *, error: type[Exception] = AssetError, hint: str = "") -> str:
-    """`content` of the file `path` as text; see `read_text`."""
+    """Return `content` of the file `path` as text; see `read_text`."""
     if (other := other_encoding(content)) is not None:
         raise error(f"{path}: is not UTF-8 but {_advice(other, path, hint)}")
     return content.decode("utf-8-sig")
 
 
 def other_encoding(content: bytes) -> str | None:
-    """What a text that is not UTF-8 seems to be encoded in; None for UTF-8, empty where nothing fits."""
+    """Return the probable encoding of a text; None for UTF-8, empty if no encoding fits."""
     for mark, name in _MARKS:
         if content.startswith(mark):
             return name
-    # ASCII in 16 bits a character is valid UTF-8 full of null characters, which no text holds.
+    # ASCII text in UTF-16 is valid UTF-8 with null characters, which no text contains.
     if b"\0" in content[:_SAMPLE]:
         return "UTF-16"
     if b"\x1b$" in content:
@@ -67,7 +68,7 @@ def other_encoding(content: bytes) -> str | None:
 
 
 def _japanese(content: bytes) -> str:
-    """The Japanese encoding that reads best: kana and punctuation, and little of what is rarely written."""
+    """Return the Japanese encoding that gives the most kana and the fewest rare characters."""
     marks: dict[str, int] = {}
     for codec, name in _NAMES.items():
         try:
@@ -80,7 +81,7 @@ def _japanese(content: bytes) -> str:
 
 def _advice(encoding: str, path: Path, hint: str) -> str:
     if not encoding:
-        return "in an encoding that is not known; save it as UTF-8 in the program that wrote it"
+        return "in an unknown encoding; save it as UTF-8 in the program that wrote it"
     codec = _ICONV.get(encoding, encoding)
     iconv = f"iconv -f {codec} -t UTF-8 {path.name} > utf8-{path.name}"
     return f"{encoding}, it seems; save it as UTF-8 ({iconv}){hint.format(codec=codec)}"

@@ -1,4 +1,4 @@
-"""Reading and writing files so that a crash leaves the old content or the new, never a half."""
+"""Reads files, and writes them so that a crash leaves either the old or the new content."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tvmerge._util.encodings import read_text
 from tvmerge.errors import AssetError
 
 _NAME_SHOWN = 40
-"""Characters of a file's name in that of the temporary file it is written as."""
+"""Number of characters of a file's name that its temporary file's name starts with."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the content of `path` atomically, as UTF-8 with Unix line ends; links are followed.
+    """Replace the content of `path` atomically, as UTF-8 with Unix line ends, following links.
 
     Raises:
-        OSError: The place cannot be written to; its file name says which place.
+        OSError: The file cannot be written; `filename` of the error is `path`.
     """
     try:
         _write(Path(os.path.realpath(path)), text)
@@ -31,10 +31,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Write behind what `path` holds, as UTF-8 with Unix line ends.
+    """Append to `path`, as UTF-8 with Unix line ends.
 
     Raises:
-        OSError: The place cannot be written to; its file name says which place.
+        OSError: The file cannot be written; `filename` of the error is `path`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,13 +45,13 @@ def append_text(path: Path, text: str) -> None:
 
 
 def _placed(error: OSError, path: Path) -> OSError:
-    """`error` with the place the user knows: a full disk has none, a temporary file's name says little."""
+    """Return `error` with `path` as its file name, which may be missing or that of a temporary file."""
     return OSError(error.errno, f"cannot be written: {error.strerror or error}", str(path))
 
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Shortened, so that a name that is as long as names may be leaves room for what is added.
+    # Shortened, since `path` may already have a name of the maximum length.
     prefix = f".{path.name[:_NAME_SHOWN]}."
     handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     try:
@@ -68,14 +68,14 @@ def _write(path: Path, text: str) -> None:
 
 
 def safe_name(text: str) -> str:
-    """`text` as a file name: letters, digits, dots, dashes and underscores of any script stay."""
+    """Return `text` as a file name of letters and digits of any script, dots, dashes and underscores."""
     return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
 
 
 def hub_snapshot(folder: Path) -> tuple[str, str] | None:
-    """The hub id and the commit of a model in the hub's cache; None for any other folder.
+    """Return the hub id and commit of a model in the hub's cache; None for other folders.
 
-    The cache keeps it in `models--OWNER--NAME/snapshots/COMMIT`.
+    The cache stores models in `models--OWNER--NAME/snapshots/COMMIT`.
     """
     place = folder.resolve()
     kept = re.fullmatch(r"models--([\w.-]+)", place.parent.parent.name)
@@ -85,7 +85,7 @@ def hub_snapshot(folder: Path) -> tuple[str, str] | None:
 
 
 def folder_name(folder: Path) -> str:
-    """What to call a model's folder: its last part, or the hub id and commit where the hub's cache has it."""
+    """Return the display name of a model's folder: its last part, or hub id and commit in the hub's cache."""
     found = hub_snapshot(folder)
     return folder.resolve().name if found is None else "@".join(found)
 
@@ -101,7 +101,7 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 def jsonl_line(row: Mapping[str, object]) -> str:
-    """One line of a JSON-lines file, its line end included."""
+    """Return a line of a JSON-lines file, including its line end."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -109,8 +109,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) for each line that is not blank.
 
     Raises:
-        AssetError: The file cannot be read or is not UTF-8, or a line is not a JSON object; names file and
-            line.
+        AssetError: The file cannot be read or is not UTF-8, or a line is not a JSON object; the message names
+            file and line.
     """
     yield from json_rows(path, read_text(path))
 
@@ -119,13 +119,13 @@ def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) for each line of `text` that is not blank.
 
     Args:
-        path: Where the text is from, for messages.
+        path: The file of the text, for messages.
         text: JSON lines.
 
     Raises:
-        AssetError: A line is not a JSON object; names file and line.
+        AssetError: A line is not a JSON object; the message names file and line.
     """
-    # Only \n ends a line: str.splitlines would also split at separators that JSON strings may hold.
+    # Only \n ends a line; str.splitlines would also split at separators that JSON strings may contain.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -139,7 +139,7 @@ def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def end_last_line(path: Path) -> None:
-    """End the last line of JSON lines, or cut it off where a crash left it half written."""
+    """End the last line of a JSON-lines file, or remove it if a crash left it incomplete."""
     content = path.read_bytes()
     whole, last = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
     if not last:

@@ -1,4 +1,4 @@
-"""Lists on the command line: where a comma divides, and where it is part of a value."""
+"""Splits comma-separated lists on the command line, whose values may contain commas."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 Kind = Literal["plain", "paths", "expressions"]
-"""What a list is of: values without commas, what may be paths, or regular expressions."""
+"""What a list contains: values without commas, possible paths, or regular expressions."""
 
 
 def split(text: str, kind: Kind = "plain") -> tuple[str, ...]:
-    """The values of a list that is written with commas; an empty one is left out.
+    """Return the values of a comma-separated list, without empty ones.
 
-    A comma that belongs to a path that is there divides nothing, nor does one within the brackets of a
-    regular expression: outside of them it could fit no tensor's name.
+    A comma in an existing path does not separate values, nor does one inside the brackets of a regular
+    expression; outside of brackets it could not match the name of any tensor.
 
     Args:
         text: The list.
-        kind: What it is of.
+        kind: What it contains.
     """
     pieces = list(_expressions(text)) if kind == "expressions" else text.split(",")
     values = _paths(pieces) if kind == "paths" else iter(pieces)
@@ -26,7 +26,7 @@ def split(text: str, kind: Kind = "plain") -> tuple[str, ...]:
 
 
 def _paths(pieces: list[str]) -> Iterator[str]:
-    """The pieces, those joined again that name one path, the longest first."""
+    """Yield the pieces, joining those that form an existing path, the longest first."""
     while pieces:
         length = next((n for n in range(len(pieces), 1, -1) if _is_there(",".join(pieces[:n]))), 1)
         yield ",".join(pieces[:length])
@@ -34,20 +34,20 @@ def _paths(pieces: list[str]) -> Iterator[str]:
 
 
 def _is_there(text: str) -> bool:
-    """Whether a text names a file or a folder, as it is or before a weight."""
+    """Return whether a text is an existing path, possibly followed by a weight."""
     return exists(text) or exists(text.rpartition("=")[0])
 
 
 def exists(text: str) -> bool:
-    """Whether a text is the path of a file or a folder."""
+    """Return whether a text is the path of a file or a folder."""
     try:
         return bool(text) and Path(text).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):  # too long, of no known user, or with a null character
+    except (OSError, RuntimeError, ValueError):  # too long, of an unknown user, or with a null character
         return False
 
 
 def _expressions(text: str) -> Iterator[str]:
-    """The regular expressions of a list, divided at commas outside of brackets."""
+    """Yield the regular expressions of a list, split at commas outside of brackets."""
     start, open_brackets, in_class, escaped = 0, 0, 0, False
     for at, sign in enumerate(text):
         if escaped:
@@ -55,7 +55,7 @@ def _expressions(text: str) -> Iterator[str]:
         elif sign == "\\":
             escaped = True
         elif in_class:
-            # The first sign of a class is part of it, even one that would end it.
+            # The first character of a class is part of it, even "]".
             if sign == "]" and text[in_class:at] not in {"", "^"}:
                 in_class = 0
         elif sign == "[":

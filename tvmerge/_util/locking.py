@@ -1,4 +1,4 @@
-"""One run at a time; locks that a crash frees, since the operating system holds them."""
+"""File locks of the operating system, which are released after a crash."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from tvmerge.errors import StudyError
 
 _LOOK = 1.0
-"""Seconds a lock may be taken for by somebody who only looks whether it is free."""
+"""Seconds to wait for a lock that another process may hold only to check whether it is free."""
 
 
 @contextmanager
 def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
-    """Hold `folder`, or what `name` stands for in it, for this process.
+    """Lock `folder`, or what `name` stands for in it, for this process.
 
     Raises:
-        StudyError: Another process holds it.
+        StudyError: Another process holds the lock.
     """
     from filelock import FileLock, Timeout
 
@@ -30,7 +30,9 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
             f"another tvmerge is using {folder}; wait for it, or choose another --run-dir or --storage"
         ) from error
     except OSError as error:
-        raise StudyError(f"{folder} cannot hold a run or its storage: {error.strerror or error}") from error
+        raise StudyError(
+            f"{folder} cannot be used for a run or its storage: {error.strerror or error}"
+        ) from error
     try:
         yield
     finally:
@@ -38,7 +40,7 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
 
 
 def is_locked(folder: Path, name: str = ".lock") -> bool:
-    """Whether another process holds `folder`, or what `name` stands for in it."""
+    """Return whether another process has locked `folder`, or what `name` stands for in it."""
     from filelock import FileLock, Timeout
 
     if not (folder / name).exists():

@@ -1,7 +1,7 @@
 """Checks that results can be written, before anything is paid for.
 
-What is tried leaves nothing behind: a file without a name, in the folder that would hold the result or in
-the nearest one above it that is there.
+The checks leave no files behind: they create an unnamed file in the folder of the result or its nearest
+existing parent.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ LEAST = 1 << 20
 
 
 def check_file(path: Path, what: str, room: int = LEAST) -> None:
-    """Check that a file can be written, or replaced where it is there; links are followed.
+    """Check that a file can be written or replaced, following links.
 
     Args:
         path: The file.
-        what: What the user calls it, such as `--out`.
-        room: Bytes that it may take.
+        what: Its name in messages, such as `--out`.
+        room: Bytes that must be free.
 
     Raises:
-        ConfigError: It is something else than a file, may not be written or has no room.
+        ConfigError: It is not a file, cannot be written or the disk is too full.
     """
     with _translated(path, what):
         mode = _mode(path)
@@ -44,15 +44,15 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
 
 
 def check_folder(path: Path, what: str, room: int = LEAST) -> None:
-    """Check that files can be written into a folder, which need not be there yet; links are followed.
+    """Check that files can be written into a folder, which may not exist yet, following links.
 
     Args:
         path: The folder.
-        what: What the user calls it, such as `--run-dir`.
-        room: Bytes that its content may take.
+        what: Its name in messages, such as `--run-dir`.
+        room: Bytes that must be free.
 
     Raises:
-        ConfigError: It is not a folder, may not be written or has no room.
+        ConfigError: It is not a folder, cannot be written or the disk is too full.
     """
     with _translated(path, what):
         mode = _mode(path)
@@ -62,7 +62,7 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """What is at a path, links followed; None where nothing is."""
+    """Return the mode of the file at a path, following links; None if there is none."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def _try(folder: Path, room: int) -> None:
     with tempfile.TemporaryFile(dir=folder) as file:
         if shutil.disk_usage(folder).free < room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        # What is free on the disk need not be free for this user.
+        # Free space on the disk may not be available to this user.
         file.write(bytes(LEAST))
         file.flush()
 
@@ -97,8 +97,8 @@ def _translated(path: Path, what: str) -> Iterator[None]:
     except NotADirectoryError as error:
         raise ConfigError(f"{what} {path}: a part of the path is a file, not a folder") from error
     except FileNotFoundError as error:
-        raise ConfigError(f"{what} {path}: no files can be made there; choose another location") from error
+        raise ConfigError(f"{what} {path}: files cannot be created there; choose another location") from error
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        why = "there is no room for it" if full else error.strerror or str(error)
+        why = "the disk is full" if full else error.strerror or str(error)
         raise ConfigError(f"{what} {path} cannot be written ({why}); choose another location") from error

@@ -1,6 +1,7 @@
-"""Extension points: things that are found by name, in a file of ours or in an installed package.
+"""Extension points: plug-ins found by name, in a package of tvmerge or in installed packages.
 
-A file of ours is found by its stem, a package by its entry points. Listing the names imports neither.
+A module of tvmerge is found by its file name, other packages by their entry points. Listing the names imports
+nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plugins(Generic[T]):
-    """One extension point: all the samplers, or all the figures.
+    """An extension point, such as all samplers or all figures.
 
     Attributes:
-        what: What one of them is called in messages, such as `sampler`.
+        what: What a plug-in is called in messages, such as `sampler`.
         kind: Class of the object that each module defines.
         attribute: Name of that object in its module.
-        package: Our package; each of its modules is one, unless its name begins with an underscore.
-        group: Group of entry points under which installed packages offer theirs.
-        spelled: Stem of a file of ours -> its name, where that is no Python name.
+        package: The package of tvmerge whose modules are plug-ins, except those with a leading underscore.
+        group: The entry point group of installed packages.
+        spelled: Names of modules of tvmerge whose name is not a Python identifier, by file name.
     """
 
     what: str
@@ -42,29 +43,29 @@ class Plugins(Generic[T]):
     spelled: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
-        """The names there are, ours first, each part in alphabetical order; imports none of them."""
+        """Return all names, those of tvmerge first, each part sorted, without importing modules."""
         ours = sorted(self._ours, key=str.lower)
         theirs = {point.name for point in self._points()}
         return (*ours, *sorted(theirs - set(ours)))
 
     def load(self, name: str) -> T:
-        """The object called `name`.
+        """Load the object called `name`.
 
         Raises:
-            ConfigError: Nothing or more than one thing has that name, or a package's does not load; one line.
+            ConfigError: No or more than one plug-in has that name, or it cannot be loaded.
         """
         if name not in self._loaded:
             self._loaded[name] = self._found(name)
         return self._loaded[name]
 
     def origin(self, name: str) -> str:
-        """Name and version of the installed package that `name` comes from; empty for one of ours."""
+        """Return name and version of the package that defines `name`; empty for tvmerge."""
         return "" if name in self._ours else "".join(_package(point) for point in self._points(name))
 
     def identity(self, name: str, key: str) -> dict[str, str]:
-        """What a study notes beside `name`: under `key` the package it comes from; nothing for one of ours.
+        """Return what a study stores along with `name`: its package under `key`, or nothing for tvmerge.
 
-        Another version of a package may work in another way, and its results must not pass for this one's.
+        Another version of a package may behave differently, so its results must not be confused.
         """
         origin = self.origin(name)
         return {key: origin} if origin else {}
@@ -75,7 +76,7 @@ class Plugins(Generic[T]):
 
     @cached_property
     def _ours(self) -> dict[str, str]:
-        """Name -> module, of our own."""
+        """Return the modules of tvmerge by name."""
         path = import_module(self.package).__path__
         stems = (module.name for module in iter_modules(path) if not module.name.startswith("_"))
         return {self.spelled.get(stem, stem): f"{self.package}.{stem}" for stem in stems}

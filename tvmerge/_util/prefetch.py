@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 async def read_ahead(stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The items of `stream`, whose maker does not wait while one is dealt with.
+    """Yield the items of `stream`, producing the next ones while the consumer handles an item.
 
-    One item is ready and the next is being made, no more: a reader that pauses soon stops the maker too.
-    A reader that leaves ends the stream at once.
+    At most one item is ready while the next is being produced. If the consumer stops, the stream is closed at
+    once.
     """
     ready: asyncio.Queue[T | None] = asyncio.Queue()
     room = asyncio.Semaphore(1)

@@ -1,4 +1,4 @@
-"""Room on a disk that is kept for what is on its way when the disk fills up."""
+"""Reserves disk space for results that arrive after the disk is full."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 
 SIZE = 4 << 20
-"""Bytes: some hundred judgments and the database's own journal."""
+"""Number of bytes: enough for several hundred judgments and the database's journal."""
 
 
 class Reserve:
-    """A file that holds nothing, to be removed when what was paid for must be written and there is no room.
+    """A placeholder file, which is removed if paid results have to be written and the disk is full.
 
-    It stays in its folder for the next run, and for others that write there.
+    It is kept in its folder for later runs and other processes that write there.
 
     Args:
         path: The file.
-        size: Bytes.
+        size: Its size in bytes.
     """
 
     def __init__(self, path: Path, size: int = SIZE) -> None:
@@ -25,16 +25,16 @@ class Reserve:
         self._size = size
 
     def hold(self) -> None:
-        """Take the room, where it is not taken yet; where there is less, none is kept."""
+        """Create the file unless it exists; if there is too little space, create none."""
         try:
             if not self._path.exists():
-                # No zeros: some file systems keep none of those.
+                # Not zeros, which some file systems do not store.
                 self._path.write_bytes(os.urandom(self._size))
         except OSError:
             self.release()
 
     def release(self) -> None:
-        """Give the room back."""
-        # What keeps it from being removed keeps the rest from being written, which tells of it.
+        """Free the space."""
+        # If it cannot be removed, writing the results fails, too, and raises.
         with suppress(OSError):
             self._path.unlink()

@@ -19,16 +19,16 @@ class _Flight(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Runs one task a key at a time and gives its outcome to all who asked for it meanwhile.
+    """Runs one task per key at a time and gives its result to all callers that wait for it.
 
-    A waiter that is cancelled leaves the others waiting; when the last one is cancelled, so is the work.
+    A cancelled caller does not affect the others; when the last one is cancelled, so is the task.
     """
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight[T]] = {}
 
     async def do(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The outcome of `work`, or of the work under the same key that is already on its way.
+        """Return the result of `work`, or of the work that is already running under the same key.
 
         Raises:
             Exception: Whatever the work raises.
@@ -42,7 +42,7 @@ class SingleFlight(Generic[T]):
             return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             if flight.passengers == 1:
-                # Forgotten first: whoever asks from now on wants a flight that arrives.
+                # Removed first, so that new callers start a new task instead of waiting for a cancelled one.
                 self._forget(key, flight)
                 await stop([flight.task])
             raise

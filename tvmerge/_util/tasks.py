@@ -1,4 +1,4 @@
-"""Tasks that belong together: they end together, and what one of them has begun is not thrown away."""
+"""Runs groups of tasks that end together without losing requests in flight."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All outcomes in order; the first failure ends the other works before it is raised.
+    """Return all results in order; after the first failure, stop the other tasks, then raise it.
 
-    The others are cancelled once and waited for, as they are where the caller is cancelled. `asyncio.gather`
-    would have the first of them to end cancel the rest a second time, which gives up what is on the wire.
+    The others are cancelled once and waited for, as they are if the caller is cancelled. `asyncio.gather`
+    would cancel them a second time when the first of them ends, which would drop requests in flight.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
@@ -24,7 +24,7 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def first_failure(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Wait for all tasks; raise the first failure as soon as it happens."""
+    """Wait for all tasks; raise the first failure at once."""
     if tasks:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -32,10 +32,11 @@ async def first_failure(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel the tasks that still run, once, and wait until they have ended; how they end is not told.
+    """Cancel the running tasks once and wait until they have ended, ignoring their results.
 
     Raises:
-        CancelledError: The caller was cancelled meanwhile; the tasks were cancelled again and have ended.
+        CancelledError: The caller was cancelled meanwhile, after cancelling the tasks again and waiting for
+            them.
     """
     listed = list(tasks)
     pending = {task for task in listed if not task.done()}
@@ -50,7 +51,7 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
             _cancel(pending)
     for task in listed:
         if not task.cancelled():
-            task.exception()  # seen here, so that asyncio does not report it as unhandled
+            task.exception()  # retrieved, so that asyncio does not report it as unhandled
     if cancelled is not None:
         raise cancelled
 

@@ -1,4 +1,4 @@
-"""Work that is cheaper in batches: what comes while a batch is under way makes up the next one."""
+"""Runs work in batches: items that arrive during a batch form the next one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ R = TypeVar("R")
 
 
 class ThreadedBatches(Generic[K, R]):
-    """Gathers items and handles all of them at once in a thread, one batch after the other.
+    """Collects items and handles them in a thread, one batch after another.
 
     Args:
-        thread: Where batches are handled.
-        handle: Gives the outcomes of a batch, in order; an error it raises goes to everyone in the batch.
-        most: The most items of a batch, or None for no limit.
+        thread: The executor that handles batches.
+        handle: Returns the results of a batch, in order; an error it raises is set for every item of the
+            batch.
+        most: Maximum number of items per batch; None for no limit.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class ThreadedBatches(Generic[K, R]):
         self._worker: asyncio.Future[None] | None = None
 
     def add(self, item: K) -> asyncio.Future[R]:
-        """Put `item` into the next batch; a future that is cancelled before takes it out again."""
+        """Add `item` to the next batch; cancelling the future before that removes it."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._worker is None or self._worker.done():
@@ -38,7 +39,7 @@ class ThreadedBatches(Generic[K, R]):
         return future
 
     async def drain(self) -> None:
-        """Wait until everything that was added is handled."""
+        """Wait until all items are handled."""
         while self._worker is not None and not self._worker.done():
             await asyncio.wait([self._worker])
 

@@ -1,4 +1,4 @@
-"""Blocking work in a thread that nobody leaves behind."""
+"""Runs blocking work in a thread and always waits for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of `function`, called in a thread.
+    """Call `function` in a thread and return its result.
 
-    A cancellation waits for the thread's end before it is passed on: a thread cannot be stopped, and what
-    it works with (a lock, a cache, a folder half written) must not be let go under its hands.
+    A cancellation is raised only after the thread has ended. A thread cannot be stopped, and the resources it
+    uses (a lock, a cache, a folder being written) must not be released before.
     """
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:

@@ -1,4 +1,4 @@
-"""Traces where the time of a run goes: spans of work on named tracks, and the idle share of the engines."""
+"""Records where the time of a run goes: spans of work on named tracks, and the idle share of engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from tvmerge._util.files import write_text
 
 ENGINE = "engine"
-"""The tracks of engines start with this."""
+"""The prefix of the names of engines' tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Span:
     """A piece of work.
 
     Attributes:
-        track: Who did it.
-        name: What was done.
-        start: When it began, in seconds of the trace's clock.
-        end: When it ended.
+        track: The track, which names the worker.
+        name: The kind of work.
+        start: The start time, in seconds of the trace's clock.
+        end: The end time.
     """
 
     track: str
@@ -34,10 +34,10 @@ class Span:
 
 
 class Trace:
-    """Takes note of pieces of work; not for use from several threads at once.
+    """Records spans of work; not thread-safe.
 
     Args:
-        clock: Gives the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -46,12 +46,12 @@ class Trace:
         self.spans: list[Span] = []
 
     def declare(self, track: str) -> None:
-        """Say that `track` exists, whether or not it ever gets work."""
+        """Declare that `track` exists, even if it never gets work."""
         self._tracks[track] = None
 
     @contextmanager
     def span(self, track: str, name: str) -> Iterator[None]:
-        """The block is a piece of work on `track`, however it ends."""
+        """Record the block as a span on `track`, also if it raises."""
         self.declare(track)
         start = self._clock()
         try:
@@ -60,9 +60,9 @@ class Trace:
             self.spans.append(Span(track, name, start, self._clock()))
 
     def idle_share(self, kind: str = ENGINE) -> float | None:
-        """Share of time that the tracks whose names start with `kind` did nothing; None: none did anything.
+        """Return the idle fraction of the tracks whose names start with `kind`; None without any work.
 
-        Counted from the first piece of work of any of them to the end of the last one.
+        It is computed over the time from the start of their first span to the end of their last one.
         """
         tracks = [track for track in self._tracks if track.startswith(kind)]
         spans = [span for span in self.spans if span.track in set(tracks)]
@@ -96,7 +96,7 @@ class Trace:
 
 
 def _lanes(spans: Sequence[Span]) -> list[tuple[str, Span]]:
-    """Each span with the row it is drawn on; spans of one track that overlap get rows of their own."""
+    """Yield each span with its row; overlapping spans of a track are put on separate rows."""
     ends: dict[str, list[float]] = {}
     placed: list[tuple[str, Span]] = []
     for span in sorted(spans, key=lambda s: s.start):

@@ -1,4 +1,4 @@
-"""Every setting of a run, declared once: its key in `run.toml`, its flag, its default and its meaning."""
+"""The settings of a run, each declared once with its key, flag, default and description."""
 
 from tvmerge.config.reading import file_settings, load_check_config, load_config, load_merge_config
 from tvmerge.config.run import RunConfig, options

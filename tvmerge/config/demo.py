@@ -1,4 +1,4 @@
-"""The settings of the demo: an ordinary run, on models and questions that ship with tvmerge."""
+"""The settings of the demo, an ordinary run on models and questions shipped with tvmerge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tvmerge._util.assets import bundled_demo_models
 
 
 def demo_defaults() -> dict[str, Any]:
-    """Defaults of `tvmerge demo`, by the keys of `RunConfig`."""
+    """Return the defaults of `tvmerge demo`, by the keys of `RunConfig`."""
     models = bundled_demo_models()
     return {
         "target_model": (str(models / "target"),),

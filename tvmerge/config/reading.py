@@ -19,12 +19,12 @@ from tvmerge.merging.settings import MergeConfig
 def load_config(
     flags: Mapping[str, Any], file: Path | None = None, defaults: Mapping[str, Any] | None = None
 ) -> RunConfig:
-    """Settings from flags, a TOML file and defaults; the first that names a key decides.
+    """Load settings from flags, a TOML file and defaults, in this order of precedence.
 
     Args:
-        flags: Values given on the command line; None stands for not given.
+        flags: Values given on the command line; None if not given.
         file: A `run.toml` with the same keys.
-        defaults: Values that stand in for `RunConfig`'s own defaults.
+        defaults: Values that replace defaults of `RunConfig`.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value has the wrong type or range.
@@ -38,7 +38,7 @@ def load_config(
 
 
 def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> MergeConfig:
-    """The settings that decide what is merged, from flags and a run's TOML file; flags win.
+    """Load the settings of merging from flags and a run's TOML file; flags take precedence.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value has the wrong type.
@@ -51,7 +51,7 @@ def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> Mer
 
 
 def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> ModelConfig:
-    """The settings that concern models, from flags and a run's TOML file; flags win.
+    """Load the settings of models from flags and a run's TOML file; flags take precedence.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value has the wrong type or range.
@@ -62,10 +62,10 @@ def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> Mod
 
 
 def file_settings(file: Path | None, keys: Sequence[str]) -> dict[str, Any]:
-    """Those of a TOML file's settings that are named, where it has them.
+    """Return the settings in a TOML file that are among `keys`.
 
     Raises:
-        ConfigError: The file cannot be read, or holds a key or a value that is no setting.
+        ConfigError: The file cannot be read, or has an unknown key or an invalid value.
     """
     if file is None:
         return {}
@@ -74,7 +74,7 @@ def file_settings(file: Path | None, keys: Sequence[str]) -> dict[str, Any]:
 
 def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
     if "task_vectors" not in settings:
-        needed = (*needed, "tuned_model")  # an adapter names its base itself
+        needed = (*needed, "tuned_model")  # an adapter's files name its base
     missing = [f"--{key.replace('_', '-')}" for key in needed if key not in settings]
     if missing:
         named = ", ".join(missing)

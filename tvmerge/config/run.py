@@ -1,4 +1,4 @@
-"""All settings of a run: those of its parts, and where results are written."""
+"""All settings of a run: those of each package, and where results are written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tvmerge.tasks.settings import SuiteConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
-    """The settings of `tvmerge optimize`; unstated defaults are those of the scripts it replaces."""
+    """The settings of `tvmerge optimize`."""
 
     run_dir: str | None = option(
         str, "Folder for the run's results; default: runs/<study-name>.", None, decides="nothing"
@@ -69,13 +69,13 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 
     @property
     def shown(self) -> dict[str, Any]:
-        """All settings as plain data, passwords in URLs hidden."""
+        """All settings as plain data, with passwords in URLs hidden."""
         plain = asdict(self)
         return {key: hide_passwords(v) if isinstance(v, str) else v for key, v in plain.items()}
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """The settings that a study's scores or its sequence of candidates depend on, unset ones left out."""
+        """The settings that scores or the sequence of candidates depend on, without unset ones."""
         values = {
             key: getattr(self, key)
             for key, (setting, _) in options().items()
@@ -94,7 +94,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 
     @property
     def parent_study(self) -> str:
-        """The name of the study that `fork` begins with; without it, the study's own."""
+        """The name of the study that `fork` starts from; without a fork, the study's name."""
         if self.study_name is not None:
             return self.study_name
         tasks = (weighted(name) for name in (*self.tasks, *self.jglue_tasks))
@@ -103,7 +103,7 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 
     @property
     def run_folder(self) -> Path:
-        """The folder of the run's results; a fork's is beside its parent's."""
+        """The folder of the run's results; that of a fork is next to its parent's."""
         parent = self._parent_folder
         return parent if self.fork is None else parent.parent / safe_name(self.fork)
 
@@ -115,27 +115,27 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 
     @property
     def storage_url(self) -> str:
-        """The storage the study is journalled in."""
+        """The URL of the study's storage."""
         return self.storage if self.storage is not None else sqlite_url(self.run_folder / "study.db")
 
     @property
     def parent_storage_url(self) -> str:
-        """The storage of the study that `fork` begins with."""
+        """The URL of the storage of the study that `fork` starts from."""
         return self.storage if self.storage is not None else sqlite_url(self._parent_folder / "study.db")
 
     @property
     def study_place(self) -> StudyPlace:
-        """Where the study is, and the one that it is a fork of."""
+        """The name and storage of the study and of its parent."""
         return StudyPlace(self.study, self.storage_url, self.parent_study, self.parent_storage_url)
 
     @property
     def model_folder(self) -> Path:
-        """The folder the best model is written to."""
+        """The folder to which the best model is written."""
         return Path(self.output_dir) if self.output_dir is not None else self.run_folder / "model"
 
 
 def options() -> dict[str, tuple[Option, Any]]:
-    """Every setting: key to (how it is written, its default or `MISSING`)."""
+    """Return every setting's declaration and default (or `MISSING`), by key."""
     return {f.name: (f.metadata["option"], f.default) for f in fields(RunConfig)}
 
 

@@ -1,4 +1,4 @@
-"""Values of settings as files and Python give them, made what the settings declare."""
+"""Converts values from files and Python to the declared types of settings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tvmerge.option import Option
 
 
 def settings_for(part: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings given in Python, as the constructor of `part` takes them.
+    """Convert settings given in Python to arguments of the constructor of `part`.
 
-    A path may stand for a string, a whole number for a float and one value for a list of one.
+    Paths are accepted for strings, ints for floats, and a single value for a list.
 
     Args:
         part: A class of settings, such as `RunConfig`.
         given: Values by key.
 
     Raises:
-        ConfigError: A key is unknown, or a value has the wrong type or is none of the choices.
+        ConfigError: A key is unknown, or a value has the wrong type or is not one of the choices.
     """
     declared: dict[str, Field[Any]] = {f.name: f for f in fields(part)}
     if unknown := [key for key in given if key not in declared]:
@@ -36,16 +36,16 @@ def settings_for(part: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(key: str, value: Any, option: Option, place: str = "") -> Any:
-    """A value as its setting declares it.
+    """Convert a value to the declared type of its setting.
 
     Args:
-        key: The setting's.
-        value: The value given.
-        option: How the setting is declared.
-        place: Where the value stands, for messages; ends in `: `.
+        key: The setting's key.
+        value: The value.
+        option: The setting's declaration.
+        place: Where the value was given, for messages; ends in `: `.
 
     Raises:
-        ConfigError: It has the wrong type, or is none of the choices.
+        ConfigError: It has the wrong type, or is not one of the choices.
     """
     if not option.many:
         return _scalar(key, value, option, place)
@@ -70,7 +70,7 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
 
 
 def _plain(value: Any, kind: type) -> Any:
-    """`value` as a plain `kind` where it means one, such as a number of numpy's; else as it is."""
+    """Convert `value` to a plain `kind` if it represents one, such as a numpy number; else return it."""
     if isinstance(value, bool):
         return value
     if kind is float and isinstance(value, Real):

@@ -1,1 +1,1 @@
-"""What a run needs, before anything is asked, loaded or written."""
+"""What a run would take, computed before anything is requested, loaded or written."""

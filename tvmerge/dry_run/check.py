@@ -1,7 +1,7 @@
-"""Whether models fit together, before anything is loaded or paid for: `tvmerge check`.
+"""Checks that models fit together before anything is loaded or paid for: `tvmerge check`.
 
-Reads configurations, tokenizers, templates and the headers of weights. A page says what would be merged,
-copied and left out, and why.
+Only configurations, tokenizers, templates and the headers of weights are read. The report says what would be
+merged, copied and left out, and why.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from tvmerge.merging.open import Merge
 
 _QUESTION = "こんにちは"
-"""What a rendered conversation asks."""
+"""The question of the rendered conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page.
+    """A section of the report.
 
     Attributes:
-        title: What it is about.
-        lines: What was found.
-        problem: Why a run with these models would be refused; empty where it would not.
+        title: Its title.
+        lines: Its lines.
+        problem: Why a run with these models would fail; empty if it would not.
     """
 
     title: str
@@ -51,28 +51,28 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What is known of a merge before it is made.
+    """The report of a check.
 
     Attributes:
-        sections: The page.
+        sections: Its sections.
     """
 
     sections: tuple[Section, ...] = field(default=())
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why a run would be refused, a line each; empty where it would not."""
+        """Why a run would fail, one line each; empty if it would not."""
         return tuple(section.problem for section in self.sections if section.problem)
 
 
 def check_models(config: ModelConfig, caches: Caches, *, verify: bool = False, names: bool = False) -> Check:
-    """Check models against each other, their chat template, and this machine's memory.
+    """Check that models fit each other, their chat template and this machine's memory.
 
     Args:
-        config: Which models, how they are talked to, and what they run on.
-        caches: Where digests of their files are remembered.
-        verify: Also read every weight, downloading what is missing, and refuse NaN and infinities.
-        names: List every tensor that is named in a remark instead of the first ones.
+        config: The settings of merging, prompts and engines.
+        caches: The caches with digests of model files.
+        verify: Whether to read every weight, downloading missing ones, and reject NaN and infinities.
+        names: Whether to list all tensors of a remark instead of the first ones.
 
     Raises:
         CheckpointError: A model cannot be found or read, or the models do not fit together.
@@ -93,7 +93,7 @@ def check_models(config: ModelConfig, caches: Caches, *, verify: bool = False, n
 
 
 def _section(title: str, lines: Callable[[], Iterator[str]]) -> Section:
-    """A section up to where a run would be refused; the others continue, so that all is said at once."""
+    """Return a section with its lines up to the first problem, so that all problems are reported at once."""
     found: list[str] = []
     try:
         found.extend(lines())
@@ -103,7 +103,7 @@ def _section(title: str, lines: Callable[[], Iterator[str]]) -> Section:
 
 
 def _models(models: Merge) -> Iterator[str]:
-    """What each model is, by its part in the merge."""
+    """Yield a description of each model, by its part in the merge."""
     for part, model in models.merger.plan.models.items():
         described = _adapter(model) if isinstance(model, Adapter) else _checkpoint(model)
         yield f"{part}: {models.sources[part].identity}, {described}"
@@ -128,7 +128,7 @@ def _adapter(model: Adapter) -> str:
 
 
 def _weights(models: Merge) -> Iterator[str]:
-    """What gets which weight."""
+    """Yield which tensors get which weight."""
     rows = models.merger.plan.rows
     moved = sum(bool(row.terms) for row in rows)
     yield f"{moved} of {count(len(rows), 'floating-point tensor')} get a weight"
@@ -139,7 +139,7 @@ def _weights(models: Merge) -> Iterator[str]:
 
 
 def _positions(config: ModelConfig, models: Merge) -> Iterator[str]:
-    """How the merged model tells positions, which is as the model that gives its configuration does."""
+    """Yield the position settings of the merged model, which are those of the target's configuration."""
     context = model_context(models.donor.folder, trust_remote_code=config.trust_remote_code)
     yield f"context: {'no limit' if context is None else f'{context:,} tokens'}"
     rope = {
@@ -152,7 +152,7 @@ def _positions(config: ModelConfig, models: Merge) -> Iterator[str]:
 
 
 def _notes(models: Merge, *, names: bool) -> Iterator[str]:
-    """What people should know of the models, and what gets no weight and why."""
+    """Yield remarks on the models, and which tensors get no weight and why."""
     remarks = models.remarks()
     if not any(remark.text.startswith("tokens") for remark in remarks):
         yield "tokens: numbered alike in all models"
@@ -161,10 +161,10 @@ def _notes(models: Merge, *, names: bool) -> Iterator[str]:
 
 
 def _chat(config: ModelConfig, models: Merge) -> Iterator[str]:
-    """How a conversation is written, and where an answer ends.
+    """Yield how a conversation is rendered and which tokens end an answer.
 
     Raises:
-        UserError: There is no tokenizer or no template, or the template refuses a conversation.
+        UserError: There is no tokenizer or no template, or the template fails on a conversation.
     """
     chat = open_chat(config, models)
     given = config.chat_template
@@ -179,7 +179,7 @@ def _second_turn(chat: ChatFormat) -> str:
     try:
         chat.render(talk)
     except UserError as error:
-        return f"the template refuses a second turn, so questions can have only one turn: {error}"
+        return f"the template does not support a second turn, so questions can have only one turn: {error}"
     return "a conversation can have several turns"
 
 
@@ -188,10 +188,10 @@ def _message(role: str) -> dict[str, str]:
 
 
 def _memory(config: ModelConfig, models: Merge) -> Iterator[str]:
-    """What a live model takes on each device.
+    """Yield the memory that a live model needs on each device.
 
     Raises:
-        UserError: It does not fit, or a device is not there.
+        UserError: It does not fit, or a device does not exist.
     """
     placement = place(config)
     yield f"engine: {placement.kind}"
@@ -201,7 +201,7 @@ def _memory(config: ModelConfig, models: Merge) -> Iterator[str]:
 
 
 def _files(config: ModelConfig, models: Merge) -> Iterator[str]:
-    """What a written model's folder would hold; what is not copied is among the notes."""
+    """Yield the files of a written model; the notes list files that are not copied."""
     sizes, donor = shard_sizes(models.merger.specs, SHARD_SIZE), models.donor
     code = config.trust_remote_code
     yield f"tensors: {size(sum(sizes))} in {count(len(sizes), 'file')}"

@@ -1,4 +1,4 @@
-"""What a run costs: calls in money, and room on the disk."""
+"""The cost of a run in calls, money and disk space."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 LIVE = "judge check"
-"""The stage whose requests are never sent in batches."""
+"""The stage whose requests are never batched."""
 
 
 def planned_calls(
     specs: Sequence[JudgeSpec], stages: Mapping[str, CallsByJudge], *, batched: bool = False
 ) -> tuple[PlannedCalls, ...]:
-    """The calls of each judge that makes any, by stage, with what they cost.
+    """Return each judge's calls and their cost, by stage.
 
     Args:
         specs: The judges.
         stages: Their calls in each stage.
-        batched: They are sent in batches.
+        batched: Whether requests are sent in batches.
     """
     return tuple(
         _priced(spec, stage, calls[spec.name], batched=batched and stage != LIVE)
@@ -44,7 +44,7 @@ def planned_calls(
 
 
 def price_words(spec: JudgeSpec, *, batched: bool = False) -> str:
-    """A judge's price for people."""
+    """Return a judge's price as text."""
     if PROVIDERS.load(spec.provider).judge is not None:
         return "asks nobody"
     if spec.price_input is None or spec.price_output is None:
@@ -57,14 +57,14 @@ def price_words(spec: JudgeSpec, *, batched: bool = False) -> str:
 
 
 def written_sizes(models: Merge, config: RunConfig) -> list[int]:
-    """Bytes of tensors in each file of the model, and of its experts where they are written."""
+    """Return the bytes of tensors in each file of the model, and of its experts if they are written."""
     size = int(config.shard_size * 10**9)
     mergers = [models.merger, *(expert.merger for expert in models.experts if config.save_experts)]
     return [found for merger in mergers for found in shard_sizes(merger.specs, size)]
 
 
 def misfits(memory: Sequence[MemoryEstimate]) -> Iterator[str]:
-    """Why the models do not fit into memory, a line each."""
+    """Return why the models do not fit into memory, one line each."""
     for load in memory:
         try:
             load.check()
@@ -73,14 +73,14 @@ def misfits(memory: Sequence[MemoryEstimate]) -> Iterator[str]:
 
 
 def warnings(config: RunConfig, calls: Sequence[PlannedCalls], needed: int, free: int) -> Iterator[str]:
-    """What will stop the run before its end, a line each."""
+    """Return what will stop the run before its end, one line each."""
     if needed > free:
         yield "the model does not fit on the disk; choose another --output-dir"
     everything = total(calls)
     if config.max_judge_calls is not None and everything.calls > config.max_judge_calls:
-        yield f"--max-judge-calls {config.max_judge_calls} may be used up before the run is over"
+        yield f"--max-judge-calls {config.max_judge_calls} may be used up before the run ends"
     if config.max_cost is not None and (everything.cost or 0) > config.max_cost:
-        yield f"--max-cost {config.max_cost:g} may be used up before the run is over"
+        yield f"--max-cost {config.max_cost:g} may be used up before the run ends"
 
 
 def _priced(spec: JudgeSpec, stage: str, calls: Calls, *, batched: bool) -> PlannedCalls:

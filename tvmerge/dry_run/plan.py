@@ -1,4 +1,4 @@
-"""A run as it would be, before anything is asked, loaded or written: `tvmerge optimize --dry-run`."""
+"""Plans a run without requesting, loading or writing anything: `tvmerge optimize --dry-run`."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 async def plan_run(
     config: RunConfig, note: Note, *, judge: Judge | None = None, engines: OwnEngines | None = None
 ) -> RunPlan:
-    """What `config` would do and take.
+    """Return what a run of `config` would do and take.
 
     Args:
         config: The run's settings.
-        note: Tells the user something in passing.
-        judge: A judge of the caller's own, in the place of those that the settings name; it is not asked.
-        engines: Engines of the caller's own, likewise.
+        note: Called with each remark for the user.
+        judge: A judge to use instead of those in the settings; it is not called.
+        engines: Engines to use instead of the one in the settings; they are not called.
 
     Raises:
-        UserError: The run would end at once.
+        UserError: The run would fail at its start.
     """
     check_destinations(config)
     counter = RequestCounter()
@@ -70,17 +70,18 @@ def _open(config: RunConfig, caches: Caches) -> Merge:
     try:
         return open_models(config.merge, caches, verify=False, download=False)
     except UnknownDigestError:
-        # A mixture's router that has to be measured on a model. Any other has the same shape.
+        # The router of a mixture is measured on a live model; here another of the same shape stands in.
         return open_models(
             replace(config.merge, gate="zeros", experts=()), caches, verify=False, download=False
         )
 
 
 def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
-    """The stored answers of these models, None where the models are not known yet, and the study's trials.
+    """Return the stored answers of these models, None if their digests are unknown, and the trials.
 
     Raises:
-        UserError: The study cannot begin or continue with these settings, or the model's folder be replaced.
+        UserError: The study cannot be started or resumed with these settings, or the model's folder cannot be
+            replaced.
     """
     config, models = run_spec.config, run_spec.models
     try:
@@ -96,10 +97,10 @@ def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers
 
 
 def _trials(run_spec: RunSpec, fingerprint: Mapping[str, object] | None, note: Note) -> tuple[Trial, ...]:
-    """The trials of the study, if it is there.
+    """Return the trials of the study, if it exists.
 
     Raises:
-        UserError: It cannot be read, or not begin or continue with these settings.
+        UserError: It cannot be read, started or resumed with these settings.
     """
     from tvmerge.study.storage import compare
 
@@ -107,7 +108,7 @@ def _trials(run_spec: RunSpec, fingerprint: Mapping[str, object] | None, note: N
     study = run_spec.known_study.stored
     if study is None:
         return ()
-    # What is not known of the models is taken to be as it was.
+    # Unknown parts of the models' fingerprint are assumed to be unchanged.
     known = fingerprint or {**study.fingerprint, **run_spec.settings_fingerprint}
     compare(study.name, study.fingerprint, known)
     return tuple(replace(trial, recipe=run_spec.space.recipe(trial.recipe.weights)) for trial in study.trials)
@@ -157,7 +158,7 @@ async def _plan(
         files=len(sizes),
         free_bytes=free,
         warnings=tuple(warnings(config, calls, sum(sizes), free)),
-        # Where all answers are stored nothing is loaded.
+        # Nothing is loaded if all answers are stored.
         refusals=tuple(misfits(memory)) if whole.answers + missing else (),
     )
 
@@ -172,7 +173,7 @@ async def _count(estimator: RequestEstimator, groups: Iterable[Candidates]) -> R
 
 
 def _baseline(run_spec: RunSpec, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:
-    """For comparisons in pairs: the baseline's answers that are known, and how many are not."""
+    """Return the known answers of the baseline of pairwise judging, and the number of unknown ones."""
     if run_spec.baseline is None or run_spec.baseline.recipe is None:
         return {} if run_spec.baseline is None else dict(run_spec.baseline.answers), 0
     questions = (*run_spec.search_questions, *run_spec.holdout_questions)
@@ -188,7 +189,7 @@ async def _extent(estimator: RequestEstimator, questions: Sequence[Question]) ->
 
 
 async def _earliest_stop(estimator: RequestEstimator, run_spec: RunSpec) -> Extent | None:
-    """A trial up to where its race can end at the earliest."""
+    """Return a trial up to the first interim check of its race."""
     interim_checks = (
         run_spec.rules.interim_checks(len(run_spec.search_questions)) if run_spec.rules is not None else ()
     )

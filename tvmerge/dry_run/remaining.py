@@ -1,4 +1,4 @@
-"""Who is still to answer what in a run: the candidates that are known by now, and how many that are not."""
+"""The remaining work of a run: the known candidates, and the number of unknown ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Candidates:
     """Candidates that answer the same questions.
 
     Attributes:
-        questions: What they answer.
-        sampling: How.
-        known: Those whose weights are known.
-        unknown: How many others there are, at most.
+        questions: The questions they answer.
+        sampling: The sampling parameters.
+        known: The recipes that are known.
+        unknown: Maximum number of further candidates.
     """
 
     questions: tuple[Question, ...]
@@ -32,20 +32,20 @@ class Candidates:
 
     @property
     def number(self) -> int:
-        """All of them."""
+        """The number of all candidates."""
         return len(self.known) + self.unknown
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingWork:
-    """What is left of a run.
+    """The remaining work of a run.
 
     Attributes:
         search: The trials.
-        finalists: How many candidates the winner is chosen from.
-        selection: The finalists, on the half of the held-out questions that the winner is chosen on.
-        test: The winner and the baselines, on the other half.
-        searched: Baselines that are no trials, on the questions of the search.
+        finalists: Number of candidates that the winner is chosen from.
+        selection: The finalists, on the selection split of the held-out questions.
+        test: The winner and the baselines, on the test split.
+        searched: Baselines that are not trials, on the search questions.
     """
 
     search: Candidates
@@ -56,10 +56,10 @@ class RemainingWork:
 
 
 def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
-    """What is left of a run whose study has these trials.
+    """Return the remaining work of a run whose study has these trials.
 
     Raises:
-        StudyError: The search is over and no trial was scored.
+        StudyError: The search has ended and no trial was scored.
     """
     search = _search(run_spec, trials)
     over = search.number == 0
@@ -69,7 +69,7 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
     selection, test = run_spec.objective.halve(run_spec.holdout_questions, run_spec.config.optuna_seed)
     if number == 1:
         selection, test = (), run_spec.holdout_questions
-    # Where one candidate alone is scored there is nothing to choose, and all answer both halves.
+    # With a single scored candidate there is nothing to choose, and all answer both splits.
     most = number if over else max(number, 1 + len(baselines) + others)
     again = run_spec.confirm_sampling
     outside = tuple(run_spec.space.uniform(w) for w in (0.0, 1.0) if not run_spec.space.holds(w))
@@ -83,7 +83,7 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
 
 
 def _search(run_spec: RunSpec, trials: Sequence[Trial]) -> Candidates:
-    """The trials that are not told: those in flight, then those enqueued, then the unknown."""
+    """Return the unfinished trials: those in flight, then those enqueued, then the unknown ones."""
     told = sum(trial.state != "RUNNING" for trial in trials)
     left = max(0, run_spec.config.n_trials - told)
     running = [trial.recipe for trial in trials if trial.state == "RUNNING"]
@@ -96,10 +96,9 @@ def _finalists(run_spec: RunSpec, trials: Sequence[Trial]) -> tuple[Recipe, ...]
 
 
 def _baselines(run_spec: RunSpec, trials: Sequence[Trial], *, over: bool) -> tuple[tuple[Recipe, ...], int]:
-    """What the winner is compared with: the recipes that are known, and how many are not.
+    """Return the known baselines and the number of unknown ones.
 
-    While the search continues, the best uniform weight is not known; it is one of the baselines where no
-    other uniform weight is tried.
+    The best uniform weight is unknown until the search ends, unless no other uniform weights are tried.
     """
     if over:
         models = {baseline.model: baseline.recipe for baseline in choose_baselines(run_spec.space, trials)}

@@ -1,4 +1,4 @@
-"""Counts what the judges of a run would be sent, without sending it."""
+"""Counts the requests that a run would send to its judges, without sending them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CallsByJudge = Mapping[str, Calls]
 
 @dataclass(frozen=True, slots=True)
 class RequestCount:
-    """What candidates still need, at most, and what they have already.
+    """What candidates still need, at most, and what is stored.
 
     Attributes:
-        answers: Answers to generate.
-        calls: What each judge is sent.
-        stored_answers: Answers that are stored.
-        stored_replies: Judges' replies to these that are stored.
+        answers: Number of answers to generate.
+        calls: Requests to each judge.
+        stored_answers: Number of stored answers.
+        stored_replies: Number of stored replies of judges to these answers.
     """
 
     answers: int = 0
@@ -51,18 +51,18 @@ class RequestCount:
 
 
 class RequestEstimator:
-    """Puts answers before the judges and takes down what they would send.
+    """Passes answers to the judges and counts the requests they would send.
 
-    An answer that is not known yet is stood in for by a text of as many bytes as an answer may have tokens.
-    So with every byte of a request counted as a token (`tvmerge.judging.client.tokens`), an answer counts as
-    the most tokens that it can have.
+    An unknown answer is represented by a text of as many bytes as an answer may have tokens. Since each byte
+    of a request is counted as a token (`tvmerge.judging.client.tokens`), it counts as an answer of maximum
+    length.
 
     Args:
         suite: The judges, built with `counter`.
-        counter: Counts what they would send.
-        max_new_tokens: The most tokens of an answer's turn.
-        stored: The answers that are stored; None where that cannot be known.
-        baseline: The baseline's answers that are known, for comparisons in pairs.
+        counter: Counts the requests.
+        max_new_tokens: Maximum number of tokens per turn of an answer.
+        stored: The stored answers; None if they cannot be known.
+        baseline: The known answers of the baseline, for pairwise judging.
     """
 
     def __init__(
@@ -82,21 +82,21 @@ class RequestEstimator:
         self._most: dict[QuestionId, CallsByJudge] = {}
 
     async def check(self) -> RequestCount:
-        """What the test answer takes that each judge is asked about before models are loaded."""
+        """Count the requests of the test answer that each judge rates before models are loaded."""
         await self._suite.count_check()
         calls, _ = self._counter.take()
         return RequestCount(calls=calls)
 
     async def unknown(self, questions: Sequence[Question], samples: int = 1) -> RequestCount:
-        """What a candidate needs of which nothing is known, at most."""
+        """Return what an unknown candidate needs at most."""
         calls = [await self._most_for(question) for question in questions]
         return RequestCount(len(questions), added(calls)) * samples
 
     async def known(self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling) -> RequestCount:
-        """What `recipe` needs, at most, for what is not stored.
+        """Return what `recipe` needs at most for what is not stored.
 
-        An answer that is not stored, or that a judge would be sent anything for, counts with all the calls
-        that any answer to its question can take.
+        An answer that is not stored, or whose replies are not all stored, counts with all calls that an
+        answer to its question can take.
         """
         if self._stored is None:
             return await self.unknown(questions, sampling.samples)
@@ -108,7 +108,7 @@ class RequestEstimator:
         return count
 
     async def _judging(self, question: Question, answer: Answer) -> RequestCount:
-        """What judging a stored answer takes."""
+        """Return what judging a stored answer takes."""
         baseline = self._baseline.get(question.question_id)
         if self._suite.compares and baseline is None:
             return RequestCount(0, await self._most_for(question), stored_answers=1)
@@ -128,7 +128,7 @@ class RequestEstimator:
     async def _put(
         self, question: Question, answer: Answer, baseline: Answer | None
     ) -> tuple[CallsByJudge, int]:
-        """What the judges would send for an answer, and how many replies to it are stored."""
+        """Return the requests for judging an answer, and the number of stored replies."""
         if question.question_id not in self._rated:
             return {}, 0
         suite = self._suite if baseline is None else self._suite.against({question.question_id: baseline})
@@ -137,12 +137,12 @@ class RequestEstimator:
 
 
 def turns_of(questions: Iterable[Question]) -> int:
-    """How many turns of the answers to these questions are judged."""
+    """Return the number of turns that are judged of answers to these questions."""
     return sum(len(question.turns) for question in questions)
 
 
 def added(parts: Iterable[CallsByJudge]) -> CallsByJudge:
-    """The sum, judge by judge."""
+    """Return the sum for each judge."""
     total: dict[str, Calls] = defaultdict(Calls)
     for part in parts:
         for judge, calls in part.items():
@@ -151,6 +151,6 @@ def added(parts: Iterable[CallsByJudge]) -> CallsByJudge:
 
 
 def _stand_ins(length: int) -> tuple[str, str]:
-    """Two texts of `length` bytes that differ; neither is what no judge is asked about."""
+    """Return two different texts of `length` bytes, both of which need a judge."""
     text = " ".join(map(str, range(length)))
     return text[:length], f"-{text}"[:length]

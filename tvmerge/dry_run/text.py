@@ -1,4 +1,4 @@
-"""What a run would do and take, as data and for people."""
+"""The plan of a run, as data and as text."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCalls:
-    """Upper bound for what one judge is sent in one stage of a run.
+    """Upper bound of the requests to one judge in one stage of a run.
 
     Attributes:
         judge: The judge's name.
         stage: The stage.
-        calls: Calls; a reply without a rating is asked for again, which is not counted.
-        input_tokens: Tokens sent.
-        output_tokens: Tokens replied.
-        cost: USD; None where the judge's file has no price.
+        calls: Number of calls, without repeated calls after a reply without a rating.
+        input_tokens: Number of input tokens.
+        output_tokens: Number of output tokens.
+        cost: Cost in USD; None if the judge's file has no price.
     """
 
     judge: str
@@ -38,12 +38,12 @@ class PlannedCalls:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much a candidate is asked.
+    """The amount of work of a candidate.
 
     Attributes:
-        questions: Questions it answers.
-        turns: Turns of its answers that are judged.
-        calls: Calls that takes, at most.
+        questions: Number of questions it answers.
+        turns: Number of turns of its answers that are judged.
+        calls: Maximum number of calls for judging them.
     """
 
     questions: int
@@ -53,14 +53,14 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Who answers the held-out questions, at most.
+    """The amount of work of the held-out comparison, at most.
 
     Attributes:
-        finalists: Candidates that the winner is chosen from.
-        selection: Questions it is chosen on.
-        compared: The winner and what it is compared with.
-        test: Questions they are compared on.
-        samples: Answers to each question.
+        finalists: Number of candidates that the winner is chosen from.
+        selection: Number of questions of the selection split.
+        compared: Number of models compared, including the winner.
+        test: Number of questions of the test split.
+        samples: Number of answers to each question.
     """
 
     finalists: int
@@ -72,34 +72,34 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """A run that has not begun, or not ended.
+    """The plan of a run that has not started or not ended.
 
     Attributes:
         study: The study's name.
-        storage: Where it is kept, without passwords.
-        asked: Trials it has asked so far; 0 for a study that is not there yet.
-        told: Trials it was told.
-        left: Trials it is still to be told.
-        run_folder: Where results go.
-        model_folder: Where the model goes.
-        weights: The names of what is searched.
+        storage: Its storage URL without passwords.
+        asked: Number of trials asked so far; 0 for a new study.
+        told: Number of finished trials.
+        left: Number of remaining trials.
+        run_folder: The folder of the results.
+        model_folder: The folder of the model.
+        weights: Names of the weights searched.
         low: Smallest weight.
         high: Largest weight.
-        trial: A whole trial.
-        earliest_stop: A trial up to where its race can end; None where none ends early.
-        comparison: The comparison at the end; None where nothing is held out.
-        answers: Answers to generate, at most.
-        calls: What each judge is sent in each stage, at most; empty where no call is made.
-        prices: Judge to its price in words.
+        trial: A complete trial.
+        earliest_stop: A trial up to its first interim check; None without early stopping.
+        comparison: The held-out comparison; None if no questions are held out.
+        answers: Maximum number of answers to generate.
+        calls: Maximum requests to each judge in each stage; empty if there are none.
+        prices: Each judge's price as text.
         reasks: How often a judge is asked again after a reply without a rating.
-        stored: Answers, and replies to them, that are stored already; None where only reading the models
-            would tell.
-        memory: What the models need on each device, a line each.
+        stored: Number of stored answers and of stored replies to them; None if unknown without reading the
+            models.
+        memory: The memory that the models need on each device, one line each.
         model_bytes: Size of the written model.
-        files: Number of files its tensors go to.
-        free_bytes: Room on the disk it goes to.
-        warnings: What will stop the run, a line each.
-        refusals: Why the run would be refused, a line each; empty where it would not.
+        files: Number of files of its tensors.
+        free_bytes: Free space on its disk.
+        warnings: What will stop the run, one line each.
+        refusals: Why the run would fail at its start, one line each; empty if it would not.
     """
 
     study: str
@@ -133,8 +133,8 @@ class RunPlan:
 
 
 def plan_lines(plan: RunPlan) -> Iterator[str]:
-    """Everything but the table of calls, a line each."""
-    state = f"{plan.told} of {plan.told + plan.left} trials told" if plan.asked else "new"
+    """Return the plan without the table of calls, one line each."""
+    state = f"{plan.told} of {plan.told + plan.left} trials finished" if plan.asked else "new"
     yield f"study: {plan.study} in {plan.storage}, {state}, {count(plan.left, 'trial')} left"
     yield f"results: {plan.run_folder}"
     model = f"{size(plan.model_bytes)} in {count(plan.files, 'file')}"
@@ -151,7 +151,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
 
 
 def small_print(plan: RunPlan) -> str:
-    """How the most is counted."""
+    """Return how the maximum is counted."""
     return (
         "answers and replies count at their longest, prompts with one token per byte; "
         f"not counted: a reply without a rating is asked for again up to {count(plan.reasks, 'time')}"
@@ -159,7 +159,7 @@ def small_print(plan: RunPlan) -> str:
 
 
 def calls_table(calls: Sequence[PlannedCalls]) -> Table:
-    """The calls of each judge in each stage, and their sum."""
+    """Return a table of the calls of each judge in each stage, and their sum."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -178,7 +178,7 @@ def calls_table(calls: Sequence[PlannedCalls]) -> Table:
 
 
 def total(calls: Sequence[PlannedCalls]) -> PlannedCalls:
-    """All calls together; their cost is known where each one's is."""
+    """Return the sum of all calls, whose cost is None if one is unknown."""
     costs = [row.cost for row in calls]
     return PlannedCalls(
         judge="all",

@@ -1,4 +1,4 @@
-"""Answers that were generated once, by all that decides them."""
+"""Stores generated answers, keyed by everything that decides them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SCHEMA = "answer-v1"
 
 
 class StoredAnswers:
-    """The answers of the merges of one set of models.
+    """The stored answers of the merges of one set of models.
 
     Args:
         cache: Where answers are kept.
-        identity: Everything but recipe, question and sampling that decides an answer: the digests of the
-            source checkpoints, the output dtype, the chat template.
+        identity: Everything that decides an answer except recipe, question and sampling: digests of the
+            source checkpoints, output dtype, chat template.
     """
 
     def __init__(self, cache: ContentCache, identity: Mapping[str, str]) -> None:
@@ -29,7 +29,7 @@ class StoredAnswers:
     def look_up(
         self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
     ) -> tuple[list[Answer], list[Question]]:
-        """Stored answers, and the questions that lack one of their samples."""
+        """Return the stored answers, and the questions of which at least one sample is missing."""
         hits: list[Answer] = []
         missing: list[Question] = []
         for question in questions:
@@ -42,7 +42,7 @@ class StoredAnswers:
         return hits, missing
 
     def keep(self, recipe: Recipe, answers: Iterable[tuple[Question, Answer]], sampling: Sampling) -> None:
-        """Store answers, all of them or after a crash none."""
+        """Store answers atomically: all of them, or none after a crash."""
         self._cache.put_many(
             {
                 self._key(recipe, question, answer.sample, sampling): _pack(answer)
@@ -82,7 +82,7 @@ def _pack(answer: Answer) -> dict[str, Any]:
 
 
 def _is_parted(row: Mapping[str, Any]) -> bool:
-    """Whether thoughts were told from answers; rows of earlier releases may hold both in one text."""
+    """Return whether thoughts are stored apart from answers; older releases stored both in one text."""
     return "thoughts" in row or not any(parted.thoughts for parted in part_written(row["turns"]))
 
 

@@ -1,4 +1,4 @@
-"""A pool that remembers: what was generated or rated once is never generated or rated again."""
+"""A pool with a cache: nothing is generated or rated twice."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LIKELIHOODS = "likelihood-v1"
 
 
 class CachedPool:
-    """Wraps a pool; an engine is asked for only when an answer or a likelihood is missing.
+    """Wraps a pool and uses it only for answers and likelihoods that are not stored.
 
-    In 16-bit arithmetic the composition of a batch can flip a token; the stored answer is then the truth.
+    In 16-bit arithmetic the composition of a batch can change a token; a stored answer is used as it is.
 
     Args:
-        pool: What answers the questions that were not answered yet.
+        pool: Answers the questions that have no stored answer.
         cache: Where answers are kept.
-        identity: Everything but recipe, question and sampling that decides an answer: the digests of the
-            source checkpoints, the output dtype, the chat template.
+        identity: Everything that decides an answer except recipe, question and sampling: digests of the
+            source checkpoints, output dtype, chat template.
     """
 
     def __init__(self, pool: Pool, cache: ContentCache, identity: Mapping[str, str]) -> None:
@@ -43,7 +43,7 @@ class CachedPool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Yield the stored answers first, then the others as they come, in waves if wanted."""
+        """Yield the stored answers first, then the others as they are generated, in waves of `wave`."""
         hits, missing = await asyncio.to_thread(self._answers.look_up, recipe, questions, sampling)
         if hits:
             yield tuple(hits)
@@ -57,7 +57,7 @@ class CachedPool:
                 yield answers
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Rate the pairs that were not rated yet."""
+        """Return stored likelihoods, and have the pool rate the other pairs."""
         keys = await asyncio.to_thread(self._pair_keys, recipe, pairs)
         found: dict[str, Any] = await asyncio.to_thread(
             lambda: {key: self._cache.get(key) for key in dict.fromkeys(keys)}
@@ -66,18 +66,18 @@ class CachedPool:
         if missing:
             rated = await self._pool.loglikelihood(recipe, list(missing.values()))
             rows = {key: [one.logprob, one.greedy] for key, one in zip(missing, rated, strict=True)}
-            # A model that overflows says no number; that is no likelihood to keep.
+            # An overflowing model gives NaN or inf, which is not a likelihood to store.
             kept = {key: row for key, row in rows.items() if math.isfinite(row[0])}
             await asyncio.to_thread(self._cache.put_many, kept)
             found |= rows
         return [LogLikelihood(*found[key]) for key in keys]
 
     async def close(self) -> None:
-        """Close the pool; the cache belongs to whoever opened it."""
+        """Close the pool, but not the cache, which the caller opened."""
         await self._pool.close()
 
     def _pair_keys(self, recipe: Recipe, pairs: Sequence[Continuation]) -> list[str]:
-        # Many pairs have the same long context and all the same recipe: each is digested once.
+        # All pairs have the same recipe and many the same long context, so each is digested only once.
         model = digest({"schema": LIKELIHOODS, "model": self._identity, "weights": dict(recipe.weights)})
         contexts = {context: digest(list(context)) for context in dict.fromkeys(p.context for p in pairs)}
         return [digest([model, contexts[pair.context], list(pair.tokens)]) for pair in pairs]

@@ -6,10 +6,10 @@ from tvmerge.errors import ConfigError
 
 
 def resolve_device(name: str) -> str:
-    """The device called `name`; `auto` takes a GPU where there is one.
+    """Return the device called `name`; `auto` is a GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: There is no such device; names those there are.
+        ConfigError: There is no such device; the message lists those that exist.
     """
     import torch
 
@@ -18,5 +18,5 @@ def resolve_device(name: str) -> str:
         return there[-1] if len(there) == 1 else "cuda:0"
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in there:
-        raise ConfigError(f"no device '{name}' here; there is: {', '.join(there)}")
+        raise ConfigError(f"no device '{name}' on this machine; available: {', '.join(there)}")
     return wanted

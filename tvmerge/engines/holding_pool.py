@@ -1,4 +1,4 @@
-"""A pool that shows when it is generating answers, so that waiting for all of them is not cut short."""
+"""A pool that holds a lock while it generates, so that a batch judge waits for all answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class HoldingPool:
-    """Passes everything on, and holds something while a candidate answers or waits for its turn.
+    """Wraps a pool and holds a lock while a candidate answers or waits for an engine.
 
     Args:
         pool: The pool.
-        hold: Holds it within a block.
+        hold: Gives a context manager that holds the lock.
     """
 
     def __init__(self, pool: Pool, hold: Callable[[], AbstractContextManager[None]]) -> None:
@@ -32,14 +32,14 @@ class HoldingPool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """The pool's answers."""
+        """Yield the pool's answers."""
         with self._hold():
             async with aclosing(self._pool.answer(recipe, questions, sampling, wave=wave)) as stream:
                 async for answers in stream:
                     yield answers
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """The pool's."""
+        """Return the pool's likelihoods."""
         with self._hold():
             return await self._pool.loglikelihood(recipe, pairs)
 

@@ -1,4 +1,4 @@
-"""The settings of everything that concerns models: what is merged, how it is prompted, what it runs on."""
+"""The settings of models: what is merged, how it is prompted and on what it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tvmerge.merging.settings import MergeConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(AnswerConfig, ChatConfig, MergeConfig):
-    """The settings that decide whether models fit together, and into this machine's memory."""
+    """The settings of merging, prompting and engines."""
 
     def __post_init__(self) -> None:
         for part in (MergeConfig, ChatConfig, AnswerConfig):
@@ -19,10 +19,10 @@ class ModelConfig(AnswerConfig, ChatConfig, MergeConfig):
 
     @property
     def merge(self) -> MergeConfig:
-        """The part that decides what is merged."""
+        """The settings of merging."""
         return MergeConfig(**{f.name: getattr(self, f.name) for f in fields(MergeConfig)})
 
     @property
     def chat(self) -> ChatConfig:
-        """The part that decides how conversations are written and where answers end."""
+        """The settings of prompts and stop tokens."""
         return ChatConfig(**{f.name: getattr(self, f.name) for f in fields(ChatConfig)})

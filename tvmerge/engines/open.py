@@ -1,7 +1,7 @@
-"""Opens an engine anywhere: in this process, in another one, inside vLLM's workers, on a node of a cluster.
+"""Opens an engine in this process, another process, vLLM's workers or on a cluster node.
 
-What travels is plain data; every place opens the sources itself. So a folder that differs there would answer
-with another model: the fingerprint of the sources travels along and is compared.
+Only plain data is sent; each process opens the sources itself. The sources' fingerprint is sent along and
+compared, since another node may have different files under the same path.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """Everything that opens an engine, as plain data.
+    """Everything needed to open an engine, as plain data.
 
     Attributes:
-        merge: The sources and how they are merged; folders as absolute paths.
-        stop_tokens: Numbers of the tokens that end an answer.
+        merge: The sources and how they are merged; folders are absolute paths.
+        stop_tokens: Ids of the tokens that end an answer.
         engine: One of `ENGINES`.
-        device: Where the model lives; vLLM takes the devices it sees.
-        dtype: What it computes in: `float32`, `bfloat16` or `float16`.
+        device: The model's device; vLLM uses the devices visible to its process.
+        dtype: The dtype of computation: `float32`, `bfloat16` or `float16`.
         batch_tokens: Token budget of a batch of the transformers engine.
         cudnn_attention: Whether cuDNN may compute attention for the transformers engine.
-        chat_template: File with a chat template to use instead of the target's own.
+        chat_template: A file with a chat template to use instead of the target's.
         chat_template_kwargs: Variables for the chat template.
-        day: The date that prompts tell, as ISO 8601 writes it; None: today's.
+        day: The date that prompts contain, in ISO 8601; None for today.
         vllm: Further arguments of vLLM's `AsyncEngineArgs`.
         options: Options of an engine other than vLLM.
-        fingerprint: The sources' fingerprint where the run was started; empty: not compared.
+        fingerprint: The sources' fingerprint on the machine that started the run; not compared if empty.
     """
 
     merge: MergeConfig
@@ -66,16 +66,16 @@ class EngineSettings:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self) -> Entry:
-        """The call that opens the engine, wherever it is made."""
+        """Return the call that opens the engine, in any process."""
         return Entry("tvmerge.engines.open:open_engine", asdict(self))
 
 
 def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -> dict[str, EngineFactory]:
-    """How to start an engine on each place, in a separate process, for an `EnginePool`.
+    """Return how to start an engine on each place, in a separate process, for an `EnginePool`.
 
     Args:
         settings: The engine; its device is replaced.
-        places: The devices of each engine, `cpu` or `cuda:0`, ...; a place named twice gets two engines.
+        places: The devices of each engine, such as `cpu` or `cuda:0`; a place given twice gets two engines.
     """
     from tvmerge.engines.remote.process import ProcessEngine
 
@@ -84,7 +84,7 @@ def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -
         name = "+".join(place)
         if places.count(place) > 1:
             name += f" ({number + 1})"
-        # A process that sees its own GPUs only calls the first cuda:0, and its engine takes what it sees.
+        # In a process that sees only its own GPUs, the first is cuda:0, and the engine uses those it sees.
         local, environment = ("cpu", {}) if "cpu" in place else ("cuda:0", visible(place))
         entry = Entry("tvmerge.engines.open:open_engine", {**asdict(settings), "device": local})
         engine_factories[name] = partial(ProcessEngine.start, entry, environment)
@@ -92,27 +92,27 @@ def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -
 
 
 def visible(place: Sequence[str]) -> dict[str, str]:
-    """The environment of a process that sees these GPUs alone; numbers count what this process sees."""
+    """Return the environment of a process that sees only these GPUs, numbered as in this process."""
     seen = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     numbers = [device.partition(":")[2] for device in place]
     return {"CUDA_VISIBLE_DEVICES": ",".join(seen[int(n)] if seen else n for n in numbers)}
 
 
 def open_engine(merge: Mapping[str, Any], **settings: Any) -> Engine:
-    """The engine that `EngineSettings` describe, given field by field.
+    """Open the engine that `EngineSettings` describe, given field by field.
 
     Raises:
-        UserError: The sources, the device or vLLM are not usable here.
+        UserError: The sources, the device or vLLM are not usable on this machine.
     """
     wanted = EngineSettings(merge=MergeConfig(**merge), **settings)
     return engine_of(_open(wanted), wanted)
 
 
 def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
-    """The engine that `wanted` describes, for sources that are open already.
+    """Open the engine that `wanted` describes, for sources that are already open.
 
     Raises:
-        UserError: The device or vLLM are not usable here.
+        UserError: The device or vLLM are not usable on this machine.
     """
     from tvmerge.engines.prompting.chat_format import ChatFormat
 
@@ -129,37 +129,37 @@ def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
 
 
 def open_merger(merge: Mapping[str, Any], **settings: Any) -> MergerForVllm:
-    """What vLLM's workers merge with.
+    """Open the merger of vLLM's workers.
 
     Raises:
-        CheckpointError: The sources are not usable here.
+        CheckpointError: The sources are not usable on this machine.
     """
     return MergerForVllm(_open(EngineSettings(merge=MergeConfig(**merge), **settings)))
 
 
 class MergerForVllm:
-    """Leaves out what the live model has no place for; vLLM refuses a name it does not know."""
+    """Leaves out tensors that the live model does not have, since vLLM rejects unknown names."""
 
     def __init__(self, models: Merge) -> None:
         self._merger = models.merger
         self._extra = frozenset(models.merger.extra)
 
     def merge(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
-        """The merged tensors of `recipe`; a recipe that does not fit is refused before the first."""
+        """Return the merged tensors of `recipe`; raise at once if it does not fit."""
         stream = self._merger.merge(recipe)
         return ((name, tensor) for name, tensor in stream if name not in self._extra)
 
 
 def _open(wanted: EngineSettings) -> Merge:
     with closing(Caches()) as caches:
-        # Where the fingerprint says that these are the run's own files, they were read for NaN already.
+        # If the fingerprint matches, these are the run's files, which were already checked for NaN.
         models = open_models(wanted.merge, caches, verify=not wanted.fingerprint)
         differing = [
             name for name, value in wanted.fingerprint.items() if models.fingerprint.get(name) != value
         ]
     if differing:
         raise CheckpointError(
-            f"{', '.join(differing)} of {models.target.name} differ here from where the run was started; "
-            "bring the same model files to every node"
+            f"{', '.join(differing)} of {models.target.name} differ on this node from the one that started "
+            "the run; copy the same model files to every node"
         )
     return models

@@ -1,4 +1,4 @@
-"""Engines that a caller brings along: how they are told apart, and how a run starts them."""
+"""Engines passed by the caller: how they are identified, and how a run starts them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 Maker = Callable[["Merger"], "Engine"]
-"""Makes an engine of what merges a recipe's tensors; has a `fingerprint`, such as a class's attribute."""
+"""Makes an engine, given a merger; has an attribute `fingerprint`, such as that of a class."""
 
 _UNUSED = ("engine", "tensor_parallel", "vllm", "devices", "device", "pool", "ray_address", "batch_tokens")
-"""Settings of tvmerge's own engines."""
+"""Settings of tvmerge's engines, which do not apply to others."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnEngines:
-    """Engines of a caller's own.
+    """Engines passed by the caller.
 
     Attributes:
-        given: The engines; their caller closes them.
-        make: Makes the engines instead, which the run closes.
+        given: The engines; the caller closes them.
+        make: Makes the engines instead; the run closes them.
         identity: What decides their answers, as JSON.
     """
 
@@ -37,22 +37,24 @@ class OwnEngines:
     identity: str
 
     def check(self, config: AnswerConfig) -> None:
-        """Refuse settings that mean nothing to these engines.
+        """Check that no setting is given that these engines ignore.
 
         Raises:
-            ConfigError: One is not at its default.
+            ConfigError: Such a setting is not at its default.
         """
         unused = (*_UNUSED, *(() if self.make else ("engines",)))
         for key in unused:
             if getattr(config, key) != AnswerConfig.__dataclass_fields__[key].default:
-                raise ConfigError(f"{key} is for tvmerge's own engines, and this run has yours; leave it out")
+                raise ConfigError(
+                    f"{key} is for tvmerge's own engines, and this run uses yours; leave it out"
+                )
 
     def engine_factories(self, merger: Merger, count: int) -> dict[str, EngineFactory]:
-        """How each engine is started, by its name.
+        """Return how each engine is started, by its name.
 
         Args:
-            merger: What makes the tensors of a recipe.
-            count: How many engines to make; of those given there are as many as there are.
+            merger: Makes the tensors of a recipe.
+            count: Number of engines to make; ignored if engines are given.
         """
         make = self.make
         if make is not None:
@@ -61,20 +63,20 @@ class OwnEngines:
 
 
 def own_engines(given: object) -> OwnEngines:
-    """The engines in `given`: one, several, or what makes one.
+    """Return the engines in `given`: one engine, several, or a function that makes one.
 
     Raises:
-        ConfigError: It is none of these, or does not say what decides its answers.
+        ConfigError: It is none of these, or has no fingerprint.
     """
     several = tuple(given) if isinstance(given, Sequence) else (given,)
     if not several:
-        raise ConfigError("engine names no engine; give at least one")
+        raise ConfigError("engine is empty; give at least one engine")
     identities = {_identity(engine) for engine in several}
     if len(identities) > 1:
-        raise ConfigError("the engines of a run must have the same fingerprint: any of them may answer")
+        raise ConfigError("the engines of a run must have the same fingerprint, since any of them may answer")
     makers = [engine for engine in several if isinstance(engine, type) or not hasattr(engine, "apply")]
     if makers and len(several) > 1:
-        raise ConfigError("give one function that makes engines, and with engines=N how many")
+        raise ConfigError("give a single function that makes engines, and their number with engines=N")
     identity = identities.pop()
     if makers:
         return OwnEngines((), cast("Maker", makers[0]), identity)
@@ -95,7 +97,7 @@ def _identity(engine: object) -> str:
         pass
     raise ConfigError(
         f"the engine {_name(engine)} needs an attribute 'fingerprint', a dict of JSON data with all that "
-        "decides its answers (its name and version at least): stored answers are found by it"
+        "decides its answers (at least its name and version), because stored answers are looked up by it"
     )
 
 
@@ -118,7 +120,7 @@ def _lending(engine: Engine) -> EngineFactory:
 
 
 class LentEngine:
-    """An engine that stays its owner's: closing it here leaves it open.
+    """Wraps an engine of the caller, which the run must not close.
 
     Args:
         engine: The engine.
@@ -129,7 +131,7 @@ class LentEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The engine's."""
+        """The engine's capabilities."""
         return self._engine.capabilities
 
     async def apply(self, recipe: Recipe) -> None:
@@ -143,11 +145,11 @@ class LentEngine:
         return self._engine.generate(questions, sampling)
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """How likely each continuation is."""
+        """Return the log-likelihood of each continuation."""
         return await self._engine.loglikelihood(pairs)
 
     async def close(self) -> None:
-        """Leave the engine open."""
+        """Do nothing; the caller closes the engine."""
 
 
 if TYPE_CHECKING:

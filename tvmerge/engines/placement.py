@@ -1,4 +1,4 @@
-"""Which engines a run uses, on which devices, and how each is started."""
+"""The engines of a run, their devices and how each is started."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What answers a run's questions, and on what.
+    """The engines of a run and their devices.
 
     Attributes:
-        kind: One of `ENGINES`, or what tells the caller's own engines from others.
+        kind: One of `ENGINES`, or a name for the caller's own engines.
         devices: The devices of each engine.
-        config: The settings that it was made of.
-        own: The caller's own engines; None where tvmerge's answer.
+        config: The settings it was made from.
+        own: Engines passed by the caller; None if tvmerge's are used.
     """
 
     kind: str
@@ -50,8 +50,8 @@ class Placement:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What of the engines decides an answer, by a readable name."""
-        # Engines draw sampled answers in ways of their own.
+        """What decides an answer about the engines, by a readable name."""
+        # Each kind of engine draws sampled answers differently.
         if self.own is not None:
             return {"engine": self.kind}
         found = {"engine": self.kind, **ENGINES.identity(self.kind, "engine_package")}
@@ -61,13 +61,13 @@ class Placement:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What the user set of the engine."""
+        """The engine's options that the user set."""
         return (self.config.vllm if self.kind == "vllm" else self.config.engine_options) or {}
 
     def engine_factories(
         self, models: Merge, record: ChatRecord, memory_estimates: Sequence[MemoryEstimate] = ()
     ) -> dict[str, EngineFactory]:
-        """How each engine is started: one in this process, several in their own, or over a cluster.
+        """Return how to start each engine: one in this process, several in separate ones, or on a cluster.
 
         Args:
             models: The models, opened.
@@ -92,7 +92,7 @@ class Placement:
         return {name: _checked(start, memory_estimates) for name, start in found.items()}
 
     def engine_settings(self, models: Merge, record: ChatRecord) -> EngineSettings:
-        """What every engine of the run is opened from."""
+        """Return the settings that every engine of the run is opened with."""
         width = self.config.tensor_parallel
         parallel = {} if width == 1 else {"tensor_parallel_size": width}
         device = self.devices[0][0]
@@ -113,7 +113,7 @@ class Placement:
         )
 
     def compute_dtype(self, models: Merge) -> str:
-        """What the models compute in: on a CPU float32, which is faster there and exact."""
+        """Return the dtype of computation; on a CPU float32, which is faster there and exact."""
         if self.on_cpu:
             return "float32"
         if self.config.dtype != "auto":
@@ -123,11 +123,11 @@ class Placement:
         return next(torch_name(spec.dtype) for spec in models.merger.specs.values() if spec.dtype in FLOATS)
 
     def memory_estimates(self, models: Merge, judges: Mapping[str, int]) -> list[MemoryEstimate]:
-        """What the run is about to put on each device of this machine.
+        """Return what the run is about to put on each device of this machine.
 
         Args:
-            models: The models, opened.
-            judges: Bytes that judges on this machine will take, by device.
+            models: The opened models.
+            judges: Bytes that local judges need, by device.
         """
         if self.config.pool == "ray" or self.own is not None:
             return []
@@ -149,8 +149,9 @@ class Placement:
         ]
 
     def rated_context(self, models: Merge) -> int | None:
-        """The most tokens that an engine reads of a text whose likelihood is asked; None without a limit."""
-        # The caller's own engines read as much as the model, as transformers' do.
+        """Return the maximum number of tokens an engine reads to rate a likelihood; None without a limit."""
+        # Engines passed by the caller are assumed to read as many tokens as the model can, as transformers'
+        # do.
         return rated_context(
             self.kind if self.own is None else "transformers",
             self.options,
@@ -160,15 +161,16 @@ class Placement:
 
 
 def place(config: ModelConfig, own: OwnEngines | None = None) -> Placement:
-    """What a run's settings say of its engines; needs no model.
+    """Return the engines that a run's settings describe, without opening a model.
 
     Args:
         config: The settings.
-        own: Engines of the caller's own, in the place of those that the settings name.
+        own: Engines passed by the caller, instead of those in the settings.
 
     Raises:
-        ConfigError: A device is not there, vLLM is wanted and not usable, or settings contradict each other.
-        MissingExtraError: vLLM is wanted and not installed.
+        ConfigError: A device does not exist, vLLM is wanted but not usable, or settings contradict each
+            other.
+        MissingExtraError: vLLM is wanted but not installed.
     """
     if own is not None:
         own.check(config)
@@ -188,7 +190,7 @@ def place(config: ModelConfig, own: OwnEngines | None = None) -> Placement:
 
 
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
-    """The configuration of the merged model, as transformers reads it."""
+    """Return the configuration of the merged model, as transformers reads it."""
     if models.config is None:
         from tvmerge.engines.transformers.config import read_config
 
@@ -199,7 +201,7 @@ def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
 
 
 def _devices(config: ModelConfig) -> tuple[tuple[str, ...], ...]:
-    """The devices of each engine, `tensor_parallel` of them one after the other."""
+    """Return the devices of each engine, `tensor_parallel` consecutive ones for each."""
     width = config.tensor_parallel
     if width == 1 or resolve_device(config.device) == "cpu":
         names = config.devices or (config.device,) * config.engines
@@ -228,9 +230,9 @@ def _here(models: Merge, settings: EngineSettings) -> EngineFactory:
 
 
 def _checked(start: EngineFactory, found: Sequence[MemoryEstimate]) -> EngineFactory:
-    """Refuse what will not fit, before anything is loaded."""
+    """Check that everything fits into memory before anything is loaded."""
 
-    # Not sooner: a run whose answers are all stored loads nothing.
+    # Checked at the first start, since a run whose answers are all stored loads nothing.
     async def checked() -> Engine:
         for load in found:
             load.check()

@@ -1,7 +1,7 @@
-"""Engines that candidates take turns on. An engine that dies is started again; its work is not lost.
+"""A pool of engines, which candidates take turns on and which are restarted after a crash.
 
-What a candidate still lacks goes to whichever engine is free first. An engine that dies several times
-without an answer in between is given up, and the run continues with the others.
+The unanswered questions of a candidate whose engine crashed go to the first free engine. An engine that
+crashes several times in a row without an answer is abandoned, and the run continues with the others.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Quest
 
 T = TypeVar("T")
 EngineFactory = Callable[[], Awaitable[Engine]]
-"""Starts an engine; may raise `EngineLostError`, which is as good as one that dies at once."""
+"""Starts an engine; `EngineLostError` counts as a crash of the engine."""
 
 PATIENCE = 3
-"""Deaths in a row, without an answer in between, after which an engine is given up."""
+"""Number of crashes in a row, without an answer in between, after which an engine is abandoned."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A place for an engine: started when it is first needed, and again after each death.
+    """A place for an engine, started when it is first needed and restarted after each crash.
 
-    `recipe` is what the engine is now, or None where that is not sure.
+    `recipe` is what the engine is now, or None if that is unknown.
     """
 
     name: str
@@ -67,7 +67,7 @@ class EnginePool:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._slots = [_Slot(name, start) for name, start in engine_factories.items()]
-        # None stands for: no engine is left.
+        # None means that no engine is left.
         self._free: asyncio.Queue[_Slot | None] = asyncio.Queue()
         self._trace = trace or Trace()
         self._note = note
@@ -83,15 +83,15 @@ class EnginePool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer on the first free engine; on another what the first left open when it died.
+        """Answer on the first free engine, and after a crash continue on another.
 
-        The engine is not held up by what becomes of its answers: it is read ahead, and free for the next
-        candidate when its last answer is made, not when that is taken.
+        The engine does not wait for its answers to be consumed: they are read ahead, and the engine is free
+        for the next candidate once its last answer is generated.
         """
         return read_ahead(self._answers(recipe, questions, sampling, wave))
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Rate on the first free engine; on another from the start when that one dies."""
+        """Rate on the first free engine, and after a crash start over on another."""
         while True:
             async with self._leased() as slot:
                 try:
@@ -105,7 +105,7 @@ class EnginePool:
                     return found
 
     async def close(self) -> None:
-        """Close every engine that was started, also where closing one of them fails."""
+        """Close every engine that was started, even if closing one of them fails."""
         async with AsyncExitStack() as last:
             for slot in self._slots:
                 if slot.engine is not None:
@@ -132,12 +132,12 @@ class EnginePool:
     async def _stream(
         self, slot: _Slot, recipe: Recipe, waves: Iterable[Sequence[Question]], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """What the slot's engine answers, wave after wave; ends early where it dies."""
+        """Yield the answers of the slot's engine, wave by wave; end early if it crashes."""
         try:
             engine = await self._become(slot, recipe)
             for wave in waves:
                 async with aclosing(engine.generate(wave, sampling)) as stream:
-                    # Only the wait for the engine is its work; what happens to the answers is not.
+                    # Only the time spent waiting for the engine counts as its work.
                     while (answers := await self._timed(slot, anext(stream, None))) is not None:
                         slot.deaths = 0
                         yield answers
@@ -160,7 +160,7 @@ class EnginePool:
         return slot.engine
 
     async def _bury(self, slot: _Slot, lost: EngineLostError) -> None:
-        """Clear the slot for a new engine, or give it up."""
+        """Free the slot for a new engine, or abandon it."""
         slot.deaths += 1
         if slot.engine is not None:
             await slot.engine.close()
@@ -171,13 +171,13 @@ class EnginePool:
         self._slots.remove(slot)
         if not self._slots:
             raise ConfigError(
-                f"the engine on {slot.name} died {PATIENCE} times without an answer in between: {lost}"
+                f"the engine on {slot.name} crashed {PATIENCE} times without an answer in between: {lost}"
             ) from lost
         self._note(f"the engine on {slot.name} is abandoned after crashing {PATIENCE} times: {lost}")
 
     @asynccontextmanager
     async def _leased(self) -> AsyncIterator[_Slot]:
-        """The engine that has been free the longest; callers are served in the order they came."""
+        """Borrow the engine that has been free the longest; serve callers in the order of their calls."""
         slot = await self._free.get()
         if slot is None:
             self._free.put_nowait(None)
@@ -190,7 +190,7 @@ class EnginePool:
 
 
 def _waves(questions: Sequence[Question], size: int | None) -> Iterator[Sequence[Question]]:
-    """The questions in waves of `size`, the last one smaller; None: in one."""
+    """Return the questions in waves of `size`, the last of which may be smaller; None for a single wave."""
     step = size or max(1, len(questions))
     return (questions[start : start + step] for start in range(0, len(questions), step))
 

@@ -1,4 +1,4 @@
-"""The settings that decide how answers are generated, and on what."""
+"""The settings of generation and engines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POOLS = ("local", "ray")
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerConfig:
-    """The settings of engines and of what they generate."""
+    """The settings of generation and engines."""
 
     max_new_tokens: int = option(int, "Maximum number of tokens per answer.", 512, decides="scores")
     max_thinking_tokens: int | None = option(

@@ -1,1 +1,1 @@
-"""What transformers knows of a model folder: its classes and its tokenizer."""
+"""A model's class, context length and tokenizer, as transformers reads them from its folder."""

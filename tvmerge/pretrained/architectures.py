@@ -1,7 +1,7 @@
-"""Finds the transformers class for a configuration: the one that has a place for every weight.
+"""Finds the transformers class for a configuration that has all of the model's weights.
 
-A model that also sees or hears is built whole, as transformers' class for several modalities, never as the
-text model inside it: what the files hold is then what the class has.
+A multimodal model is built as a whole, never as the text model inside it, so that its tensors match those of
+the files.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def factory_of(config: Any) -> Any:
-    """The auto class (`from_config`, `from_pretrained`) of the whole model that `config` describes.
+    """Return the auto class (`from_config`, `from_pretrained`) of the whole model that `config` describes.
 
     Returns:
-        None where neither transformers nor code that comes with the model has a class that continues text.
+        The class; None if neither transformers nor the model's remote code has one that generates text.
     """
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
 
@@ -25,7 +25,7 @@ def factory_of(config: Any) -> Any:
 
 
 def stands_alone(config: Any) -> bool:
-    """Whether transformers has a class for models that are just the decoder which `config` describes."""
+    """Return whether transformers has a class for the decoder of `config` alone."""
     from transformers import AutoModelForCausalLM
 
     factory: Any = AutoModelForCausalLM
@@ -33,9 +33,9 @@ def stands_alone(config: Any) -> bool:
 
 
 def text_settings(config: Any) -> Any:
-    """The part of a configuration that describes the decoder: of a text model the configuration itself.
+    """Return the part of a configuration that describes the decoder; that of a text model is all of it.
 
     Raises:
-        ValueError: There are several, and none is marked as the decoder.
+        ValueError: There are several such parts, and none is marked as the decoder.
     """
     return config.get_text_config(decoder=True)

@@ -1,4 +1,4 @@
-"""Loading a model's tokenizer with transformers, and saying what is missing where it cannot be loaded."""
+"""Loads a model's tokenizer with transformers, or says what is missing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ FAST = "tokenizer.json"
 TEKKEN = "tekken.json"
 
 EXTRA = "tokenizers"
-"""The extra that brings what reads tokenizers without a `tokenizer.json`."""
+"""The extra with the packages for tokenizers without a `tokenizer.json`."""
 
-_SENTENCEPIECE = ("sentencepiece", "tiktoken")  # what is called *.model can be of either
+_SENTENCEPIECE = ("sentencepiece", "tiktoken")  # *.model files can be of either package
 _TIKTOKEN = ("tiktoken",)
 _PATTERNS = (FAST, TEKKEN, "tokenizer*", "vocab*", "merges*", "*.model", "*.tiktoken", "*.vocab", "*.bpe")
 
 
 def vocabulary_files(folder: Path) -> list[str]:
-    """Names of the files in a model's folder that hold a tokenizer, as far as names tell.
+    """Return the names of a folder's files that may contain a tokenizer, judging by their names.
 
-    Settings alone are none, unless they name code that knows where its tokens are.
+    A file with only settings is not a tokenizer, unless it names remote code that finds the tokens.
     """
     found = {path.name for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file()}
     settings = folder / "tokenizer_config.json"
@@ -36,32 +36,32 @@ def _names_code(settings: Path) -> bool:
     try:
         return b'"auto_map"' in settings.read_bytes()
     except OSError:
-        return False  # who loads the tokenizer says why
+        return False  # loading the tokenizer reports the error
 
 
 class TokenizerError(CheckpointError):
-    """A model has no tokenizer, or none that can be loaded."""
+    """A model has no tokenizer, or it cannot be loaded."""
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder has a tokenizer's files."""
+    """Return whether a folder has the files of a tokenizer."""
     return bool(vocabulary_files(folder))
 
 
 def load_tokenizer(
     folder: Path, *, name: str | None = None, generic: bool = False, trust_remote_code: bool = False
 ) -> Any:
-    """The tokenizer of the model in `folder`.
+    """Load the tokenizer of the model in `folder`.
 
     Args:
         folder: A model's folder.
-        name: What messages call the model; the folder's name unless given.
-        generic: Let transformers' generic class read it, whatever class the folder names.
-        trust_remote_code: Whether it may bring code of its own.
+        name: The model's name in messages; default: the folder's name.
+        generic: Whether to use transformers' generic class instead of the one that the folder names.
+        trust_remote_code: Whether the tokenizer may run code from its files.
 
     Raises:
-        TokenizerError: There is none, or it cannot be loaded or knows no words; names the package or the flag
-            that it needs.
+        TokenizerError: There is none, it cannot be loaded or it has no vocabulary; the message names the
+            package or flag that it needs.
     """
     known = name or folder_name(folder)
     if not has_tokenizer(folder):
@@ -76,19 +76,19 @@ def load_tokenizer(
     try:
         tokenizer = factory.from_pretrained(folder, trust_remote_code=trust_remote_code)
         words = set(tokenizer.get_vocab()) - marked_tokens(tokenizer)
-    except Exception as error:  # transformers and the code of tokenizers raise what they like
+    except Exception as error:  # transformers and remote code may raise anything
         reason = _install(missing) if missing else _reason(folder, error)
         raise TokenizerError(f"{failed}: {reason}") from error
-    # Classes of transformers that find no vocabulary, or a damaged one, have their special tokens alone.
+    # A class of transformers that finds no vocabulary, or a damaged one, has only special tokens.
     if not words:
-        reason = _install(missing) if missing else f"{_files(folder)} has no token but special ones"
+        reason = _install(missing) if missing else f"{_files(folder)} has only special tokens"
         raise TokenizerError(f"{failed}: {reason}")
     return tokenizer
 
 
 def marked_tokens(tokenizer: Any) -> set[Any]:
-    """The special tokens of a tokenizer, and those that were added to its vocabulary."""
-    added = getattr(tokenizer, "get_added_vocab", dict)  # mistral-common's tokenizers add none
+    """Return the special tokens of a tokenizer, and those added to its vocabulary."""
+    added = getattr(tokenizer, "get_added_vocab", dict)  # mistral-common's tokenizers have no added tokens
     return {*tokenizer.all_special_tokens, *added()}
 
 
@@ -96,7 +96,7 @@ def _reason(folder: Path, error: Exception) -> str:
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     first = lines[0].rstrip(" .:") if lines else ""
     if "custom code" in first:
-        return "it is code that comes with the model; pass --trust-remote-code if you trust it"
+        return "it is remote code; pass --trust-remote-code if you trust it"
     if first.startswith("Couldn't instantiate the backend tokenizer"):
         return f"transformers cannot read {_files(folder)} as one"
     if isinstance(error, (ValueError, OSError, ImportError, RuntimeError)) and first:
@@ -109,7 +109,7 @@ def _files(folder: Path) -> str:
 
 
 def _missing(folder: Path) -> list[str]:
-    """The packages that may be needed for the files in `folder` and are not installed."""
+    """Return the packages that may be needed for the files in `folder` but are not installed."""
     if (folder / FAST).is_file() or (folder / TEKKEN).is_file():
         return []
     readers = {"*.model": _SENTENCEPIECE, "*.tiktoken": _TIKTOKEN}

@@ -1,1 +1,1 @@
-"""From ratings to numbers: means, intervals, races."""
+"""Statistics of ratings: means, confidence intervals, early stopping."""

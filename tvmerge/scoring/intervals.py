@@ -1,4 +1,4 @@
-"""How far the difference between two candidates can be trusted: a paired bootstrap over questions.
+"""Confidence intervals of the difference between two candidates: a paired bootstrap over questions.
 
 Each resample draws questions with replacement and takes both candidates' ratings of them, so what makes a
 question easy cancels. Several sets of questions (strata) are resampled each for itself, as the numbers of
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Aggregate = Callable[[Sequence[Judgment]], float]
-"""From the judgments of many questions to their score."""
+"""Returns the score of the judgments of many questions."""
 
 RESAMPLES = 10_000
-"""Bootstrap resamples of means."""
+"""Number of bootstrap resamples for means."""
 
 KNOWN = 0.95
-"""Share of the resamples that must have a score.
+"""Minimum fraction of the resamples that must have a score.
 
-A resample with questions of one kind only, such as one label, may have none where the score is not a mean. A
-few of these are left out; without many, the interval would be that of the others.
+If the score is not a mean, a resample with questions of only one label may have none. A few of these are left
+out, but without many of them the interval would be biased.
 """
 
-_CHUNK = 1 << 21  # question draws held in memory at once: 16 MiB
+_CHUNK = 1 << 21  # number of draws in memory at once: 16 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ def paired_interval(
     """Difference of two candidates' pooled means over the questions both have a rating of.
 
     The percentiles are expanded for small samples, where plain ones are too narrow by sqrt((n - 1) / n) and
-    use a normal quantile where Student's t is due (Hesterberg, What Teachers Should Know About the
-    Bootstrap, 2015).
+    use a normal quantile instead of Student's t (Hesterberg, What Teachers Should Know About the Bootstrap,
+    2015).
 
     Args:
-        a: One candidate's judgments.
-        b: The other's.
+        a: The first candidate's judgments.
+        b: The second candidate's judgments.
         level: Confidence level, in (0, 1).
-        seed: Of the resampling; the same input gives the same interval.
+        seed: Seed of the resampling; the same input gives the same interval.
         resamples: Number of bootstrap resamples.
     """
     return weighted_interval([Stratum(1.0, a, b)], level=level, seed=seed, resamples=resamples)
@@ -82,13 +82,13 @@ def paired_interval(
 def weighted_interval(
     strata: Sequence[Stratum], *, level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
 ) -> Difference:
-    """The weighted sum of differences over several sets of questions.
+    """Return the weighted sum of the differences on several sets of questions.
 
     Args:
         strata: The sets.
         level: Confidence level, in (0, 1).
-        seed: Of the resampling.
-        resamples: Number of bootstrap resamples; 0 leaves the bounds unknown.
+        seed: Seed of the resampling.
+        resamples: Number of bootstrap resamples; with 0 the bounds are nan.
 
     Returns:
         The difference is nan where a set has no question that both have a rating of, the bounds where one
@@ -115,7 +115,7 @@ class _Means:
 
     def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> None:
         a, b = totals(first), totals(second)
-        # Sorted, so that the order in which judgments came in does not reach the resampling.
+        # Sorted, so that the order in which judgments arrived does not affect the resampling.
         self._rows = [(*a[key], *b[key]) for key in sorted(a.keys() & b.keys(), key=str)]
         self.n = len(self._rows)
 
@@ -125,7 +125,7 @@ class _Means:
         return sums[0] / sums[1] - sums[2] / sums[3]
 
     def differences(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The difference of each resample, from how often it holds each question: (size, n) to (size,)."""
+        """Return each resample's difference (size,), given how often it has each question (size, n)."""
         import numpy as np
 
         sums = times.astype(np.float64) @ np.asarray(self._rows, dtype=np.float64)
@@ -134,7 +134,7 @@ class _Means:
 
 
 class _Wholes:
-    """The same for a score that is no mean: it is aggregated again of each resample."""
+    """The same for a score that is not a mean, which is computed anew for each resample."""
 
     def __init__(self, first: Iterable[Judgment], second: Iterable[Judgment], aggregate: Aggregate) -> None:
         a, b = ratings_by_question(first), ratings_by_question(second)
@@ -148,11 +148,11 @@ class _Wholes:
         return self._difference([1] * self.n)
 
     def differences(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
-        """As for means; nan where the aggregation cannot score a resample."""
+        """Return each resample's difference as `_Means` does; nan if a resample has no score."""
         import numpy as np
 
         with warnings.catch_warnings():
-            # A resample may lack a class, which is worth a warning only in the data themselves.
+            # A resample may lack a class, which is not worth a warning.
             warnings.simplefilter("ignore")
             return np.array([self._tried(row) for row in times.tolist()], dtype=np.float64)
 
@@ -178,14 +178,14 @@ def _repeated(groups: Sequence[Sequence[Rating]], times: Sequence[int]) -> list[
 
 
 def _resampled(pair: _Means | _Wholes, seed: Sequence[int], resamples: int) -> NDArray[np.float64]:
-    """Differences of `resamples` draws of a stratum's questions, shape (resamples,)."""
+    """Return the differences of `resamples` draws of a stratum's questions, shape (resamples,)."""
     import numpy as np
 
     return np.concatenate([pair.differences(times) for times in _draws(pair.n, seed, resamples)])
 
 
 def _draws(n: int, seed: Sequence[int], resamples: int) -> Iterator[NDArray[np.int64]]:
-    """How often each resample holds each of n questions, in chunks of shape (size, n)."""
+    """Yield how often each resample has each of n questions, in chunks of shape (size, n)."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -199,12 +199,13 @@ def _draws(n: int, seed: Sequence[int], resamples: int) -> Iterator[NDArray[np.i
 def _bounds(
     deviations: Sequence[NDArray[np.float64]], sizes: Sequence[int], level: float
 ) -> tuple[float, float]:
-    """The interval of a sum, about 0, from its strata's deviations in each resample.
+    """Return the interval of a sum around 0, given each stratum's deviations in each resample.
 
-    The percentiles are expanded as for one set with as many degrees of freedom as all strata have together.
-    A stratum of n questions varies too little by sqrt((n - 1) / n), so the deviations of a small one are
-    scaled up; and where most of the variance is a small one's, the sum has fewer degrees of freedom (Welch,
-    The Generalization of 'Student's' Problem, 1947), for which all are. Both factors are 1 with one stratum.
+    The percentiles are expanded as for a single set with the degrees of freedom of all strata together. The
+    deviations of a stratum of n questions are too small by sqrt((n - 1) / n), so those of small strata are
+    scaled up. If a small stratum contributes most of the variance, the sum has fewer degrees of freedom
+    (Welch, The Generalization of 'Student's' Problem, 1947), so all deviations are scaled. Both factors are 1
+    for a single stratum.
     """
     import numpy as np
 
@@ -224,12 +225,12 @@ def _bounds(
 
 
 def _expansion(n: int) -> float:
-    """By how much the bootstrap of n questions is too narrow."""
+    """Return the factor by which the bootstrap of n questions is too narrow."""
     return math.sqrt(n / (n - 1))
 
 
 def _freedom(variances: Sequence[float], sizes: Sequence[int]) -> float:
-    """Degrees of freedom of a sum of independent estimates (Welch and Satterthwaite)."""
+    """Return the degrees of freedom of a sum of independent estimates (Welch-Satterthwaite)."""
     if not any(variances):
         return sum(sizes) - len(sizes)
     parts = [variance**2 / (n - 1) for variance, n in zip(variances, sizes, strict=True)]
@@ -237,7 +238,7 @@ def _freedom(variances: Sequence[float], sizes: Sequence[int]) -> float:
 
 
 def _student_quantile(level: float, freedom: float) -> float:
-    """What `level` of Student's t is within on either side of 0."""
+    """Return the quantile t such that Student's t is in [-t, t] with probability `level`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))

@@ -1,7 +1,7 @@
-"""What a search maximises: the score on one benchmark, or a weighted mean over several.
+"""The objective of a search: the score on one benchmark, or a weighted mean over several.
 
-One benchmark alone keeps its own scale (1 to 10 for the shipped judge prompts). Several are scaled to 0..1
-first, since their ratings have nothing in common otherwise, and then weighted:
+A single benchmark keeps its scale (1 to 10 for the judge prompts of tvmerge). Several are first scaled to
+0..1, to be comparable, and then weighted:
 
     score = sum_b w_b * (mean_b - floor_b) / (ceiling_b - floor_b),  sum_b w_b = 1
 """
@@ -27,11 +27,11 @@ class Part:
     Attributes:
         name: The benchmark's name.
         questions: Ids of its questions.
-        weight: Its weight beside the others; only ratios matter.
+        weight: Its weight; only ratios matter.
         floor: The lowest rating.
         ceiling: The highest rating.
-        aggregate: From the judgments of all questions to the score, where it is not their mean.
-        resamples: How often its questions are resampled for an interval; fewer where `aggregate` is slow.
+        aggregate: Returns the score of the judgments of all questions, if it is not their mean.
+        resamples: Number of bootstrap resamples for an interval; fewer if `aggregate` is slow.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Part:
 
     @property
     def span(self) -> float:
-        """How far apart the lowest and the highest rating are."""
+        """The difference between the highest and the lowest rating."""
         return self.ceiling - self.floor
 
     def estimate(self, judgments: Sequence[Judgment]) -> Estimate:
-        """The score; how far it can be trusted is known of means only."""
+        """Return the score; its standard error is known only if it is a mean."""
         if self.aggregate is None:
             return estimate(judgments)
         return Estimate(self.aggregate(judgments), math.nan, len(ratings_by_question(judgments)))
@@ -56,7 +56,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Objective:
-    """Scores of candidates, over all parts or part by part.
+    """Computes the scores of candidates, over all parts or for each.
 
     Attributes:
         parts: The benchmarks; no question is in two of them.
@@ -66,16 +66,16 @@ class Objective:
 
     @property
     def by_question(self) -> bool:
-        """Whether some questions say of the score what all do, so that candidates can race."""
+        """Whether the score can be estimated from some of the questions, so that candidates can race."""
         return all(part.aggregate is None for part in self.parts)
 
     def divide(self, questions: Sequence[Question], holdout: float | None, seed: int) -> Halves:
-        """The questions of the search, in the order in which all candidates meet them, and those held out.
+        """Return the search questions, in the order they are asked, and the held-out questions.
 
         Args:
-            questions: All questions; each part's are divided for themselves.
-            holdout: Share that is held out; see `split`.
-            seed: Of the draw and of the order.
+            questions: All questions; those of each part are divided separately.
+            holdout: Fraction to hold out; see `split`.
+            seed: Seed of the draw and of the order.
         """
         halves = [
             split(
@@ -88,7 +88,7 @@ class Objective:
         return mixed(search, seed, lambda question: question.category), held_out
 
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
-        """The score of a candidate and its standard error; nan where a part has no rating."""
+        """Return the score of a candidate and its standard error; nan where a part has no rating."""
         groups = self._groups(judgments)
         if len(self.parts) == 1:
             return self.parts[0].estimate(groups[0])
@@ -104,12 +104,12 @@ class Objective:
         )
 
     def by_part(self, judgments: Iterable[Judgment]) -> dict[str, Estimate]:
-        """The score on each part, on the part's own scale."""
+        """Return the score on each part, on the part's scale."""
         groups = self._groups(judgments)
         return {part.name: part.estimate(group) for part, group in zip(self.parts, groups, strict=True)}
 
     def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
-        """How much better one candidate is than another, with the 95% interval of a paired bootstrap.
+        """Return how much better `first` is than `second`, with the 95% interval of a paired bootstrap.
 
         It is the difference of what `estimate` says of both, on the questions that both have a rating of.
         """
@@ -121,14 +121,14 @@ class Objective:
         )
 
     def shortfall(self, judgments: Iterable[Judgment], min_coverage: float) -> str:
-        """Why a score would say too little, or an empty string: the first part that falls short.
+        """Return why too few of the judgments are ratings, naming the first such part; empty if enough are.
 
-        Each part has to have its share of ratings, since one that is always rated would hide another that is
-        not. A part of which nothing was asked does not count.
+        Each part needs its minimum coverage, since a part that is always rated could hide another that is
+        not. Parts without judgments are ignored.
 
         Args:
             judgments: All judgments of a candidate, with a rating or without.
-            min_coverage: The share of each part's that must have one, in [0, 1].
+            min_coverage: Minimum fraction of each part's judgments that must be ratings, in [0, 1].
         """
         groups = self._groups(judgments)
         if not any(groups):
@@ -140,7 +140,7 @@ class Objective:
         return ""
 
     def lacking(self, judgments: Iterable[Judgment]) -> str:
-        """Why there is no score, though enough was rated, or an empty string."""
+        """Return why there is no score although coverage is sufficient; empty if there is one."""
         for name, found in self.by_part(judgments).items():
             if math.isnan(found.mean):
                 of_part = f"{name}: " if len(self.parts) > 1 else ""
@@ -148,11 +148,11 @@ class Objective:
         return ""
 
     def halve(self, questions: Sequence[Question], seed: int) -> Halves:
-        """Divide held-out questions, each part's evenly, to choose the winner on and to report it on.
+        """Divide held-out questions into a selection split and a test split, each part's evenly.
 
         Args:
             questions: The held-out questions, in order.
-            seed: Of the draw.
+            seed: Seed of the draw.
         """
         halves = [halve([q for q in questions if q.question_id in p.questions], seed) for p in self.parts]
         chosen = {question.question_id for first, _ in halves for question in first}
@@ -164,7 +164,7 @@ class Objective:
     def contributions(
         self, judgments: Iterable[Judgment], questions: Sequence[Question]
     ) -> dict[QuestionId, float]:
-        """What each question with a rating adds; the mean over `questions` is the score.
+        """Return what each question with a rating adds; the mean over `questions` is the score.
 
         A question's rating is the mean of its ratings. With several parts it is scaled and weighted so
         that few questions of a heavy part count as much as its weight says.
@@ -198,7 +198,7 @@ class Objective:
         return {key: index for index, part in enumerate(self.parts) for key in part.questions}
 
     def _factors(self, questions: Sequence[Question]) -> list[float]:
-        """By part: what a point there is worth, given how many of the questions are the part's."""
+        """Return the factor of each part's ratings, given how many of `questions` belong to the part."""
         counts = [0] * len(self.parts)
         for question in questions:
             counts[self._part_of[question.question_id]] += 1

@@ -1,4 +1,4 @@
-"""The one order in which all candidates meet the questions."""
+"""The order in which all candidates are asked the questions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tvmerge.records import Question
 def mixed(
     questions: Sequence[Question], seed: int, stratum: Callable[[Question], Hashable]
 ) -> tuple[Question, ...]:
-    """The questions shuffled so that every beginning of the sequence holds each stratum in its proportion.
+    """Shuffle questions so that every prefix of the sequence has all strata in proportion.
 
-    A few questions then stand for all of them: within a stratum the order is random, and the strata
-    take turns. The place of a question depends on the seed, on its id and on its stratum's members alone.
+    The first questions are then representative of all: the order within a stratum is random, and the strata
+    alternate. The position of a question depends only on the seed, its id and the members of its stratum.
 
     Args:
         questions: In any order.
-        seed: Of the shuffle.
-        stratum: What a question belongs to, such as its benchmark and its category.
+        seed: Seed of the shuffle.
+        stratum: Returns the stratum of a question, such as its benchmark and category.
     """
     strata: dict[Hashable, list[Question]] = {}
     for question in questions:

@@ -1,10 +1,10 @@
-"""Stops a candidate that is clearly worse than the best one known when it was asked.
+"""Stops a candidate that is significantly worse than the best one known when it was asked.
 
-All candidates meet the questions in one order, so the scores of two candidates pair up question by
-question, and what makes a question hard cancels. After each batch the race asks whether the pairs so far
-could be chance: Wilcoxon's signed-rank test (Wilcoxon, Individual Comparisons by Ranking Methods, 1945),
-one-sided. It is the test of Optuna's WilcoxonPruner; unlike there, the incumbent is fixed when the candidate
-is asked, so the end of a race depends on the table and on the scores, never on timing.
+All candidates are asked the questions in the same order, so the scores of two candidates can be paired by
+question, and the difficulty of the questions cancels. After each batch the pairs so far are tested with
+Wilcoxon's one-sided signed-rank test (Wilcoxon, Individual Comparisons by Ranking Methods, 1945), as in
+Optuna's WilcoxonPruner. Here the incumbent is fixed when the candidate is asked, so pruning depends on the
+finished trials and the scores, never on timing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Scores = Sequence[float | None]
-"""What each question adds to the score, in the order of the race; None where no judgment gave a rating."""
+"""What each question contributes to the score, in the order of the race; None without a rating."""
 
 RACES = ("wilcoxon", "off")
 
-_DIGITS = 9  # scores are sums of scaled ratings: differences that are equal come out unequal in the last bits
-_MOST_TABLED = 50  # pairs, of which the distribution of untied ranks is summed up
-_MOST_SIGNED = 13  # pairs, of which all 2^n patterns of signs are tried
+_DIGITS = 9  # scores are sums of scaled ratings, so equal differences may differ in the last bits
+_MOST_TABLED = 50  # number of pairs up to which the exact distribution of untied ranks is used
+_MOST_SIGNED = 13  # number of pairs up to which all 2^n sign patterns are enumerated
 
 
 @dataclass(frozen=True, slots=True)
 class RacingRules:
-    """How a race is run.
+    """The rules of early stopping.
 
     Attributes:
         p: Probability of chance below which a candidate is taken to be worse.
@@ -40,34 +40,34 @@ class RacingRules:
     def interim_checks(self, questions: int) -> tuple[int, ...]:
         """After how many of the questions a race is looked at.
 
-        Not after the last ones, where there is nothing left to save.
+        There is no check after the last question, where there is nothing left to save.
         """
         first = -(-max(self.minimum, 1) // self.batch) * self.batch
         return tuple(range(first, questions, self.batch))
 
 
 def should_prune(scores: Scores, incumbent: Scores, p: float) -> bool:
-    """Whether a candidate is to be stopped.
+    """Return whether a candidate should be pruned.
 
     Args:
-        scores: The candidate's, on the first questions.
-        incumbent: The incumbent's, on at least as many.
-        p: Probability of chance below which the candidate is taken to be worse.
+        scores: The candidate's scores on the first questions.
+        incumbent: The incumbent's scores on at least as many.
+        p: The p-value below which the candidate is considered worse.
     """
     differences = _differences(scores, incumbent)
-    # Ranks can disagree with the mean, and it is the mean that the search maximises.
+    # Ranks can disagree with the mean, which is what the search maximises.
     return math.fsum(differences) < 0 and signed_rank_p(differences) < p
 
 
 def projected_score(scores: Scores, incumbent: Scores, value: float) -> float:
-    """What a stopped candidate would have scored on all questions.
+    """Return what a stopped candidate would have scored on all questions.
 
-    Its mean difference to the incumbent, on the questions both have a rating of, is added to the
-    incumbent's score: that these questions are easier or harder than the rest cancels.
+    It is the incumbent's score plus the mean difference on the questions rated for both, so it does not
+    matter whether these questions are easier or harder than the rest.
 
     Args:
-        scores: The candidate's, on the first questions.
-        incumbent: The incumbent's.
+        scores: The candidate's scores on the first questions.
+        incumbent: The incumbent's scores.
         value: The incumbent's score on all questions.
     """
     differences = _differences(scores, incumbent)
@@ -75,12 +75,12 @@ def projected_score(scores: Scores, incumbent: Scores, value: float) -> float:
 
 
 def signed_rank_p(differences: Sequence[float]) -> float:
-    """One-sided p-value of Wilcoxon's signed-rank test that the differences tend to be negative.
+    """Return the one-sided p-value of Wilcoxon's signed-rank test for negative differences.
 
-    Zeros are ranked and then split between the signs, as in Optuna's pruner: questions that two candidates
-    answer alike are evidence of their likeness. The p-value is exact for up to 50 pairs without ties and
-    zeros, and for up to 13 with them; beyond, it is that of the normal approximation without a correction for
-    continuity.
+    Zeros are ranked and then split between the signs, as in Optuna's pruner, since questions with equal
+    scores are evidence that the candidates are equal. The p-value is exact for up to 50 pairs without ties
+    and zeros, and for up to 13 with them; otherwise it is that of the normal approximation without continuity
+    correction.
     """
     import numpy as np
     from scipy.stats import wilcoxon
@@ -98,7 +98,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
 
 
 def _method(differences: Sequence[float]) -> object:
-    """How scipy is to find the p-value; left to itself, each of its versions decides in another way."""
+    """Return the method for scipy, whose default choice differs between versions."""
     from scipy.stats import PermutationMethod
 
     untied = len({abs(difference) for difference in differences}) == len(differences) and all(differences)
@@ -106,7 +106,7 @@ def _method(differences: Sequence[float]) -> object:
         return "exact"
     if len(differences) <= _MOST_SIGNED:
         return PermutationMethod(n_resamples=2**_MOST_SIGNED)
-    return "approx"  # the name that all versions know
+    return "approx"  # the name that all versions accept
 
 
 def _differences(scores: Scores, incumbent: Scores) -> list[float]:

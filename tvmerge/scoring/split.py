@@ -1,4 +1,4 @@
-"""Which questions the search may see, and which are held out to judge its winner."""
+"""Divides questions into search questions and held-out questions."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from tvmerge.errors import ConfigError
 from tvmerge.records import Question, QuestionId
 
 DEFAULT_HOLDOUT = 0.3
-"""Share held out where neither the user nor the benchmark says."""
+"""Fraction held out if neither the user nor the benchmark sets it."""
 
 Halves = tuple[tuple[Question, ...], tuple[Question, ...]]
-"""Two sets of questions, both in the file's order."""
+"""Two sets of questions, both in the order of the file."""
 
 
 def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Halves:
-    """Divide the questions into those to search on and those held out.
+    """Divide the questions into search questions and held-out questions.
 
-    With a `holdout` of 0 all are searched on. With None the `split` keys of the benchmark decide, where it
-    has them. Otherwise `holdout` of each category (`DEFAULT_HOLDOUT` for None) is drawn; the total follows
-    `holdout` by largest remainders, and each category keeps a question on either side. A question's place
-    in the draw depends on the seed and its id alone, so the same halves come out anywhere.
+    With a `holdout` of 0 none are held out. With None the `split` keys of the benchmark decide, if it has
+    them. Otherwise the fraction `holdout` of each category (`DEFAULT_HOLDOUT` for None) is drawn. The total
+    follows `holdout` by largest remainders, and each category keeps a question on either side. The draw
+    depends only on the seed and the ids of the questions, so it is the same on every machine.
 
     Args:
         questions: The benchmark's questions, in order.
-        holdout: Share held out, in [0, 1), or None.
-        seed: Of the draw.
+        holdout: Fraction to hold out, in [0, 1), or None.
+        seed: Seed of the draw.
 
     Raises:
-        ConfigError: The share is out of range; some lines have a `split` key and some have not; nothing is
-            left to search on; or a category has too few questions to be on both sides.
+        ConfigError: The fraction is out of range; some lines have a `split` key and others do not; no search
+            questions are left; or a category has too few questions for both sides.
     """
     if holdout is not None and not (math.isfinite(holdout) and 0 <= holdout < 1):
-        raise ConfigError(f"holdout must be at least 0 and below 1, got {holdout}")
+        raise ConfigError(f"holdout must be in [0, 1), got {holdout}")
     stated = has_split(questions)
     if holdout == 0:
         return tuple(questions), ()
@@ -53,20 +53,20 @@ def split(questions: Sequence[Question], holdout: float | None, seed: int) -> Ha
 
 
 def halve(questions: Sequence[Question], seed: int) -> Halves:
-    """Divide held-out questions into those the winner is chosen on and those it is reported on.
+    """Divide held-out questions into the selection split and the test split.
 
-    Each category is divided evenly; its odd question goes to the half that has fewer so far, and to the
-    reported half of two that are even. With a single question, the first half is empty.
+    Each category is divided evenly. An odd question goes to the smaller split so far, or to the test split if
+    both are equal. With a single question, the selection split is empty.
 
     Args:
         questions: The held-out questions, in order.
-        seed: Of the draw.
+        seed: Seed of the draw.
     """
     categories: dict[str, list[Question]] = {}
     for question in questions:
         categories.setdefault(question.category, []).append(question)
     chosen: set[QuestionId] = set()
-    spare = 0  # by how many questions the reported half is ahead
+    spare = 0  # how many more questions the test split has
     for members in categories.values():
         size = (len(members) + (spare > 0)) // 2
         spare += len(members) - 2 * size
@@ -79,10 +79,10 @@ def halve(questions: Sequence[Question], seed: int) -> Halves:
 
 
 def has_split(questions: Sequence[Question]) -> bool:
-    """Whether the benchmark itself says which questions are held out.
+    """Return whether the benchmark defines which questions are held out.
 
     Raises:
-        ConfigError: Some questions have a `split` key and some have not.
+        ConfigError: Some questions have a `split` key and others do not.
     """
     marked = [question.split is not None for question in questions]
     if any(marked) and not all(marked):
@@ -111,14 +111,14 @@ def _rank(question: Question, seed: int) -> str:
 
 
 def _counts(sizes: Mapping[str, int], holdout: float) -> dict[str, int]:
-    """How many questions of each category are held out: largest remainders, within [1, size - 1]."""
+    """Return how many questions of each category to hold out, by largest remainders in [1, size - 1]."""
     for name, size in sizes.items():
         if size < 2:
             raise ConfigError(
                 f"category '{name}' has 1 question and cannot be in both halves; "
                 "add another, mark every line with a 'split' key, or hold nothing out (--holdout 0)"
             )
-    # The share as it was written: 0.29 of 100 is 29, not the 28.999... of binary fractions.
+    # In decimal: 0.29 of 100 is 29, not 28.999... as with binary fractions.
     share = Fraction(repr(holdout))
     quotas = {name: size * share for name, size in sizes.items()}
     counts = {name: min(max(math.floor(quotas[name]), 1), size - 1) for name, size in sizes.items()}

@@ -1,4 +1,4 @@
-"""Means of ratings, their standard errors, and whether there are enough of them.
+"""Means of ratings, their standard errors and their coverage.
 
 The mean pools judgments, as FastChat does. Its uncertainty goes by question: the turns of a question, and
 repeated samples of it, are not independent, so questions are the clusters. Only ratings count; a
@@ -40,35 +40,35 @@ def estimate(judgments: Iterable[Judgment]) -> Estimate:
 
 
 def ended(answers: Iterable[Answer], how: Finish) -> float:
-    """Share of the turns answered that ended in this way, in [0, 1]; 0 where there are none."""
+    """Return the fraction of answered turns that ended in this way, in [0, 1]; 0 without any."""
     counts = [(answer.finish.count(how), len(answer.turns)) for answer in answers]
     turns = sum(turns for _, turns in counts)
     return sum(count for count, _ in counts) / turns if turns else 0.0
 
 
 def coverage(judgments: Sequence[Judgment]) -> float:
-    """Share of judgments with a rating, in [0, 1]; 0 where there are no judgments."""
+    """Return the fraction of judgments with a rating, in [0, 1]; 0 without judgments."""
     if not judgments:
         return 0.0
     return sum(isinstance(judgment, Rating) for judgment in judgments) / len(judgments)
 
 
 def commonest_fault(judgments: Iterable[Judgment]) -> str:
-    """Why most of what was not rated was not, the first of equals; an empty string where all was."""
+    """Return the most common reason for a missing rating; empty if none is missing."""
     reasons = Counter(judgment.reason for judgment in judgments if isinstance(judgment, Unrated))
     return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def commonest_remedy(judgments: Iterable[Judgment]) -> str:
-    """What to do about most of what was not rated, where that is the judge's fault; else an empty string."""
+    """Return the remedy for most missing ratings if the judge is the cause; else empty."""
     cures = Counter(judgment.remedy for judgment in judgments if isinstance(judgment, Unrated))
     return cures.most_common(1)[0][0] if cures else ""
 
 
 def silence(judgments: Iterable[Judgment]) -> str:
-    """What to do about a judge that rated nothing of a candidate, not for its answers; else an empty string.
+    """Return the remedy for a judge that rated nothing, if the answers are not the cause; else empty.
 
-    Another candidate would fare no better, so it would be paid for in vain.
+    Other candidates would not be rated either, so their judgments would be paid for in vain.
     """
     by_judge: dict[str, list[Judgment]] = {}
     for judgment in judgments:
@@ -81,14 +81,14 @@ def silence(judgments: Iterable[Judgment]) -> str:
 
 
 def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
-    """Why a mean of `judgments` would say too little, or an empty string where it would not.
+    """Return why too few of the judgments are ratings; empty if enough are.
 
     Args:
         judgments: All judgments of a candidate, with a rating or without.
-        min_coverage: The share that must have one, in [0, 1].
+        min_coverage: Minimum fraction that must be ratings, in [0, 1].
 
     Returns:
-        The share and the most common fault, in a sentence without its full stop.
+        The fraction and the most common reason, as a sentence without a full stop.
     """
     covered = coverage(judgments)
     if covered > 0 and covered >= min_coverage:
@@ -98,7 +98,7 @@ def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
 
 
 def by_turn(judgments: Iterable[Judgment]) -> dict[int, Estimate]:
-    """An estimate for each turn that has a rating, in order of turns."""
+    """Return an estimate for each turn that has a rating, in order of turns."""
     groups: dict[int, list[Judgment]] = {}
     for judgment in judgments:
         groups.setdefault(judgment.turn, []).append(judgment)
@@ -106,7 +106,7 @@ def by_turn(judgments: Iterable[Judgment]) -> dict[int, Estimate]:
 
 
 def by_category(judgments: Iterable[Judgment], questions: Iterable[Question]) -> dict[str, Estimate]:
-    """An estimate for each category that has a rating, in order of the questions.
+    """Return an estimate for each category that has a rating, in order of the questions.
 
     Judgments of questions that are not among `questions` are left out.
     """
@@ -119,7 +119,7 @@ def by_category(judgments: Iterable[Judgment], questions: Iterable[Question]) ->
 
 
 def ratings_by_question(judgments: Iterable[Judgment]) -> dict[QuestionId, list[Rating]]:
-    """The ratings of each question that has one."""
+    """Return the ratings of each question that has one."""
     found: dict[QuestionId, list[Rating]] = {}
     for judgment in judgments:
         if isinstance(judgment, Rating):

@@ -1,1 +1,1 @@
-"""The search: which weights to try next, and what is known of those tried."""
+"""The Optuna study: which weights to try next, and the results of those tried."""

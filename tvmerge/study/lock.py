@@ -1,8 +1,8 @@
-"""One orchestrator a study: who holds it, and that nobody else does.
+"""Locks a study, so that only one run works on it.
 
-The hold is the operating system's (a lock on a file) or the database server's (a lock of a connection),
-never a row: a crash of the program, of its machine or of the network between frees it, and nothing has to be
-cleared away by hand.
+The lock belongs to the operating system (a file lock) or the database server (a lock of a connection); it is
+not a row. So it is released after a crash of the program, the machine or the network, and never has to be
+removed by hand.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TAKE = {
     "postgresql": "SELECT pg_try_advisory_lock(:number)",
     "mysql": "SELECT GET_LOCK(:name, 0)",
 }
-"""Takes the lock for as long as the connection lives, or says at once that another has it."""
+"""Acquires the lock until the connection ends, or returns at once that it is taken."""
 
 _PG_LOCKS = (
     "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
@@ -40,21 +40,21 @@ _HELD = {
     "postgresql": _PG_LOCKS,
     "mysql": "SELECT IS_USED_LOCK(:name) IS NOT NULL",
 }
-"""Whether anybody has the lock."""
+"""Returns whether any connection holds the lock."""
 
 _HELD_HERE = {
     "postgresql": f"{_PG_LOCKS} AND pid = pg_backend_pid()",
     "mysql": "SELECT COALESCE(IS_USED_LOCK(:name) = CONNECTION_ID(), FALSE)",
 }
-"""Whether the connection that asks has the lock."""
+"""Returns whether this connection holds the lock."""
 
 _KEEP_ALIVE = {
-    # A machine that lost its power says no good-bye: the server finds out by asking, within a minute.
+    # A machine that loses power does not close its connection: with these the server notices within a minute.
     "postgresql": (
         "SET tcp_keepalives_idle = 30",
         "SET tcp_keepalives_interval = 10",
         "SET tcp_keepalives_count = 3",
-        # Only where this version of the server has it.
+        # Older servers do not have this setting.
         "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
     ),
     "mysql": ("SET SESSION wait_timeout = 31536000",),
@@ -63,15 +63,15 @@ _KEEP_ALIVE = {
 
 @contextmanager
 def study_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
-    """Hold a study, or the whole file of an SQLite storage, for this process.
+    """Lock a study, or the whole file of an SQLite storage, for this process.
 
     Yields:
-        A check that it is still held, for one thread at a time: a server drops its locks when it restarts or
-        takes the connection for dead. It raises `StudyError` where the hold is lost. The lock on a file lasts
+        A check that the lock is still held, to be called from one thread at a time. It raises `StudyError` if
+        the lock was lost, because the server restarted or considered the connection dead. A file lock lasts
         as long as the process.
 
     Raises:
-        StudyError: Another process holds it, or the storage cannot be reached.
+        StudyError: Another process holds the lock, or the storage cannot be reached.
     """
     file = sqlite_file(storage)
     if file is not None:
@@ -90,12 +90,12 @@ def study_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
             )
         yield lambda: _check_held(connection, storage, study)
     finally:
-        with contextlib.suppress(Exception):  # the server frees the lock of a broken connection by itself
+        with contextlib.suppress(Exception):  # the server releases the lock of a broken connection
             connection.close()
 
 
 def is_study_locked(storage: str, study: str) -> bool:
-    """Whether a process holds the study now; looks without holding it.
+    """Return whether a process has locked the study, without locking it.
 
     Raises:
         StudyError: The storage cannot be reached.
@@ -117,18 +117,18 @@ def _check_held(connection: Connection, storage: str, study: str) -> None:
     if not held:
         raise StudyError(
             f"the lock on study '{study}' in {hide_passwords(storage)} was lost (the server restarted, or "
-            "was not reached for too long); finished trials are kept: run the same command again to resume"
+            "was unreachable for too long); finished trials are kept: run the same command again to resume"
         )
 
 
 def _lock_of(file: Path) -> tuple[Path, str]:
-    """Folder and name of the lock: those of the file itself, by whatever links it is reached."""
+    """Return the folder and name of the lock, of the file itself even if reached through links."""
     real = file.resolve()
     return real.parent, f".{real.name}.lock"
 
 
 def _connect(url: URL) -> Connection:
-    """A separate connection, outside of any pool."""
+    """Open a separate connection outside of any pool."""
     from sqlalchemy import NullPool, create_engine, text
 
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
@@ -141,7 +141,7 @@ def _connect(url: URL) -> Connection:
 def _ask(connection: Connection, statements: dict[str, str], study: str) -> bool:
     from sqlalchemy import text
 
-    # MySQL's locks are the whole server's: the database belongs to the name.
+    # MySQL's locks are shared by the whole server, so the name includes the database.
     key = hashlib.sha256(f"{connection.engine.url.database}/{study}".encode()).digest()
     names = {"number": int.from_bytes(key[:8], "big", signed=True), "name": f"tvmerge:{key.hex()[:40]}"}
     statement = text(statements[_kind(connection)])

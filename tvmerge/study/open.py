@@ -1,4 +1,4 @@
-"""From settings to a study: its sampler, its storage, and the trials it begins with."""
+"""Opens a study from its settings: sampler, storage and the trials it starts with."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
     from tvmerge.study.settings import SearchConfig
 
 Origin = Sequence[Mapping[str, Any]]
-"""The trials of other studies that a study begins with, in the rows of `ORIGIN`."""
+"""The trials of other studies that a study starts with, in the rows of `ORIGIN`."""
 
 
 @dataclass(frozen=True)
 class KnownStudy:
-    """The study of a run as it is known before the models are, read from its storage once; writes nothing.
+    """The part of a run's study that is known without the models; read once, nothing is written.
 
     Attributes:
         config: The settings of the search.
-        place: Where it is.
-        objectives: How many scores per trial has.
+        place: Its name and storage.
+        objectives: Number of objectives.
         sampler: The sampler's settings.
-        source_studies: The studies that it takes trials from if it is new, by the settings.
+        source_studies: The studies in the settings that a new study takes trials from.
     """
 
     config: SearchConfig
@@ -65,7 +65,7 @@ class KnownStudy:
 
     @cached_property
     def stored(self) -> StoredStudy | None:
-        """The study as it is in its storage; None where it is new.
+        """The study as it is stored; None if it is new.
 
         Raises:
             StudyError: It cannot be read.
@@ -75,12 +75,12 @@ class KnownStudy:
 
     @property
     def file(self) -> Path | None:
-        """The file it is in; None where that is a server."""
+        """The file of its storage; None for a database server."""
         return sqlite_file(self.place.storage)
 
     @property
     def day(self) -> date | None:
-        """The date that its prompts tell, or those of the study it is a fork of; None: neither.
+        """The date in its prompts, else in those of the study it forks; None if there is none.
 
         Raises:
             StudyError: One of them cannot be read.
@@ -95,9 +95,9 @@ class KnownStudy:
 
     @cached_property
     def numbered(self) -> StoredStudy | None:
-        """The study whose trials a setting names by number: the one that it is a fork of, else itself.
+        """The study that trial numbers in settings refer to: the one it forks, else itself.
 
-        None where it is new and no fork.
+        None if it is new and not a fork.
 
         Raises:
             StudyError: It cannot be read.
@@ -113,13 +113,13 @@ class KnownStudy:
 
     @property
     def enqueued_at_most(self) -> int:
-        """How many trials it may have before the sampler draws one: 0, 1, those given, a warm start's."""
+        """Maximum number of enqueued trials: weights 0 and 1, those of the user and of a warm start."""
         warm = 0 if self.config.warm_start is None else self.config.warm_start_trials
         return 2 + len(self.config.uniform_weights) + warm
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        """What the sequence of candidates depends on beside the seed: the sampler and where it begins."""
+        """What the sequence of candidates depends on besides the seed: the sampler and the first trials."""
         config, initial = self.config, {}
         if config.warm_start is not None:
             initial = {
@@ -135,19 +135,16 @@ class KnownStudy:
     def check(
         self, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
     ) -> tuple[SamplerFactory, Origin]:
-        """Check whether the study can continue or begin; writes nothing.
+        """Check that the study can be started or resumed, without writing anything.
 
         Args:
-            space: The weights searched.
+            space: The search space.
             enqueued: Recipes to try first.
-            note: Tells the user something in passing.
-
-        Returns:
-            What makes the sampler of each trial, and what the study begins with.
+            note: Called with each remark for the user.
 
         Raises:
-            UserError: The sampler cannot search this space, the study has more trials than are wanted or is
-                no fork of the one named, or a study to begin with cannot be taken from.
+            UserError: The sampler cannot search this space, the study has more trials than wanted or is not a
+                fork of the given study, or the trials of another study cannot be used.
         """
         config, place, stored = self.config, self.place, self.stored
         sampler = make_sampler(
@@ -182,18 +179,18 @@ class KnownStudy:
         note: Callable[[str], None],
         still_held: Callable[[], None] = lambda: None,
     ) -> SearchStudy:
-        """The study, new or as an earlier run left it; to be closed.
+        """Open the study, new or as an earlier run left it; the caller closes it.
 
         Args:
-            space: The weights searched.
-            fingerprint: What scores and candidates depend on.
-            run: What is needed to make any trial's model again.
+            space: The search space.
+            fingerprint: Everything that scores and candidates depend on.
+            run: What is needed to write the model of any trial.
             enqueued: Recipes to try first.
-            note: Tells the user something in passing.
-            still_held: Raises `StudyError` where the study is not this run's any more.
+            note: Called with each remark for the user.
+            still_held: Raises `StudyError` if another run has taken over the study.
 
         Raises:
-            UserError: The study cannot be opened, or not be continued with these settings.
+            UserError: The study cannot be opened or resumed with these settings.
         """
         import optuna
 
@@ -224,9 +221,9 @@ class KnownStudy:
     def _origin(
         self, of: SourceStudy, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
     ) -> dict[str, Any]:
-        """A row for `ORIGIN`; it names no storage that is the study's own, which may hold a password."""
+        """Return a row for `ORIGIN`, with the storage only if it is another, and without its password."""
         numbers = choose_trials(of, space, enqueued, note)
-        note(f"study '{self.place.name}' begins with {len(numbers)} trials of study '{of.study}'")
+        note(f"study '{self.place.name}' starts with {len(numbers)} trials of study '{of.study}'")
         here = of.storage == self.place.storage
         return {
             "kind": of.kind,
@@ -236,10 +233,10 @@ class KnownStudy:
         }
 
     def _initial_trials(self, origin: Origin, space: Space, enqueued: Sequence[Recipe]) -> InitialTrials:
-        """What the study begins with; read from its predecessors while there is something left of it.
+        """Return the trials that the study starts with, reading other studies only while some are left.
 
         Raises:
-            StudyError: A predecessor cannot be read.
+            StudyError: Another study cannot be read.
         """
         asked = 0 if self.stored is None else len(self.stored.trials)
         if asked >= len(enqueued) + sum(len(row["trials"]) for row in origin):
@@ -248,7 +245,7 @@ class KnownStudy:
         return initial_trials(taken, space, enqueued)
 
     def _source_study(self, row: Mapping[str, Any]) -> SourceStudy:
-        """A predecessor as a study recorded it; a password that was hidden comes from the settings."""
+        """Return a study recorded in `ORIGIN`, with its hidden password taken from the settings."""
         wanted = {(of.kind, of.study): of for of in self.source_studies}
         found = wanted.get((row["kind"], row["study"]))
         if found is not None:
@@ -257,15 +254,15 @@ class KnownStudy:
 
 
 def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> KnownStudy:
-    """The study of a run; what is wrong with its settings is refused before anything is read.
+    """Return the study of a run, after checking its settings and before reading its storage.
 
     Args:
         config: The settings of the search.
-        place: Where it is.
-        objectives: How many scores per trial has.
+        place: Its name and storage.
+        objectives: Number of objectives.
 
     Raises:
-        ConfigError: The sampler, its table or what a warm start names is not usable.
+        ConfigError: The sampler, its table or the study of a warm start is not usable.
     """
     sampler = read_settings(config.optuna_sampler, config.sampler)
     check_objectives(config.optuna_sampler, objectives)

@@ -1,4 +1,4 @@
-"""Which trials are best where several scores count."""
+"""The best trials of several objectives."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from tvmerge.records import Trial
 
 
 def pareto_front(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The scored trials that no other scored trial dominates, in the order given.
+    """Return the scored trials that no other scored trial dominates, in the order given.
 
-    One dominates another if it is nowhere worse and somewhere better (Pareto); equals stand side by side.
+    A trial dominates another if it is at least as good in every objective and better in one. Equal trials do
+    not dominate each other.
     """
     scored = [trial for trial in trials if trial.scored]
     return tuple(trial for trial in scored if not any(_dominates(other, trial) for other in scored))

@@ -1,4 +1,4 @@
-"""Where a study is."""
+"""The name and storage of a study."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StudyPlace:
-    """Where the study of a run is.
+    """The name and storage of a run's study.
 
     Attributes:
         name: Its name.
         storage: URL of its storage.
-        parent: Name of the study that it is a fork of; its own where it is none.
+        parent: Name of the study that it forks; its own name if it is not a fork.
         parent_storage: URL of that study's storage.
     """
 

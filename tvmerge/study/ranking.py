@@ -1,4 +1,4 @@
-"""Trials, the best first: by the one score that ranks them, however many are maximised."""
+"""Ranks trials by their overall score, also if there are several objectives."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tvmerge.records import Trial
 
 
 def ranked(trials: Iterable[Trial]) -> list[Trial]:
-    """The scored trials, the best first, the earlier of equals first."""
+    """Return the scored trials, the best first and equal ones in their order."""
     scored = [(-t.overall, t.number, t) for t in trials if t.scored and t.overall is not None]
     return [trial for *_, trial in sorted(scored, key=lambda row: row[:2])]
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
-    """The scored trial with the highest score, the earliest of equals."""
+    """Return the scored trial with the highest score, the earliest of equal ones."""
     return next(iter(ranked(trials)), None)

@@ -1,4 +1,4 @@
-"""Samplers by name, made so that a draw depends on the seed and the trial's number, not on what RAM holds."""
+"""Makes samplers by name, whose draws depend on the seed and the trial's number, not on state in memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 SamplerFactory = Callable[[int], "BaseSampler"]
-"""From a trial's number to the sampler that draws it."""
+"""Returns the sampler that draws a trial, given the trial's number."""
 
 
 def read_settings(name: str, table: Mapping[str, object] | None = None) -> Any:
-    """The settings of the sampler called `name`, from the keys given in `[sampler]` and the defaults.
+    """Return the settings of the sampler called `name`, from the table `[sampler]` and the defaults.
 
     Raises:
-        ConfigError: There is no such sampler or key, or a value is not allowed; one line.
+        ConfigError: There is no such sampler or key, or a value is not allowed.
     """
     settings = SAMPLERS.load(name).settings
     allowed = {f.name: f.metadata["allowed"] for f in fields(settings)}
@@ -45,20 +45,20 @@ def make_sampler(
     *,
     objectives: int = 1,
 ) -> SamplerFactory:
-    """The sampler called `name`.
+    """Make the sampler called `name`.
 
-    A sampler re-created with the plain seed on resume would replay its first draws; one re-created for
-    each trial from (seed, number) draws the same whether the run was interrupted or not.
+    A sampler re-created from the seed alone would repeat its first draws when a run is resumed. One
+    re-created for each trial from (seed, number) draws the same whether or not the run was interrupted.
 
     Args:
         name: One of `SAMPLERS`.
-        space: The weights and their bounds.
+        space: The search space.
         seed: Root seed.
-        settings: As `read_settings` gave them; None is the defaults.
-        objectives: How many scores are maximised.
+        settings: Settings from `read_settings`; None for the defaults.
+        objectives: Number of objectives.
 
     Raises:
-        ConfigError: The name is unknown, or the sampler cannot search that space or that many objectives.
+        ConfigError: The name is unknown, or the sampler cannot search this space or this many objectives.
     """
     settings = settings if settings is not None else read_settings(name)
     check_objectives(name, objectives)
@@ -74,13 +74,13 @@ def make_sampler(
 
 
 def check_objectives(name: str, objectives: int) -> None:
-    """Refuse a sampler that cannot maximise that many objectives.
+    """Check that a sampler can maximise this many objectives.
 
     Raises:
         ConfigError: It cannot.
     """
     can = SAMPLERS.load(name).objectives
     if can == "several" and objectives == 1:
-        raise ConfigError(f"{name} is for several objectives; use TPE, CMA-ES or GP for one")
+        raise ConfigError(f"{name} maximises several objectives; use TPE, CMA-ES or GP for one")
     if can == "one" and objectives > 1:
         raise ConfigError(f"{name} maximises one objective; use TPE, GP or NSGA-II for several")

@@ -1,4 +1,4 @@
-"""What a sampler sees of a study: an Optuna study in memory that is told each trial when it is due."""
+"""The study as a sampler sees it: in memory, with the results of only those trials that it may use."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ INHERITED = "inherited"
 """Trial attribute: the number that the trial had in the study this one was forked from."""
 
 GENERATION = "NsgaSampler:generation"
-"""System attribute in which NSGA-II notes a trial's generation; what it did not draw belongs to its first."""
+"""System attribute in which NSGA-II stores a trial's generation; trials it did not draw are in the first."""
 
 
 class SamplerView:
-    """The study as it stood at one moment, moved on from trial to trial.
+    """The study at one point of its sequence of trials, advanced trial by trial.
 
-    What trial n may depend on is decided by the window, not by what has been told meanwhile: a finished run
-    that is made longer knows more than it may use. So a trial is told here when it is due; until then it
-    counts as running.
+    The window decides which results trial n may depend on, whatever else is finished by now; a finished run
+    that is extended, for example, has more results than its next trial may use. So each trial counts as
+    running here until its result may be used.
 
     Args:
-        rows: The trials asked so far, in order of number, whatever became of them.
-        objectives: How many scores per trial has.
+        rows: All trials so far in order of number, in any state.
+        objectives: Number of objectives.
     """
 
     def __init__(self, rows: Iterable[FrozenTrial], objectives: int) -> None:
@@ -46,7 +46,7 @@ class SamplerView:
             self.add(row)
 
     def add(self, row: FrozenTrial) -> None:
-        """Take in a trial as running."""
+        """Add a trial as running."""
         from optuna.trial import TrialState
 
         running = copy.copy(row)
@@ -58,10 +58,9 @@ class SamplerView:
         self._storage.create_new_trial(self._id, template_trial=running)
 
     def advance(self, told: Sequence[Trial]) -> None:
-        """Know how these trials ended, the first of the study.
+        """Advance to the results of `told`, the first trials of the study.
 
-        One that was stopped early counts as scored, with the estimate of its score: all samplers can use
-        that, and none has to guess what "pruned" is worth.
+        A pruned trial counts as scored with the estimate of its score, which all samplers can use.
         """
         from optuna.trial import TrialState
 
@@ -72,7 +71,7 @@ class SamplerView:
         self._told = max(self._told, len(told))
 
     def ask(self, sampler: BaseSampler, distributions: Mapping[str, Any]) -> FrozenTrial:
-        """The next trial, drawn by `sampler` from what is known."""
+        """Return the next trial, drawn by `sampler` from the results known here."""
         self._study.sampler = sampler
         trial = self._study.ask(dict(distributions))
         return self._study.get_trials(deepcopy=False)[trial.number]

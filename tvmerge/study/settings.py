@@ -1,4 +1,4 @@
-"""The settings of the search: which candidates are tried, on which questions, and where that is written."""
+"""The settings of the search and of the study."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from tvmerge.records import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Which weights are searched, and between which bounds.
+    """The weights to search and their bounds.
 
     Attributes:
         names: Group names in model order; the names of the parameters in the study.
-        low: Smallest weight, where `ranges` does not say.
-        high: Largest weight, where `ranges` does not say.
+        low: Smallest weight of names that are not in `ranges`.
+        high: Largest weight of names that are not in `ranges`.
         ranges: Bounds of single weights, by name.
     """
 
@@ -35,29 +35,29 @@ class Space:
             raise ConfigError(f"weight_min {self.low:g} is larger than weight_max {self.high:g}; swap them")
 
     def bounds(self, name: str) -> tuple[float, float]:
-        """Between which values the weight called `name` is searched."""
+        """Return the bounds of the weight called `name`."""
         return self.ranges.get(name, (self.low, self.high))
 
     def uniform(self, weight: float) -> Recipe:
-        """The recipe that gives every group the same `weight`; densities are at their largest."""
+        """Return the recipe with the same `weight` for every group and the largest densities."""
         return Recipe({name: self.bounds(name)[1] if is_density(name) else weight for name in self.names})
 
     def holds(self, weight: float) -> bool:
-        """Whether `weight` is within the bounds of every group."""
+        """Return whether `weight` is within the bounds of every group."""
         bounds = [self.bounds(name) for name in self.names if not is_density(name)]
         return all(low <= weight <= high for low, high in bounds)
 
     def recipe(self, params: Mapping[str, float]) -> Recipe:
-        """The recipe of a trial's parameters, in model order."""
+        """Return the recipe of a trial's parameters, in model order."""
         return Recipe({name: float(params[name]) for name in self.names})
 
 
 def is_density(name: str) -> bool:
-    """Whether a parameter is the density of a task vector, not a weight."""
+    """Return whether a parameter is a density of a task vector, not a weight."""
     return name.rpartition("/")[2] == "density"
 
 
 def uniform_weight(recipe: Recipe) -> float | None:
-    """The one weight of a recipe whose weights are all equal, else None."""
+    """Return the weight of a recipe whose weights are all equal, else None."""
     values = {value for name, value in recipe.weights.items() if not is_density(name)}
     return values.pop() if len(values) == 1 else None

@@ -1,4 +1,4 @@
-"""How a study stands, read from outside while a run works on it."""
+"""The status of a study, read by another process while a run works on it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class JudgeCosts:
     """The usage of a judge.
 
     Attributes:
-        calls: Calls that it answered.
-        cost_usd: What they cost in USD; None where no price is known.
+        calls: Number of calls it answered.
+        cost_usd: Their cost in USD; None if no price is known.
     """
 
     calls: int = 0
@@ -33,17 +33,17 @@ class JudgeCosts:
 
 @dataclass(frozen=True, slots=True)
 class StudyStatus:
-    """How a study stands.
+    """The status of a study.
 
     Attributes:
         study: Its name.
-        storage: Where it is, without passwords.
-        held: Whether a run works on it now.
-        n_trials: The number of trials its latest run works towards, or None where no run said.
-        states: How many trials there are by Optuna's name of their state.
-        best: The scored trials that no other beats: the best one, or with several objectives the front.
-        last_told: When the last trial was told, local time; None before the first.
-        judges: Calls and USD by judge, over all runs; empty where no ledger is known.
+        storage: Its storage URL without passwords.
+        held: Whether a run is working on it.
+        n_trials: The total number of trials its latest run aims for; None if not recorded.
+        states: Number of trials by Optuna's name of their state.
+        best: The best trial, or the Pareto front of several objectives.
+        last_told: When the last trial finished, in local time; None before the first.
+        judges: Calls and USD by judge, over all runs; empty without a ledger.
     """
 
     study: str
@@ -57,11 +57,11 @@ class StudyStatus:
 
     @property
     def told(self) -> int:
-        """Trials that have ended, in whatever way."""
+        """The number of finished trials, in any state."""
         return sum(self.states.values()) - self.states.get("RUNNING", 0)
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Return the status as JSON data."""
         return {
             "study": self.study,
             "storage": self.storage,
@@ -91,12 +91,12 @@ class StudyStatus:
 def read_status(
     storage: str, study: str, judges: Mapping[str, JudgeCosts] = MappingProxyType({})
 ) -> StudyStatus:
-    """Read how a study stands; nothing is locked or written.
+    """Read the status of a study without locking or writing anything.
 
     Args:
-        storage: Where it is.
-        study: Its name.
-        judges: What its judges took.
+        storage: The storage URL.
+        study: The study's name.
+        judges: The usage of its judges.
 
     Raises:
         StudyError: There is no such study, or the storage cannot be read.
@@ -117,7 +117,7 @@ def read_status(
 
 
 def judge_costs(ledger: Path) -> dict[str, JudgeCosts]:
-    """Calls and USD by judge; a line that is being written at this moment is left for the next look."""
+    """Read the calls and USD by judge, ignoring a line that is still being written."""
     found: dict[str, JudgeCosts] = {}
     if not ledger.is_file():
         return found
@@ -133,14 +133,14 @@ def judge_costs(ledger: Path) -> dict[str, JudgeCosts]:
 
 def _lines(found: StudyStatus) -> Iterator[str]:
     plan = "" if found.n_trials is None else f" of {found.n_trials}"
-    parts = [f"{found.told}{plan} trials told"]
+    parts = [f"{found.told}{plan} trials finished"]
     parts += [
         f"{found.states[state]} {name}"
         for state, name in (("RUNNING", "running"), ("PRUNED", "stopped early"), ("FAIL", "failed"))
         if found.states.get(state)
     ]
     yield f"study {found.study} in {found.storage}"
-    yield f"  {', '.join(parts)}; {'a run works on it' if found.held else 'no run works on it'}"
+    yield f"  {', '.join(parts)}; {'a run is working on it' if found.held else 'no run is working on it'}"
     for trial in found.best:
         scores = ", ".join(f"{value:.3f}" for value in trial.values)
         share = trial.attrs.get(CUT_IN_THOUGHT)

@@ -1,4 +1,4 @@
-"""Optuna storages: opened, guarded by a fingerprint, read back."""
+"""Opens and reads studies in Optuna storages, and checks their fingerprints."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 FINGERPRINT = "tvmerge:fingerprint"
-"""Study attribute: what the scores and the sequence of candidates depend on, by a readable name."""
+"""Study attribute: everything that scores and the sequence of candidates depend on, by a readable name."""
 
 RUN = "tvmerge:run"
-"""Study attribute: what is needed to make any trial's model again, without the run's command line."""
+"""Study attribute: what is needed to write the model of any trial, without the run's command line."""
 
 ORIGIN = "tvmerge:origin"
-"""Study attribute: the trials of other studies that it begins with, a row for each of those studies."""
+"""Study attribute: the trials of other studies that it starts with, one row per study."""
 
 N_TRIALS = "tvmerge:n_trials"
-"""Study attribute: the number of trials its latest run works towards."""
+"""Study attribute: the total number of trials its latest run aims for."""
 
 SCHEMA = "tvmerge:schema"
-"""Study attribute: the version of what tvmerge keeps in a study."""
+"""Study attribute: the version of the format of tvmerge's attributes."""
 
 VERSION = 1
-"""The version written; a study of another one is refused."""
+"""The version of this release; studies of other versions are rejected."""
 
 _TABLES = frozenset({"studies", "version_info", "alembic_version"})
-"""Tables of a storage that Optuna has set up."""
+"""Tables that exist in every storage set up by Optuna."""
 
 _PATIENCE = 60.0
-"""Seconds to wait for an SQLite file that another program writes to."""
+"""Seconds to wait for an SQLite file that another process is writing to."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredStudy:
-    """A study as it is in its storage.
+    """A study as read from its storage.
 
     Attributes:
         name: Its name.
-        run: What was recorded under `RUN`.
-        fingerprint: What was recorded under `FINGERPRINT`.
+        run: The study attribute `RUN`.
+        fingerprint: The study attribute `FINGERPRINT`.
         trials: Its trials, in order of number.
-        attrs: All that is recorded of the study itself.
-        last_told: When the last trial was told, local time; None before the first.
+        attrs: All study attributes.
+        last_told: When the last trial finished, in local time; None before the first.
     """
 
     name: str
@@ -66,7 +66,7 @@ class StoredStudy:
     last_told: datetime | None = None
 
     def recipe(self, trial: str) -> Recipe:
-        """The weights of the trial with that number, or of the `best`.
+        """Return the recipe of the trial with that number, or of the `best`.
 
         Raises:
             StudyError: There is no such trial.
@@ -86,9 +86,9 @@ class StoredStudy:
 
 
 def open_storage(url: str) -> BaseStorage:
-    """Open a storage to write to, and make its tables if they are not there.
+    """Open a storage for writing, and create its tables if they do not exist.
 
-    For SQLite its folder is made, and readers are not blocked by the writer.
+    For SQLite the folder is created, and the write-ahead log is enabled so that readers are not blocked.
 
     Raises:
         StudyError: The storage cannot be opened.
@@ -100,7 +100,7 @@ def open_storage(url: str) -> BaseStorage:
     file, address = sqlite_file(url), read_url(url).render_as_string(hide_password=False)
     with translated(url):
         if file is None:
-            # A trial takes minutes and a server drops what is silent: a connection for each transaction.
+            # A trial takes minutes and servers close idle connections, so each transaction gets a new one.
             return RDBStorage(address, engine_kwargs={"poolclass": NullPool})
         file.parent.mkdir(parents=True, exist_ok=True)
         storage = RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
@@ -119,7 +119,7 @@ def close_storage(storage: BaseStorage) -> None:
 
 
 def _look_into(url: str) -> BaseStorage | None:
-    """A storage to read from, as it is; None where there is none, or a database without studies."""
+    """Open a storage for reading; None if there is none or it has no tables of Optuna."""
     from optuna.storages import RDBStorage
     from sqlalchemy import NullPool, create_engine, inspect
 
@@ -127,7 +127,7 @@ def _look_into(url: str) -> BaseStorage | None:
     if file is not None and not file.is_file():
         return None
     tables = inspect(create_engine(address, poolclass=NullPool)).get_table_names()
-    if not _TABLES.issubset(tables):  # Optuna would write its version into them
+    if not _TABLES.issubset(tables):  # opening it would make Optuna create tables
         return None
     return RDBStorage(address, engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)
 
@@ -141,19 +141,19 @@ def enter_study(
     objectives: int = 1,
     origin: Sequence[Mapping[str, object]] = (),
 ) -> int:
-    """The id of the study called `name`, made if it does not exist.
+    """Return the id of the study called `name`, creating it if it does not exist.
 
     Args:
-        storage: Where it is, or is to be.
-        name: Its name.
-        fingerprint: What its scores and its sequence of candidates depend on.
-        run: What is needed to make any trial's model again.
-        objectives: How many scores per trial has; each is maximised.
-        origin: What a new study begins with, to be recorded under `ORIGIN`.
+        storage: The storage.
+        name: The study's name.
+        fingerprint: Everything that its scores and its sequence of candidates depend on.
+        run: What is needed to write the model of any trial.
+        objectives: Number of objectives, all of which are maximised.
+        origin: The attribute `ORIGIN` of a new study.
 
     Raises:
-        StudyError: The study exists with another fingerprint (says what changed), is not a study of
-            tvmerge's, or the storage failed.
+        StudyError: The study exists with another fingerprint (the message lists the changes), was not made by
+            tvmerge, or the storage failed.
     """
     from optuna.study import StudyDirection
 
@@ -167,7 +167,7 @@ def enter_study(
         attrs = storage.get_study_user_attrs(study_id)
         stored = attrs.get(FINGERPRINT)
         if stored is None and not storage.get_all_trials(study_id):
-            # Killed between making the study and describing it; nothing depends on it yet.
+            # An earlier run was killed between creating the study and setting its attributes.
             _describe(storage, study_id, _description(fingerprint, run, origin))
             return study_id
     if stored is None:
@@ -180,7 +180,7 @@ def enter_study(
 def _description(
     fingerprint: Mapping[str, object], run: Mapping[str, object], origin: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
-    """What a study is, the fingerprint last: a study that has one is described in full."""
+    """Return the study attributes, the fingerprint last, so that a study with a fingerprint has them all."""
     return {SCHEMA: VERSION, ORIGIN: list(origin), RUN: dict(run), FINGERPRINT: dict(fingerprint)}
 
 
@@ -193,15 +193,15 @@ def _check_version(name: str, attrs: Mapping[str, Any]) -> None:
     found = attrs.get(SCHEMA)
     if found != VERSION:
         raise StudyError(
-            f"study '{name}' was written by another version of tvmerge (form {found}, this one reads "
+            f"study '{name}' was written by another version of tvmerge (format {found}, this one reads "
             f"{VERSION}); use that version, or choose another --study-name"
         )
 
 
 def has_study(url: str, name: str) -> bool:
-    """Whether a storage is there and holds a study of that name; writes nothing.
+    """Return whether a storage exists and has a study of that name, without writing anything.
 
-    A study of which nothing is known yet, since a kill came between making and describing it, does not count.
+    A study without attributes, whose run was killed right after creating it, does not count.
 
     Raises:
         StudyError: The storage cannot be read.
@@ -219,12 +219,12 @@ def has_study(url: str, name: str) -> bool:
 def read_study(
     url: str, name: str, *, remedy: str = "pass --storage URL and --study-name NAME"
 ) -> StoredStudy:
-    """Read a study; writes nothing.
+    """Read a study without writing anything.
 
     Args:
-        url: Its storage.
-        name: Its name.
-        remedy: What is to be done where it is not there.
+        url: The storage URL.
+        name: The study's name.
+        remedy: What the user can do if it does not exist, for the message.
 
     Raises:
         StudyError: There is no such storage or study, or it was not made by this version of tvmerge.
@@ -250,7 +250,7 @@ def read_study(
 
 @contextmanager
 def translated(storage: object) -> Iterator[None]:
-    """Turn a storage's failures into `StudyError`."""
+    """Translate errors of a storage to `StudyError`."""
     from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -263,10 +263,10 @@ def translated(storage: object) -> Iterator[None]:
 
 
 def compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
-    """Check that a study's fingerprint is still the same.
+    """Check that a study's fingerprint is unchanged.
 
     Raises:
-        StudyError: It is not; says what changed.
+        StudyError: It has changed; the message lists the changes.
     """
     changed = [
         f"{key} was {_short(stored.get(key))}, is {_short(current.get(key))}"

@@ -1,4 +1,4 @@
-"""Where a study is: the URL of a storage, read once for all that need a part of it."""
+"""Parses the URL of a study's storage."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 DRIVERS = {"postgresql": "psycopg", "postgres": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
-"""The driver used for a database whose URL names none; each is in an extra of the database's name."""
+"""The default driver of each database; each is installed by the extra of the database's name."""
 
 
 def read_url(text: str) -> URL:
-    """The parts of a storage's URL, its driver included.
+    """Return the parts of a storage's URL, including its driver.
 
     Raises:
-        StudyError: It is no URL of a database that can hold a study and guard it.
+        StudyError: It is not the URL of a database that can store and lock a study.
         MissingExtraError: The database's driver is not installed.
     """
     from sqlalchemy import make_url
@@ -50,7 +50,7 @@ def read_url(text: str) -> URL:
 
 
 def sqlite_file(text: str) -> Path | None:
-    """The file of an SQLite storage; None for a database server.
+    """Return the file of an SQLite storage; None for a database server.
 
     Raises:
         StudyError: See `read_url`.

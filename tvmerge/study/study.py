@@ -1,12 +1,12 @@
-"""The study: asked in memory, journalled in Optuna's storage, exact after any interruption.
+"""The study: asked in memory, stored in Optuna's storage, and resumed exactly after any interruption.
 
-Trials are asked of an in-memory Optuna study, and each is written to the user's storage whole, parameters
-and all, in one transaction. So no half-asked row can exist, a database costs one commit a trial instead of
-one a parameter, and any storage that Optuna knows holds a table that any Optuna tool reads.
+Trials are asked of an in-memory Optuna study, and each is written to the user's storage in one transaction
+with all of its parameters. So no trial is stored in part, a database needs one commit per trial instead of
+one per parameter, and all tools of Optuna can read the study.
 
-The window makes asynchrony deterministic: with `window` trials in flight, trial n is asked when exactly
-the trials 0 .. n - window have been told, and trials are told in order of their numbers. What is asked
-depends on the seed and on the scores, never on which score came first.
+The window makes asynchronous trials deterministic: with a window of w, trial n is asked when exactly the
+trials 0 to n - w have been told, and trials are told in order of their numbers. So the weights of a trial
+depend on the seed and the scores, never on the order in which scores arrive.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class SearchStudy:
     """A resumable maximisation study over a `Space`.
 
     Args:
-        storage: Where the study is journalled.
+        storage: The storage of the study.
         study_id: The study's id in the storage.
-        space: The weights searched.
+        space: The search space.
         sampler: Makes the sampler of each trial.
         enqueued: Recipes to try first, as trials 0, 1, ...
-        inherited: Recipes to try next as if the sampler had drawn them: those of a forked study, by the
-            numbers they had in it.
-        window: The most trials in flight.
-        still_held: Raises `StudyError` where the study is not this run's any more; asked before each write.
+        inherited: Recipes to try next as if the sampler had drawn them: those of a forked study, by their
+            numbers there.
+        window: Maximum number of trials in flight.
+        still_held: Raises `StudyError` if another run has taken over the study; called before each write.
 
     Attributes:
-        objectives: How many scores per trial has.
+        objectives: Number of objectives.
 
     Raises:
         StudyError: The storage cannot be read.
@@ -90,33 +90,33 @@ class SearchStudy:
 
     @property
     def asked(self) -> int:
-        """How many trials have been asked."""
+        """The number of trials that have been asked."""
         return len(self._trials)
 
     @property
     def told(self) -> int:
-        """How many trials have been told; they are the first ones."""
+        """The number of trials that have been told, which are the first ones."""
         return self.asked - len(self.running())
 
     @property
     def may_ask(self) -> bool:
-        """Whether the window has room for one more trial in flight."""
+        """Whether the window has room for another trial in flight."""
         return len(self.running()) < self._window
 
     def running(self) -> tuple[Trial, ...]:
-        """Trials asked and not told: in flight, or left so by a run that ended before its time."""
+        """Return the trials that were asked but not told: in flight, or left by an interrupted run."""
         return tuple(trial for trial in self._trials if trial.state == "RUNNING")
 
     def known_at(self, number: int) -> tuple[Trial, ...]:
-        """The trials that were told when trial `number` was asked, whatever was told since."""
+        """Return the trials that had been told when trial `number` was asked."""
         due = max(0, number - self._window + 1)
         return tuple(self._trials[: min(due, self.told)])
 
     def ask(self) -> Trial:
-        """The next candidate, already written to the storage when this returns.
+        """Return the next candidate, after writing it to the storage.
 
         Raises:
-            StudyError: The storage cannot be written, or another run took the study over.
+            StudyError: The storage cannot be written, or another run has taken over the study.
         """
         self._still_held()
         number = self.asked
@@ -132,7 +132,7 @@ class SearchStudy:
         return self._trials[number]
 
     def _undrawn(self, number: int) -> FrozenTrial:
-        """A running trial with weights that no sampler of this study drew."""
+        """Return a running trial with weights that were not drawn by this study's sampler."""
         from optuna.trial import TrialState, create_trial
 
         recipe, attrs = self._enqueued[number]
@@ -153,21 +153,21 @@ class SearchStudy:
         *,
         state: Literal["COMPLETE", "PRUNED"] = "COMPLETE",
     ) -> None:
-        """Record a trial's score, or one score per objective, or with None that it failed.
+        """Record a trial's score, one score per objective, or None if it failed.
 
-        Trials are told in order of number; the attributes are stored before the state changes, so that a
-        trial that is told has them.
+        Trials are told in order of number. The attributes are stored before the state, so that every finished
+        trial has them.
 
         Args:
-            number: The trial.
+            number: The trial's number.
             values: Its scores.
-            attrs: What to record with them, as plain JSON data.
-            state: PRUNED for a trial that was stopped early: samplers take the values, which estimate its
-                scores from `attrs["questions"]` questions, for scores; it is never the best.
+            attrs: User attributes to store, as JSON data.
+            state: PRUNED for a trial that was stopped early. Samplers use its values, estimated from
+                `attrs["questions"]` questions, as scores, but it is never the best trial.
 
         Raises:
-            StudyError: It is not this trial's turn, it has not as many scores as the study has objectives,
-                the storage cannot be written, or another run took the study over.
+            StudyError: A lower trial has not been told, the number of scores is not that of the objectives,
+                the storage cannot be written, or another run has taken over the study.
         """
         if number != self.told:
             raise StudyError(f"trial {number} cannot be told before trial {self.told}")
@@ -189,7 +189,7 @@ class SearchStudy:
         )
 
     def front(self) -> tuple[Trial, ...]:
-        """The scored trials that no other beats, in order of number: the Pareto front."""
+        """Return the Pareto front of the scored trials, in order of number."""
         return pareto_front(self._trials)
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ class SearchStudy:
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """Optuna's distribution for each weight."""
+    """Return Optuna's distribution of each weight."""
     from optuna.distributions import FloatDistribution
 
     return {name: FloatDistribution(*space.bounds(name)) for name in space.names}

@@ -1,4 +1,4 @@
-"""From the rows that Optuna's storages hold to trials."""
+"""Converts Optuna's trials."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def trial_of(row: FrozenTrial, space: Space | None = None) -> Trial:
-    """A trial of Optuna's as a `Trial`.
+    """Convert a trial of Optuna to a `Trial`.
 
     Args:
-        row: Optuna's.
-        space: Gives the weights their order; None keeps that of the storage.
+        row: Optuna's trial.
+        space: Gives the order of the weights; None keeps that of the storage.
     """
     return Trial(
         number=row.number,

@@ -1,7 +1,7 @@
-"""Studies whose trials come first in another: one that is forked, or the best of one to start from.
+"""Starts a study with trials of others: all of a forked study, or the best ones for a warm start.
 
-A study notes which trials it takes, by number. What is told once never changes, so a resumed run finds the
-same recipes, whatever its predecessor has learnt meanwhile.
+A study stores the numbers of the trials it takes. Finished trials never change, so a resumed run finds the
+same recipes even if more trials were added to the other study.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _REMEDIES: Mapping[Kind, str] = {
     "--run-dir or --storage",
     "warm-start": "write --warm-start FILE-OR-URL#NAME, such as runs/NAME/study.db#NAME",
 }
-"""How to name a study that was not found."""
+"""What the user can do about a study that was not found."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStudy:
-    """A study that another one takes trials from.
+    """A study from which another one takes trials.
 
     Attributes:
-        kind: `fork` takes all that was told, `warm-start` the best.
-        storage: URL of its storage.
+        kind: `fork` takes all finished trials, `warm-start` the best.
+        storage: The URL of its storage.
         study: Its name.
-        most: How many of its best are taken for a warm start.
+        most: Number of its best trials that a warm start takes.
     """
 
     kind: Kind
@@ -48,11 +48,11 @@ class SourceStudy:
 
 @dataclass(frozen=True, slots=True)
 class InitialTrials:
-    """What a study begins with.
+    """The trials that a study starts with.
 
     Attributes:
-        enqueued: Recipes that are given: baselines, the user's, the best of another study.
-        inherited: What the forked study's sampler drew, by the number it had there.
+        enqueued: Recipes to try first: baselines, those of the user, the best of another study.
+        inherited: Recipes drawn by the forked study's sampler, by their numbers there.
     """
 
     enqueued: tuple[Recipe, ...] = ()
@@ -63,13 +63,13 @@ class InitialTrials:
 
 
 def warm_start_source(reference: str, storage: str, most: int) -> SourceStudy:
-    """The study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`.
+    """Return the study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`.
 
     Raises:
-        ConfigError: It is a URL without a name.
+        ConfigError: It is a URL without the name of a study.
     """
     shown = hide_passwords(reference)
-    if "://" in shown and "#" not in shown:  # one within a password begins no name
+    if "://" in shown and "#" not in shown:  # a "#" in a password does not start the name
         raise ConfigError(f"--warm-start {shown} names a storage but no study; add #NAME")
     place, sign, name = reference.rpartition("#")
     if not sign or not ("://" in place or Path(place).is_file()):
@@ -80,16 +80,16 @@ def warm_start_source(reference: str, storage: str, most: int) -> SourceStudy:
 def choose_trials(
     parent: SourceStudy, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
 ) -> list[int]:
-    """Numbers of the trials to take.
+    """Choose the trials to take, by number.
 
     Args:
-        parent: Where they are taken from.
-        space: The weights searched now.
-        enqueued: Recipes that are tried anyway; they are not taken again.
-        note: Told what is left out for its range.
+        parent: The study they are taken from.
+        space: The search space.
+        enqueued: Recipes that are tried anyway and are not taken again.
+        note: Called with the number of trials that are left out because of their range.
 
     Raises:
-        StudyError: There is no such study, it has other weights, or nothing that could be taken.
+        StudyError: There is no such study, it has other weights, or no trial that could be taken.
     """
     source = read_study(parent.storage, parent.study, remedy=_REMEDIES[parent.kind])
     told = [trial for trial in source.trials if trial.told]
@@ -105,8 +105,8 @@ def choose_trials(
         )
     if not inside and (parent.kind == "warm-start" or not told):
         raise StudyError(
-            f"study '{parent.study}' has no trials to start with: no scored trial in this range of "
-            "weights beside those that are tried anyway"
+            f"study '{parent.study}' has no trials to start with: no scored trial is in this range of "
+            "weights, except those that are tried anyway"
         )
     return inside
 
@@ -114,10 +114,10 @@ def choose_trials(
 def initial_trials(
     taken: Sequence[tuple[SourceStudy, Sequence[int]]], space: Space, enqueued: Sequence[Recipe]
 ) -> InitialTrials:
-    """What a study begins with, from the trials it takes of its predecessors and what is tried anyway.
+    """Return the trials that a study starts with: those of other studies and those tried anyway.
 
     Raises:
-        StudyError: A predecessor, or a trial of it, is gone.
+        StudyError: Another study, or a trial of it, no longer exists.
     """
     recipes, inherited = list(enqueued), {}
     for parent, numbers in taken:
@@ -147,7 +147,7 @@ def _check_names(source: StoredStudy, trial: Trial, space: Space) -> None:
 
 
 def _best_first(trials: Sequence[Trial], most: int) -> list[Trial]:
-    """The best of the scored trials, those with the same weights once."""
+    """Return the best of the scored trials, without duplicates of the same weights."""
     distinct: dict[tuple[Any, ...], Trial] = {}
     for trial in ranked(trials):
         distinct.setdefault(tuple(trial.recipe.weights.items()), trial)

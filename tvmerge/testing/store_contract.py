@@ -65,14 +65,14 @@ class TrialStoreContract:
 
     def test_no_trial_is_added_twice(self, store: TrialStore) -> None:
         store.add(running_trial(0))
-        with pytest.raises(StudyError, match="trial 0 is there already"):
+        with pytest.raises(StudyError, match="trial 0 already exists"):
             store.add(running_trial(0))
         assert len(store.read()) == 1
 
     def test_no_trial_is_told_twice(self, store: TrialStore) -> None:
         store.add(running_trial(0))
         store.tell(0, TrialResult("COMPLETE", (6.5,)))
-        with pytest.raises(StudyError, match="trial 0 was told already"):
+        with pytest.raises(StudyError, match="trial 0 is already finished"):
             store.tell(0, TrialResult("COMPLETE", (9.5,), {"late": True}))
         (row,) = store.read()
         assert (row.values, "late" in row.user_attrs) == ([6.5], False)

@@ -51,7 +51,7 @@ def test_texts_as_they_stand_need_no_template(tmp_path: Path) -> None:
     chat = chat_of(tmp_path, None)
     assert chat.encode_text("a")
     assert not check_prompts(chat, (), ROWS)
-    with pytest.raises(CheckpointError, match="has no chat template; set one with --chat-template FILE"):
+    with pytest.raises(CheckpointError, match="has no chat template; pass one with --chat-template FILE"):
         check_prompts(chat, QUESTIONS, ROWS)
 
 

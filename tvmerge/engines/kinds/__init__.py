@@ -1,16 +1,16 @@
-"""Kinds of engines: what models run on. Each module here is one, and is found by its name.
+"""Kinds of engines. Each module in this folder is one, found by its file name.
 
-A new engine is a module that defines `ENGINE`, an `EngineKind`: a file in this folder, or one of an installed
-package, which names it as an entry point:
+A new engine is a module that defines `ENGINE`, an `EngineKind`: a file in this folder, or a module of an
+installed package that is declared as an entry point:
 
     [project.entry-points."tvmerge.engines"]
     llama = "my_package.llama"
 
-Then `--engine llama` takes it. It opens a `tvmerge.protocols.Engine`, whose `capabilities` say what may be
-relied on. What is set of it stands in the table `[engine_options]` of the config file.
+Then `--engine llama` selects it. It opens a `tvmerge.protocols.Engine`, whose `capabilities` describe it. Its
+options are in the table `[engine_options]` of the config file.
 
-Both the key of stored answers and the study's fingerprint have its name, the options that decide answers and,
-of an installed package, the version.
+The key of stored answers and the study's fingerprint contain its name, the options that decide answers, and
+the version of an installed package.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Engine
 
 Options = Mapping[str, Any]
-"""The table `[engine_options]`; of vLLM `[vllm]`."""
+"""The table `[engine_options]`, or `[vllm]` for vLLM."""
 
 
 def _accept(_: Options) -> None:
-    """Take any options."""
+    """Accept all options."""
 
 
 def _ready() -> None:
-    """Need nothing that may be missing."""
+    """Require no installation."""
 
 
 def _whole(context: int | None, _: Options) -> int | None:
@@ -42,18 +42,19 @@ def _whole(context: int | None, _: Options) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineKind:
-    """What a module of an engine defines.
+    """An engine, as its module defines it.
 
     Attributes:
-        open: From the opened models (`tvmerge.merging.merge.Merge`), an `EngineSettings`
-            (`tvmerge.engines.open`) and the `ChatFormat` to an engine.
-        check_options: Raises `ConfigError` for options that it does not take.
-        check_installed: Raises `UserError` where what it needs is not installed; cheap.
-        decisive: The options that may change an answer.
-        tensor_parallel: Several GPUs can share a model.
-        takes_visible_gpus: It takes the GPUs that its process sees, so on GPUs it gets a process of its own.
-        context: From the tokens of the model's context, if it has a limit, and the options to how many the
-            engine reads of a text whose likelihood is asked.
+        open: Opens an engine, given the opened models (`tvmerge.merging.merge.Merge`), an `EngineSettings`
+            (`tvmerge.engines.open`) and a `ChatFormat`.
+        check_options: Raises `ConfigError` for options that the engine does not have.
+        check_installed: Raises `UserError` if a package it needs is not installed; must be fast.
+        decisive: Returns the options that may change an answer.
+        tensor_parallel: Whether several GPUs can share a model.
+        takes_visible_gpus: Whether it uses the GPUs visible to its process; it then runs in a process that
+            sees only its GPUs.
+        context: Returns the number of tokens the engine reads of a text whose likelihood is wanted, given the
+            model's context length (None without a limit) and the options.
     """
 
     open: Callable[..., Engine]

@@ -1,4 +1,4 @@
-"""Models run by transformers, in this process or one of their own."""
+"""The transformers engine, in this process or a separate one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models run by vLLM."""
+"""The vLLM engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> VllmEngine
 
 
 def _context(context: int | None, options: Options) -> int | None:
-    # vLLM reads a text's last token too, and always generates one more.
+    # vLLM also reads the text's last token, and always generates one more.
     whole = options.get("max_model_len") or context
     return None if whole is None else int(whole) - 2
 

@@ -1,1 +1,1 @@
-"""From a conversation to tokens and back: chat templates, stop tokens, sampling."""
+"""Conversations to tokens and back: chat templates, stop tokens, sampling."""

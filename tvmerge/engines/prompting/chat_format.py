@@ -1,4 +1,4 @@
-"""From a conversation to the tokens the model sees, by the target's own chat template."""
+"""Converts a conversation to the model's tokens with the target's chat template."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from tvmerge.pretrained.tokenizer import load_tokenizer
 Message = dict[str, str]
 
 TEMPLATE = "chat_template.jinja"
-"""Name of a model's file with its chat template."""
+"""The name of the file with a model's chat template."""
 
 INPUTS = frozenset({"tools", "documents"})
-"""Arguments of transformers' `apply_chat_template` that it hands on to the template as they are."""
+"""Arguments of transformers' `apply_chat_template` that are passed to the template unchanged."""
 
 
 class ChatFormat:
     """A tokenizer with its chat template.
 
-    A model without a usable template can be opened all the same: tasks continue with texts as they stand, and
-    only a conversation needs the template.
+    A model without a usable template can be opened, too: only conversations need the template, raw texts do
+    not.
 
     Args:
         folder: The target model's folder.
-        template: A file with a Jinja chat template to use instead of the model's own.
+        template: A file with a Jinja chat template to use instead of the model's.
         arguments: Variables for the template, such as `enable_thinking`.
-        day: The date a template is told that asks for it; today unless given.
-        trust_remote_code: Whether the tokenizer may bring code of its own.
+        day: The date that templates see; default: today.
+        trust_remote_code: Whether the tokenizer may run code from its files.
 
     Raises:
-        CheckpointError: The tokenizer cannot be loaded, or the template not be read.
+        CheckpointError: The tokenizer cannot be loaded, or the template cannot be read.
         ConfigError: The template does not use one of the variables.
     """
 
@@ -56,38 +56,38 @@ class ChatFormat:
         self.arguments = dict(arguments or {})
         self.day = datetime.now(UTC).astimezone().date() if day is None else day
         self.texts = {} if template is None else template_texts(template)
-        """Files that a written model must bring along to be what was scored: a template that was given."""
+        """Files that a written model needs to be what was scored, such as a given template."""
         self._template = self.texts.get(TEMPLATE, self._own())
         if self.arguments:
             self._check_arguments()
 
     @property
     def identity(self) -> str:
-        """The template's text; with the target's digest, arguments and date it decides every prompt."""
+        """The template's text, which with the target's digest, arguments and date decides every prompt."""
         return self._template or ""
 
     @property
     def may_tell_date(self) -> bool:
-        """Whether the template asks for the date anywhere."""
+        """Whether the template reads the date anywhere."""
         return self._template is not None and asks_for_date(self._template)
 
     @property
     def pad_id(self) -> int:
-        """Token for the left padding; masked, so any will do where the tokenizer has none."""
+        """The token id for left padding, which is masked; any id if there is no padding token."""
         pad = self.tokenizer.pad_token_id
         return int(pad if pad is not None else self.tokenizer.eos_token_id or 0)
 
     def on(self, day: date) -> ChatFormat:
-        """The same on another day."""
+        """Return a copy with another date."""
         other = copy(self)
         other.day = day
         return other
 
     def require_template(self) -> str:
-        """The template's text.
+        """Return the template's text.
 
         Raises:
-            CheckpointError: There is none, or it is not clear which of several is meant.
+            CheckpointError: There is none, or there are several and none is the default.
         """
         if self._template is not None:
             return self._template
@@ -95,19 +95,19 @@ class ChatFormat:
         if isinstance(own, dict) and own:
             raise CheckpointError(
                 f"{self.name}: of the target's chat templates ({', '.join(sorted(own))}) none is called "
-                "'default'; save the one to use as a file and pass it with --chat-template FILE"
+                "'default'; save one to a file and pass it with --chat-template FILE"
             )
         raise CheckpointError(
-            f"{self.name}: the target has no chat template; set one with --chat-template FILE"
+            f"{self.name}: the target has no chat template; pass one with --chat-template FILE"
         )
 
     def render(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
-        """The text of a conversation.
+        """Return a conversation as text.
 
         Args:
-            messages: What was said.
-            prompt: Continue to where the assistant's next message begins.
-            variables: Set for the template, over its arguments and the tokenizer's special tokens.
+            messages: The messages so far.
+            prompt: Whether to end where the assistant's next message begins.
+            variables: Variables of the template, overriding its arguments and the tokenizer's special tokens.
 
         Raises:
             CheckpointError: There is no template, or it fails on this conversation.
@@ -130,7 +130,7 @@ class ChatFormat:
         return str(text)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of a conversation up to where the assistant's next message begins.
+        """Return the token ids of a conversation up to where the assistant's next message begins.
 
         Raises:
             CheckpointError: There is no template, or it fails on this conversation.
@@ -138,35 +138,35 @@ class ChatFormat:
         return self.tokens(self.render(messages))
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a text that says itself how it begins, as rendered ones do."""
+        """Return the token ids of a rendered text, which already contains its special tokens."""
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def encode_text(self, text: str) -> list[int]:
-        """Token ids of a text as it stands, begun as the tokenizer begins texts."""
+        """Return the token ids of a raw text, with the tokenizer's special tokens at its start."""
         start = self.tokenizer.bos_token
         begun = bool(start) and text.startswith(start)
-        # Whether it is too long is for others to say.
+        # The caller checks the length; the tokenizer would warn.
         return list(self.tokenizer(text, add_special_tokens=not begun, verbose=False)["input_ids"])
 
     def decode(self, ids: Sequence[int], stop: Sequence[str] = (), *, strip: bool = True) -> str:
-        """The text of an answer up to the first text of `stop`, without special tokens and outer space."""
+        """Return an answer's text up to the first of `stop`, without special tokens and outer whitespace."""
         text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
         ends = [text.index(end) for end in stop if end in text]
         text = text[: min(ends, default=len(text))]
         return text.strip() if strip else text
 
     def _own(self) -> str | None:
-        """The tokenizer's template; of several the one called `default`."""
+        """Return the tokenizer's template, or of several the one called `default`."""
         own = self.tokenizer.chat_template
         found = own.get("default") if isinstance(own, dict) else own
         return str(found) if found else None
 
     def _check_arguments(self) -> None:
-        """Refuse variables that would change nothing, or something other than the template's text.
+        """Check that every variable is one that the template reads and that only changes its text.
 
         Raises:
             CheckpointError: There is no template.
-            ConfigError: A variable is not the template's.
+            ConfigError: The template does not read a variable, or tvmerge sets it.
         """
         template = self.require_template()
         reserved = inspect.signature(self.tokenizer.apply_chat_template).parameters.keys() - INPUTS
@@ -178,7 +178,7 @@ class ChatFormat:
 
 
 def template_texts(template: Path) -> dict[str, str]:
-    """A chat template that was given, as the file that a model has of it.
+    """Return a given chat template, by the name of a model's file with it.
 
     Raises:
         CheckpointError: It cannot be read.

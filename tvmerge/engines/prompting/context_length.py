@@ -1,4 +1,4 @@
-"""How much an engine reads of a text whose likelihood is asked."""
+"""The number of tokens that an engine can read to rate a likelihood."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tvmerge.pretrained.context_length import model_context
 def rated_context(
     kind: str, options: Mapping[str, Any], folder: Path, *, trust_remote_code: bool = False
 ) -> int | None:
-    """Tokens that an engine reads of a text whose likelihood is asked; the text's last is not read.
+    """Return how many tokens an engine can read to rate a likelihood, not counting the text's last token.
 
     Args:
         kind: One of `ENGINES`.
-        options: What the user set of it.
+        options: The engine's options that the user set.
         folder: The model's folder.
-        trust_remote_code: Whether the model may bring code of its own.
+        trust_remote_code: Whether the model may run code from its files.
     """
     context = model_context(folder, trust_remote_code=trust_remote_code)
     return ENGINES.load(kind).context(context, options)

@@ -1,4 +1,4 @@
-"""The state of a conversation: the questions, the replies so far, and what still fits into the context."""
+"""The state of a conversation: questions, replies so far, and the room left in the context."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tvmerge.errors import AssetError
 from tvmerge.records import Answer, Finish, Question, Sampling
 
 CLOSING = 16
-"""Tokens kept free for closing a thought that is too long."""
+"""Number of tokens kept free for closing a thought that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is given for one turn.
+    """The prompt of one turn.
 
     Attributes:
         ids: Token ids.
-        limit: The most tokens it may add: the sampling's limit, or what is left of the context.
+        limit: Maximum number of new tokens: the sampling's limit, or the rest of the context.
     """
 
     ids: list[int]
@@ -33,8 +33,8 @@ class Conversation:
 
     Attributes:
         question: What is asked.
-        temperature: Of the question's category; 0 is greedy.
-        samples: The samples it stands for: one, or all where decoding is greedy and they are the same.
+        temperature: The temperature of the question's category; 0 is greedy.
+        samples: Numbers of the samples it stands for: one, or all if decoding is greedy and they are equal.
     """
 
     question: Question
@@ -46,12 +46,12 @@ class Conversation:
 
     @property
     def turn(self) -> int:
-        """Index of the turn to be answered next."""
+        """Index of the next turn to answer."""
         return len(self.turns)
 
     @property
     def messages(self) -> list[Message]:
-        """What was said so far, and the current turn's question."""
+        """The messages so far and the current turn's question."""
         messages: list[Message] = []
         for turn in range(self.turn + 1):
             messages.append({"role": "user", "content": self.question.turns[turn]})
@@ -60,22 +60,22 @@ class Conversation:
         return messages
 
     def add(self, reply: Reply) -> None:
-        """Take the model's answer to the current turn."""
+        """Add the model's answer to the current turn."""
         self.turns.append(reply.text)
         self.finish.append(reply.finish)
         self.thoughts.append(reply.thought)
 
     def restart(self) -> None:
-        """Forget what the model said: the conversation is held again."""
+        """Remove the model's answers, to hold the conversation again."""
         self.turns.clear()
         self.finish.clear()
         self.thoughts.clear()
 
     def prompt(self, chat: ChatFormat, context: int | None, sampling: Sampling) -> Prompt | None:
-        """The current turn as the model sees it; None: all turns are answered, or the next does not fit.
+        """Return the current turn's prompt; None if all turns are answered or the next does not fit.
 
         Raises:
-            AssetError: The very first turn does not fit; names the question.
+            AssetError: The first turn does not fit; the message names the question.
         """
         if self.turn == len(self.question.turns):
             return None
@@ -89,10 +89,10 @@ class Conversation:
         return prompt
 
     def extent(self, chat: ChatFormat, context: int | None, sampling: Sampling) -> int:
-        """Tokens it may have at its end, all turns and answers included; a turn that will not fit counts not.
+        """Return the maximum number of tokens of the whole conversation, without turns that will not fit.
 
-        Later turns are counted without asking the template for a conversation that does not exist yet: each
-        as its text and what the template adds to the first.
+        Later turns cannot be rendered before the answers exist, so each is counted as the tokens of its text
+        and of what the template adds to the first turn.
         """
         prompt = self.prompt(chat, context, sampling)
         if prompt is None:
@@ -104,7 +104,7 @@ class Conversation:
         return length if context is None else min(length, context)
 
     def answers(self) -> tuple[Answer, ...]:
-        """The answer, once for each sample it stands for."""
+        """Return the answer, once for each sample it stands for."""
         turns, finish = tuple(self.turns), tuple(self.finish)
         thoughts = tuple(self.thoughts) if any(self.thoughts) else ()
         return tuple(
@@ -113,7 +113,7 @@ class Conversation:
 
 
 def conversations(questions: Sequence[Question], sampling: Sampling) -> list[Conversation]:
-    """One conversation for each answer that is not a copy of another."""
+    """Return a conversation for each distinct answer."""
     held: list[Conversation] = []
     for question in questions:
         temperature = sampling.temperature(question.category)
@@ -124,7 +124,7 @@ def conversations(questions: Sequence[Question], sampling: Sampling) -> list[Con
 
 
 def _most(sampling: Sampling) -> int:
-    """The most tokens of a turn, thought and all."""
+    """Return the maximum number of tokens of a turn, including its thought."""
     thinking = sampling.max_thinking_tokens
     return sampling.max_new_tokens + (0 if thinking is None else thinking + CLOSING)
 

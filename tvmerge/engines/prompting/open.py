@@ -1,6 +1,6 @@
-"""How chats are written and where answers end: from settings and models to both, and into written models.
+"""Finds the chat format and the stop tokens from settings and models, and records them in written models.
 
-A run and `tvmerge merge` find the same, so that what is written stops where the search did.
+A run and `tvmerge merge` share this, so that a written model stops where it did in the search.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChatRecord:
-    """What of a run's chats belongs into the models that it writes; a study keeps it.
+    """The chat settings that a run stores in the study and in the models it writes.
 
     Attributes:
-        stops: The tokens that end an answer; without any the target's files stay as they are.
-        texts: Files of the model, by name: a chat template that was given.
+        stops: The tokens that end an answer; if there are none, the target's files are kept.
+        texts: Contents of model files by name, such as a given chat template.
         arguments: Variables of the chat template.
-        day: The date that prompts tell; None where they tell none.
+        day: The date that prompts contain; None if they contain none.
     """
 
     stops: StopTokens = field(default_factory=StopTokens)
@@ -45,16 +45,16 @@ class ChatRecord:
     day: date | None = None
 
     def files(self, folder: Path) -> dict[str, str]:
-        """The files, by name, that take the place of those in the folder that gives a model its files.
+        """Return the files, by name, that replace those copied from `folder`.
 
         Raises:
-            CheckpointError: A file there cannot be read.
+            CheckpointError: A file in `folder` cannot be read.
         """
         return {**eos_texts(folder, self.stops.ids, self.stops.eos), **self.texts}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that make the model's files again, beside those of the merge."""
+        """Return the settings that reproduce the model's files, in addition to those of the merge."""
         return {
             **({"stop_token": (ONLY, *self.stops.texts)} if self.stops.tokens else {}),
             **({"chat_template_kwargs": dict(self.arguments)} if self.arguments else {}),
@@ -62,18 +62,18 @@ class ChatRecord:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the model's card says of chats, in Markdown."""
+        """Return the section on chats of the model's card, in Markdown."""
         notes = []
         if self.stops.tokens:
             listed = ", ".join(f"`{t.text}` ({', '.join(t.named_by)})" for t in self.stops.tokens)
-            notes.append(f"An answer ends at {listed}; `generation_config.json` lists these tokens.")
+            notes.append(f"An answer ends at {listed}, as listed in `generation_config.json`.")
         if self.arguments:
             listed = ", ".join(f"`{name}={json.dumps(value)}`" for name, value in self.arguments.items())
-            notes.append(f"Scored with variables of the chat template: {listed}. Use the same variables.")
+            notes.append(f"Scored with these variables of the chat template: {listed}. Use the same ones.")
         return tuple(notes)
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the record as JSON data."""
         return {
             "stop_tokens": self.stops.as_json(),
             "texts": dict(self.texts),
@@ -83,7 +83,7 @@ class ChatRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ChatRecord:
-        """What `as_json` gave, but for the date, which no written model has."""
+        """Restore what `as_json` returned, without the date, which is not written with models."""
         stops = data.get("stop_tokens")
         return cls(
             StopTokens() if stops is None else StopTokens.from_json(stops),
@@ -93,10 +93,10 @@ class ChatRecord:
 
 
 def open_chat(config: ChatConfig, models: Merge) -> ChatFormat:
-    """The target's tokenizer and chat template, with what the settings say of them.
+    """Open the target's tokenizer and chat template, with the settings applied.
 
     Raises:
-        UserError: They cannot be read, or do not fit the settings.
+        UserError: They cannot be read, or they do not fit the settings.
     """
     return ChatFormat(
         models.target.folder,
@@ -107,14 +107,14 @@ def open_chat(config: ChatConfig, models: Merge) -> ChatFormat:
 
 
 def find_stop_tokens(chat: ChatFormat, config: ChatConfig, models: Merge) -> StopTokens:
-    """The tokens that end an answer.
+    """Find the tokens that end an answer.
 
-    They are the one with which the chat template closes a turn, those that the files of target and tuned
-    models state, and those given.
+    They are the token with which the chat template closes a turn, those in the files of target and tuned
+    models, and those given by the user.
 
     Raises:
-        CheckpointError: A model's file states something that is no token.
-        ConfigError: A token that was given is none of the target's.
+        CheckpointError: A model's file names something that is not a token.
+        ConfigError: A given token is not in the target's tokenizer.
     """
     found, end = Collector(chat.tokenizer, models.target.name), turn_end(chat)
     if ONLY not in config.stop_token:
@@ -130,12 +130,12 @@ def find_stop_tokens(chat: ChatFormat, config: ChatConfig, models: Merge) -> Sto
 
 
 def chat_of_merge(config: ChatConfig, models: Merge) -> tuple[ChatRecord, tuple[str, ...]]:
-    """The record for a merge without a search, and what people should know of it, a line each.
+    """Return the record for a merge without a search, and remarks on it, one line each.
 
-    Models without a usable tokenizer can be merged: then the target's files say where texts end.
+    Models without a usable tokenizer can be merged, too; their stop tokens are those in the target's files.
 
     Raises:
-        UserError: As `open_chat` and `find_stop_tokens`, but for a tokenizer that nothing needs.
+        UserError: As in `open_chat` and `find_stop_tokens`, except for a tokenizer that is not needed.
     """
     try:
         chat = open_chat(config, models)
@@ -143,13 +143,13 @@ def chat_of_merge(config: ChatConfig, models: Merge) -> tuple[ChatRecord, tuple[
         if config.stop_token or config.chat_template_kwargs:
             raise
         texts = {} if config.chat_template is None else template_texts(Path(config.chat_template))
-        return ChatRecord(texts=texts), (f"stop tokens: as the target's files say ({error})",)
+        return ChatRecord(texts=texts), (f"stop tokens: those in the target's files ({error})",)
     stops = find_stop_tokens(chat, config, models)
     return ChatRecord(stops, chat.texts, chat.arguments), stops.lines
 
 
 def _speakers(chat: ChatFormat, models: Merge, remarks: list[str]) -> Iterator[Speaker]:
-    """Every model that may know where answers of the merged one end: targets, tuned ones, adapters' bases."""
+    """Yield every model that may know the stop tokens: targets, tuned models and bases of adapters."""
     seen: set[Path] = set()
     target = models.target
     for part in _parts(models):
@@ -158,7 +158,7 @@ def _speakers(chat: ChatFormat, models: Merge, remarks: list[str]) -> Iterator[S
             continue
         seen.add(source.folder)
         stated = read_eos(source.folder)
-        # What transformers obeys without a generation_config.json; a tuned model's may be a mere default.
+        # Without a generation_config.json, transformers uses this; a tuned model's may be a mere default.
         sure = stated.config if stated.generation is None and source is target else stated.generation or ()
         tokenizer = chat.tokenizer
         if source is not target and has_tokenizer(source.folder):
@@ -173,7 +173,7 @@ def _speakers(chat: ChatFormat, models: Merge, remarks: list[str]) -> Iterator[S
 
 
 def _parts(models: Merge) -> list[str]:
-    """Their parts in the merge, the model that gives the tokenizer first."""
+    """Return the models' parts in the merge, the one that gives the tokenizer first."""
     parts = [part for part, source in models.sources.items() if source is models.target]
     parts += [part for part in models.sources if is_target(part)]
     for part, source in models.sources.items():
@@ -183,9 +183,9 @@ def _parts(models: Merge) -> list[str]:
 
 
 def _eos(chat: ChatFormat, found: Collector, closing: int | None) -> str | None:
-    """What a written model's tokenizer is to call its end of text; None: as the target's does.
+    """Return the eos token of a written model's tokenizer; None to keep the target's.
 
-    Other programs stop at that token alone, so it is the one that closes a turn.
+    Some programs stop only at this token, so it should be the one that closes a turn.
     """
     tokens = {token.id: token.text for token in found.tokens}
     number = closing if closing in tokens else next(iter(tokens), None)

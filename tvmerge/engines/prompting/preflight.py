@@ -1,4 +1,4 @@
-"""Checks that a chat template can render every prompt of a run, before anything is asked."""
+"""Checks that a chat template can render every prompt of a run, before anything is generated."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tvmerge.errors import CheckpointError
 from tvmerge.records import Question
 
 ANSWER = Reply("Yes.", "stop")
-"""Stands for what a model will have said before a later turn."""
+"""A placeholder for the model's answers to earlier turns."""
 
 DAYS = date(2001, 2, 3), date(2012, 11, 20)
-"""Two days of which nothing is the same."""
+"""Two dates that differ in year, month, day and weekday."""
 
 
 def check_prompts(chat: ChatFormat, questions: Iterable[Question], rows: int) -> bool:
-    """Render every turn of every question.
+    """Check every turn of every question by rendering it.
 
     Args:
         chat: The target's tokenizer and chat template.
         questions: The questions.
-        rows: Rows of the model's embeddings; a tokenizer may know tokens that have none.
+        rows: Number of rows of the model's embeddings; a tokenizer may have more tokens.
 
     Returns:
         Whether a prompt depends on the date.
 
     Raises:
-        CheckpointError: There is no template, it fails, or a prompt has a token that the model lacks; names
-            the question.
+        CheckpointError: There is no template, it fails, or a prompt has a token without an embedding; the
+            message names the question.
     """
     one, other = (chat.on(day) for day in DAYS)
     dated = False

@@ -1,4 +1,4 @@
-"""From the token ids of a turn to what was answered and what was thought before it."""
+"""Splits the token ids of a turn into the thought and the answer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tvmerge.reasoning.thoughts import Marks, Parted, mentions_thoughts, part
 from tvmerge.records import Finish, Sampling
 
 PROMPT_END = 64
-"""Tokens at the end of a prompt in which a thought may begin."""
+"""Number of tokens at the end of a prompt in which a thought may begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A turn of the model's.
+    """The model's reply in one turn.
 
     Attributes:
-        text: The answer; empty where the thought before it was not finished.
-        finish: Why it ended.
-        thought: What the model thought before it answered; empty where it did not.
+        text: The answer; empty if the thought before it was not finished.
+        finish: Why generation ended.
+        thought: The thought before the answer; empty if there was none.
     """
 
     text: str
@@ -32,8 +32,8 @@ class Reply:
 class ReplyReader:
     """Reads the replies of one model.
 
-    Thoughts are told by the text with its special tokens, since the marks of some models are such tokens;
-    an answer is given without them.
+    Thoughts are detected in the text with its special tokens, since some models mark thoughts by such tokens.
+    Answers are returned without special tokens.
 
     Args:
         chat: The target's tokenizer and chat template.
@@ -44,17 +44,17 @@ class ReplyReader:
 
     @cached_property
     def thinks(self) -> bool:
-        """Whether the model's template or vocabulary has marks for thoughts."""
+        """Whether the model's template or vocabulary has markers for thoughts."""
         return mentions_thoughts((self._chat.identity, *self._added.values()), self._marks)
 
     def read(self, prompt: Sequence[int], ids: Sequence[int], finish: Finish, sampling: Sampling) -> Reply:
-        """What was said in a turn.
+        """Return the reply of a turn.
 
         Args:
-            prompt: Token ids the model was given.
-            ids: Token ids it added, without the end token.
-            finish: Why it stopped.
-            sampling: How it was asked; text that continues with a raw one is left as it is.
+            prompt: Token ids of the prompt.
+            ids: Generated token ids, without the stop token.
+            finish: Why generation ended.
+            sampling: The sampling parameters; the continuation of a raw text is not split.
         """
         if sampling.raw:
             return Reply(self._chat.decode(ids, sampling.stop, strip=False), finish)
@@ -66,11 +66,11 @@ class ReplyReader:
         return Reply(self._plain(parted.answer, ids), finish, self._plain(parted.thought, ids))
 
     def part(self, prompt: Sequence[int], ids: Sequence[int]) -> Parted:
-        """Thoughts and answer, with their special tokens."""
+        """Return thought and answer, with their special tokens."""
         return part(self._text(ids), self._text(prompt[-PROMPT_END:]), self._marks)
 
     def answer_start(self, prompt: Sequence[int], ids: Sequence[int]) -> int | None:
-        """Number of tokens before the answer, marks included; None while the model thinks."""
+        """Return the number of tokens before the answer, including markers; None during a thought."""
         whole = self.part(prompt, ids)
         if not whole.finished:
             return None
@@ -83,14 +83,14 @@ class ReplyReader:
         return low
 
     def closing(self, prompt: Sequence[int], ids: Sequence[int]) -> list[int]:
-        """The tokens that end the thought the model is in."""
+        """Return the tokens that close the current thought."""
         closing = self.part(prompt, ids).closing
         tokens = self._chat.tokenizer(closing, add_special_tokens=False, verbose=False)
         return list(tokens["input_ids"])
 
     @cached_property
     def _added(self) -> Mapping[int, str]:
-        """The tokens that were added to the vocabulary by their ids."""
+        """Return the tokens that were added to the vocabulary, by their ids."""
         return {number: str(token) for number, token in self._chat.tokenizer.added_tokens_decoder.items()}
 
     @cached_property
@@ -100,7 +100,7 @@ class ReplyReader:
 
     @cached_property
     def _marks(self) -> tuple[Marks, ...]:
-        """The marks that the tokenizer's own description of replies names, where it has one."""
+        """Return the markers in the tokenizer's response schema, if it has one."""
         described = getattr(self._chat.tokenizer, "response_template", None)
         fields = described.get("fields") if isinstance(described, Mapping) else None
         found = (fields or {}).get("reasoning_content") or (fields or {}).get("thinking")
@@ -113,7 +113,7 @@ class ReplyReader:
         return str(self._chat.tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def _plain(self, text: str, ids: Sequence[int]) -> str:
-        """A part of what `ids` say, without their special tokens and outer space."""
+        """Return a part of the text of `ids` without special tokens and outer whitespace."""
         for special in self._special.intersection(ids):
             text = text.replace(self._added[special], "")
         return text.strip()

@@ -1,9 +1,9 @@
-"""Sampling that belongs to the question, not to the batch.
+"""Sampling that does not depend on the batch.
 
 Every (question, turn, sample) has its own stream of uniform numbers, one for each new token, and a token is
-drawn by inverting the cumulative distribution at that number. So an answer does not depend on what else is
-in the batch, and every candidate of a search meets the same random numbers (common random numbers: the
-difference between two candidates is less noisy than either).
+drawn by inverting the cumulative distribution at that number. So an answer does not depend on the rest of the
+batch, and every candidate of a search gets the same random numbers (common random numbers, which reduce the
+variance of the difference between two candidates).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tvmerge.records import Question
 
 
 def answer_seed(seed: int, question: Question, turn: int, sample: int) -> int:
-    """Seed of one turn's stream: from what is asked, so that renumbering a benchmark changes nothing."""
+    """Return the seed of a turn's stream, computed from the question's text and not its number."""
     return int(digest([seed, list(question.turns), turn, sample])[:15], 16)
 
 
 class SeededSampling(LogitsProcessor):
-    """Turns a greedy decoder into a sampler with a seed and a temperature for each row.
+    """A logits processor that samples each row with its own seed and temperature in a greedy decoder.
 
     Args:
-        temperatures: One a row; a row with 0 stays greedy.
-        seeds: One a row.
-        prompt_length: Tokens of the padded prompt, to know which step it is.
-        max_new_tokens: The most tokens that are drawn for a row.
-        drawn: How many tokens were drawn for each row before, its prompt's last ones; none unless given.
+        temperatures: One temperature per row; 0 is greedy.
+        seeds: One seed per row.
+        prompt_length: Number of tokens of the padded prompt, from which the step is computed.
+        max_new_tokens: Maximum number of tokens drawn per row.
+        drawn: Number of tokens at the end of each row's prompt that were drawn before; default: none.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SeededSampling(LogitsProcessor):
         self._prompt_length = prompt_length
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Leave each sampled row one finite score: the token drawn.
+        """Set all scores of a sampled row but that of the drawn token to minus infinity.
 
         Args:
             input_ids: (rows, tokens so far).
@@ -59,7 +59,7 @@ class SeededSampling(LogitsProcessor):
         step = input_ids.shape[1] - self._prompt_length
         logits = scores[self._rows].double() / self._temperatures.to(scores.device)
         cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
-        # The last entry may fall short of 1 by rounding, hence the scaling.
+        # Scaled, since rounding may leave the last entry below 1.
         point = self._uniform[:, step : step + 1].to(scores.device) * cumulative[:, -1:]
         drawn = torch.searchsorted(cumulative, point, right=True).clamp_(max=scores.shape[1] - 1)
         result = scores.clone()

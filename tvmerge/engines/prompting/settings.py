@@ -1,4 +1,4 @@
-"""The settings that decide how conversations are written down and where answers end."""
+"""The settings of prompts and stop tokens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tvmerge.errors import ConfigError
 from tvmerge.option import option
 
 ONLY = "only"
-"""Among the stop tokens: they replace those found."""
+"""A value among the stop tokens: those given replace those found."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatConfig:
-    """The settings of prompts and of where answers end; `tvmerge merge` has them too."""
+    """The settings of prompts and stop tokens, of runs and of `tvmerge merge`."""
 
     chat_template: str | None = option(
         str, "Chat template (Jinja file) instead of the target's own.", None, decides="content"

@@ -1,7 +1,7 @@
-"""The tokens that end an answer: what they are, and where that is said.
+"""The tokens that end an answer, and where each was found.
 
-A number means a token in its own model only. So what a tuned model states is carried over by the tokens'
-texts, and numbers are those of the target's tokenizer.
+A token id is valid only in its own model. So the stop tokens of tuned models are mapped to the target's
+tokenizer by their texts, and all ids are those of the target's tokenizer.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class StopToken:
     """A token that ends an answer.
 
     Attributes:
-        id: Its number.
-        text: What it is called in the tokenizer.
-        named_by: Where it is said: `chat template`, a model's part in the merge, `--stop-token`.
+        id: Its id.
+        text: Its text in the tokenizer.
+        named_by: Where it was found: `chat template`, a model's part in the merge or `--stop-token`.
     """
 
     id: int
@@ -37,8 +37,8 @@ class StopTokens:
 
     Attributes:
         tokens: The tokens.
-        eos: What the tokenizer of a written model is to call its end of text; None: what it calls so now.
-        remarks: What of the models and the template could not be followed, a line each.
+        eos: The eos token of a written model's tokenizer; None to keep the target's.
+        remarks: What could not be taken from the models and the template, one line each.
     """
 
     tokens: tuple[StopToken, ...] = ()
@@ -47,40 +47,40 @@ class StopTokens:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The tokens' numbers."""
+        """The ids of the tokens."""
         return tuple(token.id for token in self.tokens)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the tokens are called."""
+        """The texts of the tokens."""
         return tuple(token.text for token in self.tokens)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What people should know of them, a line each."""
+        """The remarks for the user, one line each."""
         listed = ", ".join(map(str, self.tokens)) or "none are known, so answers end at --max-new-tokens"
         return (f"stop tokens: {listed}", *self.remarks)
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the tokens as JSON data."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StopTokens:
-        """From what `as_json` gave, also after a way through JSON text."""
+        """Restore what `as_json` returned, also after a round trip through JSON."""
         tokens = (StopToken(**{**row, "named_by": tuple(row["named_by"])}) for row in data["tokens"])
         return cls(tuple(tokens), data["eos"], tuple(data["remarks"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A model as one that knows where its answers end.
+    """A model that knows its stop tokens.
 
     Attributes:
-        name: What it is called: its part in the merge.
+        name: Its part in the merge.
         tokenizer: Its tokenizer.
-        ids: Numbers of tokens, in that tokenizer, that it is known to stop at.
-        unsure: Numbers that may be mere defaults: believed where they are no ordinary tokens.
+        ids: Ids of its stop tokens in that tokenizer.
+        unsure: Ids that may be mere defaults; used only if they are special tokens.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Speaker:
 
 
 def until_stop(tokens: Sequence[int], stops: Sequence[int]) -> tuple[list[int], bool]:
-    """The tokens before the first of `stops`, and whether there is one."""
+    """Return the tokens before the first of `stops`, and whether there is one."""
     for position, token in enumerate(tokens):
         if token in stops:
             return list(tokens[:position]), True
@@ -98,11 +98,11 @@ def until_stop(tokens: Sequence[int], stops: Sequence[int]) -> tuple[list[int], 
 
 
 class Collector:
-    """Gathers stop tokens of a target's tokenizer, each once.
+    """Collects stop tokens of the target's tokenizer without duplicates.
 
     Args:
-        tokenizer: The target's.
-        name: What messages call the target.
+        tokenizer: The target's tokenizer.
+        name: The target's name in messages.
     """
 
     def __init__(self, tokenizer: Any, name: str) -> None:
@@ -113,35 +113,37 @@ class Collector:
 
     @property
     def tokens(self) -> tuple[StopToken, ...]:
-        """What was gathered, in the order in which it came."""
+        """The collected tokens, in the order in which they were added."""
         return tuple(
             StopToken(number, str(self._tokenizer.convert_ids_to_tokens(number)), tuple(names))
             for number, names in self._named_by.items()
         )
 
     def add(self, number: int, named_by: str) -> None:
-        """Take a token by its number here."""
+        """Add a token by its id in the target's tokenizer."""
         names = self._named_by.setdefault(number, [])
         if named_by not in names:
             names.append(named_by)
 
     def add_text(self, text: str) -> None:
-        """Take a token that the user gave.
+        """Add a token that the user gave.
 
         Raises:
-            ConfigError: The target's tokenizer does not have it as one token.
+            ConfigError: It is not a single token of the target's tokenizer.
         """
         number = token_number(self._tokenizer, text)
         if number is None:
-            # A line break, say, which the vocabulary calls by another name.
+            # For example a line break, which has another name in the vocabulary.
             spelled = self._tokenizer(text, add_special_tokens=False)["input_ids"]
             if len(spelled) != 1 or self._tokenizer.decode(spelled) != text:
-                raise ConfigError(f"--stop-token {text!r} is not one token in the tokenizer of {self._name}")
+                raise ConfigError(
+                    f"--stop-token {text!r} is not a single token of the tokenizer of {self._name}"
+                )
             number = int(spelled[0])
         self.add(number, "--stop-token")
 
     def add_speaker(self, speaker: Speaker) -> None:
-        """Take what a model stops at, as far as the target has these tokens."""
+        """Add the stop tokens of a model, as far as the target has them."""
         texts = {_text(speaker.tokenizer, number): number for number in speaker.ids}
         for number in speaker.unsure:
             if is_special(speaker.tokenizer, number):
@@ -160,7 +162,7 @@ class Collector:
 
 
 def token_number(tokenizer: Any, text: str) -> int | None:
-    """The number of the token called `text`; None where there is none."""
+    """Return the id of the token called `text`; None if there is none."""
     number = tokenizer.convert_tokens_to_ids(text)
     if number is None or tokenizer.convert_ids_to_tokens(number) != text:
         return None
@@ -168,7 +170,7 @@ def token_number(tokenizer: Any, text: str) -> int | None:
 
 
 def is_special(tokenizer: Any, number: int) -> bool:
-    """Whether a token is none of those that texts are made of."""
+    """Return whether a token is a special token, which does not occur in ordinary text."""
     return number in tokenizer.added_tokens_decoder or number in tokenizer.all_special_ids
 
 

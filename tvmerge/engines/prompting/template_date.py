@@ -1,7 +1,7 @@
-"""The date that chat templates see: the same for all prompts of a study, even if it is resumed later.
+"""Fixes the date that chat templates see: the same for all prompts of a study, even if it is resumed later.
 
-transformers gives templates a function `strftime_now` that reads the clock, and lets nobody hand in another.
-So a macro of that name is put before the template.
+transformers passes templates a function `strftime_now` that reads the clock and cannot be replaced. So a
+macro of that name is put before the template.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import date, datetime, time
 
 FUNCTION = "strftime_now"
-"""What templates call for the date."""
+"""The function with which templates read the date."""
 
 VARIABLE = "tvmerge_date"
-"""What the macro reads: each directive of `strftime` and what it gives."""
+"""The variable the macro reads: the text of each directive of `strftime`."""
 
 _MACRO = (
     f"{{%- macro {FUNCTION}(format) -%}}"
@@ -25,25 +25,25 @@ _MACRO = (
 _DIRECTIVES = "aAbBcdeDfFgGhHIjklmMnpPrRsSTuUVwWxXyYzZC"
 
 _PERCENT = "\x00"
-"""Stands for a literal percent sign until all directives are replaced."""
+"""A placeholder for a literal percent sign until all directives are replaced."""
 
 
 def asks_for_date(template: str) -> bool:
-    """Whether a template may tell the date."""
+    """Return whether a template may read the date."""
     return FUNCTION in template
 
 
 def with_date(template: str) -> str:
-    """The template, told the date by the variable `VARIABLE` instead of the clock."""
+    """Return the template, reading the date from the variable `VARIABLE` instead of the clock."""
     return _MACRO + template
 
 
 def directives(day: date) -> dict[str, str]:
-    """What each directive of `strftime` gives on `day`, at midnight."""
+    """Return the text of each directive of `strftime` on `day`, at midnight."""
     moment = datetime.combine(day, time())
     found = {"%%": _PERCENT}
     for letter in _DIRECTIVES:
         found[f"%{letter}"] = text = moment.strftime(f"%{letter}")
-        # Without leading zeros, which some systems' own `strftime` does not know.
+        # Without leading zeros, which `strftime` of some systems does not support.
         found[f"%-{letter}"] = str(int(text)) if text.strip().isdecimal() else text
     return {**found, _PERCENT: "%"}

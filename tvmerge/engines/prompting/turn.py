@@ -1,4 +1,4 @@
-"""A turn on its way: generated in one go, or in pieces where thoughts have a limit of their own."""
+"""A turn that is being generated, at once or, if thoughts have a separate limit, in pieces."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from tvmerge.engines.prompting.replies import Reply, ReplyReader
 from tvmerge.records import Finish, Sampling
 
 PIECE = 256
-"""Tokens generated between two looks at whether the model still thinks."""
+"""Number of tokens generated between two checks of whether the model still thinks."""
 
 
 @dataclass(slots=True)
 class Turn:
-    """What a model says to one prompt.
+    """The reply to one prompt while it is generated.
 
-    Where `sampling.max_thinking_tokens` is set, a thought that grows longer is closed for the model, which
-    then has to answer, and `sampling.max_new_tokens` counts from the answer's first token. What is beyond
-    either limit is dropped, so pieces may be of any length.
+    If `sampling.max_thinking_tokens` is set, a longer thought is closed, so that the model has to answer, and
+    `sampling.max_new_tokens` counts from the answer's first token. Tokens beyond either limit are dropped, so
+    pieces may be of any length.
 
     Attributes:
-        prompt: What it is given.
-        reader: Reads what it says.
-        sampling: How it is asked.
-        ids: What it said so far, without the end token.
-        finish: Why it ended; None while it continues.
+        prompt: The prompt.
+        reader: Reads the reply.
+        sampling: The sampling parameters.
+        ids: The tokens so far, without the stop token.
+        finish: Why generation ended; None while it continues.
     """
 
     prompt: Prompt
@@ -38,22 +38,22 @@ class Turn:
 
     @property
     def context(self) -> list[int]:
-        """Token ids to continue from."""
+        """The token ids to continue from."""
         return [*self.prompt.ids, *self.ids]
 
     @property
     def limit(self) -> int:
-        """The most tokens of the next piece."""
+        """Maximum number of tokens of the next piece."""
         left = self.prompt.limit - len(self.ids)
         if self.sampling.max_thinking_tokens is None:
             return left
         return min(left, max(PIECE, self.sampling.max_new_tokens))
 
     def take(self, ids: Sequence[int], finish: Finish) -> None:
-        """Take the next piece, and see whether the turn is at its end.
+        """Add the next piece and check whether the turn has ended.
 
         Args:
-            ids: Its tokens, without the end token.
+            ids: Its tokens, without the stop token.
             finish: Why it ended.
         """
         self.ids += ids
@@ -67,15 +67,15 @@ class Turn:
             self._answer(start, finish)
 
     def reply(self) -> Reply:
-        """What was said."""
+        """Return the reply."""
         return self.reader.read(self.prompt.ids, self.ids, self.finish or "length", self.sampling)
 
     def _think(self, budget: int, finish: Finish, *, open_still: bool) -> None:
-        """Close a thought that is as long as it may be."""
+        """Close a thought that has reached its limit."""
         if len(self.ids) < budget and open_still:
             self.finish = finish if finish == "stop" or self._full else None
             return
-        # A mark is not cut: the thought has to be open where it is closed.
+        # The cut must not split a marker: the thought has to be open where it is closed.
         while budget < len(self.ids) and self.reader.part(self.prompt.ids, self.ids[:budget]).finished:
             budget += 1
         del self.ids[budget:]

@@ -1,4 +1,4 @@
-"""With which token a chat template itself closes an assistant's turn: turns are rendered and looked at."""
+"""Finds the token with which a chat template closes an assistant's turn, by rendering turns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tvmerge.reasoning.harmony import CHANNEL
 T = TypeVar("T")
 
 ASKED, SAID = "Tvmergeasked", "Tvmergesaid"
-"""Messages of the turns that are rendered; no template holds them."""
+"""Messages of the rendered turns; they occur in no template."""
 
 _USER: Message = {"role": "user", "content": ASKED}
 _ASSISTANT: Message = {"role": "assistant", "content": SAID}
@@ -23,11 +23,11 @@ _ASSISTANT: Message = {"role": "assistant", "content": SAID}
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """What a chat template writes behind an assistant's message.
+    """What a chat template writes after an assistant's message.
 
     Attributes:
-        token: Number of the token that closes the turn; None where no token does.
-        problem: Why there is none, where people should know.
+        token: Id of the token that closes the turn; None if no token does.
+        problem: Why there is none, if the user should know.
     """
 
     token: int | None = None
@@ -37,9 +37,9 @@ class TurnEnd:
 def turn_end(chat: ChatFormat) -> TurnEnd:
     """Find the token that closes an assistant's turn.
 
-    It is the first token behind the message, white space aside, whether another turn follows or not. A token
-    of ordinary text, one that begins texts or one that begins turns never is. Some templates end the last
-    turn in its own way, which is then how an answer ends; some write a token between turns only.
+    It is the first token after the message, ignoring whitespace, that is written whether another turn follows
+    or not. It is never a token of ordinary text, nor one that begins texts or turns. Some templates close the
+    last turn differently, which then ends an answer; some write a token only between turns.
     """
     if not chat.identity:
         return TurnEnd()
@@ -52,7 +52,7 @@ def turn_end(chat: ChatFormat) -> TurnEnd:
     shared = _shared(last, following)
     begun = [token for token in chat.tokens(opening) if is_special(chat.tokenizer, token)][-1:]
     before, _, since = opening.partition(ASKED)
-    # Where a turn is made of messages in channels, what closes any message closes no turn.
+    # If a turn consists of messages in channels, the token that closes a message does not close the turn.
     messages = chat.tokens(since) if CHANNEL in opening else []
     refused = (messages, [*begun, *messages], [*chat.tokens(before), *messages])
     for tokens, openers in zip((shared, last, following), refused, strict=True):
@@ -66,12 +66,12 @@ def turn_end(chat: ChatFormat) -> TurnEnd:
 
 
 def keeps_prompts(chat: ChatFormat, eos_token: str) -> bool:
-    """Whether prompts stay as they are if the tokenizer calls another token its end of text."""
+    """Return whether prompts stay the same with another eos token."""
     return _prompt(chat) == _prompt(chat, eos_token=eos_token)
 
 
 def _prompt(chat: ChatFormat, **variables: Any) -> str:
-    """A prompt of two turns; of one where the template refuses more, and nothing where it refuses all."""
+    """Return a prompt of two turns, or of one if the template rejects more, or empty if it rejects all."""
     for messages in ([_USER, _ASSISTANT, _USER], [_USER]):
         try:
             return chat.render(messages, **variables)
@@ -81,7 +81,7 @@ def _prompt(chat: ChatFormat, **variables: Any) -> str:
 
 
 def _around(chat: ChatFormat, messages: Sequence[Message]) -> tuple[str, str]:
-    """The text before and behind what the assistant says.
+    """Return the text before and after the assistant's message.
 
     Raises:
         CheckpointError: The template fails, or does not write the assistant's message.
@@ -93,7 +93,7 @@ def _around(chat: ChatFormat, messages: Sequence[Message]) -> tuple[str, str]:
 
 
 def _between(chat: ChatFormat) -> str:
-    """What stands behind the assistant's message where another turn follows; nothing where none may."""
+    """Return the text after the assistant's message if another turn follows; empty if none may follow."""
     try:
         return _around(chat, [_USER, _ASSISTANT, _USER])[1]
     except CheckpointError:
@@ -101,7 +101,7 @@ def _between(chat: ChatFormat) -> str:
 
 
 def _shared(one: Sequence[T], other: Sequence[T]) -> list[T]:
-    """What both begin with."""
+    """Return the common prefix of both."""
     return [item for item, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
 
 
@@ -110,19 +110,18 @@ def _is_blank(chat: ChatFormat, token: int) -> bool:
 
 
 def _closes(chat: ChatFormat, token: int, written: str) -> bool:
-    """Whether a special token is one that the template writes, and does not begin texts."""
+    """Return whether a special token is written by the template and does not begin texts."""
     tokenizer = chat.tokenizer
     begins = token == tokenizer.bos_token_id != tokenizer.eos_token_id
     return not begins and str(tokenizer.convert_ids_to_tokens(token)) in written
 
 
 def _plain(chat: ChatFormat, closing: str) -> str:
-    """What is said where the template closes every turn with ordinary text, or with text that is no token."""
+    """Return the remark on a template that closes turns with ordinary text or text that is not one token."""
     text = closing.strip()
     if not text:
         return ""
     return (
         f"the chat template closes a turn with {text!r}, which is not a single token of {chat.name} "
-        "that ends a "
-        "text: no answer ends there"
+        "that ends a text: no answer ends there"
     )

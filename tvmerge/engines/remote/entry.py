@@ -1,4 +1,4 @@
-"""How something is made in another process: a function by its import path, and plain data to call it with."""
+"""A function by its import path and its arguments as plain data, to be called in another process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A call that can be written down.
+    """A function call that can be sent to another process.
 
-    It lets a stage have something made that it must not import itself: the path is settled by whoever wires
-    the stages together.
+    A package can call code this way that it must not import: the caller that connects them sets the path.
 
     Attributes:
         function: `package.module:function`.
@@ -24,6 +23,6 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def call(self) -> Any:
-        """What the function returns, in this process."""
+        """Call the function in this process."""
         module, _, name = self.function.partition(":")
         return getattr(importlib.import_module(module), name)(**self.settings)

@@ -1,4 +1,4 @@
-"""The end of an engine that was not asked to end."""
+"""The error of an engine that crashed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tvmerge.errors import TvmergeError
 
 
 class EngineLostError(TvmergeError):
-    """An engine is gone for good: its process was killed, its device failed, its node went away.
+    """An engine is permanently lost: its process was killed, its device failed or its node is gone.
 
-    Whoever holds it asks another for what it had not yielded.
+    What it had not yielded must be requested from another engine.
     """

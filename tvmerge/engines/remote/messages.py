@@ -24,12 +24,12 @@ _ERRORS: Sequence[type[UserError]] = (AssetError, CandidateError, CheckpointErro
 
 
 def pack(record: R) -> Row:
-    """A record as JSON data."""
+    """Convert a record to JSON data."""
     return asdict(record)
 
 
 def unpack(kind: type[R], row: Mapping[str, Any]) -> R:
-    """The record of `kind` that was packed; what JSON made a list of was a tuple."""
+    """Restore a record of `kind` from JSON data, with lists as tuples."""
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
@@ -37,21 +37,21 @@ def unpack(kind: type[R], row: Mapping[str, Any]) -> R:
 
 
 def pack_recipe(recipe: Recipe) -> Row:
-    """A recipe as JSON data; floats survive JSON exactly."""
+    """Convert a recipe to JSON data, in which floats are exact."""
     return {"weights": dict(recipe.weights)}
 
 
 def unpack_recipe(row: Mapping[str, Any]) -> Recipe:
-    """The recipe that was packed."""
+    """Restore a recipe from JSON data."""
     return Recipe(**row)
 
 
 def pack_error(error: UserError) -> Row:
-    """An error that a person is to read."""
+    """Convert an error that users can read to JSON data."""
     return {"error": type(error).__name__, "message": str(error)}
 
 
 def unpack_error(row: Mapping[str, Any]) -> UserError:
-    """The error that was packed, as the nearest kind that is made from a message alone."""
+    """Restore an error as its class, or the nearest base class that takes only a message."""
     kinds = {kind.__name__: kind for kind in _ERRORS}
     return kinds.get(row["error"], UserError)(row["message"])

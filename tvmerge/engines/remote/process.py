@@ -1,4 +1,4 @@
-"""An engine in a separate process: what kills it, kills no other and not the run."""
+"""An engine in a separate process, whose crash affects neither other engines nor the run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tvmerge.protocols import Engine
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 REQUEST_TOKENS = 1 << 20
-"""Tokens of the continuations that go into one request: a line of JSON has its limit (`LIMIT`)."""
+"""Maximum number of tokens per request of continuations, since a line of JSON is limited (`LIMIT`)."""
 
 FAREWELL = 20.0
-"""Seconds a worker has to end by itself."""
+"""Seconds to wait for a worker to exit before it is killed."""
 
 
 def _portions(pairs: Sequence[Continuation]) -> Iterator[Sequence[Continuation]]:
-    """The pairs in order, cut where a request would have more than `REQUEST_TOKENS`."""
+    """Yield the pairs in order, in portions of at most `REQUEST_TOKENS` tokens."""
     start = tokens = 0
     for index, pair in enumerate(pairs):
         size = len(pair.context) + len(pair.tokens)
@@ -42,7 +42,7 @@ def _portions(pairs: Sequence[Continuation]) -> Iterator[Sequence[Continuation]]
 
 
 class ProcessEngine:
-    """Speaks with a `worker`; made by `start`."""
+    """A client of a `worker` process; created by `start`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -56,8 +56,8 @@ class ProcessEngine:
         """Start a process and open an engine in it.
 
         Args:
-            entry: Opens the engine, there.
-            environment: Environment variables it gets beside this process's own.
+            entry: Opens the engine in that process.
+            environment: Environment variables to set in addition to this process's.
 
         Raises:
             UserError: The engine cannot be opened.
@@ -70,7 +70,7 @@ class ProcessEngine:
             stderr=asyncio.subprocess.PIPE,
             limit=LIMIT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **(environment or {})},
-            start_new_session=True,  # Ctrl-C is for the run to handle
+            start_new_session=True,  # Ctrl-C is handled by the run
         )
         engine = cls(process)
         try:
@@ -82,22 +82,22 @@ class ProcessEngine:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The id of the process."""
         return self._process.pid
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the engine inside."""
+        """The capabilities of the engine in the process."""
         return self._capabilities
 
     async def apply(self, recipe: Recipe) -> None:
-        """Have the engine become the merged model of `recipe`."""
+        """Make the engine the merged model of `recipe`."""
         await self._ask({"do": "apply", "recipe": pack_recipe(recipe)})
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Pass the engine's answers on; it works on the next batch meanwhile."""
+        """Yield the engine's answers, while it already works on the next batch."""
         rows = [pack(question) for question in questions]
         try:
             await self._send({"do": "generate", "questions": rows, "sampling": pack(sampling)})
@@ -109,19 +109,19 @@ class ProcessEngine:
                 self._write({"do": "stop"})
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Have the engine rate continuations, as many at a time as fit into a request."""
+        """Have the engine rate continuations, as many per request as fit."""
         rows: list[Row] = []
         for portion in _portions(pairs):
             rows += await self._ask({"do": "loglikelihood", "pairs": [pack(pair) for pair in portion]})
         return [unpack(LogLikelihood, row) for row in rows]
 
     async def close(self) -> None:
-        """End the process: by asking, and if that does not help, by force."""
+        """Ask the process to exit, and kill it if it does not."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), FAREWELL)
-        # The group: engines may have processes of their own.
+        # The whole process group, since engines may have started processes.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
@@ -132,14 +132,14 @@ class ProcessEngine:
         return (await self._read())["end"]
 
     async def _send(self, request: Row) -> None:
-        """Begin a request; what a caller that was cancelled left unread is read away first."""
+        """Send a request, after reading replies that a cancelled caller left unread."""
         assert self._process.stdin is not None
         while self._unread:
             with contextlib.suppress(UserError):
                 await self._read()
         self._unread = True
         self._write(request)
-        with contextlib.suppress(ConnectionError):  # the reply, or rather the lack of it, says the same
+        with contextlib.suppress(ConnectionError):  # the missing reply reports the same
             await self._process.stdin.drain()
 
     def _write(self, request: Row) -> None:
@@ -147,7 +147,7 @@ class ProcessEngine:
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
 
     async def _read(self) -> Row:
-        """The next reply to the last request."""
+        """Return the next reply to the last request."""
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -160,14 +160,14 @@ class ProcessEngine:
         return reply
 
     async def _listen(self) -> None:
-        """Keep the last lines the process says to people."""
+        """Keep the last lines of the process's standard error."""
         assert self._process.stderr is not None
         with contextlib.suppress(ValueError):
             while line := await self._process.stderr.readline():
                 self._last_words.append(line.decode(errors="replace").strip())
 
     async def _cause(self) -> str:
-        """Why the process is gone, in a line."""
+        """Return in a line why the process ended."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), FAREWELL)
         code = self._process.returncode

@@ -1,7 +1,7 @@
-"""Engines on a Ray cluster: recipes go out to actors, answers stream back.
+"""Engines on a Ray cluster: recipes are sent to actors, answers are streamed back.
 
-Each actor opens the source checkpoints on its own node. Ray places them; what happens when one is lost is the
-pool's affair, as with any engine.
+Each actor opens the source checkpoints on its node. Ray places the actors; a lost one is handled by the pool
+like any lost engine.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from tvmerge.engines.pool import EngineFactory
 
 PLACEMENT = 60.0
-"""Seconds Ray has to find a node for an engine."""
+"""Seconds to wait for Ray to find a node for an engine."""
 
 
 def ray_engines(
     entry: Entry, *, engines: int, address: str | None = None, gpus: float = 0, cpus: float = 1
 ) -> dict[str, EngineFactory]:
-    """How to start `engines` engines on a Ray cluster, for an `EnginePool`.
+    """Return how to start `engines` engines on a Ray cluster, for an `EnginePool`.
 
     Args:
-        entry: Opens an engine, on the node that was chosen for it.
-        engines: How many.
-        address: Of the cluster (`HOST:PORT`, `auto`); None starts a local one.
-        gpus: What an engine reserves, as Ray counts GPUs.
-        cpus: The same for CPU cores.
+        entry: Opens an engine on its node.
+        engines: Number of engines.
+        address: Address of the cluster (`HOST:PORT`, `auto`); None starts a local one.
+        gpus: Number of GPUs that an engine reserves.
+        cpus: Number of CPU cores that an engine reserves.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -62,7 +62,7 @@ def ray_engines(
 
 
 def connect(address: str | None) -> None:
-    """Join a Ray cluster, unless this process has joined one.
+    """Connect to a Ray cluster, unless this process is already connected.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -90,14 +90,14 @@ def connect(address: str | None) -> None:
 
 
 def _reach(address: str | None) -> None:
-    """Fail at once where nobody listens: Ray itself tries for two minutes."""
+    """Raise at once if nothing listens at `address`, since Ray itself tries for two minutes."""
     host, _, port = (address or "").rpartition(":")
     if port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class RayEngine:
-    """Speaks with an actor that holds an engine; made by `start`."""
+    """A client of an actor that holds an engine; created by `start`."""
 
     def __init__(self, actor: Any, capabilities: Capabilities) -> None:
         self._actor = actor
@@ -105,11 +105,11 @@ class RayEngine:
 
     @classmethod
     async def start(cls, entry: Entry, *, gpus: float = 0, cpus: float = 1) -> Self:
-        """Have Ray start an actor somewhere, and open an engine in it.
+        """Have Ray start an actor and open an engine in it.
 
         Raises:
-            UserError: The engine cannot be opened there.
-            EngineLostError: No node has room for it, or the actor was lost.
+            UserError: The engine cannot be opened on its node.
+            EngineLostError: No node has enough free resources, or the actor was lost.
         """
         import ray
 
@@ -131,17 +131,17 @@ class RayEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the engine in the actor."""
+        """The capabilities of the engine in the actor."""
         return self._capabilities
 
     async def apply(self, recipe: Recipe) -> None:
-        """Have the engine become the merged model of `recipe`."""
+        """Make the engine the merged model of `recipe`."""
         await _reply(self._actor.apply.remote(pack_recipe(recipe)))
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Pass the actor's answers on as they come."""
+        """Yield the actor's answers as they arrive."""
         import ray
 
         rows = [pack(question) for question in questions]
@@ -169,16 +169,16 @@ class RayEngine:
 
 
 class EngineActor:
-    """Holds an engine on a node. Errors that a person is to read are returned as data."""
+    """Holds an engine on a node. Errors that users can read are returned as data."""
 
     _engine: Engine
 
     def ready(self) -> Row:
-        """Says that the actor has found a place."""
+        """Return once the actor runs on a node."""
         return {"end": None}
 
     def open(self, function: str, settings: Mapping[str, Any]) -> Row:
-        """Open the engine by an `Entry`; gives its capabilities."""
+        """Open the engine of an `Entry` and return its capabilities."""
         try:
             self._engine = Entry(function, settings).call()
         except UserError as error:
@@ -213,7 +213,7 @@ class EngineActor:
 
 
 async def _reply(reference: Awaitable[Row]) -> Any:
-    """What an actor replied."""
+    """Return what an actor replied."""
     with _translated():
         row = await reference
     if "error" in row:
@@ -223,14 +223,14 @@ async def _reply(reference: Awaitable[Row]) -> Any:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Whatever Ray says of a lost actor, node or object, and any error nobody expected, is a lost engine."""
+    """Translate Ray's errors and all unexpected errors to `EngineLostError`."""
     from ray.exceptions import RayError, RayTaskError
 
     try:
         yield
     except RayError as error:
         lines = str(error).strip().split("\n")
-        # An actor's exception comes with its traceback, and the message is at the end of that.
+        # An actor's exception contains its traceback, which ends with the message.
         reason = lines[-1] if isinstance(error, RayTaskError) else f"{type(error).__name__}: {lines[0]}"
         raise EngineLostError(reason) from error
 

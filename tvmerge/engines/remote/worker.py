@@ -1,16 +1,16 @@
-"""A process that holds one engine: `python -m tvmerge.engines.remote.worker`, spoken to by `ProcessEngine`.
+"""A process that holds one engine: `python -m tvmerge.engines.remote.worker`, used by `ProcessEngine`.
 
-Requests come in on stdin, replies leave on stdout, one JSON object per line. The first line is the entry that
-opens the engine; it is answered with the engine's capabilities. Then, one at a time:
+Requests are read from stdin and replies written to stdout, one JSON object per line. The first request is the
+entry that opens the engine; its reply has the engine's capabilities. Then follow, one at a time:
 
     {"do": "apply", "recipe": ...}                          {"end": null}
     {"do": "loglikelihood", "pairs": [...]}                 {"end": [...]}
     {"do": "generate", "questions": [...], "sampling": ...} {"item": [...]} ... {"end": null}
 
-Each item is followed by a request {"do": "more"} or {"do": "stop"} before the next is sent. So a worker is
-one batch ahead of its reader and no more. {"do": "stop"} may come at any time and ends a batch in work. An
-error that a person is to read is a reply; any other ends the process, as its device may be in any state then.
-So does the end of stdin: whoever started it is gone.
+After each item the worker waits for {"do": "more"} or {"do": "stop"} before it sends the next, so it is at
+most one batch ahead of its reader. {"do": "stop"} may come at any time and ends the current batch. Errors
+that users can read are sent as replies. Any other error ends the process, because its device may be in an
+undefined state; so does the end of stdin, because the parent process is gone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tvmerge.protocols import Engine
 from tvmerge.records import Continuation, Question, Sampling
 
 LIMIT = 2**26
-"""Bytes a line may have."""
+"""Maximum number of bytes of a line."""
 
 T = TypeVar("T")
 Requests = asyncio.Queue[dict[str, Any]]
@@ -41,8 +41,8 @@ class Worker:
     """Serves one engine.
 
     Args:
-        requests: What is asked.
-        replies: Where the answers go.
+        requests: Reads the requests.
+        replies: Writes the replies.
     """
 
     def __init__(self, requests: Requests, replies: TextIO) -> None:
@@ -50,7 +50,7 @@ class Worker:
         self._replies = replies
 
     async def serve(self) -> None:
-        """Open the engine and answer requests until cancelled."""
+        """Open the engine and serve requests until cancelled."""
         entry = Entry(**await self._requests.get())
         try:
             engine: Engine = await asyncio.to_thread(entry.call)
@@ -61,7 +61,7 @@ class Worker:
         try:
             while True:
                 request = await self._requests.get()
-                if request["do"] != "stop":  # one that came too late: the stream had ended by itself
+                if request["do"] != "stop":  # a "stop" that came too late, after the stream had ended
                     await self._answer(engine, request)
         finally:
             await engine.close()
@@ -93,7 +93,7 @@ class Worker:
                     return
 
     async def _unless_stopped(self, answering: Awaitable[T]) -> T | None:
-        """What `answering` gives; None where the reader asks to stop first."""
+        """Return the result of `answering`; None if the reader asks to stop first."""
         work = asyncio.ensure_future(answering)
         stop = asyncio.ensure_future(self._requests.get())
         try:
@@ -126,13 +126,13 @@ async def _main(replies: TextIO) -> None:
 
 
 async def _read(reader: asyncio.StreamReader, requests: Requests) -> None:
-    """Queue what is asked until nobody is left to ask."""
+    """Queue requests until stdin ends."""
     while line := await reader.readline():
         requests.put_nowait(json.loads(line))
 
 
 def main() -> None:
-    """Speak on what was stdout; whatever else is printed there goes to stderr."""
+    """Serve on stdout, and redirect everything else that is printed there to stderr."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     asyncio.run(_main(replies))

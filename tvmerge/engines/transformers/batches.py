@@ -1,4 +1,4 @@
-"""Which questions are answered together."""
+"""Groups questions into batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 class Batches(Generic[T]):
-    """Items handed out in batches of similar length, the longest first, so that padding wastes little.
+    """Returns items in batches of similar length, the longest first, which keeps padding small.
 
-    The longest come first for another reason too: a batch that does not fit in memory shows at once.
+    The longest come first so that a batch that does not fit in memory fails at once.
 
     Args:
-        items: What to batch.
-        lengths: Tokens of each item, those it will grow by included.
+        items: The items to batch.
+        lengths: Number of tokens of each item, including those to be generated.
     """
 
     def __init__(self, items: Sequence[T], lengths: Sequence[int]) -> None:
@@ -28,18 +28,18 @@ class Batches(Generic[T]):
         return self._done < len(self._items)
 
     def next(self, budget: int) -> list[T]:
-        """The longest items left, as many as fit; at least one.
+        """Return the longest items left, as many as fit but at least one.
 
         Args:
-            budget: The most tokens of the batch, padding included; a single item may exceed it.
+            budget: Maximum number of tokens of the batch, including padding; a single item may exceed it.
         """
         count = max(1, budget // max(1, self._widths[self._done]))
         return self._items[self._done : self._done + count]
 
     def done(self, batch: Sequence[T]) -> None:
-        """Take note that the batch that `next` gave is dealt with."""
+        """Mark the batch that `next` returned as done."""
         self._done += len(batch)
 
     def cost(self, count: int) -> int:
-        """Tokens of the next `count` items together, padding included."""
+        """Return the number of tokens of the next `count` items, including padding."""
         return count * self._widths[self._done]

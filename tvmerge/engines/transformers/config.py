@@ -1,4 +1,4 @@
-"""A model's configuration, as an engine of transformers takes it."""
+"""Reads a model's configuration for the transformers engine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tvmerge.errors import CheckpointError
 
 
 def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
-    """A model's configuration, as transformers reads it.
+    """Return a model's configuration, as transformers reads it but without quantisation settings.
 
-    What it says of quantisation is left out: only models of floats are merged, and where a fine-tune still
-    has the settings of the quantised model that it was trained on, transformers would quantise it again.
+    Only models of floats are merged. A fine-tuned model may still have the settings of the quantised model it
+    was trained from, and transformers would quantise it again.
 
     Raises:
-        CheckpointError: It cannot.
+        CheckpointError: The configuration cannot be read.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -1,4 +1,4 @@
-"""New tokens for a batch of prompts, by transformers' own `generate`."""
+"""Generates new tokens for a batch of prompts with transformers' `generate`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Row:
     Attributes:
         ids: Token ids of the prompt.
         temperature: 0 is greedy.
-        seed: Of its stream of random numbers; unused where it is greedy.
-        drawn: How many of `ids` were generated: as many numbers of the stream are used up.
+        seed: Seed of its stream of random numbers; unused if greedy.
+        drawn: How many tokens at the end of `ids` were generated, which have used as many numbers of the
+            stream.
     """
 
     ids: Sequence[int]
@@ -43,15 +44,15 @@ def decode(
     stop: Sequence[str],
     halted: threading.Event,
 ) -> list[tuple[list[int], Finish]]:
-    """New token ids of each row, without the end token and the padding behind it, and why they end.
+    """Return each row's new token ids, without the stop token and padding, and why the row ended.
 
     Args:
-        model: A transformers model whose generation config says nothing but the special tokens.
+        model: A transformers model whose generation config has only the special tokens.
         chat: Its tokenizer.
-        rows: The prompts; padded on the left to the longest.
-        limit: The most new tokens.
+        rows: The prompts, which are padded on the left.
+        limit: Maximum number of new tokens.
         stop: Texts that end a row.
-        halted: Ends the batch at its next token when it is set.
+        halted: When set, ends the batch at its next token.
     """
     width = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), width), model.generation_config.pad_token_id)
@@ -76,7 +77,7 @@ def decode(
 
 
 class _Halt(StoppingCriteria):
-    """Ends all rows when somebody says so."""
+    """Ends all rows when an event is set."""
 
     def __init__(self, halted: threading.Event) -> None:
         self._halted = halted
@@ -87,13 +88,13 @@ class _Halt(StoppingCriteria):
 
 
 class _StopTexts(StoppingCriteria):
-    """Ends a row whose new text holds one of the stop texts; looks at its last few tokens only."""
+    """Ends a row when its last few tokens contain one of the stop texts."""
 
     def __init__(self, chat: ChatFormat, stop: Sequence[str], prompt_length: int) -> None:
         self._chat = chat
         self._stop = stop
         self._start = prompt_length
-        # A token is a byte at least; a few more, since a text's first token may lose its space.
+        # A token has at least one byte; a few more, since a text's first token may lose its space.
         self._tail = max(len(text.encode()) for text in stop) + 8
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:

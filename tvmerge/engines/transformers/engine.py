@@ -1,4 +1,4 @@
-"""The transformers engine: one live model, changed in place, answering in batches."""
+"""The transformers engine: one live model that is changed in place and answers in batches."""
 
 from __future__ import annotations
 
@@ -37,33 +37,34 @@ from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Q
 T = TypeVar("T")
 R = TypeVar("R")
 Loader = Callable[[Any, Iterator[tuple[str, torch.Tensor]]], None]
-"""Puts a stream of (checkpoint name, tensor) into a live model, in place."""
+"""Loads a stream of (checkpoint name, tensor) into a live model, in place."""
 
 SMALL_MODEL = 30_000_000
-"""Parameters up to which an operation is too short to be worth splitting over threads."""
+"""Number of parameters up to which operations are too short to be split over threads."""
 
 
 class TransformersEngine:
     """Answers questions with a model of the transformers library.
 
     The model is loaded at the first `apply`, so a run whose answers are all cached loads none. All work is
-    done in one thread of its own: the event loop stays free for the judges. A batch that does not fit in
-    memory is halved, and later ones stay that small; one that nobody waits for ends at its next token.
+    done in a separate thread, so that the event loop stays free for the judges. A batch that does not fit in
+    memory is halved, and later ones stay that small. A batch whose caller was cancelled ends at its next
+    token.
 
     Args:
-        folder: The target model's folder: configuration, weights.
+        folder: The target model's folder, with configuration and weights.
         chat: The target's tokenizer and chat template.
         merger: Makes the tensors of a recipe.
-        load: Puts them into the model.
-        stop_tokens: Numbers of the tokens that end an answer.
+        load: Loads them into the model.
+        stop_tokens: Ids of the tokens that end an answer.
         device: `cpu`, `cuda` or `cuda:N`.
-        dtype: What the model computes in.
-        batch_tokens: Token budget of a batch, prompts, padding and new tokens included.
+        dtype: The dtype of computation.
+        batch_tokens: Token budget of a batch, including prompts, padding and new tokens.
         cudnn_attention: Whether cuDNN may compute attention on GPUs; if not, it is off in the whole process
             while the model is loaded.
-        trust_remote_code: Whether the model may bring code of its own.
-        new_model: Makes the model, where its configuration is not the folder's.
-        config: Its configuration then.
+        trust_remote_code: Whether the model may run code from its files.
+        new_model: Makes the model, if its configuration is not the folder's.
+        config: The configuration of such a model.
 
     Raises:
         CheckpointError: The model's configuration cannot be read.
@@ -121,7 +122,7 @@ class TransformersEngine:
         held = conversations(questions, sampling)
         measure = partial(Conversation.extent, chat=self._chat, context=self._context, sampling=sampling)
         batches = Batches(held, await self._in_thread(lambda: [measure(one) for one in held]))
-        # Of this call alone: the batch of a caller that left still runs when the next call comes.
+        # One per call, since the batch of a cancelled caller may still run when the next call comes.
         halted = self._halted = threading.Event()
         work = partial(self._answer, sampling=sampling, halted=halted)
         try:
@@ -131,7 +132,7 @@ class TransformersEngine:
             halted.set()
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Rate batches of pairs; pairs of one context stay together, so that it is read once."""
+        """Rate pairs in batches, keeping pairs of one context together, so that it is read once."""
         # The last token of a text is predicted and never read.
         longest = max((len(pair.context) + len(pair.tokens) for pair in pairs), default=0) - 1
         if self._context is not None and longest > self._context:
@@ -149,7 +150,7 @@ class TransformersEngine:
         return [found[index] for index in range(len(pairs))]
 
     async def close(self) -> None:
-        """Free the model; a batch in work ends at its next token."""
+        """Free the model; a running batch ends at its next token."""
         self._halted.set()
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
         self._model = None
@@ -159,7 +160,7 @@ class TransformersEngine:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _next(self, batches: Batches[T], work: Callable[[list[T]], R]) -> R:
-        """The result of the next batch, made smaller until it fits in memory."""
+        """Return the result of the next batch, made smaller until it fits in memory."""
         while True:
             batch = batches.next(self._budget)
             result = await self._in_thread(partial(self._try, work, batch))
@@ -175,13 +176,13 @@ class TransformersEngine:
             self._budget = batches.cost(len(batch) // 2)
 
     def _try(self, work: Callable[[list[T]], R], batch: list[T]) -> R | None:
-        """`work` on `batch`, or None where memory ran out."""
+        """Return `work(batch)`, or None if memory ran out."""
         try:
             return work(batch)
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
-        # Only here, where the error and the tensors of its frames are gone, does this give memory back.
+        # Memory can be freed only here, after the error and the tensors in its frames are gone.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return None
@@ -196,7 +197,7 @@ class TransformersEngine:
     def _from_folder(self) -> Any:
         log: Any = logging
         verbosity = log.get_verbosity()
-        # Which of the files' names it knows does not matter: every weight is overwritten, or missed by name.
+        # Warnings of unknown tensors do not matter: every weight is overwritten later, or reported missing.
         log.set_verbosity_error()
         try:
             model = factory_of(self._config).from_pretrained(
@@ -217,13 +218,13 @@ class TransformersEngine:
             needed = memory_needs(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
             load = MemoryEstimate(folder_name(self._folder), self._dtype, self._device, free, needed)
             load.check()
-            # Estimated, since a system that is out of memory kills the process instead of saying so.
+            # Estimated beforehand, since a system that runs out of memory kills the process without an error.
             self._budget = min(self._budget, load.tokens)
         try:
             model = self._new_model() if self._new_model is not None else self._from_folder()
         except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
             first_line = str(error).strip().split("\n")[0]
-            # Such as the name of a key, which alone says little.
+            # The message is only the name of a key.
             kind = f"{type(error).__name__}: " if isinstance(error, LookupError) else ""
             raise CheckpointError(
                 f"{folder_name(self._folder)}: transformers cannot load the model: {kind}{first_line}"
@@ -232,12 +233,12 @@ class TransformersEngine:
             torch.set_num_threads(1)
         model.eval()
         model.requires_grad_(False)
-        # `generate` fills what a call leaves open from here: only the tokens are the model's to decide.
+        # `generate` takes its defaults from here; only the tokens may come from the model.
         settings: Any = GenerationConfig
         pad = self._chat.pad_id
         model.generation_config = settings(
             eos_token_id=self._stop_tokens or None,
-            # Some tokenizers have a token for it that the model has not; padding is masked, so any will do.
+            # Some tokenizers' padding token has no embedding; any token works, since padding is masked.
             pad_token_id=pad if pad < model.get_input_embeddings().weight.shape[0] else 0,
         )
         return model
@@ -245,7 +246,7 @@ class TransformersEngine:
     def _answer(
         self, batch: Sequence[Conversation], sampling: Sampling, halted: threading.Event
     ) -> tuple[Answer, ...]:
-        """Answer all turns of a batch; later turns see the model's own earlier answers."""
+        """Answer all turns of a batch; later turns contain the model's earlier answers."""
         for conversation in batch:
             conversation.restart()
         while True:
@@ -261,7 +262,7 @@ class TransformersEngine:
     def _take_turns(self, turns: Sequence[tuple[Conversation, Turn]], halted: threading.Event) -> None:
         """Generate until every turn has ended."""
         while (still := [pair for pair in turns if pair[1].finish is None]) and not halted.is_set():
-            # A row with less room is decoded apart: the others must not depend on it.
+            # Rows with a lower limit are decoded separately, so that the others do not depend on them.
             for limit in dict.fromkeys(turn.limit for _, turn in still):
                 self._go_on([pair for pair in still if pair[1].limit == limit], limit, halted)
         for conversation, turn in turns:
@@ -282,7 +283,7 @@ class TransformersEngine:
 
 
 def _row(conversation: Conversation, turn: Turn) -> Row:
-    """What the decoder is given to continue with a turn."""
+    """Return the decoder's row to continue a turn."""
     seed = answer_seed(turn.sampling.seed, conversation.question, conversation.turn, conversation.samples[0])
     return Row(turn.context, conversation.temperature, seed, drawn=len(turn.ids))
 

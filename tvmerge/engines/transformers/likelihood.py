@@ -1,4 +1,4 @@
-"""How likely a transformers model finds given continuations; what they share is computed once."""
+"""Log-likelihoods of continuations with a transformers model; shared prefixes are computed once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from transformers.cache_utils import DynamicLayer
 from tvmerge.records import Continuation, LogLikelihood
 
 WORTH = 16
-"""Tokens that all contexts must begin with for a pass of their own to pay."""
+"""Minimum length of a shared prefix, in tokens, for a separate pass to be faster."""
 
 
 def by_context(pairs: Sequence[Continuation], budget: int) -> list[list[int]]:
-    """Indices of the pairs of each context; as many together as fit `budget` tokens, at least one."""
+    """Return the indices of each context's pairs, as many per batch as fit `budget` tokens, at least one."""
     places: dict[tuple[int, ...], list[int]] = {}
     for index, pair in enumerate(pairs):
         places.setdefault(pair.context, []).append(index)
@@ -31,12 +31,12 @@ def by_context(pairs: Sequence[Continuation], budget: int) -> list[list[int]]:
 
 @torch.inference_mode()
 def log_likelihoods(model: Any, pairs: Sequence[Continuation], pad_id: int) -> list[LogLikelihood]:
-    """Log p(tokens | context) of each pair.
+    """Return log p(tokens | context) of each pair.
 
-    Where the model's memory allows it, a beginning that all contexts share is read in one row, then the rest
-    of each context in a row, and last the continuations in a row each. Rows are padded on the right, out of
-    sight of causal attention, so positions are those of a row alone. Logits (float32, rows x positions x
-    vocabulary) are kept from the first continuation on only.
+    If the model has a plain key-value cache, the common prefix of all contexts is read in one row, then the
+    rest of each context in one row each, and last each continuation in one row. Rows are padded on the right,
+    where causal attention does not see the padding. Logits (float32, rows x positions x vocabulary) are kept
+    only from the first continuation on.
     """
     contexts = list(dict.fromkeys(pair.context for pair in pairs))
     text = _Text(model, pad_id)
@@ -45,9 +45,9 @@ def log_likelihoods(model: Any, pairs: Sequence[Continuation], pad_id: int) -> l
         starts = _read_shared(text, contexts, apart=len(contexts) == len(pairs))
         place = {context: row for row, context in enumerate(contexts)}
         text.spread([place[pair.context] for pair in pairs])
-    # The last token of a text predicts none of it.
+    # The last token of a text predicts nothing within it.
     rows = [(*pair.context[starts[pair.context] :], *pair.tokens[:-1]) for pair in pairs]
-    # The logits at a position predict the token behind it.
+    # The logits at a position predict the next token.
     ahead = [len(pair.context) - starts[pair.context] - 1 for pair in pairs]
     logits = text.read(rows, first=min(ahead))
     return [
@@ -58,9 +58,9 @@ def log_likelihoods(model: Any, pairs: Sequence[Continuation], pad_id: int) -> l
 def _read_shared(
     text: _Text, contexts: Sequence[tuple[int, ...]], *, apart: bool
 ) -> dict[tuple[int, ...], int]:
-    """Read what contexts share, and where several continuations follow, the contexts; says how far.
+    """Read the contexts' common prefix and, unless `apart`, the contexts; return how far each was read.
 
-    A context's last token is left to its continuations: it predicts their first.
+    A context's last token is read with its continuations, since it predicts their first token.
     """
     heads = [context[:-1] for context in contexts]
     shared = _common(heads) if len(heads) > 1 else 0
@@ -77,18 +77,18 @@ def _read_shared(
 
 
 def _common(texts: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all texts begin with alike."""
-    # What the first and the last in order begin with alike, those between them do too.
+    """Return the length of the common prefix of all texts, in tokens."""
+    # The common prefix of the first and the last in sorted order is that of all.
     low, high = min(texts), max(texts)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False)))
 
 
 class _Text:
-    """Rows of text that a model reads piece by piece.
+    """Rows of text that a model reads in pieces.
 
     Args:
         model: A transformers model.
-        pad_id: Token for the padding of rows.
+        pad_id: The token id for padding.
     """
 
     def __init__(self, model: Any, pad_id: int) -> None:
@@ -98,19 +98,19 @@ class _Text:
         self._mask = torch.zeros((1, 0), dtype=torch.long)
 
     def spread(self, rows: Sequence[int]) -> None:
-        """Continue with copies of these rows."""
+        """Continue with copies of the given rows."""
         if self._cache is not None:
             index = torch.tensor(rows)
             self._cache.batch_select_indices(index.to(self._model.device))
             self._mask = self._mask[index]
 
     def read(self, rows: Sequence[Sequence[int]], first: int | None = None) -> torch.Tensor:
-        """Read on, a piece a row.
+        """Read the next piece of each row.
 
         Args:
-            rows: Tokens of each piece.
-            first: Position in the pieces from which on logits are wanted; None: text follows, and the model
-                is to remember.
+            rows: The tokens of each piece.
+            first: Position in the pieces from which logits are wanted; None if more text follows, so the
+                model must keep its cache.
 
         Returns:
             Logits of shape (rows, positions from `first` on, vocabulary).
@@ -127,7 +127,7 @@ class _Text:
         if first is None or self._cache is not None:
             if self._cache is None:
                 self._cache = DynamicCache(config=self._model.config)
-            # Paddings are between a row's pieces, so a token's position is not its place; a padding has none.
+            # With padding between pieces, a token's position is not its index; padding has no position.
             positions = (before.sum(dim=1, keepdim=True) + torch.arange(width)) * mask
             memory = {
                 "use_cache": True,
@@ -145,10 +145,10 @@ class _Text:
 
 
 def _remembers(model: Any) -> bool:
-    """Whether a model's memory is keys and values of every token, which may be padded and copied at will.
+    """Return whether the model's cache has keys and values of every token, so it can be padded and copied.
 
-    A sliding window would count the paddings, a recurrent state would read them, and what a model with code
-    of its own does is not known.
+    A sliding window would count padding, a recurrent state would read it, and what a model with remote code
+    does is unknown.
     """
     if not type(model).__module__.startswith("transformers."):
         return False
@@ -158,7 +158,7 @@ def _remembers(model: Any) -> bool:
 
 
 def _one(pair: Continuation, logits: torch.Tensor) -> LogLikelihood:
-    """From logits (positions, vocabulary) whose first row predicts the first token of the continuation."""
+    """Return the log-likelihood of one pair, given logits (positions, vocabulary) from its first token on."""
     logprobs = torch.log_softmax(logits[: len(pair.tokens)].float(), dim=-1)
     tokens = torch.tensor(pair.tokens, device=logits.device)
     chosen = logprobs.gather(1, tokens.unsqueeze(1)).squeeze(1)

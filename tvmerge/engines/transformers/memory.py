@@ -1,4 +1,4 @@
-"""Checks before loading that a model fits into memory, and recognizes out-of-memory errors."""
+"""Checks that a model fits into memory before it is loaded, and recognizes out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from tvmerge.errors import CheckpointError
 from tvmerge.pretrained.architectures import factory_of, text_settings
 
 _CPU_MESSAGES = ("can't allocate memory", "not enough memory")
-"""What torch's allocator for the CPU says in its RuntimeError."""
+"""The text in the RuntimeError of torch's CPU allocator."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeeds:
-    """Memory a model needs, in bytes.
+    """The memory a model needs, in bytes.
 
     Attributes:
         weights: Its parameters.
-        token: Keys and values of one token.
+        token: The keys and values of one token.
     """
 
     weights: int
     token: int
 
     def shared(self, devices: int) -> MemoryNeeds:
-        """What each of several devices needs that share the model."""
+        """Return what each of `devices` devices needs that share the model."""
         return MemoryNeeds(-(-self.weights // devices), -(-self.token // devices))
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """What a run puts on a device, and what is free there before it does.
+    """The memory a run needs on a device, and the memory that is free there.
 
     Attributes:
         model: Name of the model, for messages.
-        dtype: What it computes in.
-        device: Where.
-        free: Bytes free.
-        needed: What one engine needs.
-        engines: How many engines share the device.
-        judge: Bytes of a judge that is loaded there too.
+        dtype: The dtype of computation.
+        device: The device.
+        free: Free bytes.
+        needed: The memory of one engine.
+        engines: Number of engines on the device.
+        judge: Bytes of a judge on the same device.
     """
 
     model: str
@@ -64,23 +64,23 @@ class MemoryEstimate:
 
     @property
     def tokens(self) -> int:
-        """Tokens of a batch of each engine that fit beside the weights; at least 1."""
+        """Number of tokens of each engine's batch that fit in addition to the weights; at least 1."""
         return max(1, (self.free - self.total) // (self.engines * max(1, self.needed.token)))
 
     def __str__(self) -> str:
-        """The estimate in a line."""
+        """Return the estimate in one line."""
         return f"memory of {self.device}: {self._parts()}; {gib(self.free)} free"
 
     def check(self) -> None:
         """Check that everything fits.
 
         Raises:
-            CheckpointError: It does not; says what would.
+            CheckpointError: It does not fit; the message says what would.
         """
         if self.total > self.free:
             raise CheckpointError(
-                f"{self.model} needs about {gib(self.total)} on {self.device} ({self._parts()}), where "
-                f"{gib(self.free)} are free; what would fit: {', '.join(self._fitting())}"
+                f"{self.model} needs about {gib(self.total)} on {self.device} ({self._parts()}), which has "
+                f"{gib(self.free)} free; what would fit: {', '.join(self._fitting())}"
             )
 
     def _parts(self) -> str:
@@ -89,7 +89,7 @@ class MemoryEstimate:
         return f"{engines} of {gib(self.needed.weights)} in {str(self.dtype).removeprefix('torch.')}{judge}"
 
     def _fitting(self) -> list[str]:
-        """What the user could change, each enough by itself."""
+        """Return possible changes, each of which is sufficient."""
         room = max(0, self.free - self.judge)
         found = []
         if fewer := room // max(1, self.needed.weights):
@@ -103,8 +103,8 @@ class MemoryEstimate:
 
 
 def memory_needs(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> MemoryNeeds:
-    """What a model of `config` needs in `dtype`; it is built, and reads two tokens, without memory."""
-    # Some kernels for experts know bfloat16 alone.
+    """Return what a model of `config` needs in `dtype`, measured on the meta device with two tokens."""
+    # Some kernels for experts support only bfloat16.
     with torch.device("meta"):
         model = factory_of(config).from_config(
             config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
@@ -116,12 +116,12 @@ def memory_needs(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = F
 
 
 def _remembered(model: Any) -> float:
-    """How many numbers a model remembers of each token: keys and values, whatever their shape in a layer.
+    """Return the number of elements a model caches per token: keys and values of any shape.
 
-    What recurrent layers remember does not grow with the tokens and is small.
+    The state of recurrent layers does not grow with the tokens and is small.
     """
     found = None
-    # A model's own code may raise anything without memory behind its tensors.
+    # Remote code may raise anything on the meta device.
     with suppress(Exception), torch.device("meta"), torch.inference_mode():
         ids = torch.zeros((1, 2), dtype=torch.long)
         cache = DynamicCache(config=model.config)
@@ -129,14 +129,14 @@ def _remembered(model: Any) -> float:
         kept = [(layer.keys, layer.values) for layer in cache.layers if isinstance(layer, DynamicLayer)]
         found = sum(t.numel() for pair in kept for t in pair if isinstance(t, torch.Tensor)) / ids.numel()
     if found is None:
-        # As if each head had keys and values of its own.
+        # As if each head had its own keys and values.
         text = text_settings(model.config)
         found = 2 * text.num_hidden_layers * text.hidden_size
     return found
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes free on a device; None where the system does not say."""
+    """Return the free bytes of a device; None if the system does not report them."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -148,12 +148,12 @@ def free_memory(device: str) -> int | None:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, on a GPU or not."""
+    """Return whether `error` is an out-of-memory error, of a GPU or the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_MESSAGES)
 
 
 def gib(size: int) -> str:
-    """A size in words."""
+    """Format a size in bytes."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 // 10 else f"{size / 2**20:.1f} MiB"

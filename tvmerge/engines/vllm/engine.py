@@ -1,4 +1,4 @@
-"""The vLLM engine: continuous batching, the model changed in place by vLLM's own workers."""
+"""The vLLM engine: continuous batching, with the model changed in place by vLLM's workers."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ from tvmerge.records import (
 T = TypeVar("T")
 
 _QUANTISED = ("quantization_config", "compression_config")
-"""Where vLLM reads in a configuration how weights are quantised."""
+"""The keys of a configuration in which vLLM reads how weights are quantised."""
 
 HEARTBEAT = 1.0
-"""Seconds between looks at whether vLLM's engine lives."""
+"""Seconds between two checks that vLLM's engine is alive."""
 
 
 class VllmEngine:
-    """Answers questions with vLLM's asynchronous engine, which lives in processes of its own.
+    """Answers questions with vLLM's asynchronous engine, which runs in separate processes.
 
-    It is started at the first `apply`. Its workers open the source checkpoints themselves and are sent
-    recipes only.
+    It is started at the first `apply`. Its workers open the source checkpoints themselves; only recipes are
+    sent.
 
     Args:
         folder: The target model's folder.
         chat: The target's tokenizer and chat template.
         merger: Opens a `tvmerge.protocols.Merger` in a worker.
-        stop_tokens: Numbers of the tokens that end an answer.
-        dtype: What the model computes in: `bfloat16`, `float16` or `float32`.
+        stop_tokens: Ids of the tokens that end an answer.
+        dtype: The dtype of computation: `bfloat16`, `float16` or `float32`.
         options: Further arguments of vLLM's `AsyncEngineArgs`: `tensor_parallel_size`, `max_model_len`,
             `gpu_memory_utilization`, ...
-        trust_remote_code: Whether the model may bring code of its own.
-        skeleton: Writes all of the merged model but its weights into a folder, where that is not the target's
-            but for them, as of a mixture; its weights are set by the first `apply`.
+        trust_remote_code: Whether the model may run code from its files.
+        skeleton: Writes the merged model without its weights into a folder, if it differs from the target in
+            more than its weights, as a mixture of experts does; the first `apply` sets the weights.
 
     Raises:
         MissingExtraError: vLLM is not installed.
-        ConfigError: This release of vLLM was not tested.
+        ConfigError: This release of vLLM has not been tested.
     """
 
     def __init__(
@@ -99,25 +99,25 @@ class VllmEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """VLLM's version; exact in float32."""
+        """The version of vLLM; exact in float32."""
         return Capabilities(f"vllm {self._version}", self._dtype == "float32", self._context)
 
     async def apply(self, recipe: Recipe) -> None:
-        """Become the merged model of `recipe`, and forget what was computed with the last one."""
+        """Become the merged model of `recipe`, and clear the prefix cache."""
         if self._llm is None:
             self._llm = await asyncio.to_thread(self._start)
             await self._call("tvmerge_open", self._merger.function, dict(self._merger.settings))
         await self._call("tvmerge_apply", pack_recipe(recipe))
-        # Keys and values of the old weights would be taken for those of the new ones.
+        # Cached keys and values are those of the old weights.
         if not await self._outlived(self._llm.reset_prefix_cache(reset_running_requests=True)):
             raise EngineLostError("vLLM did not reset its prefix cache")
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer every question at once; yield each as soon as its last turn is answered."""
+        """Answer all questions concurrently; yield each once its last turn is answered."""
         held = conversations(questions, sampling)
-        # The longest first: what takes longest must not start last.
+        # The longest first, since they take the longest.
         first = [(conversation, self._prompt(conversation, sampling)) for conversation in held]
         first.sort(key=lambda pair: -len(pair[1].ids) if pair[1] else 0)
         talks = [asyncio.create_task(self._hold(talk, sampling)) for talk, _ in first]
@@ -128,7 +128,7 @@ class VllmEngine:
             await stop(talks)
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Rate every pair at once, by the log-probabilities vLLM gives for a prompt."""
+        """Rate all pairs concurrently, with vLLM's log-probabilities of prompts."""
         longest = max((len(pair.context) + len(pair.tokens) for pair in pairs), default=0)
         if longest >= self._context:
             raise AssetError(
@@ -138,15 +138,15 @@ class VllmEngine:
         return await together(self._rate(pair) for pair in pairs)
 
     async def close(self) -> None:
-        """End vLLM's processes."""
+        """Shut down vLLM's processes."""
         if self._llm is not None:
             await asyncio.to_thread(self._llm.shutdown)
             self._llm = None
-            gc.collect()  # it is part of a cycle, and complains if it is met at the interpreter's end
+            gc.collect()  # it is in a reference cycle, and raises if it is collected at exit
         self._clear()
 
     def _start(self) -> Any:
-        # Read when vLLM is imported; a search prints its own progress and reports to nobody.
+        # Read when vLLM is imported: no logs between the lines of progress, no usage statistics.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         from vllm import AsyncEngineArgs
@@ -182,16 +182,16 @@ class VllmEngine:
             self._temporary = None
 
     async def _call(self, method: str, *args: object) -> None:
-        """Call a method of `MergingWorker` on every worker."""
+        """Call a method of `MergingWorker` in every worker."""
         for problem in await self._outlived(self._llm.collective_rpc(method, args=args)):
             if problem is not None:
                 raise unpack_error(problem)
 
     async def _outlived(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`; a killed engine does not answer it, so somebody has to look.
+        """Return the result of `work`, watching the engine meanwhile, since a killed one never replies.
 
         Raises:
-            EngineLostError: vLLM's engine died over it.
+            EngineLostError: vLLM's engine died.
         """
         from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -211,14 +211,15 @@ class VllmEngine:
         return conversation.prompt(self._chat, self._context, sampling)
 
     async def _hold(self, conversation: Conversation, sampling: Sampling) -> Conversation:
-        """Hold a conversation to its end; each turn sees the model's own earlier answers."""
+        """Hold a conversation to its end; each turn contains the model's earlier answers."""
         while (prompt := self._prompt(conversation, sampling)) is not None:
             seed = answer_seed(
                 sampling.seed, conversation.question, conversation.turn, conversation.samples[0]
             )
             turn = Turn(prompt, self._reader, sampling)
             while turn.finish is None:
-                # A request draws from its seed's start, so one that continues gets its own seed.
+                # A request draws from the start of its seed's stream, so each piece of a turn gets its own
+                # seed.
                 await self._go_on(turn, conversation.temperature, seed + len(turn.ids))
             conversation.add(turn.reply())
         return conversation
@@ -231,8 +232,8 @@ class VllmEngine:
             seed=seed,
             stop=list(turn.sampling.stop),
             stop_token_ids=self._stop_tokens,
-            ignore_eos=True,  # what vLLM reads from the target's files is one of those, or not wanted
-            # Texts are made of the tokens at the end; while they come, only a stop text needs them.
+            ignore_eos=True,  # the stop tokens above replace those of the target's files
+            # Answers are decoded at the end; only stop texts need vLLM to decode during generation.
             detokenize=bool(turn.sampling.stop),
         )
         ids, _ = until_stop(output.outputs[0].token_ids, self._stop_tokens)
@@ -247,7 +248,7 @@ class VllmEngine:
         return LogLikelihood(sum(one.logprob for one in found), all(one.rank == 1 for one in found))
 
     async def _request(self, ids: Sequence[int], **sampling: Any) -> Any:
-        """VLLM's final output for a prompt; a caller that is cancelled aborts it."""
+        """Return vLLM's final output for a prompt; abort it if the caller is cancelled."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -257,17 +258,17 @@ class VllmEngine:
 
 
 def _reason(error: Exception) -> str:
-    """What an error of vLLM's says in a line; pydantic's counts its errors in the first one."""
+    """Return the first telling line of an error; pydantic's first line only counts its errors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if " validation error" not in line]
     return next(iter([*telling, *lines]), type(error).__name__).partition(" [type=")[0]
 
 
 def _floats(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Has vLLM take the weights for floats where `config.json` says otherwise; they were seen to be floats.
+    """Return options that make vLLM ignore quantisation settings in `config.json`.
 
-    A fine-tune may still have the settings of the quantised model that it was trained on. A model that also
-    sees may have them in the part for its text.
+    The weights were checked to be floats, but a fine-tuned model may still have the settings of the quantised
+    model it was trained from. A vision-language model may have them in its text configuration.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     given = options.get("hf_overrides", {})
@@ -278,12 +279,12 @@ def _floats(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unmarked(config: Mapping[str, Any]) -> dict[str, None]:
-    """The keys of a configuration that tell vLLM of quantised weights, each set to nothing."""
+    """Return the keys of a configuration that mark weights as quantised, each set to None."""
     return {key: None for key in _QUANTISED if key in config}
 
 
 def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:
-    """Tokens of the model's context, or of a shorter one that was asked for."""
+    """Return the model's context length in tokens, or `max_model_len` if given."""
     if "max_model_len" in options:
         return int(options["max_model_len"])
     found = model_context(folder, trust_remote_code=trust_remote_code)

@@ -1,4 +1,4 @@
-"""Arguments of vLLM's own that a run may set, and which decide an answer."""
+"""The arguments of vLLM that a run may set, and which of them decide an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTLED: Mapping[str, str] = {
     "worker_extension_cls": "",
     "enable_prefix_caching": "",
 }
-"""Arguments that tvmerge gives itself, and the flag that decides each; an empty text: nobody else may."""
+"""Arguments that tvmerge sets, and the flag that decides each; empty if there is none."""
 
 HARMLESS = frozenset(
     (
@@ -26,14 +26,14 @@ HARMLESS = frozenset(
         *("distributed_executor_backend", "max_parallel_loading_workers", "seed"),
     )
 )
-"""Arguments that decide how fast answers come and what fits, never what they say."""
+"""Arguments that decide speed and memory, but never an answer's text."""
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Check that a `[vllm]` table leaves alone what tvmerge settles itself.
+    """Check that a `[vllm]` table has no argument that tvmerge sets.
 
     Raises:
-        ConfigError: It does not; names the flag to give instead.
+        ConfigError: It has one; the message names the flag to use instead.
     """
     for name in options:
         if name in SETTLED:
@@ -42,5 +42,5 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that may change an answer, such as a quantization or a shorter context."""
+    """Return the options that may change an answer, such as quantization or a shorter context."""
     return {name: value for name, value in sorted(options.items()) if name not in HARMLESS}

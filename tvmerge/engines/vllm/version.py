@@ -1,7 +1,7 @@
-"""Which vLLM the vLLM engine is known to work with.
+"""The releases of vLLM that the engine is tested with.
 
-Only public calls are used, but they change from one release to the next, and a wrong answer looks like a
-right one.
+Only public calls are used, but they change between releases, and a wrong answer cannot be recognized as
+wrong.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import importlib.util
 from tvmerge.errors import ConfigError, MissingExtraError, UserError
 
 TESTED = ("0.32",)
-"""Releases that the contract tests have passed with."""
+"""The releases with which the contract tests pass."""
 
 
 def check_version() -> str:
-    """The installed release.
+    """Return the installed release.
 
     Raises:
         MissingExtraError: vLLM is not installed.
-        ConfigError: It is one that was not tested, or it does not start here.
+        ConfigError: The release has not been tested, or cannot be imported.
     """
     try:
         found = str(importlib.import_module("vllm").__version__)
@@ -40,17 +40,17 @@ def check_version() -> str:
 
 
 def check_installed() -> None:
-    """Check that there is a vLLM, without the seconds that it takes to import it.
+    """Check that vLLM is installed, without importing it, which takes seconds.
 
     Raises:
-        MissingExtraError: There is none.
+        MissingExtraError: It is not installed.
     """
     if importlib.util.find_spec("vllm") is None:
         raise MissingExtraError("vllm", "vllm")
 
 
 def is_usable() -> bool:
-    """Whether a tested release is here and can be imported."""
+    """Return whether a tested release is installed and can be imported."""
     try:
         check_installed()
         check_version()

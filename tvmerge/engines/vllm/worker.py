@@ -1,6 +1,6 @@
-"""What tvmerge adds to vLLM's workers: each opens the source checkpoints itself and merges in place.
+"""An extension of vLLM's workers: each opens the source checkpoints and merges in place.
 
-vLLM mixes this class into its worker (`worker_extension_cls`), so the names must be none of its own. Only
+vLLM mixes this class into its worker (`worker_extension_cls`), so names must not collide with vLLM's. Only
 public calls of the worker are used: `get_model` and `reload_weights`.
 """
 
@@ -18,12 +18,12 @@ EXTENSION = f"{__name__}.MergingWorker"
 
 
 class MergingWorker:
-    """Merges recipes into the live model of the worker it is mixed into."""
+    """Merges recipes into the worker's live model."""
 
     _tvmerge_merger: Any
 
     def tvmerge_open(self, function: str, settings: Mapping[str, Any]) -> Row | None:
-        """Open the sources by an `Entry`; an error is returned, since vLLM keeps only an exception's text."""
+        """Open the sources of an `Entry`; return errors, since vLLM keeps only an exception's text."""
         try:
             self._tvmerge_merger = Entry(function, settings).call()
         except UserError as error:
@@ -33,8 +33,8 @@ class MergingWorker:
     def tvmerge_apply(self, recipe: Row) -> Row | None:
         """Become the merged model of `recipe`.
 
-        Every tensor is loaded, also unchanged ones: vLLM fuses projections, and a fused tensor that is only
-        loaded in part comes out as garbage.
+        Every tensor is loaded, even unchanged ones: vLLM fuses projections, and a partly loaded fused tensor
+        is garbage.
         """
         worker: Any = self
         try:
@@ -50,14 +50,16 @@ class MergingWorker:
 
 
 class _Unbroken:
-    """A merge that ends in any case: vLLM cannot load anything more once a reload has broken off.
+    """A stream of merged tensors that always completes.
+
+    vLLM cannot load anything after a reload that was interrupted.
 
     Args:
         merger: Makes tensors of recipes.
-        recipe: The candidate. Where its tensors turn out to be unusable, the rest are the target's.
+        recipe: The candidate. If one of its tensors is unusable, the remaining ones are the target's.
 
     Attributes:
-        problem: What was wrong with the candidate, once the stream has ended; None: nothing.
+        problem: The candidate's error once the stream has ended, or None.
 
     Raises:
         CheckpointError: The recipe does not fit.
@@ -81,9 +83,10 @@ class _Unbroken:
 
 
 def _forget_packed_experts(model: Any) -> None:
-    """Have experts on a CPU packed again as they are loaded: vLLM packs them for its first kernel only.
+    """Make vLLM pack the experts on a CPU again after a reload.
 
-    What is loaded later is taken for packed then, and the answers are garbage.
+    It packs them only at the first load. Weights loaded later would be read as if they were packed, and
+    answers would be garbage.
     """
     for module in model.modules():
         method: Any = getattr(module, "quant_method", None)
@@ -93,7 +96,7 @@ def _forget_packed_experts(model: Any) -> None:
 
 
 def _refresh_tied_head(model: Any) -> None:
-    """Have a head that shares the embeddings packed again: on a CPU it is a copy that loading forgets."""
+    """Pack a tied head again, since on a CPU it is a packed copy that a reload does not update."""
     head = getattr(model, "lm_head", None)
     method = getattr(head, "quant_method", None)
     if method is not None:

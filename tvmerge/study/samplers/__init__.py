@@ -1,15 +1,15 @@
-"""Samplers: how the next weights are chosen. Each module here is one, and is found by its name.
+"""Samplers. Each module in this folder is one, found by its file name.
 
-A new sampler is a module that defines `SAMPLER`, a `Sampler`: a file in this folder, or one of an installed
-package, which names it as an entry point:
+A new sampler is a module that defines `SAMPLER`, a `Sampler`: a file in this folder, or a module of an
+installed package that is declared as an entry point:
 
     [project.entry-points."tvmerge.samplers"]
     sobol = "my_package.sobol"
 
-Then `--optuna-sampler sobol` takes it. What is set of it stands in the table `[sampler]` of the config file:
-the fields of its `settings`, each declared with `key`.
+Then `--optuna-sampler sobol` selects it. Its settings are in the table `[sampler]` of the config file: the
+fields of `settings`, each declared with `key`.
 
-The study's fingerprint has its name, its settings and, of an installed package, the version.
+The study's fingerprint contains its name, its settings and the version of an installed package.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The values a key of `[sampler]` may have.
+    """The values that a key of `[sampler]` may have.
 
     Attributes:
-        kind: Type of the value; a whole number stands for a float too.
+        kind: Type of the value; an int is accepted for a float.
         low: The smallest value.
         high: The largest value.
     """
@@ -42,10 +42,10 @@ class Allowed:
     high: float = math.inf
 
     def check(self, where: str, value: Any) -> Any:
-        """The value, if it is allowed.
+        """Return the value if it is allowed.
 
         Raises:
-            ConfigError: It is not.
+            ConfigError: It is not allowed.
         """
         kind = type(value)
         number = float(value) if isinstance(value, int | float) else math.nan
@@ -62,27 +62,27 @@ class Allowed:
 
 
 def key(kind: type[int] | type[float], default: Any, low: float = -math.inf, high: float = math.inf) -> Any:
-    """A dataclass field that is a key of the table `[sampler]`."""
+    """Return a dataclass field that is a key of the table `[sampler]`."""
     return field(default=default, metadata={"allowed": Allowed(kind, low, high)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoSettings:
-    """The settings of a sampler that has none."""
+    """The settings of a sampler without settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
-    """What a module of a sampler defines.
+    """A sampler, as its module defines it.
 
     Attributes:
-        make: From the weights and their bounds, a seed and the settings to an Optuna sampler.
-        settings: Dataclass of the settings, its fields made by `key`.
-        objectives: How many scores it can maximise.
-        replays: It is made once for the whole search, from the study's seed, and draws as a function of the
-            trials told. Any other is made again for each trial, from a seed of that trial's own: what it
-            keeps in memory, a resumed run would not have.
-        fewest_weights: How many weights that are not constant it needs.
+        make: Makes an Optuna sampler, given the search space, a seed and the settings.
+        settings: Dataclass of the settings, with fields made by `key`.
+        objectives: The numbers of objectives it can maximise.
+        replays: Whether it is made once for the whole search, from the study's seed, and draws as a function
+            of the finished trials. Other samplers are made anew for each trial from the trial's seed, since a
+            resumed run would not have their state in memory.
+        fewest_weights: Minimum number of weights that are not constant.
     """
 
     make: Callable[[Mapping[str, FloatDistribution], int, Any], BaseSampler]

@@ -1,10 +1,10 @@
-"""CMA-ES as a function of the study's table.
+"""CMA-ES as a function of the study's trials.
 
-Optuna's own sampler keeps a pickled optimiser in the study, drops the results of trials that were in
-flight when a generation ended, and seeds itself by state that a resumed run does not have. This one is
-replayed from the finished trials alone: each `population_size` of them, in order of number, is one
-generation, whichever distribution it was drawn from (a trial in flight lags by at most one generation,
-which evolution strategies tolerate). So it uses every trial, and a resumed study continues exactly.
+Optuna's sampler stores a pickled optimiser in the study, drops the results of trials that were in flight when
+a generation ended, and is seeded by state that a resumed run does not have. This one is replayed from the
+finished trials alone: each `population_size` of them, in order of number, form a generation, whichever
+distribution they were drawn from (a trial in flight lags by at most one generation, which evolution
+strategies tolerate). So it uses every trial, and resuming a study does not change its draws.
 
 Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772; the arithmetic is the cmaes package's.
 """
@@ -40,7 +40,7 @@ class CmaEsSettings:
 
     Attributes:
         popsize: Trials in a generation; None takes 4 + floor(3 ln d) for d weights.
-        sigma: Standard deviation of the first generation, as a share of the range.
+        sigma: Standard deviation of the first generation, as a fraction of the range.
         start: The weight that the first generation is drawn around; None is the middle of the range.
     """
 
@@ -56,12 +56,12 @@ class CmaEsSampler(BaseSampler):
         search_space: The weights and their bounds; all floats, at least two that are not constant.
         seed: Root seed; the draw of a trial depends on it, the trial's number and the finished trials.
         population_size: Trials in a generation; None takes 4 + floor(3 ln d).
-        sigma: Initial standard deviation in units of the range; 1/6 as Optuna has it.
-        start: The weight that is the initial mean; None is the middle of each range, which densities have
-            in any case.
+        sigma: Initial standard deviation in units of the range; default: 1/6, as in Optuna.
+        start: The initial mean of the weights; None for the middle of each range, which is always used for
+            densities.
 
     Raises:
-        ConfigError: `start` is outside of a weight's range.
+        ConfigError: `start` is outside a weight's range.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class CmaEsSampler(BaseSampler):
         self._constants = RandomSampler(seed=seed)
 
     def _initial_mean(self, start: float | None) -> _Vector:
-        """Coordinates in the unit cube."""
+        """Return the initial mean in the unit cube."""
         mean = np.full(len(self._space), 0.5)
         if start is not None:
             weights = np.array([not is_density(name) for name in self._space])
@@ -104,13 +104,13 @@ class CmaEsSampler(BaseSampler):
         )
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The weights that are not constant."""
+        """Return the weights that are not constant."""
         return dict(self._space)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Draw the weights of `trial` from the distribution that the finished trials led to."""
+        """Draw the weights of `trial` from the distribution learned from the finished trials."""
         self._catch_up(study)
         self._optimizer.reseed_rng(derive_seed(self._seed, trial.number))
         point = self._low + self._optimizer.ask() * self._width
@@ -138,7 +138,7 @@ class CmaEsSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> float:
-        """The value of a constant weight."""
+        """Return the value of a constant weight."""
         value = self._constants.sample_independent(study, trial, param_name, param_distribution)
         return float(value)
 

@@ -1,4 +1,4 @@
-"""Gaussian process with expected improvement, as Optuna has it."""
+"""Optuna's Gaussian process sampler."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class GpSettings:
     """Settings of the Gaussian process.
 
     Attributes:
-        n_startup_trials: Trials drawn evenly before scores are used; those with given weights count.
-        deterministic_objective: The scores hold no noise: greedy answers, rated by fixed rules.
+        n_startup_trials: Number of trials drawn uniformly before scores are used, including enqueued ones.
+        deterministic_objective: Whether scores have no noise, as with greedy answers rated by rules.
     """
 
     n_startup_trials: int = key(int, 10, 1)
@@ -30,7 +30,7 @@ class GpSettings:
 def _make(space: Mapping[str, FloatDistribution], seed: int, settings: GpSettings) -> GPSampler:
     from optuna.samplers import GPSampler
 
-    # Optuna warns at each use that this argument may change one day; its versions are ours to watch.
+    # Optuna warns at each use that this argument is experimental; its version is constrained.
     warnings.filterwarnings("ignore", message="Argument ``deterministic_objective``")
     return GPSampler(seed=seed, warn_independent_sampling=False, **asdict(settings))
 

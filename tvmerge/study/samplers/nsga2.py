@@ -1,8 +1,8 @@
-"""NSGA-II as a function of the study's table.
+"""NSGA-II as a function of the study's trials.
 
-Optuna's sampler notes in the study which trials are the parents of a generation when it first asks for one.
-A resumed run has no such note, and trials in flight would make it depend on the moment. Here the parents are
-found again from what is known, down to the first generation.
+Optuna's sampler stores in the study which trials are the parents of a generation when it first needs them.
+That would depend on which trials happen to be in flight, and a resumed run does not have it. Here the parents
+are computed from the finished trials, starting at the first generation.
 
 Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", doi:10.1109/4235.996017.
 """
@@ -28,10 +28,12 @@ class NsgaSettings:
     """Settings of NSGA-II.
 
     Attributes:
-        population_size: Trials in a generation. Optuna's 50 is more than many a search here has in all.
-        mutation_prob: Chance that a weight of a child is redrawn; None: one weight of a child on average.
-        crossover_prob: Chance that a child has two parents.
-        swapping_prob: Chance that a weight comes from the second parent.
+        population_size: Number of trials in a generation. Optuna's default of 50 would be more than many
+            searches have trials.
+        mutation_prob: Probability that a weight of a child is redrawn; None for one weight of a child on
+            average.
+        crossover_prob: Probability that a child has two parents.
+        swapping_prob: Probability that a weight comes from the second parent.
     """
 
     population_size: int = key(int, 20, 2)
@@ -41,10 +43,10 @@ class NsgaSettings:
 
 
 class NsgaSampler(NSGAIISampler):
-    """Optuna's NSGA-II without its own memory; a trial's generation is noted in the trial."""
+    """Optuna's NSGA-II without its cache of parents; a trial's generation is stored with the trial."""
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        """The parents of `generation`: the best of the one before and of its parents."""
+        """Return the parents of `generation`: the best of the previous generation and its parents."""
         return self.select_parent(study, generation) if generation else []
 
 

@@ -1,4 +1,4 @@
-"""Evenly from the range, whatever the scores: what a search is to be compared with."""
+"""Uniform random sampling, the baseline for other samplers."""
 
 from __future__ import annotations
 

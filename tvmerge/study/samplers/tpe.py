@@ -1,4 +1,4 @@
-"""Multivariate tree-structured Parzen estimator, as Optuna has it."""
+"""Optuna's multivariate tree-structured Parzen estimator."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class TpeSettings:
     """Settings of TPE.
 
     Attributes:
-        n_startup_trials: Trials drawn evenly before scores are used; those with given weights count.
-        n_ei_candidates: Points compared for one draw.
+        n_startup_trials: Number of trials drawn uniformly before scores are used, including enqueued ones.
+        n_ei_candidates: Number of candidates compared per draw.
     """
 
     n_startup_trials: int = key(int, 10, 1)

@@ -1,1 +1,1 @@
-"""Where a study's trials are stored."""
+"""Stores of a study's trials."""

@@ -1,4 +1,4 @@
-"""The contract of trial stores."""
+"""The base class of trial stores."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """How a trial ended.
+    """The result of a trial.
 
     Attributes:
         state: Optuna's name of its state.
-        values: Its scores, one an objective; empty where it failed.
-        attrs: User attributes to record with them.
-        step: Where it was stopped early, the number of questions its one score is an estimate from; tools
-            of Optuna's show such a trial by its intermediate values.
+        values: Its scores, one per objective; empty if it failed.
+        attrs: User attributes to store with them.
+        step: Of a pruned trial, the number of questions its score was estimated from, stored as the step of
+            an intermediate value, which Optuna's tools show.
     """
 
     state: str
@@ -29,21 +29,21 @@ class TrialResult:
 
 
 class TrialStore(Protocol):
-    """Where trials are written; what is written is there when a call returns."""
+    """Stores trials durably: what is written is stored when a call returns."""
 
     def read(self) -> list[FrozenTrial]:
-        """All trials, in order of number."""
+        """Return all trials, in order of number."""
 
     def add(self, row: FrozenTrial) -> None:
-        """Write a running trial, its weights and attributes included.
+        """Write a running trial with its weights and attributes.
 
         Raises:
-            StudyError: There is a trial of that number.
+            StudyError: There is already a trial with that number.
         """
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """Write how a running trial ended.
+        """Write the result of a running trial.
 
         Raises:
-            StudyError: It does not run any more.
+            StudyError: The trial is not running.
         """

@@ -1,8 +1,8 @@
-"""A study's trials, each written in one transaction, all read in a few queries.
+"""Opens the store of a study's trials.
 
-Optuna's storage writes a trial one parameter at a time, with a query for each; at hundreds of dimensions
-that is most of what a trial costs outside of the models. In a relational storage of the schema we know,
-rows are written and read in bulk instead; in any other, through Optuna's own methods.
+Optuna's relational storage writes the parameters of a trial one by one, with a query for each. With hundreds
+of parameters that would take most of a trial's time outside of the models. If the storage has a known schema,
+rows are read and written in bulk instead; otherwise Optuna's methods are used.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from tvmerge.study.store.base import TrialStore
 
 SCHEMAS = frozenset({"v3.2.0.a"})
-"""Revisions of Optuna's relational schema whose tables are used directly."""
+"""Revisions of Optuna's relational schema whose tables are accessed directly."""
 
 
 def open_trial_store(storage: BaseStorage, study_id: int) -> TrialStore:
-    """The fastest store of trials that the storage allows."""
+    """Return the fastest store of trials that the storage supports."""
     from optuna.storages import RDBStorage
 
     if isinstance(storage, RDBStorage) and storage.get_current_version() in SCHEMAS:

@@ -1,4 +1,4 @@
-"""A store of trials through the methods that every Optuna storage has."""
+"""A store of trials that uses the methods of Optuna's storages."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
 
 class OptunaTrialStore:
-    """Through the methods every Optuna storage has."""
+    """Stores trials through the methods that every Optuna storage has."""
 
     def __init__(self, storage: BaseStorage, study_id: int) -> None:
         self._storage = storage
         self._study_id = study_id
 
     def read(self) -> list[FrozenTrial]:
-        """All trials, in order of number."""
+        """Return all trials, in order of number."""
         return sorted(self._storage.get_all_trials(self._study_id), key=lambda row: row.number)
 
     def add(self, row: FrozenTrial) -> None:
-        """Write a running trial; a number that is taken is a `StudyError`."""
+        """Write a running trial; raise `StudyError` if its number is taken."""
         try:
             self._storage.get_trial_id_from_study_id_trial_number(self._study_id, row.number)
         except KeyError:
             self._storage.create_new_trial(self._study_id, template_trial=row)
         else:
-            raise StudyError(f"another run writes to this study: trial {row.number} is there already")
+            raise StudyError(f"another run is writing to this study: trial {row.number} already exists")
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """Write how a running trial ended; one that ended already is a `StudyError`."""
+        """Write the result of a running trial; raise `StudyError` if it is already finished."""
         from optuna.trial import TrialState
 
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():
-            raise StudyError(f"another run writes to this study: trial {number} was told already")
+            raise StudyError(f"another run is writing to this study: trial {number} is already finished")
         for key, item in result.attrs.items():
             self._storage.set_trial_user_attr(trial_id, key, item)
         if result.step is not None:

@@ -1,7 +1,7 @@
-"""A study's trials, straight in the tables of a relational storage.
+"""A store of trials that accesses the tables of Optuna's relational storage.
 
-A trial is one transaction, and a whole study is read by one query a table. What Optuna reads and writes is
-the same, row by row.
+A trial is written in one transaction, and a study is read with one query per table. The rows are the same as
+those of Optuna.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tvmerge.study.store.base import TrialResult
 
 _NOT_FINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
-"""Optuna's names for the numbers that a database has none for."""
+"""Optuna's names of numbers that databases cannot store."""
 
 _OF_A_TRIAL = (
     "trial_params",
@@ -32,11 +32,11 @@ _OF_A_TRIAL = (
     "trial_user_attributes",
     "trial_system_attributes",
 )
-"""The tables whose rows belong to trials."""
+"""The tables with rows of trials."""
 
 
 class RdbTrialStore:
-    """A study in the tables of `storage`, of a revision in `journal.SCHEMAS`."""
+    """Stores trials in the tables of `storage`, whose revision is in `open.SCHEMAS`."""
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
         self._engine = storage.engine
@@ -46,7 +46,7 @@ class RdbTrialStore:
         self._from_json: dict[str, BaseDistribution] = {}
 
     def read(self) -> list[FrozenTrial]:
-        """All trials, in order of number, from one moment's state of the database."""
+        """Return all trials in order of number, from a consistent snapshot of the database."""
         trials = self._table("trials")
         mine = trials.select().where(trials.c.study_id == self._study_id).order_by(trials.c.number)
         with self._engine.connect() as connection:
@@ -55,7 +55,7 @@ class RdbTrialStore:
         return [self._frozen(row, {name: of[row.trial_id] for name, of in parts.items()}) for row in rows]
 
     def _parts(self, connection: Connection, name: str) -> Mapping[int, list[Row[Any]]]:
-        """A table's rows of this study by trial, in the order they were written."""
+        """Return a table's rows of this study by trial, in the order they were written."""
         trials, table = self._table("trials"), self._table(name)
         (key,) = table.primary_key
         query = table.select().join(trials, trials.c.trial_id == table.c.trial_id)
@@ -91,7 +91,7 @@ class RdbTrialStore:
         )
 
     def _distribution(self, text: str) -> BaseDistribution:
-        """Hundreds of weights share a distribution; each is parsed once."""
+        """Parse a distribution, caching it, since hundreds of weights share one."""
         from optuna.distributions import json_to_distribution
 
         if text not in self._from_json:
@@ -99,23 +99,23 @@ class RdbTrialStore:
         return self._from_json[text]
 
     def add(self, row: FrozenTrial) -> None:
-        """Write a running trial, its weights and attributes included.
+        """Write a running trial with its weights and attributes.
 
         Raises:
-            StudyError: Somebody else wrote to the study.
+            StudyError: Another run has written to the study.
         """
         from sqlalchemy import func, select
 
         trials, studies = self._table("trials"), self._table("studies")
         with self._engine.begin() as connection:
-            # Writing to the study's own row first makes writers wait for each other, in every database: what
-            # is counted then is still so when the trial is written.
+            # Updating the study's row first makes writers wait for each other in every database, so that the
+            # count of trials is still valid when the trial is written.
             turn = studies.update().where(studies.c.study_id == self._study_id)
             connection.execute(turn.values(study_name=studies.c.study_name))
             mine = trials.c.study_id == self._study_id
             there = connection.execute(select(func.count()).select_from(trials).where(mine)).scalar_one()
             if there != row.number:
-                raise StudyError(f"another run writes to this study: trial {row.number} is there already")
+                raise StudyError(f"another run is writing to this study: trial {row.number} already exists")
             trial = {
                 "number": row.number,
                 "study_id": self._study_id,
@@ -129,10 +129,10 @@ class RdbTrialStore:
             self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """Write how a running trial ended.
+        """Write the result of a running trial.
 
         Raises:
-            StudyError: Somebody else told it.
+            StudyError: Another run has finished it.
         """
         trials = self._table("trials")
         with self._engine.begin() as connection:
@@ -140,7 +140,7 @@ class RdbTrialStore:
             ended = {"state": result.state, "datetime_complete": _utc(datetime.now())}
             running = trials.update().where(mine & (trials.c.state == "RUNNING"))
             if connection.execute(running.values(ended)).rowcount != 1:
-                raise StudyError(f"another run writes to this study: trial {number} was told already")
+                raise StudyError(f"another run is writing to this study: trial {number} is already finished")
             trial_id = connection.execute(trials.select().where(mine)).one().trial_id
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, result.attrs))
             self._insert(connection, "trial_values", _values(trial_id, result))
@@ -175,7 +175,7 @@ class RdbTrialStore:
             table = Table(name, MetaData(), autoload_with=self._engine)
             for column in table.columns:
                 if isinstance(column.type, Float):
-                    column.type = Double()  # MySQL's would come as decimals of ten places
+                    column.type = Double()  # MySQL would return decimals with ten digits
             self._tables[name] = table
         return self._tables[name]
 
@@ -205,7 +205,7 @@ def _number(value: float | None, kind: str) -> float:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Optuna stores naive UTC, and hands out naive local time."""
+    """Convert Optuna's naive local time to the naive UTC that it stores."""
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
