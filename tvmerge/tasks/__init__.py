@@ -1,1 +1,1 @@
-"""Evaluation: benchmarks, their file formats and the statistics of scores."""
+"""What models are asked: benchmarks and tasks, and their file formats."""

@@ -1,4 +1,4 @@
-"""What tasks have to offer that are asked in a way of their own and rate themselves."""
+"""The interface of tasks that ask models in their own way and rate the answers themselves."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from tvmerge.scoring.objective import Part
 
 Note = Callable[[str], None]
-"""Tells the user something in passing."""
+"""Shows the user a note."""
 
 
 class Tasks(Protocol):
-    """Tasks of one kind, all those of a run.
+    """All tasks of one kind in a run.
 
-    They are asked beside the questions of benchmarks: each document is a question, and pool and judge are
-    wrapped so that their owner answers and rates it.
+    They are asked together with the questions of benchmarks: each document becomes a question, and pool and
+    judge are wrapped so that its task answers and rates it.
     """
 
     @property
@@ -28,28 +28,28 @@ class Tasks(Protocol):
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """All documents, as questions; their ids are no other's."""
+        """All documents as questions, with unique ids."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What each task is in the objective."""
+        """The part of each task in the objective."""
 
     def in_chat(self, chat: ChatFormat, note: Note) -> Tasks:
-        """The same tasks with their prompts written in the chat template, where the settings say so.
+        """Return the tasks with their prompts in the chat template, if the settings ask for it.
 
         Raises:
-            UserError: The template is not usable, or fails on a document.
+            UserError: The template is invalid, or fails on a document.
         """
 
     def pool(self, pool: Pool, chat: ChatFormat, context: Callable[[], int | None]) -> Pool:
-        """A pool that answers these tasks, and asks `pool` all other questions.
+        """Return a pool that answers these tasks and passes all other questions to `pool`.
 
         Args:
             pool: The live models.
             chat: The target's tokenizer and chat template.
-            context: Gives the most tokens that an engine reads of a text whose likelihood is asked; None
-                where the model sets no limit.
+            context: Returns the maximum number of tokens of a text whose likelihood an engine can compute, or
+                None if the model has no limit.
         """
 
     def judge(self, others: Judge | None) -> Judge:
-        """A judge that rates these tasks, and has `others`, where there are any, rate all other answers."""
+        """Return a judge that rates these tasks and passes all other answers to `others`, if given."""

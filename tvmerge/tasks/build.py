@@ -32,19 +32,19 @@ def build_suite(
     waiting: Note | None = None,
     own: Judge | None = None,
 ) -> TaskSuite:
-    """Who judges what, tasks included.
+    """Build the task suite of a run: benchmarks with their judges, and tasks.
 
     Args:
-        config: The settings of all that is asked.
-        caches: Where paid replies are kept.
-        note: Tells the user something in passing.
-        ledger_file: Where calls are entered; None keeps the accounts in memory only.
-        counter: Counts what the judges would send; with one they send nothing.
-        waiting: Shows what is waited for, in the place of what it showed before.
-        own: A judge of the caller's own, in the place of those that the settings name.
+        config: The settings of benchmarks, judges and tasks.
+        caches: Store paid replies.
+        note: Shows the user a note.
+        ledger_file: File that records calls; None keeps the records in memory only.
+        counter: Counts the requests of the judges instead of sending them, in a dry run.
+        waiting: Shows what the run is waiting for, replacing the previous line.
+        own: The caller's own judge, instead of those that the settings name.
 
     Raises:
-        UserError: A benchmark, a judge, a task or its data are missing or unsound.
+        UserError: A benchmark, a judge, a task or its data is missing or invalid.
     """
     tasks: tuple[Tasks, ...] = (open_tasks(config, note),) if config.has_tasks else ()
     tasks += open_kinds(config.task_kinds, note)
@@ -62,7 +62,7 @@ def build_suite(
 
 
 def _no_benchmark(ledger_file: Path | None) -> TaskSuite:
-    """What tasks are added to where they alone are asked."""
+    """Return a suite without benchmarks, to add tasks to."""
     return TaskSuite(
         benchmark=Benchmark(
             name="",

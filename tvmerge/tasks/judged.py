@@ -42,7 +42,7 @@ DEFAULT_PROMPTS = "judge_prompts"
 """Name of the shipped judge prompts."""
 
 RULES_SCALE = (1.0, 10.0)
-"""Lowest and highest rating of the judge `rules`, and of the shipped prompts."""
+"""Lowest and highest rating of the judge `rules` and of the shipped prompts."""
 
 WIN_RATES = (0.0, 1.0)
 """Lowest and highest score of a comparison."""
@@ -58,20 +58,19 @@ def suite_of_benchmarks(
     waiting: Note | None = None,
     batch_folder: Path | None = None,
 ) -> TaskSuite:
-    """The suite of the benchmarks alone, with the judges that the settings name.
+    """Build the suite of the benchmarks and the judges that the settings name.
 
     Args:
-        config: Who judges what, and how.
-        caches: Where paid replies are kept.
-        note: Tells the user something in passing.
-        ledger_file: Where calls are entered; None keeps the accounts in memory only.
-        counter: Counts what the judges would send; with one they send nothing.
-        waiting: Shows what is waited for, in the place of what it showed before; unless given, by notes.
-        batch_folder: Where it is written down what was sent in batches, held by this process alone; unless
-            given, beside the ledger.
+        config: The settings of benchmarks and judges.
+        caches: Store paid replies.
+        note: Shows the user a note.
+        ledger_file: File that records calls; None keeps the records in memory only.
+        counter: Counts the requests of the judges instead of sending them, in a dry run.
+        waiting: Shows what the run is waiting for, replacing the previous line; by default with `note`.
+        batch_folder: Folder that records sent batches, locked by this process; by default next to the ledger.
 
     Raises:
-        UserError: The benchmark, a judge, a prompt or a key is missing or unsound.
+        UserError: The benchmark, a judge, a prompt or a key is missing or invalid.
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
@@ -121,7 +120,7 @@ def _check_specs(config: JudgeConfig, specs: Sequence[JudgeSpec], *, reach: bool
 
 
 def _on_servers(specs: Sequence[JudgeSpec], judges: Sequence[Judge]) -> tuple[PromptedJudge, ...]:
-    """The judges that are asked over a network."""
+    """Return the judges that are asked over a network."""
     pairs = zip(specs, judges, strict=True)
     return tuple(judge for spec, judge in pairs if isinstance(judge, PromptedJudge) and spec.on_server)
 
@@ -151,7 +150,7 @@ def _batching(config: JudgeConfig, folder: Path | None, ledger_file: Path | None
 
 
 def _policy(config: JudgeConfig, ledger: Ledger) -> RequestPolicy:
-    """How fast, how patiently and for how much the judges are asked."""
+    """Return the limits, budget and patience with which the judges are asked."""
     return RequestPolicy(
         ledger=ledger,
         budget=Budget(ledger, max_cost=config.max_cost, max_calls=config.max_judge_calls),
@@ -177,20 +176,20 @@ def judge_memory(specs: Sequence[JudgeSpec]) -> dict[str, int]:
 
 
 def _lines(note: Note) -> Note:
-    """Shows what is waited for as notes."""
+    """Return a function that shows what the run is waiting for as notes."""
     return lambda text: note(text) if text else None
 
 
 def parts_of(
     benchmarks: Sequence[Benchmark], weights: Sequence[float], scale: tuple[float, float]
 ) -> tuple[Part, ...]:
-    """What each benchmark is in an objective, by its weight and the scale of its scores."""
+    """Return each benchmark's part in the objective, from its weight and the scale of its scores."""
     low, high = scale
     several = len(benchmarks) > 1
     return tuple(
         Part(
             name=benchmark.name,
-            # In company, the ids begin with the benchmark's name (`combine`).
+            # With several benchmarks, ids begin with the benchmark's name (`combine`).
             questions=frozenset(
                 f"{benchmark.name}/{question.question_id}" if several else question.question_id
                 for question in benchmark.questions
@@ -204,7 +203,7 @@ def parts_of(
 
 
 def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
-    """The judges; of a panel, those on servers are asked at `--judge-base-url`."""
+    """Return the judges; those of a panel that are on servers use `--judge-base-url`."""
     specs = [find_spec(name, assets=assets) for name in config.judge]
     url = config.judge_base_url
     if url is None:
@@ -214,7 +213,7 @@ def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
 
 
 def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
-    """The lowest and the highest rating that any prompt allows; the rules' scale where no prompt rates."""
+    """Return the lowest and highest rating of all prompts, or the rules' scale if no prompt rates."""
     scales = [prompt.scale for prompt in prompts if prompt.type == "single"]
     if not scales:
         return RULES_SCALE
@@ -222,10 +221,10 @@ def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:
 
 
 def watch_script(judge: Judge, config: JudgeConfig, benchmark: Benchmark, floor: float) -> Judge:
-    """The judge, with a look at how much of an answer is in Japanese script.
+    """Wrap a judge so that it measures the fraction of Japanese script in answers.
 
     Raises:
-        ConfigError: Points are to be taken off where nothing is rated.
+        ConfigError: A penalty is set, but answers are not rated.
     """
     if config.min_japanese is not None and config.judge_mode == "pairwise":
         raise ConfigError("--min-japanese subtracts points from ratings, and pairwise judging has none")

@@ -1,4 +1,4 @@
-"""From a judge that a caller brings along to a task suite."""
+"""Builds a task suite with a judge object passed by the caller."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def suite_of_own_judge(
     *,
     asked: bool = True,
 ) -> TaskSuite:
-    """The suite of benchmarks that a caller's own judge rates.
+    """Build the suite of benchmarks that a caller's own judge rates.
 
     Args:
         judge: The judge.
-        config: What is judged.
-        caches: Where its ratings are kept.
-        note: Tells the user something in passing.
-        ledger_file: Where calls of judges are entered; a judge of one's own makes none that are known.
-        asked: Whether the judge is asked at all; a plan asks nobody.
+        config: The settings of benchmarks and judges.
+        caches: Store its ratings.
+        note: Shows the user a note.
+        ledger_file: File that records judges' calls; those of the caller's judge are unknown.
+        asked: Whether the judge is asked, which it is not in a dry run.
 
     Raises:
-        UserError: The judge does not say what decides its ratings, a setting is for other judges, or the
-            benchmark is missing or unsound.
+        UserError: The judge has no fingerprint, a setting does not apply to it, or the benchmark is missing
+            or invalid.
     """
     check_judge(judge)
     check_settings(config)

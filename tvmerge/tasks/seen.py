@@ -1,4 +1,4 @@
-"""Benchmarks as the judges see them: with the references they are shown and the turns that are asked."""
+"""Loads benchmarks with the judges' references and the selected number of turns."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def seen_benchmarks(
     config: JudgeConfig, seen_by: str, assets: Path | None, note: Callable[[str], None]
 ) -> list[Benchmark]:
-    """The benchmarks as the judges see them.
+    """Load the benchmarks as the judges see them.
 
     Args:
-        config: Which benchmarks.
-        seen_by: The judge whose references are shown; of a panel, which is shown one set, the first.
-        assets: Folder with benchmarks of the user's own.
-        note: Tells the user something in passing.
+        config: The settings of benchmarks.
+        seen_by: The judge whose references are used; the first one of a panel, which shares one set.
+        assets: Folder with the user's own benchmarks.
+        note: Shows the user a note.
 
     Raises:
-        ConfigError: References were named and none has any.
+        ConfigError: References were named, but no benchmark has any.
     """
     found = [
         _benchmark(find("benchmarks", name, assets), config, seen_by, note) for name, _ in config.benchmarks
@@ -37,7 +37,7 @@ def seen_benchmarks(
 
 
 def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Callable[[str], None]) -> Benchmark:
-    """A benchmark as the judges see it; says where references are wanted and lacking."""
+    """Load a benchmark as the judges see it, and note missing references."""
     benchmark = load_benchmark(folder).for_judge(seen_by, config.reference)
     if benchmark.without_reference:
         note(lacking_references(benchmark))
@@ -45,7 +45,7 @@ def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Callable[[
 
 
 def lacking_references(benchmark: Benchmark) -> str:
-    """That questions of a reference category have no reference, and what may help."""
+    """Return a note that questions of a reference category have no reference, and how to fix it."""
     lacking = set(benchmark.without_reference)
     categories = dict.fromkeys(q.category for q in benchmark.questions if q.question_id in lacking)
     ids = ", ".join(map(str, benchmark.without_reference[:5]))

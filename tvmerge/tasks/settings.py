@@ -1,4 +1,4 @@
-"""The settings that make tasks of lm-evaluation-harness part of what is maximised."""
+"""The settings of tasks of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TaskConfig:
         many=True,
         decides="content",
     )
-    task_path: str | None = option(str, "Folder with task files (YAML) of your own.", None, decides="content")
+    task_path: str | None = option(str, "Folder with your own task files (YAML).", None, decides="content")
     task_limit: tuple[int, ...] = option(
         int,
         "Documents of --tasks to ask: one number, or one per task; default: all.",
@@ -98,13 +98,13 @@ class TaskConfig:
 
     @property
     def has_tasks(self) -> bool:
-        """Whether any task is asked."""
+        """Whether there are any tasks."""
         return bool(self.tasks or self.jglue_tasks or self.jglue_data)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteConfig(TaskConfig, JudgeConfig):
-    """The settings of all that is asked: benchmarks with their judges, and tasks."""
+    """The settings of benchmarks, judges and tasks."""
 
     def __post_init__(self) -> None:
         for part in (JudgeConfig, TaskConfig):
@@ -112,5 +112,5 @@ class SuiteConfig(TaskConfig, JudgeConfig):
 
     @property
     def judging(self) -> JudgeConfig:
-        """The part that decides which benchmarks are asked and who judges."""
+        """The settings of benchmarks and judges."""
         return JudgeConfig(**{f.name: getattr(self, f.name) for f in fields(JudgeConfig)})

@@ -1,4 +1,4 @@
-"""What is asked in a run or a judging, and who rates the answers."""
+"""The questions of a run, and the judges that rate the answers."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskSuite:
-    """What is asked, and who judges the answers.
+    """The questions of a run, and the judges that rate the answers.
 
     Attributes:
-        benchmark: The benchmark, or several as one, with the references that the judges see.
+        benchmark: The benchmark, or several combined, with the references for the judges.
         parts: Each benchmark's part in the objective.
-        folders: Where the benchmarks are.
+        folders: The folders of the benchmarks.
         specs: The judge, or the judges of a panel.
-        rater: Rates the answers to the benchmarks; None where tasks alone are asked.
-        ledger: What the judges took.
-        compares: Whether answers are compared with those of a baseline, which is to be given (`against`)
+        rater: Rates the answers to the benchmarks; None if there are only tasks.
+        ledger: Records what the judges have used.
+        compares: Whether answers are compared with those of a baseline, which must be set with `against`
             before the first judgment.
-        tasks: Tasks among what is asked, by their kind; they rate themselves.
-        on_servers: The judges that are asked over a network: those that `check` asks.
-        batching: What the batches of all judges have in common; None where they are asked one by one.
+        tasks: The tasks by kind, which rate themselves.
+        on_servers: The judges that are asked over a network, which `check` asks.
+        batching: State shared by the batches of all judges; None if requests are sent one by one.
     """
 
     benchmark: Benchmark
@@ -56,7 +56,7 @@ class TaskSuite:
 
     @cached_property
     def judge(self) -> Judge:
-        """Who rates all that is asked."""
+        """The judge that rates all answers."""
         judge = self.rater
         for tasks in self.tasks:
             judge = tasks.judge(judge)
@@ -65,16 +65,16 @@ class TaskSuite:
 
     @property
     def rated_questions(self) -> tuple[Question, ...]:
-        """The questions whose answers the judges rate: those of no task."""
+        """The questions whose answers the judges rate, which are those of the benchmarks."""
         own = {question.question_id for tasks in self.tasks for question in tasks.questions}
         return tuple(q for q in self.benchmark.questions if q.question_id not in own)
 
     def against(self, answers: Mapping[QuestionId, Answer]) -> TaskSuite:
-        """The same suite, comparing with these answers; itself where it does not compare."""
+        """Return the suite set up to compare with these answers; unchanged if it does not compare."""
         return replace(self, rater=against(self.rater, answers)) if self.compares and self.rater else self
 
     def with_tasks(self, tasks: Tasks) -> TaskSuite:
-        """The same suite, with tasks among what is asked."""
+        """Return the suite with additional tasks."""
         benchmark = self.benchmark
         return replace(
             self,
@@ -89,40 +89,40 @@ class TaskSuite:
         )
 
     def in_chat(self, chat: ChatFormat, note: Note) -> TaskSuite:
-        """The same suite, with the prompts of its tasks in the chat template where the settings say so.
+        """Return the suite with the prompts of its tasks in the chat template, if the settings ask for it.
 
         Raises:
-            UserError: The template is not usable, or fails on a document.
+            UserError: The template is invalid, or fails on a document.
         """
         return replace(self, tasks=tuple(tasks.in_chat(chat, note) for tasks in self.tasks))
 
     def pool(self, pool: Pool, chat: ChatFormat, context: Callable[[], int | None]) -> Pool:
-        """A pool that answers all that is asked; see `Tasks.pool`."""
+        """Return a pool that answers all questions; see `Tasks.pool`."""
         for tasks in self.tasks:
             pool = tasks.pool(pool, chat, context)
         return pool
 
     async def check_batches(self) -> None:
-        """Check that judges that are to be asked in batches can be; this costs nothing.
+        """Check, free of charge, that the judges can be asked in batches if that is set.
 
         Raises:
-            UserError, ProviderError: One cannot be.
+            UserError, ProviderError: A judge cannot be asked in batches.
         """
         if self.batching is not None:
             await self.batching.check()
 
     async def check(self) -> None:
-        """Have each judge on a server rate a test answer, at once even where others are asked in batches.
+        """Ask each judge on a server to rate a test answer, never in a batch.
 
         Raises:
-            ProviderError: One gives no rating, or cannot be asked.
-            UserError, BudgetError: One cannot be asked.
+            ProviderError: A judge gives no rating, or cannot be asked.
+            UserError, BudgetError: A judge cannot be asked.
         """
         if self.on_servers:
             with self.batching.live() if self.batching is not None else nullcontext():
                 await check(self.on_servers, self.benchmark.questions[0])
 
     async def count_check(self) -> None:
-        """Put the test answer to judges that were built with a request counter."""
+        """Count the requests for the test answer of judges with a request counter."""
         if self.on_servers:
             await try_out(self.on_servers, self.benchmark.questions[0])

@@ -284,7 +284,7 @@ def test_a_single_column_of_long_texts_is_the_question(tmp_path: Path, folder: P
         (TASKS, ["--question-column=nope"], "has no column 'nope'; it has: input, output, eval_aspect"),
         ([{"question": " ", "id": "1"}], [], "no row has a question in question"),
         ([{"question": {"a": 1}}], [], "row 1: the question is neither a text nor a list of texts"),
-        ([{"question": "\ud800"}], [], "row 1: half a surrogate pair is no character"),
+        ([{"question": "\ud800"}], [], "row 1: half a surrogate pair is not a valid character"),
         ([{"turns": ["", "二"]}], [], "turn 1 is blank"),
     ],
 )

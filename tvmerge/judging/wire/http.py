@@ -38,7 +38,7 @@ class ApiKey:
         return text.replace(self.secret, "***") if self.secret else text
 
     def blotted_out(self, text: str) -> str:
-        """Return `text` without words that contain the beginning or end of the key, as some servers quote it."""
+        """Return `text` without words that contain the start or end of the key, as some servers quote it."""
         ends = {self.secret[:_QUOTED], self.secret[-_QUOTED:]} if self.secret else set()
         words = text.split()
         return " ".join("***" if any(end in word for end in ends) else word for word in words)

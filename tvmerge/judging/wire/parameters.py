@@ -1,7 +1,7 @@
-"""Which request parameters a model takes: a provider's table of what is known, overridden by the judge file.
+"""Which request parameters a model accepts: a provider's built-in table, overridden by the judge file.
 
-Reasoning models refuse what other models need. What the table does not know is learnt from the provider's
-own complaint: a refusal names the parameter, as such or in its words.
+Reasoning models reject parameters that other models need. What the table does not have is learnt from the
+provider's errors, which name the parameter in a field or in the message.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class ModelParameters:
 
     Args:
         spec: The judge.
-        table: What the provider's models are known to take.
-        needed: Parameters without which the provider answers nothing.
+        table: The parameters that the provider's models are known to accept.
+        needed: Parameters that the provider requires.
     """
 
     def __init__(self, spec: JudgeSpec, table: Known = (), needed: Collection[str] = ()) -> None:

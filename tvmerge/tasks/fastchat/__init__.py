@@ -1,1 +1,1 @@
-"""Benchmarks in FastChat's format, and the files of answers and judgments."""
+"""Benchmarks in FastChat's format, and its files of answers and judgments."""

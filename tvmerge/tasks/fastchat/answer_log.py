@@ -1,4 +1,4 @@
-"""The evidence of a run: every answer and every judgment, in FastChat's files.
+"""Logs every answer and judgment of a run in FastChat's files.
 
 <folder>/model_answer/<model>.jsonl
 <folder>/model_judgment/<judge>_single.jsonl
@@ -20,13 +20,13 @@ from tvmerge.tasks.fastchat.files import append_judgments, each_judgment, read_t
 
 
 class AnswerLog:
-    """Keeps evaluations under a folder; a model's evaluation is kept once.
+    """Writes evaluations to a folder, each model's once.
 
     Args:
         folder: The folder that holds `model_answer/` and `model_judgment/`.
         judge: The judge's name, part of the judgment file's name.
-        known: Models whose evidence is complete; whatever an interrupted run left of others is dropped,
-            since stale judgments would otherwise be averaged in by whoever reads the file.
+        known: Models whose log is complete. What an interrupted run left of others is deleted, since readers
+            of the file would otherwise average stale judgments in.
         mode: Whether answers were rated or compared with a baseline's; part of the file's name.
     """
 
@@ -53,7 +53,7 @@ class AnswerLog:
         append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
 
     def rated(self) -> Iterator[tuple[Answer, list[Judgment]]]:
-        """Everything kept, where each question was answered once: each answer with its judgments.
+        """Yield each logged answer with its judgments; each question must have been answered once.
 
         Raises:
             AssetError: A file cannot be read.
@@ -71,14 +71,14 @@ class AnswerLog:
         if not self._judgments.exists():
             return
         text = self._judgments.read_text(encoding="utf-8")
-        # Only \n ends a line: texts inside may hold other separators.
+        # Only \n ends a line; texts may contain other line separators.
         kept = "".join(f"{line}\n" for line in text.split("\n") if _model_of(line) in known)
         if kept != text:
             write_text(self._judgments, kept)
 
 
 def _model_of(line: str) -> str | None:
-    """The model a line is about; None for a line that a crash cut short."""
+    """Return the model of a line; None for a line truncated by a crash."""
     try:
         return str(json.loads(line)["model"])
     except (ValueError, KeyError, TypeError):

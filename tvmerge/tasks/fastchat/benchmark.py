@@ -21,20 +21,21 @@ from tvmerge.tasks.fastchat.files import read_references
 from tvmerge.tasks.fastchat.rows import Row
 
 References = Mapping[str, tuple[str, ...]]
-"""Reference turns by question id, ids written as text."""
+"""Reference turns by question id as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Questions and how they are asked and judged.
+    """A benchmark: questions, and how they are asked and judged.
 
     Attributes:
         name: The folder's name.
-        folder: Where it is.
-        questions: In the file's order, as the chosen judge sees them.
-        settings: What `benchmark.toml` says.
-        without_reference: Questions of a reference category that have no reference, and are judged without.
-        stated: The questions as `question.jsonl` states them.
+        folder: The folder.
+        questions: The questions in the file's order, with the references for the chosen judge.
+        settings: The settings in `benchmark.toml`.
+        without_reference: Questions of a reference category that are judged without a reference because they
+            have none.
+        stated: The questions as in `question.jsonl`.
         references: Reference answers by the judge model they were made for.
     """
 
@@ -48,7 +49,7 @@ class Benchmark:
 
     @property
     def digest(self) -> str:
-        """Digest of what decides answers and ratings; the name and the description do not."""
+        """Digest of everything that affects answers and ratings, so without name and description."""
         return digest(
             {
                 "questions": [
@@ -70,17 +71,17 @@ class Benchmark:
         )
 
     def for_judge(self, judge_model: str, reference: str | None = None) -> Benchmark:
-        """This benchmark with the references a judge model sees.
+        """Return this benchmark with the references for a judge model.
 
         They come from `reference_answer/<judge model>.jsonl`, else from the only file there, else from the
         question's own `reference`. A name like `openai/gpt-4` also finds `gpt-4.jsonl`.
 
         Args:
-            judge_model: Who judges.
-            reference: The name of the file of references to take instead, where the benchmark has any.
+            judge_model: The judge model.
+            reference: Name of the file of references to use instead, if the benchmark has any.
 
         Raises:
-            AssetError: The benchmark has files of references, and none of this name.
+            AssetError: The benchmark has files of references, but none with this name.
         """
         categories = frozenset(self.settings.reference_categories)
         made = self._made(judge_model, reference)
@@ -93,7 +94,7 @@ class Benchmark:
         return replace(self, questions=questions, without_reference=missing)
 
     def first_turns(self, most: int) -> Benchmark:
-        """This benchmark with the first turns of each question, at most `most`."""
+        """Return this benchmark with at most the first `most` turns of each question."""
         cut = (replace(question, turns=question.turns[:most]) for question in self.stated)
         shown = (replace(question, turns=question.turns[:most]) for question in self.questions)
         return replace(self, stated=tuple(cut), questions=tuple(shown))
@@ -111,10 +112,10 @@ class Benchmark:
 
 
 def load_benchmark(folder: Path) -> Benchmark:
-    """Read a benchmark folder; its references are those for a judge without its own file.
+    """Read a benchmark folder, with the references for a judge without its own file.
 
     Raises:
-        AssetError: A file is missing or malformed; names the file and the line.
+        AssetError: A file is missing or malformed; the message names file and line.
     """
     stated = _read_questions(folder / "question.jsonl")
     references = {
@@ -156,7 +157,7 @@ def _read_questions(path: Path) -> tuple[Question, ...]:
 
 
 def _unique(rows: list[Row]) -> Iterator[Question]:
-    """Yield each row's question; ids that are written alike (1 and "1") count as the same."""
+    """Yield each row's question; ids with the same text (1 and "1") count as equal."""
     first: dict[str, int] = {}
     for row in rows:
         question = _question(row)
@@ -200,7 +201,7 @@ def _reference(row: Row) -> tuple[str, ...]:
     if value is None:
         return ()
     texts = (row.as_text("reference", value),) if isinstance(value, str) else row.as_texts("reference", value)
-    # Exported tables fill absent references with empty texts.
+    # Exported tables have empty texts for missing references.
     return texts if any(text.strip() for text in texts) else ()
 
 

@@ -1,4 +1,4 @@
-"""`benchmark.toml`: the optional file beside `question.jsonl` that says how a benchmark is run."""
+"""Reads `benchmark.toml`, the optional file next to `question.jsonl` with a benchmark's settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFERENCE_CATEGORIES = ("math", "reasoning", "coding", "arena-hard-200")
 """Categories judged against a reference answer (FastChat's `NEED_REF_CATS`)."""
 
 DEFAULT_TEMPERATURE = 0.7
-"""For categories without a temperature of their own, as in FastChat."""
+"""Temperature of all other categories, as in FastChat."""
 
 TEMPERATURES: Mapping[str, float] = MappingProxyType(
     {
@@ -39,13 +39,13 @@ _KNOWN = ("description", "reference_categories", "temperature", "japanese_exempt
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkSettings:
-    """How a benchmark is run; without a `benchmark.toml`, as FastChat runs it.
+    """The settings of a benchmark; the defaults are FastChat's.
 
     Attributes:
         description: One line for lists and reports.
         reference_categories: Categories whose answers are judged against a reference.
-        temperatures: Category to sampling temperature.
-        default_temperature: For categories that `temperatures` does not name.
+        temperatures: Maps a category to its sampling temperature.
+        default_temperature: Temperature of categories that are not in `temperatures`.
         japanese_exempt: Categories whose answers need not be in Japanese (code, translation).
     """
 
@@ -57,10 +57,10 @@ class BenchmarkSettings:
 
 
 def read_settings(path: Path) -> BenchmarkSettings:
-    """Settings from `path`; the defaults where there is no such file.
+    """Read settings from `path`, or return the defaults if there is no such file.
 
     Raises:
-        AssetError: The file cannot be read, is not TOML, or has an unknown key or a value of a wrong type.
+        AssetError: The file cannot be read, is not TOML, or has an unknown key or a value of the wrong type.
     """
     if not path.exists():
         return BenchmarkSettings()
@@ -86,9 +86,9 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _temperatures(path: Path, table: Any) -> tuple[Mapping[str, float], float]:
-    """FastChat's temperatures overlaid with the file's; a `default` of the file replaces all of FastChat's.
+    """Return FastChat's temperatures, updated with the file's; a `default` in the file replaces all of them.
 
-    Who writes `default = 0` means every category, also those FastChat happens to know.
+    A user who writes `default = 0` means every category, including those that FastChat knows.
     """
     if not isinstance(table, dict):
         raise AssetError(f"{path}: 'temperature' must be a table of category = number")

@@ -1,4 +1,4 @@
-"""Several benchmarks asked together, as one."""
+"""Combines several benchmarks into one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings
 
 
 def combine(benchmarks: Sequence[Benchmark]) -> Benchmark:
-    """One benchmark with the questions of all, in order; a single one stays as it is.
+    """Return one benchmark with the questions of all, in order; a single one is returned unchanged.
 
-    Ids and categories get the name of their benchmark in front (`demo/7`, `demo/writing`): two benchmarks
-    may use one name for different things.
+    Ids and categories are prefixed with the name of their benchmark (`demo/7`, `demo/writing`), since two
+    benchmarks may use the same name for different things.
 
     Args:
-        benchmarks: At least one, as the judge sees them.
+        benchmarks: At least one benchmark, with the references for the judge.
 
     Raises:
         ConfigError: Two have the same name.
@@ -49,7 +49,7 @@ def _named(benchmark: Benchmark, question: Question) -> Question:
 
 
 def _settings(benchmarks: Sequence[Benchmark]) -> BenchmarkSettings:
-    """The settings by full category names; a category without its own temperature gets the default's."""
+    """Return the settings by prefixed category; a category without its own temperature gets the default."""
     temperatures = {
         f"{b.name}/{category}": b.settings.temperatures.get(category, b.settings.default_temperature)
         for b in benchmarks

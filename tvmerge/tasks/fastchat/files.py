@@ -1,6 +1,6 @@
-"""FastChat's files: `model_answer/<model>.jsonl` and `model_judgment/<judge>_single.jsonl`.
+"""Reads and writes FastChat's files `model_answer/<model>.jsonl` and `model_judgment/<judge>_single.jsonl`.
 
-What is written here FastChat's own tools read; keys of ours beside FastChat's are ignored by them.
+FastChat's own tools can read these files, and ignore tvmerge's additional keys.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class ModelAnswers:
     """A model's answers to a benchmark.
 
     Attributes:
-        model: The file's stem, which is how FastChat names a model.
-        answers: In the order of the benchmark's questions; a question may have none, or several samples.
+        model: The file's stem, which FastChat uses as the model's name.
+        answers: The answers in the order of the benchmark's questions; a question may have none or several.
         unasked: Answered questions that the benchmark does not have.
     """
 
@@ -38,7 +38,7 @@ class ModelAnswers:
 
     @property
     def first(self) -> dict[QuestionId, Answer]:
-        """The first answer to each question that has any: what others are compared with."""
+        """Return the first answer to each answered question, with which others are compared."""
         return {answer.question_id: answer for answer in reversed(self.answers)}
 
 
@@ -48,7 +48,7 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
     Args:
         path: The file to replace.
         model: Written as `model_id`.
-        answers: In any order; a question's line stands where its first answer does.
+        answers: In any order; lines are ordered by each question's first answer.
         tstamp: Seconds since 1970, written into every line.
     """
     by_question: dict[QuestionId, list[Answer]] = {}
@@ -60,21 +60,20 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
 def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
     """Read answers in FastChat's model_answer format.
 
-    What a model thought before it answered is separated (`tvmerge.reasoning.thoughts`) where a file of
-    another tool has it in the answer.
+    If a file of another tool has thoughts in the answers, they are separated (`tvmerge.reasoning.thoughts`).
 
-    An id matches whether it is written as a text or as a number; where a question occurs twice the last
-    line wins, as in FastChat; an answer may have fewer turns than its question. Answers to questions that
-    the benchmark does not have are counted and left out.
+    Ids match whether they are written as text or as a number. If a question occurs twice, the last line wins,
+    as in FastChat. An answer may have fewer turns than its question. Answers to questions that the benchmark
+    does not have are counted and ignored.
 
     Args:
         path: The file.
-        questions: The benchmark's.
-        turns: How many turns of an answer are taken; None is for all.
+        questions: The benchmark's questions.
+        turns: Maximum number of turns read per answer; None for all.
 
     Raises:
-        AssetError: A line is malformed or has more turns than its question (file and line are named), or no
-            line answers a question of the benchmark.
+        AssetError: A line, named in the message, is malformed or has more turns than its question, or no line
+            answers a question of the benchmark.
     """
     known = {str(question.question_id): question for question in questions}
     found: dict[str, list[Answer]] = {}
@@ -97,13 +96,13 @@ def read_answers(path: Path, questions: Sequence[Question], turns: int | None = 
 
 
 def read_references(path: Path) -> dict[str, tuple[str, ...]]:
-    """Reference turns by question id (as text) from a file in FastChat's model_answer format.
+    """Read reference turns by question id (as text) from a file in FastChat's model_answer format.
 
-    The first choice is the reference, without what a model thought before it; blank ones are left out; a
-    question may be one nobody asks.
+    The first choice is the reference, without a model's thoughts. Blank references are ignored. The file may
+    have references for questions that are not asked.
 
     Raises:
-        AssetError: A line is malformed; names file and line.
+        AssetError: A line, named in the message, is malformed.
     """
     references = {str(row.question_id()): _turns(row, _choice_list(row)[0]) for row in _rows(path)}
     parted = iter(part_written([turn for turns in references.values() for turn in turns]))
@@ -114,38 +113,38 @@ def read_references(path: Path) -> dict[str, tuple[str, ...]]:
 def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
     """Write (model, judgment) pairs in FastChat's model_judgment format for single answers.
 
-    An `Unrated` judgment is written with a score of -1, and only in this format: it is FastChat's sign for
-    "no rating", which its `show_result` leaves out of every mean. `read_judgments` turns it back. So is what
-    has a score only together with all other questions.
+    An `Unrated` judgment is written with a score of -1. This is FastChat's convention for "no rating", which
+    its `show_result` excludes from every mean; `read_judgments` converts it back. Ratings that have a score
+    only together with all other questions are written the same way.
     """
     write_jsonl(path, (_judgment_row(model, judgment, tstamp) for model, judgment in judgments))
 
 
 def append_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
-    """Like `write_judgments`, behind what the file holds already."""
+    """Like `write_judgments`, but append to the file."""
     append_text(path, "".join(jsonl_line(_judgment_row(model, row, tstamp)) for model, row in judgments))
 
 
 def read_turns(path: Path) -> dict[QuestionId, tuple[str, ...]]:
-    """The turns of each first answer in a file that `write_answers` wrote, as they stand there.
+    """Read the unchanged turns of each first answer from a file written by `write_answers`.
 
     Raises:
-        AssetError: A line is malformed; names file and line.
+        AssetError: A line, named in the message, is malformed.
     """
     return {row.question_id(): row.as_texts("turns", _choice_list(row)[0]["turns"]) for row in _rows(path)}
 
 
 def read_judgments(path: Path) -> list[tuple[str, Judgment]]:
-    """(model, judgment) pairs from a file in FastChat's model_judgment format, in the file's order.
+    """Read (model, judgment) pairs from a file in FastChat's model_judgment format, in the file's order.
 
     Raises:
-        AssetError: A line is malformed; names file and line.
+        AssetError: A line, named in the message, is malformed.
     """
     return list(each_judgment(path))
 
 
 def each_judgment(path: Path) -> Iterator[tuple[str, Judgment]]:
-    """Like `read_judgments`, one after the other: they may be many, and long."""
+    """Like `read_judgments`, but yield one judgment at a time, since there may be many long ones."""
     for row in _rows(path):
         yield row.text("model"), _judgment(row)
 
@@ -193,7 +192,7 @@ def _choices(row: Row, question: Question, most: int | None) -> Iterator[Answer]
 
 def _choice_list(row: Row) -> list[Mapping[str, Any]]:
     if "choices" not in row.data and isinstance(row.data.get("text"), str):
-        return [{"turns": [row.data["text"]]}]  # FastChat's format before it knew turns
+        return [{"turns": [row.data["text"]]}]  # FastChat's format before it had turns
     choices = row.required("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(item, dict) for item in choices):
         raise row.error("'choices' must be a list of at least one object with 'turns'")
@@ -215,7 +214,7 @@ def _finish(row: Row, choice: Mapping[str, Any]) -> tuple[Finish, ...]:
 
 
 def _without_thoughts(answers: Sequence[Answer]) -> Iterator[Answer]:
-    """The answers with their thoughts separated; where they were written apart they stay as they are."""
+    """Yield the answers with their thoughts separated; thoughts stored separately are left as they are."""
     parted = iter(part_written([turn for answer in answers if not answer.thoughts for turn in answer.turns]))
     for answer in answers:
         yield answer if answer.thoughts else _parted(answer, [next(parted) for _ in answer.turns])

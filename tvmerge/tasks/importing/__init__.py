@@ -1,1 +1,1 @@
-"""Question sets in other formats, made into a benchmark folder."""
+"""Converts question sets in other formats into a benchmark folder."""

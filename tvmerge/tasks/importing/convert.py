@@ -1,4 +1,4 @@
-"""From the rows of a table to questions in FastChat's format."""
+"""Converts the rows of a table to questions in FastChat's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tvmerge.tasks.importing.roles import Role, Roles
 from tvmerge.tasks.importing.tables import Table
 
 CATEGORY = "general"
-"""The category of questions whose table has none."""
+"""The category of questions from a table without one."""
 
 _SPEAKERS = {
     **dict.fromkeys(("user", "human", "instruction"), "user"),
@@ -28,8 +28,8 @@ class Converted:
     """Questions of a table.
 
     Attributes:
-        questions: As lines of `question.jsonl`.
-        notes: What was done that may surprise, a line each.
+        questions: The questions, as lines of `question.jsonl`.
+        notes: Notes about the conversion that the user should know, one line each.
     """
 
     questions: tuple[dict[str, Any], ...]
@@ -37,10 +37,10 @@ class Converted:
 
 
 def convert(table: Table, roles: Roles) -> Converted:
-    """The questions of a table.
+    """Convert a table to questions.
 
     Raises:
-        AssetError: A question, a reference or a category is nothing of the kind; names file and row.
+        AssetError: A question, a reference or a category is invalid; the message names file and row.
     """
     rows = [_Row(table, number, row, roles) for number, row in enumerate(table.rows, start=1)]
     asked = [(row, turns) for row, turns in ((row, row.turns()) for row in rows) if "".join(turns).strip()]
@@ -50,7 +50,7 @@ def convert(table: Table, roles: Roles) -> Converted:
     if left_out := len(rows) - len(asked):
         notes.append(f"left out, because they have no question: {left_out} of {len(rows)} rows")
     if any(row.system for row, _ in asked):
-        notes.append("system messages stand before the first turn")
+        notes.append("system messages are put before the first turn")
     return Converted(tuple(_line(id_, *item) for id_, item in zip(ids, asked, strict=True)), tuple(notes))
 
 
@@ -67,7 +67,7 @@ def _line(id_: str | int, row: _Row, turns: Sequence[str]) -> dict[str, Any]:
 
 
 def _ids(rows: Sequence[_Row]) -> tuple[list[str | int], list[str]]:
-    """The ids of the questions: the table's, whole numbers as such, or the rows' numbers."""
+    """Return the ids of the questions (the table's, or else row numbers), and notes."""
     texts = [row.text("id") for row in rows]
     numbered: list[str | int] = [row.number for row in rows]
     if not any(texts):
@@ -80,7 +80,7 @@ def _ids(rows: Sequence[_Row]) -> tuple[list[str | int], list[str]]:
 
 
 class _Row:
-    """One row, and what its columns are."""
+    """A row, with the roles of its columns."""
 
     def __init__(self, table: Table, number: int, data: Mapping[str, Any], roles: Roles) -> None:
         self.table, self.number, self.data, self._roles = table, number, data, roles
@@ -88,7 +88,7 @@ class _Row:
 
     @property
     def system(self) -> str:
-        """The system message, where the question is a conversation that has one."""
+        """The system message, if the question is a conversation that has one."""
         return "\n\n".join(self._said.get("system", ()))
 
     def turns(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class _Row:
         if context and texts:
             texts = (f"{texts[0]}\n\n{context}", *texts[1:])
         while texts and not texts[-1].strip():
-            texts = texts[:-1]  # of a table whose questions have fewer turns than it has columns
+            texts = texts[:-1]  # the question has fewer turns than the table has columns for them
         return texts
 
     def references(self) -> list[str]:
@@ -111,7 +111,7 @@ class _Row:
         return list(self._said.get("assistant", ()))
 
     def text(self, role: Role) -> str:
-        """The text of a column, without the space around it."""
+        """Return the text of a column, without surrounding white space."""
         (name,) = self._roles.columns.get(role, ("",))[:1]
         between = "\n" if role == "eval_aspect" else ", "
         return between.join(self._listed(role, self.data.get(name))).strip()
@@ -121,7 +121,7 @@ class _Row:
         return tuple(text for name in names for text in self._listed(role, self.data.get(name)))
 
     def _listed(self, role: Role, value: Any) -> list[str]:
-        """A value as texts: a list has several, and so has a list that a table holds as text."""
+        """Return a value as a list of texts; lists written as text are parsed."""
         if isinstance(value, str) and role in {"question", "reference"}:
             value = _written_list(value)
         if isinstance(value, list):
@@ -135,7 +135,7 @@ class _Row:
         return [self._sound(text) for text in texts]
 
     def _conversation(self) -> Iterator[tuple[str, list[str]]]:
-        """What each speaker says, where the question is a list of messages."""
+        """Yield the role and the texts of each message, if the question is a list of messages."""
         (name,) = self._roles.columns["question"][:1]
         messages = self.data.get(name)
         if isinstance(messages, str):
@@ -152,9 +152,11 @@ class _Row:
         yield from said.items()
 
     def _sound(self, text: str) -> str:
-        """`text`, which must be one that can be written as UTF-8."""
+        """Return `text`, which must be encodable as UTF-8."""
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise AssetError(f"{self.table.path}, row {self.number}: half a surrogate pair is no character")
+            raise AssetError(
+                f"{self.table.path}, row {self.number}: half a surrogate pair is not a valid character"
+            )
         return text
 
     def _error(self, role: Role, value: object) -> AssetError:
@@ -166,7 +168,7 @@ class _Row:
 
 
 def _text(value: Any) -> str:
-    """A cell as text; nothing, and what a table library writes for it, is empty."""
+    """Return a cell as text; missing values, however a table library represents them, are empty."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -175,7 +177,7 @@ def _text(value: Any) -> str:
 
 
 def _written_list(text: str) -> Any:
-    """The list that a text is, as JSON or as Python writes it; else the text."""
+    """Return the list that a text contains, in JSON or Python syntax, or else the text."""
     if not (text.startswith("[") and text.rstrip().endswith("]")):
         return text
     for read in (json.loads, ast.literal_eval):

@@ -1,4 +1,4 @@
-"""`tvmerge import`: from a published file or folder to a benchmark folder."""
+"""`tvmerge import`: converts a published file or folder to a benchmark folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Imported:
 
     Attributes:
         benchmark: The benchmark.
-        lines: What was read, what was taken for what and what is to be known, a line each.
+        lines: What was read, the role of each column, and notes, one line each.
     """
 
     benchmark: Benchmark
@@ -42,12 +42,12 @@ def import_benchmark(
 
     Args:
         source: A table, a file in FastChat's format, or a folder with one of them.
-        folder: The folder to make.
+        folder: The folder to create.
         given: The columns that the user named, by role.
-        encoding: Of the source's texts; None is UTF-8.
+        encoding: Encoding of the source; None for UTF-8.
 
     Raises:
-        ConfigError: The folder is there, cannot be made, or a column is not.
+        ConfigError: The folder exists or cannot be created, or a column does not exist.
         AssetError: The source cannot be read or understood.
     """
     if folder.is_symlink() or folder.exists():
@@ -70,7 +70,7 @@ def import_benchmark(
         temporary.chmod(0o755)
         temporary.rename(folder)
     except AssetError as error:
-        # The user never sees the folder that is built.
+        # The user does not know the temporary folder.
         raise AssetError(str(error).replace(str(temporary), str(folder))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -78,7 +78,7 @@ def import_benchmark(
 
 
 def _table_file(source: Path) -> Path:
-    """The file to read: the source, or the only one in a folder that may be meant."""
+    """Return the file to read: the source, or the only possible file in a folder."""
     if not source.exists():
         raise AssetError(f"{source}: there is no such file or folder; download the questions first")
     if not source.is_dir():
@@ -101,14 +101,14 @@ def _only(source: Path, found: Sequence[Path]) -> Path:
 
 
 def _reference_files(questions: Path) -> list[Path]:
-    """The files of reference answers beside questions in FastChat's format."""
+    """Return the files of reference answers next to questions in FastChat's format."""
     if not questions.name.startswith("question"):
         return []
     return sorted((questions.parent / _REFERENCES).glob("*.jsonl"))
 
 
 def _settings(folder: Path, table: Table) -> str:
-    """The text of `benchmark.toml`: where there are references, the categories that have any."""
+    """Return the text of `benchmark.toml`, with the categories that have references, if there are any."""
     benchmark = load_benchmark(folder)
     referenced = {key for made in benchmark.references.values() for key in made}
     categories = dict.fromkeys(
@@ -117,7 +117,7 @@ def _settings(folder: Path, table: Table) -> str:
         if question.reference or question.eval_aspect or str(question.question_id) in referenced
     )
     lines = [f"description = {_toml(f'Imported from {table.path.name}')}"]
-    # FastChat's categories want references, whether or not they came along: to lack one is told.
+    # FastChat's categories need references even if the source has none, so that missing ones are reported.
     if categories:
         asked = {question.category for question in benchmark.stated}
         categories |= dict.fromkeys(name for name in REFERENCE_CATEGORIES if name in asked)
@@ -126,5 +126,5 @@ def _settings(folder: Path, table: Table) -> str:
 
 
 def _toml(text: str) -> str:
-    """A text as TOML writes it; JSON's escapes are TOML's too."""
+    """Return a text as a TOML string; JSON's escapes are valid in TOML."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Which column is what: by its name, and by what is in it."""
+"""Finds the role of each column of a table by its name and content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.tasks.importing.tables import Table
 
 Role = Literal["question", "reference", "eval_aspect", "category", "id"]
-"""What a column may be."""
+"""The roles of columns."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -56,12 +56,12 @@ _TAKEN_FOR_ANSWERS = ("model_answer", "pred", "prediction", "output_pred", "mode
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What the columns of a table are.
+    """The roles of a table's columns.
 
     Attributes:
-        columns: By role. Several columns of a question or a reference are its turns.
-        context: A column that continues the question's, as `input` continues `instruction`; may be empty.
-        passed_over: Columns that are nothing of this.
+        columns: Columns by role. Several columns of a question or a reference are its turns.
+        context: A column that continues the question, as `input` continues `instruction`; may be empty.
+        passed_over: Columns without a role.
     """
 
     columns: Mapping[Role, tuple[str, ...]]
@@ -69,7 +69,7 @@ class Roles:
     passed_over: tuple[str, ...] = field(default=())
 
     def __iter__(self) -> Iterator[str]:
-        """What was taken for what, a line each."""
+        """Yield a line about each role."""
         for role, names in self.columns.items():
             shown = " and ".join(f"'{name}'" for name in names)
             after = f", continued by '{self.context}'" if role == "question" and self.context else ""
@@ -79,14 +79,14 @@ class Roles:
 
 
 def find_roles(table: Table, given: Mapping[Role, Sequence[str]]) -> Roles:
-    """The roles of a table's columns.
+    """Find the roles of a table's columns.
 
     Args:
         table: The table.
-        given: The columns that the user named, by role; an empty name says that there is none.
+        given: The columns that the user named, by role; an empty name means that there is none.
 
     Raises:
-        ConfigError: There is no such column, or nothing looks like a question.
+        ConfigError: A named column does not exist, or no column looks like a question.
     """
     found: dict[Role, tuple[str, ...]] = {}
     for role, names in given.items():
@@ -119,7 +119,7 @@ def find_roles(table: Table, given: Mapping[Role, Sequence[str]]) -> Roles:
 
 
 def _by_name(role: Role, free: Sequence[str], table: Table) -> tuple[str, ...]:
-    """The column whose name is known best for a role and whose content may be it; numbered ones together."""
+    """Return the column with the best-known name for a role and suitable content, or numbered ones."""
     plain = {_plain(name): name for name in reversed(free)}
     for known in map(_plain, _NAMES[role]):
         if known in plain and _may_be(role, plain[known], table):
@@ -130,7 +130,7 @@ def _by_name(role: Role, free: Sequence[str], table: Table) -> tuple[str, ...]:
 
 
 def _numbered(known: str, plain: Mapping[str, str]) -> tuple[str, ...]:
-    """Columns such as `question_1` and `question_2`, in their order, where there are two or more."""
+    """Return columns such as `question_1` and `question_2` in order, if there are at least two."""
     singular = known.removesuffix("s")
     pattern = re.compile(rf"{re.escape(singular)}([0-9]+)")
     matched = sorted((int(match[1]), plain[name]) for name in plain if (match := pattern.fullmatch(name)))
@@ -142,13 +142,13 @@ def _may_be(role: Role, name: str, table: Table) -> bool:
     if not filled:
         return False
     if role == "category" and _plain(name) in map(_plain, _MAYBE_CATEGORIES):
-        # Something else for each question is a title, not a category.
+        # A different value for each question is a title, not a category.
         return len(filled) < 3 or len(set(map(str, filled))) < len(filled)
     return True
 
 
 def _by_content(free: Sequence[str], table: Table) -> tuple[str, ...]:
-    """The only column of texts that differ in each row and are longer than words."""
+    """Return the only column whose texts differ in each row and are longer than words."""
     names = [name for name in free if _plain(name) not in map(_plain, _not_questions())]
     texts = {
         name: [row.get(name) for row in table.rows]
@@ -169,12 +169,12 @@ def _not_questions() -> Iterable[str]:
 
 
 def _context(question: Sequence[str], free: Sequence[str]) -> str:
-    """The column `input` beside an `instruction`."""
+    """Return the column `input` if the question is in `instruction`."""
     if len(question) != 1 or _plain(question[0]) not in {"instruction", "指示"}:
         return ""
     return next((name for name in free if _plain(name) in {"input", "入力"}), "")
 
 
 def _plain(name: Any) -> str:
-    """A name without case, width, spaces and dashes."""
+    """Normalise a name: ignore case, character width, spaces and dashes."""
     return re.sub(r"[\s_\-.]+", "", unicodedata.normalize("NFKC", str(name)).casefold())

@@ -1,4 +1,4 @@
-"""Tables of questions as they are published: CSV, TSV, JSON lines, JSON, Parquet."""
+"""Reads tables of questions: CSV, TSV, JSON Lines, JSON, Parquet."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Table:
     """Rows with named columns.
 
     Attributes:
-        path: Where they were read from.
-        rows: One a question.
+        path: The file.
+        rows: The rows, one per question.
     """
 
     path: Path
@@ -37,20 +37,20 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns, in the order in which they first occur."""
+        """The names of all columns, in order of their first occurrence."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row if str(name).strip()))
 
 
 def read_table(path: Path, encoding: str | None = None) -> Table:
-    """The rows of a file; its suffix says how they are written.
+    """Read a table; its suffix determines the format.
 
     Args:
         path: The file.
-        encoding: Of its text; None is UTF-8.
+        encoding: Its encoding; None for UTF-8.
 
     Raises:
-        AssetError: It cannot be read, holds no rows or is none of the formats.
-        UserError: pyarrow is needed and not installed.
+        AssetError: The file cannot be read, has no rows, or has an unknown format.
+        UserError: pyarrow is needed but not installed.
     """
     suffix = path.suffix.lower()
     if suffix not in READABLE:
@@ -67,10 +67,10 @@ def read_table(path: Path, encoding: str | None = None) -> Table:
 
 
 def read_encoded(path: Path, encoding: str | None) -> str:
-    """The text of a file in `encoding`; None is UTF-8.
+    """Read the text of a file in `encoding`; None for UTF-8.
 
     Raises:
-        AssetError: It cannot be read, or is in another encoding.
+        AssetError: The file cannot be read, or has another encoding.
     """
     try:
         content = path.read_bytes()
@@ -89,7 +89,7 @@ def _blank(value: object) -> bool:
 
 
 def _separated(path: Path, text: str) -> list[Mapping[str, Any]]:
-    """Rows of a table whose first line names the columns; the separator is the header's most common one."""
+    """Read the rows of a table with a header line; the separator is the most common one in the header."""
     csv.field_size_limit(_LARGEST_FIELD)
     header = text.partition("\n")[0]
     between = "\t" if path.suffix.lower() == ".tsv" else max(",\t;", key=header.count)
@@ -112,7 +112,7 @@ def _separated(path: Path, text: str) -> list[Mapping[str, Any]]:
 
 
 def _json(path: Path, text: str) -> list[Mapping[str, Any]]:
-    """Rows of a JSON document or of JSON lines: both are found under either suffix."""
+    """Read the rows of a JSON document or JSON Lines, since both occur with either suffix."""
     if path.suffix.lower() != ".json" and not text.lstrip().startswith("["):
         return _lines(path, text)
     try:
@@ -132,7 +132,7 @@ def _lines(path: Path, text: str) -> list[Mapping[str, Any]]:
 
 
 def _one_row(data: Mapping[str, Any]) -> bool:
-    """Whether an object is a question itself, as in a file of one JSON line."""
+    """Return whether an object is a question itself, as in a file with a single JSON line."""
     return any(isinstance(value, str) for value in data.values()) and not any(map(_objects, data.values()))
 
 
@@ -141,7 +141,7 @@ def _objects(value: object) -> bool:
 
 
 def _rows_within(data: object) -> list[Mapping[str, Any]] | None:
-    """The rows of a JSON document: a list, a list under some key, or a list or a mapping for each column."""
+    """Return the rows of a JSON document: a list, a list under a key, or a list or mapping per column."""
     if isinstance(data, list):
         rows = [item["row"] if isinstance(item.get("row"), dict) else item for item in data if _object(item)]
         return rows if len(rows) == len(data) else None
@@ -151,7 +151,7 @@ def _rows_within(data: object) -> list[Mapping[str, Any]] | None:
     if lists:
         longest = _rows_within(max(lists, key=len)) or []
         shared = data.get(_INSTRUCTION)
-        # What all questions of a task begin with is said once, above them.
+        # The instruction shared by all questions of a task is given once, above them.
         return [{_INSTRUCTION: shared, **row} for row in longest] if isinstance(shared, str) else longest
     return _from_columns(data)
 

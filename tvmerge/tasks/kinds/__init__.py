@@ -1,16 +1,16 @@
-"""Kinds of tasks, which are asked in a way of their own and rate themselves. Each module here is one.
+"""Kinds of tasks that ask models in their own way and rate the answers themselves. Each module here is one.
 
-A new kind is a module that defines `TASK_KIND`, a `TaskKind`: a file in this folder, or one of an installed
-package, which names it as an entry point:
+A new kind is a module that defines `TASK_KIND`, a `TaskKind`. It is a file in this folder, or a module of an
+installed package that declares it as an entry point:
 
     [project.entry-points."tvmerge.tasks"]
     sums = "my_package.sums"
 
-Then a table `[[task_kinds]]` of the config file with `kind = "sums"` asks its tasks; the other keys of the
-table are its own. A benchmark that judges rate needs no code: it is a folder with a `question.jsonl`.
+Then a table `[[task_kinds]]` in the config file with `kind = "sums"` adds its tasks; the other keys of the
+table are passed to it. A benchmark rated by judges needs no code: it is a folder with a `question.jsonl`.
 
-A study's fingerprint has the questions, what the tasks' judge says of itself and, of an installed package,
-the version.
+A study's fingerprint has the questions, the fingerprint of the tasks' judge and, for an installed package,
+its version.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tvmerge.tasks.base import Note, Tasks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskKind:
-    """What a module of a kind of tasks defines.
+    """A kind of tasks.
 
     Attributes:
-        open: From the keys of its table, and what tells the user something in passing, to the tasks; raises
-            `UserError` where they are not usable.
+        open: Makes the tasks from the keys of its table and a function that shows the user a note; raises
+            `UserError` if they are invalid.
     """
 
     open: Callable[[Mapping[str, Any], Note], Tasks]
@@ -42,10 +42,10 @@ TASK_KINDS = Plugins(
 
 
 def open_kinds(tables: Iterable[Mapping[str, Any]], note: Note) -> tuple[Tasks, ...]:
-    """The tasks of the tables `[[task_kinds]]`.
+    """Open the tasks of the tables `[[task_kinds]]`.
 
     Raises:
-        UserError: A table names no kind there is, or its tasks are not usable.
+        UserError: A table has an unknown kind, or its tasks are invalid.
     """
     found = []
     for table in tables:
@@ -57,6 +57,6 @@ def open_kinds(tables: Iterable[Mapping[str, Any]], note: Note) -> tuple[Tasks, 
 
 
 def packages(tables: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The installed packages that the kinds of tasks come from, for a study's fingerprint."""
+    """Return the installed packages that the kinds of tasks come from, for a study's fingerprint."""
     found = dict.fromkeys(package for table in tables if (package := TASK_KINDS.origin(str(table["kind"]))))
     return {"task_package": ", ".join(found)} if found else {}

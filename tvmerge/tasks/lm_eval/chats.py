@@ -1,4 +1,4 @@
-"""Prompts of tasks in the chat template, as lm-eval writes them."""
+"""Writes prompts of tasks in the chat template, as lm-eval does."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class ChatWriter:
-    """Writes messages in a chat template, without a system message where the template takes none.
+    """Writes messages in a chat template, leaving out the system message if the template rejects it.
 
-    lm-eval does so too.
+    lm-eval does the same.
 
     Args:
         chat: The template.
 
     Attributes:
-        refused: What the template said of a system message; empty where it took them all.
+        refused: The template's error for a system message; empty if it accepted all of them.
     """
 
     def __init__(self, chat: ChatFormat) -> None:
@@ -29,10 +29,10 @@ class ChatWriter:
         self.refused = ""
 
     def __call__(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool = True) -> str:
-        """The text of a conversation; without `add_generation_prompt` its last message continues.
+        """Return the text of a conversation; without `add_generation_prompt`, its last message stays open.
 
         Raises:
-            CheckpointError: The template fails, without system messages too.
+            CheckpointError: The template fails even without system messages.
         """
         ends = {} if add_generation_prompt else {"continue_final_message": True}
         try:

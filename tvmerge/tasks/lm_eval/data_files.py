@@ -1,4 +1,4 @@
-"""Data beside a task's file: where relative paths are sought that the working directory has not."""
+"""Finds data next to a task's file if a relative path is not in the working directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lm_eval.tasks import TaskManager
 
 
 def find_nearby_data(manager: TaskManager) -> TaskManager:
-    """Have a manager's tasks find data beside their files."""
+    """Make a manager's tasks find data next to their files."""
     factory = manager._factory
     read = factory._load_full_config
 
@@ -22,9 +22,9 @@ def find_nearby_data(manager: TaskManager) -> TaskManager:
 
 
 def beside(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A task's configuration with relative paths of data put into `folder`, where only that has them.
+    """Return a task's configuration with relative data paths in `folder` if they exist only there.
 
-    What the working directory has stays as lm-eval reads it.
+    Paths that exist in the working directory are left as lm-eval reads them.
     """
     changed = dict(config)
     path = config.get("dataset_path")
@@ -54,7 +54,7 @@ def _placed(text: str, folder: Path) -> str:
 
 
 def _has(folder: Path, pattern: str) -> bool:
-    """Whether a folder has a file or folder of this name, or one that fits the pattern."""
+    """Return whether a folder has a file or folder with this name or pattern."""
     if (folder / pattern).exists():
         return True
     try:

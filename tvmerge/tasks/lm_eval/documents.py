@@ -1,4 +1,4 @@
-"""A task's documents as they are asked: prompts with their examples, built once per study."""
+"""Builds a task's documents: prompts with their examples, once per study."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tvmerge.tasks.lm_eval.task import Document
 from tvmerge.tasks.lm_eval.task_errors import blamed, shown
 
 DRAWN = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "typical_p": 1.0}
-"""Settings of sampling that tvmerge's engines have not, and what is as good as not setting them."""
+"""Sampling settings that tvmerge's engines do not support, with the values that have no effect."""
 
 SEARCHED = {
     "repetition_penalty": 1.0,
@@ -29,18 +29,18 @@ SEARCHED = {
     "bad_words_ids": [],
     "suppress_tokens": [],
 }
-"""The same of settings that change even the likeliest text."""
+"""The same for settings that change even the likeliest text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompting:
-    """How the messages of a prompt become a text, as lm-eval's flags of the same names say.
+    """How the messages of a prompt become a text, as set by lm-eval's flags of the same names.
 
     Attributes:
-        system_instruction: Stands before everything else; None where there is none.
-        chat: Writes messages in the chat template, with or without the beginning of the model's own
-            (`add_generation_prompt`); None writes them one after another.
-        multiturn: In a chat, examples are turns of their own instead of part of the question.
+        system_instruction: Text before everything else; None for none.
+        chat: Writes messages in the chat template, with or without the beginning of the model's message
+            (`add_generation_prompt`); None concatenates them.
+        multiturn: Whether examples in a chat are separate turns instead of part of the question.
     """
 
     system_instruction: str | None = None
@@ -49,17 +49,17 @@ class Prompting:
 
 
 PLAIN = Prompting()
-"""Prompts without a chat template and without a system message of the user's."""
+"""Prompts without a chat template or system message."""
 
 
 def documents_of(
     name: str, task: Any, limit: int | None, prompting: Prompting = PLAIN
 ) -> tuple[Document, ...]:
-    """The first `limit` documents of an lm-eval task, or all.
+    """Return the first `limit` documents of an lm-eval task, or all.
 
     Raises:
-        ConfigError: There are none, one makes no prompt, or texts are to be drawn in a way engines do not
-            know; names task and document.
+        ConfigError: There are none, no prompt can be built from one, or a sampling setting is not supported
+            by engines; the message names task and document.
     """
     with blamed(f"task '{name}'", "reading its documents", "see its splits and process_docs"):
         contents = list(task.doc_iterator(rank=0, limit=limit, world_size=1))
@@ -71,12 +71,12 @@ def documents_of(
 def prompted(
     name: str, task: Any, contents: Iterable[tuple[int, Any]], prompting: Prompting
 ) -> tuple[Document, ...]:
-    """Documents by their numbers and contents, with prompts.
+    """Return documents with prompts, given their numbers and contents.
 
     Raises:
-        ConfigError: As `documents_of`.
+        ConfigError: As for `documents_of`.
     """
-    # Examples are drawn by this generator, document by document.
+    # This generator draws the examples of one document after the other.
     task.set_fewshot_seed(DEFAULT_OTHER_SEED)
     documents = tuple(_document(name, task, number, content, prompting) for number, content in contents)
     for request in documents[0].requests:
@@ -87,7 +87,7 @@ def prompted(
 
 
 def answerless(task: Any, documents: Iterable[Document]) -> list[int]:
-    """Numbers of the documents whose right answer is none of their choices: nobody can be right there."""
+    """Return the numbers of documents whose right answer is none of their choices."""
     if task.config.doc_to_choice is None or task.config.process_results is not None:
         return []
     return [number for number, document in enumerate(documents) if not _has_answer(task, document)]
@@ -136,10 +136,10 @@ def _requests(name: str, task: Any, number: int, content: Any, prompting: Prompt
 
 
 def _check_texts(requests: tuple[Instance, ...]) -> None:
-    """Refuse what no model can be asked.
+    """Reject requests that cannot be sent to a model.
 
     Raises:
-        ConfigError: There is nothing to ask, or something that is no text.
+        ConfigError: There is no request, or a prompt or answer is not a text.
     """
     if not requests:
         raise ConfigError("there are no choices; see doc_to_choice")
@@ -154,7 +154,7 @@ def _check_texts(requests: tuple[Instance, ...]) -> None:
 
 
 def _question(name: str, task: Any, number: int, content: Any, requests: tuple[Instance, ...]) -> Question:
-    """A document for people: its text without the examples, and the right answer."""
+    """Return a document as shown to people: its text without examples, and the right answer."""
     text = task.doc_to_text(content)
     return Question(
         question_id=f"{name}/{number}",

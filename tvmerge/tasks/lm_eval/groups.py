@@ -1,4 +1,4 @@
-"""What the tasks of a group count in its score: as much as the group's file says, else evenly."""
+"""Weights the tasks of a group as the group's file says, or else equally."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tvmerge.tasks.lm_eval.requests import TaskRequest
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An entry of a group's `aggregate_metric_list`, as far as it decides a score.
+    """The parts of an entry of a group's `aggregate_metric_list` that affect the score.
 
     Attributes:
-        metric: The metric of the tasks; None: each task's first.
-        filter: The filter whose results are rated; None: each task's first.
-        by_size: Whether a task counts as often as it has documents.
-        strict: Whether tasks without the metric are left out, as lm-eval does it.
+        metric: The metric of the tasks; None for each task's first.
+        filter: The filter whose results are rated; None for each task's first.
+        by_size: Whether tasks are weighted by their number of documents.
+        strict: Whether tasks without the metric are left out, as in lm-eval.
     """
 
     metric: str | None
@@ -27,11 +27,11 @@ class Rule:
 
 
 def rule_of(request: TaskRequest, groups: Mapping[str, Any]) -> Rule:
-    """How the tasks of a request become one score.
+    """Return how the scores of a request's tasks are combined.
 
     Args:
-        request: What is wanted.
-        groups: lm-eval's groups by name; tasks and tags are none.
+        request: The request.
+        groups: lm-eval's groups by name, without tasks and tags.
     """
     group = groups.get(request.name)
     entries = () if group is None else group.aggregate_metric_list or ()
@@ -43,11 +43,11 @@ def rule_of(request: TaskRequest, groups: Mapping[str, Any]) -> Rule:
 
 
 def shares(rule: Rule, sizes: Sequence[int]) -> list[float]:
-    """What each task counts, summing to 1.
+    """Return the weight of each task; the weights sum to 1.
 
     Args:
-        rule: The group's.
-        sizes: The tasks' numbers of documents.
+        rule: The group's rule.
+        sizes: The number of documents of each task.
     """
     counts = sizes if rule.by_size else [1] * len(sizes)
     return [count / sum(counts) for count in counts]

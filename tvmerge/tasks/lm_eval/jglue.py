@@ -1,8 +1,8 @@
-"""JGLUE: the names its tasks go by, and its files as they are published.
+"""JGLUE: the names of its tasks, and its files as published.
 
 The files are those of github.com/yahoojapan/JGLUE (Kurihara et al., LREC 2022): `jcommonsenseqa-*`, `jnli-*`
-and `marc_ja-*` with one JSON object per line, `jsquad-*` in the form of SQuAD. MARC-ja is no longer
-distributed; who has its files may use them.
+and `marc_ja-*` with one JSON object per line, `jsquad-*` in SQuAD's format. MARC-ja is no longer
+distributed, but users who have its files can use them.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from tvmerge.tasks.lm_eval.requests import TaskRequest
 Document = dict[str, Any]
 
 TASKS = {name: f"ja_leaderboard_{name}" for name in ("jcommonsenseqa", "jnli", "jsquad", "marc_ja")}
-"""JGLUE's names to lm-eval's."""
+"""Maps JGLUE's names to lm-eval's."""
 
 LABELS = {
     "jnli": ("entailment", "contradiction", "neutral"),
     "marc_ja": ("positive", "negative"),
 }
-"""Labels in the order of the choices that lm-eval's tasks offer."""
+"""Labels in the order of the choices in lm-eval's tasks."""
 
 ORIGINAL = re.compile(r"(jcommonsenseqa|jnli|jsquad|marc_ja)-[\d.]+-[\d.]+")
-"""A name with the versions of task and prompt, as the JP Language Model Evaluation Harness has them."""
+"""A name with the versions of task and prompt, as in the JP Language Model Evaluation Harness."""
 
 DEFAULT = ("jcommonsenseqa-1.1-0.3", "marc_ja-1.1-0.2", "jnli-1.3-0.2", "jsquad-1.1-0.2")
 """The tasks of the original scripts, in their order."""
 
 ORIGINAL_FEWSHOT = 3
-"""Examples in each prompt where a task has such a name: the original scripts' number for all four."""
+"""Number of examples in the prompts of tasks with such a name, as in the original scripts."""
 
 ORIGINAL_LIMIT = 500
-"""Documents of each task that the original scripts ask unless told otherwise."""
+"""Default number of documents per task, as in the original scripts."""
 
 
 def resolve(request: TaskRequest) -> TaskRequest:
-    """The request by lm-eval's name of the task.
+    """Return the request with lm-eval's name of the task.
 
     Raises:
         ConfigError: JGLUE has no such task.
@@ -62,15 +62,15 @@ def resolve(request: TaskRequest) -> TaskRequest:
 
 
 def short(name: str) -> str:
-    """JGLUE's own name of a task that is written as the original scripts write it."""
+    """Return JGLUE's own name of a task, given the name in the original scripts."""
     return name.partition("-")[0]
 
 
 def found(folder: Path) -> list[str]:
-    """JGLUE's tasks whose validation files are in `folder`.
+    """Return JGLUE's tasks whose validation files are in `folder`.
 
     Raises:
-        AssetError: There is none.
+        AssetError: There are none.
     """
     names = [name for name in TASKS if _file(folder, name, "valid") is not None]
     if not names:
@@ -79,21 +79,21 @@ def found(folder: Path) -> list[str]:
 
 
 def read_splits(folder: Path, task: str, examples: int) -> dict[str, list[Document]]:
-    """The documents of one of `TASKS`' tasks as the hub's data set has them, by split.
+    """Return the documents of a task, by split, in the format of the hub's data set.
 
-    Without a training file `examples` documents of the validation set become the examples of all prompts
-    and are not asked: the first ones with as many different labels as there are.
+    Without a training file, `examples` documents of the validation set become the examples of all prompts
+    and are not asked: the first ones, with their labels taking turns.
 
     Args:
-        folder: Where JGLUE's files are.
-        task: lm-eval's name.
-        examples: How many examples prompts have.
+        folder: The folder with JGLUE's files.
+        task: lm-eval's name of the task, one of the values of `TASKS`.
+        examples: Number of examples in each prompt.
 
     Returns:
         `train` and `validation`.
 
     Raises:
-        AssetError: The file is missing or malformed; names it.
+        AssetError: A file, named in the message, is missing or malformed.
     """
     name = task.removeprefix("ja_leaderboard_")
     valid = _file(folder, name, "valid")
@@ -119,12 +119,12 @@ def read_splits(folder: Path, task: str, examples: int) -> dict[str, list[Docume
 
 
 def _file(folder: Path, name: str, split: str) -> Path | None:
-    """The newest version of a file, by its name."""
+    """Return the newest version of a file, according to its name."""
     return max(folder.glob(f"{name}-{split}-*.json"), default=None)
 
 
 def _examples(documents: Sequence[Document], count: int) -> list[int]:
-    """Places of the first documents, labels taking turns."""
+    """Return the indices of the first documents, with labels taking turns."""
     seen: Counter[Any] = Counter()
     turns: list[tuple[int, int]] = []
     for index, document in enumerate(documents):
@@ -141,7 +141,7 @@ def _read(path: Path, name: str) -> list[Document]:
 
 
 def _labelled(path: Path, line: int, row: Mapping[str, Any], labels: Sequence[str] | None) -> Document:
-    """A row with its label as a number."""
+    """Return a row with its label as a number."""
     label = row.get("label")
     if labels is None:
         if not isinstance(label, int):

@@ -1,4 +1,4 @@
-"""The judge of tasks: their own metrics, without a call."""
+"""The judge of tasks, which uses their own metrics and makes no calls."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tvmerge.tasks.lm_eval.task import JUDGE, HarnessTask
 
 
 class HarnessJudge:
-    """Rates what `HarnessPool` answers by the metric of each document's task.
+    """Rates the answers of `HarnessPool` with the metric of each document's task.
 
     Args:
         tasks: The tasks.
-        others: Rates the answers to all other questions, where there are any.
+        others: Rates the answers to all other questions, if there are any.
     """
 
     def __init__(self, tasks: Sequence[HarnessTask], others: Judge | None = None) -> None:
@@ -32,15 +32,15 @@ class HarnessJudge:
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """lm-eval's version, each task's documents, prompts and rating, and what the other judge says."""
+        """lm-eval's version, a digest of each task, and the other judge's fingerprint."""
         digests = {task.name: task.digest[:16] for task in self._tasks}
         others = {} if self._others is None else self._others.fingerprint
         return {**others, "lm_eval": version("lm_eval"), "tasks": digests}
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """The one judgment of a document; none where it was not answered, or the metric is not about it.
+        """Return the judgment of a document; none if it was not answered or the metric does not apply to it.
 
-        What holds no responses, such as what a plan puts in an answer's place, has no rating.
+        An answer without responses, such as a placeholder in a dry run, is unrated.
         """
         task = self._task_of.get(question.question_id)
         if task is None:
@@ -64,15 +64,15 @@ class HarnessJudge:
 
 
 def pack(responses: Sequence[Sequence[Any]]) -> str:
-    """What a model says of a document, as the one turn of an answer."""
+    """Pack a model's responses to a document into the single turn of an answer."""
     return json.dumps({"responses": responses}, ensure_ascii=False)
 
 
 def unpack(text: str) -> list[list[Any]]:
-    """What was packed; JSON has no pairs.
+    """Return packed responses, with JSON's lists converted back to pairs.
 
     Raises:
-        ValueError, TypeError, KeyError: The text is something else.
+        ValueError, TypeError, KeyError: The text was not written by `pack`.
     """
     requests = json.loads(text)["responses"]
     return [[tuple(said) if isinstance(said, list) else said for said in request] for request in requests]

@@ -1,4 +1,4 @@
-"""Task files that lm-eval cannot load: why, and where."""
+"""Explains why lm-eval cannot load a task."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lm_eval.tasks import _yaml_loader
 from tvmerge.tasks.lm_eval.task_errors import frames, shown, told
 
 KEYS = ("task", "group", "class")
-"""What a file with a task or a group has one of."""
+"""Keys of which every file with a task or a group has one."""
 
 
 def why_not_loaded(name: str, error: Exception) -> str:
-    """Why a task cannot be loaded, in one line; lm-eval tries the first document to load it.
+    """Return why a task cannot be loaded, in one line; loading includes a trial of the first document.
 
     Args:
-        name: What was to be loaded: the task, or a group of it.
-        error: What lm-eval raised.
+        name: The task, or its group.
+        error: The error that lm-eval raised.
     """
     tried = next(
         (
@@ -44,7 +44,7 @@ def why_not_loaded(name: str, error: Exception) -> str:
 
 
 def _why_not_tried(of_task: str, tried: Mapping[str, Any], columns: str, error: Exception) -> str:
-    """Why the first document fails, from what lm-eval found of it."""
+    """Return why the first document fails, from lm-eval's local variables."""
     if "test_doc" not in tried:
         return f"{of_task} has no documents; see its splits and process_docs"
     if "check_choices" in tried:
@@ -59,9 +59,9 @@ def _why_not_tried(of_task: str, tried: Mapping[str, Any], columns: str, error: 
 
 
 def unreadable(folder: Path) -> str:
-    """The first of a folder's task files that lm-eval passes over without a word, and why; or nothing.
+    """Return the first task file in a folder that lm-eval silently skips, and why; or an empty string.
 
-    A file that others include has no task of its own, so that alone is no fault.
+    Files without a task are not reported, since other files may include them.
     """
     for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
         try:

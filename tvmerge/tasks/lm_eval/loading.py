@@ -1,4 +1,4 @@
-"""From the names of tasks to their documents, with prompts built and metrics chosen."""
+"""Loads tasks by name: builds the prompts of their documents and selects their metrics."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tvmerge.tasks.lm_eval.task_errors import told
 
 JGLUE_FOLDER = Path(lm_eval.__file__).parent / "tasks" / "japanese_leaderboard"
 NOISY = ("lm_eval", "huggingface_hub", "datasets")
-"""Loggers of whoever loads data; what matters of it comes back as an error."""
+"""Loggers that are silenced while data is loaded; problems are raised as errors."""
 
 
 def load_tasks(
@@ -46,21 +46,21 @@ def load_tasks(
     prompting: Prompting = PLAIN,
     note: Callable[[str], None] = lambda _: None,
 ) -> tuple[HarnessTask, ...]:
-    """The tasks that are wanted, groups resolved.
+    """Load the requested tasks, with groups resolved.
 
     Seeds are those of lm-eval's `simple_evaluate`, so the examples in prompts are the same.
 
     Args:
-        requests: What is wanted.
-        task_path: Folder of the user's own task files.
-        jglue_data: Folder with JGLUE's files, to be used instead of the hub's data set.
+        requests: The requested tasks.
+        task_path: Folder with the user's own task files.
+        jglue_data: Folder with JGLUE's files, used instead of the hub's data set.
         prompting: How prompts are written.
-        note: Tells the user something in passing.
+        note: Shows the user a note.
 
     Raises:
         ConfigError: A task, a metric or a filter is unknown, a task is named twice, its file or its code is
-            unsound, or it needs what there is not: a package, a picture, running the model's code.
-        AssetError: A task's data cannot be had.
+            invalid, or it needs something unsupported or missing: a package, images, running generated code.
+        AssetError: A task's data is not available.
     """
     if task_path is not None and not task_path.is_dir():
         raise ConfigError(f"--task-path {task_path} is not a folder")
@@ -77,10 +77,10 @@ def load_tasks(
 
 
 def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
-    """An index that has the names; lm-eval's whole one takes seconds and is built only where it is needed.
+    """Return an index with the names; lm-eval's full index takes seconds, so it is built only if needed.
 
     Raises:
-        ConfigError: There is no such task; says which are near.
+        ConfigError: A task is unknown; the message suggests similar ones.
     """
     own = [] if task_path is None else [task_path]
     small = find_nearby_data(TaskManager(include_path=[JGLUE_FOLDER, *own], include_defaults=False))
@@ -97,10 +97,10 @@ def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
 
 
 def in_chats(tasks: Sequence[HarnessTask], prompting: Prompting) -> tuple[HarnessTask, ...]:
-    """The tasks with their prompts rewritten.
+    """Return the tasks with their prompts rewritten.
 
     Raises:
-        ConfigError: A prompt cannot be written; names task and document.
+        ConfigError: A prompt cannot be written; the message names task and document.
     """
     with _quiet(), _seeded():
         return tuple(
@@ -141,7 +141,7 @@ def _load(
 
 
 def _metric_of(source: Any, documents: Sequence[Document], rule: Rule) -> tuple[Metric | None, str]:
-    """How a task's documents are rated, None where its group rates by what it has not; and what it has.
+    """Return the metric of a task, or None if it lacks the metric of its group, and its known metrics.
 
     Raises:
         ConfigError: The task has no such metric or filter, or its code fails.
@@ -171,12 +171,12 @@ def _note_answerless(
 
 
 def _bind(manager: TaskManager, request: TaskRequest, folder: Path) -> dict[str, Any]:
-    """The configuration of a JGLUE task with the files of `folder` as its data."""
+    """Return the configuration of a JGLUE task with the files of `folder` as its data."""
     config = load_yaml(manager.task_index[request.name].yaml_path)
     shots = config["num_fewshot"] if request.num_fewshot is None else request.num_fewshot
     splits = jglue.read_splits(folder, request.name, shots)
     if len(splits["train"]) == shots:
-        # All there are, in this order: what prompts have in common is then computed once.
+        # The first ones for every prompt, so that the common prefix of prompts is computed once.
         config["fewshot_config"] = {"sampler": "first_n"}
 
     def data(**_: Any) -> datasets.DatasetDict:
@@ -189,7 +189,7 @@ def _bind(manager: TaskManager, request: TaskRequest, folder: Path) -> dict[str,
 def _data_of(
     manager: TaskManager, name: str, spec: str | dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """lm-eval's tasks and groups by name; what they raise is told in one line."""
+    """Return lm-eval's tasks and groups by name; translate their errors into one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -220,7 +220,7 @@ def _refuse_unfit(name: str, task: Any) -> None:
 
 
 def _set_examples(task: Any, request: TaskRequest) -> None:
-    """How many examples prompts have, as lm-eval does it: a task's own 0 stands."""
+    """Set the number of examples as lm-eval does: a task's own 0 is kept."""
     own = task.get_config("num_fewshot")
     if own is None or (request.num_fewshot is not None and own != 0):
         task.set_config("num_fewshot", request.num_fewshot or 0)
@@ -228,7 +228,7 @@ def _set_examples(task: Any, request: TaskRequest) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log and the progress bars of whoever loads data."""
+    """Silence logs and progress bars while data is loaded."""
     loggers = [logging.getLogger(name) for name in NOISY]
     levels = [logger.level for logger in loggers]
     bars = datasets.are_progress_bars_disabled()
@@ -246,7 +246,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _seeded() -> Iterator[None]:
-    """With the random numbers that lm-eval starts from; some tasks shuffle their choices by them."""
+    """Seed the random number generators like lm-eval, since some tasks shuffle their choices."""
     before, arrays = random.getstate(), np.random.get_state()
     random.seed(DEFAULT_RANDOM_SEED)
     np.random.seed(DEFAULT_OTHER_SEED)

@@ -1,4 +1,4 @@
-"""How the documents of a task are rated: which of its metrics, in which direction, on which scale."""
+"""The metric of a task, with its direction and scale."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tvmerge.scoring.intervals import RESAMPLES
 from tvmerge.tasks.lm_eval.task_errors import finite, is_number, shown, told
 
 MEANS = (mean, nanmean)
-"""Aggregations that are the mean over documents."""
+"""Aggregations that are a mean over documents."""
 
 PERCENTAGES = (bleu, chrf, chrfpp, ter)
-"""Aggregations whose result is between 0 and 100. They compare texts, which takes long."""
+"""Aggregations with results in [0, 100]. They compare texts, which is slow."""
 
 CLASSIFICATIONS = (f1_score, matthews_corrcoef)
-"""Aggregations of (label, prediction) pairs, which say nothing about a single pair."""
+"""Aggregations of (label, prediction) pairs, which are not defined for a single pair."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric of a task, turned so that more is better and a perfect score is 1 where there is one.
+    """A metric of a task, scaled so that higher is better and a perfect score, if there is one, is 1.
 
     Attributes:
         name: The metric.
         filter: The filter whose results it rates.
-        aggregation: From the values of all documents to the task's.
-        higher_is_better: Its direction; otherwise its values are negated.
-        slow: Whether aggregating takes too long to be done for each document, or for each of many resamples.
+        aggregation: Computes the task's value from those of all documents.
+        higher_is_better: Whether higher values are better; if not, values are negated.
+        slow: Whether aggregating is too slow to be repeated for each document or for many resamples.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Metric:
 
     @property
     def leaves_out_nan(self) -> bool:
-        """Whether documents whose value is nan do not count."""
+        """Whether documents with the value nan are excluded."""
         return self.aggregation is nanmean
 
     @property
     def resamples(self) -> int:
-        """How often documents are resampled for an interval: as often as takes seconds, or a few minutes."""
+        """How often documents are resampled for an interval, so that it takes seconds or a few minutes."""
         if self.by_document:
             return RESAMPLES
         if self.slow:
@@ -63,15 +63,15 @@ class Metric:
 
     @property
     def factor(self) -> float:
-        """What a value is multiplied with to be a score."""
+        """The factor that turns a value into a score."""
         return (1.0 if self.higher_is_better else -1.0) / (100 if self.aggregation in PERCENTAGES else 1)
 
     def score(self, value: Any) -> float:
-        """The score of a value; more is better."""
+        """Return the score of a value; higher is better."""
         return self.factor * float(value)
 
     def total(self, values: Sequence[Any]) -> float:
-        """The score of many documents by their values; nan where it is no finite number.
+        """Return the score of many documents from their values; nan if it is not finite.
 
         Raises:
             ConfigError: The aggregation fails, or gives something other than a number.
@@ -82,7 +82,7 @@ class Metric:
                 value = self.aggregation(list(values))
         except ArithmeticError as error:
             if _is_lm_evals(self.aggregation):
-                # As the perplexity of a broken model, which is larger than any number.
+                # For example the perplexity of a broken model, which overflows.
                 return math.nan
             raise self._failed(values, error) from error
         except Exception as error:
@@ -95,9 +95,9 @@ class Metric:
         return finite(self.score(value))
 
     def alone(self, value: Any) -> float:
-        """The score of one document: what its task would have without the others; nan where that is nothing.
+        """Return the score of one document by itself; nan if it has none.
 
-        For F1 and the correlation of Matthews it is 1 where the prediction is right, else 0.
+        For F1 and Matthews correlation, it is 1 if the prediction is right, else 0.
         """
         if self.by_document:
             return self.score(value)
@@ -111,7 +111,7 @@ class Metric:
             return math.nan
 
     def check(self, value: Any) -> None:
-        """Refuse a document's value that no mean can be taken of.
+        """Check that a document's value can be averaged.
 
         Raises:
             ConfigError: It is not a number.
@@ -130,16 +130,16 @@ class Metric:
 
 
 def choose_metric(task: Any, name: str | None, filter_name: str | None, given: Sequence[str]) -> Metric:
-    """The metric of an lm-eval task that was asked for, else its first; likewise the filter.
+    """Return the requested metric of an lm-eval task, or its first one; likewise the filter.
 
     Args:
         task: The task.
-        name: What was asked for.
-        filter_name: Whose results are rated.
-        given: The metrics that the task has values of.
+        name: The requested metric, if any.
+        filter_name: The requested filter, if any.
+        given: The metrics for which the task returns values.
 
     Raises:
-        ConfigError: The task has none of that name; says which it has.
+        ConfigError: The task has no such metric or filter; the message names those it has.
     """
     declared, filters = task.aggregation(), [one.name for one in task._filters]
     of_task = f"task '{task.task_name}'"
@@ -153,12 +153,12 @@ def choose_metric(task: Any, name: str | None, filter_name: str | None, given: S
         known = [metric for metric in declared if metric in given] or given
         raise ConfigError(f"{of_task} has no metric '{name}'; it has: {', '.join(known)}")
     chosen = _one_of(filters, filter_name, f"{of_task} has no filter")
-    # What process_results gives beside the metrics of the file is averaged, as lm-eval does it.
+    # Values of process_results that are not metrics of the file are averaged, as in lm-eval.
     return Metric(name, chosen, declared.get(name, mean), bool(task.higher_is_better().get(name, True)))
 
 
 def _instead(task: Any, given: Sequence[str]) -> str:
-    """What to do where a task rates documents by none of its metrics."""
+    """Return what to do if a task returns values for none of its metrics."""
     if given:
         listed = ", ".join(given)
         return f"process_results gives {listed}: name one (--tasks NAME:{given[0]}), or fix metric_list"

@@ -1,4 +1,4 @@
-"""The language model that lm-eval asks: whatever stands behind a pool, as some recipe."""
+"""The language model that lm-eval asks: a recipe's model, run by a pool."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recip
 T = TypeVar("T")
 
 MAX_NEW_TOKENS = 256
-"""Tokens of a text where the task sets no limit: lm-eval's own number."""
+"""Default maximum number of generated tokens, as in lm-eval."""
 
 WINDOW = 2048
-"""Tokens of the windows that a long text is rated in, where the model sets no limit: lm-eval's own number."""
+"""Tokens per window of a long text if the model has no limit, as in lm-eval."""
 
 
 class Prompts:
-    """A tokenizer used as lm-eval's own models use theirs; a prompt is encoded once per study.
+    """Encodes prompts as lm-eval's own models do, each once per study.
 
     Args:
-        tokenizer: Of the transformers library.
-        context: The most tokens that the model reads; None where it sets no limit.
+        tokenizer: A tokenizer of transformers.
+        context: Maximum number of tokens that the model reads; None for no limit.
     """
 
     def __init__(self, tokenizer: Any, context: int | None) -> None:
@@ -43,31 +43,31 @@ class Prompts:
         self._pairs: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
 
     def encode(self, text: str, *, special: bool | None = None) -> list[int]:
-        """Token ids; special tokens as the tokenizer adds them unless `special` says, never twice."""
+        """Return token ids; `special` overrides whether special tokens are added, but never twice."""
         if special is None and has_bos_prefix(text, self._tokenizer.decode(self.start_id)):
             special = False
         flags = {} if special is None else {"add_special_tokens": special}
-        # Long texts are cut later on; the tokenizer need not warn of them.
+        # Long texts are cut later, so the tokenizer need not warn about them.
         return list(self._tokenizer.encode(text, verbose=False, **flags))
 
     def pair(
         self, texts: tuple[str, str], encode: Callable[[str, str], tuple[list[int], list[int]]]
     ) -> tuple[list[int], list[int]]:
-        """A context and its continuation, by `encode` where they are new."""
+        """Return the tokens of a context and its continuation, encoded with `encode` if they are new."""
         if texts not in self._pairs:
             self._pairs[texts] = encode(*texts)
         return self._pairs[texts]
 
 
 class PoolLM(TemplateLM):
-    """One recipe's model, for lm-eval's tasks. Its methods block, so they are called in a thread.
+    """The model of a recipe as lm-eval's tasks use it. Its methods block, so they are called in a thread.
 
     Args:
-        pool: What answers.
+        pool: The pool that answers.
         recipe: The candidate.
-        prompts: How texts become tokens.
-        wait: Runs a coroutine where the pool lives and returns its result.
-        seed: Of tasks that sample.
+        prompts: Encodes texts.
+        wait: Runs a coroutine in the pool's event loop and returns its result.
+        seed: Seed of tasks that sample.
     """
 
     def __init__(
@@ -92,25 +92,25 @@ class PoolLM(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """The token that stands before a text without a context."""
+        """The token before a text without a context."""
         return self._prompts.start_id
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        """Token ids of a text."""
+        """Return the token ids of a text."""
         return self._prompts.encode(string, special=add_special_tokens)
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        """Log-likelihood of each continuation given its context, and whether greedy decoding says just it."""
+        """Return each continuation's log-likelihood and whether greedy decoding gives it."""
         return list(super().loglikelihood(requests, disable_tqdm=disable_tqdm))
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
-        """Log-likelihood of each whole text, in windows as long as the context."""
+        """Return the log-likelihood of each whole text, computed in windows of the context's length."""
         windows = [self._windows(request.args[0]) for request in requests]
         found = iter(self._rate([window for some in windows for window in some]))
         return [sum(next(found).logprob for _ in some) for some in windows]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
-        """What follows each context, up to the first stop text."""
+        """Return what follows each context, up to the first stop text."""
         groups: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
             groups.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
@@ -130,7 +130,7 @@ class PoolLM(TemplateLM):
         return [(one.logprob, one.greedy) for one in self._rate([pair for _, *pair in requests])]
 
     def _windows(self, text: str) -> list[tuple[list[int], list[int]]]:
-        """A text in windows of the context's length, each with as much context as there is room for."""
+        """Split a text into windows of the context's length, each with as much context as fits."""
         windows = get_rolling_token_windows(
             token_list=self.tok_encode(text),
             prefix_token=self.prefix_token_id,
@@ -140,16 +140,16 @@ class PoolLM(TemplateLM):
         return [make_disjoint_window(window) for window in windows]
 
     def _rate(self, pairs: Sequence[Sequence[Sequence[int]]]) -> list[LogLikelihood]:
-        """Likelihoods of (context, continuation) pairs; without a continuation it is certain."""
+        """Return the likelihoods of (context, continuation) pairs; an empty continuation is certain."""
         fitted = [_fit(context, tokens, self._prompts.context) for context, tokens in pairs]
         asked = [pair for pair in fitted if pair is not None]
         found = iter(self._wait(self._pool.loglikelihood(self._recipe, asked)) if asked else ())
         return [LogLikelihood(0.0, greedy=True) if pair is None else next(found) for pair in fitted]
 
     def _generate(self, contexts: Sequence[str], settings: dict[str, Any]) -> list[str]:
-        """A text for each context; equal contexts get samples of their own."""
+        """Return a text for each context; equal contexts get different samples."""
         sampling = sampling_of(settings, samples=max(Counter(contexts).values()), seed=self._seed)
-        # The id is part of a sample's seed, so it depends on nothing but the prompt.
+        # The id is part of a sample's seed, so it must depend only on the prompt.
         questions = {text: Question(digest([text]), "", (text,)) for text in dict.fromkeys(contexts)}
         stream = self._pool.answer(self._recipe, list(questions.values()), sampling)
         answers = {(a.question_id, a.sample): a for a in self._wait(_all(stream))}
@@ -162,7 +162,7 @@ class PoolLM(TemplateLM):
 
 
 def sampling_of(settings: dict[str, Any], *, samples: int = 1, seed: int = 0) -> Sampling:
-    """How texts are drawn, from the generation settings of a task."""
+    """Return sampling parameters from the generation settings of a task."""
     normal: dict[str, Any] = normalize_gen_kwargs(settings, MAX_NEW_TOKENS)
     until = normal.get("until") or []
     return Sampling(
@@ -177,7 +177,7 @@ def sampling_of(settings: dict[str, Any], *, samples: int = 1, seed: int = 0) ->
 
 
 def _fit(context: Sequence[int], tokens: Sequence[int], longest: int | None) -> Continuation | None:
-    """The pair, its start cut off where it is longer than the model's context; None without a continuation.
+    """Return the pair, cut at its start if it exceeds the model's context; None without a continuation.
 
     A text may be one token longer than the context, since its last token is only predicted.
     """

@@ -1,4 +1,4 @@
-"""From settings to the tasks that are wanted of lm-evaluation-harness."""
+"""Opens the tasks of lm-evaluation-harness that the settings name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def open_tasks(config: TaskConfig, note: Note) -> HarnessTasks:
-    """The tasks that are asked; says which do without a race.
+    """Open the tasks, and note those without racing.
 
     Raises:
-        UserError: lm-eval is not installed, or a task is not usable.
+        UserError: lm-eval is not installed, or a task is invalid.
     """
     requests = _requests(config, note)
     try:
@@ -52,7 +52,7 @@ def _without_race(task: HarnessTask) -> str:
 
 
 def _requests(config: TaskConfig, note: Note) -> tuple[TaskRequest, ...]:
-    """What is wanted of lm-eval: `--tasks`, then JGLUE's."""
+    """Return the requested tasks: those of `--tasks`, then JGLUE's."""
     names = config.jglue_tasks
     if config.jglue_data is not None and not (names or config.tasks):
         names = _default_names(Path(config.jglue_data), note)
@@ -68,7 +68,7 @@ def _requests(config: TaskConfig, note: Note) -> tuple[TaskRequest, ...]:
 
 
 def _default_names(folder: Path, note: Note) -> tuple[str, ...]:
-    """The original scripts' tasks of JGLUE whose files are there; says which are asked."""
+    """Return the original scripts' tasks of JGLUE whose files exist, and note which they are."""
     there = jglue.found(folder)
     names = tuple(name for name in jglue.DEFAULT if jglue.short(name) in there)
     missing = [jglue.short(name) for name in jglue.DEFAULT if name not in names]
@@ -81,7 +81,7 @@ def _default_names(folder: Path, note: Note) -> tuple[str, ...]:
 
 
 def _jglue_limits(config: TaskConfig, count: int, note: Note) -> list[int | None]:
-    """How many documents of each of JGLUE's tasks are asked; says where nobody said it."""
+    """Return the number of documents of each of JGLUE's tasks, and note it if it is the default."""
     if count and not config.jglue_limit:
         note(
             f"at most {jglue.ORIGINAL_LIMIT} documents of each of JGLUE's tasks are asked, as in the "

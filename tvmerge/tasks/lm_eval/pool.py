@@ -1,4 +1,4 @@
-"""The pool for tasks: takes documents as questions and returns the model's responses to their requests."""
+"""The pool for tasks: takes documents as questions and returns responses to their requests."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from tvmerge.tasks.lm_eval.model import PoolLM, Prompts
 from tvmerge.tasks.lm_eval.task import Document, HarnessTask
 
 PORTION = 256
-"""Questions asked together, at most: many batches, and little lost by a kill."""
+"""Maximum number of questions asked together: enough for many batches, and little is lost in a crash."""
 
 
 class HarnessPool:
-    """Answers documents of tasks by asking another pool; that answers all other questions as ever.
+    """Answers documents of tasks by asking another pool, which answers all other questions unchanged.
 
-    An answer's one turn holds the responses to all requests of its document, for `HarnessJudge` to read.
+    The single turn of an answer holds the responses to all requests of its document, for `HarnessJudge`.
 
-    Each time the other pool is asked, an engine may have become another candidate meanwhile and is merged
-    again. So documents are asked ahead of the waves, in portions that double: a candidate takes turns at the
-    engine a handful of times instead of once a wave, and one that is stopped after a wave was asked at most
-    twice what it needed.
+    Between two calls of the other pool, an engine may switch to another candidate and must merge again. So
+    documents are prefetched in portions that double in size: a candidate gets the engine a few times instead
+    of once per wave, and one that is stopped after a wave was asked at most twice what it needed.
 
-    lm-eval's interface to models blocks, so it is called in threads of the pool's own: those of the event
-    loop are needed by what it waits for.
+    lm-eval's interface to models blocks, so it is called in separate threads, because the event loop's own
+    are needed by the calls it waits for.
 
     Args:
-        pool: The live models; keeps what it was asked before.
+        pool: The live models, which cache their answers.
         tasks: The tasks.
-        prompts: How texts become tokens.
+        prompts: Encodes texts.
     """
 
     def __init__(self, pool: Pool, tasks: Sequence[HarnessTask], prompts: Prompts) -> None:
@@ -53,9 +52,9 @@ class HarnessPool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer as the other pool; how texts are drawn for tasks is theirs to say, but for the seed.
+        """Answer like the other pool; for tasks, only the seed of `sampling` is used.
 
-        In waves, the documents of a portion come before its other questions, and count for no wave.
+        In waves, the documents of a portion come before its other questions and belong to no wave.
         """
         for portion in self._portions(questions, wave):
             ours = [question for question in portion if question.question_id in self._documents]
@@ -73,7 +72,7 @@ class HarnessPool:
                         yield answers
 
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """As the other pool."""
+        """Return what the other pool returns."""
         return await self._pool.loglikelihood(recipe, pairs)
 
     async def close(self) -> None:
@@ -82,7 +81,7 @@ class HarnessPool:
         await self._pool.close()
 
     def _portions(self, questions: Sequence[Question], wave: int | None) -> list[Sequence[Question]]:
-        """The questions as they are asked together: whole waves, or others first and documents after them."""
+        """Return the questions that are asked together: whole waves, or documents after all other questions."""
         if wave:
             return _doubling(questions, wave)
         others = [question for question in questions if question.question_id not in self._documents]
@@ -90,7 +89,7 @@ class HarnessPool:
         return [others, *_cut(ours, PORTION)]
 
     async def _ask(self, recipe: Recipe, questions: Sequence[Question], seed: int) -> list[list[list[Any]]]:
-        """The responses to each request of each document."""
+        """Return the responses to each request of each document."""
         documents = [self._documents[question.question_id] for question in questions]
         loop = asyncio.get_running_loop()
         bridge = _Bridge(loop)
@@ -106,7 +105,7 @@ def _cut(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
 
 
 def _doubling(questions: Sequence[Question], wave: int) -> list[Sequence[Question]]:
-    """The questions in portions of one wave, one, two, four, ...: each as large as all before it."""
+    """Split the questions into portions of one wave, one, two, four, ...: each as large as all before it."""
     portions: list[Sequence[Question]] = []
     most = max(PORTION // wave, 1) * wave
     start = 0
@@ -130,21 +129,21 @@ class _Bridge:
         self._is_cut = False
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of `work`, for the thread; raises `CancelledError` where the bridge is cut."""
+        """Return the result of `work` to the thread; raise `CancelledError` if the bridge is cut."""
         self._waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         if self._is_cut:
             self._waiting.cancel()
         return self._waiting.result()
 
     def cut(self) -> None:
-        """Cancel what the thread waits for, now and later: nobody wants its result any more."""
+        """Cancel what the thread waits for, now and later, since its result is no longer needed."""
         self._is_cut = True
         if self._waiting is not None:
             self._waiting.cancel()
 
 
 def _respond(model: PoolLM, documents: Sequence[Document]) -> list[list[list[Any]]]:
-    """Ask all requests of a kind together, each as often as its task repeats it."""
+    """Ask all requests of a kind together, each as often as its task repeats them."""
     kinds: dict[str, list[Instance]] = {}
     for document in documents:
         for request in document.requests:

@@ -1,7 +1,7 @@
-"""Rating made-up responses before a model is looked at: what a task does with whatever a model says.
+"""Rates made-up responses before a model is opened, to find errors in a task's code early.
 
-A task's own code may fail on a document, give no value of a metric, or aggregate to nothing. What it does
-with every made-up response it would do with a model's. What it does with some of them is left to the run.
+A task's own code may fail on a document, give no value of a metric, or aggregate to nothing. If that happens
+with every made-up response, it would with a model's. If it happens with some of them, the run has to show.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from tvmerge.tasks.lm_eval.task import Document, filtered, place, values_of
 from tvmerge.tasks.lm_eval.task_errors import blamed, finite
 
 TEXTS = ("", "1", "A", "True")
-"""What a model may say whatever it is asked."""
+"""Texts that a model may reply to any request."""
 
 VARIANTS = 2 + len(TEXTS)
-"""How many different responses are made up to each request."""
+"""Number of different responses made up for each request."""
 
 SLOW = 0.1
-"""Seconds of one aggregation from which on it is not repeated for each document and each resample."""
+"""Seconds from which an aggregation is too slow to be repeated for each document or resample."""
 
 Values = Sequence[Mapping[str, Any]]
-"""What a task gives each document, by its metrics."""
+"""The values of each document by metric."""
 
 
 def rehearse(source: Any, documents: Sequence[Document], filter_name: str) -> Values:
-    """What an lm-eval task makes of made-up responses to its documents.
+    """Return the values that an lm-eval task gives made-up responses to its documents.
 
     Args:
         source: The task of lm-eval.
@@ -39,7 +39,7 @@ def rehearse(source: Any, documents: Sequence[Document], filter_name: str) -> Va
         filter_name: The filter whose results are rated.
 
     Raises:
-        ConfigError: The task's code fails on a document whatever is said; names task and document.
+        ConfigError: The task's code fails on a document, named in the message, with every response.
     """
     return [_first_that_works(source, document, filter_name) for document in documents]
 
@@ -51,21 +51,21 @@ def check_scores(
     metric: Metric,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Refuse a metric that has no score whatever a model says.
+    """Reject a metric that has no score with any response.
 
     Args:
         source: The task of lm-eval.
         documents: Its documents.
-        found: What it gave them.
+        found: Their values.
         metric: The metric.
-        clock: Tells seconds.
+        clock: Returns the time in seconds.
 
     Returns:
         How long aggregating took, in seconds.
 
     Raises:
-        ConfigError: A value or the score is not a number in any variant; names the task, and the document
-            where it is one's.
+        ConfigError: A value or the score is not a number in any variant; the message names the task, and the
+            document for a value.
     """
     name = source.task_name
     for document, values in zip(documents, found, strict=True):
@@ -76,7 +76,7 @@ def check_scores(
     took = clock() - begin
     if fault is None:
         return took
-    # A score that depends on what is said is not refused: one variant with a score will do.
+    # The score may depend on the response, so one variant with a score is enough.
     for variant in range(1, VARIANTS):
         other = [_tried(source, document, metric.filter, variant) for document in documents]
         if _fault(name, metric, [values for values in other if values is not None]) is None:
@@ -85,12 +85,12 @@ def check_scores(
 
 
 def made_up(document: Document, variant: int) -> list[list[Any]]:
-    """Responses to a document's requests that a model might give, the same each time.
+    """Make up responses that a model might give to a document's requests; deterministic.
 
     Args:
         document: The document.
-        variant: 0 has a text be the right answer; further ones have it be digits, then one of `TEXTS`.
-            Likelihoods are redrawn for each.
+        variant: Text responses are the right answer in variant 0, then digits, then one of `TEXTS`.
+            Likelihoods differ in each variant.
     """
     return [
         [_response(request.request_type, document, place, variant)] * (request.repeats or 1)
@@ -131,10 +131,10 @@ def _tried(source: Any, document: Document, filter_name: str, variant: int) -> M
 
 
 def _check_value(source: Any, document: Document, values: Mapping[str, Any], metric: Metric) -> None:
-    """Refuse a document whose value is not a number, if it is none in any variant.
+    """Reject a document whose value is not a number in any variant.
 
     Raises:
-        ConfigError: It is not, or nan where the others' mean would be nan.
+        ConfigError: It is not a number, or it is nan and would make the mean nan.
     """
     if not metric.by_document or metric.name not in values:
         return
@@ -166,7 +166,7 @@ def _value_fault(metric: Metric, values: Mapping[str, Any]) -> ConfigError | Non
 
 
 def _fault(name: str, metric: Metric, found: Values) -> ConfigError | None:
-    """Why there is no score of these values, or None."""
+    """Return the error if these values have no score, or None."""
     values = [given[metric.name] for given in found if metric.name in given]
     if not values:
         return ConfigError(f"task '{name}' has no document with a value of '{metric.name}'")

@@ -1,4 +1,4 @@
-"""How a task rates what it is told, as data whose digest changes when the user changes the rating."""
+"""Describes how a task rates responses, so that a digest changes when the user changes the rating."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any
 
 RATING = ("output_type", "repeats", "generation_kwargs", "filter_list", "metric_list", "process_results")
-"""The settings of an lm-eval task between what a model says and the task's score."""
+"""The settings of an lm-eval task that affect its score, given a model's responses."""
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def rating_of(task: Any) -> dict[str, object]:
-    """The rating settings of an lm-eval task, and the code it brings along, in JSON's types.
+    """Return the rating settings of an lm-eval task, including its own code, as JSON data.
 
-    It is the same in every process, and wherever the task's files are.
+    They are the same in every process and do not depend on where the task's files are.
     """
     settings = {name: plain(getattr(task.config, name)) for name in RATING}
     return {**settings, "class": plain(type(task))}
 
 
 def plain(value: Any) -> Any:
-    """`value` in JSON's types; functions and classes as their code, anything else as its text."""
+    """Return `value` as JSON data; functions and classes become their code, other objects their text."""
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, Mapping):
@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
 
 
 def _code(value: Callable[..., Any]) -> list[str]:
-    """The name of a function or class and the text of its file, since helpers and constants rate as well."""
+    """Return the name of a function or class and its whole file, since helpers and constants matter too."""
     named = value if hasattr(value, "__qualname__") else type(value)
     try:
         file = inspect.getsourcefile(inspect.unwrap(named))
@@ -50,5 +50,5 @@ def _code(value: Callable[..., Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """What `str` makes of a value, without where it is in memory, which differs between processes."""
+    """Return `str` of a value without memory addresses, which differ between processes."""
     return ADDRESS.sub("", str(value))

@@ -1,4 +1,4 @@
-"""What is wanted of lm-eval: tasks by name, each with its metric, its weight and its size."""
+"""Parses the requested tasks of lm-eval: name, metric, weight and size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tvmerge.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """One task, or a group of tasks, as the user names it.
+    """A task, or a group of tasks, as named by the user.
 
     Attributes:
-        name: Of a task, group or tag of lm-eval, or of the user's own files.
-        metric: What rates it; None: the first of the task's metrics.
-        filter: The filter whose results are rated; None: the task's first.
-        weight: Its weight beside other tasks and benchmarks; the tasks of a group share it evenly.
-        num_fewshot: Examples in each prompt; None: as many as the task says.
-        limit: How many documents are asked, from the first on; None: all.
+        name: Name of a task, group or tag of lm-eval or of the user's own files.
+        metric: The metric that rates it; None for the task's first.
+        filter: The filter whose results are rated; None for the task's first.
+        weight: Its weight relative to other tasks and benchmarks; the tasks of a group share it equally.
+        num_fewshot: Number of examples in each prompt; None for the task's own number.
+        limit: Number of documents to ask, from the first; None for all.
     """
 
     name: str
@@ -32,15 +32,15 @@ class TaskRequest:
 def task_requests(
     texts: Sequence[tuple[str, float]], num_fewshot: Sequence[int | None], limits: Sequence[int | None]
 ) -> tuple[TaskRequest, ...]:
-    """Requests from texts like `name`, `name:metric` or `name:metric/filter`, with their weights.
+    """Parse requests like `name`, `name:metric` or `name:metric/filter`.
 
     Args:
-        texts: Each task as it is written, and its weight.
-        num_fewshot: Examples in the prompts of each.
-        limits: The most documents of each.
+        texts: The text and the weight of each task.
+        num_fewshot: Number of examples in the prompts of each task.
+        limits: Maximum number of documents of each task.
 
     Raises:
-        ConfigError: A text names no task.
+        ConfigError: A text has another form.
     """
     return tuple(
         _request(text, weight, shots, limit)
@@ -49,11 +49,11 @@ def task_requests(
 
 
 def one_each(values: Sequence[int], count: int, flag: str, *, least: int) -> list[int | None]:
-    """A number for each of `count` tasks, from none, from one for all, or from one per task.
+    """Return a number for each of `count` tasks, given none, one for all, or one per task.
 
     Raises:
-        ConfigError: There are others than these, a number is below `least`, or there are numbers and no
-            tasks; names the flag.
+        ConfigError: There is another number of values, a value is below `least`, or there are values but no
+            tasks; the message names the flag.
     """
     if not values:
         return [None] * count

@@ -1,4 +1,4 @@
-"""A task of lm-eval: its documents as questions, and how what a model says of them is rated."""
+"""A task of lm-eval: its documents as questions, and the rating of responses to them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ JUDGE = "lm-eval"
 """The judge's name in judgments of tasks."""
 
 Responses = Sequence[Sequence[Any]]
-"""What a model says to each request of a document, as often as the task repeats it: text, log-likelihood
-(a number), or log-likelihood and whether greedy decoding would say just this (a pair)."""
+"""The responses to each request of a document, as many as the task repeats it: a text, a log-likelihood, or a
+pair of log-likelihood and whether greedy decoding gives the continuation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a task.
+    """A document of a task.
 
     Attributes:
-        question: The document for people, and for whoever divides and orders documents.
-        content: The document as the task has it.
-        requests: What a model is asked, prompts and examples included.
+        question: The document as a question, used for splitting, ordering and reports.
+        content: The document in the task's own form.
+        requests: The requests to the model, including prompts and examples.
     """
 
     question: Question
@@ -43,12 +43,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Measured(Rating):
-    """A rating that keeps what the task's own aggregation takes of the document.
+    """A rating that keeps the document's value for the task's own aggregation.
 
-    Its score is nan where only all documents together have one.
+    Its score is nan if only all documents together have one.
 
     Attributes:
-        value: The value of the task's metric, as the task gives it.
+        value: The value of the task's metric.
     """
 
     value: Any = None
@@ -59,11 +59,11 @@ class HarnessTask:
     """A task with its documents.
 
     Attributes:
-        name: lm-eval's name of it.
-        weight: Its weight beside other tasks and benchmarks.
-        metric: How documents are rated.
-        documents: Those asked, in the task's order.
-        source: The task of lm-eval.
+        name: lm-eval's name of the task.
+        weight: Its weight relative to other tasks and benchmarks.
+        metric: The metric that rates its documents.
+        documents: The documents to ask, in the task's order.
+        source: The task object of lm-eval.
     """
 
     name: str
@@ -84,7 +84,7 @@ class HarnessTask:
 
     @property
     def digest(self) -> str:
-        """Digest of what is asked and how it is rated: filters, metrics and the task's own code included."""
+        """Digest of the requests and their rating, including filters, metrics and the task's own code."""
         return digest(
             {
                 "metric": [self.metric.name, self.metric.filter, self.metric.factor],
@@ -102,13 +102,14 @@ class HarnessTask:
         )
 
     def rate(self, document: Document, responses: Responses) -> Judgment | None:
-        """The judgment of what a model says of a document; None where the metric is not about it.
+        """Rate the responses to a document; return None if the metric does not apply to it.
 
-        A likelihood that is not a number is not a score: the likeliest of such choices is the first one, so a
-        broken model would be right as often as the first choice is.
+        A nan likelihood is not scored: the likeliest of such choices would be the first one, so a broken
+        model would be right as often as the first choice is.
 
         Raises:
-            ConfigError: The task's code fails, or gives what cannot be a value; names task and document.
+            ConfigError: The task's code fails or returns an invalid value; the message names task and
+                document.
         """
         common: dict[str, Any] = {
             "question_id": document.question.question_id,
@@ -134,15 +135,15 @@ class HarnessTask:
         return Unrated(**common, reason=f"the metric has no value for this document: {score}")
 
     def aggregate(self, judgments: Iterable[Judgment]) -> float:
-        """The task's score by its own aggregation over the documents judged; nan without any.
+        """Return the task's score, by its own aggregation over the judged documents; nan without any.
 
-        Where `metric.by_document` it is the mean of the judgments' scores.
+        If `metric.by_document`, it is the mean of the judgments' scores.
 
         Raises:
-            ConfigError: The aggregation fails; names the task.
+            ConfigError: The aggregation fails; the message names the task.
         """
         found = [judgment for judgment in judgments if isinstance(judgment, Measured)]
-        # An aggregation may depend on the order, which is the task's.
+        # An aggregation may depend on the order, so use the task's.
         found.sort(key=lambda judgment: self._places.get(judgment.question_id, 0))
         try:
             return self.metric.total([judgment.value for judgment in found]) if found else math.nan
@@ -155,16 +156,16 @@ class HarnessTask:
 
 
 def place(document: Document) -> str:
-    """A document's task and number, for messages."""
+    """Return a document's task and number, for messages."""
     task, _, number = str(document.question.question_id).rpartition("/")
     return f"task '{task}', document {number}"
 
 
 def filtered(source: Any, document: Document, responses: Responses, name: str) -> list[Any]:
-    """What a filter of an lm-eval task makes of the responses to each request.
+    """Apply a filter of an lm-eval task to the responses to each request.
 
     Raises:
-        ConfigError: A filter fails; names task and document.
+        ConfigError: A filter fails; the message names task and document.
     """
     with blamed(place(document), "filtering what a model says", "fix filter_list in the task's file"):
         answered = [
@@ -177,10 +178,10 @@ def filtered(source: Any, document: Document, responses: Responses, name: str) -
 
 
 def values_of(source: Any, document: Document, kept: Sequence[Any]) -> Mapping[str, Any]:
-    """What an lm-eval task gives a document by its metrics; the task may change its own copy of it.
+    """Return the values of a document by metric. The task gets a copy, since its code may change it.
 
     Raises:
-        ConfigError: The task's code fails; names task and document.
+        ConfigError: The task's code fails; the message names task and document.
     """
     with blamed(place(document), "process_results", "fix the task's code or its data"):
         values = source.process_results(deepcopy(document.content), kept)
@@ -190,13 +191,13 @@ def values_of(source: Any, document: Document, kept: Sequence[Any]) -> Mapping[s
 
 
 def _has_nan(responses: Responses) -> bool:
-    """Whether a log-likelihood is not a number."""
+    """Return whether any log-likelihood is nan."""
     found = [said[0] if isinstance(said, tuple) else said for request in responses for said in request]
     return any(isinstance(said, float) and math.isnan(said) for said in found)
 
 
 def _said(document: Document, kept: Sequence[Any]) -> str:
-    """What a model said, in a few words: its text, the likeliest of the choices, or the log-likelihood."""
+    """Summarize a response: its text, the likeliest of the choices, or the log-likelihood."""
     if len(kept) == 1 and not isinstance(kept[0], tuple | float):
         return str(kept[0])
     logprobs = [said[0] if isinstance(said, tuple) else said for said in kept]

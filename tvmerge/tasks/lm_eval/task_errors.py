@@ -1,4 +1,4 @@
-"""What a task's own code, templates and data raise, in one line that says where to look."""
+"""Translates errors of a task's own code, templates and data into one line that says where to look."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ SETTINGS = {
     "fewshot_docs": "fewshot_split or fewshot_config",
     "sample": "num_fewshot",
 }
-"""The settings that are read, where they have another name."""
+"""The settings of methods whose names differ from them."""
 
 PACKAGES = Path(lm_eval.__file__).parent.parent
-"""Where packages are installed; code outside is the user's."""
+"""The folder of installed packages; code outside is the user's."""
 
 Frame = tuple[str, int, dict[str, Any]]
-"""Of a traceback: the function, the line, the local variables."""
+"""A frame of a traceback: function, line, local variables."""
 
 
 @contextmanager
 def blamed(where: str, what: str, advice: str) -> Iterator[None]:
-    """Translate what is raised inside; errors for people get the place in front.
+    """Translate errors raised in the block; `UserError`s are prefixed with `where`.
 
     Args:
-        where: The task, and the document where there is one.
+        where: The task, and the document if there is one.
         what: What was done.
         advice: How to fix it.
 
     Raises:
-        ConfigError: Something was raised.
+        ConfigError: An error was raised in the block.
     """
     try:
         with warnings.catch_warnings():
-            # An odd number is told of where it becomes a score.
+            # Unusual numbers are reported when they become a score.
             warnings.simplefilter("ignore")
             yield
     except UserError as error:
@@ -70,7 +70,7 @@ def blamed(where: str, what: str, advice: str) -> Iterator[None]:
 
 
 def told(error: BaseException) -> str:
-    """An error's type, its first line, and the line of the user's own code or the setting it comes from."""
+    """Describe an error: type, first line, and the line of the user's code or the setting that caused it."""
     cause = error
     while cause.__cause__ is not None and type(cause).__module__.startswith("datasets"):
         cause = cause.__cause__
@@ -83,38 +83,38 @@ def told(error: BaseException) -> str:
 
 
 def setting_of(error: BaseException) -> str:
-    """The setting of a task's file that was being read when an error was raised, or an empty string."""
+    """Return the setting of a task's file that was being read when an error was raised, or ""."""
     names = [name for name, _, _ in frames(error)]
     return next((SETTINGS.get(name, name) for name in reversed(names) if name in FIELDS), "")
 
 
 def frames(error: BaseException) -> list[Frame]:
-    """The frames of an error's traceback, the innermost last."""
+    """Return the frames of an error's traceback, the innermost last."""
     walked = traceback.walk_tb(error.__traceback__)
     return [(frame.f_code.co_name, line, dict(frame.f_locals)) for frame, line in walked]
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, of Python's or of numpy's."""
+    """Return whether a value is a real number of Python or numpy."""
     import numpy as np
 
     return isinstance(value, Real | np.bool_) or (isinstance(value, np.ndarray) and value.ndim == 0)
 
 
 def shown(value: Any) -> str:
-    """A value in a few words, for a message."""
+    """Return a short description of a value, for a message."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def finite(value: Any) -> float:
-    """A number that is finite, else nan."""
+    """Return the number if it is finite, else nan."""
     number = float(value)
     return number if math.isfinite(number) else math.nan
 
 
 def _own_line(error: BaseException) -> str:
-    """File and line of the innermost code that neither lm-eval, tvmerge nor Python brings along."""
+    """Return file and line of the innermost code that is not part of lm-eval, tvmerge or Python."""
     found = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = Path(frame.f_code.co_filename)

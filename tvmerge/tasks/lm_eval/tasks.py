@@ -1,4 +1,4 @@
-"""Tasks of lm-evaluation-harness as part of a run: `tvmerge.tasks.base.Tasks`."""
+"""The implementation of `tvmerge.tasks.base.Tasks` for lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class HarnessTasks:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What each task is in the objective."""
+        """The part of each task in the objective."""
         return tuple(map(part_of, self.tasks))
 
     def in_chat(self, chat: ChatFormat, note: Note) -> HarnessTasks:
-        """The tasks with their prompts in the chat template, where the settings say so.
+        """Return the tasks with their prompts in the chat template, if the settings ask for it.
 
         Raises:
-            UserError: The template is not usable, or fails on a document.
+            UserError: The template is invalid, or fails on a document.
         """
         config = self.config
         if not config.apply_chat_template:
@@ -68,16 +68,16 @@ class HarnessTasks:
         return replace(self, tasks=tasks)
 
     def pool(self, pool: Pool, chat: ChatFormat, context: Callable[[], int | None]) -> Pool:
-        """A pool that answers the documents; see `Tasks.pool`."""
+        """Return a pool that answers the documents; see `Tasks.pool`."""
         return HarnessPool(pool, self.tasks, Prompts(chat.tokenizer, context()))
 
     def judge(self, others: Judge | None) -> Judge:
-        """The tasks' own metrics, and `others` for all other answers."""
+        """Return a judge that uses the tasks' own metrics, and `others` for all other answers."""
         return HarnessJudge(self.tasks, others)
 
 
 def part_of(task: HarnessTask) -> Part:
-    """What a task is in an objective."""
+    """Return a task's part in the objective."""
     return Part(
         name=task.name,
         questions=frozenset(task.by_id),
