@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tvmerge.study.storage import read_study
+
 SETTINGS = """
 n_trials = 4
 trials_in_flight = 2
@@ -27,13 +29,14 @@ kv_cache_memory_bytes = 268435456
 
 
 def optimize(folder: Path, engine: str, settings: str, *more: str) -> Path:
-    """The run folder of a study on the demo's models, greedy, in float32."""
-    folder.mkdir()
+    """Return the run folder of a study on the demo's models, greedy, in float32; `told.txt` is beside it."""
+    folder.mkdir(exist_ok=True)
     (folder / "run.toml").write_text(settings, encoding="utf-8")
     argv = [sys.executable, "-m", "tvmerge", "demo", "--engine", engine, "--device", "cpu"]
     where = ["--config", str(folder / "run.toml"), "--run-dir", str(folder / "run")]
     done = subprocess.run([*argv, *where, *more], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    (folder / "told.txt").write_text(done.stderr, encoding="utf-8")
     return folder / "run"
 
 
@@ -58,6 +61,11 @@ def test_a_whole_study_has_the_candidates_and_answers_of_the_transformers_engine
     assert answers(vllm) == answers(transformers)
     assert len({str(rows) for rows in answers(vllm).values()}) == 4
     assert (vllm / "model" / "model.safetensors").is_file()
+    told = (tmp_path / "vllm" / "told.txt").read_text(encoding="utf-8")
+    assert told.count("comparing vLLM's reloaded weights") == 1
+    assert read_study(f"sqlite:///{vllm / 'study.db'}", "demo").attrs["tvmerge:vllm_reload"] < 1e-4
+    optimize(tmp_path / "vllm", "vllm", SETTINGS + SMALL, "--n-trials=5")
+    assert "comparing" not in (tmp_path / "vllm" / "told.txt").read_text(encoding="utf-8")
 
 
 def test_a_whole_study_of_a_mixture_does_too(tmp_path: Path, demo_models: Path) -> None:

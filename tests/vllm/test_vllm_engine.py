@@ -22,14 +22,17 @@ from tests.engines.models import open_demo_engine
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings
+from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.vllm import version as vllm_version
 from tvmerge.engines.vllm.engine import VllmEngine
+from tvmerge.engines.vllm.reload_check import ReloadCheckedPool
 from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.merging.build import open_models as open_models_of
 from tvmerge.merging.open import Merge
+from tvmerge.protocols import Engine
 from tvmerge.records import Question
 from tvmerge.testing.engine_contract import GREEDY, EngineContract
 from tvmerge.testing.models import Answers, answers_of, demo_questions, open_models, stop_ids, uneven, uniform
@@ -127,6 +130,47 @@ async def test_answers_come_as_they_are_ready(tied: VllmEngine, smollm2_merge: M
     await tied.apply(uniform(smollm2_merge, 0.0))
     batches = [batch async for batch in tied.generate(SHARED, GREEDY)]
     assert len(batches) == len(SHARED)
+
+
+def checked(models: Path, engine: VllmEngine, passed: list[float]) -> ReloadCheckedPool:
+    """A pool of one engine that is compared with transformers."""
+
+    async def here() -> Engine:
+        return engine
+
+    async def reference() -> Engine:
+        return open_demo_engine(str(models))
+
+    return ReloadCheckedPool(
+        EnginePool({"cpu": here}),
+        reference,
+        ChatFormat(models / "target"),
+        lambda: 200,
+        "float32",
+        note=lambda _: None,
+        passed=passed.append,
+    )
+
+
+async def test_reloaded_weights_are_those_of_transformers(demo_models: Path) -> None:
+    passed: list[float] = []
+    pool = checked(demo_models, make_engine(demo_models), passed)
+    stream = pool.answer(uniform(open_models(demo_models), 0.0), demo_questions(2), GREEDY)
+    assert len([batch async for batch in stream]) == 2
+    assert len(passed) == 1
+    assert passed[0] < 1e-4
+    await pool.close()
+
+
+@pytest.mark.parametrize("worker", ["DoublesANorm", "ChangesNothing"])
+async def test_a_reload_that_goes_wrong_without_an_error_ends_the_run(demo_models: Path, worker: str) -> None:
+    engine = make_engine(demo_models, worker_extension_cls=f"tests.vllm.broken_workers.{worker}")
+    passed: list[float] = []
+    pool = checked(demo_models, engine, passed)
+    with pytest.raises(ConfigError, match="vLLM computes with wrong weights once it has reloaded this model"):
+        await anext(pool.answer(uniform(open_models(demo_models), 0.0), demo_questions(2), GREEDY))
+    assert not passed
+    await pool.close()
 
 
 async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_people(

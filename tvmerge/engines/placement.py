@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines.devices import resolve_device
@@ -111,6 +111,11 @@ class Placement:
             options={**(self.config.engine_options or {}), **parallel},
             fingerprint=models.fingerprint,
         )
+
+    def reference(self, models: Merge, record: ChatRecord) -> Start:
+        """Return what starts a transformers engine on the CPU, in the dtype that the engines compute in."""
+        settings = self.engine_settings(models, record)
+        return _here(models, replace(settings, engine="transformers", device="cpu", vllm={}, options={}))
 
     def compute_dtype(self, models: Merge) -> str:
         """Return the dtype of computation; on a CPU float32, which is faster there and exact."""

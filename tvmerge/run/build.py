@@ -14,12 +14,15 @@ from tvmerge.config import RunConfig
 from tvmerge.engines.cached_pool import CachedPool
 from tvmerge.engines.holding_pool import HoldingPool
 from tvmerge.engines.pool import EnginePool
+from tvmerge.engines.vllm.options import decisive
+from tvmerge.engines.vllm.reload_check import ReloadCheckedPool
 from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
 from tvmerge.run.loop import BACKLOG, Evaluator
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
+from tvmerge.study.storage import RELOAD
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.judged import judge_memory
 from tvmerge.tasks.suite import TaskSuite
@@ -127,13 +130,13 @@ def build_run(
         )
         check_space(config.model_folder, _model_size(config, models))
         trace = Trace()
-        pool = _pool(run_spec, caches, trace, note)
+        pool = _pool(run_spec, study, caches, trace, note)
         refused.pop_all()
     spec = {f.name: getattr(run_spec, f.name) for f in fields(run_spec)}
     return Run(**spec, study=study, pool=pool, trace=trace)
 
 
-def _pool(run_spec: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
+def _pool(run_spec: RunSpec, study: SearchStudy, caches: Caches, trace: Trace, note: Note) -> Pool:
     """Return the pool of live models."""
     placement, models, suite = run_spec.placement, run_spec.models, run_spec.suite
     found = placement.memory_estimates(models, judges=judge_memory(suite.specs))
@@ -141,8 +144,28 @@ def _pool(run_spec: RunSpec, caches: Caches, trace: Trace, note: Note) -> Pool:
         note(str(load))
     engines = EnginePool(placement.engine_factories(models, run_spec.record, found), trace=trace, note=note)
     context = partial(placement.rated_context, models)
-    pool = suite.pool(CachedPool(engines, caches.answers, run_spec.answer_identity), run_spec.chat, context)
+    compared = _compared(engines, run_spec, study, note)
+    pool = suite.pool(CachedPool(compared, caches.answers, run_spec.answer_identity), run_spec.chat, context)
     return pool if suite.batching is None else HoldingPool(pool, suite.batching.hold)
+
+
+def _compared(pool: EnginePool, run_spec: RunSpec, study: SearchStudy, note: Note) -> Pool:
+    """Return the pool, which compares vLLM with transformers first if the study has not done so."""
+    placement, models, stored = run_spec.placement, run_spec.models, run_spec.known_study.stored
+    if placement.kind != "vllm" or (stored is not None and RELOAD in stored.attrs):
+        return pool
+    if others := [name for name in decisive(placement.options) if name != "max_model_len"]:
+        note(f"vLLM is not compared with transformers, which does not know {', '.join(others)} of [vllm]")
+        return pool
+    return ReloadCheckedPool(
+        pool,
+        placement.reference(models, run_spec.record),
+        run_spec.chat,
+        partial(placement.rated_context, models),
+        placement.compute_dtype(models),
+        note=note,
+        passed=lambda difference: study.record(RELOAD, difference),
+    )
 
 
 def _model_size(config: RunConfig, models: Merge) -> int:

@@ -32,6 +32,9 @@ ORIGIN = "tvmerge:origin"
 N_TRIALS = "tvmerge:n_trials"
 """Study attribute: the total number of trials its latest run aims for."""
 
+RELOAD = "tvmerge:vllm_reload"
+"""Study attribute: how far vLLM was from transformers after it reloaded the model, in nats per token."""
+
 SCHEMA = "tvmerge:schema"
 """Study attribute: the version of the format of tvmerge's attributes."""
 

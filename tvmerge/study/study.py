@@ -67,6 +67,7 @@ class SearchStudy:
         still_held: Callable[[], None] = lambda: None,
     ) -> None:
         self._storage = storage
+        self._id = study_id
         self._still_held = still_held
         self._sampler = sampler
         self._enqueued: list[tuple[Recipe, dict[str, Any]]] = [
@@ -187,6 +188,16 @@ class SearchStudy:
             attrs={**asked.attrs, **attrs},
             values=scores,
         )
+
+    def record(self, key: str, value: object) -> None:
+        """Record something about the study itself, as plain JSON data.
+
+        Raises:
+            StudyError: The storage cannot be written, or another run took the study over.
+        """
+        self._still_held()
+        with translated(self._storage):
+            self._storage.set_study_user_attr(self._id, key, value)
 
     def front(self) -> tuple[Trial, ...]:
         """Return the Pareto front of the scored trials, in order of number."""
