@@ -112,7 +112,7 @@ class Placement:
             fingerprint=models.fingerprint,
         )
 
-    def reference(self, models: Merge, record: ChatRecord) -> Start:
+    def reference(self, models: Merge, record: ChatRecord) -> EngineFactory:
         """Return what starts a transformers engine on the CPU, in the dtype that the engines compute in."""
         settings = self.engine_settings(models, record)
         return _here(models, replace(settings, engine="transformers", device="cpu", vllm={}, options={}))

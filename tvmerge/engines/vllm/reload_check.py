@@ -19,7 +19,7 @@ from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 if TYPE_CHECKING:
-    from tvmerge.engines.pool import Start
+    from tvmerge.engines.pool import EngineFactory
     from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.protocols import Pool
 
@@ -53,7 +53,7 @@ class ReloadCheckedPool:
     def __init__(
         self,
         pool: Pool,
-        reference: Start,
+        reference: EngineFactory,
         chat: ChatFormat,
         context: Callable[[], int | None],
         dtype: str,
