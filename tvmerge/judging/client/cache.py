@@ -53,7 +53,7 @@ class ReplyStore:
         """Return the stored reply to `request`; None without one that is still readable and usable.
 
         Raises:
-            UnusableError, TooLongError, TextError: The text was refused before.
+            UnusableError, TooLongError, TextRefusedError: The text was refused before.
         """
         row = await self._gets.add(request.key)
         if (refusal := _refusal(row)) is not None:
@@ -158,7 +158,7 @@ class CachedChat(ChatWrapper):
         """Return the stored reply, or else the wrapped model's.
 
         Raises:
-            UnusableError, TooLongError, TextError: The text was refused, now or before.
+            UnusableError, TooLongError, TextRefusedError: The text was refused, now or before.
         """
         return await self._look_up(request) or await self._flights.do(
             request.key, lambda: self._fetch(request)
