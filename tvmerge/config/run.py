@@ -14,7 +14,7 @@ from tvmerge.config.values import settings_for
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
 from tvmerge.option import Option, option, weighted
-from tvmerge.study.place import StudyPlace
+from tvmerge.study.location import StudyPlace
 from tvmerge.study.settings import SearchConfig
 from tvmerge.tasks.settings import SuiteConfig
 

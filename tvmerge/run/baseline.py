@@ -146,7 +146,7 @@ def check_trial(text: str | None, study: KnownStudy) -> None:
 def _trial(study: KnownStudy, space: Space, enqueued: Sequence[Recipe], number: int) -> Recipe:
     """Return the recipe of a trial, of the study that is forked or else of the run's own."""
     found = study.numbered
-    if (found is None or found.name == study.place.name) and number < len(enqueued):
+    if (found is None or found.name == study.location.name) and number < len(enqueued):
         return enqueued[number]
     tried = None if found is None else next((t for t in found.trials if t.number == number), None)
     if found is None or tried is None:
@@ -159,7 +159,7 @@ def _trial(study: KnownStudy, space: Space, enqueued: Sequence[Recipe], number: 
 
 
 def _no_trial(number: int, study: KnownStudy) -> StudyError:
-    name = study.place.name if study.numbered is None else study.numbered.name
+    name = study.location.name if study.numbered is None else study.numbered.name
     return StudyError(
         f"--baseline trial:{number}: study '{name}' has no such trial; name one that it has, and give "
         "--fork NEW_NAME to compare with a trial of this study"

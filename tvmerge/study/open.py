@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.place import StudyPlace
+from tvmerge.study.location import StudyPlace
 from tvmerge.study.sampler import SamplerFactory, check_objectives, make_sampler, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space

@@ -30,7 +30,7 @@ from tvmerge.scoring.objective import Part
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.combined import combine
-from tvmerge.tasks.seen import seen_benchmarks
+from tvmerge.tasks.judged_benchmarks import seen_benchmarks
 from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tvmerge.judging.judges.own import OwnJudge, UnaskedJudge, check_judge, chec
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.combined import combine
 from tvmerge.tasks.judged import parts_of, watch_script
-from tvmerge.tasks.seen import seen_benchmarks
+from tvmerge.tasks.judged_benchmarks import seen_benchmarks
 from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:

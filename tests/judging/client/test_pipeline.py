@@ -19,7 +19,7 @@ from tvmerge.judging.client.pipeline import pipeline, prices_of
 from tvmerge.judging.client.reask import UnusableError
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.complaint import Complaint
+from tvmerge.judging.wire.error_details import Complaint
 from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.refusals import translate
 

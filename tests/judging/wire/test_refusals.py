@@ -17,7 +17,7 @@ from tvmerge.errors import (
 from tvmerge.judging.client.chat import InvalidRequestError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.wire import refusals
-from tvmerge.judging.wire.complaint import Complaint
+from tvmerge.judging.wire.error_details import Complaint
 from tvmerge.judging.wire.http import ApiKey
 
 KEY = ApiKey("", "MY_KEY")

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvmerge.judging.batch.api import Result
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.wire.complaint import error_within, read_complaint
+from tvmerge.judging.wire.error_details import error_within, read_complaint
 from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.refusals import translate
 from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape

@@ -18,7 +18,7 @@ from tvmerge.errors import TransientError, TvmergeError
 from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result, State
 from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
 from tvmerge.judging.client.chat import ChatRequest
-from tvmerge.judging.wire.complaint import read_complaint
+from tvmerge.judging.wire.error_details import read_complaint
 from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.refusals import translate
 from tvmerge.judging.wire.replies import wrong_shape

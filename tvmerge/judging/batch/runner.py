@@ -19,8 +19,8 @@ from tvmerge.errors import (
     UserError,
 )
 from tvmerge.judging.batch.api import BatchApi, Progress, Result
+from tvmerge.judging.batch.call_retry import Persistence
 from tvmerge.judging.batch.collector import Slot
-from tvmerge.judging.batch.persistence import Persistence
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
 from tvmerge.judging.client.pauses import Pauses, clock
 

@@ -23,8 +23,8 @@ from tvmerge.errors import ConfigError
 from tvmerge.judging.batch.api import Batched
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.batch.budgeted import BudgetedBatches
+from tvmerge.judging.batch.call_retry import Persistence
 from tvmerge.judging.batch.chat import BatchChat
-from tvmerge.judging.batch.persistence import Persistence
 from tvmerge.judging.batch.routed import RoutedChat
 from tvmerge.judging.batch.runner import Waiting
 from tvmerge.judging.client.budget import BudgetedChat

@@ -13,7 +13,7 @@ from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.complaint import Complaint, error_within
+from tvmerge.judging.wire.error_details import Complaint, error_within
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters

@@ -7,7 +7,7 @@ from typing import Any
 
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 from tvmerge.judging.client.rate_headers import RateLimits
-from tvmerge.judging.wire.complaint import Complaint, error_within, read_complaint
+from tvmerge.judging.wire.error_details import Complaint, error_within, read_complaint
 from tvmerge.judging.wire.http import ApiKey, rate_limits
 from tvmerge.judging.wire.parameters import ModelParameters
 from tvmerge.judging.wire.refusals import translate

@@ -20,7 +20,7 @@ from tvmerge.errors import (
 from tvmerge.judging.client.chat import InvalidRequestError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.wire import wordings
-from tvmerge.judging.wire.complaint import Complaint
+from tvmerge.judging.wire.error_details import Complaint
 from tvmerge.judging.wire.http import ApiKey, hinted_wait, retry_after, top_level
 
 _TRANSIENT = frozenset({408, 409, 424, 425, 429, 498, 499})

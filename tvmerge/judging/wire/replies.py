@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import InvalidRequestError, NotJsonError
-from tvmerge.judging.wire.complaint import events_of, is_events, is_page, title_of
+from tvmerge.judging.wire.error_details import events_of, is_events, is_page, title_of
 from tvmerge.judging.wire.finish import finish_of
 from tvmerge.judging.wire.http import ApiKey
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.judging.wire.complaint import error_within, read_complaint
+from tvmerge.judging.wire.error_details import error_within, read_complaint
 
 GOOGLE = {
     "error": {
