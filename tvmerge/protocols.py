@@ -158,7 +158,7 @@ class Judge(Protocol):
 class ComparingJudge(Protocol):
     """A `Judge` that compares answers with a baseline's, or wraps judges that may do so."""
 
-    def against(self, answers: Mapping[QuestionId, Answer]) -> Judge:
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> Judge:
         """Return a judge like this one that compares with these answers and shares its connections."""
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tvmerge._util.reserve import Reserve
+from tvmerge._util.reserve import DiskReserve
 
 
 def test_room_is_taken_once_and_given_back(tmp_path: Path) -> None:
     path = tmp_path / "reserve"
-    reserve = Reserve(path, size=1000)
+    reserve = DiskReserve(path, size=1000)
     reserve.hold()
     kept = path.read_bytes()
     assert len(kept) == 1000
-    Reserve(path, size=1000).hold()
+    DiskReserve(path, size=1000).hold()
     assert path.read_bytes() == kept
     reserve.release()
     reserve.release()
@@ -22,5 +22,5 @@ def test_room_is_taken_once_and_given_back(tmp_path: Path) -> None:
 
 def test_where_there_is_no_room_none_is_kept(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    Reserve(tmp_path / "file" / "reserve").hold()
+    DiskReserve(tmp_path / "file" / "reserve").hold()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tvmerge._util.tasks import stop, together
+from tvmerge._util.tasks import gather_or_cancel, stop
 
 
 class Work:
@@ -45,15 +45,15 @@ async def _is(value: str) -> str:
 
 
 async def test_outcomes_come_in_the_order_of_the_works() -> None:
-    assert await together([_is("a"), _is("b")]) == ["a", "b"]
-    assert await together([]) == []
+    assert await gather_or_cancel([_is("a"), _is("b")]) == ["a", "b"]
+    assert await gather_or_cancel([]) == []
 
 
 @pytest.mark.parametrize("fails", [True, False])
 async def test_each_work_is_cancelled_once_however_long_the_others_take_to_end(fails: bool) -> None:
     works = [Work(steps) for steps in (0, 3, 9)]
     all_works = [*(work() for work in works), *(_fails() for _ in range(fails))]
-    running = asyncio.create_task(together(all_works))
+    running = asyncio.create_task(gather_or_cancel(all_works))
     if not fails:
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -209,12 +209,12 @@ def table(folder: Path) -> list[tuple[Any, ...]]:
 def test_a_study_in_batches_has_the_table_of_one_without_also_when_it_is_killed(tmp_path: Path) -> None:
     bench = make_bench(tmp_path / "bench", 16)
     with OpenAIBatchServer() as server:
-        server.looks = 0
+        server.polls = 0
         study(tmp_path / "live", bench, server)
         assert not server.batches
         billed = server.answered
     with OpenAIBatchServer() as server:
-        server.looks = 0
+        server.polls = 0
         log = study(tmp_path / "whole", bench, server, "--judge-batch")
         whole, sizes = sorted(server.billed), [len(batch.requests) for batch in server.batches.values()]
     assert table(tmp_path / "whole") == table(tmp_path / "live")
@@ -222,7 +222,7 @@ def test_a_study_in_batches_has_the_table_of_one_without_also_when_it_is_killed(
     assert sizes[0] > 12  # more than one trial asks: those of a window are sent together
     assert f"{len(whole)} of them in batches" in log
     with OpenAIBatchServer() as server:
-        server.looks = 0
+        server.polls = 0
         study(tmp_path / "cut", bench, server, "--judge-batch", step=f"{STORE}.receive", number=2)
         study(tmp_path / "cut", bench, server, "--judge-batch", step=f"{LEDGER}.called", number=9)
         study(tmp_path / "cut", bench, server, "--judge-batch")

@@ -23,7 +23,7 @@ from tests.servers.openai_server import OpenAIServer
 from tests.tasks.lm_eval.tiny import write_jglue
 from tvmerge.config import RunConfig
 from tvmerge.dry_run.plan import plan_run
-from tvmerge.dry_run.text import Extent, RunPlan, total
+from tvmerge.dry_run.text import RunPlan, TrialSize, total
 from tvmerge.errors import CheckpointError, CredentialsError, StudyError
 from tvmerge.run.optimize import optimize
 
@@ -207,8 +207,8 @@ def test_a_longer_answer_costs_the_judge_as_many_tokens_more(configure: Configur
 
 def test_a_race_shortens_a_trial_at_its_first_interim_check(configure: Configure) -> None:
     planned = plan(configure(racing="wilcoxon", racing_min_questions=3, racing_batch=2))
-    assert planned.trial == Extent(SEARCHED, 2 * SEARCHED, 2 * SEARCHED)
-    assert planned.earliest_stop == Extent(4, 8, 8)
+    assert planned.trial == TrialSize(SEARCHED, 2 * SEARCHED, 2 * SEARCHED)
+    assert planned.earliest_stop == TrialSize(4, 8, 8)
     assert plan(configure(racing="off")).earliest_stop is None
 
 

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from tvmerge.dry_run.text import (
     Comparison,
-    Extent,
     PlannedCalls,
     RunPlan,
+    TrialSize,
     calls_table,
+    footnotes,
     plan_lines,
-    small_print,
     total,
 )
 from tvmerge.report.numbers import folded
@@ -33,8 +33,8 @@ PLAN = RunPlan(
     weights=tuple(f"layers.{n}" for n in range(32)),
     low=0.0,
     high=2.0,
-    trial=Extent(34, 68, 136),
-    earliest_stop=Extent(20, 40, 80),
+    trial=TrialSize(34, 68, 136),
+    earliest_stop=TrialSize(20, 40, 80),
     comparison=Comparison(finalists=3, selection=7, compared=4, test=1, samples=2),
     answers=1076,
     calls=(SEARCH, FINAL),
@@ -94,7 +94,7 @@ def test_calls_are_added_up_and_a_price_that_is_not_known_makes_the_sum_unknown(
 
 
 def test_what_is_not_counted_is_said() -> None:
-    assert "asked for again up to 3 times" in small_print(PLAN)
+    assert "asked for again up to 3 times" in footnotes(PLAN)
 
 
 def test_few_names_are_not_folded() -> None:

@@ -30,7 +30,7 @@ from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Judgment, Question, Rating
-from tvmerge.run.rating_tasks import Ratings, all_rated
+from tvmerge.run.rating_tasks import RatingTasks, all_rated
 
 PROVIDERS = ("openai", "openai", "anthropic", "cohere")
 QUESTION = Question("q", "writing", ("数を一つ言って。",))
@@ -238,7 +238,7 @@ class Sequence:
             reasks=self.reasks,
         )
         judge = create_judge(spec, prompts, [QUESTION], policy=policy, env={"TEST_KEY": KEY})
-        ratings = Ratings(judge)
+        ratings = RatingTasks(judge)
         tasks = [ratings.start(QUESTION, Answer("q", (f"回答は第{text}番です。",))) for text in self.answers]
         try:
             await all_rated(tasks)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.reply_format import RatingFormat
 
-VOID = "void"
+NO_RATING = "void"
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 FORMS = ["{}", " {} ", "{}点", "{}/10", "評価：{}", "**{}**", "Rating: {}", "{}点/10点"]
 
 INSIDES: dict[str, int | str | None] = {
-    **{form.format(n): n if 1 <= n <= 10 else VOID for form in FORMS for n in range(13)},
+    **{form.format(n): n if 1 <= n <= 10 else NO_RATING for form in FORMS for n in range(13)},
     **{str(n).translate(WIDE): n for n in range(1, 11)},
-    **dict.fromkeys(["N/A", "八", "なし", "評価不能", "-3", "7-8", "about 7", "4/5"], VOID),
+    **dict.fromkeys(["N/A", "八", "なし", "評価不能", "-3", "7-8", "about 7", "4/5"], NO_RATING),
     **dict.fromkeys(["rating", "note", "リンク", "評価"], None),
 }
 LABELS = [
@@ -108,7 +108,7 @@ def found_by_hand(reply: str) -> int | None:
         meaning = INSIDES[inside.strip() if inside.strip() in INSIDES else inside]
         label_before = before in LABELS and before != ""
         if label_before and meaning is None and inside not in ("rating", "評価"):
-            meaning = VOID
+            meaning = NO_RATING
         if meaning is None or any(line == pattern.format(f"[[{inside}]]") for pattern in ASIDES):
             continue
         ends_the_line = after.strip("。*") in ("", "です", " です", "（10点満点）", "(10点満点)")
@@ -121,11 +121,11 @@ def found_by_hand(reply: str) -> int | None:
             mentioned.append(meaning)
     candidates = (announced[-1:] + last_words) or mentioned
     if not announced and not last_words:
-        candidates = [meaning for meaning in mentioned if meaning != VOID]
-        if mentioned and mentioned[-1] == VOID:
+        candidates = [meaning for meaning in mentioned if meaning != NO_RATING]
+        if mentioned and mentioned[-1] == NO_RATING:
             return None
     chosen = set(candidates)
-    only = chosen.pop() if len(chosen) == 1 else VOID
+    only = chosen.pop() if len(chosen) == 1 else NO_RATING
     return only if isinstance(only, int) else None
 
 

@@ -19,7 +19,7 @@ from tests.merging.tokens import save_tokenizer
 from tvmerge.cli.app import run
 from tvmerge.merging.checkpoints.sources import Source, resolve
 from tvmerge.merging.export.merge_folder import write_merge
-from tvmerge.merging.model_names import told_apart
+from tvmerge.merging.model_names import distinct_names
 from tvmerge.merging.open import Merge, open_request
 from tvmerge.merging.request import MergeRequest, MixtureSettings, TaskVector
 from tvmerge.records import Recipe
@@ -30,7 +30,7 @@ def _names(*places: str | Source) -> list[str]:
         str(number): place if isinstance(place, Source) else Source(Path(place), Path(place).name)
         for number, place in enumerate(places)
     }
-    return [source.name for source in told_apart(sources).values()]
+    return [source.name for source in distinct_names(sources).values()]
 
 
 def _hub(name: str, commit: str) -> Source:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.reasoning.thoughts import mentions_thoughts, part, part_written
+from tvmerge.reasoning.thoughts import mentions_thoughts, split_texts, split_thoughts
 
 PAIRS = [
     ("<think>", "</think>"),
@@ -39,26 +39,28 @@ class TestMarks:
     """Whatever the marks are called."""
 
     def test_what_they_enclose_is_a_thought(self, opening: str, closing: str) -> None:
-        found = part(f"\n{opening}\nhm\n{closing}\n\nTokyo.")
+        found = split_thoughts(f"\n{opening}\nhm\n{closing}\n\nTokyo.")
         assert (found.answer.strip(), found.thought, found.finished) == ("Tokyo.", "hm", True)
 
     def test_a_thought_without_an_end_is_no_answer(self, opening: str, closing: str) -> None:
-        found = part(f"{opening} hm, ")
+        found = split_thoughts(f"{opening} hm, ")
         assert (found.answer, found.thought, found.finished) == ("", "hm,", False)
-        assert part(f"{opening} hm{found.closing}Tokyo.").answer == "Tokyo."
+        assert split_thoughts(f"{opening} hm{found.closing}Tokyo.").answer == "Tokyo."
 
     def test_a_thought_may_begin_in_the_prompt(self, opening: str, closing: str) -> None:
         prompt = f"{opening}{closing}Kyoto.<|user|>Capital?<|assistant|>{opening}\n"
-        assert part(f"hm{closing}Tokyo.", prompt).answer == "Tokyo."
-        assert not part("hm", prompt).finished
-        assert part(f"{opening}hm{closing}Tokyo.", prompt).thought == "hm"
+        assert split_thoughts(f"hm{closing}Tokyo.", prompt).answer == "Tokyo."
+        assert not split_thoughts("hm", prompt).finished
+        assert split_thoughts(f"{opening}hm{closing}Tokyo.", prompt).thought == "hm"
 
     def test_a_prompt_that_ends_a_thought_leaves_the_answer_alone(self, opening: str, closing: str) -> None:
-        assert part("Tokyo.", f"<|assistant|>{opening}\n\n{closing}\n\n") == part("Tokyo.")
-        assert part("Tokyo.").answer == "Tokyo."
+        assert split_thoughts("Tokyo.", f"<|assistant|>{opening}\n\n{closing}\n\n") == split_thoughts(
+            "Tokyo."
+        )
+        assert split_thoughts("Tokyo.").answer == "Tokyo."
 
     def test_several_thoughts_may_follow_each_other(self, opening: str, closing: str) -> None:
-        found = part(f"{opening}one{closing}\n{opening}two{closing}\nTokyo.")
+        found = split_thoughts(f"{opening}one{closing}\n{opening}two{closing}\nTokyo.")
         assert (found.answer.strip(), found.thoughts) == ("Tokyo.", ("one", "two"))
 
     def test_an_answer_about_them_stays_whole(self, opening: str, closing: str) -> None:
@@ -69,8 +71,8 @@ class TestMarks:
             f"It ends with `{closing}`, always.",
             f"Look for 「{closing}」 in it.",
         ):
-            assert part(text).answer == text
-            assert part(f"{opening}hm{closing}{text}").answer == text
+            assert split_thoughts(text).answer == text
+            assert split_thoughts(f"{opening}hm{closing}{text}").answer == text
 
     def test_a_template_that_has_them_is_one_of_a_thinking_model(self, opening: str, closing: str) -> None:
         assert mentions_thoughts([f"{{{{ '{opening}' }}}}"])
@@ -78,17 +80,17 @@ class TestMarks:
 
 
 def test_a_mark_in_quotes_does_not_end_a_thought() -> None:
-    found = part('<think>I must not write "</think>" yet.</think>Tokyo.')
+    found = split_thoughts('<think>I must not write "</think>" yet.</think>Tokyo.')
     assert found.answer == "Tokyo."
 
 
 def test_a_mark_that_nothing_opened_ends_a_thought_that_began_before() -> None:
-    found = part("hm\n</think>\n\nTokyo.")
+    found = split_thoughts("hm\n</think>\n\nTokyo.")
     assert (found.answer.strip(), found.thought, found.before) == ("Tokyo.", "hm", True)
 
 
 def test_a_mark_that_is_closed_twice_is_no_part_of_the_answer() -> None:
-    assert part("<think>hm</think>\n</think>\nTokyo.").answer.strip() == "Tokyo."
+    assert split_thoughts("<think>hm</think>\n</think>\nTokyo.").answer.strip() == "Tokyo."
 
 
 @pytest.mark.parametrize(
@@ -102,11 +104,11 @@ def test_a_mark_that_is_closed_twice_is_no_part_of_the_answer() -> None:
     ],
 )
 def test_tags_around_an_answer_that_follows_a_thought_are_left_out(text: str) -> None:
-    assert part(text).answer.strip() == "Tokyo."
+    assert split_thoughts(text).answer.strip() == "Tokyo."
 
 
 def test_tags_around_an_answer_without_a_thought_stay() -> None:
-    assert part("<answer>Tokyo.</answer>").answer == "<answer>Tokyo.</answer>"
+    assert split_thoughts("<answer>Tokyo.</answer>").answer == "<answer>Tokyo.</answer>"
 
 
 @pytest.mark.parametrize(
@@ -130,12 +132,14 @@ def test_tags_around_an_answer_without_a_thought_stay() -> None:
 def test_of_messages_with_channels_the_final_one_is_the_answer(
     text: str, prompt: str, answer: str, thought: str
 ) -> None:
-    found = part(text, f"<|start|>user<|message|>Use <|channel|>.<|end|>{prompt}")
+    found = split_thoughts(text, f"<|start|>user<|message|>Use <|channel|>.<|end|>{prompt}")
     assert (found.answer, found.thought, found.finished) == (answer, thought, True)
 
 
 def test_messages_behind_the_final_one_are_no_answer() -> None:
-    found = part(f"{HARMONY}<|end|><|start|>assistant<|channel|>analysis<|message|>so", "<|start|>assistant")
+    found = split_thoughts(
+        f"{HARMONY}<|end|><|start|>assistant<|channel|>analysis<|message|>so", "<|start|>assistant"
+    )
     assert (found.answer, found.thoughts, found.ahead) == ("Tokyo.", ("hm", "so"), 1)
 
 
@@ -144,7 +148,7 @@ def test_messages_that_end_before_the_final_one_are_no_answer(end: int) -> None:
     begun = HARMONY[:end]
     if not begun.startswith("<|channel|>"):
         return
-    found = part(begun, "<|start|>assistant")
+    found = split_thoughts(begun, "<|start|>assistant")
     assert not found.finished
     assert found.answer == ""
 
@@ -153,12 +157,12 @@ def test_messages_that_end_before_the_final_one_are_no_answer(end: int) -> None:
     "begun", ["<|channel|>analysis<|message|>hm", "<|channel|>analysis<|message|>hm<|end|>", "<|channel|>"]
 )
 def test_what_closes_a_message_begins_the_final_one(begun: str) -> None:
-    closing = part(begun, "<|start|>assistant").closing
-    assert part(f"{begun}{closing}Tokyo.", "<|start|>assistant").answer == "Tokyo."
+    closing = split_thoughts(begun, "<|start|>assistant").closing
+    assert split_thoughts(f"{begun}{closing}Tokyo.", "<|start|>assistant").answer == "Tokyo."
 
 
 def test_messages_whose_marks_were_skipped_are_still_told_apart() -> None:
-    found = part_written(
+    found = split_texts(
         ["analysisWe need it.assistantfinalTokyo.", "analysisWe need", "analysis of it: good"]
     )
     assert [parted.answer for parted in found] == ["Tokyo.", "", "analysis of it: good"]
@@ -166,7 +170,7 @@ def test_messages_whose_marks_were_skipped_are_still_told_apart() -> None:
 
 
 def test_where_the_prompt_opens_every_thought_a_text_without_a_mark_never_ended() -> None:
-    found = part_written(["hm</think>Tokyo.", "hm, so</think>Kyoto.", "hm, hm"])
+    found = split_texts(["hm</think>Tokyo.", "hm, so</think>Kyoto.", "hm, hm"])
     assert [(parted.answer, parted.finished) for parted in found] == [
         ("Tokyo.", True),
         ("Kyoto.", True),
@@ -175,14 +179,14 @@ def test_where_the_prompt_opens_every_thought_a_text_without_a_mark_never_ended(
 
 
 def test_marks_of_the_models_own_count_too() -> None:
-    found = part("(ponder)hm(done)Tokyo.", marks=[("(ponder)\n", "(done)")])
+    found = split_thoughts("(ponder)hm(done)Tokyo.", marks=[("(ponder)\n", "(done)")])
     assert (found.answer, found.thought) == ("Tokyo.", "hm")
-    assert not part("hm", "<|assistant|>(ponder)", [("(ponder)", "(done)")]).finished
+    assert not split_thoughts("hm", "<|assistant|>(ponder)", [("(ponder)", "(done)")]).finished
 
 
 @given(TEXTS, TEXTS)
 def test_no_text_is_lost_and_none_is_made_up(text: str, prompt: str) -> None:
-    found = part(text, prompt)
+    found = split_thoughts(text, prompt)
     if not found.thoughts:
         return
     if "<|start|>" in prompt:  # the message that the prompt began is part of what was said
@@ -196,7 +200,7 @@ def test_no_text_is_lost_and_none_is_made_up(text: str, prompt: str) -> None:
 
 @given(st.lists(TEXTS, max_size=6))
 def test_an_answer_is_parted_once_and_for_all(texts: list[str]) -> None:
-    for parted in part_written(texts):
+    for parted in split_texts(texts):
         assert parted.finished or not parted.answer
         assert bool(parted.closing) <= (not parted.finished)
 
@@ -204,4 +208,4 @@ def test_an_answer_is_parted_once_and_for_all(texts: list[str]) -> None:
 @given(st.text())
 def test_a_text_without_marks_is_an_answer(text: str) -> None:
     if not mentions_thoughts([text]) and not text.lstrip().startswith(("analysis", "commentary")):
-        assert part_written([text])[0].answer == text
+        assert split_texts([text])[0].answer == text

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.report import results
-from tvmerge.report.answer_stats import traits
-from tvmerge.report.caveats import remarks
+from tvmerge.report.answer_stats import answer_stats
+from tvmerge.report.caveats import caveats
 from tvmerge.report.result import ContenderKey, RunRecord, Sample
 
 JAPANESE = "今日はとても良い天気なので、散歩に行きましょう。"
@@ -38,12 +38,12 @@ def answers(text: str = JAPANESE, *, cut_off: bool = False, rating: float | None
 
 
 def only(made: RunRecord) -> str:
-    (remark,) = remarks(made)
+    (remark,) = caveats(made)
     return remark
 
 
 def test_a_sound_gain_gets_no_remark() -> None:
-    assert remarks(run(best=answers(), weight_1=answers())) == ()
+    assert caveats(run(best=answers(), weight_1=answers())) == ()
 
 
 def test_a_lead_beyond_the_held_out_interval_is_called_luck() -> None:
@@ -53,21 +53,21 @@ def test_a_lead_beyond_the_held_out_interval_is_called_luck() -> None:
 
 
 def test_a_uniform_weight_that_may_do_as_well_is_mentioned() -> None:
-    assert any("0.7, may do as well: the best is +0.30" in remark for remark in remarks(results.simple()))
+    assert any("0.7, may do as well: the best is +0.30" in remark for remark in caveats(results.simple()))
 
 
 def test_a_uniform_weight_that_is_better_is_mentioned() -> None:
     made = results.simple()
     uniform = results.contender("uniform", results.uniform(0.7), 6.5, 7.2, (-0.5, -0.9, -0.1))
     told = replace(made, contenders=(*made.contenders[:3], uniform))
-    assert any("0.7, is better: the best is -0.50" in remark for remark in remarks(told))
+    assert any("0.7, is better: the best is -0.50" in remark for remark in caveats(told))
 
 
 def test_a_best_that_is_a_uniform_weight_is_mentioned() -> None:
     made = results.simple()
     best, *others = made.contenders
     same = replace(made, contenders=(replace(best, weights=results.uniform(0.7)), *others))
-    assert "The best is a single weight for everything, 0.7." in remarks(same)
+    assert "The best is a single weight for everything, 0.7." in caveats(same)
 
 
 def test_answers_cut_off_more_often_are_mentioned() -> None:
@@ -96,31 +96,31 @@ def test_judgments_without_a_rating_are_mentioned() -> None:
 
 
 def test_failed_trials_are_counted() -> None:
-    assert "3 of 40 trials failed" in remarks(results.simple())[-1]
+    assert "3 of 40 trials failed" in caveats(results.simple())[-1]
 
 
 def test_the_first_failed_trial_says_why_it_failed() -> None:
     result = results.simple()
     why = [replace(t, attrs={"failure": "no rating"}) if t.state == "FAIL" else t for t in result.trials]
     first = next(trial.number for trial in why if trial.state == "FAIL")
-    assert remarks(replace(result, trials=tuple(why)))[-1] == f"Trial {first}: no rating."
+    assert caveats(replace(result, trials=tuple(why)))[-1] == f"Trial {first}: no rating."
 
 
 def test_an_english_benchmark_has_no_share_of_japanese() -> None:
     asked = replace(results.question(1), turns=("Name a colour.", "Why?"))
-    found = traits([results.sample(asked, [7, 7], text="Blue.")])
+    found = answer_stats([results.sample(asked, [7, 7], text="Blue.")])
     assert found is not None
     assert found.japanese is None
 
 
 def test_half_width_katakana_and_kanji_count_as_japanese() -> None:
-    found = traits([results.sample(results.question(0), [7], text="ﾊﾛｰ世界")])
+    found = answer_stats([results.sample(results.question(0), [7], text="ﾊﾛｰ世界")])
     assert found is not None
     assert found.japanese == 1.0
 
 
 def test_no_answers_have_no_traits() -> None:
-    assert traits([]) is None
+    assert answer_stats([]) is None
 
 
 def test_answers_cut_in_thought_are_mentioned_with_what_helps() -> None:

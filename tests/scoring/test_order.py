@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from tests.tasks.ratings import questions
 from tvmerge.records import Question
-from tvmerge.scoring.order import mixed
+from tvmerge.scoring.order import balanced_order
 
 SIZES = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(1, 30), min_size=1)
 
 
 def by_category(asked: list[Question], seed: int) -> tuple[Question, ...]:
-    return mixed(asked, seed, lambda question: question.category)
+    return balanced_order(asked, seed, lambda question: question.category)
 
 
 @given(SIZES, st.integers(0, 5))

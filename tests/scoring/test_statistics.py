@@ -16,9 +16,9 @@ from tvmerge.records import Judgment, Question
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
-    commonest_fault,
     coverage,
     estimate,
+    most_common_reason,
     shortfall,
 )
 
@@ -101,9 +101,9 @@ def test_turns_and_categories_have_estimates_of_their_own() -> None:
 
 def test_the_commonest_fault_is_the_first_of_equals_and_empty_without_one() -> None:
     faults = [unscored(n, reason=reason) for n, reason in enumerate(["cut off", "empty", "empty", "cut off"])]
-    assert commonest_fault([*ratings([[5]]), *faults]) == "cut off"
-    assert commonest_fault([*faults, unscored(9, reason="empty")]) == "empty"
-    assert commonest_fault(ratings([[5, 6]])) == ""
+    assert most_common_reason([*ratings([[5]]), *faults]) == "cut off"
+    assert most_common_reason([*faults, unscored(9, reason="empty")]) == "empty"
+    assert most_common_reason(ratings([[5, 6]])) == ""
 
 
 def test_too_few_ratings_are_a_shortfall_that_says_why() -> None:

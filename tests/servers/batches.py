@@ -20,7 +20,7 @@ Answer = Callable[[str, int], Response | str | None]
 the rating, the reason why it was not processed (`expired`, `missing`), or nothing for a rating."""
 
 Change = Callable[[str, Response], Response]
-"""What is sent in the place of a response, told what was asked for (`upload`, `create`, `look`, `list`,
+"""What is sent in the place of a response, told what was asked for (`upload`, `create`, `poll`, `list`,
 `results`)."""
 
 
@@ -31,7 +31,7 @@ class Batch:
     name: str
     requests: Sequence[tuple[str, Mapping[str, Any]]]
     metadata: Mapping[str, str] = field(default_factory=dict)
-    looks: int = 0
+    polls: int = 0
     over: bool = False
     status: str = ""
     failure: Mapping[str, Any] | None = None
@@ -44,7 +44,7 @@ class BatchServer(LoopbackServer):
     """What the two have in common. Set the attributes before the server is asked.
 
     Attributes:
-        looks: How often a batch is looked at before it is over.
+        polls: How often a batch is looked at before it is over.
         answer: What becomes of its requests.
         change: What is sent in the place of a response, after the server has done what it was asked.
         refuse: What is sent instead, told what is asked for, without doing that.
@@ -55,7 +55,7 @@ class BatchServer(LoopbackServer):
         strangers: Results of nobody's requests that each batch has.
     """
 
-    looks: int = 1
+    polls: int = 1
     strangers: int = 0
 
     def set_up(self) -> None:
@@ -98,11 +98,11 @@ class BatchServer(LoopbackServer):
             batch.processed = [(key, self._process(params)) for key, params in requests]
         return batch
 
-    def look(self, name: str) -> Batch:
+    def poll(self, name: str) -> Batch:
         """Look at a batch, which continues by that."""
         batch = self.batches[name]
-        batch.looks += 1
-        if batch.looks > self.looks and not batch.over and batch.failure is None:
+        batch.polls += 1
+        if batch.polls > self.polls and not batch.over and batch.failure is None:
             batch.over, batch.results = True, batch.processed
         return batch
 
@@ -147,7 +147,7 @@ class OpenAIBatchServer(BatchServer, OpenAIServer):
             case "GET", ["v1", "batches"]:
                 return "list"
             case "GET", ["v1", "batches", name] if name in self.batches:
-                return "look"
+                return "poll"
             case "GET", ["v1", "files", _, "content"]:
                 return "results"
         return None
@@ -155,7 +155,7 @@ class OpenAIBatchServer(BatchServer, OpenAIServer):
     def do(self, kind: str, request: Request) -> Response:
         """Do it."""
         url = urlsplit(request.path)
-        name = url.path.split("/")[3] if kind in ("look", "results") else ""
+        name = url.path.split("/")[3] if kind in ("poll", "results") else ""
         match kind:
             case "upload":
                 name = f"file_{len(self.files)}"
@@ -165,8 +165,8 @@ class OpenAIBatchServer(BatchServer, OpenAIServer):
                 return self._told(self._created(request.body))
             case "list":
                 return _listed([self._told(b).body for b in self.batches.values()], url.query, "after")
-            case "look":
-                return self._told(self.look(name))
+            case "poll":
+                return self._told(self.poll(name))
         return Response(self._content(name), content_type="application/octet-stream")
 
     def _created(self, body: Mapping[str, Any]) -> Batch:
@@ -232,7 +232,7 @@ class AnthropicBatchServer(BatchServer, AnthropicServer):
             case "GET", ["v1", "messages", "batches"]:
                 return "list"
             case "GET", ["v1", "messages", "batches", name] if name in self.batches:
-                return "look"
+                return "poll"
             case "GET", ["v1", "messages", "batches", _, "results"]:
                 return "results"
         return None
@@ -247,8 +247,8 @@ class AnthropicBatchServer(BatchServer, AnthropicServer):
                 return self._told(self.make(requests))
             case "list":
                 return _listed([self._told(b).body for b in self.batches.values()], url.query, "after_id")
-            case "look":
-                return self._told(self.look(url.path.split("/")[4]))
+            case "poll":
+                return self._told(self.poll(url.path.split("/")[4]))
         return Response(self._content(url.path.split("/")[4]), content_type="application/x-jsonl")
 
     def _told(self, batch: Batch) -> Response:

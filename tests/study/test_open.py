@@ -25,7 +25,7 @@ def config(folder: Path, **settings: Any) -> RunConfig:
 
 
 def look_up(run: RunConfig, objectives: int = 1) -> KnownStudy:
-    return look_up_study(run, run.study_place, objectives)
+    return look_up_study(run, run.study_location, objectives)
 
 
 def opened(run: RunConfig, *, judge: str = "rules", objectives: int = 1) -> tuple[SearchStudy, list[str]]:

@@ -25,7 +25,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class ForeignKey:
     """A key that tvmerge did not write, as stored in the database; a pickled one is never loaded.
 
     Attributes:
@@ -41,13 +41,13 @@ class Stranger:
 
 
 class _JsonDisk(diskcache.Disk):
-    """Stores keys and values as text; a pickled key is read as `Stranger`, a pickled value raises."""
+    """Stores keys and values as text; a pickled key is read as `ForeignKey`, a pickled value raises."""
 
     def get(self, key: Any, raw: bool) -> Any:
-        return key if raw and isinstance(key, str) else Stranger(key, raw)
+        return key if raw and isinstance(key, str) else ForeignKey(key, raw)
 
     def put(self, key: Any) -> Any:
-        return (key.key, key.raw) if isinstance(key, Stranger) else super().put(key)
+        return (key.key, key.raw) if isinstance(key, ForeignKey) else super().put(key)
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode == MODE_PICKLE:
@@ -112,11 +112,11 @@ class ContentCache:
         except UserError:
             return False
 
-    def strangers(self) -> list[Stranger]:
+    def strangers(self) -> list[ForeignKey]:
         """Return the keys that tvmerge did not write; their rows are never read."""
-        return [key for key in self._cache if isinstance(key, Stranger)]
+        return [key for key in self._cache if isinstance(key, ForeignKey)]
 
-    def drop(self, keys: Iterable[str | Stranger]) -> None:
+    def drop(self, keys: Iterable[str | ForeignKey]) -> None:
         """Delete rows."""
         with self._cache.transact(retry=True):
             for key in keys:

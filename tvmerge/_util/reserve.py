@@ -10,7 +10,7 @@ SIZE = 4 << 20
 """Number of bytes: enough for several hundred judgments and the database's journal."""
 
 
-class Reserve:
+class DiskReserve:
     """A placeholder file, which is removed if paid results have to be written and the disk is full.
 
     It is kept in its folder for later runs and other processes that write there.

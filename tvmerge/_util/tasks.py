@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_or_cancel(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return all results in order; after the first failure, stop the other tasks, then raise it.
 
     The others are cancelled once and waited for, as they are if the caller is cancelled. `asyncio.gather`

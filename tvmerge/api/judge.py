@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.api.blocking import wait_for
-from tvmerge.api.objects import GivenJudge, objects
-from tvmerge.api.progress import Progress, teller
+from tvmerge.api.objects import GivenJudge, caller_objects
+from tvmerge.api.progress import Progress, progress_callback
 from tvmerge.config import JudgeConfig
 from tvmerge.config.values import settings_for
 from tvmerge.errors import ConfigError
@@ -56,7 +56,7 @@ def judge(
         >>> [(rating.turn, rating.score) for rating in found.models[0].judgments]
         [(1, 10.0), (2, 4.0)]
     """
-    given = objects(judge)
+    given = caller_objects(judge)
     config = JudgeConfig(**settings_for(JudgeConfig, {**settings, **given.settings}))
     if len(config.bench_name) != 1:
         raise ConfigError("set the one benchmark that was answered: --bench-name NAME")
@@ -66,7 +66,7 @@ def judge(
         from tvmerge.run.judge_answers import judge_answers
 
         return await judge_answers(
-            config, _files(answers), compared, written, teller(progress), own=given.judge
+            config, _files(answers), compared, written, progress_callback(progress), own=given.judge
         )
 
     return wait_for(judged)

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tvmerge.api.progress import Progress, teller
+from tvmerge.api.progress import Progress, progress_callback
 from tvmerge.config import MergeConfig, RunConfig
 from tvmerge.config.values import settings_for
 from tvmerge.errors import ConfigError
@@ -65,7 +65,7 @@ def merge(
 
     if trial is not None and config is not None:
         raise ConfigError("the settings of a trial's merge come from its study; leave config out")
-    tell, folder = teller(progress), Path(output_dir)
+    tell, folder = progress_callback(progress), Path(output_dir)
     given = {**({} if config is None else _of_run(config)), **_checked(settings)}
     number = None if trial is None else str(trial)
     write_model(

@@ -19,7 +19,7 @@ GivenEngine = IdentifiedEngine | Sequence[IdentifiedEngine] | Callable[[Merger],
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class CallerObjects:
     """The judge and engines that a caller passed as objects.
 
     Attributes:
@@ -33,7 +33,7 @@ class Objects:
     settings: dict[str, Any]
 
 
-def objects(judge: GivenJudge | None, engine: GivenEngine | None = None) -> Objects:
+def caller_objects(judge: GivenJudge | None, engine: GivenEngine | None = None) -> CallerObjects:
     """Separate objects from names.
 
     Raises:
@@ -50,4 +50,4 @@ def objects(judge: GivenJudge | None, engine: GivenEngine | None = None) -> Obje
         settings["engine"] = engine
     elif engine is not None:
         engines = own_engines(engine)
-    return Objects(own_judge, engines, settings)
+    return CallerObjects(own_judge, engines, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.api.blocking import wait_for
-from tvmerge.api.objects import GivenEngine, GivenJudge, Objects, objects
+from tvmerge.api.objects import CallerObjects, GivenEngine, GivenJudge, caller_objects
 from tvmerge.api.progress import Progress
 from tvmerge.api.settings import run_config
 from tvmerge.config import RunConfig
@@ -57,7 +57,7 @@ def optimize(
         >>> print(result.verdict)  # doctest: +ELLIPSIS
         The search found nothing better than ...
     """
-    given = objects(judge, engine)
+    given = caller_objects(judge, engine)
     ready = run_config(config, {**settings, **given.settings})
     return wait_for(lambda: _run(ready, given, progress))
 
@@ -84,11 +84,11 @@ async def optimize_async(
     Raises:
         TvmergeError: As for `optimize`.
     """
-    given = objects(judge, engine)
+    given = caller_objects(judge, engine)
     return await _run(run_config(config, {**settings, **given.settings}), given, progress)
 
 
-async def _run(config: RunConfig, given: Objects, progress: Progress) -> RunResult:
+async def _run(config: RunConfig, given: CallerObjects, progress: Progress) -> RunResult:
     from tvmerge.run.optimize import optimize as run
 
     return await run(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.api.blocking import wait_for
-from tvmerge.api.objects import GivenEngine, GivenJudge, objects
-from tvmerge.api.progress import Progress, teller
+from tvmerge.api.objects import GivenEngine, GivenJudge, caller_objects
+from tvmerge.api.progress import Progress, progress_callback
 from tvmerge.api.settings import run_config
 from tvmerge.config import RunConfig
 
@@ -43,12 +43,12 @@ def plan(
         >>> planned.left, len(planned.weights)
         (7, 8)
     """
-    given = objects(judge, engine)
+    given = caller_objects(judge, engine)
     ready = run_config(config, {**settings, **given.settings})
 
     async def planned() -> RunPlan:
         from tvmerge.dry_run.plan import plan_run
 
-        return await plan_run(ready, teller(progress), judge=given.judge, engines=given.engines)
+        return await plan_run(ready, progress_callback(progress), judge=given.judge, engines=given.engines)
 
     return wait_for(planned)

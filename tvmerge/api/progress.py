@@ -13,7 +13,7 @@ Progress = bool | Tell
 """False prints nothing, True prints to standard error, a function is called with each line."""
 
 
-def teller(progress: Progress) -> Tell:
+def progress_callback(progress: Progress) -> Tell:
     """Return the function that shows a line of progress."""
     if callable(progress):
         return progress

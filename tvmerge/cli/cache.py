@@ -14,7 +14,7 @@ from tvmerge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tvmerge._util.cache import ContentCache, Stranger
+    from tvmerge._util.cache import ContentCache, ForeignKey
 
 KINDS = ("answers", "judgments", "digests")
 REFUSALS = "refusals"
@@ -99,7 +99,7 @@ def prune(kind: str | None, yes: bool) -> None:
     click.echo(f"{dropped} rows dropped")
 
 
-def _doomed(name: str, opened: ContentCache, kind: str | None) -> list[str | Stranger]:
+def _doomed(name: str, opened: ContentCache, kind: str | None) -> list[str | ForeignKey]:
     return [*opened, *opened.strangers()] if name == kind else _damaged(opened)
 
 
@@ -112,7 +112,7 @@ def _refusals(name: str, opened: ContentCache) -> list[str]:
     return [key for key in opened if opened.sound(key) and is_refusal(opened.get(key))]
 
 
-def _damaged(opened: ContentCache) -> list[str | Stranger]:
+def _damaged(opened: ContentCache) -> list[str | ForeignKey]:
     """Return the keys whose rows cannot be read, and keys that tvmerge did not write."""
     return [*(key for key in opened if not opened.sound(key)), *opened.strangers()]
 

@@ -57,4 +57,4 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
     if unwritten is not None:
         raise unwritten
     if not judged.rated:
-        raise ProviderError(f"nothing was rated; the most common reason: {judged.commonest_fault}")
+        raise ProviderError(f"nothing was rated; the most common reason: {judged.most_common_reason}")

@@ -61,7 +61,7 @@ def _plan(config: Any) -> None:
     from rich.console import Console
 
     from tvmerge.dry_run.plan import plan_run
-    from tvmerge.dry_run.text import calls_table, plan_lines, small_print
+    from tvmerge.dry_run.text import calls_table, footnotes, plan_lines
 
     console = Console()
     plan = asyncio.run(plan_run(config, lambda line: click.echo(line, err=True)))
@@ -69,7 +69,7 @@ def _plan(config: Any) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if plan.calls:
         console.print(calls_table(plan.calls))
-        console.print(small_print(plan), highlight=False, soft_wrap=True)
+        console.print(footnotes(plan), highlight=False, soft_wrap=True)
     if plan.refusals:
         raise CheckpointError("; ".join(plan.refusals))
 

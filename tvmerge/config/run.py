@@ -14,7 +14,7 @@ from tvmerge.config.values import settings_for
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
 from tvmerge.option import Option, option, weighted
-from tvmerge.study.location import StudyPlace
+from tvmerge.study.location import StudyLocation
 from tvmerge.study.settings import SearchConfig
 from tvmerge.tasks.settings import SuiteConfig
 
@@ -124,9 +124,9 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
         return self.storage if self.storage is not None else sqlite_url(self._parent_folder / "study.db")
 
     @property
-    def study_place(self) -> StudyPlace:
+    def study_location(self) -> StudyLocation:
         """The name and storage of the study and of its parent."""
-        return StudyPlace(self.study, self.storage_url, self.parent_study, self.parent_storage_url)
+        return StudyLocation(self.study, self.storage_url, self.parent_study, self.parent_storage_url)
 
     @property
     def model_folder(self) -> Path:

@@ -43,7 +43,7 @@ def planned_calls(
     )
 
 
-def price_words(spec: JudgeSpec, *, batched: bool = False) -> str:
+def price_text(spec: JudgeSpec, *, batched: bool = False) -> str:
     """Return a judge's price as text."""
     if PROVIDERS.load(spec.provider).judge is not None:
         return "asks nobody"
@@ -63,7 +63,7 @@ def written_sizes(models: Merge, config: RunConfig) -> list[int]:
     return [found for merger in mergers for found in shard_sizes(merger.specs, size)]
 
 
-def misfits(memory: Sequence[MemoryEstimate]) -> Iterator[str]:
+def memory_errors(memory: Sequence[MemoryEstimate]) -> Iterator[str]:
     """Return why the models do not fit into memory, one line each."""
     for load in memory:
         try:

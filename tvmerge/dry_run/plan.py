@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
 from tvmerge._util.urls import hide_passwords
-from tvmerge.dry_run.cost import LIVE, misfits, planned_calls, price_words, warnings, written_sizes
+from tvmerge.dry_run.cost import LIVE, memory_errors, planned_calls, price_text, warnings, written_sizes
 from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
-from tvmerge.dry_run.text import Comparison, Extent, RunPlan
+from tvmerge.dry_run.text import Comparison, RunPlan, TrialSize
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.merging.build import open_models
@@ -145,12 +145,12 @@ async def _plan(
         weights=run_spec.space.names,
         low=run_spec.space.low,
         high=run_spec.space.high,
-        trial=await _extent(estimator, run_spec.search_questions),
+        trial=await _trial_size(estimator, run_spec.search_questions),
         earliest_stop=await _earliest_stop(estimator, run_spec),
         comparison=_comparison(run_spec, remaining),
         answers=whole.answers + missing,
         calls=calls,
-        prices={spec.name: price_words(spec, batched=batched) for spec in run_spec.suite.specs},
+        prices={spec.name: price_text(spec, batched=batched) for spec in run_spec.suite.specs},
         reasks=config.judge_reasks,
         stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
         memory=tuple(map(str, memory)),
@@ -159,7 +159,7 @@ async def _plan(
         free_bytes=free,
         warnings=tuple(warnings(config, calls, sum(sizes), free)),
         # Nothing is loaded if all answers are stored.
-        refusals=tuple(misfits(memory)) if whole.answers + missing else (),
+        refusals=tuple(memory_errors(memory)) if whole.answers + missing else (),
     )
 
 
@@ -183,18 +183,20 @@ def _baseline(run_spec: RunSpec, stored: StoredAnswers | None) -> tuple[dict[Que
     return {answer.question_id: answer for answer in found}, len(missing)
 
 
-async def _extent(estimator: RequestEstimator, questions: Sequence[Question]) -> Extent:
+async def _trial_size(estimator: RequestEstimator, questions: Sequence[Question]) -> TrialSize:
     count = await estimator.unknown(questions)
-    return Extent(len(questions), turns_of(questions), sum(calls.calls for calls in count.calls.values()))
+    return TrialSize(len(questions), turns_of(questions), sum(calls.calls for calls in count.calls.values()))
 
 
-async def _earliest_stop(estimator: RequestEstimator, run_spec: RunSpec) -> Extent | None:
+async def _earliest_stop(estimator: RequestEstimator, run_spec: RunSpec) -> TrialSize | None:
     """Return a trial up to the first interim check of its race."""
     interim_checks = (
         run_spec.rules.interim_checks(len(run_spec.search_questions)) if run_spec.rules is not None else ()
     )
     return (
-        await _extent(estimator, run_spec.search_questions[: interim_checks[0]]) if interim_checks else None
+        await _trial_size(estimator, run_spec.search_questions[: interim_checks[0]])
+        if interim_checks
+        else None
     )
 
 

@@ -131,7 +131,9 @@ class RequestEstimator:
         """Return the requests for judging an answer, and the number of stored replies."""
         if question.question_id not in self._rated:
             return {}, 0
-        suite = self._suite if baseline is None else self._suite.against({question.question_id: baseline})
+        suite = (
+            self._suite if baseline is None else self._suite.with_baseline({question.question_id: baseline})
+        )
         await suite.judge.judge(question, answer)
         return self._counter.take()
 

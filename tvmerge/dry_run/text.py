@@ -37,7 +37,7 @@ class PlannedCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class TrialSize:
     """The amount of work of a candidate.
 
     Attributes:
@@ -112,8 +112,8 @@ class RunPlan:
     weights: tuple[str, ...]
     low: float
     high: float
-    trial: Extent
-    earliest_stop: Extent | None
+    trial: TrialSize
+    earliest_stop: TrialSize | None
     comparison: Comparison | None
     answers: int
     calls: tuple[PlannedCalls, ...]
@@ -128,7 +128,7 @@ class RunPlan:
     refusals: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        calls = (calls_table(self.calls), small_print(self)) if self.calls else ()
+        calls = (calls_table(self.calls), footnotes(self)) if self.calls else ()
         return plain_text(*plan_lines(self), *calls)
 
 
@@ -140,7 +140,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     model = f"{size(plan.model_bytes)} in {count(plan.files, 'file')}"
     yield f"model: {plan.model_folder}, {model}; the disk has {size(plan.free_bytes)} free"
     yield f"dimensions: {len(plan.weights)} from {plan.low:g} to {plan.high:g}: {folded(plan.weights)}"
-    yield f"a trial: {_extent(plan.trial)}; {_race(plan.earliest_stop)}"
+    yield f"a trial: {_trial_size(plan.trial)}; {_race(plan.earliest_stop)}"
     yield f"final comparison: {_comparison(plan.comparison)}"
     yield f"answers to generate: at most {plan.answers:,}"
     yield f"stored already: {_stored(plan.stored)}"
@@ -150,7 +150,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     yield from (f"warning: {line}" for line in plan.warnings)
 
 
-def small_print(plan: RunPlan) -> str:
+def footnotes(plan: RunPlan) -> str:
     """Return how the maximum is counted."""
     return (
         "answers and replies count at their longest, prompts with one token per byte; "
@@ -195,15 +195,15 @@ def _cells(row: PlannedCalls) -> tuple[str, ...]:
     return f"{row.calls:,}", f"{row.input_tokens:,}", f"{row.output_tokens:,}", cost
 
 
-def _extent(extent: Extent) -> str:
+def _trial_size(extent: TrialSize) -> str:
     turns, calls = count(extent.turns, "turn"), count(extent.calls, "call")
     return f"{count(extent.questions, 'question')}, {turns} judged with {calls}"
 
 
-def _race(earliest_stop: Extent | None) -> str:
+def _race(earliest_stop: TrialSize | None) -> str:
     if earliest_stop is None:
         return "none ends early"
-    return f"a trial that racing stops ends after {_extent(earliest_stop)} at the earliest"
+    return f"a trial that racing stops ends after {_trial_size(earliest_stop)} at the earliest"
 
 
 def _comparison(comparison: Comparison | None) -> str:

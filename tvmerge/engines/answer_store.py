@@ -7,7 +7,7 @@ from typing import Any
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.canonical import digest
-from tvmerge.reasoning.thoughts import part_written
+from tvmerge.reasoning.thoughts import split_texts
 from tvmerge.records import Answer, Question, Recipe, Sampling
 
 SCHEMA = "answer-v1"
@@ -83,7 +83,7 @@ def _pack(answer: Answer) -> dict[str, Any]:
 
 def _is_parted(row: Mapping[str, Any]) -> bool:
     """Return whether thoughts are stored apart from answers; older releases stored both in one text."""
-    return "thoughts" in row or not any(parted.thoughts for parted in part_written(row["turns"]))
+    return "thoughts" in row or not any(parted.thoughts for parted in split_texts(row["turns"]))
 
 
 def _unpack(row: Mapping[str, Any], question: Question, sample: int) -> Answer:

@@ -80,7 +80,7 @@ def create_judge(
         questions: The questions to judge, to check that the prompts they need exist.
         samples: Independent ratings of each turn; None for the judge file's value.
         compares: Whether to compare answers with those of a baseline, given later by
-            `tvmerge.judging.judges.comparing.against`, instead of rating them.
+            `tvmerge.judging.judges.comparing.with_baseline`, instead of rating them.
         policy: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
         env: The environment with the keys.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tvmerge._util.tasks import together
+from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.errors import ProviderError
 from tvmerge.judging.faults import check_remedy
 from tvmerge.judging.judges.prompted import PromptedJudge
@@ -42,4 +42,4 @@ async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[Judge
     compared = bool(like.reference or like.eval_aspect)
     question = replace(like, turns=(_QUESTION,), reference=_ANSWERS[:1] if compared else (), eval_aspect="")
     answer, other = (Answer(like.question_id, (text,)) for text in _ANSWERS)
-    return await together(judge.try_out(question, answer, other) for judge in judges)
+    return await gather_or_cancel(judge.try_out(question, answer, other) for judge in judges)

@@ -14,7 +14,7 @@ _HOMES = {"home": 2, "Users": 2, "root": 1}
 """First part of a path on which people have their folders -> parts up to and including a person's own."""
 
 
-def told_apart(sources: Mapping[str, Source]) -> dict[str, Source]:
+def distinct_names(sources: Mapping[str, Source]) -> dict[str, Source]:
     """The same models, each with its own name; a model that plays several parts has one name.
 
     A model of the hub keeps its id, with the commit where two commits take part. A folder is called by as

@@ -28,7 +28,7 @@ from tvmerge.merging.finite import check_plan
 from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.merge import Expert, Merge, is_target
 from tvmerge.merging.merger import RecipeMerger
-from tvmerge.merging.model_names import told_apart
+from tvmerge.merging.model_names import distinct_names
 from tvmerge.merging.moe.mixture import align_mixture
 from tvmerge.merging.opened import OpenedSources, part_of
 from tvmerge.merging.plan import Plan
@@ -127,7 +127,7 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, S
             base = find(vector.base)
         sources[part_of(request, vector, "base")] = base
         sources[part_of(request, vector, "tuned")] = tuned
-    sources = told_apart(sources)
+    sources = distinct_names(sources)
     for part, source in sources.items():
         if source.is_adapter and not part.endswith("tuned"):
             raise CheckpointError(f"{source.name} is an adapter (LoRA), and only a tuned model may be one")

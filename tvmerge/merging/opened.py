@@ -10,7 +10,7 @@ from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.digests import DigestCache
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.checkpoints.sources import Source
-from tvmerge.merging.checkpoints.ties import moving_apart
+from tvmerge.merging.checkpoints.ties import diverging_ties
 from tvmerge.merging.checkpoints.untied import tied_head
 from tvmerge.merging.request import MergeRequest, TaskVector
 
@@ -74,7 +74,7 @@ class OpenedSources:
         policy = self._request.vocabulary
         models = {part: self.model(part) for part in parts}
         tied = [part for part, model in models.items() if tied_head(model.structure) is not None]
-        apart = dict.fromkeys(n for part in tied for n in moving_apart(models[part], self.vectors, policy))
+        apart = dict.fromkeys(n for part in tied for n in diverging_ties(models[part], self.vectors, policy))
         if apart or 0 < len(tied) < len(parts):
             for part in tied:
                 self.parts[part] = self._open(self._sources[part], untie=True)

@@ -55,7 +55,7 @@ _QUOTES_BEFORE, _QUOTES_AFTER = frozenset("`'\"「『“‘"), frozenset("`'\"�
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class SplitText:
     """A model's text, split into thoughts and answer.
 
     Attributes:
@@ -85,7 +85,7 @@ class Parted:
         return "\n\n".join(filter(None, (thought.strip() for thought in self.thoughts)))
 
 
-def part(text: str, prompt: str = "", marks: Sequence[Marks] = ()) -> Parted:
+def split_thoughts(text: str, prompt: str = "", marks: Sequence[Marks] = ()) -> SplitText:
     """Split a model's text into thoughts and answer.
 
     Args:
@@ -99,7 +99,7 @@ def part(text: str, prompt: str = "", marks: Sequence[Marks] = ()) -> Parted:
     return _tagged(grammar, text, grammar.opened(prompt))
 
 
-def part_written(texts: Sequence[str]) -> list[Parted]:
+def split_texts(texts: Sequence[str]) -> list[SplitText]:
     """Split texts written by one model whose prompts and tokens are unknown.
 
     If most of them close a thought that they did not open, the model's prompts open one. Then a text without
@@ -109,7 +109,9 @@ def part_written(texts: Sequence[str]) -> list[Parted]:
     begun = sum(parted.before for parted in found)
     if 2 * begun <= len(texts):
         return found
-    return [parted if parted.thoughts else Parted("", (parted.answer,), finished=False) for parted in found]
+    return [
+        parted if parted.thoughts else SplitText("", (parted.answer,), finished=False) for parted in found
+    ]
 
 
 def mentions_thoughts(texts: Iterable[str], marks: Sequence[Marks] = ()) -> bool:
@@ -176,13 +178,13 @@ def _odd(opening: str) -> tuple[re.Pattern[str], str] | None:
     return next((closed for opens, closed in _ODD.items() if opens.fullmatch(opening)), None)
 
 
-def _tagged(grammar: _Grammar, text: str, opening: str) -> Parted:
+def _tagged(grammar: _Grammar, text: str, opening: str) -> SplitText:
     thoughts: list[str] = []
     rest, before = text, False
     if not opening and grammar.opening_at_start(text) is None:
         end = grammar.lone_closing(text)
         if end is None:
-            return Parted(text)
+            return SplitText(text)
         thoughts, rest, before = [text[: end.start()]], text[end.end() :], True
     while opening or (grammar.opening_at_start(rest) is not None):
         # The prompt may have opened a thought that the model then opens again.
@@ -190,30 +192,30 @@ def _tagged(grammar: _Grammar, text: str, opening: str) -> Parted:
             opening, rest = begin[0], rest[begin.end() :]
         end = grammar.closing(rest, opening)
         if end is None:
-            return Parted("", (*thoughts, rest), False, before, grammar.literal_closing(opening))
+            return SplitText("", (*thoughts, rest), False, before, grammar.literal_closing(opening))
         thoughts.append(rest[: end.start()])
         rest, opening = rest[end.end() :], ""
         while (again := grammar.closing_at_start(rest)) is not None:
             rest = rest[again.end() :]
-    return Parted(_unwrapped(rest), tuple(thoughts), before=before)
+    return SplitText(_unwrapped(rest), tuple(thoughts), before=before)
 
 
-def _harmony(text: str, prompt: str) -> Parted:
+def _harmony(text: str, prompt: str) -> SplitText:
     found = list(messages(text, prompt))
     answers = [message.text for message in found if message.final]
     thoughts = tuple(message.text for message in found if not message.final)
     if not answers:
-        return Parted("", thoughts, finished=False, closing=final_begins(text, prompt))
+        return SplitText("", thoughts, finished=False, closing=final_begins(text, prompt))
     last = max(place for place, message in enumerate(found) if message.final)
-    return Parted("".join(answers), thoughts, behind=len(found) - 1 - last)
+    return SplitText("".join(answers), thoughts, behind=len(found) - 1 - last)
 
 
-def _written(text: str) -> Parted:
+def _written(text: str) -> SplitText:
     bare = skipped_marks(text)
     if bare is None:
-        return part(text)
+        return split_thoughts(text)
     thoughts, answer = bare
-    return Parted(answer or "", thoughts, finished=answer is not None)
+    return SplitText(answer or "", thoughts, finished=answer is not None)
 
 
 def _quoted(text: str, mark: re.Match[str]) -> bool:

@@ -15,7 +15,7 @@ _KANA = re.compile(r"[\u3041-\u309f\u30a1-\u30ff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class AnswerStats:
     """What a set of answers is like.
 
     Attributes:
@@ -35,13 +35,13 @@ class Traits:
     unrated: int
 
 
-def traits(samples: Sequence[Sample]) -> Traits | None:
+def answer_stats(samples: Sequence[Sample]) -> AnswerStats | None:
     """Traits of a contender's answers, or None without an answer."""
     texts = [turn for sample in samples for turn in sample.answer.turns]
     if not texts:
         return None
     ends = [end for sample in samples for end in sample.answer.finish]
-    return Traits(
+    return AnswerStats(
         turns=len(texts),
         cut_off=ends.count("length") / len(texts),
         cut_in_thought=ends.count("thought") / len(texts),

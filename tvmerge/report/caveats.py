@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tvmerge.report.answer_stats import Traits, traits
+from tvmerge.report.answer_stats import AnswerStats, answer_stats
 from tvmerge.report.conclusion import better_baseline, same_weights
 from tvmerge.report.numbers import count, gain, percent, signed, weight
 from tvmerge.report.result import Contender, RunRecord
@@ -15,7 +15,7 @@ _SHARE = 0.1
 _LENGTH_RATIO = 1.5
 
 
-def remarks(result: RunRecord) -> tuple[str, ...]:
+def caveats(result: RunRecord) -> tuple[str, ...]:
     """Sentences that qualify the conclusion; empty where nothing gives pause."""
     best, baseline = result.contenders[0], better_baseline(result)
     return (
@@ -51,7 +51,7 @@ def _luck(best: Contender, baseline: Contender) -> Iterator[str]:
 
 
 def _answers(best: Contender, baseline: Contender) -> Iterator[str]:
-    ours, theirs = traits(best.samples), traits(baseline.samples)
+    ours, theirs = answer_stats(best.samples), answer_stats(baseline.samples)
     if ours is None or theirs is None:
         return
     label = baseline.label
@@ -70,7 +70,7 @@ def _answers(best: Contender, baseline: Contender) -> Iterator[str]:
         )
 
 
-def _cut_off(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+def _cut_off(ours: AnswerStats, theirs: AnswerStats, label: str) -> Iterator[str]:
     if abs(ours.cut_off - theirs.cut_off) > _SHARE:
         yield (
             f"The token limit cut off {percent(ours.cut_off)} of the best's answers and "
@@ -79,7 +79,7 @@ def _cut_off(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
         )
 
 
-def _cut_in_thought(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+def _cut_in_thought(ours: AnswerStats, theirs: AnswerStats, label: str) -> Iterator[str]:
     if ours.cut_in_thought or theirs.cut_in_thought:
         yield (
             f"{percent(ours.cut_in_thought)} of the best's answers and {percent(theirs.cut_in_thought)} of "
@@ -88,7 +88,7 @@ def _cut_in_thought(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
         )
 
 
-def _length(ours: Traits, theirs: Traits, label: str) -> Iterator[str]:
+def _length(ours: AnswerStats, theirs: AnswerStats, label: str) -> Iterator[str]:
     if not theirs.length or not ours.length:
         return
     ratio = ours.length / theirs.length

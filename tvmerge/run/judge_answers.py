@@ -18,16 +18,16 @@ from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
 from tvmerge.run.given_answers import GivenAnswers, models_of
-from tvmerge.run.rating_tasks import Rated, Ratings
+from tvmerge.run.rating_tasks import Rated, RatingTasks
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
-    commonest_fault,
-    commonest_remedy,
     coverage,
-    ended,
     estimate,
-    silence,
+    finish_share,
+    most_common_reason,
+    most_common_remedy,
+    why_silent,
 )
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
@@ -91,7 +91,9 @@ async def judge_answers(
             _check_names(models)
             _note_gaps(models, len(suite.benchmark.questions), note)
             if baseline is not None:
-                suite = suite.against(_compared(baseline, models, suite.benchmark.questions, config.turns))
+                suite = suite.with_baseline(
+                    _compared(baseline, models, suite.benchmark.questions, config.turns)
+                )
             rated = await _judge_all(suite.judge, models, suite.benchmark.questions)
         finally:
             await suite.judge.close()
@@ -152,20 +154,20 @@ def _result(
                 by_turn=by_turn(row),
                 by_category=by_category(row, suite.benchmark.questions),
                 coverage=coverage(row),
-                cut_in_thought=ended(model.answers, "thought"),
+                cut_in_thought=finish_share(model.answers, "thought"),
                 judgments=tuple(row),
             )
             for model, row in zip(models, judged, strict=True)
         ),
         usage=tuple(row.as_json() for row in suite.ledger.usage()),
         agreement=None if found is None else found.as_json(),
-        commonest_fault=_fault([judgment for row in judged for judgment in row]),
+        most_common_reason=_fault([judgment for row in judged for judgment in row]),
     )
 
 
 def _fault(judgments: Sequence[Judgment]) -> str:
     """Return the most common reason for a missing rating, and how to fix it."""
-    return ": ".join(filter(None, (commonest_fault(judgments), commonest_remedy(judgments))))
+    return ": ".join(filter(None, (most_common_reason(judgments), most_common_remedy(judgments))))
 
 
 def _check_out(out: Path | None, read: Sequence[Path]) -> None:
@@ -183,7 +185,7 @@ async def _judge_all(
 ) -> list[list[Rated]]:
     """Rate each model's answers; after a failure or Ctrl-C, wait for those in flight, which are paid for."""
     asked = {question.question_id: question for question in questions}
-    ratings = Ratings(judge)
+    ratings = RatingTasks(judge)
     try:
         tasks = [
             [ratings.start(asked[answer.question_id], answer) for answer in model.answers] for model in models
@@ -206,7 +208,7 @@ async def _heard(tasks: Sequence[asyncio.Task[Rated]]) -> None:
         if len(heard) >= _HEARD:
             continue
         heard += judgments
-        if len(heard) >= _HEARD and (vain := silence(heard)):
+        if len(heard) >= _HEARD and (vain := why_silent(heard)):
             raise ProviderError(f"of the first {len(heard)} judgments, {vain}")
 
 

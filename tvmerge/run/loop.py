@@ -18,7 +18,7 @@ from tvmerge._util.trace import Trace
 from tvmerge.errors import CandidateError
 from tvmerge.protocols import Judge, Pool, Race, Study
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
-from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
+from tvmerge.run.rating_tasks import Rated, RatingTasks, all_rated
 
 BACKLOG = 256
 """Maximum number of answers that wait for a judge that rates one at a time."""
@@ -45,7 +45,7 @@ class Evaluator:
         trace: Trace | None = None,
     ) -> None:
         self._pool = pool
-        self._ratings = Ratings(judge, trace, count_unanswered=True)
+        self._ratings = RatingTasks(judge, trace, count_unanswered=True)
         self._sampling = sampling
         self._backlog = backlog
 

@@ -158,7 +158,7 @@ async def _with_baseline(run: Run) -> Run:
         return run
     questions = (*run.search_questions, *run.holdout_questions)
     answers = await baseline_answers(run.baseline, run.pool, questions, run.sampling)
-    return replace(run, suite=run.suite.against(answers))
+    return replace(run, suite=run.suite.with_baseline(answers))
 
 
 async def _search(run: Run, progress: Progress) -> None:

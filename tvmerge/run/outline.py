@@ -57,7 +57,7 @@ def outline(config: RunConfig, suite: TaskSuite, own: OwnEngines | None = None) 
         UserError: An input is not usable.
     """
     objective = Objective(suite.parts)
-    study = look_up_study(config, config.study_place, objectives(config, objective))
+    study = look_up_study(config, config.study_location, objectives(config, objective))
     search, holdout = objective.divide(suite.benchmark.questions, config.holdout, config.optuna_seed)
     _check_holdout(config, objective, holdout)
     sampling = _sampling(config, suite.benchmark)

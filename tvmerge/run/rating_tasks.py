@@ -16,7 +16,7 @@ _HARD_STOP = 0.05
 """Seconds between two cancellations of a task that is still running after its grace period."""
 
 
-class Ratings:
+class RatingTasks:
     """Rates answers concurrently, each in a separate asyncio task.
 
     If the caller is cancelled, its ratings continue: their replies go to the judge's cache, and `drain` waits

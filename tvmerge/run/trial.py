@@ -12,7 +12,7 @@ from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgme
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules, Scores, projected_score, should_prune
-from tvmerge.scoring.statistics import coverage, ended, shortfall, silence
+from tvmerge.scoring.statistics import coverage, finish_share, shortfall, why_silent
 from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler_view import ENQUEUED
 
@@ -74,12 +74,12 @@ class Trials:
             "coverage": round(coverage(judgments), 6),
             "judgments": len(judgments),
             "questions": len({answer.question_id for answer in evaluation.answers}),
-            CUT_OFF: round(ended(evaluation.answers, "length"), 6),
-            CUT_IN_THOUGHT: round(ended(evaluation.answers, "thought"), 6),
+            CUT_OFF: round(finish_share(evaluation.answers, "length"), 6),
+            CUT_IN_THOUGHT: round(finish_share(evaluation.answers, "thought"), 6),
         }
         short = self._shortfall(evaluation)
         if short:
-            if silent := silence(judgments):
+            if silent := why_silent(judgments):
                 raise ProviderError(f"trial {trial.number}: {silent}; then run the same command to resume")
             return Outcome(None, attrs | {FAILURE: short})
         scores = self._scores(judgments)
@@ -122,13 +122,13 @@ class Trials:
         incumbent = self._incumbent(trial)
         if self._rules is None or incumbent is None or trial.attrs.get(ENQUEUED):
             return None
-        return _Against(incumbent.attrs[SCORES], self._rules, self._scores)
+        return _IncumbentRace(incumbent.attrs[SCORES], self._rules, self._scores)
 
     def _incumbent(self, trial: Trial) -> Trial | None:
         return best_of(self._study.known_at(trial.number))
 
 
-class _Against:
+class _IncumbentRace:
     """A `tvmerge.protocols.Race` against the scores of the best trial so far."""
 
     def __init__(
@@ -162,4 +162,4 @@ def _number(value: float) -> float | None:
 
 
 if TYPE_CHECKING:
-    _race: type[Race] = _Against
+    _race: type[Race] = _IncumbentRace

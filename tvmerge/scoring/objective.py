@@ -15,7 +15,7 @@ from functools import cached_property
 
 from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Rating
 from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
-from tvmerge.scoring.order import mixed
+from tvmerge.scoring.order import balanced_order
 from tvmerge.scoring.split import Halves, halve, split
 from tvmerge.scoring.statistics import estimate, ratings_by_question, shortfall
 
@@ -85,7 +85,7 @@ class Objective:
         ]
         search = [question for half, _ in halves for question in half]
         held_out = tuple(question for _, half in halves for question in half)
-        return mixed(search, seed, lambda question: question.category), held_out
+        return balanced_order(search, seed, lambda question: question.category), held_out
 
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
         """Return the score of a candidate and its standard error; nan where a part has no rating."""

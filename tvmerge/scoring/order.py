@@ -9,7 +9,7 @@ from tvmerge._util.canonical import digest
 from tvmerge.records import Question
 
 
-def mixed(
+def balanced_order(
     questions: Sequence[Question], seed: int, stratum: Callable[[Question], Hashable]
 ) -> tuple[Question, ...]:
     """Shuffle questions so that every prefix of the sequence has all strata in proportion.

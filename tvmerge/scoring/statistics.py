@@ -39,7 +39,7 @@ def estimate(judgments: Iterable[Judgment]) -> Estimate:
     return Estimate(mean, math.sqrt(n / (n - 1) * squares) / count, n)
 
 
-def ended(answers: Iterable[Answer], how: Finish) -> float:
+def finish_share(answers: Iterable[Answer], how: Finish) -> float:
     """Return the fraction of answered turns that ended in this way, in [0, 1]; 0 without any."""
     counts = [(answer.finish.count(how), len(answer.turns)) for answer in answers]
     turns = sum(turns for _, turns in counts)
@@ -53,19 +53,19 @@ def coverage(judgments: Sequence[Judgment]) -> float:
     return sum(isinstance(judgment, Rating) for judgment in judgments) / len(judgments)
 
 
-def commonest_fault(judgments: Iterable[Judgment]) -> str:
+def most_common_reason(judgments: Iterable[Judgment]) -> str:
     """Return the most common reason for a missing rating; empty if none is missing."""
     reasons = Counter(judgment.reason for judgment in judgments if isinstance(judgment, Unrated))
     return reasons.most_common(1)[0][0] if reasons else ""
 
 
-def commonest_remedy(judgments: Iterable[Judgment]) -> str:
+def most_common_remedy(judgments: Iterable[Judgment]) -> str:
     """Return the remedy for most missing ratings if the judge is the cause; else empty."""
     cures = Counter(judgment.remedy for judgment in judgments if isinstance(judgment, Unrated))
     return cures.most_common(1)[0][0] if cures else ""
 
 
-def silence(judgments: Iterable[Judgment]) -> str:
+def why_silent(judgments: Iterable[Judgment]) -> str:
     """Return the remedy for a judge that rated nothing, if the answers are not the cause; else empty.
 
     Other candidates would not be rated either, so their judgments would be paid for in vain.
@@ -74,9 +74,9 @@ def silence(judgments: Iterable[Judgment]) -> str:
     for judgment in judgments:
         by_judge.setdefault(judgment.judge, []).append(judgment)
     for judge, own in by_judge.items():
-        remedy = commonest_remedy(j for j in own if isinstance(j, Unrated) and j.remedy)
+        remedy = most_common_remedy(j for j in own if isinstance(j, Unrated) and j.remedy)
         if remedy and not any(isinstance(judgment, Rating) for judgment in own):
-            return f"judge {judge} rated nothing; the most common reason: {commonest_fault(own)}: {remedy}"
+            return f"judge {judge} rated nothing; the most common reason: {most_common_reason(own)}: {remedy}"
     return ""
 
 
@@ -93,7 +93,7 @@ def shortfall(judgments: Sequence[Judgment], min_coverage: float) -> str:
     covered = coverage(judgments)
     if covered > 0 and covered >= min_coverage:
         return ""
-    fault = commonest_fault(judgments) or "nothing was judged"
+    fault = most_common_reason(judgments) or "nothing was judged"
     return f"{covered:.0%} of the judgments gave a rating; the most common reason: {fault}"
 
 

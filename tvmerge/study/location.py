@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlace:
+class StudyLocation:
     """The name and storage of a run's study.
 
     Attributes:

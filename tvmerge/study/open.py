@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
-from tvmerge.study.location import StudyPlace
+from tvmerge.study.location import StudyLocation
 from tvmerge.study.sampler import SamplerFactory, check_objectives, make_sampler, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
@@ -51,14 +51,14 @@ class KnownStudy:
 
     Attributes:
         config: The settings of the search.
-        place: Its name and storage.
+        location: Its name and storage.
         objectives: Number of objectives.
         sampler: The sampler's settings.
         source_studies: The studies in the settings that a new study takes trials from.
     """
 
     config: SearchConfig
-    place: StudyPlace
+    location: StudyLocation
     objectives: int
     sampler: Any
     source_studies: tuple[SourceStudy, ...]
@@ -70,13 +70,17 @@ class KnownStudy:
         Raises:
             StudyError: It cannot be read.
         """
-        place = self.place
-        return read_study(place.storage, place.name) if has_study(place.storage, place.name) else None
+        location = self.location
+        return (
+            read_study(location.storage, location.name)
+            if has_study(location.storage, location.name)
+            else None
+        )
 
     @property
     def file(self) -> Path | None:
         """The file of its storage; None for a database server."""
-        return sqlite_file(self.place.storage)
+        return sqlite_file(self.location.storage)
 
     @property
     def day(self) -> date | None:
@@ -87,9 +91,9 @@ class KnownStudy:
         """
         found = self.stored
         if found is None and self.config.fork is not None:
-            place = self.place
-            if has_study(place.parent_storage, place.parent):
-                found = read_study(place.parent_storage, place.parent)
+            location = self.location
+            if has_study(location.parent_storage, location.parent):
+                found = read_study(location.parent_storage, location.parent)
         day = None if found is None else found.run.get("chat", {}).get("day")
         return None if day is None else date.fromisoformat(day)
 
@@ -102,9 +106,9 @@ class KnownStudy:
         Raises:
             StudyError: It cannot be read.
         """
-        own, place = self.stored, self.place
+        own, location = self.stored, self.location
         if own is None:
-            return None if self.config.fork is None else read_study(place.parent_storage, place.parent)
+            return None if self.config.fork is None else read_study(location.parent_storage, location.parent)
         for row in own.attrs.get(ORIGIN, []):
             if row["kind"] == "fork":
                 parent = self._source_study(row)
@@ -146,7 +150,7 @@ class KnownStudy:
             UserError: The sampler cannot search this space, the study has more trials than wanted or is not a
                 fork of the given study, or the trials of another study cannot be used.
         """
-        config, place, stored = self.config, self.place, self.stored
+        config, location, stored = self.config, self.location, self.stored
         sampler = make_sampler(
             config.optuna_sampler,
             distributions(space),
@@ -158,13 +162,13 @@ class KnownStudy:
             return sampler, [self._origin(of, space, enqueued, note) for of in self.source_studies]
         origin: Origin = stored.attrs.get(ORIGIN, [])
         forked = [row["study"] for row in origin if row["kind"] == "fork"]
-        if config.fork is not None and forked != [place.parent]:
+        if config.fork is not None and forked != [location.parent]:
             raise StudyError(
-                f"study '{config.fork}' exists and is not a fork of '{place.parent}'; choose another name"
+                f"study '{config.fork}' exists and is not a fork of '{location.parent}'; choose another name"
             )
         if config.n_trials < (asked := len(stored.trials)):
             raise StudyError(
-                f"study '{place.name}' has {asked} trials; --n-trials {config.n_trials} is lower, "
+                f"study '{location.name}' has {asked} trials; --n-trials {config.n_trials} is lower, "
                 "but it can only be raised"
             )
         return sampler, origin
@@ -196,11 +200,11 @@ class KnownStudy:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler, origin = self.check(space, enqueued, note)
-        storage = open_storage(self.place.storage)
+        storage = open_storage(self.location.storage)
         with ExitStack() as refused:
             refused.callback(close_storage, storage)
             study_id = enter_study(
-                storage, self.place.name, fingerprint, run, objectives=self.objectives, origin=origin
+                storage, self.location.name, fingerprint, run, objectives=self.objectives, origin=origin
             )
             initial = self._initial_trials(origin, space, enqueued)
             study = SearchStudy(
@@ -223,8 +227,8 @@ class KnownStudy:
     ) -> dict[str, Any]:
         """Return a row for `ORIGIN`, with the storage only if it is another, and without its password."""
         numbers = choose_trials(of, space, enqueued, note)
-        note(f"study '{self.place.name}' starts with {len(numbers)} trials of study '{of.study}'")
-        here = of.storage == self.place.storage
+        note(f"study '{self.location.name}' starts with {len(numbers)} trials of study '{of.study}'")
+        here = of.storage == self.location.storage
         return {
             "kind": of.kind,
             "study": of.study,
@@ -250,15 +254,15 @@ class KnownStudy:
         found = wanted.get((row["kind"], row["study"]))
         if found is not None:
             return found
-        return SourceStudy(row["kind"], row["storage"] or self.place.storage, row["study"])
+        return SourceStudy(row["kind"], row["storage"] or self.location.storage, row["study"])
 
 
-def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> KnownStudy:
+def look_up_study(config: SearchConfig, location: StudyLocation, objectives: int) -> KnownStudy:
     """Return the study of a run, after checking its settings and before reading its storage.
 
     Args:
         config: The settings of the search.
-        place: Its name and storage.
+        location: Its name and storage.
         objectives: Number of objectives.
 
     Raises:
@@ -268,7 +272,9 @@ def look_up_study(config: SearchConfig, place: StudyPlace, objectives: int) -> K
     check_objectives(config.optuna_sampler, objectives)
     source_studies = []
     if config.fork is not None:
-        source_studies.append(SourceStudy("fork", place.parent_storage, place.parent))
+        source_studies.append(SourceStudy("fork", location.parent_storage, location.parent))
     if config.warm_start is not None:
-        source_studies.append(warm_start_source(config.warm_start, place.storage, config.warm_start_trials))
-    return KnownStudy(config, place, objectives, sampler, tuple(source_studies))
+        source_studies.append(
+            warm_start_source(config.warm_start, location.storage, config.warm_start_trials)
+        )
+    return KnownStudy(config, location, objectives, sampler, tuple(source_studies))

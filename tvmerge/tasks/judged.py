@@ -30,7 +30,7 @@ from tvmerge.scoring.objective import Part
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.combined import combine
-from tvmerge.tasks.judged_benchmarks import seen_benchmarks
+from tvmerge.tasks.judged_benchmarks import judged_benchmarks
 from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ def suite_of_benchmarks(
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
-    benchmark = combine(benchmarks := seen_benchmarks(config, specs[0].model or specs[0].name, assets, note))
+    benchmark = combine(
+        benchmarks := judged_benchmarks(config, specs[0].model or specs[0].name, assets, note)
+    )
     _check_specs(config, specs, reach=counter is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)

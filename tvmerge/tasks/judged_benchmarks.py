@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tvmerge.judging.settings import JudgeConfig
 
 
-def seen_benchmarks(
+def judged_benchmarks(
     config: JudgeConfig, seen_by: str, assets: Path | None, note: Callable[[str], None]
 ) -> list[Benchmark]:
     """Load the benchmarks as the judges see them.
@@ -40,11 +40,11 @@ def _benchmark(folder: Path, config: JudgeConfig, seen_by: str, note: Callable[[
     """Load a benchmark as the judges see it, and note missing references."""
     benchmark = load_benchmark(folder).for_judge(seen_by, config.reference)
     if benchmark.without_reference:
-        note(lacking_references(benchmark))
+        note(missing_references_note(benchmark))
     return benchmark if config.turns is None else benchmark.first_turns(config.turns)
 
 
-def lacking_references(benchmark: Benchmark) -> str:
+def missing_references_note(benchmark: Benchmark) -> str:
     """Return a note that questions of a reference category have no reference, and how to fix it."""
     lacking = set(benchmark.without_reference)
     categories = dict.fromkeys(q.category for q in benchmark.questions if q.question_id in lacking)

@@ -10,7 +10,7 @@ from tvmerge.judging.judges.own import OwnJudge, UnaskedJudge, check_judge, chec
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.combined import combine
 from tvmerge.tasks.judged import parts_of, watch_script
-from tvmerge.tasks.judged_benchmarks import seen_benchmarks
+from tvmerge.tasks.judged_benchmarks import judged_benchmarks
 from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def suite_of_own_judge(
     check_settings(config)
     wrapped = (OwnJudge if asked else UnaskedJudge)(judge, caches.judgments, parallel=config.parallel or 1)
     assets = None if config.assets is None else Path(config.assets)
-    benchmarks = seen_benchmarks(config, judge.name, assets, note)
+    benchmarks = judged_benchmarks(config, judge.name, assets, note)
     benchmark, scale = combine(benchmarks), scale_of(judge)
     return TaskSuite(
         benchmark=benchmark,

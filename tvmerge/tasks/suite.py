@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.judges.comparing import against
+from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.judging.smoke_test import check, try_out
 from tvmerge.judging.spec import JudgeSpec
@@ -36,7 +36,7 @@ class TaskSuite:
         specs: The judge, or the judges of a panel.
         rater: Rates the answers to the benchmarks; None if there are only tasks.
         ledger: Records what the judges have used.
-        compares: Whether answers are compared with those of a baseline, which must be set with `against`
+        compares: Whether answers are compared with those of a baseline, which must be set with `with_baseline`
             before the first judgment.
         tasks: The tasks by kind, which rate themselves.
         on_servers: The judges that are asked over a network, which `check` asks.
@@ -69,9 +69,11 @@ class TaskSuite:
         own = {question.question_id for tasks in self.tasks for question in tasks.questions}
         return tuple(q for q in self.benchmark.questions if q.question_id not in own)
 
-    def against(self, answers: Mapping[QuestionId, Answer]) -> TaskSuite:
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> TaskSuite:
         """Return the suite set up to compare with these answers; unchanged if it does not compare."""
-        return replace(self, rater=against(self.rater, answers)) if self.compares and self.rater else self
+        return (
+            replace(self, rater=with_baseline(self.rater, answers)) if self.compares and self.rater else self
+        )
 
     def with_tasks(self, tasks: Tasks) -> TaskSuite:
         """Return the suite with additional tasks."""

@@ -24,7 +24,7 @@ from tvmerge.judging.prompts.prompts import kind_for, load_prompts
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Judgment, Question, Rating
-from tvmerge.run.rating_tasks import Rated, Ratings, all_rated
+from tvmerge.run.rating_tasks import Rated, RatingTasks, all_rated
 
 QUESTION = Question("q", "writing", ("数を一つ言って。",))
 PROMPTS = load_prompts(bundled_root() / "prompts" / "judge_prompts.jsonl")
@@ -131,7 +131,7 @@ class Asking:
 
 async def rate(judge: PromptedJudge, numbers: Sequence[int]) -> list[Rated]:
     """The answers of these numbers, rated as a run has them rated."""
-    ratings = Ratings(judge)
+    ratings = RatingTasks(judge)
     tasks = [ratings.start(QUESTION, answer(number)) for number in numbers]
     try:
         return await all_rated(tasks)

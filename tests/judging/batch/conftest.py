@@ -14,7 +14,7 @@ from tests.judging.batch.asking import SERVERS, Asking
 def asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asking]:
     """Asks its own server."""
     with SERVERS[request.param]() as server:
-        server.looks = 0
+        server.polls = 0
         yield Asking(tmp_path, server, request.param)
 
 
@@ -22,5 +22,5 @@ def asking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asking]:
 def openai(tmp_path: Path) -> Iterator[Asking]:
     """Asks its own server that speaks OpenAI's protocol."""
     with SERVERS["openai"]() as server:
-        server.looks = 0
+        server.polls = 0
         yield Asking(tmp_path, server, "openai")

@@ -135,7 +135,7 @@ def test_a_batch_that_somebody_cancels_stops_the_run_and_the_next_sends_the_rest
 
 
 def test_a_batch_that_is_not_done_in_time_stays_and_the_next_run_waits_for_it(asking: Asking) -> None:
-    asking.server.looks = 2
+    asking.server.polls = 2
     asking.patience = 0.5
     with pytest.raises(OutageError, match=r"--judge-batch-patience 0\.5 s; it remains"):
         asking.run(3)
@@ -149,11 +149,11 @@ def test_a_batch_that_is_not_done_in_time_stays_and_the_next_run_waits_for_it(as
 
 
 def test_ctrl_c_leaves_a_batch_with_its_provider_and_says_so(asking: Asking) -> None:
-    asking.server.looks = 10**6
+    asking.server.polls = 10**6
     asyncio.run(given_up(asking, 3))
     assert any("3 requests stay with the provider, in 1 batches" in note for note in asking.notes)
     assert asking.ledger().requests == 0
-    asking.server.looks = 0
+    asking.server.polls = 0
     assert asking.scores(3) == expected(3)
     assert sizes(asking) == [3]
     assert asking.ledger().requests == 3
@@ -163,7 +163,7 @@ async def given_up(asking: Asking, count: int) -> None:
     """A run that is cancelled while its batch is with the provider."""
     with asking.judge() as (judge, _):
         rating = asyncio.create_task(rate(judge, range(count)))
-        while "look" not in asking.server.calls:
+        while "poll" not in asking.server.calls:
             await asyncio.sleep(0.01)
         rating.cancel()
         with suppress(asyncio.CancelledError):
@@ -172,9 +172,9 @@ async def given_up(asking: Asking, count: int) -> None:
 
 
 def test_requests_with_the_provider_count_in_the_budget_of_the_next_run(asking: Asking) -> None:
-    asking.server.looks = 10**6
+    asking.server.polls = 10**6
     asyncio.run(given_up(asking, 3))
-    asking.server.looks, asking.max_calls = 0, 5
+    asking.server.polls, asking.max_calls = 0, 5
 
     async def ask() -> list[BaseException | object]:
         with asking.judge() as (judge, _):

@@ -95,7 +95,7 @@ def test_a_wait_longer_than_the_patience_ends_the_run(asking: Asking) -> None:
     assert asking.ledger().requests == 0
 
 
-@pytest.mark.parametrize("kind", ["look", "results"])
+@pytest.mark.parametrize("kind", ["poll", "results"])
 @pytest.mark.parametrize("breakage", ["reset", "truncate", None])
 def test_calls_that_fail_are_made_again(asking: Asking, kind: str, breakage: str | None) -> None:
     failure = Response({"error": "down"}, status=502) if breakage is None else broken(breakage)
@@ -110,7 +110,7 @@ def broken(breakage: str) -> Response:
 
 def test_a_provider_that_keeps_failing_ends_the_run_and_the_next_goes_on(asking: Asking) -> None:
     asking.options = {"patience": 0.0}
-    asking.server.refuse = lambda kind: Response({"error": "down"}, status=503) if kind == "look" else None
+    asking.server.refuse = lambda kind: Response({"error": "down"}, status=503) if kind == "poll" else None
     with pytest.raises(OutageError, match="remains with it: run again"):
         asking.run(4)
     asking.server.refuse = lambda kind: None
@@ -121,11 +121,11 @@ def test_a_provider_that_keeps_failing_ends_the_run_and_the_next_goes_on(asking:
 
 def test_a_batch_that_the_key_does_not_know_is_not_sent_again(asking: Asking) -> None:
     asking.patience = 0.0
-    asking.server.looks = 1
+    asking.server.polls = 1
     with pytest.raises(OutageError):
         asking.run(4)
     missing = Response({"error": {"message": "No such batch"}}, status=404)
-    asking.server.refuse = lambda kind: missing if kind == "look" else None
+    asking.server.refuse = lambda kind: missing if kind == "poll" else None
     with pytest.raises(UserError, match=r"does not know the batch batch_0.*No such batch.*batches\.db away"):
         asking.run(4)
     assert len(asking.server.batches) == 1

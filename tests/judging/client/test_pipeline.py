@@ -19,7 +19,7 @@ from tvmerge.judging.client.pipeline import pipeline, prices_of
 from tvmerge.judging.client.reask import UnusableError
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.error_details import Complaint
+from tvmerge.judging.wire.error_details import ErrorDetails
 from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.refusals import translate
 
@@ -153,7 +153,7 @@ def test_without_a_usable_reply_nothing_is_returned() -> None:
         TransientError("429", retry_after=3600.0, status=429),
         translate(
             429,
-            Complaint("50 requests per day"),
+            ErrorDetails("50 requests per day"),
             headers={"retry-after": "3600"},
             key=ApiKey("k", "TEST_KEY"),
         ),

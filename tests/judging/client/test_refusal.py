@@ -26,7 +26,7 @@ from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
 from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
-from tvmerge.run.rating_tasks import Ratings, all_rated
+from tvmerge.run.rating_tasks import RatingTasks, all_rated
 
 Prompts = dict[str, JudgePrompt]
 QUESTION = Question("q", "writing", ("俳句を詠んで。",))
@@ -62,7 +62,7 @@ async def judge_all(
 ) -> Sequence[Judgment]:
     """The judgments of so many answers, all asked for at once."""
     async with judging(server, prompts, **settings) as judge:
-        ratings = Ratings(judge)
+        ratings = RatingTasks(judge)
         try:
             rated = await all_rated([ratings.start(QUESTION, answer(number)) for number in range(count)])
         finally:

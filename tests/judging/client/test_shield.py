@@ -19,7 +19,7 @@ from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Question
-from tvmerge.run.rating_tasks import Ratings, all_rated
+from tvmerge.run.rating_tasks import RatingTasks, all_rated
 
 GOOD = ChatReply("Rating: [[7]]", "stop")
 SPEC = JudgeSpec("test", "openai", model="m")
@@ -186,7 +186,7 @@ async def test_after_the_budget_nothing_more_is_sent_though_it_would_fit(
 
 
 async def _fails_at_once(judge: LLMJudge, expected: type[Exception], first: str = "春です。") -> None:
-    ratings = Ratings(judge)
+    ratings = RatingTasks(judge)
     question, _ = _question(0)
     tasks = [ratings.start(question, Answer(question.question_id, (first,)))]
     tasks += [ratings.start(*_question(number)) for number in range(1, 34)]
@@ -200,7 +200,7 @@ async def test_draining_sends_nothing_more_and_keeps_what_is_on_the_wire(
 ) -> None:
     wire = Wire()
     chat = pipeline(wire.model, SPEC, RequestPolicy(cache=ContentCache(tmp_path), concurrency=2))
-    ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
+    ratings = RatingTasks(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
     for number in range(34):
         ratings.start(*_question(number))
     await wire.sent(2)
@@ -225,7 +225,7 @@ async def test_a_question_of_many_requests_loses_none_of_them_where_they_arrive_
     ledger = Ledger()
     policy = RequestPolicy(cache=ContentCache(tmp_path), ledger=ledger, concurrency=6)
     chat = pipeline(LocalChat(answer), SPEC, policy)
-    ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}, samples=3))
+    ratings = RatingTasks(LLMJudge(name="test", chat=chat, prompts=prompts, model={}, samples=3))
     ratings.start(Question("q", "writing", ("春？", "夏？")), Answer("q", ("春です。", "夏です。")))
     while len(waiting) < 6:
         await asyncio.sleep(0.001)
@@ -243,7 +243,7 @@ async def test_draining_gives_up_what_outlasts_the_grace(
 ) -> None:
     wire = Wire()
     chat = pipeline(wire.model, SPEC, RequestPolicy(cache=ContentCache(tmp_path), concurrency=3))
-    ratings = Ratings(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
+    ratings = RatingTasks(LLMJudge(name="test", chat=chat, prompts=prompts, model={}))
     for number in range(3):
         ratings.start(*_question(number))
     await wire.sent(3)

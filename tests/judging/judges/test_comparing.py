@@ -7,7 +7,7 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer
 from tvmerge.errors import ConfigError
-from tvmerge.judging.judges.comparing import against
+from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.rules import RulesJudge
@@ -24,7 +24,7 @@ async def test_a_baseline_reaches_every_judge_through_all_that_wraps_it(
 ) -> None:
     with OpenAIServer(reply=lambda prompt: "[[A]]") as server:
         one = create_judge(a_spec(server.base_url), prompts, [QUESTION], compares=True, env={"TEST_KEY": KEY})
-        judge = against(JapaneseJudge(PanelJudge([one, RulesJudge()])), {"q": ANSWER})
+        judge = with_baseline(JapaneseJudge(PanelJudge([one, RulesJudge()])), {"q": ANSWER})
         compared, rated = await judge.judge(QUESTION, ANSWER)
         assert isinstance(compared, Rating)
         assert isinstance(rated, Rating)
@@ -38,4 +38,4 @@ async def test_a_baseline_reaches_every_judge_through_all_that_wraps_it(
 
 def test_a_judge_that_rates_stays_as_it_is() -> None:
     judge = RulesJudge()
-    assert against(judge, {"q": ANSWER}) is judge
+    assert with_baseline(judge, {"q": ANSWER}) is judge

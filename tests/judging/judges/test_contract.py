@@ -10,7 +10,7 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.judges.comparing import against
+from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.judging.judges.own import OwnJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.rules import RulesJudge
@@ -70,6 +70,6 @@ class TestPairwiseJudge(JudgeContract):
     @pytest.fixture
     async def judge(self, server: OpenAIServer, prompts: dict[str, JudgePrompt]) -> AsyncIterator[Judge]:
         spec, env = a_spec(server.base_url), {"TEST_KEY": KEY}
-        judge = against(create_judge(spec, prompts, QUESTIONS, compares=True, env=env), BASELINE)
+        judge = with_baseline(create_judge(spec, prompts, QUESTIONS, compares=True, env=env), BASELINE)
         yield judge
         await judge.close()

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tvmerge.judging.judges.degenerate import degeneracy, flaw
+from tvmerge.judging.judges.degenerate import why_degenerate, why_unjudgeable
 from tvmerge.records import Answer
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t　"])
 def test_an_empty_answer_is_degenerate(text: str) -> None:
-    assert degeneracy(text) == "empty answer"
+    assert why_degenerate(text) == "empty answer"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_an_empty_answer_is_degenerate(text: str) -> None:
     ],
 )
 def test_an_answer_that_ends_in_a_loop_is_degenerate(text: str) -> None:
-    assert degeneracy(text) == "endless repetition"
+    assert why_degenerate(text) == "endless repetition"
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,19 @@ def test_an_answer_that_ends_in_a_loop_is_degenerate(text: str) -> None:
     ],
 )
 def test_a_real_answer_is_not(text: str) -> None:
-    assert degeneracy(text) == ""
+    assert why_degenerate(text) == ""
 
 
 @given(st.text(min_size=1, max_size=20), st.integers(6, 20), st.text(max_size=20))
 def test_six_repetitions_over_thirty_characters_are_enough(unit: str, times: int, before: str) -> None:
     assume(len(unit * times) >= 30 and (before + unit * times).strip() == before + unit * times)
-    assert degeneracy(before + unit * times) == "endless repetition"
+    assert why_degenerate(before + unit * times) == "endless repetition"
 
 
 def test_where_the_model_was_still_thinking_there_is_no_answer() -> None:
     answer = Answer(1, ("", "東京です。", ""), ("thought", "stop", "stop"), thoughts=("hm", "so", ""))
-    assert [flaw(answer, turn) for turn in (1, 2, 3)] == ["no answer: cut in thought", "", "empty answer"]
+    assert [why_unjudgeable(answer, turn) for turn in (1, 2, 3)] == [
+        "no answer: cut in thought",
+        "",
+        "empty answer",
+    ]

@@ -12,7 +12,7 @@ from tests.servers.http import Request, Response
 from tests.servers.openai_server import OpenAIServer, completion
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.request_policy import RequestPolicy
-from tvmerge.judging.judges.comparing import against
+from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge, find_spec
 from tvmerge.records import Answer, Judgment, Question, QuestionId, Rating, Unrated
@@ -52,7 +52,7 @@ async def compare(
         env={"TEST_KEY": KEY},
     )
     try:
-        return await against(judge, answers).judge(question, Answer("q", tuple(answer)))
+        return await with_baseline(judge, answers).judge(question, Answer("q", tuple(answer)))
     finally:
         await judge.close()
 

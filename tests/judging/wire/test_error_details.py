@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvmerge.judging.wire.error_details import error_within, read_complaint
+from tvmerge.judging.wire.error_details import error_within, read_error_details
 
 GOOGLE = {
     "error": {
@@ -44,7 +44,7 @@ GOOGLE = {
     ],
 )
 def test_the_words_are_found_in_any_json(body: Any, words: str) -> None:
-    assert read_complaint(json.dumps(body)).words == words
+    assert read_error_details(json.dumps(body)).words == words
 
 
 @pytest.mark.parametrize(
@@ -59,23 +59,23 @@ def test_the_words_are_found_in_any_json(body: Any, words: str) -> None:
     ],
 )
 def test_the_words_are_found_in_what_is_no_json(body: str, words: str) -> None:
-    assert read_complaint(body).words == words
+    assert read_error_details(body).words == words
 
 
 def test_what_the_provider_behind_a_gateway_said_is_told_as_well() -> None:
     raw = json.dumps({"error": {"message": "max_tokens: too large", "param": "max_tokens"}})
     body = {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}}}
-    complaint = read_complaint(json.dumps(body))
-    assert complaint.words == "Provider returned error: max_tokens: too large"
-    assert complaint.param == "max_tokens"
+    details = read_error_details(json.dumps(body))
+    assert details.words == "Provider returned error: max_tokens: too large"
+    assert details.param == "max_tokens"
 
 
 @pytest.mark.parametrize("body", [GOOGLE, [GOOGLE]])
 def test_google_tells_the_quota_and_how_long_to_wait(body: Any) -> None:
-    complaint = read_complaint(json.dumps(body))
-    assert complaint.retry_after == 36.0
-    assert complaint.quotas == ("GenerateRequestsPerDayPerProjectPerModel-FreeTier",)
-    assert "resource_exhausted" in complaint.codes
+    details = read_error_details(json.dumps(body))
+    assert details.retry_after == 36.0
+    assert details.quotas == ("GenerateRequestsPerDayPerProjectPerModel-FreeTier",)
+    assert "resource_exhausted" in details.codes
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_google_tells_the_quota_and_how_long_to_wait(body: Any) -> None:
     ],
 )
 def test_the_parameter_is_found(body: Any, param: str | None) -> None:
-    assert read_complaint(json.dumps(body)).param == param
+    assert read_error_details(json.dumps(body)).param == param
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_parameter_is_found(body: Any, param: str | None) -> None:
     ],
 )
 def test_a_note_of_what_was_minded_makes_it_about_content(body: Any) -> None:
-    assert read_complaint(json.dumps(body)).about_content
+    assert read_error_details(json.dumps(body)).about_content
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_a_note_of_what_was_minded_makes_it_about_content(body: Any) -> None:
     ],
 )
 def test_an_error_within_a_success_is_seen_with_its_status(body: Any, status: int | None) -> None:
-    complaint = error_within(body)
-    assert complaint is not None
-    assert complaint.status == status
+    details = error_within(body)
+    assert details is not None
+    assert details.status == status
 
 
 @pytest.mark.parametrize("body", [{"choices": [], "error": None}, {"error": {}}, {}, [], None, "error", 7])
@@ -142,10 +142,10 @@ _JSON = st.recursive(
 
 @given(_JSON)
 def test_no_body_is_too_odd_to_be_read(body: Any) -> None:
-    assert isinstance(read_complaint(json.dumps(body)).words, str)
+    assert isinstance(read_error_details(json.dumps(body)).words, str)
     error_within(body)
 
 
 @given(st.text(max_size=60))
 def test_no_text_is_too_odd_to_be_read(body: str) -> None:
-    assert isinstance(read_complaint(body).words, str)
+    assert isinstance(read_error_details(body).words, str)

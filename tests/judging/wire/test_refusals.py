@@ -17,7 +17,7 @@ from tvmerge.errors import (
 from tvmerge.judging.client.chat import InvalidRequestError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.wire import refusals
-from tvmerge.judging.wire.error_details import Complaint
+from tvmerge.judging.wire.error_details import ErrorDetails
 from tvmerge.judging.wire.http import ApiKey
 
 KEY = ApiKey("", "MY_KEY")
@@ -32,8 +32,8 @@ def translate(
     param: str | None = None,
     key: ApiKey = KEY,
 ) -> ProviderError | UserError:
-    complaint = Complaint(message, codes=frozenset({code} if code else ()), param=param)
-    return refusals.translate(status, complaint, headers=headers or {}, key=key)
+    details = ErrorDetails(message, codes=frozenset({code} if code else ()), param=param)
+    return refusals.translate(status, details, headers=headers or {}, key=key)
 
 
 @pytest.mark.parametrize("status", [408, 409, 424, 425, 429, 498, 499, 500, 502, 503, 504, 520, 524, 529])
@@ -230,16 +230,16 @@ def test_only_a_wrong_address_is_certain_to_concern_all_texts(status: int, certa
 
 @pytest.mark.parametrize("quota", ["GenerateRequestsPerDayPerProjectPerModel-FreeTier", "RequestsPerDay"])
 def test_a_days_quota_is_not_taken_for_a_minutes(quota: str) -> None:
-    complaint = Complaint("You exceeded your quota.", retry_after=36.0, quotas=(quota,))
-    error = refusals.translate(429, complaint, headers={}, key=KEY)
+    details = ErrorDetails("You exceeded your quota.", retry_after=36.0, quotas=(quota,))
+    error = refusals.translate(429, details, headers={}, key=KEY)
     assert isinstance(error, RenewedQuotaError)
     assert quota in str(error)
     assert error.retry_after >= 600
 
 
 def test_a_minutes_quota_is_waited_for_as_long_as_the_body_says() -> None:
-    complaint = Complaint("You exceeded your quota.", retry_after=6.0, quotas=("RequestsPerMinute",))
-    error = refusals.translate(429, complaint, headers={}, key=KEY)
+    details = ErrorDetails("You exceeded your quota.", retry_after=6.0, quotas=("RequestsPerMinute",))
+    error = refusals.translate(429, details, headers={}, key=KEY)
     assert isinstance(error, TransientError)
     assert error.retry_after == 6.0
 

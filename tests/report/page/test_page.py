@@ -14,7 +14,7 @@ import pytest
 from tests.report import results
 from tests.report.html_tree import Node, parse
 from tvmerge.records import Answer, Question, Rating, Unrated
-from tvmerge.report.caveats import remarks
+from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import render_page, write_page
 from tvmerge.report.result import ContenderKey, RunRecord, Sample
@@ -83,7 +83,7 @@ def test_the_headline_is_the_conclusion_and_what_qualifies_it(page: Node) -> Non
     assert page.one("html").attributes["lang"] == "en"
     assert page.one("h1").text == RUN.study
     assert page.one(id="verdict").text == conclusion(RUN)
-    assert [item.text for item in page.one(id="remarks").all("li")] == list(remarks(RUN))
+    assert [item.text for item in page.one(id="remarks").all("li")] == list(caveats(RUN))
 
 
 def test_every_link_of_the_page_leads_to_a_section(page: Node) -> None:

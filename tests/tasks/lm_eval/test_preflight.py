@@ -10,7 +10,7 @@ import pytest
 from tests.tasks.lm_eval.tiny import load, metric, write_task
 from tvmerge.errors import ConfigError
 from tvmerge.tasks.lm_eval.metric import Metric
-from tvmerge.tasks.lm_eval.preflight import check_scores, rehearse
+from tvmerge.tasks.lm_eval.preflight import check_scores, try_metric
 
 ROWS: list[dict[str, Any]] = [
     {"text": f"{n}?", "choices": ["a", "b", "c"], "gold": n % 3, "answer": str(n)} for n in range(8)
@@ -209,7 +209,7 @@ def test_an_aggregation_gets_documents_in_the_tasks_order(tmp_path: Path) -> Non
 
 def test_an_aggregation_that_takes_long_is_timed(tmp_path: Path) -> None:
     (task,) = load([write(tmp_path, "def total(xs):\n    return sum(xs)\n", **AGGREGATED)], tmp_path)
-    found = rehearse(task.source, task.documents, "none")
+    found = try_metric(task.source, task.documents, "none")
     ticks = iter([10.0, 10.7])
     took = check_scores(task.source, task.documents, found, task.metric, lambda: next(ticks))
     assert took == pytest.approx(0.7)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tvmerge.engines.prompting.chat_format import ChatFormat
-from tvmerge.reasoning.thoughts import Marks, Parted, mentions_thoughts, part
+from tvmerge.reasoning.thoughts import Marks, SplitText, mentions_thoughts, split_thoughts
 from tvmerge.records import Finish, Sampling
 
 PROMPT_END = 64
@@ -58,33 +58,33 @@ class ReplyReader:
         """
         if sampling.raw:
             return Reply(self._chat.decode(ids, sampling.stop, strip=False), finish)
-        parted = self.part(prompt, ids)
+        parted = self.split_thoughts(prompt, ids)
         if not parted.finished:
             return Reply("", "thought", self._plain(parted.thought, ids))
         if parted.answer == self._text(ids):
             return Reply(self._chat.decode(ids, sampling.stop), finish)
         return Reply(self._plain(parted.answer, ids), finish, self._plain(parted.thought, ids))
 
-    def part(self, prompt: Sequence[int], ids: Sequence[int]) -> Parted:
+    def split_thoughts(self, prompt: Sequence[int], ids: Sequence[int]) -> SplitText:
         """Return thought and answer, with their special tokens."""
-        return part(self._text(ids), self._text(prompt[-PROMPT_END:]), self._marks)
+        return split_thoughts(self._text(ids), self._text(prompt[-PROMPT_END:]), self._marks)
 
     def answer_start(self, prompt: Sequence[int], ids: Sequence[int]) -> int | None:
         """Return the number of tokens before the answer, including markers; None during a thought."""
-        whole = self.part(prompt, ids)
+        whole = self.split_thoughts(prompt, ids)
         if not whole.finished:
             return None
         low, high = 0, len(ids) if whole.answer != self._text(ids) else 0
         while low < high:
             middle = (low + high) // 2
-            parted = self.part(prompt, ids[:middle])
+            parted = self.split_thoughts(prompt, ids[:middle])
             begun = parted.finished and parted.ahead == whole.ahead
             low, high = (low, middle) if begun else (middle + 1, high)
         return low
 
     def closing(self, prompt: Sequence[int], ids: Sequence[int]) -> list[int]:
         """Return the tokens that close the current thought."""
-        closing = self.part(prompt, ids).closing
+        closing = self.split_thoughts(prompt, ids).closing
         tokens = self._chat.tokenizer(closing, add_special_tokens=False, verbose=False)
         return list(tokens["input_ids"])
 

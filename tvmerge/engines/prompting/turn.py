@@ -76,7 +76,9 @@ class Turn:
             self.finish = finish if finish == "stop" or self._full else None
             return
         # The cut must not split a marker: the thought has to be open where it is closed.
-        while budget < len(self.ids) and self.reader.part(self.prompt.ids, self.ids[:budget]).finished:
+        while (
+            budget < len(self.ids) and self.reader.split_thoughts(self.prompt.ids, self.ids[:budget]).finished
+        ):
             budget += 1
         del self.ids[budget:]
         self.ids += self.reader.closing(self.prompt.ids, self.ids)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tvmerge._util.files import folder_name
-from tvmerge._util.tasks import stop, together
+from tvmerge._util.tasks import gather_or_cancel, stop
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.prompting.conversation import Conversation, Prompt, conversations
 from tvmerge.engines.prompting.replies import ReplyReader
@@ -135,7 +135,7 @@ class VllmEngine:
                 f"{longest} tokens of a context and its continuation do not fit the model's context of "
                 f"{self._context}, less one"
             )
-        return await together(self._rate(pair) for pair in pairs)
+        return await gather_or_cancel(self._rate(pair) for pair in pairs)
 
     async def close(self) -> None:
         """Shut down vLLM's processes."""

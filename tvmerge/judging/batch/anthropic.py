@@ -16,7 +16,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result
+from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, BatchMatch, Progress, Result
 from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
 from tvmerge.judging.client.chat import ChatRequest
 from tvmerge.judging.wire.http import ApiKey
@@ -88,23 +88,23 @@ class AnthropicBatches(SdkEndpoint):
         made = self._client.messages.batches.with_raw_response.create(requests=rows)
         return self._progress(await self._json(made))
 
-    async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
+    async def find(self, mark: str, number: int, since: float) -> Sequence[BatchMatch]:
         """Return the batches with this number of requests created since then, oldest first."""
         del mark
-        found: list[Found] = []
+        found: list[BatchMatch] = []
         after: str | anthropic.Omit = anthropic.omit
         for _ in range(_PAGES):
             listed = self._client.messages.batches.with_raw_response.list(limit=_PAGE, after_id=after)
             page = self._page(data := await self._json(listed))
             batches = [self._progress(row) for row in page]
             recent = [batch for batch in batches if batch.created >= since - _SKEW]
-            found += [Found(batch, sure=False) for batch in recent if batch.total == number]
+            found += [BatchMatch(batch, sure=False) for batch in recent if batch.total == number]
             if len(recent) < len(batches) or not data.get("has_more") or not batches:
                 break
             after = batches[-1].id
         return found[::-1]
 
-    async def look(self, batch: str) -> Progress:
+    async def poll(self, batch: str) -> Progress:
         """Return the progress of a batch."""
         looked = self._client.messages.batches.with_raw_response.retrieve(batch)
         return self._progress(await self._json(looked))

@@ -47,7 +47,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BatchMatch:
     """A batch that may be the one looked for.
 
     Attributes:
@@ -83,7 +83,7 @@ class BatchApi(Protocol):
     async def create(self, mark: str, uploaded: str, lines: Sequence[str]) -> Progress:
         """Create a batch with `mark` as metadata, if the provider supports metadata."""
 
-    async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
+    async def find(self, mark: str, number: int, since: float) -> Sequence[BatchMatch]:
         """Return batches that may be the one with that mark.
 
         Args:
@@ -92,7 +92,7 @@ class BatchApi(Protocol):
             since: The earliest time it can have been created, in seconds since 1970.
         """
 
-    async def look(self, batch: str) -> Progress:
+    async def poll(self, batch: str) -> Progress:
         """Return the progress of a batch."""
 
     async def results(self, progress: Progress) -> Mapping[str, Result]:

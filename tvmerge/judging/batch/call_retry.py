@@ -17,7 +17,7 @@ _LONGEST_CALL = 900.0
 """Timeout of a call in seconds; long enough for the largest file on a slow connection."""
 
 
-class Persistence:
+class CallRetry:
     """Retries a call until it succeeds or the patience runs out.
 
     Args:

@@ -127,7 +127,7 @@ class BatchChat(ChatWrapper):
 
     async def _check(self) -> None:
         try:
-            await self._waiting.persist(self._probe)
+            await self._waiting.retry(self._probe)
         except RequestError as error:
             said = getattr(error, "said", error)
             raise ConfigError(

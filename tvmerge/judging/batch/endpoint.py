@@ -8,7 +8,7 @@ from typing import Any
 
 from tvmerge.judging.batch.api import Result
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
-from tvmerge.judging.wire.error_details import error_within, read_complaint
+from tvmerge.judging.wire.error_details import error_within, read_error_details
 from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.refusals import translate
 from tvmerge.judging.wire.replies import connection_error, read_json, wrong_shape
@@ -43,7 +43,7 @@ class SdkEndpoint:
             # The SDK's exceptions hold the request with its key, so none is kept as a cause.
             raise translate(
                 error.status_code,
-                read_complaint(error.response.text),
+                read_error_details(error.response.text),
                 headers=lower_case(error.response.headers),
                 key=self._key,
             ) from None
@@ -53,9 +53,9 @@ class SdkEndpoint:
     def _data(self, text: str, headers: Mapping[str, str]) -> Any:
         """Return the data of a response; raise an error sent as a success, except one that a batch holds."""
         data = read_json(text)
-        complaint = None if isinstance(data, dict) and "input_file_id" in data else error_within(data)
-        if complaint is not None:
-            raise translate(complaint.status or 200, complaint, headers=lower_case(headers), key=self._key)
+        details = None if isinstance(data, dict) and "input_file_id" in data else error_within(data)
+        if details is not None:
+            raise translate(details.status or 200, details, headers=lower_case(headers), key=self._key)
         return data
 
     def _page(self, data: Any) -> list[Any]:

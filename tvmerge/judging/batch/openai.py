@@ -15,10 +15,10 @@ from typing import Any, Literal
 import openai
 
 from tvmerge.errors import TransientError, TvmergeError
-from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, Found, Progress, Result, State
+from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, BatchMatch, Progress, Result, State
 from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
 from tvmerge.judging.client.chat import ChatRequest
-from tvmerge.judging.wire.error_details import read_complaint
+from tvmerge.judging.wire.error_details import read_error_details
 from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.refusals import translate
 from tvmerge.judging.wire.replies import wrong_shape
@@ -92,7 +92,7 @@ class OpenAIBatches(SdkEndpoint):
         )
         return self._progress(await self._json(made))
 
-    async def find(self, mark: str, number: int, since: float) -> Sequence[Found]:
+    async def find(self, mark: str, number: int, since: float) -> Sequence[BatchMatch]:
         """Return the batches whose metadata hold the mark."""
         del number
         after: str | openai.Omit = openai.omit
@@ -101,13 +101,13 @@ class OpenAIBatches(SdkEndpoint):
             page = self._page(data := await self._json(listed))
             for row in page:
                 if isinstance(row, dict) and (row.get("metadata") or {}).get(_MARK) == mark:
-                    return [Found(self._progress(row), sure=True)]
+                    return [BatchMatch(self._progress(row), sure=True)]
             if not page or not data.get("has_more") or _moment(page[-1]) < since - _SKEW:
                 break
             after = str(page[-1]["id"])
         return []
 
-    async def look(self, batch: str) -> Progress:
+    async def poll(self, batch: str) -> Progress:
         """Return the progress of a batch."""
         return self._progress(await self._json(self._client.batches.with_raw_response.retrieve(batch)))
 
@@ -146,10 +146,10 @@ class OpenAIBatches(SdkEndpoint):
         """Return the error of a refused batch: the first one listed, since they usually say the same."""
         rows = errors.get("data") if isinstance(errors, dict) else errors
         first = next(iter(rows), None) if isinstance(rows, Iterable) else None
-        complaint = read_complaint(json.dumps(first if isinstance(first, dict) else errors))
-        if "token_limit_exceeded" in complaint.codes:
-            return TransientError(self._key.blotted(complaint.words), status=429, sent=False)
-        return translate(complaint.status or 400, complaint, headers={}, key=self._key)
+        details = read_error_details(json.dumps(first if isinstance(first, dict) else errors))
+        if "token_limit_exceeded" in details.codes:
+            return TransientError(self._key.blotted(details.words), status=429, sent=False)
+        return translate(details.status or 400, details, headers={}, key=self._key)
 
 
 def _result(row: Any) -> Result:

@@ -19,7 +19,7 @@ from tvmerge.errors import (
     UserError,
 )
 from tvmerge.judging.batch.api import BatchApi, Progress, Result
-from tvmerge.judging.batch.call_retry import Persistence
+from tvmerge.judging.batch.call_retry import CallRetry
 from tvmerge.judging.batch.collector import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
 from tvmerge.judging.client.pauses import Pauses, clock
@@ -38,7 +38,7 @@ class Waiting:
     Attributes:
         judge: The judge's name, for messages.
         patience: Seconds to wait for a batch.
-        persist: Retries failed calls.
+        retry: Retries failed calls.
         pauses: Shows the user what the run is waiting for.
         note: Shows the user a note.
         wall: Returns the seconds since 1970.
@@ -46,7 +46,7 @@ class Waiting:
 
     judge: str
     patience: float
-    persist: Persistence
+    retry: CallRetry
     pauses: Pauses
     note: Callable[[str], None]
     wall: Callable[[], float] = time.time
@@ -70,7 +70,7 @@ class BatchRunner:
         self._store = store
         self._owner = owner
         self._waiting = waiting
-        self._persist = waiting.persist
+        self._retry = waiting.retry
 
     async def left(self) -> tuple[StoredBatch, ...]:
         """Return the batches that earlier runs left; forget those that were never created.
@@ -101,8 +101,8 @@ class BatchRunner:
         lines = [slot.line for slot in slots]
         attempt = _Attempt()
         try:
-            uploaded = await self._persist(lambda: self._api.upload(batch.mark, lines))
-            name = await self._persist(lambda: self._made(batch, uploaded, lines, attempt))
+            uploaded = await self._retry(lambda: self._api.upload(batch.mark, lines))
+            name = await self._retry(lambda: self._made(batch, uploaded, lines, attempt))
         except TvmergeError:
             if not attempt.in_doubt:
                 await in_thread(self._store.forget, batch.number)
@@ -121,7 +121,7 @@ class BatchRunner:
         if progress.state == "refused":
             await in_thread(self._store.forget, batch.number)
             raise self._refusal(batch, progress)
-        found = await self._persist(lambda: self._api.results(progress))
+        found = await self._retry(lambda: self._api.results(progress))
         known = {request.key for request in batch.requests}
         if strangers := len(found.keys() - known):
             self._note(f"the batch {batch.id} has {strangers} results that nobody asked for; left out")
@@ -172,7 +172,7 @@ class BatchRunner:
     async def _listed(self, batch: StoredBatch, since: float) -> str:
         known = await in_thread(self._store.ids)
         number = len(batch.requests)
-        for found in await self._persist(lambda: self._api.find(batch.mark, number, since)):
+        for found in await self._retry(lambda: self._api.find(batch.mark, number, since)):
             name = found.progress.id
             if name not in known and (found.sure or await self._holds(name, batch)):
                 return name
@@ -181,7 +181,7 @@ class BatchRunner:
     async def _holds(self, name: str, batch: StoredBatch) -> bool:
         """Return whether a batch consists of these requests, judging by its results once it is over."""
         progress = await self._over(name)
-        results = await self._persist(lambda: self._api.results(progress))
+        results = await self._retry(lambda: self._api.results(progress))
         return results.keys() == {request.key for request in batch.requests}
 
     async def _over(self, name: str) -> Progress:
@@ -190,7 +190,7 @@ class BatchRunner:
         begun, delay = loop.time(), _FIRST_LOOK
         try:
             while True:
-                progress = await self._persist(lambda: self._look(name))
+                progress = await self._retry(lambda: self._poll(name))
                 if progress.state != "running":
                     return progress
                 self._wait(progress, begun + self._waiting.patience - loop.time())
@@ -199,9 +199,9 @@ class BatchRunner:
         finally:
             self._waiting.pauses.over(name)
 
-    async def _look(self, name: str) -> Progress:
+    async def _poll(self, name: str) -> Progress:
         try:
-            return await self._api.look(name)
+            return await self._api.poll(name)
         except RequestError as error:
             raise UserError(
                 f"the judge's provider does not know the batch {name} with this key ({error}): set the key "

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
-from tvmerge._util.reserve import Reserve
+from tvmerge._util.reserve import DiskReserve
 from tvmerge._util.single_flight import SingleFlight
 from tvmerge._util.thread_batches import ThreadedBatches
 from tvmerge.errors import ProviderError, UserError
@@ -45,7 +45,7 @@ class ReplyStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judgment-cache")
         self._gets = ThreadedBatches(self._thread, self._get_all)
         self._puts = ThreadedBatches(self._thread, self._put_all)
-        self._reserve = Reserve(cache.folder / "reserve")
+        self._reserve = DiskReserve(cache.folder / "reserve")
         self._unstored: dict[str, object] = {}
         self._fault: UserError | None = None
 

@@ -23,7 +23,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.judging.batch.api import Batched
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.batch.budgeted import BudgetedBatches
-from tvmerge.judging.batch.call_retry import Persistence
+from tvmerge.judging.batch.call_retry import CallRetry
 from tvmerge.judging.batch.chat import BatchChat
 from tvmerge.judging.batch.routed import RoutedChat
 from tvmerge.judging.batch.runner import Waiting
@@ -156,7 +156,7 @@ def _batched(
     waiting = Waiting(
         judge=spec.name,
         patience=batching.patience,
-        persist=Persistence(policy.patience, wait_for_quota=policy.wait_for_quota, pauses=pauses),
+        retry=CallRetry(policy.patience, wait_for_quota=policy.wait_for_quota, pauses=pauses),
         pauses=pauses,
         note=policy.note,
     )

@@ -197,7 +197,7 @@ class RefusalChat(ChatWrapper):
 
         Raises:
             InvalidRequestError: All texts are refused.
-            UnprovenRefusalError: It is unknown whether any text would be answered, so this one gets no rating.
+            UnprovenRefusalError: Whether any text would be answered is unknown, so this one gets no rating.
         """
         if isinstance(error, ParameterRefusedError):
             self._remark(error)

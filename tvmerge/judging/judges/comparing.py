@@ -8,6 +8,6 @@ from tvmerge.protocols import ComparingJudge, Judge
 from tvmerge.records import Answer, QuestionId
 
 
-def against(judge: Judge, answers: Mapping[QuestionId, Answer]) -> Judge:
+def with_baseline(judge: Judge, answers: Mapping[QuestionId, Answer]) -> Judge:
     """Return the judge set up to compare with a baseline's answers; unchanged if it does not compare."""
-    return judge.against(answers) if isinstance(judge, ComparingJudge) else judge
+    return judge.with_baseline(answers) if isinstance(judge, ComparingJudge) else judge

@@ -14,17 +14,17 @@ _REPETITIONS = 6
 _CHARACTERS = 30
 
 
-def flaw(answer: Answer, turn: int) -> str:
+def why_unjudgeable(answer: Answer, turn: int) -> str:
     """Return why `turn` (from 1) of an answer gets the lowest score without a judge, or an empty string.
 
-    If the model was still thinking, there is no answer; otherwise see `degeneracy`.
+    If the model was still thinking, there is no answer; otherwise see `why_degenerate`.
     """
     if answer.cut_in_thought(turn):
         return CUT_IN_THOUGHT
-    return degeneracy(answer.turns[turn - 1])
+    return why_degenerate(answer.turns[turn - 1])
 
 
-def degeneracy(text: str) -> str:
+def why_degenerate(text: str) -> str:
     """Return why `text` gets the lowest score without a judge, or an empty string.
 
     A text is degenerate if it is blank, or if it ends in a string repeated at least 6 times over at least 30

@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.judges.comparing import against
+from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.records import Answer, Judgment, Question, QuestionId, Rating
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ class JapaneseJudge:
         }
         return {**self._judge.fingerprint, "japanese": rule}
 
-    def against(self, answers: Mapping[QuestionId, Answer]) -> JapaneseJudge:
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> JapaneseJudge:
         """Return the same rule around a judge that compares with these answers."""
         judge = copy(self)
-        judge._judge = against(self._judge, answers)
+        judge._judge = with_baseline(self._judge, answers)
         return judge
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tvmerge.judging.judges.degenerate import flaw
+from tvmerge.judging.judges.degenerate import why_unjudgeable
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
 from tvmerge.judging.judges.reply import JudgeReply, ask
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
@@ -23,7 +23,7 @@ class LLMJudge(PromptedJudge):
 
     async def _judge(self, task: Task) -> Judgment:
         low, _ = self._prompts[task.kind.name].scale
-        wrong = flaw(task.answer, task.turn)
+        wrong = why_unjudgeable(task.answer, task.turn)
         if wrong:
             return self._judgment(task, JudgeReply(score=low), wrong)
         said = await self._ask(task, task.answer, task.answer)

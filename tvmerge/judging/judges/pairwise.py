@@ -7,10 +7,10 @@ from copy import copy
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tvmerge._util.tasks import together
+from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.chat import ChatModel
-from tvmerge.judging.judges.degenerate import flaw
+from tvmerge.judging.judges.degenerate import why_unjudgeable
 from tvmerge.judging.judges.prompted import PromptedJudge, Task
 from tvmerge.judging.judges.reply import JudgeReply, ask
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
@@ -36,7 +36,7 @@ class PairwiseJudge(PromptedJudge):
         chat: The chat model, which returns complete replies with a verdict.
         prompts: Judge prompts by name, already checked for the questions to come.
         model: The model and its parameters as JSON data, for the fingerprint.
-        baseline: Answers to compare with, by question; see `against`.
+        baseline: Answers to compare with, by question; see `with_baseline`.
         samples: Number of independent comparisons of each turn.
     """
 
@@ -55,7 +55,7 @@ class PairwiseJudge(PromptedJudge):
         super().__init__(name=name, chat=chat, prompts=prompts, model=model, samples=samples)
         self._baseline = baseline
 
-    def against(self, answers: Mapping[QuestionId, Answer]) -> PairwiseJudge:
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> PairwiseJudge:
         """Return a judge that compares with these answers and shares the chat model."""
         judge = copy(self)
         judge._baseline = dict(answers)
@@ -84,7 +84,7 @@ class PairwiseJudge(PromptedJudge):
             score, note = known
             return self._judgment(task, JudgeReply(score=score), note)
         orders = ((task.answer, baseline), (baseline, task.answer))
-        first, second = await together(self._ask(task, *order) for order in orders)
+        first, second = await gather_or_cancel(self._ask(task, *order) for order in orders)
         return self._judgment(task, _combined(first, second))
 
     async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:
@@ -99,7 +99,7 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
     """Return the score and its reason if no judge is needed, else None."""
     if answer.turns[:turn] == baseline.turns[:turn]:
         return TIE, "the baseline's very answer"
-    ours, theirs = flaw(answer, turn), flaw(baseline, turn)
+    ours, theirs = why_unjudgeable(answer, turn), why_unjudgeable(baseline, turn)
     if ours and theirs:
         return TIE, f"{ours}, as the baseline"
     if ours:

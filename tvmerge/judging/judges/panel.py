@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tvmerge._util.tasks import together
+from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.errors import ConfigError
-from tvmerge.judging.judges.comparing import against
+from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class PanelJudge:
         """The fingerprints of all judges."""
         return {"panel": {judge.name: dict(judge.fingerprint) for judge in self._judges}}
 
-    def against(self, answers: Mapping[QuestionId, Answer]) -> PanelJudge:
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> PanelJudge:
         """Return a panel whose judges compare with these answers."""
-        return PanelJudge([against(judge, answers) for judge in self._judges])
+        return PanelJudge([with_baseline(judge, answers) for judge in self._judges])
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Return the ratings of all judges, ordered by turn, then by judge, then by sample."""
-        by_judge = await together(self._ask(judge, question, answer) for judge in self._judges)
+        by_judge = await gather_or_cancel(self._ask(judge, question, answer) for judge in self._judges)
         pooled = [judgment for judgments in by_judge for judgment in judgments]
         return sorted(pooled, key=lambda judgment: judgment.turn)
 

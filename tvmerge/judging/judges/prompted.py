@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmerge._util.canonical import digest
-from tvmerge._util.tasks import together
+from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.reply import JudgeReply
 from tvmerge.judging.prompts.prompts import JudgePrompt, PromptKind, kind_for
@@ -79,7 +79,7 @@ class PromptedJudge(ABC):
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Judge each answered turn; the judgments are ordered by turn, then by sample."""
         turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
-        return await together(
+        return await gather_or_cancel(
             self._judge(
                 Task(question, answer, turn, sample, kind_for(question, turn, pairwise=self.pairwise))
             )

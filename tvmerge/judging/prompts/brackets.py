@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tvmerge.judging.prompts.context import Surroundings, Weight
-from tvmerge.judging.prompts.values import VOID, Meaning, is_placeholder
+from tvmerge.judging.prompts.context import Certainty, Surroundings
+from tvmerge.judging.prompts.values import NO_RATING, Meaning, is_placeholder
 
 DOUBLE: Final = re.compile(r"\[\[([^\[\]]*)\]\]")
 """The brackets that judges are asked for."""
@@ -67,14 +67,14 @@ class Decided:
     """The rating in a bracket, and how certain it is that it is the judge's decision.
 
     Attributes:
-        meaning: A rating, a verdict, or `VOID` if one was due but is missing.
+        meaning: A rating, a verdict, or `NO_RATING` if one was due but is missing.
         weight: How certain it is.
         shown: The text in the brackets.
         aspect: What it rates, if it is labelled as only a part (`正確性：`); empty otherwise.
     """
 
     meaning: Meaning
-    weight: Weight
+    weight: Certainty
     shown: str
     aspect: str = ""
 
@@ -125,7 +125,7 @@ class Brackets:
         # A number in passing, or with another one after it at the end of the reply, must be the only one.
         for rival in (*_rivals(weighed, most), *_other_aspects(weighed, last)):
             if rival.meaning != last.meaning:
-                return Decided(VOID, most, f"{last.shown}]] or [[{rival.shown}")
+                return Decided(NO_RATING, most, f"{last.shown}]] or [[{rival.shown}")
         return last
 
     def _found(self, shape: re.Pattern[str]) -> Iterator[_Bracket]:
@@ -139,7 +139,7 @@ class Brackets:
             return None
         meaning = self._mean(inside)
         if meaning is None and not is_placeholder(inside) and self._around.announced(start):
-            return VOID
+            return NO_RATING
         return meaning
 
     def _on_another_scale(self, start: int, end: int) -> bool:
@@ -176,7 +176,7 @@ class Brackets:
             return second
         whole = (first.meaning, second.meaning) == tuple(self._ends)
         alike = first.meaning == second.meaning
-        meaning = None if whole else first.meaning if alike else VOID
+        meaning = None if whole else first.meaning if alike else NO_RATING
         shown = first.shown if alike else f"{first.shown}]]{between}[[{second.shown}"
         return _Bracket(first.start, second.end, meaning, shown)
 
@@ -186,8 +186,8 @@ def _other_aspects(weighed: Sequence[Decided], last: Decided) -> Sequence[Decide
     return [decided for decided in weighed if last.aspect and decided.aspect not in ("", last.aspect)]
 
 
-def _rivals(weighed: Sequence[Decided], most: Weight) -> Sequence[Decided]:
+def _rivals(weighed: Sequence[Decided], most: Certainty) -> Sequence[Decided]:
     """Return the brackets that must agree with the last one of the greatest weight to be unambiguous."""
-    if most is Weight.PASSING:
-        return [decided for decided in weighed if decided.meaning is not VOID]
-    return [weighed[-1]] if weighed[-1].weight is Weight.CLOSING else []
+    if most is Certainty.PASSING:
+        return [decided for decided in weighed if decided.meaning is not NO_RATING]
+    return [weighed[-1]] if weighed[-1].weight is Certainty.CLOSING else []

@@ -51,7 +51,7 @@ _DECIDING = re.compile(
 )
 
 
-class Weight(IntEnum):
+class Certainty(IntEnum):
     """How certain it is that a bracket is the judge's decision."""
 
     PASSING = 1
@@ -92,12 +92,12 @@ class Surroundings:
             return True
         return any(not self._is_statement(begin, close) for begin, close in self._around(start, end))
 
-    def weight(self, start: int, end: int) -> Weight:
+    def weight(self, start: int, end: int) -> Certainty:
         """Return how certain it is that the text from `start` to `end` is the judge's rating."""
         if self.announced(start) or self._fills_its_line(start, end):
-            return Weight.STATED
+            return Certainty.STATED
         rest = self._text[end : end + _REACH]
-        return Weight.CLOSING if end + _REACH >= self._last and _decides(rest) else Weight.PASSING
+        return Certainty.CLOSING if end + _REACH >= self._last and _decides(rest) else Certainty.PASSING
 
     def _around(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield the quotations that contain `start` to `end`, at most one per kind of quotation mark."""

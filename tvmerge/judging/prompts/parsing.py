@@ -17,13 +17,13 @@ from functools import partial
 from typing import Final
 
 from tvmerge.judging.prompts.brackets import DOUBLE, LOOKALIKE, SINGLE, Brackets, Decided
-from tvmerge.judging.prompts.context import Weight
+from tvmerge.judging.prompts.context import Certainty
 from tvmerge.judging.prompts.json_replies import ABSENT, object_alone, value_under
 from tvmerge.judging.prompts.patterns import last_group
 from tvmerge.judging.prompts.values import (
+    NO_RATING,
     RATING_WORD,
     VERDICT_WORD,
-    VOID,
     Meaning,
     normalised,
     number_in,
@@ -57,12 +57,12 @@ def read_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadab
     text = normalised(text)
     brackets = Brackets(text, RATING_WORD, partial(rating_in, low=low, high=high), (low, high))
     decided = _json_alone(text, low, high) or brackets.decided(DOUBLE)
-    if decided is None or decided.weight is Weight.PASSING:
+    if decided is None or decided.weight is Certainty.PASSING:
         stated = _otherwise(text, brackets, low, high)
         if decided is None:
             decided = stated
-        elif stated is not None and stated.weight is Weight.STATED and stated.meaning != decided.meaning:
-            decided = Decided(VOID, Weight.STATED, f"{decided.shown}]] or [[{stated.shown}")
+        elif stated is not None and stated.weight is Certainty.STATED and stated.meaning != decided.meaning:
+            decided = Decided(NO_RATING, Certainty.STATED, f"{decided.shown}]] or [[{stated.shown}")
     if decided is None:
         return Unreadable("no [[rating]] in the reply")
     if isinstance(decided.meaning, float):
@@ -125,7 +125,7 @@ def _otherwise(text: str, brackets: Brackets, low: float, high: float) -> Decide
     if escaped is not None:
         return escaped
     single = brackets.decided(SINGLE)
-    if single is not None and single.weight is Weight.STATED:
+    if single is not None and single.weight is Certainty.STATED:
         return single
     return _last_line(text, low, high)
 
@@ -134,7 +134,7 @@ def _json_alone(text: str, low: float, high: float) -> Decided | None:
     """Return the rating in a reply that consists of a JSON object."""
     found: Mapping[str, object] = object_alone(text) or {}
     value = found.get("rating", found.get("score", ABSENT))
-    return None if value is ABSENT else Decided(_meaning(value, low, high), Weight.STATED, repr(value))
+    return None if value is ABSENT else Decided(_meaning(value, low, high), Certainty.STATED, repr(value))
 
 
 def _last_line(text: str, low: float, high: float) -> Decided | None:
@@ -144,7 +144,9 @@ def _last_line(text: str, low: float, high: float) -> Decided | None:
         return None
     number = number_in(announced[1].strip(_CLOSING), high)
     return (
-        None if number is None else Decided(_meaning(number, low, high), Weight.STATED, announced[1].strip())
+        None
+        if number is None
+        else Decided(_meaning(number, low, high), Certainty.STATED, announced[1].strip())
     )
 
 
@@ -158,4 +160,4 @@ def _on_scale(value: object, low: float, high: float) -> float | Unreadable:
 def _meaning(value: object, low: float, high: float) -> Meaning:
     number = number_in(value, high) if isinstance(value, str) else value
     on_scale = isinstance(number, int | float) and not isinstance(number, bool) and low <= number <= high
-    return float(number) if on_scale and isinstance(number, int | float) else VOID
+    return float(number) if on_scale and isinstance(number, int | float) else NO_RATING

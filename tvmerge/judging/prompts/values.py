@@ -19,14 +19,14 @@ VERDICT_WORD: Final = (
 """Words with which a judge announces a verdict."""
 
 
-class Void:
+class NoRating:
     """Something other than a rating or verdict where one is due."""
 
 
-Meaning = float | str | Void | None
+Meaning = float | str | NoRating | None
 """A rating, a verdict, a missing one, or None for text that is not about the rating."""
 
-VOID: Final = Void()
+NO_RATING: Final = NoRating()
 
 _DECORATION = " \t\r\n*_`~\"'“”‘’「」『』$#()"
 _UNIT = r"(?:点|ポイント|points?|pts?\.?|stars?)"
@@ -76,9 +76,9 @@ def rating_in(inside: str, low: float, high: float) -> Meaning:
     text = _after_label(inside, RATING_WORD)
     number = number_in(text, high)
     if number is not None:
-        return number if low <= number <= high else VOID
+        return number if low <= number <= high else NO_RATING
     if any(character.isnumeric() for character in text) or _NONE.fullmatch(text):
-        return VOID
+        return NO_RATING
     return None
 
 
@@ -89,7 +89,7 @@ def verdict_in(inside: str) -> Meaning:
         return side[1]
     if _TIE.fullmatch(text):
         return "C"
-    return VOID if _NO_VERDICT.fullmatch(text) or _NONE.fullmatch(text) else None
+    return NO_RATING if _NO_VERDICT.fullmatch(text) or _NONE.fullmatch(text) else None
 
 
 def is_placeholder(inside: str) -> bool:

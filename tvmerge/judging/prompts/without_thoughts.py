@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tvmerge.reasoning.thoughts import part, part_written
+from tvmerge.reasoning.thoughts import split_texts, split_thoughts
 
 _MORE_MARKS = tuple(
     (f"<{name}>", f"</{name}>")
@@ -21,14 +21,14 @@ def without_thoughts(text: str) -> str | None:
 
     A tag in the middle of a sentence that is never closed is not a thought.
     """
-    (parted,) = part_written([text])
-    parted = parted if parted.thoughts else part(text, marks=_MORE_MARKS)
+    (parted,) = split_texts([text])
+    parted = parted if parted.thoughts else split_thoughts(text, marks=_MORE_MARKS)
     if not parted.finished:
         return None
     said, place = parted.answer, 0
     while (opening := _LATER.search(said, place)) is not None:
         place = opening.start()
-        later = part(said[place:], marks=_MORE_MARKS)
+        later = split_thoughts(said[place:], marks=_MORE_MARKS)
         if not later.thoughts or later.before:
             place += 1
         elif later.finished:

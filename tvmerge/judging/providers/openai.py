@@ -13,7 +13,7 @@ from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.judging.wire.error_details import Complaint, error_within
+from tvmerge.judging.wire.error_details import ErrorDetails, error_within
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
@@ -171,17 +171,17 @@ def _failed_generation(body: str, headers: Mapping[str, str], key: ApiKey) -> Ch
     return None
 
 
-def _complaint(data: Any) -> Complaint | None:
+def _complaint(data: Any) -> ErrorDetails | None:
     """Return the error in a successful response, including a gateway's error about a refused choice.
 
     A choice that broke off with an error is a failed reply instead.
     """
-    if (complaint := error_within(data)) is not None:
-        return complaint
+    if (details := error_within(data)) is not None:
+        return details
     match data:
         case {"choices": [{"error": _} as choice, *_]}:
-            complaint = error_within(choice)
-            return complaint if complaint and complaint.status and complaint.status < 500 else None
+            details = error_within(choice)
+            return details if details and details.status and details.status < 500 else None
     return None
 
 

@@ -34,7 +34,7 @@ _REPLIES = frozenset({"choices", "content", "candidates", "output"})
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorDetails:
     """A provider's description of an error.
 
     Attributes:
@@ -58,15 +58,15 @@ class Complaint:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_complaint(body: str) -> Complaint:
+def read_error_details(body: str) -> ErrorDetails:
     """Read the body of an error; never fails, whatever the body is."""
     data = _json(body)
     if isinstance(data, dict | list):
         return _of_json(data)
-    return Complaint(data if isinstance(data, str) else _plain(body))
+    return ErrorDetails(data if isinstance(data, str) else _plain(body))
 
 
-def error_within(data: Any) -> Complaint | None:
+def error_within(data: Any) -> ErrorDetails | None:
     """Return the error in a body that was sent as a success, or None."""
     first = data[0] if isinstance(data, list) and data else data
     if not isinstance(first, dict):
@@ -105,11 +105,11 @@ def title_of(page: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub(" ", titled[2] if titled else page)).split())
 
 
-def _of_json(data: Any) -> Complaint:
+def _of_json(data: Any) -> ErrorDetails:
     layers = list(_layers(data, 0))
     words = _sentence(data)
     raw = next((_behind(layer) for layer in layers if _behind(layer)), "")
-    return Complaint(
+    return ErrorDetails(
         words=f"{words}: {raw}"
         if raw and raw not in words
         else words or json.dumps(data, ensure_ascii=False),
@@ -156,7 +156,7 @@ def _sentence(data: Any, depth: int = 0) -> str:
 def _behind(layer: Mapping[str, Any]) -> str:
     """Return the message of the provider behind a gateway."""
     raw = layer.get("raw")
-    return read_complaint(raw).words if isinstance(raw, str) else ""
+    return read_error_details(raw).words if isinstance(raw, str) else ""
 
 
 def _status(layer: Mapping[str, Any]) -> int | None:

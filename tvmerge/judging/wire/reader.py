@@ -7,7 +7,7 @@ from typing import Any
 
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 from tvmerge.judging.client.rate_headers import RateLimits
-from tvmerge.judging.wire.error_details import Complaint, error_within, read_complaint
+from tvmerge.judging.wire.error_details import ErrorDetails, error_within, read_error_details
 from tvmerge.judging.wire.http import ApiKey, rate_limits
 from tvmerge.judging.wire.parameters import ModelParameters
 from tvmerge.judging.wire.refusals import translate
@@ -25,7 +25,7 @@ class ResponseReader:
         parameters: The parameters that the model accepts, as far as known.
         key: The API key, which is removed from messages.
         reply: Returns the reply in the data of a body, given the limits in the headers.
-        complaint: Returns the error in data that came as a success, or None.
+        details: Returns the error in data that came as a success, or None.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class ResponseReader:
         parameters: ModelParameters,
         key: ApiKey,
         reply: Callable[[Any, RateLimits, ApiKey], ChatReply],
-        complaint: Callable[[Any], Complaint | None] = error_within,
+        details: Callable[[Any], ErrorDetails | None] = error_within,
     ) -> None:
         self._parameters = parameters
         self._key = key
         self._reply = reply
-        self._complaint = complaint
+        self._complaint = details
 
     def read(self, status: int, body: str, headers: Mapping[str, str], request: ChatRequest) -> ChatReply:
         """Return the reply in a response; raise what `ChatModel.send` raises.
@@ -50,13 +50,13 @@ class ResponseReader:
             request: The request it responds to.
         """
         if status >= _NO_SUCCESS:
-            complaint: Complaint | None = read_complaint(body)
+            details: ErrorDetails | None = read_error_details(body)
         else:
             data = read_json(body)
-            complaint = self._complaint(data)
-            status = 200 if complaint is None else complaint.status or 200
-        if complaint is not None:
-            error = translate(status, complaint, headers=headers, key=self._key)
+            details = self._complaint(data)
+            status = 200 if details is None else details.status or 200
+        if details is not None:
+            error = translate(status, details, headers=headers, key=self._key)
             raise self._parameters.learn(error, request.body)
         reply = self._reply(data, rate_limits(headers), self._key)
         self._parameters.answered(request.body)

@@ -18,7 +18,7 @@ _CHUNK = 2**20
 """Elements compared at a time."""
 
 
-def moving_apart(target: Checkpoint, vectors: Sequence[OpenVector], vocabulary: Vocabulary) -> list[str]:
+def diverging_ties(target: Checkpoint, vectors: Sequence[OpenVector], vocabulary: Vocabulary) -> list[str]:
     """Which vectors add one thing to a target's head and another to the embeddings that it is tied to.
 
     Values decide, not configurations: a model that is untied may have been trained with a head that is frozen

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.files import write_text
 from tvmerge._version import __version__
 from tvmerge.report import numbers
-from tvmerge.report.answer_stats import has_thoughts, traits
-from tvmerge.report.caveats import remarks
+from tvmerge.report.answer_stats import answer_stats, has_thoughts
+from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.drawing.svg import STYLE, legal
 from tvmerge.report.figures import PLACED, drawn
@@ -68,7 +68,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "result": result,
         "best": result.contenders[0],
         "finding": conclude(result),
-        "remarks": remarks(result),
+        "remarks": caveats(result),
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),
         "thinking": has_thoughts(result),
@@ -91,7 +91,7 @@ def _contender_rows(result: RunRecord) -> Iterator[dict[str, Any]]:
             "search": contender.search,
             "holdout": contender.holdout,
             "lead": lead(result, contender),
-            "traits": traits(contender.samples),
+            "traits": answer_stats(contender.samples),
         }
 
 

@@ -44,13 +44,13 @@ class JudgedAnswers:
         models: Their ratings.
         usage: What each judge took, as plain JSON data.
         agreement: How far judges agree, as plain JSON data; None where no turn was rated twice.
-        commonest_fault: Why most of what was not rated was not, and what can be done; empty where all was.
+        most_common_reason: Why most of what was not rated was not, and what can be done; empty where all was.
     """
 
     models: tuple[JudgedModel, ...]
     usage: tuple[Mapping[str, Any], ...]
     agreement: Mapping[str, Any] | None
-    commonest_fault: str
+    most_common_reason: str
 
     @property
     def rated(self) -> bool:

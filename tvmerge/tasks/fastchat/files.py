@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 from tvmerge._util.canonical import digest
 from tvmerge._util.files import append_text, jsonl_line, read_jsonl, write_jsonl
 from tvmerge.errors import AssetError
-from tvmerge.reasoning.thoughts import Parted, part_written
+from tvmerge.reasoning.thoughts import SplitText, split_texts
 from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, QuestionId, Rating, Unrated
 from tvmerge.tasks.fastchat.rows import Row
 
@@ -105,7 +105,7 @@ def read_references(path: Path) -> dict[str, tuple[str, ...]]:
         AssetError: A line, named in the message, is malformed.
     """
     references = {str(row.question_id()): _turns(row, _choice_list(row)[0]) for row in _rows(path)}
-    parted = iter(part_written([turn for turns in references.values() for turn in turns]))
+    parted = iter(split_texts([turn for turns in references.values() for turn in turns]))
     answers = {key: tuple(next(parted).answer for _ in turns) for key, turns in references.items()}
     return {key: turns for key, turns in answers.items() if any(turn.strip() for turn in turns)}
 
@@ -215,12 +215,12 @@ def _finish(row: Row, choice: Mapping[str, Any]) -> tuple[Finish, ...]:
 
 def _without_thoughts(answers: Sequence[Answer]) -> Iterator[Answer]:
     """Yield the answers with their thoughts separated; thoughts stored separately are left as they are."""
-    parted = iter(part_written([turn for answer in answers if not answer.thoughts for turn in answer.turns]))
+    parted = iter(split_texts([turn for answer in answers if not answer.thoughts for turn in answer.turns]))
     for answer in answers:
         yield answer if answer.thoughts else _parted(answer, [next(parted) for _ in answer.turns])
 
 
-def _parted(answer: Answer, turns: Sequence[Parted]) -> Answer:
+def _parted(answer: Answer, turns: Sequence[SplitText]) -> Answer:
     if not any(turn.thoughts for turn in turns):
         return answer
     unknown: Finish = "stop"

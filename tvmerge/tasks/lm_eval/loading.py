@@ -28,7 +28,7 @@ from tvmerge.tasks.lm_eval.documents import PLAIN, Prompting, answerless, docume
 from tvmerge.tasks.lm_eval.groups import Rule, rule_of, shares
 from tvmerge.tasks.lm_eval.load_errors import unreadable, why_not_loaded
 from tvmerge.tasks.lm_eval.metric import PERCENTAGES, Metric, choose_metric
-from tvmerge.tasks.lm_eval.preflight import SLOW, check_scores, rehearse
+from tvmerge.tasks.lm_eval.preflight import SLOW, check_scores, try_metric
 from tvmerge.tasks.lm_eval.requests import TaskRequest
 from tvmerge.tasks.lm_eval.task import Document, HarnessTask
 from tvmerge.tasks.lm_eval.task_errors import told
@@ -148,7 +148,7 @@ def _metric_of(source: Any, documents: Sequence[Document], rule: Rule) -> tuple[
     """
     filters = [one.name for one in source._filters]
     known = filters[0] if rule.filter is None or rule.filter not in filters else rule.filter
-    found = rehearse(source, documents, known)
+    found = try_metric(source, documents, known)
     given = list(dict.fromkeys(name for values in found for name in values))
     if rule.strict and (rule.metric not in given or rule.filter not in (None, known)):
         return None, ", ".join(given)

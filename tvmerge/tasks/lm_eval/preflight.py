@@ -30,7 +30,7 @@ Values = Sequence[Mapping[str, Any]]
 """The values of each document by metric."""
 
 
-def rehearse(source: Any, documents: Sequence[Document], filter_name: str) -> Values:
+def try_metric(source: Any, documents: Sequence[Document], filter_name: str) -> Values:
     """Return the values that an lm-eval task gives made-up responses to its documents.
 
     Args:
