@@ -1,1 +1,1 @@
-"""Merging: source checkpoints and a recipe become tensors."""
+"""Merges source checkpoints by a recipe into a stream of tensors."""

@@ -1,4 +1,4 @@
-"""What a task vector adds to each tensor of a target, once it is known which tokens they share."""
+"""The deltas that a task vector adds to the tensors of a target, given their shared tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tvmerge.pretrained.tokenizer import vocabulary_files
 
 @dataclass(frozen=True, slots=True)
 class OpenVector:
-    """A task vector with its models open."""
+    """A task vector with its opened models."""
 
     settings: TaskVector
     base: Checkpoint
@@ -35,7 +35,7 @@ class OpenVector:
 
 
 def match(target: Checkpoint, vector: OpenVector, policy: Policy) -> Shared:
-    """What happens to embeddings and head.
+    """Decide what happens to embeddings and head.
 
     Raises:
         CheckpointError: Tokens differ, and the policy is `error` or they cannot be matched.
@@ -56,13 +56,13 @@ def match(target: Checkpoint, vector: OpenVector, policy: Policy) -> Shared:
 
 
 def token_remarks(vector: OpenVector, shared: Shared) -> tuple[Remark, ...]:
-    """What people should know of a vector's tokens."""
+    """Return remarks on a vector's tokens."""
     tuned, rows = vector.tuned, vector.base.structure.vocabulary
     found = shared.remarks(tuned.name) if isinstance(shared, Matched | Unchecked) else ()
     if not isinstance(tuned, Adapter) or tuned.rows in {None, rows}:
         return found
     fate = (
-        f"of its {tuned.rows} rows those of tokens that {vector.base.name} lacks add nothing"
+        f"of its {tuned.rows} rows, those of tokens that {vector.base.name} lacks add nothing"
         if vocabulary_files(tuned.folder)
         else f"it has no tokenizer, so the first {rows} of its {tuned.rows} rows are taken for the "
         f"tokens of {vector.base.name}, and the others add nothing"
@@ -71,12 +71,12 @@ def token_remarks(vector: OpenVector, shared: Shared) -> tuple[Remark, ...]:
 
 
 def additions(target: Checkpoint, vector: OpenVector, shared: Shared) -> dict[str, Delta]:
-    """The target's own name of each tensor -> what is added to it for weight 1.
+    """Return what is added to each tensor for weight 1, by the target's name of it.
 
-    Names of tied tensors are among them, each with what would be added were it a separate tensor.
+    Tied tensors are included under all of their names, as if each were a separate tensor.
 
     Raises:
-        CheckpointError: A file is not what its configuration says, or stores its tensors in another layout.
+        CheckpointError: A file does not match its configuration, or stores its tensors in another layout.
     """
     tuned, base = vector.tuned, vector.base
     rows = shared.rows if isinstance(shared, Matched) else None
@@ -100,7 +100,7 @@ def additions(target: Checkpoint, vector: OpenVector, shared: Shared) -> dict[st
 def head_additions(
     target: Checkpoint, vector: OpenVector, shared: Shared
 ) -> tuple[dict[str, Delta], dict[str, str]]:
-    """What is added to the tensors of prediction heads, by name, and why nothing to the others."""
+    """Return the deltas of tensors of prediction heads, and why others have none, by name."""
     tuned, base = vector.tuned, vector.base
     if isinstance(tuned, Adapter):
         return {}, {}
@@ -116,7 +116,7 @@ def head_additions(
 
 
 def tensors_of(checkpoint: Checkpoint) -> dict[str, str]:
-    """The model's own name of each tensor, tied ones included -> the checkpoint's name of it."""
+    """Return the checkpoint's name of each tensor, including tied ones, by the model's name of it."""
     arrangement = complete(checkpoint)
     return {**arrangement.tied, **arrangement.names}
 
@@ -126,8 +126,8 @@ def _difference(tuned: Operand, base: Operand, rows: TokenRows | None) -> Delta:
 
 
 def _twins(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
-    """The target's own name of each floating-point tensor of the language model -> the other's."""
-    counterparts(target, other)  # complains of what is missing
+    """Return the other's name of each float tensor of the language model, by the target's name of it."""
+    counterparts(target, other)  # raises for missing tensors
     theirs = {other.structure.key(own): own for own in tensors_of(other)}
     return {
         own: theirs[key]
@@ -145,7 +145,7 @@ def _rows(target: Checkpoint, own: str) -> int:
 
 
 def _adapter_tokens(adapter: Adapter, base: Vocabulary) -> Vocabulary:
-    """The tokens of an adapter: as its own tokenizer numbers them, or else those of its base."""
+    """Return the vocabulary of an adapter's tokenizer, or else that of its base."""
     rows = base.rows if adapter.rows is None else adapter.rows
     found = read_vocabulary(adapter.folder, adapter.name, rows)
     return found if found.ids is not None or found.problem else replace(base, name=adapter.name, rows=rows)

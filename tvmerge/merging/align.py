@@ -24,17 +24,17 @@ from tvmerge.merging.request import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A target with its vectors.
+    """A target with its aligned vectors.
 
     Attributes:
-        rows: Its floating-point tensors, in model order; those of prediction heads last.
-        unchanged: Names of its tensors that are copied: integers, booleans, and what the model does not use
-            but prediction heads.
+        rows: Its float tensors in model order, those of prediction heads last.
+        unchanged: Names of its tensors that are copied: integers, booleans, and unused tensors except
+            prediction heads.
         extra: Names of its tensors that the model does not use.
-        idle: Each vector's name -> the tensors it is not added to -> why it is not.
-        matched: What vocabularies have in common, for each vector that needed it.
-        tokens: Name of each such vector -> digest of which rows were matched: rules decide that, and not the
-            models' files alone.
+        idle: For each vector, the tensors it is not added to and why.
+        matched: The tokens in common, for each vector whose vocabulary differs.
+        tokens: Digest of the matched rows of each such vector, since the matching depends on more than the
+            models' files.
     """
 
     rows: tuple[Row, ...]
@@ -53,17 +53,17 @@ def align(
     prefix: str = "",
     seed: int = 0,
 ) -> Aligned:
-    """Lay task vectors beside the tensors of a target, from headers alone.
+    """Align task vectors with the tensors of a target, reading headers only.
 
     Args:
-        target: The model that gets them.
-        vectors: What is added.
-        vocabulary: What happens to embeddings and head where tokens differ.
-        prefix: What the names of all weights start with.
-        seed: Decides what `dare` drops.
+        target: The target model.
+        vectors: The task vectors.
+        vocabulary: What happens to embeddings and head if tokens differ.
+        prefix: The prefix of the names of all weights.
+        seed: Seed of `dare`.
 
     Raises:
-        CheckpointError: The models do not fit together; names every tensor concerned.
+        CheckpointError: The models do not fit together; the message names every tensor concerned.
         ConfigError: The rules of a vector do not fit the model.
     """
     own = complete(target)
@@ -89,7 +89,7 @@ def align(
         )
         for name in floats
     )
-    # In model order, whatever order the reasons were found in.
+    # In model order, not in the order the reasons were found.
     idle = {
         vector.settings.name: {name: side.idle[name] for name in floats if name in side.idle}
         for vector, side in zip(vectors, sides, strict=True)
@@ -107,7 +107,7 @@ def align(
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What one vector adds: by the target's tensor names."""
+    """The deltas of one vector, by the target's tensor names."""
 
     terms: Mapping[str, Term]
     idle: Mapping[str, str]
@@ -136,7 +136,7 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
     }
     if shared == "skip":
         idle |= dict.fromkeys(
-            by_token & grouping.shares.keys(), f"tokens of {tuned.name} differ, and --vocab skip"
+            by_token & grouping.shares.keys(), f"tokens of {tuned.name} differ, with --vocab skip"
         )
     density = settings.density if isinstance(settings.density, float | int) else f"{prefix}density"
     terms = {
@@ -155,6 +155,6 @@ def _side(target: Checkpoint, vector: OpenVector, vocabulary: Vocabulary, prefix
 
 
 def _seed(seed: int, prefix: str, name: str) -> int:
-    """Depends on vector and tensor, so that threads and order do not matter."""
+    """Return a seed for a vector and tensor, so that results do not depend on threads and order."""
     content = hashlib.sha256(canonical_json([seed, prefix, name]).encode()).digest()
     return int.from_bytes(content[:8], "little") >> 1

@@ -1,4 +1,4 @@
-"""From settings to the models that are merged."""
+"""Opens the models of a merge from its settings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _VECTOR = ("tuned", "base", "name", "weight_min", "weight_max", "method", "densi
 
 
 def open_models(config: MergeConfig, caches: Caches, *, verify: bool = True, download: bool = True) -> Merge:
-    """The models, checked from their metadata.
+    """Open the models and check their metadata.
 
     Args:
-        config: Which models.
-        caches: Where digests of their files are remembered.
-        verify: Read all weights once and refuse NaN and infinities.
-        download: Get what is missing of the weights from the hub.
+        config: The settings of merging.
+        caches: The caches with digests of model files.
+        verify: Whether to read all weights once and reject NaN and infinities.
+        download: Whether to download missing weights from the hub.
 
     Raises:
         CheckpointError: A model cannot be found or read, or the models do not fit together.
@@ -47,7 +47,7 @@ def open_models(config: MergeConfig, caches: Caches, *, verify: bool = True, dow
 
 
 def resolved(config: MergeConfig, models: Merge) -> MergeConfig:
-    """`config` with each model's commit or absolute folder: it means the same anywhere, and later."""
+    """Return `config` with each model's commit or absolute folder, which stays valid elsewhere and later."""
     request = models.resolved
     vectors = tuple(
         {**table, "tuned": vector.tuned, "base": vector.base}
@@ -64,10 +64,10 @@ def resolved(config: MergeConfig, models: Merge) -> MergeConfig:
 
 
 def merge_request(config: MergeConfig) -> MergeRequest:
-    """What `config` asks to be merged.
+    """Return the merge request of `config`.
 
     Raises:
-        ConfigError: Settings contradict each other, or a table has a key that means nothing.
+        ConfigError: Settings contradict each other, or a table has an unknown key.
     """
     own = {key: getattr(config, key) for key in ("method", "density", *_RULES)}
     tables: list[Mapping[str, Any]] = list(config.task_vectors)
@@ -118,7 +118,7 @@ def _pattern(table: Mapping[str, Any]) -> tuple[str, str]:
 def _density(given: Any) -> float | tuple[float, float]:
     values = list(given) if isinstance(given, list | tuple) else [given]
     if len(values) > 2 or not all(type(value) in {int, float} for value in values):
-        raise ConfigError(f"density must be a number, or two bounds to search it between; got {given}")
+        raise ConfigError(f"density must be a number or two bounds to search between; got {given}")
     if len(values) == 2:
         return float(values[0]), float(values[1])
     return float(values[0]) if values else 1.0

@@ -1,6 +1,6 @@
-"""What is added to a tensor: the rows of a task vector, read a chunk at a time in float32.
+"""The deltas of tensors, read in chunks of rows in float32.
 
-A tensor of any shape is walked as rows of its last dimension, a vector as rows of one element.
+A tensor of any shape is read as rows of its last dimension, a vector as rows of one element.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from tvmerge.merging.checkpoints.shards import TensorSpec
 
 
 def as_rows(tensor: torch.Tensor) -> torch.Tensor:
-    """`tensor` as a matrix, without a copy where its memory is contiguous."""
+    """Return `tensor` as a matrix, without a copy if its memory is contiguous."""
     return tensor.reshape(-1, tensor.shape[-1]) if tensor.dim() > 1 else tensor.reshape(-1, 1)
 
 
 class Reader(Protocol):
-    """A delta being read, from its first row to its last, by one thread."""
+    """Reads a delta from its first row to its last; used by a single thread."""
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         """Write rows of the delta to `out`.
 
         Args:
-            rows: Which, by number; never beyond the end.
-            out: Float32, as many rows.
-            spare: Memory like `out` that may be overwritten.
+            rows: The rows to read, within the delta.
+            out: Float32 tensor with as many rows.
+            spare: Memory of the same shape that may be overwritten.
         """
 
 
 class Delta(Protocol):
-    """What one task vector adds to one tensor, for weight 1."""
+    """The delta of one task vector to one tensor, for weight 1."""
 
     @property
     def operands(self) -> tuple[Operand, ...]:
@@ -45,14 +45,14 @@ class Delta(Protocol):
 
 
 class Tensors(Protocol):
-    """Named tensors on disk: a checkpoint, an adapter."""
+    """Named tensors on disk, of a checkpoint or an adapter."""
 
     @property
     def specs(self) -> Mapping[str, TensorSpec]:
         """Shape and format of every tensor."""
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor `name`; nobody writes to it."""
+        """Return the tensor `name`, which must not be modified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Operand:
     name: str
 
     def rows(self) -> torch.Tensor:
-        """The tensor as rows, in its own format; nobody writes to it."""
+        """Return the tensor as rows in its dtype, which must not be modified."""
         return as_rows(self.checkpoint.tensor(self.name))
 
 
@@ -74,7 +74,7 @@ class Held:
     tensor: torch.Tensor
 
     def rows(self) -> torch.Tensor:
-        """The tensor as rows."""
+        """Return the tensor as rows."""
         return self.tensor
 
 
@@ -107,10 +107,10 @@ class _Difference:
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """Which rows of embeddings belong together, by number, in ascending order of the target's.
+    """The matching rows of embeddings, in ascending order of the target's rows.
 
     Attributes:
-        target: Rows of the target that get something.
+        target: Rows of the target to which something is added.
         base: The row of the same token in the base, for each.
         tuned: The row of the same token in the tuned model, for each.
     """
@@ -121,13 +121,13 @@ class TokenRows:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of them."""
+        """Return the SHA-256 of the rows."""
         return digest([list(self.target), list(self.base), list(self.tuned)])
 
 
 @dataclass(frozen=True, slots=True)
 class TokenDifference:
-    """tuned - base for the tokens which all three models have; nothing for the target's own tokens."""
+    """tuned - base for the tokens that all three models have, and 0 for the target's other tokens."""
 
     tuned: Operand
     base: Operand
@@ -164,13 +164,13 @@ class _TokenDifference:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A delta that is kept in memory, in float32."""
+    """A delta in memory, in float32."""
 
     rows: torch.Tensor
 
     @property
     def operands(self) -> tuple[Operand, ...]:
-        """Nothing on disk."""
+        """No tensors on disk."""
         return ()
 
     def open(self) -> Reader:
@@ -183,5 +183,5 @@ class Stored:
 
 
 def chunks(rows: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most `size` rows."""
+    """Yield consecutive slices of at most `size` rows."""
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))

@@ -1,4 +1,4 @@
-"""Names of floating-point formats, as safetensors headers, configs and torch spell them."""
+"""Names of floating-point dtypes in safetensors headers, configurations and torch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BYTES = {
     "BOOL": 1,
     "C64": 8,
 }
-"""Bytes an element takes, by safetensors code."""
+"""Bytes per element, by safetensors code."""
 
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
-"""Codes of the formats a weight may have; 8-bit and smaller floats need scales and count as quantised."""
+"""Codes of the dtypes a weight may have; floats of 8 bits or less need scales and count as quantised."""
 
 _TORCH_NAMES = {
     "F64": "float64",
@@ -48,12 +48,12 @@ _CODES = {name: code for code, name in _TORCH_NAMES.items()}
 
 
 def torch_name(code: str) -> str:
-    """Name of a safetensors dtype code in torch and `config.json`: `bfloat16` for `BF16`."""
+    """Return torch's name of a safetensors dtype code, such as `bfloat16` for `BF16`."""
     return _TORCH_NAMES[code]
 
 
 def torch_dtype(code: str) -> torch.dtype:
-    """The torch dtype of a safetensors dtype code."""
+    """Return the torch dtype of a safetensors dtype code."""
     import torch
 
     dtype = getattr(torch, _TORCH_NAMES[code])
@@ -62,6 +62,6 @@ def torch_dtype(code: str) -> torch.dtype:
 
 
 def code_of(dtype: torch.dtype) -> str:
-    """The safetensors code of a torch dtype; the dtype's own name where safetensors has no such format."""
+    """Return the safetensors code of a torch dtype, or the dtype's name if safetensors has none."""
     name = str(dtype).removeprefix("torch.")
     return _CODES.get(name, name)

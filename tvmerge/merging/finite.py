@@ -1,4 +1,4 @@
-"""Whether a checkpoint's values can be merged at all, found before a search starts and only once."""
+"""Checks once, before a search starts, that a checkpoint's values are finite."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tvmerge.merging.plan import Model, Plan
 
 
 def check_plan(plan: Plan, dtype: torch.dtype | None = None) -> None:
-    """Read every tensor that takes part in a merge once; see `check_finite`.
+    """Read every tensor of a merge once; see `check_finite`.
 
     Args:
         plan: The merge.
-        dtype: What merged tensors are rounded to, which the target's own numbers must fit; None: its own.
+        dtype: The dtype of merged tensors, which must represent the target's numbers; None for the target's.
     """
     taking_part: dict[int, dict[str, None]] = {id(model): {} for model in plan.models.values()}
     for row in plan.rows:
@@ -34,17 +34,17 @@ def check_plan(plan: Plan, dtype: torch.dtype | None = None) -> None:
 
 
 def check_finite(checkpoint: Model, names: Sequence[str], limit: float = math.inf) -> None:
-    """Read tensors and make sure that they are finite.
+    """Read tensors and check that they are finite.
 
-    A checkpoint found sound is remembered by its content, and not read again in a later run.
+    The result is cached by the checkpoint's content, so later runs do not read it again.
 
     Args:
         checkpoint: The model.
-        names: Its tensors that take part in a merge.
-        limit: What its numbers must stay below.
+        names: Its tensors that are part of a merge.
+        limit: The bound that its numbers must stay below.
 
     Raises:
-        CheckpointError: A tensor holds NaN, an infinity or a number beyond the limit; names tensor and model.
+        CheckpointError: A tensor has NaN, an infinity or a number beyond the limit; the message names it.
     """
     cache = checkpoint.digest_cache
     bound = [] if limit == math.inf else [limit]

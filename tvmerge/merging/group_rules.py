@@ -1,4 +1,4 @@
-"""How tensors are put into groups, as the user says it: plain data, checked, free of torch."""
+"""The user's rules for grouping tensors, as checked plain data without torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from tvmerge.merging.groupings import GROUPINGS
 
 @dataclass(frozen=True, slots=True)
 class GroupRules:
-    """How fine the weights are.
+    """The rules that decide which tensors share a weight.
 
     Attributes:
-        mode: One of `GROUPINGS`: `all` (one a tensor), `layer`, `parameter` (one a kind of module), `block`
-            (attention and MLP of each layer), `uniform` (one for everything), `regex` (`patterns`), ...
-        patterns: For `regex`: (name, regular expression); the first that is found in a tensor's name decides.
+        mode: One of `GROUPINGS`: `all` (one weight per tensor), `layer`, `parameter` (one per kind of
+            module), `block` (attention and MLP of each layer), `uniform` (one for everything), `regex`
+            (`patterns`), ...
+        patterns: For `regex`: (name, regular expression); the first that matches a tensor's name decides.
         layer_granularity: For `layer` and `block`: number of consecutive layers that share a weight.
         knots: For `layer` and `block`: number of knots between which the weights are interpolated.
-        freeze: Regular expressions; tensors in whose names one is found stay as the target has them.
+        freeze: Regular expressions; tensors whose names one of them matches stay unchanged.
 
     Raises:
-        ConfigError: Rules contradict each other, or an expression is not one.
+        ConfigError: Rules contradict each other, or an expression is not a regular expression.
     """
 
     mode: str = "layer"
@@ -36,7 +37,7 @@ class GroupRules:
         if grouping.patterns and not self.patterns:
             raise ConfigError(f"optimize_mode {self.mode} needs patterns")
         if self.patterns and not grouping.patterns:
-            raise ConfigError(f"patterns are for optimize_mode regex, and not for {self.mode}")
+            raise ConfigError(f"patterns are for optimize_mode regex, not for {self.mode}")
         names = [name for name, _ in self.patterns]
         if not all(names) or len(set(names)) < len(names):
             raise ConfigError(f"each pattern needs a unique name; got {', '.join(map(repr, names))}")

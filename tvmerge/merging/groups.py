@@ -1,7 +1,7 @@
-"""Which tensors share a weight, and which have none.
+"""Groups tensors that share a weight, and finds those without one.
 
-A tensor's weight is a sum of named weights times factors: one name with factor 1 in the plain modes, two
-neighbouring knots where weights are interpolated over the layers.
+A tensor's weight is a sum of named weights times factors: a single name with factor 1 in most modes, or two
+neighbouring knots if weights are interpolated over the layers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ Share = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """What decides each floating-point tensor's weight.
+    """The named weights of each float tensor.
 
     Attributes:
-        shares: Name of a tensor in the checkpoint -> its share in the named weights, in model order.
-        idle: Name of a tensor without weight -> why it has none.
+        shares: The share of each tensor in the named weights, by its name in the checkpoint and in model
+            order.
+        idle: Why a tensor has no weight, by its name.
     """
 
     shares: Mapping[str, Share]
@@ -40,17 +41,17 @@ class Groups:
 def group_tensors(
     structure: Structure, arrangement: Arrangement, rules: GroupRules, followers: Sequence[str] = ()
 ) -> Groups:
-    """Put every floating-point tensor of a checkpoint into a group. A tied head is the embeddings.
+    """Put every float tensor of a checkpoint into a group; a tied head belongs to the embeddings.
 
     Args:
         structure: The model.
         arrangement: The checkpoint's names, as `structure.arrange` sorted them.
-        rules: How fine the groups are.
-        followers: Tensors that no score depends on, such as those of prediction heads. They get no weight of
-            their own but the mean of the weights in the last layer, or of all where that has none.
+        rules: The grouping rules.
+        followers: Tensors that no score depends on, such as those of prediction heads. They get the mean of
+            the weights of the last layer, or of all if it has none.
 
     Raises:
-        ConfigError: There are more knots than layers, or a pattern fits no tensor.
+        ConfigError: There are more knots than layers, or a pattern matches no tensor.
     """
     if rules.knots is not None and rules.knots > structure.layers:
         raise ConfigError(
@@ -79,7 +80,7 @@ def group_tensors(
 
 
 def _mean(shares: Iterable[Share]) -> Share:
-    """The share that is the mean of all different ones."""
+    """Return the mean of all distinct shares."""
     distinct = list(dict.fromkeys(shares))
     sums: dict[str, float] = defaultdict(float)
     for share in distinct:
@@ -89,7 +90,7 @@ def _mean(shares: Iterable[Share]) -> Share:
 
 
 def group_names(shares: Iterable[Share]) -> tuple[str, ...]:
-    """The names of the weights, each once, in the order of their first tensors."""
+    """Return the names of the weights in the order of their first tensors."""
     return tuple(dict.fromkeys(name for share in shares for name, _ in share))
 
 
@@ -106,7 +107,7 @@ def _frozen(names: Iterable[str], places: Mapping[str, Place], expressions: Iter
 
 
 def _labels(places: Mapping[str, Place], rules: GroupRules) -> Mapping[str, str]:
-    """Tensor -> group, the layers not yet joined; a layer's group starts with `layers.N`."""
+    """Return the group of each tensor before layers are combined; that of a layer starts with `layers.N`."""
     labels = GROUPINGS.load(rules.mode).label(places, rules.patterns)
     if unknown := [name for name in labels if name not in places]:
         raise ConfigError(
@@ -116,13 +117,13 @@ def _labels(places: Mapping[str, Place], rules: GroupRules) -> Mapping[str, str]
 
 
 def layer_share(label: str, layer: int | None, layers: int, rules: GroupRules) -> Share:
-    """The share of a tensor in the weights of its group, after the layers were joined or smoothed.
+    """Return the share of a tensor in the weights of its group, after layers are combined or interpolated.
 
     Args:
-        label: Its group before that; of a tensor in a layer it starts with `layers.N`.
+        label: Its group before that; in a layer it starts with `layers.N`.
         layer: Its layer; None outside the layers.
-        layers: How many layers there are.
-        rules: How they are joined.
+        layers: Number of layers.
+        rules: The grouping rules.
     """
     if layer is None or (rules.knots is None and rules.layer_granularity == 1):
         return ((label, 1.0),)

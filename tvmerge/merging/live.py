@@ -1,8 +1,8 @@
-"""Puts a stream of checkpoint tensors into a live transformers model, in place.
+"""Loads a stream of checkpoint tensors into a live transformers model, in place.
 
-Checkpoints and live models mostly name tensors alike; then each tensor is copied as it comes and one tensor
-is held at a time. The same goes for a tensor that is only renamed, or that is a run of rows of a larger one
-(Mixtral's fused experts). A family whose tensors transformers rearranges more deeply is refused.
+If a tensor has the same name in the model, is only renamed or is a range of rows of a larger tensor
+(Mixtral's fused experts), it is copied as it arrives, and only one tensor is in memory at a time. Models
+whose tensors transformers rearranges in other ways are rejected.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _State = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A checkpoint tensor as consecutive rows of a live one; a row is its last dimension.
+    """A checkpoint tensor as consecutive rows (of the last dimension) of a live tensor.
 
     Attributes:
         owner: Name of the live tensor.
-        first: Its row at which the checkpoint's tensor begins.
+        first: The row of the live tensor at which the checkpoint's tensor starts.
         shape: Shape of the checkpoint's tensor.
     """
 
@@ -44,16 +44,16 @@ class Slice:
     shape: tuple[int, ...]
 
     def of(self, state: _State) -> torch.Tensor:
-        """The live memory it stands for."""
+        """Return this part of the live tensor."""
         rows = as_rows(state[self.owner])
         n = math.prod(self.shape) // rows.shape[1]
         return rows[self.first : self.first + n].view(self.shape)
 
 
 class _Places:
-    """Where in a live model each tensor of a checkpoint goes, by name.
+    """Finds the place of each checkpoint tensor in a live model, by name.
 
-    It holds names and numbers only, so that a model moved to another device since is no trouble.
+    It stores only names and numbers, so it stays valid if the model is moved to another device.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -62,7 +62,7 @@ class _Places:
         self._slices: Mapping[str, Slice] | None = None
 
     def find(self, model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.Tensor] | None:
-        """The live tensor that holds a checkpoint tensor, by name, and the part of it that is the tensor."""
+        """Return the name of the live tensor that contains a checkpoint tensor, and its slice."""
         if name not in self._known:
             self._known[name] = self._look_up(model, state, name)
         found = self._known[name]
@@ -71,7 +71,7 @@ class _Places:
         return None if found is None else (found, state[found])
 
     def turns(self, owner: str, tensor: torch.Tensor, live: torch.Tensor) -> bool:
-        """Whether transformers would transpose a tensor that has another shape than the live one."""
+        """Return whether transformers would transpose a tensor whose shape differs from the live one."""
         return self._renaming.fits(owner, tensor.shape, live.shape)
 
     def _look_up(self, model: PreTrainedModel, state: _State, name: str) -> str | Slice | None:
@@ -90,12 +90,12 @@ _places: WeakKeyDictionary[PreTrainedModel, _Places] = WeakKeyDictionary()
 
 
 def new_model(config: Mapping[str, Any], *, dtype: torch.dtype, device: str = "cpu") -> PreTrainedModel:
-    """A live model whose weights nobody has set yet, for `load_into` to fill.
+    """Create a live model with uninitialised weights, to be filled by `load_into`.
 
     Args:
         config: Content of a `config.json`.
-        dtype: What it computes in.
-        device: Where it lives.
+        dtype: The dtype of computation.
+        device: The model's device.
     """
     with no_init_weights(), torch.device(device):
         settings = AutoConfig.for_model(**config)
@@ -112,14 +112,14 @@ def load_into(
     """Overwrite every parameter and stored buffer of `model`.
 
     Args:
-        model: The live model, on any device; each tensor is cast to the dtype it has there.
+        model: The live model, on any device; tensors are cast to its dtypes.
         stream: Pairs (name in the checkpoint, tensor), each name once. A `TensorStream` writes into the model
             directly.
-        ignore: Names in the stream that the model has no place for, known to be without effect.
+        ignore: Names in the stream that the model does not have and that have no effect.
 
     Raises:
-        CheckpointError: A tensor has no place in the model or another shape there, or a part of the model
-            got no tensor. The model is then part old, part new, until the next load succeeds.
+        CheckpointError: A tensor does not exist in the model or has another shape there, or a tensor of the
+            model was not set. The model then is a mixture of old and new until the next load succeeds.
     """
     state = model.state_dict()
     rest = {_place(tensor): tensor.numel() for tensor in state.values()}
@@ -146,7 +146,7 @@ def load_into(
 
 
 def _offer(model: PreTrainedModel, state: _State, name: str, shape: tuple[int, ...]) -> torch.Tensor | None:
-    """The part of the live model that a tensor of the stream may be written to at once."""
+    """Return the part of the live model to which a tensor of the stream can be written directly."""
     live = _find(model, state, name)
     if live is None or live[1].shape != shape or not live[1].is_contiguous():
         return None
@@ -160,11 +160,11 @@ def _find(model: PreTrainedModel, state: _State, name: str) -> tuple[str, torch.
 
 
 def find_slices(model: PreTrainedModel) -> dict[str, Slice]:
-    """Where transformers renames or cuts tensors as it saves `model`: the checkpoint's name -> the slice.
+    """Return the slices of live tensors that transformers renames or splits when it saves `model`.
 
-    The rows of all live tensors are numbered, and transformers converts the numbers in place of the rows. A
-    tensor with consecutive numbers is a slice; a tensor without is rearranged more deeply and left out. A row
-    has two numbers: transformers before 5.20 loses a dimension of size 1 as it cuts.
+    The rows of all live tensors are numbered, and transformers converts the numbers instead of the rows. A
+    tensor with consecutive numbers is a slice; others are rearranged in other ways and left out. Each row has
+    two numbers, since transformers before 5.20 drops dimensions of size 1 when it splits.
     """
     first = 0
     numbered: dict[str, torch.Tensor] = {}
@@ -191,7 +191,7 @@ def find_slices(model: PreTrainedModel) -> dict[str, Slice]:
 
 
 def _place(tensor: torch.Tensor) -> tuple[int, int]:
-    # Tied tensors are one place under two names.
+    # Tied tensors are one tensor under two names.
     return tensor.untyped_storage().data_ptr(), int(tensor.storage_offset())
 
 

@@ -1,4 +1,4 @@
-"""A merge that is ready: what it is called, and what people should know of it."""
+"""An opened merge: its merger, its sources and remarks on it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tvmerge.records import Recipe
 
 
 def is_target(part: str) -> bool:
-    """Whether a part in a merge is a target's: `target`, `target.0`, ..."""
+    """Return whether a part of a merge is a target: `target`, `target.0`, ..."""
     return "/" not in part and part.partition(".")[0] == "target"
 
 
 @dataclass(frozen=True, slots=True)
 class Expert:
-    """One expert of a mixture as a dense model.
+    """An expert of a mixture, as a dense model.
 
     Attributes:
-        target: Gives configuration and tokenizer.
-        merger: Makes its tensors, from the weights that the mixture has for each part.
+        target: The model that gives configuration and tokenizer.
+        merger: Makes its tensors from the mixture's weights.
     """
 
     target: Checkpoint
     merger: RecipeMerger
 
     def recipe(self, mixture: Recipe) -> Recipe:
-        """Its weights, of those of the mixture."""
+        """Return its recipe, a part of that of the mixture."""
         return Recipe({name: mixture.weights[name] for name in self.merger.group_names})
 
 
@@ -43,12 +43,12 @@ class Merge:
     """A merger together with its sources, plan and remarks.
 
     Attributes:
-        request: What was asked for.
+        request: The request.
         merger: Makes the tensors of a recipe.
-        sources: Part in the merge (`target`, `base`, `tuned`, ...) -> the model that plays it.
-        donor: The model that gives tokenizer and chat template, and of a dense merge the configuration.
-        noted: What else people should know, found as the models were opened.
-        config: Content of `config.json` where it is not the donor's, as of a mixture; None where it is.
+        sources: The models by their part in the merge (`target`, `base`, `tuned`, ...).
+        donor: The model that gives tokenizer and chat template, and the configuration of a dense merge.
+        noted: Remarks found when the models were opened.
+        config: Content of `config.json` if it is not the donor's, as for a mixture; else None.
         experts: Its experts as dense models.
     """
 
@@ -62,7 +62,7 @@ class Merge:
 
     @property
     def group_names(self) -> Sequence[str]:
-        """Names of the weights a recipe has."""
+        """Names of the weights in a recipe."""
         return self.merger.group_names
 
     @property
@@ -72,17 +72,17 @@ class Merge:
 
     @property
     def target(self) -> Source:
-        """The model whose folder has tokenizer and chat template."""
+        """The model that gives tokenizer and chat template."""
         return next(source for source in self.sources.values() if source.folder == self.donor.folder)
 
     @property
     def resolved(self) -> MergeRequest:
-        """The request with each model's commit or absolute folder: it means the same anywhere, and later."""
+        """The request with each model's commit or absolute folder, which stays valid elsewhere and later."""
         return self._renamed({part: source.reference for part, source in self.sources.items()})
 
     @property
     def portable(self) -> MergeRequest:
-        """The request without this machine's paths: hub ids with commits, folders as `./` and their names."""
+        """The request without paths of this machine: hub ids with commits, folders as `./NAME`."""
         return self._renamed({part: source.portable for part, source in self.sources.items()})
 
     def _renamed(self, places: Mapping[str, str]) -> MergeRequest:
@@ -106,11 +106,11 @@ class Merge:
         return tuple(dict.fromkeys(source.folder for source in self.sources.values()))
 
     def ranges(self, low: float, high: float) -> dict[str, tuple[float, float]]:
-        """Between which bounds each weight is searched.
+        """Return the bounds of each weight.
 
         Args:
-            low: Smallest weight of vectors that do not say.
-            high: Largest weight of vectors that do not say.
+            low: Smallest weight of vectors without bounds.
+            high: Largest weight of vectors without bounds.
         """
         bounds: dict[str, tuple[float, float]] = {}
         for vector in self.request.vectors:
@@ -128,10 +128,7 @@ class Merge:
 
     @property
     def sparse(self) -> str:
-        """How its vectors are made sparse at weight 1; empty where they are added as they are.
-
-        A density that is searched is at its largest then.
-        """
+        """How its vectors are made sparse, at the largest searched density; empty if they are not."""
         ways = {
             vector.name: vector.sparse(alone=len(self.request.vectors) == 1)
             for vector in self.request.vectors
@@ -141,14 +138,14 @@ class Merge:
         return "; ".join(f"{name}: {way or 'plain'}" for name, way in ways.items())
 
     def remarks(self) -> tuple[Remark, ...]:
-        """What people should know of it: what was found, tensors left alone, and files left behind."""
+        """Return all remarks: on models, on tensors without a weight and on files not copied."""
         donor = self.donor
         behind = left_out(donor.folder, donor.files, code=donor.trust_remote_code)
         files = [Remark(f"not copied from {donor.name}", tuple(names), why) for why, names in behind.items()]
         return (*self.noted, *on_tensors(self.merger.plan), *files)
 
     def provenance(self, recipe: Recipe) -> dict[str, object]:
-        """What a merged model was made from and how, as plain JSON data without local paths."""
+        """Return how a merged model was made and from which sources, as JSON data without local paths."""
         return {
             "formula": "target + weight * (tuned - base)",
             **self.identities,

@@ -1,4 +1,4 @@
-"""The merger: a plan and a recipe become one stream of tensors."""
+"""The merger, which makes a stream of tensors from a plan and a recipe."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from tvmerge.merging.request import Arithmetic
 
 RESIDENT_LIMIT = 256 * 2**20
-"""Bytes of float32 targets and deltas up to which they stay in memory between merges."""
+"""Maximum number of bytes of float32 targets and deltas that are kept in memory between merges."""
 
 
 class RecipeMerger:
     """Makes the tensors of a plan for any recipe; a `tvmerge.protocols.Merger`.
 
     Args:
-        plan: What each tensor is made from.
-        dtype: What every merged tensor is rounded to; None keeps each tensor's own format.
+        plan: The sources of each tensor.
+        dtype: The dtype of every merged tensor; None keeps each tensor's dtype.
         arithmetic: `float32`, or `original` for the bfloat16 order of the script tvmerge replaces.
-        resident_limit: Bytes; a model whose float32 targets and deltas take no more stays in memory.
+        resident_limit: Maximum number of bytes of float32 targets and deltas that are kept in memory.
 
     Raises:
-        CheckpointError: The original arithmetic cannot make this plan.
+        CheckpointError: The original arithmetic does not support this plan.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RecipeMerger:
     ) -> None:
         if arithmetic == "original" and not plan.differences_only:
             raise CheckpointError(
-                "arithmetic original knows one plain task vector between models of one vocabulary; "
+                "arithmetic original supports a single plain task vector between models of one vocabulary; "
                 "leave it out, or leave out sparse methods, adapters and further vectors"
             )
         self.plan = plan
@@ -70,7 +70,7 @@ class RecipeMerger:
 
     @property
     def group_names(self) -> Sequence[str]:
-        """Names of the weights a recipe has, in model order; names of searched densities follow."""
+        """Names of the weights in a recipe, in model order, followed by those of searched densities."""
         return self._names
 
     @cached_property
@@ -86,12 +86,12 @@ class RecipeMerger:
 
     @property
     def extra(self) -> Sequence[str]:
-        """Names of streamed tensors which the live model has no place for."""
+        """Names of streamed tensors that the live model does not have."""
         return self.plan.extra
 
     @cached_property
     def specs(self) -> Mapping[str, TensorSpec]:
-        """Shape and format of every tensor `merge` yields, in its order."""
+        """Shape and dtype of every tensor that `merge` yields, in its order."""
         merged = {
             row.name: TensorSpec(row.spec.shape, code_of(self._output(row.spec))) for row in self.plan.rows
         }
@@ -103,15 +103,15 @@ class RecipeMerger:
         return merged | constants | copies
 
     def merge(self, recipe: Recipe) -> TensorStream:
-        """Give every tensor of the merged model, by its checkpoint name and in the output dtype.
+        """Yield every tensor of the merged model, by its checkpoint name and in the output dtype.
 
-        First the merged ones in model order, then the ones that are the same for every recipe. Peak memory
-        for a model that is not resident: a few merged tensors, or, where the consumer offers memory, a few
-        megabytes.
+        The merged tensors come first, in model order, then those that are the same for every recipe. If the
+        model is not kept in memory, the peak memory is a few merged tensors, or a few megabytes if the
+        consumer provides memory.
 
         Raises:
             CheckpointError: A weight is missing, unknown or not finite.
-            CandidateError: While the stream is read: a merged number is too large for float16.
+            CandidateError: A merged number is too large for float16; raised while the stream is read.
         """
         self._check(recipe)
         values = dict(recipe.weights)
@@ -187,7 +187,7 @@ class RecipeMerger:
         return torch_dtype(spec.dtype) if self._dtype is None else self._dtype
 
     def _packages(self) -> dict[str, str]:
-        """The installed packages whose methods the plan uses."""
+        """Return the installed packages whose methods the plan uses."""
         methods = sorted({term.method for row in self.plan.rows for term in row.terms})
         found = [package for name in methods if (package := METHODS.origin(name))]
         return {"method_package": ", ".join(found)} if found else {}

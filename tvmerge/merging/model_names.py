@@ -1,4 +1,4 @@
-"""What to call the models of a merge: no two of them have one name, and no name says whose they are."""
+"""Display names of the models of a merge, which are unique and contain no user names."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from tvmerge.merging.checkpoints.sources import Source
 
 _HOMES = {"home": 2, "Users": 2, "root": 1}
-"""First part of a path on which people have their folders -> parts up to and including a person's own."""
+"""Number of leading path parts up to a user's folder, by the first part."""
 
 
 def distinct_names(sources: Mapping[str, Source]) -> dict[str, Source]:
-    """The same models, each with its own name; a model that plays several parts has one name.
+    """Return the models with unique names; a model with several parts has one name.
 
-    A model of the hub keeps its id, with the commit where two commits take part. A folder is called by as
-    much of the end of its path as tells it from the others, but by nothing above or at a home directory.
+    A model of the hub is named by its id, with the commit if two commits are used. A folder is named by the
+    shortest unique suffix of its path, without a home directory.
 
     Args:
-        sources: Part in the merge -> the model that plays it.
+        sources: The models by their part in the merge.
     """
     places = {part: source.folder.resolve() for part, source in sources.items()}
     models = {places[part]: source for part, source in sources.items()}
@@ -39,7 +39,7 @@ def _hub_names(models: Mapping[Path, Source]) -> dict[Path, str]:
 
 
 def _folder_names(places: Sequence[Path], taken: Collection[str]) -> dict[Path, str]:
-    """The shortest end of each path that is no other's; numbered where what may be shown is not enough."""
+    """Return the shortest unique suffix of each path, numbered if what may be shown is not unique."""
     shown = {place: _shown(place) for place in places}
     names: dict[Path, str] = {}
     for place, parts in shown.items():
@@ -54,7 +54,7 @@ def _folder_names(places: Sequence[Path], taken: Collection[str]) -> dict[Path, 
 
 
 def _shown(place: Path) -> tuple[str, ...]:
-    """The parts of a path that may be published: what is below a home directory."""
+    """Return the parts of a path that may be published, which are those below a home directory."""
     parts = place.relative_to(place.anchor).parts
     home = _home()
     if home is not None and place.is_relative_to(home):
@@ -63,7 +63,7 @@ def _shown(place: Path) -> tuple[str, ...]:
 
 
 def _home() -> Path | None:
-    """The user's home directory; None where it is unknown, or the root as in some containers."""
+    """Return the user's home directory; None if it is unknown, or the root as in some containers."""
     try:
         home = Path.home().resolve()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""From what the user asks for to a merge that is ready, in one call."""
+"""Opens a merge from a request."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def open_request(
     verify: bool = True,
     download: bool = True,
 ) -> Merge:
-    """Resolve, open, check and lay out everything a request names.
+    """Resolve, open, check and align all models of a request.
 
     Args:
-        request: What is to be merged and how.
-        cache_dir: The hub's cache; its usual place unless given.
-        digest_cache: Where digests of files are remembered.
-        verify: Read all weights now and refuse NaN and infinities.
-        download: Get what is missing of the weights from the hub.
+        request: The merge request.
+        cache_dir: The hub's cache; default: its usual folder.
+        digest_cache: The cache of files' digests.
+        verify: Whether to read all weights now and reject NaN and infinities.
+        download: Whether to download missing weights from the hub.
 
     Raises:
         CheckpointError: A model cannot be found or read, or the models do not fit together.
@@ -90,7 +90,7 @@ def open_merge(
     digest_cache: DigestCache | None = None,
     verify: bool = True,
 ) -> Merge:
-    """Open the plain case: one target, one task vector; see `open_request`."""
+    """Open a merge of one target and one task vector; see `open_request`."""
     request = MergeRequest(
         targets=(target,),
         vectors=(TaskVector(tuned=tuned, base=base, rules=GroupRules(mode)),),
@@ -102,10 +102,7 @@ def open_merge(
 
 
 def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, Source], tuple[str, ...]]:
-    """Part in the merge -> the model that plays it: `target`, `base`, `tuned`, and numbered or named ones.
-
-    And what people should know of the bases of adapters.
-    """
+    """Return the models by their part in the merge (`target`, `base`, `tuned`, ...), and remarks on them."""
     remarks: list[str] = []
     references: dict[str, str] = {}
     for number, target in enumerate(request.targets):
@@ -135,7 +132,7 @@ def _resolve(request: MergeRequest, cache_dir: Path | None) -> tuple[dict[str, S
 
 
 def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) -> None:
-    """Check what the configurations tell, so that gigabytes are not downloaded in vain."""
+    """Check the configurations before gigabytes of weights are downloaded."""
     if not any(source.downloaded for source in sources.values()):
         return
     for source in sources.values():
@@ -163,7 +160,7 @@ class _Announced:
 
 
 def _announced(source: Source, *, trust_remote_code: bool) -> _Announced:
-    """What configuration, tokenizer and the index of its files tell of a model."""
+    """Return what configuration, tokenizer and the index of its files tell of a model."""
     folder, name, trust = source.folder, source.name, trust_remote_code
     stated, index = read_json(folder / CONFIG), folder / SAFETENSORS_INDEX
     names = read_json(index).get("weight_map") if index.is_file() else None
@@ -181,7 +178,7 @@ def _dense(request: MergeRequest, sources: Mapping[str, Source], opened: OpenedS
     aligned = align(target, opened.vectors, vocabulary=request.vocabulary, seed=request.seed)
     plan = _dense_plan(aligned, target, opened)
     noted = _noted(sources, opened, target, aligned.matched, apart)
-    # Code of a model's own is built from its folder alone.
+    # Remote code can only be built from its folder.
     config = None if target.is_untied and request.trust_remote_code else target.changed
     return Merge(request, _merger(request, plan), sources, target, noted=noted, config=config)
 
@@ -199,11 +196,11 @@ def _mixture(request: MergeRequest, sources: Mapping[str, Source], opened: Opene
         models=dict(opened.parts),
         constants=mixture.gates,
         idle=mixture.idle,
-        # Where the base is decides nothing; what it is, its digest says.
+        # The digest identifies the base, so its path does not matter.
         settings={
             "mixture": asdict(replace(request.mixture, base=None)),
             "config": mixture.config,
-            **_settings(mixture.experts[0]),  # all of them number their tokens alike
+            **_settings(mixture.experts[0]),  # all of them have the same token ids
         },
     )
     experts = [
@@ -228,7 +225,7 @@ def _noted(
     matched: Iterable[Remark],
     apart: Sequence[str],
 ) -> tuple[Remark, ...]:
-    """What people should know of the models before they merge them."""
+    """Return remarks on the models."""
     names = {source.folder: source.name for source in sources.values()}
     settings = {names[model.folder]: model.structure.settings for model in opened.whole}
     stale = [

@@ -1,4 +1,4 @@
-"""The models of a request, open, and each folder opened once."""
+"""The opened models of a request; each folder is opened once."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tvmerge.merging.request import MergeRequest, TaskVector
 
 
 def part_of(request: MergeRequest, vector: TaskVector, role: str) -> str:
-    """What the model is called that plays a role in a vector."""
+    """Return the part in the merge of a vector's model."""
     return role if len(request.vectors) == 1 else f"{vector.name}/{role}"
 
 
 class OpenedSources:
-    """The models of a request, each folder opened once.
+    """The opened models of a request; each folder is opened once.
 
     Attributes:
-        parts: Part in the merge -> the model that plays it.
+        parts: The models by their part in the merge.
         vectors: The task vectors.
-        remarks: What people should know of them.
+        remarks: Remarks on the models.
     """
 
     def __init__(
@@ -49,27 +49,27 @@ class OpenedSources:
 
     @property
     def whole(self) -> list[Checkpoint]:
-        """The whole models, each once."""
+        """The models without adapters, each once."""
         models = {id(m): m for m in self.parts.values() if isinstance(m, Checkpoint)}
         return list(models.values())
 
     def model(self, part: str) -> Checkpoint:
-        """The whole model that plays a part."""
+        """Return the model of a part, which must not be an adapter."""
         model = self.parts[part]
         assert isinstance(model, Checkpoint)
         return model
 
     def untie_where_needed(self, parts: Sequence[str]) -> list[str]:
-        """Take models with a tied head for ones with a head of their own, where the result must have one.
+        """Untie the heads of models whose merge must have a separate head.
 
-        That is where a vector moves head and embeddings differently, or where models that become one model
-        are tied and untied.
+        That is the case if a vector changes head and embeddings differently, or if some models of a mixture
+        are tied and others are not.
 
         Args:
-            parts: The parts of the models that get the vectors.
+            parts: The parts of the models to which the vectors are added.
 
         Returns:
-            Names of the tuned models that ask for it.
+            Names of the tuned models that require it.
         """
         policy = self._request.vocabulary
         models = {part: self.model(part) for part in parts}

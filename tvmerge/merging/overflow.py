@@ -1,4 +1,4 @@
-"""Numbers that float16 cannot hold: what is fine in bfloat16 becomes an infinity there."""
+"""Checks for numbers that bfloat16 can represent but float16 cannot."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from tvmerge.errors import CandidateError
 
 LIMIT = 65520.0
-"""What float16 rounds to an infinity; the largest number below that it has is 65504."""
+"""The smallest number that float16 rounds to infinity; its largest finite number is 65504."""
 
 
 def limit_of(dtype: torch.dtype | None) -> float:
-    """Sizes from which on numbers become infinities in `dtype`; None stands for formats of the sources.
+    """Return the magnitude from which numbers become infinite in `dtype`; None is the sources' dtype.
 
-    bfloat16 reaches as far as float32, so that only float16 has a limit that weights come near.
+    bfloat16 has the range of float32, so only float16 has a limit that weights may reach.
     """
     return LIMIT if dtype == torch.float16 else math.inf
 
 
 def check_merged(name: str, rows: torch.Tensor) -> None:
-    """Check that rows of a merged tensor, rounded to float16, are numbers.
+    """Check that the rows of a merged tensor are finite in float16.
 
     Raises:
         CandidateError: Some are not.

@@ -1,4 +1,4 @@
-"""The plan of a merge, made before anything is read: the sources and the weights of each tensor."""
+"""The plan of a merge, made before tensors are read: the sources and weights of each tensor."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from tvmerge.merging.groups import Share, group_names
 from tvmerge.merging.methods import METHODS
 
 PART = 2**22
-"""Elements of a tensor that one worker takes at a time."""
+"""Number of elements of a tensor that a worker processes at a time."""
 
 
 class Model(Tensors, Protocol):
-    """Something on disk that takes part in a merge: a checkpoint, an adapter."""
+    """A source on disk, such as a checkpoint or an adapter."""
 
     name: str
     digest_cache: DigestCache | None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its content."""
+        """The SHA-256 of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What one task vector adds to one tensor.
+    """The term that one task vector adds to one tensor.
 
     Attributes:
-        delta: The addition for weight 1, before it is made sparse.
-        share: What weighs it.
-        method: How it is made sparse.
-        density: Share of elements that stays, or the name under which the recipe gives it.
-        seed: Of a method that draws at random.
+        delta: The delta for weight 1, before it is made sparse.
+        share: Its share in the named weights.
+        method: The method that makes it sparse.
+        density: Fraction of elements to keep, or its name in the recipe.
+        seed: Seed of a random method.
     """
 
     delta: Delta
@@ -48,11 +48,11 @@ class Term:
     seed: int = 0
 
     def weight(self, values: Mapping[str, float]) -> float:
-        """Its weight in a recipe."""
+        """Return its weight in a recipe."""
         return sum(values[name] * factor for name, factor in self.share)
 
     def reader(self, values: Mapping[str, float], shape: tuple[int, int], chunk: int) -> Reader:
-        """Start reading it, as sparse as the recipe wants it."""
+        """Start reading it, with the recipe's density."""
         density = values[self.density] if isinstance(self.density, str) else self.density
         sparsify = METHODS.load(self.method).sparsify
         if sparsify is None or density >= 1:
@@ -65,10 +65,10 @@ class Row:
     """One tensor of the merged model.
 
     Attributes:
-        name: Its name there.
-        target: The tensor that gets the vectors.
-        spec: Shape, and format in the target.
-        terms: What is added; empty for a tensor without weight.
+        name: Its name.
+        target: The target's tensor.
+        spec: Its shape, and its dtype in the target.
+        terms: The terms that are added; empty for a tensor without a weight.
     """
 
     name: str
@@ -78,22 +78,22 @@ class Row:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns as `deltas.as_rows` counts them."""
+        """Rows and columns, as in `deltas.as_rows`."""
         columns = self.spec.shape[-1] if len(self.spec.shape) > 1 else 1
         return (self.spec.numel // columns if columns else 0), columns
 
     @property
     def plain(self) -> bool:
-        """Whether its parts can be merged in any order: no term is made sparse."""
+        """Whether its parts can be merged in any order, since no term is sparse."""
         return all(METHODS.load(term.method).sparsify is None for term in self.terms)
 
     def parts(self) -> list[slice]:
-        """Slices of the rows that can be made on their own; a sparse term is read from start to end."""
+        """Slices of rows that can be computed separately; one slice if a term is sparse."""
         rows, columns = self.shape
         return list(chunks(rows, max(1, PART // max(1, columns)))) if self.plain else [slice(0, rows)]
 
     def resident(self) -> Row:
-        """The same row with target and deltas held in memory, in float32."""
+        """Return the row with target and deltas in memory, in float32."""
         deltas = [torch.empty(self.shape) for _ in self.terms]
         for term, rows in zip(self.terms, deltas, strict=True):
             term.delta.open().read(slice(0, self.shape[0]), rows, torch.empty_like(rows))
@@ -108,13 +108,13 @@ class Plan:
     """A whole merge.
 
     Attributes:
-        rows: The floating-point tensors, in the order of the merged model.
-        copies: Name in the merged model -> a tensor that is copied as it is (integers, unused tables).
-        constants: Name -> a tensor that comes from no checkpoint (routers).
-        extra: Names among `copies` and `rows` that the model does not use.
-        idle: Each vector's name -> the tensors it is not added to -> why it is not.
-        models: What to call each model in fingerprints -> the model.
-        settings: Whatever else decides the merged tensors, as plain JSON data.
+        rows: The float tensors, in the order of the merged model.
+        copies: Tensors that are copied (integers, unused tables), by their names in the merged model.
+        constants: Tensors that come from no checkpoint (routers), by name.
+        extra: Names in `copies` and `rows` that the model does not use.
+        idle: For each vector, the tensors it is not added to and why.
+        models: The models by their names in fingerprints.
+        settings: Everything else that decides the merged tensors, as JSON data.
     """
 
     rows: tuple[Row, ...]
@@ -127,7 +127,7 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the weights in the order of their first tensors, then those of searched densities."""
+        """Names of the weights in the order of their first tensors, then of searched densities."""
         terms = [term for row in self.rows for term in row.terms]
         densities = dict.fromkeys(term.density for term in terms if isinstance(term.density, str))
         return (*group_names(term.share for term in terms), *densities)

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from tvmerge.merging.plan import Plan
 
 LISTING = "remarks.txt"
-"""Name of the file that lists whole what a line cannot."""
+"""The name of the file with the complete lists."""
 
 _SHOWN = 4
-"""Names listed in a line before the rest is counted."""
+"""Number of names in a line before the rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something people should know of a merge.
+    """A remark on a merge.
 
     Attributes:
-        text: What it is.
-        names: What it is about, such as tensors; of many a line has the first ones and counts the rest.
-        reason: Why it is so; empty where the text says it.
+        text: The remark.
+        names: What it is about, such as tensors; a line has the first ones and counts the rest.
+        reason: The reason; empty if it is part of the text.
     """
 
     text: str
@@ -31,14 +31,14 @@ class Remark:
 
     @property
     def is_long(self) -> bool:
-        """Whether a line leaves names out."""
+        """Whether the line does not have all names."""
         return len(self.names) > _SHOWN
 
     def line(self, listing: object = None) -> str:
-        """The remark in a line.
+        """Return the remark as one line.
 
         Args:
-            listing: Where all of its names stand, for people; None: nowhere.
+            listing: The file with all names; None if there is none.
         """
         more = f" and {len(self.names) - _SHOWN} more" if self.is_long else ""
         names = f": {', '.join(self.names[:_SHOWN])}{more}" if self.names else ""
@@ -47,7 +47,7 @@ class Remark:
 
     @property
     def whole(self) -> str:
-        """The remark with every name, a line each."""
+        """Return the remark with all names, one per line."""
         names = "".join(f"  {name}\n" for name in self.names)
         return f"{self.text}{self._because}{':' if names else ''}\n{names}"
 
@@ -57,13 +57,13 @@ class Remark:
 
 
 def listing(remarks: Iterable[Remark]) -> str | None:
-    """The content of `LISTING`; None where lines say everything."""
+    """Return the content of `LISTING`; None if no line leaves out names."""
     known = tuple(remarks)
     return "\n".join(remark.whole for remark in known) if any(r.is_long for r in known) else None
 
 
 def on_tensors(plan: Plan) -> Iterator[Remark]:
-    """What happened to the tensors of a plan to which some vector is not added."""
+    """Yield remarks on the tensors of a plan to which some vector is not added."""
     yield from _idle(plan)
     unused = set(plan.extra)
     if copied := tuple(name for name in plan.copies if name not in unused):
@@ -77,7 +77,7 @@ def on_tensors(plan: Plan) -> Iterator[Remark]:
 
 
 def _idle(plan: Plan) -> Iterator[Remark]:
-    """A remark for every reason, and for every set of vectors that leave tensors alone for it."""
+    """Yield a remark for each reason and set of vectors that are not added for this reason."""
     vectors: dict[tuple[str, str], list[str]] = defaultdict(list)
     for vector, reasons in plan.idle.items():
         for name, reason in reasons.items():

@@ -1,4 +1,4 @@
-"""What is to be merged and how, as plain data: what a study stores to make any of its candidates again."""
+"""A merge request as plain data, which a study stores to reproduce its candidates."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ GATES: tuple[Gate, ...] = ("random", "zeros", "uniform", "hidden")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskVector:
-    """What is added: tuned - base.
+    """A task vector, tuned - base.
 
     Attributes:
-        tuned: Folder or hub id of the model with the skill, or of a LoRA adapter.
-        base: The same for what it was tuned from; None only for an adapter, whose configuration names it.
-        name: What the recipe calls it, where there are several.
-        weight_min: Smallest weight searched; None: the run's.
-        weight_max: Largest weight searched; None: the run's.
-        rules: What shares a weight.
-        method: How it is made sparse before it is added.
-        density: Share of elements that stays, or the bounds between which it is searched.
+        tuned: Folder or hub id of the tuned model or of a LoRA adapter.
+        base: Folder or hub id of the model it was tuned from; None only for an adapter whose configuration
+            names it.
+        name: Its name in recipes, if there are several vectors.
+        weight_min: Smallest weight searched; None for the run's setting.
+        weight_max: Largest weight searched; None for the run's setting.
+        rules: The rules that decide which tensors share a weight.
+        method: The method that makes it sparse before it is added.
+        density: Fraction of elements to keep, or two bounds between which it is searched.
 
     Raises:
         ConfigError: A value is out of range, or values contradict each other.
@@ -59,10 +60,10 @@ class TaskVector:
             )
 
     def sparse(self, *, alone: bool) -> str:
-        """How it is made sparse at its largest density, such as `TIES, density 0.2`; empty: not at all.
+        """Return how it is made sparse, such as `TIES, density 0.2` (the largest); empty if it is not.
 
         Args:
-            alone: Whether it is the only vector: then ties has no signs to choose between.
+            alone: Whether it is the only vector, so that TIES elects no signs.
         """
         density = self.density[1] if isinstance(self.density, tuple) else self.density
         if density < 1:
@@ -72,7 +73,7 @@ class TaskVector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertPrompts:
-    """What an expert is for, told by example: prompts that it should answer, and that it should not."""
+    """Examples of prompts that an expert should answer, and of those it should not."""
 
     positive: tuple[str, ...]
     negative: tuple[str, ...] = ()
@@ -80,14 +81,14 @@ class ExpertPrompts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureSettings:
-    """How several targets become one mixture of experts.
+    """The settings of a mixture of experts.
 
     Attributes:
-        experts_per_token: How many experts see each token.
+        experts_per_token: Number of experts per token.
         gate: How the router is made.
-        seed: Of random gates.
-        base: Model that gives embeddings, attention and norms; None: the first target.
-        prompts: For gate `hidden`: one for each expert.
+        seed: Seed of random gates.
+        base: The model that gives embeddings, attention and norms; None for the first target.
+        prompts: For gate `hidden`: the prompts of each expert.
 
     Raises:
         ConfigError: A value is out of range, or values contradict each other.
@@ -110,18 +111,18 @@ class MixtureSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeRequest:
-    """A merge, but for its weights.
+    """A merge without its weights.
 
     Attributes:
-        targets: Folders or hub ids; one gets the vectors, several become a mixture of experts.
-        vectors: What is added to each target.
-        vocabulary: What happens to embeddings and head where tokens differ.
-        dtype: Format of merged tensors, by torch's name; None: the target's own.
+        targets: Folders or hub ids; several become a mixture of experts.
+        vectors: The task vectors that are added to each target.
+        vocabulary: What happens to embeddings and head if tokens differ.
+        dtype: The dtype of merged tensors, by torch's name; None for the target's.
         arithmetic: `float32`, or `original` for the bfloat16 order of the script tvmerge replaces.
-        seed: Decides what `dare` drops.
-        mixture: Used where there are several targets.
-        allow_pickle: Also read pickled weights, tensors only.
-        trust_remote_code: Let transformers run modelling code that comes with a model.
+        seed: Seed of `dare`.
+        mixture: The settings of a mixture, used if there are several targets.
+        allow_pickle: Whether to also read pickled weights, restricted to tensors.
+        trust_remote_code: Whether transformers may run code from a model's files.
 
     Raises:
         ConfigError: Values contradict each other.
@@ -148,7 +149,7 @@ class MergeRequest:
         if self.vocabulary not in VOCABULARIES:
             raise ConfigError(f"vocab must be one of {', '.join(VOCABULARIES)}, got {self.vocabulary!r}")
         if self.arithmetic == "original" and self.dtype not in {None, "bfloat16"}:
-            raise ConfigError(f"arithmetic original is bfloat16's; it cannot give {self.dtype}")
+            raise ConfigError(f"arithmetic original computes in bfloat16; it cannot give {self.dtype}")
         self._check_mixture()
 
     def _check_mixture(self) -> None:
@@ -170,13 +171,13 @@ class MergeRequest:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON data."""
+        """Return the request as JSON data."""
         data: dict[str, Any] = asdict(self)
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MergeRequest:
-        """From what `to_json` gave, also after a way through JSON text."""
+        """Restore what `to_json` returned, also after a round trip through JSON."""
         vectors = tuple(_vector(vector) for vector in data["vectors"])
         mixture = dict(data["mixture"])
         mixture["prompts"] = tuple(

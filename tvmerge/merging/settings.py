@@ -18,7 +18,7 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 @dataclass(frozen=True, kw_only=True)
 class MergeConfig:
-    """The settings that decide what is merged; a study keeps them, so that any trial can be merged again."""
+    """The settings of merging, which a study stores so that any trial can be merged again."""
 
     target_model: tuple[str, ...] = option(
         str,
@@ -128,7 +128,7 @@ class MergeConfig:
     trust_remote_code: bool = option(bool, "Run code that comes with a model.", False, decides="nothing")
 
     def __post_init__(self) -> None:
-        # Plain data comes back from a study or another process with lists for tuples.
+        # JSON data from a study or another process has lists instead of tuples.
         for f in fields(self):
             value: Any = getattr(self, f.name)
             if isinstance(value, list):

@@ -106,7 +106,7 @@ def test_skip_leaves_embeddings_and_head_alone_and_without_a_weight(
     assert all(torch.equal(merged[name], own[name]) for name in _TABLES)
     assert _lines(merge) == [
         "no weight, as in the target: model.embed_tokens.weight, lm_head.weight "
-        "(tokens of tuned differ, and --vocab skip)"
+        "(tokens of tuned differ, with --vocab skip)"
     ]
 
 

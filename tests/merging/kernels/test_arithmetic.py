@@ -47,7 +47,7 @@ def test_the_original_arithmetic_knows_one_plain_vector_only(llamas: Trio) -> No
     target, base, tuned = llamas
     settings = TaskVector(tuned="tuned", base="base", method="ties", density=0.5)
     plan = Plan(align(target, [OpenVector(settings, base, tuned)]).rows, {}, {})
-    with pytest.raises(CheckpointError, match="arithmetic original knows one plain task vector"):
+    with pytest.raises(CheckpointError, match="arithmetic original supports a single plain task vector"):
         RecipeMerger(plan, arithmetic="original")
 
 

@@ -1,4 +1,4 @@
-"""The model card: what a merged model is made from, how well it did, how to make it again."""
+"""The model card: the sources of a merged model, its scores and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from tvmerge.merging.merge import Merge
 
 _LONG = 40
-"""Weights beyond which their table is folded away."""
+"""Number of weights above which their table is collapsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What only the caller knows of a merged model.
+    """Facts about a merged model that only the caller knows.
 
     Attributes:
         scores: Rows of a table, all with the same columns.
         notes: Further paragraphs, in Markdown.
-        settings: Settings beside those of the merge that make the model's files again.
+        settings: Settings, besides those of the merge, that are needed to reproduce the model's files.
     """
 
     scores: Sequence[Mapping[str, str | float | int]] = ()
@@ -41,14 +41,14 @@ class CardFacts:
 def model_card(
     merge: Merge, recipe: Recipe, facts: CardFacts, *, command: str, no_mergekit: str | None
 ) -> str:
-    """The card, as `README.md` with the metadata that model hubs read.
+    """Return the card, a `README.md` with the metadata that model hubs read.
 
     Args:
-        merge: What was merged.
-        recipe: With which weights.
+        merge: The merge.
+        recipe: Its weights.
         facts: What only the caller knows.
-        command: What makes it again from the files beside it.
-        no_mergekit: Why there is no `mergekit.yml` beside it; None where there is one.
+        command: The command that reproduces the model from the files next to the card.
+        no_mergekit: Why there is no `mergekit.yml`; None if there is one.
     """
     parents = {source.name: source for source in merge.sources.values()}
     licences = {name: licence_of(source.folder) for name, source in parents.items()}
@@ -91,7 +91,7 @@ def model_card(
 
 
 def licence_of(folder: Path) -> str | None:
-    """The licence which the card of a model names in its metadata; None where it names none."""
+    """Return the licence in the metadata of a model's card; None if there is none."""
     try:
         text = (folder / CARD).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -105,11 +105,11 @@ def licence_of(folder: Path) -> str | None:
 
 
 def _places(parents: Iterable[Source]) -> str:
-    """What to do about models that no hub has."""
+    """Return instructions for models that are not on the hub."""
     if all(source.repository is not None for source in parents):
         return ""
     return (
-        " Names that begin with `./` are local folders: give the command where they lie under these names, "
+        " Names that start with `./` are local folders: run the command where they have these names, "
         "or write their places into the file first."
     )
 
@@ -123,7 +123,7 @@ def _front_matter(repositories: Sequence[str], licences: Mapping[str, str | None
     if len(known) == 1 and (only := known.pop()) is not None:
         lines.append(f"license: {only}")
     else:
-        # No single licence covers parents that differ: the table of the card lists what each one asks.
+        # If the parents' licences differ, none of them covers the model; the card's table lists them.
         lines += ["license: other", "license_name: those-of-all-parents"]
     return "\n".join(["---", *lines, "---"])
 

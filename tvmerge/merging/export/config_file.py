@@ -1,4 +1,4 @@
-"""The `config.json` of a merged model: its donor's, less what does not hold for it."""
+"""Writes the `config.json` of a merged model: that of its donor, without what does not apply to it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.shards import TensorSpec
 
 _CODE = "auto_map"
-"""Where a `config.json` names modelling code that comes with a model."""
+"""The key of a `config.json` that names a model's remote code."""
 
 
 def write_config(
     folder: Path, donor: Checkpoint, specs: Mapping[str, TensorSpec], config: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the `config.json` of a merged model; byte for byte the donor's where nothing in it changes.
+    """Write the `config.json` of a merged model, identical to the donor's unless something changes.
 
     Args:
-        folder: The merged model's.
-        donor: The model it is like.
-        specs: What the merged model holds.
-        config: Its content, where it is not the donor's.
+        folder: The merged model's folder.
+        donor: The model that gives the configuration.
+        specs: The tensors of the merged model.
+        config: Its content, if it is not the donor's.
     """
     content = _without_untrusted_code(without_marks(config or donor.changed or donor.config), donor)
     content |= _format(content, specs)
@@ -44,7 +44,7 @@ def write_config(
 
 
 def drop_untrusted_code(folder: Path) -> None:
-    """Let the other configurations of a written model name no code, where none was copied."""
+    """Remove references to code that was not copied from the other configurations of a written model."""
     for path in (folder / name for name in CONFIGURATIONS):
         if _CODE in (content := stated_in(path)):
             del content[_CODE]
@@ -52,7 +52,7 @@ def drop_untrusted_code(folder: Path) -> None:
 
 
 def _without_untrusted_code(config: Mapping[str, Any], donor: Checkpoint) -> dict[str, Any]:
-    """Without code that nobody has trusted: it is not copied, so that a name of it would lead nowhere."""
+    """Return the configuration without references to untrusted code, which is not copied."""
     return {key: value for key, value in config.items() if key != _CODE or donor.trust_remote_code}
 
 

@@ -1,4 +1,4 @@
-"""Writes a merged model, with what goes along: its card, its experts, its copy on the hub."""
+"""Writes a merged model with its card and its experts, and uploads it."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def export_merge(
     push_to_hub: str | None = None,
     files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
 ) -> Iterator[str]:
-    """Write the merged model of `recipe` and say, a line each, what was written where.
+    """Write the merged model of `recipe`, and yield a line for each output.
 
     Args:
-        models: What is merged.
-        folder: Where to.
-        recipe: With which weights.
-        facts: What the card tells beside the recipe.
-        owner: The study's identity: a model of the same owner is replaced.
-        overwrite: Replace whatever is there.
-        shard_size: Gigabytes of tensors in one file, at most.
-        save_experts: Write a mixture's experts too, beside `folder`.
-        push_to_hub: Repository (owner/name) that gets a copy.
-        files: Further files of a model, by name, told the folder that gives it all others.
+        models: The merge.
+        folder: The folder to write.
+        recipe: Its weights.
+        facts: The contents of the card besides the recipe.
+        owner: The study's identity; a model of the same owner is replaced.
+        overwrite: Whether to replace the folder's contents, whatever they are.
+        shard_size: Maximum size of a file of tensors, in gigabytes.
+        save_experts: Whether to also write a mixture's experts, next to `folder`.
+        push_to_hub: Repository (owner/name) to upload to.
+        files: Returns further files of a model by name, given the folder of its other files.
 
     Raises:
-        CheckpointError: A folder may not be replaced, the disk is full, the hub refuses.
+        CheckpointError: A folder may not be replaced, the disk is full, or the upload failed.
     """
     if not 0 < shard_size < math.inf:
         raise ConfigError(f"shard_size must be larger than 0 and finite, got {shard_size:g}")

@@ -1,7 +1,7 @@
-"""Making a folder appear whole or not at all, and replacing only what is ours.
+"""Writes folders atomically, and replaces only folders that tvmerge wrote.
 
-A folder is built beside its final place under a hidden name and renamed when it is complete. A folder
-that tvmerge wrote carries `tvmerge.json`, which says for whom it was written and which files belong to it.
+A folder is written next to its final place under a hidden name and renamed when it is complete. A folder
+written by tvmerge contains `tvmerge.json`, which names its owner and its files.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _LOCK = ".lock"
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill; when the block ends well it takes the place of `folder`.
+    """Yield a folder to fill, which replaces `folder` if the block succeeds.
 
-    If the block raises, what it wrote is removed and an existing `folder` is as it was. A crash between
-    the two renames of a replacement leaves the old folder as `.NAME.old`; the next call puts it back. What a
-    killed process has left unfinished is removed by the next call.
+    If the block raises, the new folder is removed and an existing `folder` stays unchanged. A crash between
+    the two renames leaves the old folder as `.NAME.old`, which the next call restores. The next call also
+    removes unfinished folders of killed processes.
 
     Raises:
-        CheckpointError: The place cannot be written to.
+        CheckpointError: The folder cannot be written.
     """
     folder = folder.absolute()
     old = folder.with_name(f".{folder.name}.old")
@@ -61,16 +61,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def check_replaceable(
     folder: Path, owner: str | None, *, overwrite: bool, sources: Iterable[Path] = ()
 ) -> None:
-    """Make sure that writing to `folder` loses nothing that is not ours.
+    """Check that writing to `folder` destroys nothing that tvmerge did not write.
 
     Args:
-        folder: Where a model is to be written.
-        owner: For whom; a model written for the same owner before may be replaced.
-        overwrite: Whether whatever is there may go, source models excepted.
-        sources: Folders that must survive in any case.
+        folder: The folder of the model.
+        owner: The model's owner; an earlier model of the same owner may be replaced.
+        overwrite: Whether any contents may be replaced, except source models.
+        sources: Folders that must never be replaced.
 
     Raises:
-        CheckpointError: There is something that must stay.
+        CheckpointError: The folder must not be replaced.
     """
     place = folder.resolve()
     for source in sources:
@@ -94,7 +94,7 @@ def check_replaceable(
 
 
 def read_marker(folder: Path) -> dict[str, Any]:
-    """What `tvmerge.json` in `folder` says; empty where there is none, or none that makes sense."""
+    """Return the content of `tvmerge.json` in `folder`; empty if it is missing or invalid."""
     try:
         data = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -103,9 +103,9 @@ def read_marker(folder: Path) -> dict[str, Any]:
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's list of names, onto the disk."""
+    """Flush a file's content, or a folder's entries, to the disk."""
     if os.name == "nt" and path.is_dir():
-        return  # Windows has no such call for folders
+        return  # not supported for folders on Windows
     handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -114,7 +114,7 @@ def sync(path: Path) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed have left; one that still works holds its lock."""
+    """Remove the leftovers of killed writers; a running one holds its lock."""
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
         lock = FileLock(leftover / _LOCK)
         with contextlib.suppress(Timeout, OSError):

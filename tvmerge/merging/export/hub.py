@@ -9,18 +9,18 @@ from tvmerge.errors import CheckpointError
 
 
 def push_to_hub(folder: Path, repo: str, *, private: bool = False) -> str:
-    """Upload a model folder, in one commit, to a repository that is made where it does not exist.
+    """Upload a model folder in one commit to a repository, which is created if it does not exist.
 
     Args:
-        folder: A folder that was written by tvmerge.
+        folder: A folder written by tvmerge.
         repo: `owner/name`.
-        private: Make a new repository private.
+        private: Whether a new repository is private.
 
     Returns:
-        The repository's address.
+        The repository's URL.
 
     Raises:
-        CheckpointError: The hub refuses it, or cannot be reached; the folder is as it was.
+        CheckpointError: The hub rejects the upload or cannot be reached; the folder is unchanged.
     """
     from huggingface_hub import HfApi
 
@@ -28,7 +28,7 @@ def push_to_hub(folder: Path, repo: str, *, private: bool = False) -> str:
     try:
         url = api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Merge with tvmerge")
-    except Exception as error:  # the hub's client lets errors of its HTTP library through
+    except Exception as error:  # the hub's client does not translate errors of its HTTP library
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
             f"{folder} could not be uploaded to {repo}: {reason}; is HF_TOKEN set, and may it write there?"

@@ -1,4 +1,4 @@
-"""Writes a merge: its tensors, with the card, `mergekit.yml` and what else goes along."""
+"""Writes a merge: its tensors, its card, `mergekit.yml` and other files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tvmerge.merging.merge import Merge
 
 MERGEKIT = "mergekit.yml"
-"""Name of the configuration that makes mergekit write the same model."""
+"""The name of the configuration with which mergekit writes the same model."""
 
 
 def write_merge(
@@ -35,11 +35,11 @@ def write_merge(
     """Write the merged model of `recipe`, its card and its `mergekit.yml`.
 
     Args:
-        merge: What is merged.
-        folder: Where to.
+        merge: The merge.
+        folder: The folder to write.
         recipe: Its weights.
-        facts: What the card tells beside the recipe.
-        owner: See `writer.write_model`, also for the rest and for the errors.
+        facts: The contents of the card besides the recipe.
+        owner: See `writer.write_model`, also for the other arguments and the errors.
         overwrite: See there.
         shard_size: See there.
         texts: See there; they replace files of the same names.
@@ -71,9 +71,9 @@ def write_experts(
 
     Args:
         merge: The mixture.
-        parent: Folder that gets `expert-0`, `expert-1`, ...
-        recipe: The mixture's.
-        files: Further files of an expert, by name, told the folder that gives it all others.
+        parent: The folder of `expert-0`, `expert-1`, ...
+        recipe: The mixture's weights.
+        files: Returns further files of an expert by name, given the folder of its other files.
         options: As for `write_merge`.
 
     Returns:
@@ -99,7 +99,7 @@ def write_experts(
 
 
 def merge_texts(merge: Merge, recipe: Recipe, facts: CardFacts, given: Mapping[str, str]) -> dict[str, str]:
-    """The texts that go with the merged model of `recipe`, by name; `given` are among them."""
+    """Return the text files of the merged model of `recipe` by name, including `given`."""
     plan, request = merge.merger.plan, merge.request
     folders = [source.name for source in merge.sources.values() if source.repository is None]
     original = request.arithmetic == "original"

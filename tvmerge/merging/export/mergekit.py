@@ -1,4 +1,4 @@
-"""`mergekit.yml`: the same merge, said to mergekit, where it can be said.
+"""Writes `mergekit.yml`, with which mergekit makes the same merge, if mergekit supports it.
 
 mergekit's task arithmetic adds weighted differences from one base model, so the target is that base and every
 vector becomes two entries: + weight * (tuned - target) and - weight * (base - target). In float32 with one
@@ -24,14 +24,14 @@ Weights = dict[str, float]
 def not_expressible(
     plan: Plan, folders: Sequence[str], *, mixture: bool, original: bool, untied: bool
 ) -> str | None:
-    """Why mergekit cannot make this merge; None where it can.
+    """Return why mergekit cannot make this merge; None if it can.
 
     Args:
         plan: The merge.
-        folders: What local models are called.
+        folders: The names of local models.
         mixture: Whether it is a mixture of experts.
-        original: Whether its arithmetic is the original script's.
-        untied: Whether it gives a target with a tied head one of its own.
+        original: Whether its arithmetic is that of the original script.
+        untied: Whether it unties the head of a target.
     """
     pairs = [(row, term) for row in plan.rows for term in row.terms]
     methods = {term.method: METHODS.load(term.method) for _, term in pairs}
@@ -61,13 +61,13 @@ def not_expressible(
 
 
 def mergekit_yaml(plan: Plan, recipe: Recipe, names: Mapping[int, str], dtype: str) -> str:
-    """The configuration that makes mergekit write the merged model of `recipe`.
+    """Return the configuration with which mergekit writes the merged model of `recipe`.
 
     Args:
-        plan: A merge for which `not_expressible` has no objection.
+        plan: A merge for which `not_expressible` returns None.
         recipe: Its weights.
-        names: `id` of each checkpoint -> what mergekit is to call it.
-        dtype: Format of the merged tensors, by torch's name.
+        names: mergekit's name of each checkpoint, by its `id`.
+        dtype: The dtype of the merged tensors, by torch's name.
     """
     weights: dict[str, Weights] = defaultdict(dict)
     densities: dict[str, float] = {}
@@ -118,26 +118,26 @@ def mergekit_yaml(plan: Plan, recipe: Recipe, names: Mapping[int, str], dtype: s
 
 
 def _no_counterpart(methods: Sequence[str]) -> str:
-    """Why mergekit lacks the first of these methods."""
+    """Return why mergekit does not support the first of these methods."""
     if not methods:
         return ""
     return METHODS.load(methods[0]).no_mergekit or f"mergekit has no counterpart of the method {methods[0]}"
 
 
 def output_dtype(plan: Plan, dtype: str | None) -> str:
-    """Format of merged tensors by torch's name: the one asked for, or the target's only one."""
+    """Return the dtype of merged tensors by torch's name: `dtype`, or the target's only one."""
     return dtype or torch_name(plan.rows[0].spec.dtype)
 
 
 def _from_target(target: object, term: Term) -> bool:
-    """Whether a vector's base is the target itself."""
+    """Return whether a vector's base is the target itself."""
     return isinstance(term.delta, Difference) and term.delta.base == target
 
 
 def selecting(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
-    """A few texts so that just these tensors contain one of them; mergekit selects tensors so.
+    """Return a few texts of which exactly these tensors' names contain one, as mergekit selects tensors.
 
-    Of texts that select as many the longest is the clearest: `model.layers.3.`, not `3`.
+    Of texts that select the same tensors, the longest is the clearest: `model.layers.3.`, not `3`.
     """
     wanted = set(tensors)
     others = "\n".join(name for name in names if name not in wanted)
@@ -147,7 +147,7 @@ def selecting(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
         dotted = f".{left[0]}."
         cuts = [i for i, letter in enumerate(dotted) if letter == "."]
         pieces = {dotted[a : b + 1] for i, a in enumerate(cuts) for b in cuts[i + 1 :]}
-        # A piece at a name's end has no dot behind it, nor has one at its start a dot before it.
+        # The first part of a name has no dot before it, and the last none after it.
         texts = {t for p in pieces for t in (p, p[1:], p[:-1], p[1:-1]) if t and t in left[0]}
         good = [text for text in texts if text not in others]
         best = max(good, key=lambda text: (sum(text in name for name in left), len(text), text))
@@ -157,12 +157,12 @@ def selecting(tensors: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _nested(names: Sequence[str]) -> bool:
-    """Whether a name is within another, as `norm.weight` does in `layers.0.input_layernorm.weight`."""
+    """Return whether a name is part of another, as `norm.weight` of `layers.0.input_layernorm.weight`."""
     text = "\n".join(names)
     return any(text.count(name) > 1 for name in names)
 
 
 def _number(value: float) -> str:
-    # YAML reads numbers in scientific notation without a point as text.
+    # YAML reads numbers in scientific notation without a decimal point as text.
     text = repr(float(value))
     return format(value, ".30f") if "e" in text else text

@@ -1,4 +1,4 @@
-"""The settings that make a merge again, as the TOML file that `tvmerge merge --config` reads."""
+"""The settings that reproduce a merge, as a TOML file for `tvmerge merge --config`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tvmerge.merging.checkpoints.layout import CHAT_TEMPLATE
 from tvmerge.merging.request import MergeRequest, TaskVector
 
 SETTINGS = "tvmerge.toml"
-"""Name of the file beside a written model."""
+"""The name of the file in a written model's folder."""
 
 
 def settings_toml(request: MergeRequest, beside: Mapping[str, Any]) -> str:
-    """Everything that decides the merge but for its weights; what is not set has no line.
+    """Return the settings of a merge except its weights, without unset ones.
 
     Args:
         request: The merge.
-        beside: Further settings, of the model's other files.
+        beside: Settings of the model's other files.
     """
     settings: dict[str, Any] = {
         **beside,
@@ -43,10 +43,10 @@ def settings_toml(request: MergeRequest, beside: Mapping[str, Any]) -> str:
 
 
 def command(*, chat_template: bool) -> str:
-    """The command that makes the merge again from the files beside the model.
+    """Return the command that reproduces the merge from the files in the model's folder.
 
     Args:
-        chat_template: Whether one was given that is none of the target's.
+        chat_template: Whether a chat template other than the target's was given.
     """
     template = f" --chat-template {CHAT_TEMPLATE}" if chat_template else ""
     return f"tvmerge merge --config {SETTINGS} --weights tvmerge.json{template} --output-dir model"
@@ -76,12 +76,12 @@ def _lines(table: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value in TOML, whose strings and numbers are written as JSON writes them."""
+    """Return a value in TOML, whose strings and numbers are written as in JSON."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{_key(key)} = {_value(own)}' for key, own in value.items())}}}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(_value, value))}]"
-    # TOML knows no pairs of surrogates, and wants the one other control character escaped too.
+    # TOML has no surrogate pairs, and also requires DEL to be escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

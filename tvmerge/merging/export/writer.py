@@ -1,4 +1,4 @@
-"""Writes a merged model as transformers would: safetensors in shards, and all the target has but weights."""
+"""Writes a merged model as transformers would: safetensors shards and the target's other files."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 
 SHARD_SIZE = 5 * 10**9
-"""Bytes of tensors in one file, at most; transformers' own limit for years."""
+"""Maximum number of bytes of tensors per file; transformers' default for years."""
 
 _BLOCK = 2**20
 
 _ALIGNMENT = 8
-"""Bytes; the safetensors format starts its data at a multiple of it."""
+"""The data of a safetensors file starts at a multiple of this number of bytes."""
 
 
 def write_model(
@@ -51,24 +51,25 @@ def write_model(
     sources: Iterable[Path] = (),
     texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a model, whole or not at all; what a `TensorStream` makes goes straight into the files.
+    """Write a model atomically; the tensors of a `TensorStream` are written directly to the files.
 
     Args:
-        folder: Where to; replaced only as `folders.check_replaceable` allows.
+        folder: The folder to write; replaced only if `folders.check_replaceable` allows it.
         stream: Pairs (name, tensor), in any order, on the CPU.
-        target: The model that gives everything but weights: configuration, tokenizer, processor, templates.
-        specs: What the stream will hold, in the order of the file; from the merger.
-        provenance: Plain JSON data for `tvmerge.json`: recipe, sources, digests.
-        config: Content of `config.json`, where it is not the target's.
-        owner: The study's identity: a model of the same owner is replaced.
-        overwrite: Replace whatever is there, source models excepted.
-        shard_size: Bytes of tensors in one file, at most (a larger tensor gets its own file).
-        sources: Folders, besides the target's, that must survive.
+        target: The model that gives everything except weights: configuration, tokenizer, processor,
+            templates.
+        specs: Shape and dtype of the stream's tensors, in the order of the files; from the merger.
+        provenance: JSON data for `tvmerge.json`: recipe, sources, digests.
+        config: Content of `config.json`, if it is not the target's.
+        owner: The study's identity; a model of the same owner is replaced.
+        overwrite: Whether to replace the folder's contents, except source models.
+        shard_size: Maximum number of bytes of tensors per file (a larger tensor gets its own file).
+        sources: Folders, besides the target's, that must not be replaced.
         texts: Further files to write, by name (the model card).
 
     Raises:
-        CheckpointError: The folder may not be replaced, the disk is too small, a file cannot be written,
-            or the stream does not hold what `specs` says. Nothing is left behind then.
+        CheckpointError: The folder may not be replaced, the disk is too full, a file cannot be written, or
+            the stream does not match `specs`. Nothing is left on the disk then.
     """
     check_replaceable(folder, owner, overwrite=overwrite, sources=(target.folder, *sources))
     needed = sum(spec.nbytes for spec in specs.values())
@@ -93,32 +94,32 @@ def write_model(
 def write_skeleton(
     folder: Path, target: Checkpoint, specs: Mapping[str, TensorSpec], config: Mapping[str, Any]
 ) -> None:
-    """Write all of a model but its weights, for an engine that is given those later.
+    """Write a model without its weights, for an engine that loads them later.
 
     Args:
         folder: An empty folder.
-        target: See `write_model`, also for the rest.
-        specs: See there.
-        config: See there.
+        target: See `write_model`.
+        specs: See `write_model`.
+        config: See `write_model`.
     """
     _copy(companions(target.folder, code=target.trust_remote_code), target.folder, folder)
     write_config(folder, target, specs, config)
 
 
 def shard_sizes(specs: Mapping[str, TensorSpec], shard_size: int) -> list[int]:
-    """Bytes of tensors in each file that a model of these is written to."""
+    """Return the bytes of tensors in each file of a model with these tensors."""
     shards = plan_shards(specs, shard_size).values()
     return [sum(spec.nbytes for spec in shard.values()) for shard in shards]
 
 
 def free_space(folder: Path) -> int:
-    """Bytes free where `folder` is, or will be."""
+    """Return the free bytes on the disk of `folder`, which may not exist yet."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return shutil.disk_usage(existing).free
 
 
 def plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, dict[str, TensorSpec]]:
-    """File name -> its tensors, filled in order, a new file where the next tensor would not fit."""
+    """Return the tensors of each file by its name, starting a new file when the next tensor does not fit."""
     shards: list[dict[str, TensorSpec]] = [{}]
     size = 0
     for name, spec in specs.items():
@@ -160,9 +161,11 @@ def _write_shards(
     for name, tensor in stream.into(offer) if isinstance(stream, TensorStream) else stream:
         spec = announced.pop(name, None)
         if spec is None:
-            raise CheckpointError(f"the merge gave '{name}' twice, or without having announced it")
+            raise CheckpointError(f"the merge yielded '{name}' twice or without declaring it")
         if TensorSpec(tuple(tensor.shape), code_of(tensor.dtype)) != spec:
-            raise CheckpointError(f"the merge announced '{name}' as {spec}, not as it came")
+            raise CheckpointError(
+                f"the merge declared '{name}' as {spec}, but yielded another shape or dtype"
+            )
         if tensor.data_ptr() != memory[name].data_ptr():
             memory[name].copy_(tensor.detach().contiguous().reshape(-1).view(torch.uint8))
     if announced:
@@ -173,9 +176,9 @@ def _write_shards(
 
 
 def _map(path: Path, header: bytes, size: int) -> torch.Tensor:
-    """A new file of header and `size` bytes, as memory that is none of the process's own.
+    """Create a file of header and `size` bytes, mapped into shared memory.
 
-    The disk's blocks are reserved first, since a full disk cannot be reported through memory.
+    The disk's blocks are allocated first, since a full disk cannot be reported through memory.
     """
     import torch
 
@@ -191,7 +194,7 @@ def _map(path: Path, header: bytes, size: int) -> torch.Tensor:
 
 
 def _header(specs: Mapping[str, TensorSpec]) -> tuple[bytes, dict[str, int]]:
-    """A safetensors header and the offset of each tensor in the data that follows it."""
+    """Return a safetensors header and the offset of each tensor in the data after it."""
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     positions: dict[str, int] = {}
     end = 0
@@ -217,10 +220,10 @@ def _copy(files: Iterable[Path], root: Path, folder: Path) -> None:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Check that `needed` bytes are free where `folder` is, or will be.
+    """Check that `needed` bytes are free on the disk of `folder`, which may not exist yet.
 
     Raises:
-        CheckpointError: They are not.
+        CheckpointError: The disk is too full.
     """
     free = free_space(folder)
     if free < needed:

@@ -1,4 +1,4 @@
-"""A weight for each tensor."""
+"""One weight per tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A weight each for the attention and the MLP of every layer, or what the model calls its blocks."""
+"""One weight per block (attention, MLP, ...) of each layer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def label_blocks(specs: Mapping[str, TensorSpec]) -> dict[str, str]:
-    """Map each tensor of one decoder layer to its block: `self_attn`, `mlp` or what the model calls them.
+    """Map each tensor of one decoder layer to its block, such as `self_attn` or `mlp`.
 
-    A child of the layer with a matrix in it is a block. Its norms stand in the order in which they
-    are applied, so the first half goes with the first block (attention), the rest with the second.
+    A child module of the layer that has a matrix is a block. Norms are in the order in which they are
+    applied, so the first half belongs to the first block (attention) and the rest to the second.
 
     Args:
-        specs: The layer's tensors, each with at least one name part behind the layer's index, in model order.
+        specs: The layer's tensors in model order, each with at least one name part after the layer's index.
     """
     children = {name: _child(name) for name in specs}
     blocks = [c for c in dict.fromkeys(children.values()) if _has_matrix(c, children, specs)]
@@ -35,7 +35,7 @@ def label_blocks(specs: Mapping[str, TensorSpec]) -> dict[str, str]:
 
 
 def _child(name: str) -> str:
-    """The part of a name right behind the layer's index, which is the first number in it."""
+    """Return the part of a name after the layer's index, which is the first number in it."""
     parts = name.split(".")
     index = next(i for i, part in enumerate(parts) if part.isdecimal())
     return parts[index + 1]

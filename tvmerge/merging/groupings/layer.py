@@ -1,4 +1,4 @@
-"""A weight for each decoder layer, and one each for what is outside the layers."""
+"""One weight per decoder layer, and one for each section outside the layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def layer_of(place: Place) -> str:
-    """The layer that a tensor stands in, or the section outside the layers."""
+    """Return the layer of a tensor, or its section outside the layers."""
     return place.section if place.layer is None else f"layers.{place.layer}"
 
 

@@ -1,4 +1,4 @@
-"""A weight for each kind of module, such as `q_proj`, over all layers."""
+"""One weight per kind of module, such as `q_proj`, for all layers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def label_kinds(names: Iterable[str]) -> dict[str, str]:
-    """Map each tensor to its kind of module: the shortest ending of the module's path that is unambiguous.
+    """Map each tensor to its kind of module: the shortest unambiguous suffix of the module's path.
 
-    `weight` and `bias` of one module are one kind; indices of layers and experts do not count; a parameter
-    with its own name (fused experts' `gate_up_proj`) is a kind by itself.
+    `weight` and `bias` of a module are one kind. Indices of layers and experts are ignored. A parameter with
+    another name (`gate_up_proj` of fused experts) is a separate kind.
     """
     kinds = {name: _kind(name) for name in names}
     labels = _shortest_labels(kinds.values())
@@ -29,7 +29,7 @@ def _kind(name: str) -> tuple[str, ...]:
 
 
 def _shortest_labels(kinds: Iterable[Sequence[str]]) -> dict[tuple[str, ...], str]:
-    """The shortest ending of each kind's path that no other kind's path has; the whole path at worst."""
+    """Return the shortest suffix of each kind's path that no other path has, or else the whole path."""
     distinct = list(dict.fromkeys(tuple(kind) for kind in kinds))
     owners: dict[tuple[str, ...], int] = defaultdict(int)
     for kind in distinct:

@@ -1,4 +1,4 @@
-"""A weight for each of the user's patterns; tensors that none fits get no weight."""
+"""One weight per pattern of the user; tensors that match none get no weight."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Methods: how a task vector is made sparse before it is added. Each module here is one, found by its name.
+"""Methods of making task vectors sparse. Each module in this folder is one, found by its file name.
 
-A new method is a module that defines `METHOD`, a `Method`: a file in this folder, or one of an installed
-package, which names it as an entry point:
+A new method is a module that defines `METHOD`, a `Method`: a file in this folder, or a module of an installed
+package that is declared as an entry point:
 
     [project.entry-points."tvmerge.methods"]
     head = "my_package.head"
 
-Then `--method head --density 0.2` takes it. The study's fingerprint has its name, its density, its seeds and,
-of an installed package, the version.
+Then `--method head --density 0.2` selects it. The study's fingerprint contains its name, its density, its
+seeds and the version of an installed package.
 
 A formula other than `target + weight * (tuned - base)` is not a method but another `Merger`
 (`tvmerge/protocols.py`).
@@ -33,28 +33,28 @@ class Sparsify(Protocol):
     def __call__(
         self, reader: Reader, density: float, *, shape: tuple[int, int], chunk: int, seed: int
     ) -> Reader:
-        """Wrap `reader` so that about the share `density` of the elements it reads stay and others are 0.
+        """Wrap `reader` to keep about the fraction `density` of its elements and set the others to 0.
 
         Args:
-            reader: The vector; opened for this call, it may be read before.
-            density: At least 0 and smaller than 1.
+            reader: The vector, opened for this call; it may be read in advance.
+            density: The fraction to keep, in [0, 1).
             shape: Rows and columns of the tensor; the result is read once, from the first row to the last.
-            chunk: The most rows that are read at a time.
-            seed: The tensor's own, the same on every run; 0 unless the method is `random`.
+            chunk: Maximum number of rows read at a time.
+            seed: The tensor's seed, the same in every run; 0 unless the method is `random`.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """What a module of a method defines.
+    """A method, as its module defines it.
 
     Attributes:
-        sparsify: Makes a vector sparse; None leaves it as it is, and then it has no density.
-        random: Needs a seed for each tensor.
-        combine: From the same rows of several vectors of this method, each times its weight, to what is added
-            for all of them; may overwrite them. None: their sum.
-        mergekit: The `merge_method` with which mergekit does the same; None: it cannot.
-        no_mergekit: Why it cannot, in words for the model card.
+        sparsify: Makes a vector sparse; None if the method leaves it unchanged and has no density.
+        random: Whether it needs a seed for each tensor.
+        combine: Combines the same rows of several vectors of this method, each times its weight, into what is
+            added; may overwrite them. None for their sum.
+        mergekit: The `merge_method` of mergekit that does the same; None if there is none.
+        no_mergekit: Why there is none, for the model card.
     """
 
     sparsify: Sparsify | None = None

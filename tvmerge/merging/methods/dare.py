@@ -1,7 +1,7 @@
 """DARE: drops elements at random and scales up the rest.
 
-Yu et al. 2023, "Language Models are Super Mario". It works on a stream of chunks, so that no vector is held
-whole.
+Yu et al. 2023, "Language Models are Super Mario". It works on a stream of chunks, so no vector is in memory
+as a whole.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from tvmerge.merging.methods import Method
 
 @dataclass(slots=True)
 class Dropped:
-    """Keeps each element with probability `density` and divides it by it, so that the mean stays.
+    """Keeps each element with probability `density` and divides it by `density`, which preserves the mean.
 
-    The same seed drops nested sets at different densities, so that a search over densities is smooth.
+    With the same seed, the elements kept at a lower density are a subset of those at a higher one, so that a
+    search over densities is smooth.
     """
 
     reader: Reader
@@ -46,5 +47,5 @@ def _sparsify(reader: Reader, density: float, *, shape: tuple[int, int], chunk: 
 METHOD = Method(
     sparsify=_sparsify,
     random=True,
-    no_mergekit="mergekit draws the elements that dare drops from random numbers of its own",
+    no_mergekit="mergekit draws the elements that dare drops from other random numbers",
 )

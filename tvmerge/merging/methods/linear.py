@@ -1,4 +1,4 @@
-"""The task vector as it is."""
+"""The unchanged task vector."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""TIES: the elements of largest magnitude stay, and several vectors choose a sign for each element.
+"""TIES: keeps the elements of largest magnitude, and elects a sign for each element of several vectors.
 
-Yadav et al. 2023, "TIES-Merging". It works on a stream of chunks, so that no vector is held whole.
+Yadav et al. 2023, "TIES-Merging". It works on a stream of chunks, so no vector is in memory as a whole.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _BUCKETS = 2**16
 
 @dataclass(slots=True)
 class Trimmed:
-    """Keeps the `keep` elements of largest magnitude; of equal ones those that come first.
+    """Keeps the elements of largest magnitude, the first ones if magnitudes are equal.
 
     Attributes:
-        reader: The whole vector.
-        threshold: Magnitude of the smallest element kept; larger ones are kept all.
-        quota: How many elements of just that magnitude are still to be kept.
+        reader: The complete vector.
+        threshold: Magnitude of the smallest kept element; all larger ones are kept.
+        quota: Number of elements of exactly that magnitude that are still to be kept.
     """
 
     reader: Reader
@@ -42,12 +42,12 @@ class Trimmed:
 
 
 def trim(reader: Reader, density: float, shape: tuple[int, int], chunk: int) -> Reader:
-    """Wrap `reader` so that only the share `density` of its elements remains, the largest.
+    """Wrap `reader` to keep only the fraction `density` of its elements with the largest magnitudes.
 
-    As many are kept as mergekit keeps: the whole part of density * elements, at least one of them.
+    As in mergekit, floor(density * elements) are kept, but at least one.
 
     Args:
-        reader: A vector, opened for this purpose; it is read two times.
+        reader: A vector, opened for this call; it is read twice.
         density: Between 0 and 1.
         shape: Rows and columns.
         chunk: Rows read at a time.
@@ -56,8 +56,8 @@ def trim(reader: Reader, density: float, shape: tuple[int, int], chunk: int) -> 
     keep = max(1, int(density * elements)) if density > 0 else 0
     if keep == 0:
         return Trimmed(reader, math.inf, 0)
-    # A float32's bits, read as an integer, are in the order of its magnitude: high halves are counted first,
-    # then the low halves of those elements whose high half is the threshold's.
+    # The bits of positive floats, read as integers, sort as the floats do. So elements are first counted by the
+    # high half of their bits, then those with the threshold's high half by the low half.
     high, above = _locate(_counts(reader, shape, chunk, None), keep)
     low, above_low = _locate(_counts(reader, shape, chunk, high), keep - above)
     bits = torch.tensor([(high << 16) | low], dtype=torch.int32)
@@ -65,7 +65,7 @@ def trim(reader: Reader, density: float, shape: tuple[int, int], chunk: int) -> 
 
 
 def _counts(reader: Reader, shape: tuple[int, int], chunk: int, high: int | None) -> torch.Tensor:
-    """How many elements have each high half; with `high`, each low half behind it."""
+    """Count elements by the high half of their bits, or those whose high half is `high` by the low half."""
     counts = torch.zeros(_BUCKETS, dtype=torch.long)
     out, spare = torch.empty(2, min(chunk, shape[0]), shape[1]).unbind()
     for rows in chunks(shape[0], chunk):
@@ -78,7 +78,7 @@ def _counts(reader: Reader, shape: tuple[int, int], chunk: int, high: int | None
 
 
 def _locate(counts: torch.Tensor, rank: int) -> tuple[int, int]:
-    """The bucket of the element with this rank (1: the largest), and how many elements are in higher ones."""
+    """Return the bucket of the element with this rank (1 is the largest), and the count in higher buckets."""
     reached = counts.flip(0).cumsum(0)
     position = int(torch.searchsorted(reached, rank))
     above = int(reached[position - 1]) if position else 0
@@ -86,9 +86,10 @@ def _locate(counts: torch.Tensor, rank: int) -> tuple[int, int]:
 
 
 def elect(weighted: list[torch.Tensor]) -> torch.Tensor:
-    """Sum, of each element, the contributions that have the sign of their whole sum; zero counts as positive.
+    """Sum the contributions to each element that have the sign of their total; zero counts as positive.
 
-    Not divided by the weights that agree, as the paper's mean is: a weight that is searched must not cancel.
+    Unlike the mean in the paper, the sum is not divided by the weights that agree, since a searched weight
+    would cancel.
 
     Args:
         weighted: Trimmed vectors times weights; overwritten.

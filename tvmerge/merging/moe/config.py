@@ -1,4 +1,4 @@
-"""The configuration of a mixture, made from that of the dense model which gives its attention."""
+"""The configuration of a mixture, made from that of its base model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tvmerge.merging.moe.layouts import Layout
 def mixture_config(
     dense: PreTrainedConfig, layout: Layout, *, experts: int, per_token: int
 ) -> dict[str, Any]:
-    """The mixture's `config.json`.
+    """Return the mixture's `config.json`.
 
-    Every setting both families know is taken over explicitly: a default of the mixture's family must not fill
-    a gap (Mixtral's rotary base and context length are not a small Llama's).
+    Every setting that both families have is copied explicitly, so that no default of the mixture's family is
+    used (Mixtral's rotary base and context length differ from those of a small Llama).
     """
     maker = CONFIG_MAPPING[layout.model_type]
     known, given, common = maker().to_dict(), dense.to_dict(), PreTrainedConfig().to_dict()
@@ -27,17 +27,17 @@ def mixture_config(
         numbers |= {
             "num_experts": experts,
             "moe_intermediate_size": given["intermediate_size"],
-            "norm_topk_prob": True,  # as Mixtral: the chosen experts' shares sum to 1
+            "norm_topk_prob": True,  # as in Mixtral, the weights of the selected experts sum to 1
             "decoder_sparse_step": 1,
             "mlp_only_layers": [],
         }
     config = maker(**{**shared, **numbers, "architectures": [layout.architecture]}).to_dict()
     if given.get("head_dim") is not None:
         config["head_dim"] = given["head_dim"]
-    # What every family has (labels, output switches, the path it was read from) is not part of the model.
+    # Settings of all configurations (labels, output flags, the path) are not part of the model.
     config = {key: value for key, value in config.items() if key in _KEPT or key not in common}
     theta = (config.get("rope_parameters") or {}).get("rope_theta")
-    # transformers before version 5, and programs that read its files, look for it on top.
+    # transformers before version 5, and programs that read its files, expect it at the top level.
     return config | ({"rope_theta": theta} if theta is not None else {})
 
 

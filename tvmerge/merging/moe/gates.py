@@ -1,4 +1,4 @@
-"""Routers: one matrix per layer that selects the experts for each token."""
+"""Routers, which are one matrix per layer that selects the experts for each token."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from tvmerge.merging.request import ExpertPrompts, MixtureSettings
 
 
 def draw_gates(settings: MixtureSettings, *, shape: tuple[int, int, int], spread: float) -> torch.Tensor:
-    """Routers of all layers that ask no model: random, uniform or zeros.
+    """Draw the routers of all layers that need no model: random, uniform or zeros.
 
     Args:
-        settings: Which kind, and the seed.
+        settings: The kind and the seed.
         shape: Layers, experts, hidden size.
-        spread: Standard deviation of `random`: the family's own for new weights. With 1, as mergekit draws
-            them, 95% of the tokens are routed by a coin whose sides nobody chose.
+        spread: Standard deviation of `random`, as the family initialises weights. With 1, as in mergekit, the
+            routing of 95% of the tokens would be all but certain.
 
     Returns:
-        Float32, of `shape`.
+        Float32 tensor of `shape`.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.gate == "random":
         return torch.randn(shape, generator=generator).mul_(spread)
     if settings.gate == "uniform":
-        bound = 1 / math.sqrt(shape[2])  # what torch gives a new linear layer
+        bound = 1 / math.sqrt(shape[2])  # the initialisation of torch's linear layers
         return torch.rand(shape, generator=generator).mul_(2 * bound).sub_(bound)
     return torch.zeros(shape)
 
 
 def hidden_gates(donor: Checkpoint, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
-    """Routers of all layers that point where prompts say, from the model's cache where it has them.
+    """Compute the routers of all layers from the hidden states of prompts, or read them from the cache.
 
-    Every process of a run opens the models again, and all of them must have the same routers, whose last bits
-    depend on how many threads a processor has.
+    Every process of a run opens the models again and must have the same routers, whose last bits depend on
+    the number of threads.
 
     Args:
         donor: The dense model that gives attention and tokenizer.
-        prompts: What each expert is for.
+        prompts: The prompts of each expert.
 
     Returns:
-        Float32: layers, experts, hidden size.
+        Float32 tensor of (layers, experts, hidden size).
 
     Raises:
         CheckpointError: The model cannot be run, or a prompt has no token.
@@ -70,9 +70,9 @@ def hidden_gates(donor: Checkpoint, prompts: Sequence[ExpertPrompts]) -> torch.T
 
 @torch.inference_mode()
 def _measure(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
-    """Directions in which the positive prompts of an expert differ from its negative ones, of length 1.
+    """Return the unit vectors from the mean of an expert's negative prompts to that of its positive ones.
 
-    Measured on what the router sees: the normed input of the MLP, at the last token of a prompt.
+    They are computed from the router's input: the normalised input of the MLP at the last token of a prompt.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -82,7 +82,7 @@ def _measure(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
     try:
         tokenizer = tokenizers.from_pretrained(folder)
         config = configs.from_pretrained(folder)
-        # Its weights are floats by now; else it would not have been opened.
+        # Opened models have float weights.
         vars(config).pop("quantization_config", None)
         model = factory.from_pretrained(folder, config=config, dtype="auto")
     except (OSError, ValueError) as error:
@@ -103,7 +103,7 @@ def _measure(folder: Path, prompts: Sequence[ExpertPrompts]) -> torch.Tensor:
 
 
 def _mean_state(model: Any, tokenizer: Any, prompts: Sequence[str]) -> torch.Tensor:
-    """Mean over prompts of each layer's router input at the last token; layers by hidden size."""
+    """Return the mean over prompts of each layer's router input at the last token (layers, hidden size)."""
     states: list[torch.Tensor] = []
     hooks = [
         layer.post_attention_layernorm.register_forward_hook(

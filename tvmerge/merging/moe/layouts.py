@@ -1,4 +1,4 @@
-"""How mixtures of experts name their tensors, what they can be made from, and what they cannot express."""
+"""The supported families of mixtures: tensor names, possible dense models and restrictions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Layout:
         model_type: transformers' name of the family.
         architecture: Name of its model class.
         sources: Families of the dense models it can be made from.
-        matrices: Name of each matrix of a dense MLP -> its name in an expert.
-        experts: Where a layer keeps expert `{expert}`'s matrix `{matrix}`.
-        gate: Where a layer keeps its router.
-        plain_rope: Whether only unscaled rotary embeddings can be expressed.
+        matrices: Names in an expert of the matrices of a dense MLP, by their names there.
+        experts: Name in a layer of matrix `{matrix}` of expert `{expert}`.
+        gate: Name in a layer of its router.
+        plain_rope: Whether only unscaled rotary embeddings are supported.
         biases: Whether attention may have biases.
     """
 
@@ -32,7 +32,7 @@ class Layout:
     biases: bool
 
     def expert_name(self, name: str, expert: int) -> str | None:
-        """The mixture's name of a dense MLP's matrix as part of an expert; None for any other tensor."""
+        """Return the mixture's name of a dense MLP's matrix in an expert; None for other tensors."""
         head, mlp, tail = name.partition(".mlp.")
         matrix = self.matrices.get(tail.removesuffix(".weight"))
         if not mlp or matrix is None or not tail.endswith(".weight"):
@@ -40,7 +40,7 @@ class Layout:
         return f"{head}.{self.experts.format(expert=expert, matrix=matrix)}"
 
     def refusals(self, config: Mapping[str, Any]) -> Iterator[str]:
-        """What a dense model's configuration (rotary embeddings in `rope_parameters`) asks too much of it."""
+        """Yield why a dense model with this configuration is not supported."""
         if config.get("mlp_bias") or (config.get("attention_bias") and not self.biases):
             yield f"it has biases, which {self.architecture} cannot express"
         rope = config.get("rope_parameters") or {}
@@ -48,7 +48,7 @@ class Layout:
         if self.plain_rope and kind != "default":
             yield f"its rotary embeddings are scaled ({kind}), which {self.model_type} cannot express"
         if config.get("use_sliding_window"):
-            yield "some of its layers see a window of the text only"
+            yield "some of its layers use sliding-window attention"
 
 
 MIXTRAL = Layout(
@@ -61,7 +61,7 @@ MIXTRAL = Layout(
     plain_rope=True,
     biases=False,
 )
-"""The names Mixtral was published with; transformers still writes them, and every program reads them."""
+"""The names with which Mixtral was published, which transformers writes and all programs read."""
 
 QWEN3_MOE = Layout(
     model_type="qwen3_moe",
@@ -78,5 +78,5 @@ LAYOUTS = (MIXTRAL, QWEN3_MOE)
 
 
 def layout_for(model_type: str) -> Layout | None:
-    """The mixture that dense models of a family can become, or None."""
+    """Return the layout of the mixture that dense models of a family can become, or None."""
     return next((layout for layout in LAYOUTS if model_type in layout.sources), None)

@@ -1,7 +1,7 @@
-"""Several dense targets, each with its task vectors, laid out as one mixture of experts.
+"""Plans a mixture of experts from several dense targets, each with its task vectors.
 
-Embeddings, attention and norms come from one of them, each MLP becomes an expert. Only tensors that are used
-have weights, so no dimension of the search is dead.
+Embeddings, attention and norms come from one of them, and each MLP becomes an expert. Only tensors that are
+used have weights, so no dimension of the search is without effect.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tvmerge.merging.remarks import Remark
 from tvmerge.merging.request import MergeRequest
 
 SHARED = "shared/"
-"""Prefix of the weights of a base that is none of the experts."""
+"""Prefix of the weights of a base that is not one of the experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Mixture:
     """The plan of a mixture.
 
     Attributes:
-        rows: Its tensors but for the routers, layer by layer.
-        idle: Each vector's name -> the tensors it is not added to -> why it is not.
-        gates: Name of each router -> its values.
+        rows: Its tensors except the routers, layer by layer.
+        idle: For each vector, the tensors it is not added to and why.
+        gates: The routers by name.
         config: Its `config.json`.
-        experts: Each target as a dense model, with the weights that the mixture has for each of its parts.
-        matched: What vocabularies have in common, for people.
+        experts: Each target as a dense model, with the mixture's weights for its parts.
+        matched: Remarks on the tokens in common.
     """
 
     rows: tuple[Row, ...]
@@ -58,16 +58,16 @@ def align_mixture(
     vectors: Sequence[OpenVector],
     request: MergeRequest,
 ) -> Mixture:
-    """Lay out a mixture of experts.
+    """Plan a mixture of experts.
 
     Args:
-        targets: The dense models whose MLPs become experts, two or more.
-        base: Gives embeddings, attention and norms; None: the first target does.
-        vectors: What is added to each of them.
-        request: How.
+        targets: The dense models whose MLPs become experts, at least two.
+        base: The model that gives embeddings, attention and norms; None for the first target.
+        vectors: The task vectors that are added to each of them.
+        request: The merge request.
 
     Raises:
-        CheckpointError: A model is of a kind that no mixture can be made from, or the models do not fit.
+        CheckpointError: The family of a model is not supported, or the models do not fit together.
     """
     donor = base or targets[0]
     layout = _check(targets, donor, request)
@@ -106,7 +106,7 @@ def align_mixture(
 
 
 def expert_prefix(number: int) -> str:
-    """What the names of an expert's weights start with."""
+    """Return the prefix of the names of an expert's weights."""
     return f"experts.{number}/"
 
 
@@ -117,7 +117,7 @@ def _parts(
     targets: Sequence[Checkpoint],
     experts: Sequence[Aligned],
 ) -> Iterator[tuple[str, Row, Aligned]]:
-    """Each tensor's name in the mixture, the dense row it is made of, and where that was laid out."""
+    """Yield each tensor's name in the mixture, the dense row it is made from, and the plan of that row."""
     own_names = _inverse(donor)
     matrices = [
         {own: row for row in aligned.rows if (own := _inverse(target).get(row.name))}
@@ -125,7 +125,7 @@ def _parts(
     ]
     for row in shared.rows:
         own = own_names.get(row.name)
-        if own is None:  # of a prediction head, which a mixture has none of
+        if own is None:  # of a prediction head, which a mixture does not have
             continue
         if layout.expert_name(own, 0) is None:
             yield own, row, shared
@@ -139,7 +139,7 @@ def _parts(
 def _as_dense(
     layout: Layout, donor: Checkpoint, shared: Aligned, target: Checkpoint, expert: Aligned
 ) -> Aligned:
-    """An expert as a dense model: what the mixture adds to its shared parts is added to the expert's own."""
+    """Return an expert as a dense model, whose shared parts get the same deltas as the mixture's."""
     own_names, of_donor = _inverse(target), _inverse(donor)
     terms = {of_donor[row.name]: row.terms for row in shared.rows}
     rows = tuple(
