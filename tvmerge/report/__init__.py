@@ -1,1 +1,1 @@
-"""Reports: what a run found, for people."""
+"""Reports of a run: result files, figures, the HTML page and terminal output."""

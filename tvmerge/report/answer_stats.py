@@ -1,4 +1,4 @@
-"""Properties of answers other than their score: ways in which a merged model can fool a judge."""
+"""Properties of answers besides their score, which show how a merged model may have fooled a judge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tvmerge.records import CUT_IN_THOUGHT, Unrated
 from tvmerge.report.result import RunRecord, Sample
 
-# Hiragana, katakana with its half-width forms, and the ideographs in everyday use.
+# Hiragana, katakana (including half-width forms), and common ideographs.
 _JAPANESE = re.compile(r"[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f\u3400-\u4dbf\u4e00-\u9fff]")
 _KANA = re.compile(r"[\u3041-\u309f\u30a1-\u30ff]")
 
@@ -19,12 +19,12 @@ class AnswerStats:
     """What a set of answers is like.
 
     Attributes:
-        turns: Number of turns answered.
-        cut_off: Share of them that ended at the token limit, in [0, 1].
-        cut_in_thought: Share of them that ended while the model was still thinking, in [0, 1].
-        length: Mean characters a turn.
-        japanese: Share of Japanese among the letters, in [0, 1]; None where no question is in Japanese.
-        unrated: Judgments that gave no rating.
+        turns: Number of answered turns.
+        cut_off: Fraction of them that ended at the token limit, in [0, 1].
+        cut_in_thought: Fraction of them that ended while the model was still thinking, in [0, 1].
+        length: Mean number of characters per turn.
+        japanese: Fraction of Japanese letters, in [0, 1]; None if no question is in Japanese.
+        unrated: Number of judgments without a rating.
     """
 
     turns: int
@@ -52,7 +52,7 @@ def answer_stats(samples: Sequence[Sample]) -> AnswerStats | None:
 
 
 def has_thoughts(result: RunRecord) -> bool:
-    """Whether any candidate thinks before it answers, as far as answers and trials tell."""
+    """Return whether any candidate thinks before it answers, according to answers and trials."""
     answers = [sample.answer for contender in result.contenders for sample in contender.samples]
     return any(answer.thoughts for answer in answers) or any(
         trial.attrs.get(CUT_IN_THOUGHT) for trial in result.trials

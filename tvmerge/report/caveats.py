@@ -10,7 +10,7 @@ from tvmerge.report.conclusion import better_baseline, same_weights
 from tvmerge.report.numbers import count, gain, percent, signed, weight
 from tvmerge.report.result import Contender, RunRecord
 
-# Differences between the best and the better baseline that are worth a word.
+# Differences between the best and the better baseline from which a remark is made.
 _SHARE = 0.1
 _LENGTH_RATIO = 1.5
 

@@ -1,4 +1,4 @@
-"""What a run came to, in a plain sentence that claims no more than the interval allows."""
+"""The conclusion of a run, in a sentence that claims no more than the interval allows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
 Kind = Literal["better", "unclear", "worse", "unmeasured"]
 
-# The plain task vector first: it is named where both baselines score the same.
+# The plain task vector first, so that it is named if both baselines score the same.
 _BASELINES: tuple[ContenderKey, ...] = ("weight_1", "weight_0")
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What a run came to.
+    """The conclusion of a run.
 
     Attributes:
-        kind: `better` or `worse` where the 95% interval of the gain over the better baseline leaves out 0,
-            `unclear` where it does not, `unmeasured` where no held-out comparison could be made.
-        sentence: The same for people.
+        kind: `better` or `worse` if the 95% interval of the gain over the better baseline excludes 0,
+            `unclear` if it does not, `unmeasured` if no comparison on held-out questions was possible.
+        sentence: The conclusion as a sentence.
     """
 
     kind: Kind
@@ -31,12 +31,12 @@ class Conclusion:
 
 
 def conclusion(result: RunRecord) -> str:
-    """What the run came to, in a sentence."""
+    """Return the conclusion of the run as a sentence."""
     return conclude(result).sentence
 
 
 def conclude(result: RunRecord) -> Conclusion:
-    """Compare the best with the better of the two baselines every user already has."""
+    """Compare the best with the better of the two baselines, weight 0 and weight 1."""
     best = result.contenders[0]
     own = _baseline_that_is(best, result)
     baseline = better_baseline(result, besides=own)
@@ -54,7 +54,7 @@ def conclude(result: RunRecord) -> Conclusion:
 
 
 def better_baseline(result: RunRecord, besides: Contender | None = None) -> Contender | None:
-    """The baseline with the higher score on the questions that decide, if there is one with a score."""
+    """Return the baseline with the higher deciding score (see `shown`), if any has a score."""
     baselines = [result.contender(key) for key in _BASELINES]
     scores = [(shown(result, c).mean, c) for c in baselines if c is not None and c is not besides]
     known = [pair for pair in scores if not math.isnan(pair[0])]
@@ -62,26 +62,26 @@ def better_baseline(result: RunRecord, besides: Contender | None = None) -> Cont
 
 
 def has_holdout(result: RunRecord) -> bool:
-    """Whether held-out questions were asked at the end."""
+    """Return whether held-out questions were asked at the end."""
     return result.contenders[0].holdout is not None
 
 
 def shown(result: RunRecord, contender: Contender) -> Estimate:
-    """The score that decides: the held-out one, or the search's where there are no held-out questions."""
+    """Return the deciding score: the held-out one, or the search's if there are no held-out questions."""
     if not has_holdout(result):
         return contender.search
     return contender.holdout or Estimate(math.nan, math.nan, 0)
 
 
 def name(contender: Contender) -> str:
-    """What a contender is called; the uniform weight with its weight."""
+    """Return the name of a contender; a uniform weight includes its value."""
     if contender.key != "uniform":
         return contender.label
     return f"{contender.label} ({weight(next(iter(contender.weights.values())))})"
 
 
 def same_weights(a: Contender, b: Contender) -> bool:
-    """Whether two contenders are one and the same model."""
+    """Return whether two contenders are the same model."""
     return dict(a.weights) == dict(b.weights)
 
 
@@ -141,7 +141,7 @@ def _sentence(text: str) -> str:
 
 
 def short_name(contender: Contender) -> str:
-    """What a figure calls a contender."""
+    """Return the name of a contender in figures."""
     if contender.key == "uniform":
         return f"uniform {weight(next(iter(contender.weights.values())))}"
     return contender.key.replace("_", " ")

@@ -1,4 +1,4 @@
-"""Formats numbers for people; plain ASCII except for `±`, so that every console can show them."""
+"""Formats numbers for output; in ASCII except for `±`, so that every console can show them."""
 
 from __future__ import annotations
 
@@ -9,63 +9,63 @@ from tvmerge.records import Difference, Estimate, Trial
 
 MISSING = "-"
 Z95 = 1.959963984540054
-"""Half the width of a normal 95% interval, in standard errors."""
+"""Half the width of a normal 95% interval in standard errors."""
 
 _SHOWN = 12
-"""Names of weights that are written out before they are folded."""
+"""Maximum number of names of weights that are written out."""
 
 
 def score(value: float | None) -> str:
-    """A score with two digits, or a dash where there is none."""
+    """Format a score with two digits, or as a dash if there is none."""
     return MISSING if value is None or not math.isfinite(value) else f"{_rounded(value):.2f}"
 
 
 def signed(value: float) -> str:
-    """A difference of scores with its sign."""
+    """Format a difference of scores with its sign."""
     return f"{_rounded(value):+.2f}" if math.isfinite(value) else MISSING
 
 
 def plus_minus(mean: float | None, se: float | None) -> str:
-    """A mean and, where it is known, its standard error."""
+    """Format a mean with its standard error, if known."""
     return score(mean) if score(se) == MISSING else f"{score(mean)} ± {score(se)}"
 
 
 def estimate(value: Estimate | None) -> str:
-    """An estimate as mean ± standard error."""
+    """Format an estimate as mean ± standard error."""
     return MISSING if value is None else plus_minus(value.mean, value.se)
 
 
 def interval(difference: Difference) -> str:
-    """The bounds of a difference, or `no interval` with too few questions."""
+    """Format the bounds of a difference, or `no interval` with too few questions."""
     if math.isnan(difference.low) or math.isnan(difference.high):
         return "no interval"
     return f"[{signed(difference.low)}, {signed(difference.high)}]"
 
 
 def gain(difference: Difference | None) -> str:
-    """A difference with its bounds."""
+    """Format a difference with its bounds."""
     if difference is None or math.isnan(difference.difference):
         return MISSING
     return f"{signed(difference.difference)} {interval(difference)}"
 
 
 def weight(value: float) -> str:
-    """A weight with up to three significant digits."""
+    """Format a weight with up to three significant digits."""
     return f"{value + 0.0:.3g}"
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as a whole percentage."""
+    """Format a fraction in [0, 1] as a whole percentage."""
     return f"{100 * share:.0f}%"
 
 
 def count(n: int, noun: str) -> str:
-    """`1 question`, `2 questions`."""
+    """Format a count: `1 question`, `2 questions`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def duration(seconds: float) -> str:
-    """A time span with the two units that matter."""
+    """Format a time span with its two largest units."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -80,7 +80,7 @@ def duration(seconds: float) -> str:
 
 
 def folded(names: Sequence[str]) -> str:
-    """Names in a line, the middle of many left out."""
+    """Join names in a line, leaving out the middle of many."""
     if len(names) <= _SHOWN:
         return ", ".join(names)
     half = _SHOWN // 2
@@ -88,7 +88,7 @@ def folded(names: Sequence[str]) -> str:
 
 
 def size(number: int) -> str:
-    """A number of bytes."""
+    """Format a number of bytes."""
     return f"{number / 1e9:.1f} GB" if number >= 10**9 else f"{number / 1e6:.1f} MB"
 
 
@@ -98,6 +98,6 @@ def _rounded(value: float) -> float:
 
 
 def standard_error(trial: Trial) -> float | None:
-    """The standard error recorded with a trial's score, or None where it is not known."""
+    """Return the standard error recorded with a trial's score, or None if unknown."""
     se = trial.attrs.get("se")
     return float(se) if isinstance(se, int | float) and math.isfinite(se) else None

@@ -1,4 +1,4 @@
-"""What a run found, as data: the one source of `result.json`, the page, the screen and `RunResult`."""
+"""The data of a run's result, from which `result.json`, page, terminal output and `RunResult` are made."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LABELS: dict[ContenderKey, str] = {
 
 
 def label(key: ContenderKey, sparse: str = "") -> str:
-    """What people call a contender.
+    """Return the name of a contender shown to users.
 
     Args:
-        key: Which one.
-        sparse: How weight 1 differs from the plain task vector, such as `TIES, density 0.2`; empty: not.
+        key: The contender.
+        sparse: How weight 1 differs from the plain task vector, such as `TIES, density 0.2`; may be empty.
     """
     return f"weight 1 ({sparse})" if key == "weight_1" and sparse else LABELS[key]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A held-out question with one contender's answer and what the judge said of it."""
+    """A held-out question with a contender's answer and its judgments."""
 
     question: Question
     answer: Answer
@@ -42,16 +42,16 @@ class Contender:
     """One of the candidates that are compared at the end.
 
     Attributes:
-        key: Which one it is.
-        trial: Its trial in the study, or None where it was scored outside of it.
+        key: Which contender it is.
+        trial: Its trial in the study, or None if it was scored outside the study.
         weights: Its weights.
-        search: Its score on the questions of the search; biased upwards for the best, which was chosen on it.
-        holdout: Its score on the held-out questions, or None where there are none.
-        gain: How much better the best is on the held-out questions; None for the best itself, and where one
-            of the two has too few ratings to be compared.
-        shortfall: Why its held-out answers have too few ratings; empty where they have enough.
-        samples: Its held-out (else search) answers with their judgments, in question order.
-        sparse: How task vectors are made sparse at weight 1; empty where they are added as they are.
+        search: Its score on the questions of the search; biased upwards for the best, which was chosen by it.
+        holdout: Its score on the held-out questions, or None if there are none.
+        gain: How much better the best is on the held-out questions; None for the best itself, and if one of
+            the two has too few ratings.
+        shortfall: Why its held-out answers have too few ratings; empty if they have enough.
+        samples: Its held-out (or else search) answers with their judgments, in question order.
+        sparse: How task vectors are made sparse at weight 1; empty if they are added unchanged.
     """
 
     key: ContenderKey
@@ -66,7 +66,7 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """The name shown to people."""
+        """The name shown to users."""
         return label(self.key, self.sparse)
 
 
@@ -77,8 +77,8 @@ class Finalist:
     Attributes:
         trial: Its trial.
         search: Its score on the questions of the search.
-        chosen: Its score on the half of the held-out questions that the winner was chosen on; None where
-            there was nothing to choose, or nothing to choose on.
+        chosen: Its score on the half of the held-out questions used to choose the winner; None if there was
+            only one candidate, or there are no such questions.
     """
 
     trial: int
@@ -94,17 +94,17 @@ class RunRecord:
         study: The study's name.
         benchmark: The benchmark's name.
         judge: The judge's name.
-        models: What `target`, `base` and `tuned` resolved to, for people.
+        models: What `target`, `base` and `tuned` resolved to, as shown to users.
         weight_range: Bounds of the search.
         contenders: The best first, then the two baselines, then the best uniform weight if there is one.
         trials: All trials of the study.
         finalists: The candidates the winner was chosen from, the best of the search first.
-        front: Numbers of the trials on the Pareto front, where the study maximises several scores.
-        settings: The run's settings, for the record.
-        output: Where the merged model was written, for people.
-        seconds: Wall time of the search part of this run.
-        usage: What each judge took over all of the study's runs, as plain JSON data.
-        agreement: How far judges agree, as plain JSON data; None where no turn was rated twice.
+        front: Numbers of the trials on the Pareto front, if the study maximises several scores.
+        settings: The run's settings.
+        output: Where the merged model was written, as shown to users.
+        seconds: Wall time of this run's search in seconds.
+        usage: What each judge has used in all runs of the study, as plain JSON data.
+        agreement: How far judges agree, as plain JSON data; None if no turn was rated twice.
     """
 
     study: str
@@ -123,5 +123,5 @@ class RunRecord:
     agreement: Mapping[str, Any] | None = None
 
     def contender(self, key: ContenderKey) -> Contender | None:
-        """The contender called `key`."""
+        """Return the contender with this key, or None."""
         return next((c for c in self.contenders if c.key == key), None)

@@ -1,4 +1,4 @@
-"""`result.json` and `trials.jsonl`: a run's record as files, and back."""
+"""Converts a run's record to and from the files `result.json` and `trials.jsonl`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, Recip
 from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
 
 RESULT = "result.json"
-"""Name of the file with what a run found."""
+"""Name of the file with a run's result."""
 
 TRIALS = "trials.jsonl"
 """Name of the file with the trials of its study."""
 
 
 def as_json(result: RunRecord) -> dict[str, Any]:
-    """The content of `result.json`; an uncertainty that is not defined is null."""
+    """Return the content of `result.json`; undefined uncertainties are null."""
     best = result.contenders[0]
     return {
         "tvmerge": __version__,
@@ -57,7 +57,7 @@ def as_json(result: RunRecord) -> dict[str, Any]:
 
 
 def trial_rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
-    """The content of `trials.jsonl`: a row for each trial."""
+    """Yield the rows of `trials.jsonl`, one per trial."""
     for trial in trials:
         yield {
             "number": trial.number,
@@ -69,7 +69,7 @@ def trial_rows(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
 
 
 def read_trials(path: Path) -> tuple[Trial, ...]:
-    """The trials in a `trials.jsonl`.
+    """Read the trials in a `trials.jsonl`.
 
     Raises:
         AssetError: The file cannot be read, or a row is not a trial.
@@ -78,14 +78,14 @@ def read_trials(path: Path) -> tuple[Trial, ...]:
 
 
 def read_record(path: Path, trials: Sequence[Trial]) -> RunRecord:
-    """The record in a `result.json`, also in one of an earlier release, which has less of it.
+    """Read the record in a `result.json`, which may come from an earlier release with fewer keys.
 
     Args:
         path: The file.
         trials: The trials of the study, which are not in the file.
 
     Raises:
-        AssetError: The file cannot be read, or is not what a run writes.
+        AssetError: The file cannot be read, or was not written by a run.
     """
     try:
         data = json.loads(read_text(path))
@@ -115,7 +115,7 @@ def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
 
 
 def _ends(samples: Sequence[Sample]) -> dict[str, Any]:
-    """How a contender's answers ended."""
+    """Return how a contender's answers ended."""
     ends = [end for sample in samples for end in sample.answer.finish]
     turns = sum(len(sample.answer.turns) for sample in samples)
     return {"turns": turns, CUT_OFF: ends.count("length"), CUT_IN_THOUGHT: ends.count("thought")}
@@ -128,7 +128,7 @@ def _estimate(found: Estimate | None) -> dict[str, Any] | None:
 
 
 def _front(result: RunRecord) -> list[dict[str, Any]]:
-    """The trials that no other beats on every benchmark, with their scores there."""
+    """Return the trials that no other beats on every benchmark, with their scores."""
     trials = {trial.number: trial for trial in result.trials}
     return [{"trial": number, "scores": dict(trials[number].attrs["parts"])} for number in result.front]
 
@@ -186,9 +186,9 @@ def _read_contender(key: ContenderKey, data: Mapping[str, Any], trials: Sequence
 
 
 def _earlier_candidate(key: ContenderKey, data: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, Any]:
-    """A contender of a file that has only the weights of the best, and the one weight of the others.
+    """Return a contender from a file with only the best's weights and a single weight of the others.
 
-    Its densities, which the file does not tell, are those of its trial, and lacking where it has none.
+    Its densities, which are not in the file, are those of its trial, or missing if it has none.
     """
     weights = dict(data["weights"])
     trial: int | None = data["best_trial"]

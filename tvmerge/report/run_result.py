@@ -1,4 +1,4 @@
-"""What a run found, for Python and notebooks: the record, with its table, figures and data frame."""
+"""The result of a run for Python and notebooks: the record with its table, figures and data frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Figure(str):
-    """An SVG document as text; a notebook shows it as the figure it is."""
+    """An SVG document as text; a notebook displays it as a figure."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class Figure(str):
         return str(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write it to a file, whose name should end in `.svg`.
+        """Write the figure to a file, whose name should end in `.svg`.
 
         Raises:
             OSError: The file cannot be written.
@@ -42,9 +42,9 @@ class Figure(str):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunResult(RunRecord):
-    """A finished run: the winner, what it was compared with, and all trials.
+    """A finished run: the winner, the baselines and all trials.
 
-    `print` shows the table that the command line shows, a notebook also the figures.
+    `print` shows the table that the command line shows; a notebook shows the figures too.
 
     Attributes:
         folder: The run folder, with `result.json`, `report.html` and the study.
@@ -54,17 +54,17 @@ class RunResult(RunRecord):
 
     @classmethod
     def of(cls, record: RunRecord, folder: Path) -> RunResult:
-        """The result of the run whose record this is, and whose folder that."""
+        """Make a result from a run's record and folder."""
         return cls(**{f.name: getattr(record, f.name) for f in fields(RunRecord)}, folder=folder)
 
     @property
     def best(self) -> Contender:
-        """The winner; `best.holdout` is its score on the held-out questions, `best.search` is flattered."""
+        """The winner; `best.holdout` is its held-out score, `best.search` is biased upwards."""
         return self.contenders[0]
 
     @property
     def recipe(self) -> Recipe:
-        """The winner's weights, as `tvmerge.merge` takes them."""
+        """The winner's weights, in the form that `tvmerge.merge` accepts."""
         return Recipe(self.best.weights)
 
     @property
@@ -79,7 +79,7 @@ class RunResult(RunRecord):
 
     @property
     def report(self) -> Path:
-        """The page with the run's evidence, a file for a browser."""
+        """The HTML page of the run."""
         return self.folder / "report.html"
 
     @property
@@ -88,10 +88,10 @@ class RunResult(RunRecord):
         return {name: Figure(figure.svg) for name, figure in drawn(self).items()}
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """All trials as a pandas data frame, one row per trial, with columns named as Optuna names them.
+        """Return all trials as a pandas data frame, one row per trial, with Optuna's column names.
 
-        They are `number`, `value` (or `values_0`, `values_1`, ... of several objectives), `state`, the
-        weights as `params_<name>` and what was recorded with the score as `user_attrs_<name>`.
+        The columns are `number`, `value` (or `values_0`, `values_1`, ... for several objectives), `state`,
+        the weights as `params_<name>` and what was recorded with the score as `user_attrs_<name>`.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -130,7 +130,7 @@ class RunResult(RunRecord):
 
 
 def _table(rows: list[dict[str, str]]) -> str:
-    """Rows of cells as an HTML table."""
+    """Return rows of cells as an HTML table."""
     return f"<table>{''.join(_lines(rows))}</table>"
 
 

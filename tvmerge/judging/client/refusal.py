@@ -148,7 +148,7 @@ class RefusalChat(ChatWrapper):
                 self._held.remove(held)
 
     def _heard(self, shape: str) -> None:
-        """Note that a shape was answered; waiting requests of such shapes were refused for their texts."""
+        """Note that a shape was answered; waiting requests of such shapes had bad texts."""
         self._answered.add(shape)
         self._own_sake.clear()
         for known in self._answered:

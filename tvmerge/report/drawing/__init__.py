@@ -1,1 +1,1 @@
-"""What figures are drawn with: scales, and SVG with a style sheet that follows light and dark schemes."""
+"""Tools for figures: scales, and SVG with a style sheet for light and dark schemes."""

@@ -1,4 +1,4 @@
-"""Maps values to positions, and places the ticks."""
+"""Maps values to positions and places ticks."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """The place of `value`."""
+        """Return the position of `value`."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
 def padded(values: Iterable[float], share: float = 0.06, *, least: float = 0.1) -> tuple[float, float]:
-    """Bounds that hold all `values` with some room; (0, 1) without a value.
+    """Return bounds that contain all `values` with a margin; (0, 1) without a value.
 
     Args:
-        values: What must be inside.
-        share: Room on either side, as a share of the span.
-        least: The smallest span.
+        values: The values.
+        share: Margin on either side, as a fraction of the span.
+        least: Minimum span.
     """
     known = list(values)
     if not known:
@@ -45,13 +45,13 @@ def padded(values: Iterable[float], share: float = 0.06, *, least: float = 0.1) 
 
 
 def ticks(low: float, high: float, about: int = 5, *, whole: bool = False) -> list[float]:
-    """Round values from `low` to `high`, roughly `about` of them, in steps of 1, 2 or 5 times a power of 10.
+    """Return round values in [`low`, `high`], in steps of 1, 2 or 5 times a power of 10.
 
     Args:
-        low: No tick is below.
-        high: No tick is above.
-        about: How many there should be.
-        whole: Whole numbers only.
+        low: Lower bound.
+        high: Upper bound.
+        about: Approximate number of ticks.
+        whole: Whether to use integers only.
     """
     step = _step((high - low) / about)
     if whole:
@@ -62,19 +62,19 @@ def ticks(low: float, high: float, about: int = 5, *, whole: bool = False) -> li
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
-    """The ticks' values with just the digits their step needs."""
+    """Format the ticks' values with only the digits that their step needs."""
     step = values[1] - values[0] if len(values) > 1 else 1.0
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return [f"{value + 0.0:.{digits}f}" for value in values]
 
 
 def thinned(n: int, most: int) -> range:
-    """Evenly spaced ones of `n` places, the first included, at most `most`."""
+    """Return at most `most` evenly spaced indices out of `n`, including the first."""
     return range(0, n, max(1, math.ceil(n / most)))
 
 
 def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The places moved as little as needed to be `gap` apart and between `low` and `high`; order is kept."""
+    """Move places as little as needed to be `gap` apart and in [`low`, `high`], keeping their order."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     floor = low

@@ -1,4 +1,4 @@
-"""A small SVG writer: elements in, accessible and self-sufficient text out."""
+"""A small SVG writer for accessible, self-contained documents."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Iterable
 from pathlib import Path
 
 STYLE = (Path(__file__).parent / "figure.css").read_text(encoding="utf-8")
-"""The style sheet every figure carries: colours that follow the reader's light or dark scheme."""
+"""The style sheet included in every figure, with colours for light and dark schemes."""
 
 WIDTH = 760.0
-"""Width of every figure, in user units; it scales to the space it is given."""
+"""Width of every figure in user units; figures scale to the available space."""
 
-# Characters that XML 1.0 has no form for, not even as a reference.
+# Characters that XML 1.0 cannot represent, not even as a reference.
 _ILLEGAL = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def element(
     tag: str, *children: ET.Element, text: str = "", title: str = "", **attributes: str | float
 ) -> ET.Element:
-    """An element; `class_` stands for `class`, other underscores in attribute names for dashes.
+    """Create an element; `class_` becomes `class`, other underscores in attribute names become dashes.
 
     Args:
         tag: Its name.
-        children: What it holds, after the title.
+        children: Its children, after the title.
         text: Its text.
-        title: What a pointer that rests on it is shown.
-        attributes: Numbers are written with up to two digits.
+        title: Its tooltip.
+        attributes: Its attributes; numbers are written with up to two digits.
     """
     node = ET.Element(tag, {_name(key): _value(value) for key, value in attributes.items()})
     node.text = legal(text) or None
@@ -38,29 +38,29 @@ def element(
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> ET.Element:
-    """A straight line."""
+    """Create a straight line."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
 def label(x: float, y: float, text: str, class_: str = "label", anchor: str = "start") -> ET.Element:
-    """A text whose baseline starts, ends or is centred at a point."""
+    """Create a text whose baseline starts, ends or is centred at a point."""
     return element("text", text=text, x=x, y=y, class_=class_, text_anchor=anchor)
 
 
 def group(children: Iterable[ET.Element], class_: str) -> ET.Element:
-    """Elements under one class."""
+    """Group elements under one class."""
     return element("g", *children, class_=class_)
 
 
 def figure(key: str, title: str, description: str, height: float, children: Iterable[ET.Element]) -> str:
-    """A whole SVG document.
+    """Create an SVG document.
 
     Args:
-        key: Prefix of the ids inside; differs between the figures of a page.
-        title: What it is, for people who cannot see it.
-        description: What it shows, for them.
-        height: In user units.
-        children: What is drawn, the back to front.
+        key: Prefix of the ids inside; unique among the figures of a page.
+        title: Its title, for screen readers.
+        description: Its content in words, for screen readers.
+        height: Height in user units.
+        children: The elements, from back to front.
     """
     root = element(
         "svg",
@@ -78,7 +78,7 @@ def figure(key: str, title: str, description: str, height: float, children: Iter
 
 
 def legal(text: str) -> str:
-    """`text` with a replacement character for each one XML cannot hold."""
+    """Return `text` with each character that XML cannot represent replaced."""
     return _ILLEGAL.sub("\ufffd", text)
 
 

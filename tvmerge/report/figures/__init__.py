@@ -1,14 +1,14 @@
-"""Figures of the report. Each module here is one, and is found by its name.
+"""Figures of the report. Each module here is a figure, found by its name.
 
-A new figure is a module that defines `FIGURE`, a `Figure`: a file in this folder, or one of an installed
-package, which names it as an entry point:
+A new figure is a module that defines `FIGURE`, a `Figure`. It is a file in this folder, or a module of an
+installed package that declares it as an entry point:
 
     [project.entry-points."tvmerge.figures"]
     coverage = "my_package.coverage"
 
-Then the page of every run has a section with it, and `RunResult.figures` has it by its name. A figure is an
-SVG document; `tvmerge.report.drawing` has scales, marks and the style sheet. The page's security policy runs
-no script and no style but its own.
+Then the page of every run has a section with it, and `RunResult.figures` includes it by name. A figure is an
+SVG document; `tvmerge.report.drawing` has scales, marks and the style sheet. The page's security policy
+blocks all scripts and styles except its own.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from tvmerge.report.result import RunRecord
 
 PLACED = ("scores", "history", "weights")
-"""Figures that have a section of their own on the page, in its order; others follow."""
+"""Figures with a fixed section on the page, in order; others follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What a module of a figure defines.
+    """A figure of the report.
 
     Attributes:
-        draw: From a run to the figure, an SVG document.
-        heading: What its section is called.
-        caption: From a run to the words below the figure; None: there are none.
+        draw: Returns the figure of a run as an SVG document.
+        heading: Heading of its section.
+        caption: Returns the caption below the figure of a run; None for no caption.
     """
 
     draw: Callable[[RunRecord], str]
@@ -47,7 +47,7 @@ FIGURES = Plugins(what="figure", kind=Figure, attribute="FIGURE", package=__name
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure of a run: its heading, its SVG document, and what stands below it."""
+    """A figure of a run: its heading, SVG document and caption."""
 
     heading: str
     svg: str
@@ -55,10 +55,10 @@ class Drawn:
 
 
 def drawn(result: RunRecord) -> dict[str, Drawn]:
-    """The figures of a run by their names, those with a place on the page first.
+    """Draw the figures of a run, by name, those with a fixed section first.
 
     Raises:
-        ConfigError: One of an installed package fails; names it.
+        ConfigError: A figure of an installed package, named in the message, fails.
     """
     return {name: _drawn(name, result) for name in dict.fromkeys((*PLACED, *FIGURES.names()))}
 

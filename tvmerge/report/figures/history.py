@@ -1,6 +1,6 @@
-"""Draws how the search went: a dot a trial, the running best as steps, the baselines as dashed lines.
+"""Draws the search: a dot per trial, the best so far as steps, the baselines as dashed lines.
 
-A trial that the race stopped is a small ring: its height is an estimate from fewer questions.
+A trial that the race stopped is a small ring at its estimated score, which is from fewer questions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Point:
     Attributes:
         number: The trial.
         score: Its score.
-        se: Its standard error, or None where it is not known.
+        se: Its standard error, or None if unknown.
     """
 
     number: int
@@ -45,9 +45,9 @@ class Reference:
     """A level to compare with.
 
     Attributes:
-        key: The contender it belongs to.
-        label: What it is called in a figure.
-        value: The level.
+        key: The contender with this score.
+        label: Its name in the figure.
+        value: The score.
     """
 
     key: ContenderKey
@@ -57,15 +57,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFigure:
-    """How the search went.
+    """The data of the figure of the search.
 
     Attributes:
         points: Trials with a score, in order of number.
-        stopped: Trials that the race stopped, with the estimate of their score, in order of number.
+        stopped: Trials that the race stopped, with their estimated scores, in order of number.
         running_best: The trials that were better than all before, in order of number.
-        failed: Numbers of the trials that failed.
+        failed: Numbers of the failed trials.
         references: The baselines' scores on the same questions.
-        whiskers: Whether the standard errors are shown: hundreds of error bars hide what they belong to.
+        whiskers: Whether to show standard errors; hundreds of error bars would hide the points.
         description: The figure in words.
     """
 
@@ -79,7 +79,7 @@ class HistoryFigure:
 
 
 def history(result: RunRecord) -> HistoryFigure:
-    """The scores of all trials, in the order they were told."""
+    """Return the scores of all trials, in the order they were told."""
     points = tuple(_points(result.trials, "COMPLETE"))
     stopped = tuple(_points(result.trials, "PRUNED"))
     failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
@@ -99,7 +99,7 @@ def history(result: RunRecord) -> HistoryFigure:
 
 
 def draw_history(data: HistoryFigure) -> str:
-    """The figure as an SVG document."""
+    """Return the figure as an SVG document."""
     x = Scale(*_numbers(data), _LEFT + 6, _RIGHT - 6)
     y = Scale(*padded(_values(data)), _BOTTOM, _TOP)
     parts = [

@@ -1,4 +1,4 @@
-"""Draws the contenders: a row each, its held-out and its search score with their 95% intervals."""
+"""Draws a row per contender: its held-out score and its search score with 95% intervals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CAP = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its normal 95% interval; the bounds equal the mean where the error is not known."""
+    """A mean with its normal 95% interval; the bounds equal the mean if the error is unknown."""
 
     mean: float
     low: float
@@ -33,7 +33,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class ContenderRow:
-    """A contender's two scores; None where there is none."""
+    """A contender's two scores; None for a missing one."""
 
     key: ContenderKey
     label: str
@@ -43,14 +43,14 @@ class ContenderRow:
 
 @dataclass(frozen=True, slots=True)
 class ContendersFigure:
-    """The contenders side by side."""
+    """The data of the figure of the contenders."""
 
     rows: tuple[ContenderRow, ...]
     description: str
 
 
 def contenders(result: RunRecord) -> ContendersFigure:
-    """Search and held-out scores of the contenders, baselines first."""
+    """Return the search and held-out scores of the contenders, baselines first."""
     rows = tuple(
         ContenderRow(c.key, short_name(c), _interval(c.search), _interval(c.holdout))
         for c in in_row_order(result)
@@ -60,7 +60,7 @@ def contenders(result: RunRecord) -> ContendersFigure:
 
 
 def draw_contenders(data: ContendersFigure) -> str:
-    """The figure as an SVG document."""
+    """Return the figure as an SVG document."""
     bottom = _TOP + _ROW * len(data.rows)
     x = Scale(*padded(_values(data)), _LEFT + 10, _RIGHT - 10)
     parts = [

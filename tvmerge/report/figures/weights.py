@@ -1,4 +1,4 @@
-"""Draws the weights of the best: a bar a group in model order, between the bounds of the search."""
+"""Draws the weights of the best: a bar per group in model order, within the bounds of the search."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tvmerge.report.result import RunRecord
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 96, 16.0, 236.0
 _MOST_NAMES = 36
 _LONGEST_NAME = 26
-_CHARACTER = 6.4  # width of a small letter, in user units: room for the slanted names
-_TILT = 55  # downwards to the right, where the margin holds the end of the last name
+_CHARACTER = 6.4  # width of a small letter in user units, to make room for slanted names
+_TILT = 55  # degrees, down to the right, where the margin has room for the last name
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsFigure:
-    """The weights of the best.
+    """The data of the figure of the best's weights.
 
     Attributes:
         weights: Group and weight, in model order.
         bounds: Bounds of the search.
-        one: What weight 1 is.
+        one: Label of weight 1.
         description: The figure in words.
     """
 
@@ -37,7 +37,7 @@ class WeightsFigure:
 
 
 def weights(result: RunRecord) -> WeightsFigure:
-    """The best's weight of each group, in model order."""
+    """Return the best's weight of each group, in model order."""
     values = tuple(result.contenders[0].weights.items())
     words = f"{count(len(values), 'weight')} in model order"
     if values:
@@ -52,7 +52,7 @@ def weights(result: RunRecord) -> WeightsFigure:
 
 
 def draw_weights(data: WeightsFigure) -> str:
-    """The figure as an SVG document."""
+    """Return the figure as an SVG document."""
     names = short_names([name for name, _ in data.weights])
     y = Scale(*padded([0.0, 1.0, *data.bounds, *(value for _, value in data.weights)]), _BOTTOM, _TOP)
     parts = [
@@ -66,12 +66,12 @@ def draw_weights(data: WeightsFigure) -> str:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names without what nearly all tensors' names share, and none too long to stand under a bar."""
+    """Shorten names: remove what nearly all of them share, and cut those too long to fit under a bar."""
     return [_shortened(name.removeprefix("model.").removesuffix(".weight")) for name in names]
 
 
 def _shortened(name: str) -> str:
-    # The end of a tensor's name tells more than its middle.
+    # The end of a tensor's name is more informative than its middle.
     if len(name) <= _LONGEST_NAME:
         return name
     tail = _LONGEST_NAME // 2
@@ -87,7 +87,7 @@ def _axes(y: Scale) -> Iterator[ET.Element]:
 
 def _bars(data: WeightsFigure, y: Scale) -> Iterator[ET.Element]:
     slot = (_RIGHT - _LEFT) / max(1, len(data.weights))
-    # A gap between bars needs room; hundreds of them stand shoulder to shoulder.
+    # With hundreds of bars, there is no room for gaps.
     width = min(slot * 0.78, 34.0) if slot > 3 else slot
     for index, (name, value) in enumerate(data.weights):
         top, bottom = sorted((y(value), y(0)))

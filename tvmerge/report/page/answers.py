@@ -1,4 +1,4 @@
-"""The answers of the contenders arranged for reading: question by question, side by side."""
+"""Arranges the answers of the contenders side by side, question by question."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ShownJudgment:
 
     Attributes:
         rating: The score, or a dash.
-        words: The judge's reply; empty where it was not asked.
+        words: The judge's reply; empty if it was not asked.
         note: Why there is no rating, or why no judge was asked; empty otherwise.
-        judge: Who said it.
+        judge: The judge's name.
     """
 
     rating: str
@@ -37,14 +37,14 @@ class ShownJudgment:
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """One answer to one turn.
+    """An answer to one turn.
 
     Attributes:
         text: The answer.
-        thought: What the model thought before it; empty where it did not.
-        cut_off: It ended at the token limit.
-        cut_in_thought: The model was still thinking where it ended.
-        judgments: What the judge said of it.
+        thought: The model's thought before it; may be empty.
+        cut_off: Whether it ended at the token limit.
+        cut_in_thought: Whether it ended while the model was still thinking.
+        judgments: Its judgments.
     """
 
     text: str
@@ -56,7 +56,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A contender's replies to one turn, one for each sample."""
+    """A contender's replies to a turn, one for each sample."""
 
     key: ContenderKey
     label: str
@@ -65,7 +65,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a question with what each contender replied."""
+    """One turn of a question, with each contender's reply."""
 
     number: int
     prompt: str
@@ -80,7 +80,7 @@ class Comparison:
     Attributes:
         question: The question.
         change: How the best's mean rating compares with the better baseline's on this question.
-        size: By how much they differ, for people; a dash where one has no rating.
+        size: Their formatted difference; a dash if one has no rating.
         turns: The conversation.
     """
 
@@ -91,7 +91,7 @@ class Comparison:
 
 
 def comparisons(result: RunRecord) -> tuple[Comparison, ...]:
-    """Every question that has an answer of the best, in its order."""
+    """Return every question that the best has answered, in order."""
     shelves = {key: _by_question(samples) for key, samples in _columns(result)}
     baseline = better_baseline(result)
     baseline_key = None if baseline is None else baseline.key
@@ -106,7 +106,7 @@ def comparisons(result: RunRecord) -> tuple[Comparison, ...]:
 
 
 def categories(found: Sequence[Comparison]) -> tuple[str, ...]:
-    """The categories that occur, in the order of the questions."""
+    """Return the categories in the order of the questions."""
     return tuple(dict.fromkeys(comparison.question.category for comparison in found))
 
 

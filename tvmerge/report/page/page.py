@@ -1,8 +1,8 @@
-"""The page of a run: one HTML file that holds everything and asks the network for nothing.
+"""The page of a run: a self-contained HTML file that makes no network requests.
 
-Answers and judges' words are hostile until shown otherwise. They are escaped by the template engine, kept
-to their own direction by the style sheet, and should a script get through nevertheless, the page's content
-security policy runs no script and no style but its own, which it names by digest.
+Answers and judges' replies are untrusted. The template engine escapes them and the style sheet isolates their
+text direction. The page's content security policy only allows its own scripts and styles, by digest, in case
+a script gets through.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def write_page(path: Path, result: RunRecord) -> None:
 
 
 def render_page(result: RunRecord) -> str:
-    """The page of a run as HTML."""
+    """Render the page of a run as HTML."""
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     html = (

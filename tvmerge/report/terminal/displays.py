@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a stage of a run stands.
+    """The progress of a stage of a run.
 
     Attributes:
-        stage: What is continuing (`search`, `finalists`).
-        done: Units done.
-        total: Units in all.
-        last: What the last unit brought, for people.
-        best: What is best so far, for people; empty where nothing is.
-        remaining: Seconds left at the pace so far, or None before there is a pace.
-        notable: Whether a log of few lines should mention it.
+        stage: The stage (`search`, `finalists`).
+        done: Number of units done.
+        total: Total number of units.
+        last: The result of the last unit, as text.
+        best: The best result so far, as text; empty if there is none.
+        remaining: Estimated seconds left, or None before there is an estimate.
+        notable: Whether a short log should mention it.
     """
 
     stage: str
@@ -38,24 +38,24 @@ class Step:
 
 
 class Display(Protocol):
-    """Shows steps and notes from `__enter__` to `__exit__`; never swallows an exception."""
+    """Shows steps and notes between `__enter__` and `__exit__`; never suppresses an exception."""
 
     def __enter__(self) -> Display:
-        """Take the stream."""
+        """Start the display."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the stream as it was."""
+        """Restore the stream."""
 
     def step(self, step: Step) -> None:
-        """Show where a stage stands."""
+        """Show the progress of a stage."""
 
     def note(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a permanent line."""
 
     def waiting(self, text: str) -> None:
-        """Show what is waited for, in the place of what was; an empty text where nothing is any more."""
+        """Show what the run is waiting for, replacing the previous text; empty if it waits for nothing."""
 
 
 class Silence:
@@ -78,10 +78,10 @@ class Silence:
 
 
 class Lines:
-    """Tells a line for each notable step: for logs, where a bar would leave a heap of control codes.
+    """Shows a line for each notable step, for logs, where a bar would leave control codes.
 
     Args:
-        tell: Called with each line, in whatever thread has something to say.
+        tell: Called with each line, from any thread.
     """
 
     def __init__(self, tell: Callable[[str], object]) -> None:
@@ -94,17 +94,17 @@ class Lines:
         pass
 
     def step(self, step: Step) -> None:
-        """Tell a line where the step is notable."""
+        """Show a line if the step is notable."""
         if step.notable:
             parts = [f"{step.stage} {step.done}/{step.total}", step.last, step.best, _left(step)]
             self.note("  ".join(part for part in parts if part))
 
     def note(self, text: str) -> None:
-        """Tell a line."""
+        """Show a line."""
         self._tell(text)
 
     def waiting(self, text: str) -> None:
-        """Tell a line, if there is anything to say."""
+        """Show a line unless the text is empty."""
         if text:
             self.note(text)
 
@@ -134,7 +134,7 @@ class Bar:
         self._status = Text(no_wrap=True, overflow="ellipsis")
         self._waiting = Text(style="yellow", overflow="ellipsis")
         self._tasks: dict[str, TaskID] = {}
-        # Results printed to standard output must not land on the bar's stream.
+        # Results printed to standard output must not go to the bar's stream.
         self._live = Live(
             Group(self._progress, self._status, self._waiting),
             console=self._console,
@@ -150,7 +150,7 @@ class Bar:
         self._live.stop()
 
     def step(self, step: Step) -> None:
-        """Move the bar of the step's stage, and say below it what the step brought."""
+        """Move the bar of the step's stage, and show the step's result below it."""
         if step.stage not in self._tasks:
             self._tasks[step.stage] = self._progress.add_task(step.stage, left="")
         task = self._tasks[step.stage]
@@ -162,7 +162,7 @@ class Bar:
         self._console.print(text, markup=False, highlight=False)
 
     def waiting(self, text: str) -> None:
-        """Say below the bar what is waited for."""
+        """Show below the bar what the run is waiting for."""
         self._waiting.plain = text
 
 

@@ -1,4 +1,4 @@
-"""What `tvmerge judge` shows: means per model, per turn and per category."""
+"""The output of `tvmerge judge`: means per model, per turn and per category."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class JudgedModel:
 
     Attributes:
         model: Its name.
-        overall: Over all judgments.
-        by_turn: By turn, from 1.
-        by_category: By category, in the benchmark's order.
-        coverage: Share of judgments that gave a rating.
-        cut_in_thought: Share of turns in which the model was still thinking where they end.
+        overall: Mean over all judgments.
+        by_turn: Means by turn, from 1.
+        by_category: Means by category, in the benchmark's order.
+        coverage: Fraction of judgments with a rating.
+        cut_in_thought: Fraction of turns that ended while the model was still thinking.
         judgments: The judgments: a `Rating` or an `Unrated` for each turn, in the order of the answers.
     """
 
@@ -38,7 +38,7 @@ class JudgedModel:
 
 @dataclass(frozen=True, slots=True)
 class JudgedAnswers:
-    """What became of the answers of all models.
+    """The ratings of all models' answers.
 
     Attributes:
         models: Their ratings.
@@ -54,7 +54,7 @@ class JudgedAnswers:
 
     @property
     def rated(self) -> bool:
-        """Whether there is any rating at all."""
+        """Whether there is any rating."""
         return any(model.overall.n for model in self.models)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class JudgedAnswers:
 
 
 def judged_table(models: Sequence[JudgedModel]) -> Table:
-    """One column a model, one row a mean."""
+    """Return a table with a column per model and a row per mean."""
     from rich.table import Table
 
     table = Table("mean ± SE", *(model.model for model in models))

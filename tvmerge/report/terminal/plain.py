@@ -1,4 +1,4 @@
-"""What the terminal shows, as plain text: for `print` and logs."""
+"""Renders terminal output as plain text, for `print` and logs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _WIDTH = 110
-"""Characters of a line."""
+"""Characters per line."""
 
 
 def plain_text(*shown: RenderableType) -> str:
-    """Tables and lines below each other, without colours."""
+    """Return tables and lines below each other, without colours."""
     from io import StringIO
 
     from rich.console import Console

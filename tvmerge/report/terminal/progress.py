@@ -1,4 +1,4 @@
-"""The progress of a run, for the person who waits for it."""
+"""Shows the progress of a run."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _MANY = 0.1
-"""Share of answers cut in thought above which a run says so."""
-_LINES = 10  # how often a stage is mentioned in a log, new bests aside
+"""Fraction of answers cut in thought above which a run warns."""
+_LINES = 10  # number of lines per stage in a log, besides new bests
 
 
 class Progress:
-    """Shows a run's progress on standard error; a context manager that lets every exception through.
+    """Shows a run's progress on standard error; a context manager that suppresses no exceptions.
 
-    A live bar on a terminal; plain lines elsewhere, one for about each tenth of the trials and for each new
-    best; nothing where `quiet`. With `tell` the lines go to a function instead. The methods may be
-    called in the order a run calls them: the search, then the held-out questions.
+    It shows a live bar on a terminal. Elsewhere, it prints a line for about each tenth of the trials and for
+    each new best. With `tell`, the lines go to a function instead. Its methods are called in the order of a
+    run: first the search, then the held-out questions.
 
     Args:
         quiet: Show nothing.
-        thinking_limited: A candidate's thoughts have a limit of their own already.
-        stream: Where to show it; standard error unless given.
+        thinking_limited: Whether candidates' thoughts have a separate limit already.
+        stream: The stream, by default standard error.
         tell: Called with each line; nothing is written to the stream then.
-        clock: Seconds on a clock that never goes back.
+        clock: Returns the seconds of a monotonic clock.
     """
 
     def __init__(
@@ -64,25 +64,25 @@ class Progress:
         self._display.__exit__(kind, error, trace)
 
     def note(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a permanent line."""
         self._display.note(text)
 
     def waiting(self, text: str) -> None:
-        """Show what is waited for, in the place of what was; an empty text where nothing is any more."""
+        """Show what the run is waiting for, replacing the previous text; empty if it waits for nothing."""
         self._display.waiting(text)
 
     def search_started(self, total: int, done: int = 0) -> None:
-        """The search begins, or continues with `done` of its `total` trials told by an earlier run."""
+        """Note that the search starts, or resumes with `done` of `total` trials told by an earlier run."""
         self._start(total, done)
         last = "resumed" if done else ""
         self._display.step(Step("search", done, total, last=last))
 
     def trial_told(self, trial: Trial, best: Trial | None) -> None:
-        """A trial was told its score, or failed.
+        """Note that a trial was told or failed.
 
         Args:
             trial: The trial.
-            best: The best of all trials so far, this one included; None where none has a score.
+            best: The best of all trials so far, including this one; None if none has a score.
         """
         self._done += 1
         self._failed += trial.state == "FAIL"
@@ -103,20 +103,20 @@ class Progress:
         )
 
     def confirming(self, finalists: int, questions: int) -> None:
-        """The search is over, and its finalists begin to answer the held-out questions, if there are any."""
+        """Note that the search is over and the finalists answer the held-out questions, if there are any."""
         self._start(finalists, 0)
         asked = count(questions, "held-out question") if questions else ""
         self._display.step(Step("finalists", 0, finalists, last=asked))
 
     def confirmed(self, label: str, found: Estimate) -> None:
-        """A finalist's answers are rated."""
+        """Note that a finalist's answers were rated."""
         self._done += 1
         remaining = self._pace.remaining(self._done, self._clock())
         last = f"{label}: {estimate(found)}"
         self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
 
     def _warn_of_thoughts(self, trial: Trial) -> None:
-        """Say once where candidates have no room to answer."""
+        """Warn once if candidates run out of tokens while thinking."""
         share = trial.attrs.get(CUT_IN_THOUGHT, 0.0)
         if share > _MANY and not self._warned:
             self._warned = True
@@ -135,11 +135,11 @@ class Progress:
 
 
 class _Pace:
-    """How fast a stage proceeds.
+    """The pace of a stage.
 
     Args:
-        total: Units in all.
-        done: Units done before the clock started; they say nothing about the pace.
+        total: Total number of units.
+        done: Units done before the clock started, which do not count for the pace.
         started: When it started, in seconds.
     """
 
@@ -149,7 +149,7 @@ class _Pace:
         self._started = started
 
     def remaining(self, done: int, now: float) -> float | None:
-        """Seconds left if the rest goes as what was done so far."""
+        """Return the seconds left at the pace so far, or None if unknown."""
         own = done - self._done_before
         return None if own <= 0 else (now - self._started) / own * (self.total - done)
 
@@ -168,7 +168,7 @@ def _display(stream: TextIO, tell: Callable[[str], object] | None, *, quiet: boo
         return Silence()
     if tell is not None:
         return Lines(tell)
-    # A dumb terminal knows no cursor control; a log file is no terminal, whatever colours are asked for.
+    # A dumb terminal has no cursor control, and a log file is not a terminal even if colours are forced.
     if stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}:
         return Bar(stream)
     return Lines(partial(print, file=stream, flush=True))
@@ -180,5 +180,5 @@ def _best(best: Trial, *, is_new: bool) -> str:
 
 
 def _is_milestone(done: int, total: int) -> bool:
-    """Whether this unit completes another tenth of all."""
+    """Return whether this unit completes another tenth of the total."""
     return done * _LINES // max(1, total) > (done - 1) * _LINES // max(1, total)

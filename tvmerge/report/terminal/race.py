@@ -1,4 +1,4 @@
-"""What the race saved, and between whom the held-out questions chose, in a line each."""
+"""Describes what racing saved and how the winner was chosen, in a line each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tvmerge.report.result import RunRecord
 
 
 def race_lines(result: RunRecord) -> Iterator[str]:
-    """Lines on the trials that were stopped, on the choice of the winner, and on the Pareto front."""
+    """Yield lines on the stopped trials, the choice of the winner and the Pareto front."""
     stopped = [trial for trial in result.trials if trial.state == "PRUNED"]
     asked = [trial.attrs.get("questions", 0) for trial in result.trials]
     if stopped:

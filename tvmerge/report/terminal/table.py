@@ -1,4 +1,4 @@
-"""The table a run ends with on the terminal."""
+"""The table shown at the end of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STYLES = {"better": "bold green", "worse": "bold red", "unclear": "bold yellow"
 
 
 def result_table(result: RunRecord) -> RenderableType:
-    """Scores of the contenders, what the best gains over each, and the conclusion.
+    """Return a table of the contenders' scores and the best's gain over each, and the conclusion.
 
     Print it to standard output with a `rich.console.Console`.
     """
@@ -30,12 +30,12 @@ def result_table(result: RunRecord) -> RenderableType:
 
 
 def in_row_order(result: RunRecord) -> list[Contender]:
-    """The contenders as people read them: baselines first, the best last."""
+    """Return the contenders in display order: baselines first, the best last."""
     return sorted(result.contenders, key=lambda contender: ROW_ORDER.index(contender.key))
 
 
 def lead(result: RunRecord, contender: Contender) -> str:
-    """What the best gains over a contender; without held-out questions the bare difference of the means."""
+    """Return the best's gain over a contender; without held-out questions, the difference of the means."""
     best = result.contenders[0]
     if contender is best:
         return ""
@@ -45,7 +45,7 @@ def lead(result: RunRecord, contender: Contender) -> str:
 
 
 def score_rows(result: RunRecord) -> list[dict[str, str]]:
-    """The table's cells as plain text, for a model card."""
+    """Return the table's cells as plain text, for a model card."""
     rows = []
     for contender in in_row_order(result):
         row = {"candidate": name(contender), "search": estimate(contender.search)}

@@ -1,4 +1,4 @@
-"""What the judges took, in a line each."""
+"""Describes what each judge has used, in a line each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def usage_lines(usage: Sequence[Mapping[str, Any]], agreement: Mapping[str, Any] | None) -> Iterator[str]:
-    """A line for each judge that was asked, and one each on how far a panel and repeated ratings agree.
+    """Yield a line for each judge, and one each on the agreement of a panel and of repeated ratings.
 
     Args:
         usage: The rows of `RunRecord.usage`.

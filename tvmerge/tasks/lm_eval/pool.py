@@ -81,7 +81,7 @@ class HarnessPool:
         await self._pool.close()
 
     def _portions(self, questions: Sequence[Question], wave: int | None) -> list[Sequence[Question]]:
-        """Return the questions that are asked together: whole waves, or documents after all other questions."""
+        """Return the questions asked together: whole waves, or documents after all other questions."""
         if wave:
             return _doubling(questions, wave)
         others = [question for question in questions if question.question_id not in self._documents]
