@@ -54,7 +54,7 @@ def optimize(
         >>> result = tvmerge.optimize(tvmerge.testing.demo_config(), n_trials=2, max_new_tokens=2)
         >>> result.best.key, len(result.trials)
         ('best', 2)
-        >>> print(result.verdict)  # doctest: +ELLIPSIS
+        >>> print(result.conclusion)  # doctest: +ELLIPSIS
         The search found nothing better than ...
     """
     given = caller_objects(judge, engine)

@@ -16,7 +16,7 @@ _KANA = re.compile(r"[\u3041-\u309f\u30a1-\u30ff]")
 
 @dataclass(frozen=True, slots=True)
 class AnswerStats:
-    """What a set of answers is like.
+    """Statistics of a set of answers.
 
     Attributes:
         turns: Number of answered turns.
@@ -36,7 +36,7 @@ class AnswerStats:
 
 
 def answer_stats(samples: Sequence[Sample]) -> AnswerStats | None:
-    """Traits of a contender's answers, or None without an answer."""
+    """Return statistics of a contender's answers, or None without an answer."""
     texts = [turn for sample in samples for turn in sample.answer.turns]
     if not texts:
         return None

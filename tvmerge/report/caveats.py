@@ -16,7 +16,7 @@ _LENGTH_RATIO = 1.5
 
 
 def caveats(result: RunRecord) -> tuple[str, ...]:
-    """Sentences that qualify the conclusion; empty where nothing gives pause."""
+    """Return sentences that qualify the conclusion; empty if there are no concerns."""
     best, baseline = result.contenders[0], better_baseline(result)
     return (
         *_one_weight(best, result.contender("uniform")),

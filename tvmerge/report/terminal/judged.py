@@ -41,10 +41,11 @@ class JudgedAnswers:
     """The ratings of all models' answers.
 
     Attributes:
-        models: Their ratings.
-        usage: What each judge took, as plain JSON data.
-        agreement: How far judges agree, as plain JSON data; None where no turn was rated twice.
-        most_common_reason: Why most of what was not rated was not, and what can be done; empty where all was.
+        models: The ratings of each model.
+        usage: What each judge has used, as plain JSON data.
+        agreement: How far judges agree, as plain JSON data; None if no turn was rated twice.
+        most_common_reason: The most common reason for a missing rating, and how to fix it; empty if all
+            answers were rated.
     """
 
     models: tuple[JudgedModel, ...]
