@@ -21,7 +21,7 @@ from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
-from tvmerge.run.destinations import check_destinations
+from tvmerge.run.paths import check_destinations
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.build import build_suite

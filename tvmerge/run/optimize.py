@@ -24,15 +24,15 @@ from tvmerge.report.result_file import RESULT, TRIALS, as_json, trial_rows
 from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
-from tvmerge.run.baseline import baseline_answers
 from tvmerge.run.build import Run, build_run
-from tvmerge.run.destinations import check_destinations
 from tvmerge.run.holdout import Confirmation, ConfirmationResult, choose_baselines, choose_finalists
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
+from tvmerge.run.paths import check_destinations
 from tvmerge.study.lock import study_lock
 from tvmerge.study.ranking import best_of
 from tvmerge.tasks.base import Note
+from tvmerge.tasks.baseline import baseline_answers
 from tvmerge.tasks.build import build_suite
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
 

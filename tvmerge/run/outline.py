@@ -13,9 +13,9 @@ from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.placement import Placement, place
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
-from tvmerge.run.baseline import Baseline, baseline_file, check_trial
 from tvmerge.scoring.objective import Objective
 from tvmerge.study.open import KnownStudy, look_up_study
+from tvmerge.tasks.baseline import Baseline, baseline_file, check_trial
 from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:

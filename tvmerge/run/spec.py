@@ -16,7 +16,6 @@ from tvmerge.engines.placement import Placement
 from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
 from tvmerge.judging.registry import packages
 from tvmerge.records import Question, Recipe, Sampling
-from tvmerge.run.baseline import Baseline, baseline_merge
 from tvmerge.run.outline import outline
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules
@@ -24,6 +23,7 @@ from tvmerge.study.open import KnownStudy
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
+from tvmerge.tasks.baseline import Baseline, baseline_merge
 from tvmerge.tasks.kinds import packages as task_packages
 from tvmerge.tasks.suite import TaskSuite
 
