@@ -12,6 +12,8 @@ import pytest
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.run.build import Run, build_run
+from tvmerge.run.outline import outline
+from tvmerge.run.paths import RunPaths
 from tvmerge.tasks.build import build_suite
 
 Build = Callable[..., Run]
@@ -39,7 +41,9 @@ def build(demo_models: Path, tmp_path: Path, notes: list[str]) -> Build:
             **settings,
         )
         with closing(Caches()) as caches:
-            return build_run(config, build_suite(config, caches, notes.append), caches, notes.append)
+            suite = build_suite(config, caches, notes.append)
+            known = outline(config, RunPaths.of(config), suite)
+            return build_run(config, known, caches, notes.append)
 
     return make
 

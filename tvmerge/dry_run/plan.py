@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
@@ -21,7 +20,8 @@ from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
-from tvmerge.run.paths import check_destinations
+from tvmerge.run.outline import outline
+from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.build import build_suite
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tvmerge.config import RunConfig
     from tvmerge.engines.own import OwnEngines
     from tvmerge.merging.open import Merge
+    from tvmerge.merging.settings import MergeConfig
     from tvmerge.protocols import Judge
 
 
@@ -48,14 +49,15 @@ async def plan_run(
     Raises:
         UserError: The run would fail at its start.
     """
-    check_destinations(config)
+    paths = RunPaths.of(config)
+    paths.check()
     counter = RequestCounter()
     with closing(KnownCaches()) as caches:
         suite = build_suite(config, caches, note, counter=counter, own=judge)
         try:
-            run_spec = await asyncio.to_thread(
-                build_run_spec, config, suite, partial(_open, config, caches), note, engines
-            )
+            known = await asyncio.to_thread(outline, config, paths, suite, engines)
+            models = await asyncio.to_thread(_open, config.merge, caches)
+            run_spec = await asyncio.to_thread(build_run_spec, config, known, models, note)
             for remark in run_spec.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, run_spec, caches, note)
@@ -66,14 +68,12 @@ async def plan_run(
             await suite.judge.close()
 
 
-def _open(config: RunConfig, caches: Caches) -> Merge:
+def _open(config: MergeConfig, caches: Caches) -> Merge:
     try:
-        return open_models(config.merge, caches, verify=False, download=False)
+        return open_models(config, caches, verify=False, download=False)
     except UnknownDigestError:
         # The router of a mixture is measured on a live model; here another of the same shape stands in.
-        return open_models(
-            replace(config.merge, gate="zeros", experts=()), caches, verify=False, download=False
-        )
+        return open_models(replace(config, gate="zeros", experts=()), caches, verify=False, download=False)
 
 
 def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers | None, tuple[Trial, ...]]:
@@ -92,7 +92,9 @@ def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers
     trials = _trials(run_spec, fingerprint, note)
     if fingerprint is None:
         return None, trials
-    check_replaceable(config.model_folder, run_spec.owner, overwrite=config.overwrite, sources=models.folders)
+    check_replaceable(
+        run_spec.paths.model, run_spec.owner, overwrite=config.overwrite, sources=models.folders
+    )
     return StoredAnswers(caches.answers, run_spec.answer_identity), trials
 
 
@@ -117,7 +119,7 @@ def _trials(run_spec: RunSpec, fingerprint: Mapping[str, object] | None, note: N
 async def _plan(
     run_spec: RunSpec, trials: Sequence[Trial], counter: RequestCounter, stored: StoredAnswers | None
 ) -> RunPlan:
-    config, models = run_spec.config, run_spec.models
+    config, models, paths = run_spec.config, run_spec.models, run_spec.paths
     remaining = remaining_work(run_spec, trials)
     baseline, missing = _baseline(run_spec, stored)
     estimator = RequestEstimator(run_spec.suite, counter, config.max_new_tokens, stored, baseline)
@@ -132,16 +134,16 @@ async def _plan(
     calls_of = {name: stage.calls for name, stage in stages.items()}
     calls = planned_calls(run_spec.suite.specs, calls_of, batched=batched)
     whole = sum(stages.values(), RequestCount())
-    sizes, free = written_sizes(models, config), free_space(config.model_folder)
+    sizes, free = written_sizes(models, config), free_space(paths.model)
     memory = run_spec.placement.memory_estimates(models, judges=judge_memory(run_spec.suite.specs))
     return RunPlan(
-        study=config.study,
-        storage=hide_passwords(config.storage_url),
+        study=paths.study.name,
+        storage=hide_passwords(paths.study.storage),
         asked=len(trials),
         told=sum(trial.state != "RUNNING" for trial in trials),
         left=remaining.search.number,
-        run_folder=config.run_folder,
-        model_folder=config.model_folder,
+        run_folder=paths.folder,
+        model_folder=paths.model,
         weights=run_spec.space.names,
         low=run_spec.space.low,
         high=run_spec.space.high,

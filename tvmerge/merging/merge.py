@@ -126,6 +126,11 @@ class Merge:
                     bounds[name] = searched if isinstance(searched, tuple) else mine
         return bounds
 
+    def nbytes(self, *, experts: bool) -> int:
+        """Bytes of the tensors that are written, those of its experts included if they are written too."""
+        mergers = [self.merger, *(expert.merger for expert in self.experts if experts)]
+        return sum(spec.nbytes for merger in mergers for spec in merger.specs.values())
+
     @property
     def sparse(self) -> str:
         """How its vectors are made sparse, at the largest searched density; empty if they are not."""

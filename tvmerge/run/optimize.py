@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_json, write_jsonl, write_text
-from tvmerge._util.locking import locked
 from tvmerge._util.threads import in_thread
-from tvmerge.errors import AssetError, OutputError, StudyError, UserError
+from tvmerge.errors import AssetError, OutputError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.merging.export.export import export_merge
 from tvmerge.records import Evaluation, Outcome, Recipe, Trial
 from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import write_page
-from tvmerge.report.result_file import RESULT, TRIALS, as_json, trial_rows
+from tvmerge.report.result_file import as_json, trial_rows
 from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
@@ -28,8 +27,7 @@ from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult, choose_baselines, choose_finalists
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
-from tvmerge.run.paths import check_destinations
-from tvmerge.study.lock import study_lock
+from tvmerge.run.paths import RunPaths
 from tvmerge.study.ranking import best_of
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.baseline import baseline_answers
@@ -64,12 +62,13 @@ async def optimize(
         ProviderError, BudgetError: The judge cannot continue; all finished work is saved.
         OutputError: The model or a report could not be written; the error holds the result.
     """
-    check_destinations(config)
+    paths = RunPaths.of(config)
+    paths.check()
     progress = Progress(quiet=quiet, tell=tell, thinking_limited=config.max_thinking_tokens is not None)
-    with _held(config) as still_held, closing(Caches()) as caches, progress:
-        run = await _prepare(config, caches, progress, still_held, judge=judge, engines=engines)
+    with paths.held() as still_held, closing(Caches()) as caches, progress:
+        run = await _prepare(config, paths, caches, progress, still_held, judge=judge, engines=engines)
         # Only now, so that a run that fails its checks does not claim the folder.
-        write_text(_mark(config), f"{config.study}\n")
+        write_text(paths.mark, f"{paths.study.name}\n")
         _tell_remarks(run, progress.note)
         try:
             run = await _with_baseline(run)
@@ -90,6 +89,7 @@ async def optimize(
 
 async def _prepare(
     config: RunConfig,
+    paths: RunPaths,
     caches: Caches,
     progress: Progress,
     still_held: Callable[[], None],
@@ -98,50 +98,26 @@ async def _prepare(
     engines: OwnEngines | None,
 ) -> Run:
     """Build the run, doing all cheap checks before anything expensive."""
-    ledger_file = config.run_folder / "ledger.jsonl"
+    note = progress.note
     suite = await in_thread(
-        build_suite, config, caches, progress.note, ledger_file, waiting=progress.waiting, own=judge
+        build_suite, config, caches, note, paths.ledger, waiting=progress.waiting, own=judge
     )
     async with AsyncExitStack() as failed:
         failed.push_async_callback(suite.judge.close)
-        await in_thread(outline, config, suite, engines)
+        known = await in_thread(outline, config, paths, suite, engines)
         await suite.check_batches()
         if not config.no_judge_check:
             await suite.check()
-        run = await in_thread(build_run, config, suite, caches, progress.note, still_held, own=engines)
+        run = await in_thread(build_run, config, known, caches, note, still_held)
         failed.pop_all()
     return run
-
-
-@contextmanager
-def _held(config: RunConfig) -> Iterator[Callable[[], None]]:
-    """Lock the run folder and the study.
-
-    Yields:
-        A check that the study is still locked; see `study_lock`.
-
-    Raises:
-        StudyError: Another process has locked one of them, or the folder belongs to another study.
-    """
-    with ExitStack() as held:
-        held.enter_context(locked(config.run_folder))
-        still_held = held.enter_context(study_lock(config.storage_url, config.study))
-        mark = _mark(config)
-        if mark.exists() and (owner := mark.read_text(encoding="utf-8").strip()) != config.study:
-            raise StudyError(f"{config.run_folder} holds the study '{owner}'; choose another --run-dir")
-        yield still_held
-
-
-def _mark(config: RunConfig) -> Path:
-    """Return the file that names the study that the run folder belongs to."""
-    return config.run_folder / ".study"
 
 
 def _tell_remarks(run: Run, note: Note) -> None:
     """Report remarks on the merge; long ones are written to the run folder."""
     from tvmerge.merging.remarks import LISTING, listing
 
-    remarks, place = run.models.remarks(), run.config.run_folder / LISTING
+    remarks, place = run.models.remarks(), run.paths.folder / LISTING
     if (whole := listing(remarks)) is not None:
         write_text(place, whole)
     for line in (*(remark.line(place) for remark in remarks), *run.stops.lines):
@@ -162,7 +138,7 @@ async def _with_baseline(run: Run) -> Run:
 
 
 async def _search(run: Run, progress: Progress) -> None:
-    log = _answer_log(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    log = _answer_log(run, run.paths.folder, [str(n) for n in range(run.study.told)])
     place = {question.question_id: n for n, question in enumerate(run.suite.benchmark.questions)}
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
@@ -207,7 +183,7 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         chosen_among + 1 + len({baseline.model for baseline in baselines}), len(run.holdout_questions)
     )
     confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
-    log = _answer_log(run, run.config.run_folder / "holdout", ())
+    log = _answer_log(run, run.paths.holdout, ())
     for model, evaluation in confirmed.evaluations.items():
         log.keep(model, evaluation)
     return confirmed
@@ -215,7 +191,7 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
 
 def _result(run: Run, confirmed: ConfirmationResult, agreed: Agreement | None, seconds: float) -> RunResult:
     return RunResult(
-        study=run.config.study,
+        study=run.paths.study.name,
         benchmark=run.suite.benchmark.name,
         judge=run.suite.judge.name,
         models=run.models.identities,
@@ -225,11 +201,11 @@ def _result(run: Run, confirmed: ConfirmationResult, agreed: Agreement | None, s
         finalists=confirmed.finalists,
         front=_front(run),
         settings=_settings(run),
-        output=str(run.config.model_folder),
+        output=str(run.paths.model),
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.suite.ledger.usage()),
         agreement=None if agreed is None else agreed.as_json(),
-        folder=run.config.run_folder,
+        folder=run.paths.folder,
     )
 
 
@@ -249,7 +225,7 @@ def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
     # Without held-out questions, baselines outside the search space are not trials of the search.
     shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
-    searched = _answer_log(run, run.config.run_folder, [str(n) for n in range(run.study.told)])
+    searched = _answer_log(run, run.paths.folder, [str(n) for n in range(run.study.told)])
     try:
         return agreement(chain(searched.rated(), compared, shown))
     except AssetError as error:
@@ -262,7 +238,7 @@ async def _written(run: Run, result: RunResult, note: Note) -> None:
     try:
         await in_thread(_write, run, result, note)
     except OSError as error:
-        raise OutputError(f"{error.filename or run.config.run_folder}: {error.strerror}", result) from error
+        raise OutputError(f"{error.filename or run.paths.folder}: {error.strerror}", result) from error
     except UserError as error:
         raise OutputError(str(error), result) from error
 
@@ -274,7 +250,7 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     config = run.config
     lines = export_merge(
         run.models,
-        config.model_folder,
+        run.paths.model,
         Recipe(result.contenders[0].weights),
         facts=CardFacts(
             scores=score_rows(result),
@@ -290,8 +266,8 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     )
     for line in lines:
         note(line)
-    write_jsonl(config.run_folder / TRIALS, trial_rows(result.trials))
-    write_json(config.run_folder / RESULT, as_json(result))
-    write_page(config.run_folder / "report.html", result)
-    if config.trace is not None:
-        run.trace.write(Path(config.trace))
+    write_jsonl(run.paths.trials, trial_rows(result.trials))
+    write_json(run.paths.result, as_json(result))
+    write_page(run.paths.report, result)
+    if run.paths.trace is not None:
+        run.trace.write(run.paths.trace)

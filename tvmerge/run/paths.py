@@ -1,37 +1,132 @@
-"""Checks of a run's output paths before it starts."""
+"""The files and folders of a run, resolved once from its settings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tvmerge._util.caches import cache_folder
+from tvmerge._util.locking import locked
 from tvmerge._util.outputs import check_file, check_folder
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.report.result_file import RESULT, TRIALS
+from tvmerge.study.location import StudyLocation
+from tvmerge.study.lock import study_lock
+from tvmerge.study.storage_url import sqlite_file
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
 
-_FILES = ("ledger.jsonl", TRIALS, RESULT, "report.html")
 _FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/model_judgment")
 
 
-def check_destinations(config: RunConfig) -> None:
-    """Check that a run can write all of its outputs, without creating anything.
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The files and folders of a run.
 
-    Whether the model may replace the contents of its folder, and whether it fits, is checked once the models
-    are
-    open (`tvmerge.merging`).
-
-    Raises:
-        ConfigError: A folder or file cannot be written, or the disk is too full.
+    Attributes:
+        folder: The run folder.
+        model: The folder of the merged model.
+        study: The study's name and storage.
+        trace: The file of the trace; None if none is written.
     """
-    run = config.run_folder
-    check_folder(run, "the run folder")
-    for name in _FOLDERS:
-        check_folder(run / name, "the run's folder")
-    for name in _FILES:
-        check_file(run / name, "the run's file")
-    # A model is written to a sibling folder, which is then renamed.
-    check_folder(config.model_folder.absolute().parent, "the folder of --output-dir,")
-    if config.trace is not None:
-        check_file(Path(config.trace), "--trace")
+
+    folder: Path
+    model: Path
+    study: StudyLocation
+    trace: Path | None
+
+    @classmethod
+    def of(cls, config: RunConfig) -> RunPaths:
+        """Return the files and folders that the settings name."""
+        trace = None if config.trace is None else Path(config.trace)
+        return cls(config.run_folder, config.model_folder, config.study_location, trace)
+
+    @property
+    def holdout(self) -> Path:
+        """The folder of the answers to the held-out questions."""
+        return self.folder / "holdout"
+
+    @property
+    def ledger(self) -> Path:
+        """The file of the judge's requests and their cost."""
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def trials(self) -> Path:
+        """The file of the trials."""
+        return self.folder / TRIALS
+
+    @property
+    def result(self) -> Path:
+        """The file of the result."""
+        return self.folder / RESULT
+
+    @property
+    def report(self) -> Path:
+        """The report, an HTML page."""
+        return self.folder / "report.html"
+
+    @property
+    def mark(self) -> Path:
+        """The file that names the study that the run folder belongs to."""
+        return self.folder / ".study"
+
+    def check(self) -> None:
+        """Check that the run can write all of its outputs, without creating anything.
+
+        Whether the model may replace the contents of its folder, and whether it fits, is checked once the
+        models are open (`tvmerge.merging`).
+
+        Raises:
+            ConfigError: A folder or file cannot be written, or the disk is too full.
+        """
+        check_folder(self.folder, "the run folder")
+        for name in _FOLDERS:
+            check_folder(self.folder / name, "the run's folder")
+        for file in (self.ledger, self.trials, self.result, self.report):
+            check_file(file, "the run's file")
+        # A model is written to a sibling folder, which is then renamed.
+        check_folder(self.model.absolute().parent, "the folder of --output-dir,")
+        if self.trace is not None:
+            check_file(self.trace, "--trace")
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Lock the run folder and the study.
+
+        Yields:
+            A check that the study is still locked; see `study_lock`.
+
+        Raises:
+            StudyError: Another process has locked one of them, or the folder belongs to another study.
+        """
+        study = self.study.name
+        with locked(self.folder), study_lock(self.study.storage, study) as still_held:
+            if self.mark.exists() and (owner := self.mark.read_text(encoding="utf-8").strip()) != study:
+                raise StudyError(f"{self.folder} holds the study '{owner}'; choose another --run-dir")
+            yield still_held
+
+    def protect(self, benchmarks: Sequence[Path]) -> None:
+        """Raise if the output folder contains something that must not be overwritten.
+
+        Args:
+            benchmarks: The folders of the benchmarks.
+
+        Raises:
+            ConfigError: It contains the run, the study, the questions, the cache or the working directory.
+        """
+        place, study = self.model.resolve(), sqlite_file(self.study.storage)
+        precious = [
+            ("the run folder", self.folder),
+            *(("the benchmark", folder) for folder in benchmarks),
+            ("tvmerge's cache", cache_folder()),
+            ("the working directory", Path.cwd()),
+            *([] if study is None else [("the study", study)]),
+        ]
+        for name, path in precious:
+            if path.resolve().is_relative_to(place):
+                raise ConfigError(f"--output-dir {self.model} holds {name}; choose a separate folder")

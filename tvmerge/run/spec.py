@@ -6,69 +6,49 @@ No weights are loaded, nothing is requested or written. `tvmerge.run.build` buil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tvmerge._util.canonical import canonical_json, digest
 from tvmerge.config import RunConfig
-from tvmerge.engines.placement import Placement
-from tvmerge.engines.prompting.open import ChatRecord, find_stop_tokens, open_chat
+from tvmerge.engines.prompting.chats import open_chats
+from tvmerge.engines.prompting.open import ChatRecord
 from tvmerge.judging.registry import packages
-from tvmerge.records import Question, Recipe, Sampling
-from tvmerge.run.outline import outline
+from tvmerge.records import Recipe, Sampling
+from tvmerge.run.outline import Outline
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules
-from tvmerge.study.open import KnownStudy
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
-from tvmerge.tasks.baseline import Baseline, baseline_merge
+from tvmerge.tasks.baseline import baseline_merge
 from tvmerge.tasks.kinds import packages as task_packages
-from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import date
 
-    from tvmerge.engines.own import OwnEngines
     from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.engines.prompting.stop_tokens import StopTokens
     from tvmerge.merging.open import Merge
 
 
 @dataclass(frozen=True)
-class RunSpec:
-    """The specification of a run.
+class RunSpec(Outline):
+    """The specification of a run: its outline, and what is known with the models.
 
     Attributes:
         config: The run's settings.
-        suite: The task suite and the judge.
-        objective: The objective that is maximised.
-        search_questions: The questions candidates are scored on, in the order they are asked.
-        holdout_questions: The questions of the held-out comparison; may be empty.
-        sampling: The sampling parameters.
-        placement: The engines and their devices.
-        known_study: The study, as far as it is known without the models.
         models: The opened models and how they are merged.
         space: The search space.
-        baseline: The baseline of pairwise judging; None if answers are rated one by one.
         chat: The target's tokenizer and chat template.
         stops: The tokens that end an answer.
         day: The date that prompts contain; None if they contain none.
     """
 
     config: RunConfig
-    suite: TaskSuite
-    objective: Objective
-    search_questions: tuple[Question, ...]
-    holdout_questions: tuple[Question, ...]
-    sampling: Sampling
-    placement: Placement
-    known_study: KnownStudy
     models: Merge
     space: Space
-    baseline: Baseline | None
     chat: ChatFormat
     stops: StopTokens
     day: date | None
@@ -122,7 +102,7 @@ class RunSpec:
     @property
     def owner(self) -> str:
         """The study's identity, recorded in the models it writes."""
-        return digest([self.config.study, self.fingerprint])
+        return digest([self.paths.study.name, self.fingerprint])
 
     @property
     def answer_identity(self) -> dict[str, str]:
@@ -153,50 +133,40 @@ class RunSpec:
         return ChatRecord(self.stops, self.chat.texts, self.chat.arguments, self.day)
 
 
-def build_run_spec(
-    config: RunConfig,
-    suite: TaskSuite,
-    open_models: Callable[[], Merge],
-    note: Note,
-    own: OwnEngines | None = None,
-) -> RunSpec:
-    """Build the specification of a run, doing cheap checks first.
+def build_run_spec(config: RunConfig, known: Outline, models: Merge, note: Note) -> RunSpec:
+    """Build the specification of a run.
 
     Args:
         config: The run's settings.
-        suite: The task suite and the judge.
-        open_models: Opens the models.
+        known: The part of the run that is known without its models.
+        models: The opened models.
         note: Called with each remark for the user.
-        own: Engines passed by the caller.
 
     Raises:
         UserError: An input is not usable.
     """
-    known = outline(config, suite, own)
-    models = open_models()
-    chat, day = _chat(config, suite, models, known.study)
-    stops = find_stop_tokens(chat, config.chat, models)
-    suite = suite.in_chat(chat, note)
-    ranges = models.ranges(config.weight_min, config.weight_max)
-    space = Space(tuple(models.group_names), config.weight_min, config.weight_max, ranges)
-    baseline = known.baseline
+    low, high = config.weight_min, config.weight_max
+    space = Space(tuple(models.group_names), low, high, models.ranges(low, high))
+    chats = open_chats(
+        config.chat,
+        models,
+        known.suite.rated_questions,
+        further_prompts=config.apply_chat_template,
+        day=lambda: known.known_study.day,
+    )
+    suite, baseline = known.suite.in_chat(chats.format, note), known.baseline
     if suite.compares and baseline is None:
-        baseline = baseline_merge(config.baseline, known.study, space, _enqueued(config, space))
+        enqueued = _enqueued(config, space)
+        baseline = baseline_merge(config.baseline, known.known_study, space, enqueued)
+    outlined = {f.name: getattr(known, f.name) for f in fields(known)}
     return RunSpec(
+        **{**outlined, "suite": suite, "baseline": baseline},
         config=config,
-        suite=suite,
-        objective=known.objective,
-        search_questions=known.search_questions,
-        holdout_questions=known.holdout_questions,
-        sampling=known.sampling,
-        placement=known.placement,
-        known_study=known.study,
         models=models,
         space=space,
-        baseline=baseline,
-        chat=chat,
-        stops=stops,
-        day=day,
+        chat=chats.format,
+        stops=chats.stops,
+        day=chats.day,
     )
 
 
@@ -211,21 +181,3 @@ def _weights_of_parts(objective: Objective) -> dict[str, object]:
         return {}
     shares = zip(objective.parts, objective.shares, strict=True)
     return {"objective": {part.name: round(share, 9) for part, share in shares}}
-
-
-def _chat(
-    config: RunConfig, suite: TaskSuite, models: Merge, study: KnownStudy
-) -> tuple[ChatFormat, date | None]:
-    """Return the chat format, checked on every prompt, and the date that prompts contain, if any.
-
-    Raises:
-        UserError: The chat template is not usable or fails on a question.
-    """
-    from tvmerge.engines.prompting.preflight import check_prompts
-
-    chat = open_chat(config.chat, models)
-    dated = check_prompts(chat, suite.rated_questions, models.donor.structure.vocabulary)
-    if not dated and not (config.apply_chat_template and chat.may_tell_date):
-        return chat, None
-    chat = chat.on(study.day or chat.day)
-    return chat, chat.day

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tvmerge.errors import ConfigError
 from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Rating
 from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
 from tvmerge.scoring.order import balanced_order
@@ -86,6 +87,30 @@ class Objective:
         search = [question for half, _ in halves for question in half]
         held_out = tuple(question for _, half in halves for question in half)
         return balanced_order(search, seed, lambda question: question.category), held_out
+
+    def check_holdout(self, holdout: Sequence[Question], finalists: int) -> None:
+        """Raise if one of several benchmarks has too few held-out questions for the comparison.
+
+        The confidence interval needs two questions of each benchmark, and the choice of the winner one more.
+        A single benchmark may have fewer, since no other benchmark's questions would be wasted.
+
+        Args:
+            holdout: The held-out questions.
+            finalists: Number of candidates that the winner is chosen from.
+
+        Raises:
+            ConfigError: One has too few held-out questions, but not none.
+        """
+        if not holdout or len(self.parts) == 1:
+            return
+        for part in self.parts:
+            held = sum(question.question_id in part.questions for question in holdout)
+            if held < 2 + (finalists > 1):
+                fewer = " compare one candidate (--confirm-candidates 1)," if held == 2 else ""
+                raise ConfigError(
+                    f"too few questions of {part.name} are held out to confirm the best of the search: "
+                    f"{held}; hold out more (--holdout),{fewer} or nothing (--holdout 0)"
+                )
 
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
         """Return the score of a candidate and its standard error; nan where a part has no rating."""

@@ -49,39 +49,23 @@ class Baseline:
         return {"baseline": f"{named} {digest(dict(self.recipe.weights))[:16]}"}
 
 
-def baseline_file(text: str | None, suite: TaskSuite, turns: int | None) -> Baseline | None:
-    """Return the answers of `--baseline FILE`, or None without pairwise judging or such a file.
+def named_baseline(
+    text: str | None, suite: TaskSuite, study: KnownStudy, turns: int | None
+) -> Baseline | None:
+    """Return the answers of `--baseline FILE`; None if it names a merge, or without pairwise judging.
 
     Args:
         text: The value of `--baseline`.
         suite: The task suite and the judge.
+        study: The run's study.
         turns: Number of turns of each answer to use; None for all.
 
     Raises:
         AssetError: The file cannot be read, or lacks an answer to one of the questions.
+        StudyError: There is no such trial, as far as that is known without the models.
     """
-    if not suite.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
-        return None
-    path = Path(text)
-    if not path.is_file():
-        raise AssetError(
-            f"--baseline {text}: no such file; use weight:NUMBER, trial:NUMBER or a file of answers in "
-            "FastChat's model_answer format"
-        )
-    answers = read_answers(path, suite.benchmark.questions, turns).first
-    asked = suite.rated_questions
-    lacking = [
-        str(question.question_id)
-        for question in asked
-        if question.question_id not in answers
-        or len(answers[question.question_id].turns) < len(question.turns)
-    ]
-    if lacking:
-        raise AssetError(
-            f"--baseline {path}: {len(lacking)} of {len(asked)} questions have no complete answer here "
-            f"({', '.join(lacking[:5])}); add their answers"
-        )
-    return Baseline(answers={question.question_id: answers[question.question_id] for question in asked})
+    _check_trial(text, study)
+    return _from_file(text, suite, turns)
 
 
 def baseline_merge(text: str | None, study: KnownStudy, space: Space, enqueued: Sequence[Recipe]) -> Baseline:
@@ -128,7 +112,32 @@ async def baseline_answers(
     return found
 
 
-def check_trial(text: str | None, study: KnownStudy) -> None:
+def _from_file(text: str | None, suite: TaskSuite, turns: int | None) -> Baseline | None:
+    if not suite.compares or text is None or _WEIGHT.fullmatch(text) or _TRIAL.fullmatch(text):
+        return None
+    path = Path(text)
+    if not path.is_file():
+        raise AssetError(
+            f"--baseline {text}: no such file; use weight:NUMBER, trial:NUMBER or a file of answers in "
+            "FastChat's model_answer format"
+        )
+    answers = read_answers(path, suite.benchmark.questions, turns).first
+    asked = suite.rated_questions
+    lacking = [
+        str(question.question_id)
+        for question in asked
+        if question.question_id not in answers
+        or len(answers[question.question_id].turns) < len(question.turns)
+    ]
+    if lacking:
+        raise AssetError(
+            f"--baseline {path}: {len(lacking)} of {len(asked)} questions have no complete answer here "
+            f"({', '.join(lacking[:5])}); add their answers"
+        )
+    return Baseline(answers={question.question_id: answers[question.question_id] for question in asked})
+
+
+def _check_trial(text: str | None, study: KnownStudy) -> None:
     """Raise if the baseline's trial cannot exist, as far as that is known without the models.
 
     Raises:

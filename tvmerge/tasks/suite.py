@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tvmerge.engines.holding_pool import HoldingPool
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.judges.comparing import with_baseline
@@ -102,7 +103,7 @@ class TaskSuite:
         """Return a pool that answers all questions; see `Tasks.pool`."""
         for tasks in self.tasks:
             pool = tasks.pool(pool, chat, context)
-        return pool
+        return pool if self.batching is None else HoldingPool(pool, self.batching.hold)
 
     async def check_batches(self) -> None:
         """Check, free of charge, that the judges can be asked in batches if that is set.

@@ -1,0 +1,83 @@
+"""Opens the pool of a run: its engines, in front of which stored answers are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tvmerge.engines.cached_pool import CachedPool
+from tvmerge.engines.pool import EnginePool
+from tvmerge.engines.vllm.options import decisive
+from tvmerge.engines.vllm.reload_check import ReloadCheckedPool
+
+if TYPE_CHECKING:
+    from tvmerge._util.cache import ContentCache
+    from tvmerge._util.trace import Trace
+    from tvmerge.engines.placement import Placement
+    from tvmerge.engines.prompting.chat_format import ChatFormat
+    from tvmerge.engines.prompting.open import ChatRecord
+    from tvmerge.merging.merge import Merge
+    from tvmerge.protocols import Pool
+
+
+def open_pool(
+    placement: Placement,
+    models: Merge,
+    chat: ChatFormat,
+    record: ChatRecord,
+    *,
+    on_compared: Callable[[float], None] | None,
+    answers: ContentCache,
+    identity: Mapping[str, str],
+    judges: Mapping[str, int],
+    trace: Trace,
+    note: Callable[[str], None],
+) -> Pool:
+    """Open the pool; its engines are started on first use.
+
+    Args:
+        placement: The engines and their devices.
+        models: The opened models.
+        chat: The target's tokenizer and chat template.
+        record: How chats are written and end.
+        on_compared: Called with the difference when vLLM has been compared with transformers; None if an
+            earlier run of the study has compared them.
+        answers: The cache of answers.
+        identity: Everything that decides an answer, except recipe, question and sampling.
+        judges: Bytes that local judges need, by device.
+        trace: Records where the time goes.
+        note: Called with each remark for the user.
+    """
+    estimates = placement.memory_estimates(models, judges=judges)
+    for estimate in estimates:
+        note(str(estimate))
+    pool: Pool = EnginePool(placement.engine_factories(models, record, estimates), trace=trace, note=note)
+    if placement.kind == "vllm" and on_compared is not None:
+        pool = _compared(pool, placement, models, chat, record, on_compared=on_compared, note=note)
+    return CachedPool(pool, answers, identity)
+
+
+def _compared(
+    pool: Pool,
+    placement: Placement,
+    models: Merge,
+    chat: ChatFormat,
+    record: ChatRecord,
+    *,
+    on_compared: Callable[[float], None],
+    note: Callable[[str], None],
+) -> Pool:
+    """Return the pool, which compares vLLM with transformers first."""
+    if others := [name for name in decisive(placement.options) if name != "max_model_len"]:
+        note(f"vLLM is not compared with transformers, which does not know {', '.join(others)} of [vllm]")
+        return pool
+    return ReloadCheckedPool(
+        pool,
+        placement.reference(models, record),
+        chat,
+        partial(placement.rated_context, models),
+        placement.compute_dtype(models),
+        note=note,
+        passed=on_compared,
+    )
