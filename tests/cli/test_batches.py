@@ -128,7 +128,7 @@ def assert_billed_once(run: Judging, step: str, number: int, undisturbed: Any) -
         (f"{OPENAI}.upload", 1),
         (f"{OPENAI}.create", 1),
         (f"{STORE}.made", 1),
-        (f"{OPENAI}.look", 2),
+        (f"{OPENAI}.poll", 2),
         (f"{OPENAI}.results", 1),
         (f"{STORE}.receive", 1),
         (f"{LEDGER}.called", 3),
@@ -149,7 +149,7 @@ def test_a_run_killed_at_any_step_of_a_batch_at_openai_is_billed_once(
     [
         (f"{ANTHROPIC}.create", 1),
         (f"{STORE}.made", 1),
-        (f"{ANTHROPIC}.look", 2),
+        (f"{ANTHROPIC}.poll", 2),
         (f"{ANTHROPIC}.results", 1),
         (f"{STORE}.receive", 2),
         (f"{LEDGER}.called", 3),

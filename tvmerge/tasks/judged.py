@@ -74,9 +74,8 @@ def suite_of_benchmarks(
     """
     assets = None if config.assets is None else Path(config.assets)
     specs = _specs(config, assets)
-    benchmark = combine(
-        benchmarks := judged_benchmarks(config, specs[0].model or specs[0].name, assets, note)
-    )
+    benchmarks = judged_benchmarks(config, specs[0].model or specs[0].name, assets, note)
+    benchmark = combine(benchmarks)
     _check_specs(config, specs, reach=counter is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
@@ -91,11 +90,9 @@ def suite_of_benchmarks(
         pauses=Pauses(waiting or _lines(note)),
         batching=batching,
     )
-    rate_limit_groups = open_rate_limit_groups(specs, policy, ledger)
+    groups = open_rate_limit_groups(specs, policy, ledger)
     judges = [
-        _judge(
-            config, spec, prompts, benchmark, replace(policy, rate_limit_group=rate_limit_groups[spec.name])
-        )
+        _judge(config, spec, prompts, benchmark, replace(policy, rate_limit_group=groups[spec.name]))
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)

@@ -37,7 +37,7 @@ class TaskSuite:
         specs: The judge, or the judges of a panel.
         rater: Rates the answers to the benchmarks; None if there are only tasks.
         ledger: Records what the judges have used.
-        compares: Whether answers are compared with those of a baseline, which must be set with `with_baseline`
+        compares: Whether answers are compared with those of a baseline, which `with_baseline` sets
             before the first judgment.
         tasks: The tasks by kind, which rate themselves.
         on_servers: The judges that are asked over a network, which `check` asks.

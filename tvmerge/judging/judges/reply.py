@@ -53,8 +53,8 @@ async def ask(
     """Ask `chat` for its opinion; a failure that concerns only this question is returned, not raised.
 
     Raises:
-        UserError, QuotaError, OutageError, InvalidRequestError, BudgetError: Continuing would only waste money
-            or time.
+        UserError, QuotaError, OutageError, InvalidRequestError, BudgetError: Continuing would only waste
+            money or time.
     """
     user = prompt.render(fields)
     try:

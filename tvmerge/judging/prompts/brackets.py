@@ -68,13 +68,13 @@ class Decided:
 
     Attributes:
         meaning: A rating, a verdict, or `NO_RATING` if one was due but is missing.
-        weight: How certain it is.
+        certainty: How certain it is.
         shown: The text in the brackets.
         aspect: What it rates, if it is labelled as only a part (`正確性：`); empty otherwise.
     """
 
     meaning: Meaning
-    weight: Certainty
+    certainty: Certainty
     shown: str
     aspect: str = ""
 
@@ -108,24 +108,24 @@ class Brackets:
 
     def decided(self, shape: re.Pattern[str]) -> Decided | None:
         """Return the decision in brackets of this shape, or None."""
-        weighed = [
+        candidates = [
             Decided(
                 bracket.meaning,
-                self._around.weight(bracket.start, bracket.end),
+                self._around.certainty(bracket.start, bracket.end),
                 bracket.shown,
                 self._aspect(bracket.start),
             )
             for bracket in self._joined([*self._found(shape)])
             if not self._around.aside(bracket.start, bracket.end)
         ]
-        if not weighed:
+        if not candidates:
             return None
-        most = max(decided.weight for decided in weighed)
-        last = next(decided for decided in reversed(weighed) if decided.weight == most)
+        most = max(decided.certainty for decided in candidates)
+        last = next(decided for decided in reversed(candidates) if decided.certainty == most)
         # A number in passing, or with another one after it at the end of the reply, must be the only one.
-        for rival in (*_rivals(weighed, most), *_other_aspects(weighed, last)):
-            if rival.meaning != last.meaning:
-                return Decided(NO_RATING, most, f"{last.shown}]] or [[{rival.shown}")
+        for other in (*_must_agree(candidates, most), *_other_aspects(candidates, last)):
+            if other.meaning != last.meaning:
+                return Decided(NO_RATING, most, f"{last.shown}]] or [[{other.shown}")
         return last
 
     def _found(self, shape: re.Pattern[str]) -> Iterator[_Bracket]:
@@ -181,13 +181,13 @@ class Brackets:
         return _Bracket(first.start, second.end, meaning, shown)
 
 
-def _other_aspects(weighed: Sequence[Decided], last: Decided) -> Sequence[Decided]:
+def _other_aspects(candidates: Sequence[Decided], last: Decided) -> Sequence[Decided]:
     """Return ratings of other parts than `last`; if there are any, nothing rates the whole."""
-    return [decided for decided in weighed if last.aspect and decided.aspect not in ("", last.aspect)]
+    return [decided for decided in candidates if last.aspect and decided.aspect not in ("", last.aspect)]
 
 
-def _rivals(weighed: Sequence[Decided], most: Certainty) -> Sequence[Decided]:
+def _must_agree(candidates: Sequence[Decided], most: Certainty) -> Sequence[Decided]:
     """Return the brackets that must agree with the last one of the greatest weight to be unambiguous."""
     if most is Certainty.PASSING:
-        return [decided for decided in weighed if decided.meaning is not NO_RATING]
-    return [weighed[-1]] if weighed[-1].weight is Certainty.CLOSING else []
+        return [decided for decided in candidates if decided.meaning is not NO_RATING]
+    return [candidates[-1]] if candidates[-1].certainty is Certainty.CLOSING else []

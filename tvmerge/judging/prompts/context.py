@@ -92,7 +92,7 @@ class Surroundings:
             return True
         return any(not self._is_statement(begin, close) for begin, close in self._around(start, end))
 
-    def weight(self, start: int, end: int) -> Certainty:
+    def certainty(self, start: int, end: int) -> Certainty:
         """Return how certain it is that the text from `start` to `end` is the judge's rating."""
         if self.announced(start) or self._fills_its_line(start, end):
             return Certainty.STATED

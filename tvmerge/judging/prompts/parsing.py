@@ -57,11 +57,13 @@ def read_rating(text: str, low: float = 1, high: float = 10) -> float | Unreadab
     text = normalised(text)
     brackets = Brackets(text, RATING_WORD, partial(rating_in, low=low, high=high), (low, high))
     decided = _json_alone(text, low, high) or brackets.decided(DOUBLE)
-    if decided is None or decided.weight is Certainty.PASSING:
+    if decided is None or decided.certainty is Certainty.PASSING:
         stated = _otherwise(text, brackets, low, high)
         if decided is None:
             decided = stated
-        elif stated is not None and stated.weight is Certainty.STATED and stated.meaning != decided.meaning:
+        elif (
+            stated is not None and stated.certainty is Certainty.STATED and stated.meaning != decided.meaning
+        ):
             decided = Decided(NO_RATING, Certainty.STATED, f"{decided.shown}]] or [[{stated.shown}")
     if decided is None:
         return Unreadable("no [[rating]] in the reply")
@@ -125,7 +127,7 @@ def _otherwise(text: str, brackets: Brackets, low: float, high: float) -> Decide
     if escaped is not None:
         return escaped
     single = brackets.decided(SINGLE)
-    if single is not None and single.weight is Certainty.STATED:
+    if single is not None and single.certainty is Certainty.STATED:
         return single
     return _last_line(text, low, high)
 
