@@ -60,7 +60,7 @@ def settings(folder: Path, engine: str, args: argparse.Namespace) -> EngineSetti
         engine=engine,
         device=args.device,
         dtype=args.dtype,
-        vllm=vllm_options(args),
+        options=vllm_options(args),
     )
 
 

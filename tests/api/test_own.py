@@ -249,10 +249,11 @@ def test_an_engine_has_to_say_what_decides_its_answers(engine: object, message: 
     [
         ({"judge": Lengths(), "max_cost": 3}, "max_cost is for judges that tvmerge asks"),
         ({"judge": Lengths(), "judge_mode": "pairwise"}, "judge_mode is for judges that tvmerge asks"),
+        ({"engine": ScriptedEngine(), "engine_options": {"n": 1}}, "engine_options is for tvmerge's own"),
         ({"engine": ScriptedEngine(), "device": "cpu"}, "device is for tvmerge's own engines"),
         ({"engine": ScriptedEngine(), "engines": 2}, "engines is for tvmerge's own engines"),
     ],
-    ids=["money", "pairs", "device", "number"],
+    ids=["money", "pairs", "options", "device", "number"],
 )
 def test_settings_that_mean_nothing_to_an_object_are_refused(
     settings: dict[str, Any], message: str, run_dir: Path

@@ -107,6 +107,7 @@ def test_devices_are_dealt_to_engines(settings: dict[str, Any], devices: tuple[t
         ({"tensor_parallel": 2, "devices": ("cuda:0",)}, "1 devices cannot be divided among engines of 2"),
         ({"tensor_parallel": 2, "engine": "transformers"}, "--tensor-parallel is for --engine vllm"),
         ({"vllm": {"max_model_len": 9}, "engine": "transformers"}, "the table vllm is for --engine vllm"),
+        ({"engine_options": {"n": 1}}, "the table engine_options is for engines of installed packages"),
         ({"vllm": {"tensor_parallel_size": 2}}, "'tensor_parallel_size' is set .* --tensor-parallel"),
         ({"vllm": {"enable_prefix_caching": False}}, "'enable_prefix_caching' is set .* leave it out"),
     ],
@@ -138,7 +139,7 @@ def test_arguments_of_vllm_reach_its_engines(demo_models: Path) -> None:
     placed = Placement("vllm", (("cuda:2", "cuda:3"),), run)
     with closing(Caches()) as caches:
         settings = placed.engine_settings(open_models(run.merge, caches), RECORD)
-    assert settings.vllm == {"max_model_len": 512, "tensor_parallel_size": 2}
+    assert settings.options == {"max_model_len": 512, "tensor_parallel_size": 2}
     assert (settings.engine, settings.dtype) == ("vllm", "bfloat16")
     assert (settings.stop_tokens, settings.day) == ((2,), "2026-03-14")
     assert settings.chat_template_kwargs == {"enable_thinking": False}

@@ -240,7 +240,7 @@ async def test_a_head_that_a_vector_unties_is_one_of_its_own(demo_models: Path, 
     assert merge.config is not None
     settings = EngineSettings(merge=config, stop_tokens=stop_ids(Path(target)))
     here, there = (
-        replace(settings, engine=engine, vllm=SMALL if engine == "vllm" else {}).entry().call()
+        replace(settings, engine=engine, options=SMALL if engine == "vllm" else {}).entry().call()
         for engine in ("transformers", "vllm")
     )
     for weight in (1.0, 0.0, 0.6):

@@ -21,6 +21,7 @@ from tvmerge.merging.checkpoints.contents import companions
 from tvmerge.merging.checkpoints.lora.adapter import Adapter
 from tvmerge.merging.dtypes import torch_name
 from tvmerge.merging.export.writer import SHARD_SIZE, shard_sizes
+from tvmerge.merging.methods import METHODS
 from tvmerge.pretrained.context_length import model_context
 from tvmerge.report.numbers import count, folded, size
 
@@ -133,7 +134,7 @@ def _weights(models: Merge) -> Iterator[str]:
     moved = sum(bool(row.terms) for row in rows)
     yield f"{moved} of {count(len(rows), 'floating-point tensor')} get a weight"
     for vector in models.request.vectors:
-        method = "" if vector.method == "linear" else f", made sparse by {vector.method}"
+        method = "" if METHODS.load(vector.method).sparsify is None else f", made sparse by {vector.method}"
         yield f"{vector.name or 'task vector'}: {vector.rules.mode} weights{method}"
     yield f"{count(len(models.group_names), 'weight')}: {folded(models.group_names)}"
 

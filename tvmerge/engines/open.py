@@ -46,8 +46,7 @@ class EngineSettings:
         chat_template: A file with a chat template to use instead of the target's.
         chat_template_kwargs: Variables for the chat template.
         day: The date that prompts contain, in ISO 8601; None for today.
-        vllm: Further arguments of vLLM's `AsyncEngineArgs`.
-        options: Options of an engine other than vLLM.
+        options: The engine's options; for vLLM, further arguments of its `AsyncEngineArgs`.
         fingerprint: The sources' fingerprint on the machine that started the run; not compared if empty.
     """
 
@@ -61,7 +60,6 @@ class EngineSettings:
     chat_template: str | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     day: str | None = None
-    vllm: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
 

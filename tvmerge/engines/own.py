@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from tvmerge._util.canonical import canonical_json
+from tvmerge.engines.kinds import TABLES
 from tvmerge.engines.settings import AnswerConfig
 from tvmerge.errors import ConfigError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Maker = Callable[["Merger"], "Engine"]
 """Makes an engine, given a merger; has an attribute `fingerprint`, such as that of a class."""
 
-_UNUSED = ("engine", "tensor_parallel", "vllm", "devices", "device", "pool", "ray_address", "batch_tokens")
+_UNUSED = ("engine", "tensor_parallel", *TABLES, "devices", "device", "pool", "ray_address", "batch_tokens")
 """Settings of tvmerge's engines, which do not apply to others."""
 
 

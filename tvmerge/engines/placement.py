@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.engines.devices import resolve_device
-from tvmerge.engines.kinds import ENGINES
+from tvmerge.engines.kinds import ENGINES, TABLES, EngineKind
 from tvmerge.engines.open import EngineSettings, engine_of, process_engines
 from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.prompting.context_length import rated_context
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tvmerge.engines.transformers.memory import MemoryEstimate
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
+
+
+AUTOMATIC = ("vllm", "transformers")
+"""What `--engine auto` chooses from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,13 @@ class Placement:
             return {"engine": self.kind}
         found = {"engine": self.kind, **ENGINES.identity(self.kind, "engine_package")}
         if options := ENGINES.load(self.kind).decisive(self.options):
-            found["vllm" if self.kind == "vllm" else "engine_options"] = json.dumps(options, sort_keys=True)
+            found[ENGINES.load(self.kind).table] = json.dumps(options, sort_keys=True)
         return found
 
     @property
     def options(self) -> Mapping[str, Any]:
         """The engine's options that the user set."""
-        return (self.config.vllm if self.kind == "vllm" else self.config.engine_options) or {}
+        return _options(self.config, self.kind)
 
     def engine_factories(
         self, models: Merge, record: ChatRecord, memory_estimates: Sequence[MemoryEstimate] = ()
@@ -107,15 +111,14 @@ class Placement:
             chat_template=self.config.chat_template,
             chat_template_kwargs=dict(record.arguments),
             day=None if record.day is None else record.day.isoformat(),
-            vllm={**(self.config.vllm or {}), **parallel},
-            options={**(self.config.engine_options or {}), **parallel},
+            options={**self.options, **parallel},
             fingerprint=models.fingerprint,
         )
 
     def reference(self, models: Merge, record: ChatRecord) -> EngineFactory:
         """Return what starts a transformers engine on the CPU, in the dtype that the engines compute in."""
         settings = self.engine_settings(models, record)
-        return _here(models, replace(settings, engine="transformers", device="cpu", vllm={}, options={}))
+        return _here(models, replace(settings, engine="transformers", device="cpu", options={}))
 
     def compute_dtype(self, models: Merge) -> str:
         """Return the dtype of computation; on a CPU float32, which is faster there and exact."""
@@ -180,18 +183,35 @@ def place(config: ModelConfig, own: OwnEngines | None = None) -> Placement:
     if own is not None:
         own.check(config)
         return Placement(own.identity, (), config, own)
-    ENGINES.load("vllm").check_options(config.vllm or {})
     devices = _devices(config)
     kind = _kind(config, devices)
-    shared = config.tensor_parallel > 1 and not ENGINES.load(kind).tensor_parallel
-    if shared or (config.vllm and kind != "vllm" and config.engine != "auto"):
-        named = "--tensor-parallel" if shared else "the table vllm"
-        raise ConfigError(f"{named} is for --engine vllm, and this run uses {kind}")
-    if config.engine_options and kind in ("transformers", "vllm"):
-        raise ConfigError(f"the table engine_options is for other engines, and this run uses {kind}")
-    placement = Placement(kind, devices, config)
-    ENGINES.load(kind).check_options(placement.options)
-    return placement
+    if config.tensor_parallel > 1 and not ENGINES.load(kind).tensor_parallel:
+        takers = _named(lambda engine: engine.tensor_parallel)
+        raise ConfigError(f"--tensor-parallel is for {takers}, and this run uses {kind}")
+    _check_tables(config, kind)
+    return Placement(kind, devices, config)
+
+
+def _check_tables(config: ModelConfig, kind: str) -> None:
+    """Check the options of engines; with `auto`, those of the engines that it did not choose too."""
+    kinds = AUTOMATIC if config.engine == "auto" else (kind,)
+    for name in kinds:
+        ENGINES.load(name).check_options(_options(config, name))
+    read = {ENGINES.load(name).table for name in kinds}
+    if (table := next((t for t in TABLES if getattr(config, t) and t not in read), None)) is not None:
+        takers = _named(lambda engine: engine.table == table)
+        raise ConfigError(f"the table {table} is for {takers}, and this run uses {kind}")
+
+
+def _options(config: ModelConfig, kind: str) -> Mapping[str, Any]:
+    table = ENGINES.load(kind).table
+    return getattr(config, table) or {} if table else {}
+
+
+def _named(fits: Callable[[EngineKind], bool]) -> str:
+    """The flags of the engines that fit."""
+    names = (name for name in ENGINES.names() if fits(ENGINES.load(name)))
+    return " or ".join(f"--engine {name}" for name in names) or "engines of installed packages"
 
 
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:

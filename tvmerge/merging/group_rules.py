@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvmerge.errors import ConfigError
-from tvmerge.merging.groupings import GROUPINGS
+from tvmerge.merging.groupings import GROUPINGS, Grouping
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class GroupRules:
         if grouping.patterns and not self.patterns:
             raise ConfigError(f"optimize_mode {self.mode} needs patterns")
         if self.patterns and not grouping.patterns:
-            raise ConfigError(f"patterns are for optimize_mode regex, not for {self.mode}")
+            takers = _modes(lambda grouping: grouping.patterns)
+            raise ConfigError(f"patterns are for optimize_mode {takers}, not for {self.mode}")
         names = [name for name, _ in self.patterns]
         if not all(names) or len(set(names)) < len(names):
             raise ConfigError(f"each pattern needs a unique name; got {', '.join(map(repr, names))}")
@@ -57,6 +59,10 @@ class GroupRules:
             raise ConfigError("layer_granularity and smooth are mutually exclusive; set one of them")
         shared = self.knots is not None or self.layer_granularity > 1
         if shared and not GROUPINGS.load(self.mode).by_layer:
-            raise ConfigError(
-                f"layer_granularity and smooth need optimize_mode layer or block, not {self.mode}"
-            )
+            takers = _modes(lambda grouping: grouping.by_layer)
+            raise ConfigError(f"layer_granularity and smooth need optimize_mode {takers}, not {self.mode}")
+
+
+def _modes(fits: Callable[[Grouping], bool]) -> str:
+    """The names of the groupings that fit."""
+    return " or ".join(name for name in GROUPINGS.names() if fits(GROUPINGS.load(name)))

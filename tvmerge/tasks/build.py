@@ -47,7 +47,7 @@ def build_suite(
         UserError: A benchmark, a judge, a task or its data is missing or invalid.
     """
     tasks: tuple[Tasks, ...] = (open_tasks(config, note),) if config.has_tasks else ()
-    tasks += open_kinds(config.task_kinds, note)
+    tasks += open_kinds(config.task_kinds, note, config.prompt_settings)
     if own is not None:
         suite = suite_of_own_judge(own, config.judging, caches, note, ledger_file, asked=counter is None)
     elif config.bench_name:

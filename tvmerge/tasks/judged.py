@@ -80,8 +80,8 @@ def suite_of_benchmarks(
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     compares = config.judge_mode == "pairwise"
-    wants_batches = config.judge_batch and counter is None
-    batching = _batching(config, batch_folder, ledger_file) if wants_batches else None
+    batched = config.judge_batch and counter is None
+    batching = _batching(config, batch_folder, ledger_file) if batched else None
     policy = replace(
         _policy(config, ledger),
         cache=caches.judgments,

@@ -9,6 +9,10 @@ from typing import Any
 from tvmerge.errors import ConfigError
 from tvmerge.judging.settings import JudgeConfig
 from tvmerge.option import option
+from tvmerge.tasks.kinds import kind_of
+
+PROMPT_SETTINGS = ("apply_chat_template", "fewshot_as_multiturn", "system_instruction")
+"""Settings of how tasks are written, which kinds of tasks can inherit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +96,20 @@ class TaskConfig:
             raise ConfigError(
                 "fewshot_as_multiturn writes turns of a chat; pass --apply-chat-template as well"
             )
-        if (self.apply_chat_template or self.system_instruction is not None) and not self.has_tasks:
-            flag = "apply_chat_template" if self.apply_chat_template else "system_instruction"
-            raise ConfigError(f"{flag} applies to the prompts of tasks, but no task is set; leave it out")
+        for name in self.prompt_settings:
+            if not self.has_tasks and not any(name in kind_of(table).inherits for table in self.task_kinds):
+                raise ConfigError(f"{name} applies to the prompts of tasks, but no task is set; leave it out")
 
     @property
     def has_tasks(self) -> bool:
-        """Whether there are any tasks."""
+        """Whether there are any tasks of lm-evaluation-harness."""
         return bool(self.tasks or self.jglue_tasks or self.jglue_data)
+
+    @property
+    def prompt_settings(self) -> dict[str, Any]:
+        """The settings of the prompts of tasks that are not at their defaults, by key."""
+        defaults = {f.name: f.default for f in fields(TaskConfig)}
+        return {name: value for name in PROMPT_SETTINGS if (value := getattr(self, name)) != defaults[name]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge._util.plugins import Plugins
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 Options = Mapping[str, Any]
 """The table `[engine_options]`, or `[vllm]` for vLLM."""
+
+
+TABLES = ("engine_options", "vllm")
+"""Settings that hold the options of an engine."""
 
 
 def _accept(_: Options) -> None:
@@ -45,6 +49,7 @@ class EngineKind:
     """An engine, as its module defines it.
 
     Attributes:
+        table: The setting that holds its options, one of `TABLES`; empty if it has none.
         open: Opens an engine, given the opened models (`tvmerge.merging.merge.Merge`), an `EngineSettings`
             (`tvmerge.engines.open`) and a `ChatFormat`.
         check_options: Raises `ConfigError` for options that the engine does not have.
@@ -57,6 +62,7 @@ class EngineKind:
             model's context length (None without a limit) and the options.
     """
 
+    table: Literal["engine_options", "vllm", ""] = "engine_options"
     open: Callable[..., Engine]
     check_options: Callable[[Options], None] = _accept
     check_installed: Callable[[], None] = _ready

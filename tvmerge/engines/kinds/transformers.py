@@ -40,4 +40,4 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Transforme
     )
 
 
-ENGINE = EngineKind(open=_open)
+ENGINE = EngineKind(table="", open=_open)

@@ -32,7 +32,7 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> VllmEngine
         Entry("tvmerge.engines.open:open_merger", asdict(wanted)),
         stop_tokens=wanted.stop_tokens,
         dtype=wanted.dtype,
-        options=wanted.vllm,
+        options=wanted.options,
         trust_remote_code=wanted.merge.trust_remote_code,
         skeleton=skeleton,
     )
@@ -45,6 +45,7 @@ def _context(context: int | None, options: Options) -> int | None:
 
 
 ENGINE = EngineKind(
+    table="vllm",
     open=_open,
     check_options=check_options,
     check_installed=check_installed,

@@ -6,7 +6,7 @@ installed package that declares it as an entry point:
     [project.entry-points."tvmerge.figures"]
     coverage = "my_package.coverage"
 
-Then the page of every run has a section with it, and `RunResult.figures` includes it by name. A figure is an
+Then the page of every run shows it, and `RunResult.figures` includes it by name. A figure is an
 SVG document; `tvmerge.report.drawing` has scales, marks and the style sheet. The page's security policy
 blocks all scripts and styles except its own.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tvmerge._util.plugins import Plugins
 from tvmerge.errors import ConfigError
@@ -23,8 +23,8 @@ from tvmerge.errors import ConfigError
 if TYPE_CHECKING:
     from tvmerge.report.result import RunRecord
 
-PLACED = ("scores", "history", "weights")
-"""Figures with a fixed section on the page, in order; others follow."""
+Section = Literal["contenders", "search", "weights", ""]
+"""The section of the page that shows a figure; empty for a section of its own, after the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,13 @@ class Figure:
         draw: Returns the figure of a run as an SVG document.
         heading: Heading of its section.
         caption: Returns the caption below the figure of a run; None for no caption.
+        section: The section of the page that shows it.
     """
 
     draw: Callable[[RunRecord], str]
     heading: str
     caption: Callable[[RunRecord], str] | None = None
+    section: Section = ""
 
 
 FIGURES = Plugins(what="figure", kind=Figure, attribute="FIGURE", package=__name__, group="tvmerge.figures")
@@ -47,27 +49,30 @@ FIGURES = Plugins(what="figure", kind=Figure, attribute="FIGURE", package=__name
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure of a run: its heading, SVG document and caption."""
+    """A figure of a run: its heading, SVG document, caption and section of the page."""
 
     heading: str
     svg: str
     caption: str
+    section: Section
 
 
 def drawn(result: RunRecord) -> dict[str, Drawn]:
-    """Draw the figures of a run, by name, those with a fixed section first.
+    """Draw the figures of a run, by name, in the order of the page.
 
     Raises:
         ConfigError: A figure of an installed package, named in the message, fails.
     """
-    return {name: _drawn(name, result) for name in dict.fromkeys((*PLACED, *FIGURES.names()))}
+    order = get_args(Section).index
+    names = sorted(FIGURES.names(), key=lambda name: order(FIGURES.load(name).section))
+    return {name: _drawn(name, result) for name in names}
 
 
 def _drawn(name: str, result: RunRecord) -> Drawn:
     found = FIGURES.load(name)
     try:
         caption = "" if found.caption is None else found.caption(result)
-        return Drawn(found.heading, found.draw(result), caption)
+        return Drawn(found.heading, found.draw(result), caption, found.section)
     except Exception as error:
         if not (origin := FIGURES.origin(name)):
             raise

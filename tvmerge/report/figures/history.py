@@ -245,4 +245,4 @@ def _caption(result: RunRecord) -> str:
     )
 
 
-FIGURE = Figure(draw=_draw, heading="Search", caption=_caption)
+FIGURE = Figure(draw=_draw, heading="Search", caption=_caption, section="search")

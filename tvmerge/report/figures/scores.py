@@ -135,4 +135,4 @@ def _draw(result: RunRecord) -> str:
     return draw_contenders(contenders(result))
 
 
-FIGURE = Figure(draw=_draw, heading="Scores")
+FIGURE = Figure(draw=_draw, heading="Scores", section="contenders")

@@ -132,4 +132,4 @@ def _caption(_: RunRecord) -> str:
     )
 
 
-FIGURE = Figure(draw=_draw, heading="Weights of the best", caption=_caption)
+FIGURE = Figure(draw=_draw, heading="Weights of the best", caption=_caption, section="weights")

@@ -22,7 +22,7 @@ from tvmerge.report.answer_stats import answer_stats, has_thoughts
 from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.drawing.svg import STYLE, legal
-from tvmerge.report.figures import PLACED, drawn
+from tvmerge.report.figures import drawn
 from tvmerge.report.page.answers import categories, comparisons
 from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.race import race_lines
@@ -62,7 +62,6 @@ def render_page(result: RunRecord) -> str:
 
 def _content(result: RunRecord) -> dict[str, Any]:
     found = comparisons(result)
-    figures = drawn(result)
     return {
         "version": __version__,
         "result": result,
@@ -77,8 +76,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "comparisons": found,
         "categories": categories(found),
-        "figures": figures,
-        "further": {name: figure for name, figure in figures.items() if name not in PLACED},
+        "figures": drawn(result),
     }
 
 

@@ -31,9 +31,11 @@ class TaskKind:
     Attributes:
         open: Makes the tasks from the keys of its table and a function that shows the user a note; raises
             `UserError` if they are invalid.
+        inherits: Settings of tasks, such as `apply_chat_template`, that its tables inherit unless set there.
     """
 
     open: Callable[[Mapping[str, Any], Note], Tasks]
+    inherits: tuple[str, ...] = ()
 
 
 TASK_KINDS = Plugins(
@@ -41,18 +43,36 @@ TASK_KINDS = Plugins(
 )
 
 
-def open_kinds(tables: Iterable[Mapping[str, Any]], note: Note) -> tuple[Tasks, ...]:
+def kind_of(table: Mapping[str, Any]) -> TaskKind:
+    """Return the kind of tasks that a table `[[task_kinds]]` names.
+
+    Raises:
+        ConfigError: It names none, or an unknown one.
+    """
+    if not isinstance(kind := table.get("kind"), str):
+        raise ConfigError(f"each of task_kinds needs a key 'kind': {', '.join(TASK_KINDS.names())}")
+    return TASK_KINDS.load(kind)
+
+
+def open_kinds(
+    tables: Iterable[Mapping[str, Any]], note: Note, settings: Mapping[str, Any]
+) -> tuple[Tasks, ...]:
     """Open the tasks of the tables `[[task_kinds]]`.
+
+    Args:
+        tables: The tables.
+        note: Shows the user a note.
+        settings: The settings of all tasks, from which a kind inherits.
 
     Raises:
         UserError: A table has an unknown kind, or its tasks are invalid.
     """
     found = []
     for table in tables:
-        options = dict(table)
-        if not isinstance(kind := options.pop("kind", None), str):
-            raise ConfigError(f"each of task_kinds needs a key 'kind': {', '.join(TASK_KINDS.names())}")
-        found.append(TASK_KINDS.load(kind).open(options, note))
+        kind = kind_of(table)
+        options = {key: settings[key] for key in kind.inherits if key in settings} | dict(table)
+        del options["kind"]
+        found.append(kind.open(options, note))
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.tasks.base import Note, Tasks
 from tvmerge.tasks.kinds import TaskKind
 from tvmerge.tasks.lm_eval.open import open_tasks
-from tvmerge.tasks.settings import TaskConfig
+from tvmerge.tasks.settings import PROMPT_SETTINGS, TaskConfig
 
 
 def _open(options: Mapping[str, Any], note: Note) -> Tasks:
@@ -26,4 +26,4 @@ def _open(options: Mapping[str, Any], note: Note) -> Tasks:
     return open_tasks(config, note)
 
 
-TASK_KIND = TaskKind(open=_open)
+TASK_KIND = TaskKind(open=_open, inherits=PROMPT_SETTINGS)
