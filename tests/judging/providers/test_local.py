@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, CohereConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, CohereConfig, CohereForCausalLM, PreTrainedTokenizerFast
 
 from tvmerge._util.cache import ContentCache
-from tvmerge.errors import CheckpointError
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.judging.client.chat import ChatReply, TooLongError
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.local.checkpoint import identity
@@ -132,6 +133,54 @@ async def test_cudnns_attention_is_off_while_a_judge_is_loaded_unless_its_file_a
     assert _cuda.cudnn_sdp_enabled() == allowed
     await chat.close()
     assert _cuda.cudnn_sdp_enabled()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+async def test_a_batch_that_does_not_fit_into_memory_is_halved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    prompts = [f"評価して{'R' * n}" for n in range(7)]
+    expected = await ask(spec_of(folder), *prompts)
+    rows = limit(monkeypatch, 2, error)
+    assert await ask(spec_of(folder), *prompts) == expected
+    assert max(rows) > 2
+
+
+async def test_a_prompt_that_does_not_fit_alone_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, 0, RuntimeError("CUDA error: out of memory"))
+    with pytest.raises(ConfigError, match="leaves no memory for generation; set max_memory or quantization"):
+        await ask(spec_of(folder), "x", "y")
+
+
+async def test_a_judge_that_does_not_fit_into_memory_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", full)
+    with pytest.raises(
+        CheckpointError, match="does not fit into memory beside what is there; set quantization"
+    ):
+        await ask(spec_of(folder), "x")
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, most: int, error: Exception) -> list[int]:
+    """Have Command-R run out of memory for more than `most` rows; returns the rows of each try."""
+    rows: list[int] = []
+    forward = CohereForCausalLM.forward
+
+    @wraps(forward)
+    def read(self: Any, input_ids: torch.Tensor, **given: Any) -> Any:
+        rows.append(input_ids.shape[0])
+        if rows[-1] > most:
+            raise error
+        return forward(self, input_ids, **given)
+
+    monkeypatch.setattr(CohereForCausalLM, "forward", read)
+    return rows
 
 
 async def test_it_runs_in_4_bits(folder: Path) -> None:

@@ -40,6 +40,12 @@ class Batches(Generic[T]):
         """Mark the batch that `next` returned as done."""
         self._done += len(batch)
 
+    def divide(self, parts: Sequence[T]) -> None:
+        """Put parts of the next item in its place, each with an equal share of its tokens."""
+        share = -(-self._widths[self._done] // len(parts))
+        place = slice(self._done, self._done + 1)
+        self._items[place], self._widths[place] = parts, [share] * len(parts)
+
     def cost(self, count: int) -> int:
         """Return the number of tokens of the next `count` items, including padding."""
         return count * self._widths[self._done]

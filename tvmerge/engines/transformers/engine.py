@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 import transformers
 from transformers import GenerationConfig
-from transformers.utils import logging
 
 from tvmerge._util.files import folder_name
 from tvmerge.engines.prompting.chat_format import ChatFormat
@@ -26,11 +25,12 @@ from tvmerge.engines.transformers.batches import Batches
 from tvmerge.engines.transformers.config import read_config
 from tvmerge.engines.transformers.decoding import Row, decode
 from tvmerge.engines.transformers.likelihood import by_context, log_likelihoods
-from tvmerge.engines.transformers.memory import MemoryEstimate, free_memory, memory_needs, ran_out
-from tvmerge.errors import AssetError, CheckpointError
-from tvmerge.pretrained.architectures import factory_of
+from tvmerge.engines.transformers.loading import load_model
+from tvmerge.engines.transformers.memory import MemoryEstimate, free_memory, memory_needs, out_of_memory
+from tvmerge.errors import AssetError
 from tvmerge.pretrained.context_length import context_length
 from tvmerge.pretrained.cudnn_attention import cudnn_attention_off
+from tvmerge.pretrained.out_of_memory import free_cached, ran_out
 from tvmerge.protocols import Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
@@ -146,7 +146,7 @@ class TransformersEngine:
         batches = Batches([[(i, pairs[i]) for i in group] for group in groups], lengths)
         found: dict[int, LogLikelihood] = {}
         while batches:
-            found |= await self._next(batches, self._rate)
+            found |= await self._next(batches, self._rate, _halves)
         return [found[index] for index in range(len(pairs))]
 
     async def close(self) -> None:
@@ -159,32 +159,39 @@ class TransformersEngine:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def _next(self, batches: Batches[T], work: Callable[[list[T]], R]) -> R:
-        """Return the result of the next batch, made smaller until it fits in memory."""
+    async def _next(
+        self, batches: Batches[T], work: Callable[[list[T]], R], halves: Callable[[T], list[T]] = lambda _: []
+    ) -> R:
+        """Return the result of the next batch, made smaller until it fits in memory.
+
+        Args:
+            batches: The batches.
+            work: Does a batch.
+            halves: Divides an item that does not fit alone; empty if it cannot be divided.
+        """
         while True:
             batch = batches.next(self._budget)
-            result = await self._in_thread(partial(self._try, work, batch))
+            result = await self._in_thread(partial(self._try, partial(work, batch)))
             if result is not None:
                 batches.done(batch)
                 return result
-            if len(batch) == 1:
-                raise CheckpointError(
-                    f"{folder_name(self._folder)}: {self._device} does not have enough memory for a single "
-                    f"conversation of {batches.cost(1)} tokens; lower --max-new-tokens, or take a smaller "
-                    "--dtype"
-                )
-            self._budget = batches.cost(len(batch) // 2)
+            if len(batch) > 1:
+                self._budget = batches.cost(len(batch) // 2)
+            elif parts := halves(batch[0]):
+                batches.divide(parts)
+                self._budget = batches.cost(1)
+            else:
+                rest = f"for a single text of {batches.cost(1)} tokens; lower --max-new-tokens, or pass"
+                raise out_of_memory(self._folder, self._device, rest)
 
-    def _try(self, work: Callable[[list[T]], R], batch: list[T]) -> R | None:
-        """Return `work(batch)`, or None if memory ran out."""
+    def _try(self, work: Callable[[], R]) -> R | None:
+        """Return what `work` returns, or None if memory ran out."""
         try:
-            return work(batch)
+            return work()
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
-        # Memory can be freed only here, after the error and the tensors in its frames are gone.
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_cached()
         return None
 
     def _apply(self, recipe: Recipe) -> None:
@@ -192,27 +199,16 @@ class TransformersEngine:
             self._model = self._open()
             if not self._cudnn_attention:
                 self._held.enter_context(cudnn_attention_off())
-        self._load(self._model, self._merger.merge(recipe))
+        # The memory that is missing the first time may be what generation has left in torch's cache.
+        if not any(self._try(partial(self._merge, recipe)) for _ in range(2)):
+            rest = "to merge beside the model; put fewer --engines on it, or pass"
+            raise out_of_memory(self._folder, self._device, rest)
 
-    def _from_folder(self) -> Any:
-        log: Any = logging
-        verbosity = log.get_verbosity()
-        # Warnings of unknown tensors do not matter: every weight is overwritten later, or reported missing.
-        log.set_verbosity_error()
-        try:
-            model = factory_of(self._config).from_pretrained(
-                self._folder,
-                config=self._config,
-                dtype=self._dtype,
-                trust_remote_code=self._trust_remote_code,
-            )
-        finally:
-            log.set_verbosity(verbosity)
-        return model.to(self._device)
+    def _merge(self, recipe: Recipe) -> bool:
+        self._load(self._model, self._merger.merge(recipe))
+        return True
 
     def _open(self) -> Any:
-        log: Any = logging
-        log.disable_progress_bar()
         free = free_memory(self._device)
         if free is not None:
             needed = memory_needs(self._config, self._dtype, trust_remote_code=self._trust_remote_code)
@@ -220,15 +216,14 @@ class TransformersEngine:
             load.check()
             # Estimated beforehand, since a system that runs out of memory kills the process without an error.
             self._budget = min(self._budget, load.tokens)
-        try:
-            model = self._new_model() if self._new_model is not None else self._from_folder()
-        except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
-            first_line = str(error).strip().split("\n")[0]
-            # The message is only the name of a key.
-            kind = f"{type(error).__name__}: " if isinstance(error, LookupError) else ""
-            raise CheckpointError(
-                f"{folder_name(self._folder)}: transformers cannot load the model: {kind}{first_line}"
-            ) from error
+        model = load_model(
+            self._folder,
+            self._config,
+            device=self._device,
+            dtype=self._dtype,
+            trust_remote_code=self._trust_remote_code,
+            new_model=self._new_model,
+        )
         if self._device == "cpu" and model.num_parameters() <= SMALL_MODEL:
             torch.set_num_threads(1)
         model.eval()
@@ -280,6 +275,12 @@ class TransformersEngine:
         pad = self._model.generation_config.pad_token_id
         rated = log_likelihoods(self._model, [pair for _, pair in places], pad)
         return {index: found for (index, _), found in zip(places, rated, strict=True)}
+
+
+def _halves(group: list[T]) -> list[list[T]]:
+    """Return the halves of a group of continuations; empty if there is only one."""
+    middle = len(group) // 2
+    return [group[:middle], group[middle:]] if middle else []
 
 
 def _row(conversation: Conversation, turn: Turn) -> Row:

@@ -1,4 +1,4 @@
-"""Checks that a model fits into memory before it is loaded, and recognizes out-of-memory errors."""
+"""Checks that a model fits into memory before it is loaded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from tvmerge._util.files import folder_name
 from tvmerge.errors import CheckpointError
 from tvmerge.pretrained.architectures import factory_of, text_settings
-
-_CPU_MESSAGES = ("can't allocate memory", "not enough memory")
-"""The text in the RuntimeError of torch's CPU allocator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +145,12 @@ def free_memory(device: str) -> int | None:
     return free[0] if free else None
 
 
-def ran_out(error: BaseException) -> bool:
-    """Return whether `error` is an out-of-memory error, of a GPU or the CPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_MESSAGES)
+def out_of_memory(folder: Path, device: str, rest: str) -> CheckpointError:
+    """Return the error for memory that ran out; `rest` says for what, and how its advice begins."""
+    return CheckpointError(
+        f"{folder_name(folder)}: {device} does not have enough memory {rest} a smaller --dtype or another "
+        "--device"
+    )
 
 
 def gib(size: int) -> str:

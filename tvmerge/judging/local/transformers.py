@@ -20,6 +20,7 @@ from transformers import (
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.pretrained.context_length import context_length
+from tvmerge.pretrained.out_of_memory import free_cached, ran_out
 
 # transformers annotates its models but not its configurations.
 _Generation: Any = GenerationConfig
@@ -66,7 +67,12 @@ class TransformersChat:
             self._model: Any = AutoModelForCausalLM.from_pretrained(**source, **placement(spec))
         except ImportError as error:
             raise MissingExtraError(error.name or "bitsandbytes", "local") from error
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            if ran_out(error):
+                raise CheckpointError(
+                    f"the judge model {spec.model} does not fit into memory beside what is there; set "
+                    "quantization, max_memory or device_map in its judge file, or take a judge elsewhere"
+                ) from error
             first_line = str(error).strip().split("\n", maxsplit=1)[0]
             raise CheckpointError(f"the judge model {spec.model} cannot be loaded: {first_line}") from error
         if not self._tokenizer.chat_template:
@@ -116,14 +122,15 @@ class TransformersChat:
             return []
         try:
             return self._generate(prompts, body, seeds, temperatures)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
             if len(prompts) == 1:
                 raise ConfigError(
                     f"the judge model {self._name} leaves no memory for generation; set max_memory or "
                     "quantization in its judge file"
                 ) from error
-        # Outside the except block, since its exception keeps the tensors that did not fit alive.
-        torch.cuda.empty_cache()
+        free_cached()
         half = len(prompts) // 2
         return [
             *self.generate(prompts[:half], body, seeds=seeds[:half], temperatures=temperatures[:half]),
