@@ -146,7 +146,7 @@ def test_code_that_stays_behind_is_told_even_where_it_was_not_downloaded(tmp_pat
     code = {"AutoModelForCausalLM": "modeling_own.Own", "AutoConfig": "other/repository--config.Own"}
     (folder / "config.json").write_text(json.dumps({"auto_map": code}))
     (folder / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["words.Own", null]}}')
-    told = {"code, which comes along with --trust-remote-code": ["modeling_own.py", "words.py"]}
+    told = {"code, which is copied with --trust-remote-code": ["modeling_own.py", "words.py"]}
     assert left_out(folder, [], code=False) == told
     assert left_out(folder, [], code=True) == {}
 

@@ -248,5 +248,5 @@ def test_code_that_is_none_of_transformers_is_not_untied(base: Path, target: Pat
     from tvmerge.merging.checkpoints.untied import untied_structure
 
     config = json.loads((target / "config.json").read_text())
-    with pytest.raises(CheckpointError, match="target brings modelling code of its own; its head cannot be"):
+    with pytest.raises(CheckpointError, match="target has its own modelling code, so its head cannot be"):
         untied_structure(config | {"model_type": "homemade"}, "target")

@@ -1,7 +1,7 @@
-"""A model's tensors and their places, and a checkpoint's names sorted into them.
+"""The places of a model's tensors, and the mapping of a checkpoint's names to them.
 
-A language model may be a separate model or lie in one that also sees or hears. Such models are compared by
-what the tensors are called within the language model (`Structure.key`).
+A language model may be a separate model or part of a multimodal one. Such models are compared by the tensors'
+names within the language model (`Structure.key`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the model a tensor belongs.
+    """The place of a tensor in the model.
 
     Attributes:
-        section: Before the decoder layers, in them, behind them, the head, or outside the language model.
+        section: Before, in or after the decoder layers, the head, or outside the language model.
         layer: Index of its layer; None outside the layers.
-        shape: The shape the configuration asks for.
-        is_float: Whether the model holds it as a floating-point number.
-        by_token: Whether it has one row for each token: the input embeddings and the head.
+        shape: The shape required by the configuration.
+        is_float: Whether it is a float tensor in the model.
+        by_token: Whether it has one row per token, like the input embeddings and the head.
     """
 
     section: Section
@@ -39,15 +39,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """A checkpoint's names, sorted into its model.
+    """A checkpoint's names, mapped to those of its model.
 
     Attributes:
-        names: The model's own name of each tensor -> the checkpoint's name of it, in model order. A tied
-            head is no tensor of its own and does not appear.
-        tied: The model's own name of each further name of a tied tensor -> the checkpoint's name of it.
-        missing: What the model needs and the checkpoint lacks.
-        extra: What the checkpoint holds and the model does not use (rotary tables, attention masks, ...).
-        duplicates: Checkpoint's name of a second copy of a tied tensor -> its name of the first.
+        names: The checkpoint's name of each tensor by the model's name, in model order. A tied head is not a
+            separate tensor and is not included.
+        tied: The checkpoint's name of each tied tensor, by the model's further names of it.
+        missing: Tensors of the model that the checkpoint lacks.
+        extra: Tensors of the checkpoint that the model does not use (rotary tables, attention masks, ...).
+        duplicates: The checkpoint's name of a tied tensor, by its name of the second copy.
     """
 
     names: Mapping[str, str]
@@ -62,21 +62,21 @@ class Structure:
     """A model's tensors and their places.
 
     Attributes:
-        name: What messages call the model.
+        name: The model's name in messages.
         architecture: Name of the model class.
         model_type: transformers' name of the family.
-        text_type: transformers' name of the decoder's family; of a text model its own.
-        stands_alone: Whether transformers has models that are just such a decoder.
+        text_type: transformers' name of the decoder's family, which for a text model is `model_type`.
+        stands_alone: Whether transformers has a model class for such a decoder alone.
         layers: Number of decoder layers.
         vocabulary: Number of rows of the embeddings.
-        prefix: The name of the part below the head, which checkpoints may leave out (`model`).
-        decoder: What the names of the decoder's tensors begin with (`model.language_model.`).
-        blocks: What the names of its layers' tensors begin with, before the index.
-        head: What the names of the head's tensors begin with; None without a head.
-        layouts: The ways checkpoints of this family divide its tensors, each in model order, under the names
-            they have once transformers has renamed them.
-        aliases: A further name of a tied tensor -> its first name.
-        settings: What the language model's configuration says; see `configurations.settings_of`.
+        prefix: The name of the module below the head, which checkpoints may omit (`model`).
+        decoder: Prefix of the names of the decoder's tensors (`model.language_model.`).
+        blocks: Prefix of the names of its layers' tensors, before the index.
+        head: Prefix of the names of the head's tensors; None without a head.
+        layouts: The possible splits of its tensors in checkpoints, each in model order, under the names after
+            transformers' renaming.
+        aliases: First names of tied tensors, by their further names.
+        settings: The language model's configuration; see `configurations.settings_of`.
         renaming: How transformers renames a checkpoint's tensors.
     """
 
@@ -97,26 +97,26 @@ class Structure:
     renaming: Renaming
 
     def place(self, name: str) -> Place | None:
-        """The place of a tensor, by the model's own name of it; a tied tensor's is that of its first name."""
+        """Return the place of a tensor by the model's name of it, or of a tied tensor by any name."""
         name = self.aliases.get(name, name)
         return next((layout[name] for layout in self.layouts if name in layout), None)
 
     def place_is_head(self, own: str) -> bool:
-        """Whether a tensor is the head's, by the model's own name of it."""
+        """Return whether a tensor belongs to the head, by the model's name of it."""
         return self.head is not None and own.startswith(self.head)
 
     def key(self, own: str) -> str | None:
-        """What a tensor is called within the language model, wherever that is; None outside of it.
+        """Return a tensor's name within the language model; None outside of it.
 
         Args:
-            own: The model's own name of it.
+            own: The model's name of it.
         """
         if self.head is not None and self.place_is_head(own):
             return f"{self.head.split('.')[-2]}.{own.removeprefix(self.head)}"
         return own.removeprefix(self.decoder) if own.startswith(self.decoder) else None
 
     def own_names(self, names: Iterable[str]) -> dict[str, str]:
-        """A checkpoint's names -> the model's own names, of the tensors that the model has in any layout."""
+        """Return the model's names by the checkpoint's, of tensors that the model has in any layout."""
         known = self.aliases.keys() | {own for layout in self.layouts for own in layout}
         renaming, found = self.renaming.fresh(), {}
         for name in sorted(names):
@@ -126,10 +126,10 @@ class Structure:
         return found
 
     def plain_names(self, names: Iterable[str]) -> dict[str, str]:
-        """A checkpoint's names -> names that transformers understands.
+        """Return names that transformers understands, by the checkpoint's names.
 
-        Where training tools have left something in them, tensors get the model's own names. So do those of a
-        language model that is elsewhere than the configuration says. Any other name stays.
+        Tensors whose names have prefixes of training tools get the model's names, as do those of a language
+        model at another path than in the configuration. Other names are unchanged.
         """
         names = list(names)
         plain = without_leftovers(names, self.own_names)
@@ -140,11 +140,11 @@ class Structure:
         return {name: moved.get(short, short) for name, short in plain.items()}
 
     def elsewhere(self, names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-        """Names of a language model that is elsewhere -> the model's own names.
+        """Return the model's names of a language model at another path, by the checkpoint's names.
 
         Args:
             names: All names.
-            known: Those that `own_names` knows.
+            known: The names that `own_names` maps.
         """
         everything = {key: own for layout in self.layouts for own in layout if (key := self.key(own))}
         heads = {key: own for key, own in everything.items() if self.place_is_head(own)}
@@ -153,7 +153,7 @@ class Structure:
         return {**nested_elsewhere(left, decoder, found), **nested_elsewhere(left, heads, found)}
 
     def arrange(self, names: Iterable[str]) -> Arrangement:
-        """Sort a checkpoint's names into the model, by the layout which fits them best."""
+        """Map a checkpoint's names to the model's, using the layout that fits best."""
         names = list(names)
         own_names = self.own_names(names)
         found: dict[str, str] = {}
@@ -170,7 +170,7 @@ class Structure:
         tied, duplicates = {}, {}
         for alias, first in self.aliases.items():
             if alias in found:
-                # Some checkpoints keep a tied tensor under its second name only.
+                # Some checkpoints have a tied tensor only under its second name.
                 kept = found.setdefault(first, found[alias])
                 if found[alias] != kept:
                     duplicates[found[alias]] = kept

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 
 class Checkpoint:
-    """A causal language model on disk, read through memory maps, a tensor at a time.
+    """A causal language model on disk, read through memory maps tensor by tensor.
 
     Args:
         folder: A local folder in transformers' layout.
-        name: What messages and reports call it; the folder's name unless given.
-        allow_pickle: Also read `pytorch_model.bin`, tensors only.
-        trust_remote_code: Let transformers run the folder's own modelling code to learn its structure.
-        digest_cache: Where digests of files are remembered.
-        untie: Take a head that is tied to the embeddings for its own tensor.
+        name: Its name in messages and reports; default: the folder's name.
+        allow_pickle: Whether to also read `pytorch_model.bin`, restricted to tensors.
+        trust_remote_code: Whether transformers may run the folder's modelling code to read its structure.
+        digest_cache: The cache of files' digests.
+        untie: Whether to treat a head that is tied to the embeddings as a separate tensor.
 
     Attributes:
-        config: Content of its `config.json`.
+        config: The content of its `config.json`.
 
     Raises:
         CheckpointError: A file is missing, unreadable or damaged, or the weights are quantised.
@@ -66,18 +66,17 @@ class Checkpoint:
 
     @cached_property
     def specs(self) -> Mapping[str, TensorSpec]:
-        """Shape and format of every tensor, by name, in the files' order.
+        """Shape and dtype of every tensor by name, in the order of the files.
 
-        Names are those of the files, or what `Structure.plain_names` makes of names that transformers would
-        not understand.
+        Names that transformers would not understand are replaced by `Structure.plain_names`.
         """
         return {name: self._home[own].specs[own] for name, own in self._stored.items()}
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor `name`, in the file's own dtype. It may share memory with the file: do not write to it.
+        """Return the tensor `name` in the file's dtype, which may share its memory; do not modify it.
 
         Raises:
-            CheckpointError: There is no such tensor, or the file became unreadable.
+            CheckpointError: There is no such tensor, or the file cannot be read any more.
         """
         if name not in self._stored:
             raise CheckpointError(f"{self.name} has no tensor '{name}'")
@@ -86,7 +85,7 @@ class Checkpoint:
 
     @cached_property
     def _stored(self) -> Mapping[str, str]:
-        """Name of each tensor -> what its file calls it."""
+        """Each tensor's name in its file, by its name."""
         stored = {name: own for own, name in self.structure.plain_names(self._home).items()}
         if not self._untie:
             return stored
@@ -95,18 +94,18 @@ class Checkpoint:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files with its weights."""
+        """The files of its weights."""
         return tuple(shard.path for shard in self._shards)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the weights and every other file that can decide an answer."""
+        """The SHA-256 of the weights and all other files that can affect an answer."""
         others = deciding(self.folder, code=self.trust_remote_code)
         return files_digest(self.folder, [*self.files, *others], self.digest_cache)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Its tokens, as transformers numbers them."""
+        """Its tokens with transformers' ids."""
         from tvmerge.merging.checkpoints.vocabulary import read_vocabulary
 
         rows = self.structure.vocabulary
@@ -114,9 +113,9 @@ class Checkpoint:
 
     @cached_property
     def structure(self) -> Structure:
-        """The model its configuration describes, and where in it each tensor belongs.
+        """The structure of the model that its configuration describes.
 
-        As transformers does, it takes no head for tied that has other weights than the embeddings.
+        As in transformers, a head whose weights differ from the embeddings is not tied.
         """
         if self._untie:
             return untied_structure(untied_config(self.config), self.name)
@@ -124,17 +123,17 @@ class Checkpoint:
 
     @cached_property
     def _declared(self) -> Structure:
-        """As the configuration has it, whatever the files hold."""
+        """The structure according to the configuration alone."""
         return self._read_structure()
 
     @property
     def changed(self) -> dict[str, Any] | None:
-        """What a `config.json` has to say of the model as it is taken; None where its own says it."""
+        """The `config.json` of the model as it is read here; None if it is unchanged."""
         return untied_config(self.config) if self._untie or self.is_untied else None
 
     @cached_property
     def is_untied(self) -> bool:
-        """Whether the files hold weights of its own for a head that the configuration ties."""
+        """Whether the files have separate weights for a head that the configuration ties."""
         structure = self._declared
         stored = {plain: own for own, plain in structure.plain_names(self._home).items()}
         return any(
@@ -149,12 +148,12 @@ class Checkpoint:
 
     @cached_property
     def arrangement(self) -> Arrangement:
-        """Its tensors' names, sorted into the model."""
+        """Its tensors' names, mapped to those of the model."""
         return self.structure.arrange(self.specs)
 
     @cached_property
     def heads(self) -> Mapping[str, str]:
-        """The tensors of its prediction heads; see `heads.prediction_heads`."""
+        """The tensors of its prediction heads. See `heads.prediction_heads`."""
         from tvmerge.merging.checkpoints.heads import prediction_heads
 
         return prediction_heads(self.structure, self.specs, self.arrangement.extra)
@@ -180,15 +179,15 @@ class Checkpoint:
 
 
 def refuse_quantised(name: str, method: str | None, config: Mapping[str, Any]) -> None:
-    """Refuse a model whose tensors are quantised.
+    """Raise if a model's tensors are quantised.
 
     Args:
-        name: What to call it.
-        method: How, as the tensors tell; None: they are floats, whatever the configuration says.
-        config: Its `config.json`, which may know the method better.
+        name: The model's name.
+        method: The method found in the tensors; None if they are floats, whatever the configuration says.
+        config: Its `config.json`, which may name the method more precisely.
 
     Raises:
-        CheckpointError: It is quantised; names the method.
+        CheckpointError: The model is quantised; the message names the method.
     """
     if method is not None:
         raise CheckpointError(
@@ -210,14 +209,14 @@ def refuse_quantised_index(folder: Path, name: str) -> None:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether tensors hold the same numbers; those that do not mostly differ in the first row."""
+    """Return whether tensors are equal, comparing the first row first, where most would differ."""
     import torch
 
     return one.shape == other.shape and torch.equal(one[:1], other[:1]) and torch.equal(one, other)
 
 
 def _open_shards(folder: Path, *, allow_pickle: bool) -> list[Shard]:
-    # The order is transformers': a single file is preferred to an index.
+    # In the order of transformers, which prefers a single file to an index.
     if (folder / layout.SAFETENSORS).exists():
         return [SafetensorsShard(folder / layout.SAFETENSORS)]
     if (folder / layout.SAFETENSORS_INDEX).exists():

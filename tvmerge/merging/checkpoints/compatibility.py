@@ -1,4 +1,4 @@
-"""Checks that models fit together, first by their configurations, then by their files' headers."""
+"""Checks that models fit together, by their configurations and the headers of their files."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     _Check = Callable[[Structure, Structure], Iterable[str]]
 
 _SHOWN = 4
-"""Names listed of tensors that are missing, or there instead, before the rest is counted."""
+"""Number of missing or unexpected tensors that are listed before the rest is only counted."""
 
 
 def check_structures(target: Structure, others: Sequence[Structure], *, any_vocabulary: bool = False) -> None:
-    """Check what the configurations alone can tell, before any weight is at hand.
+    """Check that models fit together as far as their configurations show, before weights are downloaded.
 
     Args:
-        target: The model that gets task vectors.
-        others: Models that must be built like it.
-        any_vocabulary: Embeddings and head may have other numbers of rows.
+        target: The target model.
+        others: Models that must have the same structure.
+        any_vocabulary: Whether embeddings and head may have other numbers of rows.
 
     Raises:
-        CheckpointError: Families or numbers of layers differ, tensors are missing or of another shape, or a
-            setting gives their numbers another meaning; names every one of them.
+        CheckpointError: Families or numbers of layers differ, tensors are missing or have other shapes, or
+            settings differ that decide what their numbers mean; the message names all of them.
     """
     checks: tuple[_Check, ...] = (_outlines, partial(_differences, any_vocabulary=any_vocabulary), _meanings)
     for check in checks:
@@ -47,10 +47,10 @@ def check_structures(target: Structure, others: Sequence[Structure], *, any_voca
 
 
 def complete(checkpoint: Checkpoint) -> Arrangement:
-    """The checkpoint's names, once they and their shapes are known to be what its configuration asks for.
+    """Return the checkpoint's names after checking that they and their shapes match the configuration.
 
     Raises:
-        CheckpointError: The files do not hold what the configuration says; names every tensor concerned.
+        CheckpointError: The files do not match the configuration; the message names every tensor concerned.
     """
     structure, specs = checkpoint.structure, checkpoint.specs
     arrangement = checkpoint.arrangement
@@ -63,14 +63,14 @@ def complete(checkpoint: Checkpoint) -> Arrangement:
         elif place.is_float and spec.dtype not in FLOATS:
             odd.append(f"{name} is {spec.dtype} and should be a float")
     if odd:
-        # A way to quantise whose traces nobody knew.
+        # An unknown quantisation method.
         refuse_quantised(checkpoint.name, declared(checkpoint.config), checkpoint.config)
         raise CheckpointError(f"{checkpoint.name} does not match its config.json: {'; '.join(odd)}")
     return arrangement
 
 
 def _lacks(checkpoint: Checkpoint, arrangement: Arrangement) -> list[str]:
-    """What the files lack, and, where that is more than a few tensors, what they hold instead."""
+    """Return what the files lack and, if these are many tensors, what they have instead."""
     missing = arrangement.missing
     odd = [f"has no {name}" for name in missing[:_SHOWN]]
     if len(missing) > _SHOWN:
@@ -81,10 +81,10 @@ def _lacks(checkpoint: Checkpoint, arrangement: Arrangement) -> list[str]:
 
 
 def counterparts(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
-    """The target's name of each floating-point tensor of the language model -> the other's name of it.
+    """Return the other's name of each float tensor of the language model, by the target's name.
 
     Raises:
-        CheckpointError: A file is not what its configuration says, or stores its tensors in another layout.
+        CheckpointError: A file does not match its configuration, or stores its tensors in another layout.
     """
     own, theirs = complete(target), complete(other)
     known = {
@@ -112,7 +112,7 @@ def counterparts(target: Checkpoint, other: Checkpoint) -> dict[str, str]:
 
 
 def _turned(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether of two stacks of matrices one is stored transposed."""
+    """Return whether one of two stacks of matrices is stored transposed."""
     return len(one) > 2 and one != other and sorted(one) == sorted(other)
 
 
@@ -130,10 +130,10 @@ def _outlines(target: Structure, other: Structure) -> Iterator[str]:
 
 
 def _related(one: Structure, other: Structure) -> bool:
-    """Whether two language models are of one family, as far as names of families can tell.
+    """Return whether two language models may be of one family, judging by the families' names.
 
-    Some decoders exist inside larger models only. What was taken out of such a model is saved as the text
-    model it resembles, so there the tensors alone have to tell.
+    Some decoders exist only inside larger models. Extracted from such a model, they are saved as the text
+    model they resemble, so only the tensors can be compared then.
     """
     if one.text_type == other.text_type:
         return True
@@ -157,11 +157,11 @@ def _differences(target: Structure, other: Structure, any_vocabulary: bool) -> I
         if key not in own and not target.place_is_head(tied.get(key, "")):
             first = target.aliases[tied[key]] if key in tied else None
             how = f", which {target.name} ties to {first}" if first else f", {target.name} has none"
-            yield f"{other.name} has {name} of its own{how}"
+            yield f"{other.name} has a separate {name}{how}"
 
 
 def _by_key(structure: Structure, names: Iterable[str]) -> dict[str, str]:
-    """What tensors of the language model are called within it -> their own names."""
+    """Return the model's names of the language model's tensors, by their names within it."""
     return {key: name for name in names if (key := structure.key(name)) is not None}
 
 
@@ -181,4 +181,4 @@ def _vocabulary_hint(*structures: Structure) -> str:
     if len(set(sizes.values())) == 1:
         return ""
     listing = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    return f" (vocabularies differ: {listing}; --vocab align adds what tokens have in common)"
+    return f" (vocabularies differ: {listing}; --vocab align merges the tokens they share)"

@@ -1,9 +1,9 @@
-"""What configurations say beside shapes, and what it means for a merge where they differ.
+"""Compares the settings of configurations other than shapes.
 
-Two models of equal shapes may read the same numbers in other ways: 4 heads of 8 rows or 2 of 16. Where a
-setting decides what the numbers of a tensor mean, models that differ in it cannot be added. Where it decides
-how well they fit (rotary base, epsilon, window) they can, and people are told. No family is known here: a
-setting is known by the words of its name, as transformers spells it once it has read a `config.json`.
+Two models of equal shapes may interpret the same numbers differently, such as 4 heads of 8 rows or 2 of 16.
+Models cannot be merged if they differ in a setting that decides what the numbers of a tensor mean. If a
+setting only decides how well they fit (rotary base, epsilon, window), the user is informed. No model family
+is known here: settings are recognized by words in their names, as transformers spells them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 Settings = Mapping[str, Any]
-"""Path of a setting (`rope_parameters.rope_theta`) -> its value, as plain JSON data."""
+"""Values of settings as JSON data, by path (`rope_parameters.rope_theta`)."""
 
 Topic = Literal["none", "meaning", "RoPE", "norm epsilon", "attention window", "settings"]
 
 _ABSENT = "none"
 _LONGEST = 60
-"""Letters of a value that a message shows."""
+"""Maximum number of characters of a value in a message."""
 
 _ADMINISTRATIVE = re.compile(
     r"^_|^(architectures|auto_map|model_type|problem_type|task_specific_params|finetuning_task|name_or_path"
@@ -32,7 +32,7 @@ _ADMINISTRATIVE = re.compile(
     r"|^output_(attentions|hidden_states|router_logits)$|_loss(_|$)|jitter|^summary_|classifier|_version$"
     r"|mtp|nextn"
 )
-"""What says nothing about how a trained model computes, or what is checked elsewhere (tokens, ties)."""
+"""Settings that do not affect how a trained model computes, or that are checked elsewhere (tokens, ties)."""
 
 _TOPICS: tuple[tuple[Topic, str], ...] = (
     (
@@ -41,41 +41,41 @@ _TOPICS: tuple[tuple[Topic, str], ...] = (
     ),
     ("norm epsilon", r"(^|_)eps(ilon)?(_|$)"),
     ("attention window", r"window|sliding|attention_chunk_size|^local_attention$"),
-    # Heads and their groups; `lm_head` is another head.
+    # Attention heads and their groups, not `lm_head`.
     ("meaning", r"(?<!lm)(^|_)(heads?|headdim|nheads)(_|$)|query_groups|multi_query|kv_channels|n_?groups"),
-    # Of which kind each layer is.
+    # The kind of each layer.
     ("meaning", r"(^|_)layers?(_|$)|block_types?$|att(entio)?n_types?$|full_attn|dense_replace|sparse_step"),
-    # What is between two matrices.
+    # The activation between two matrices.
     ("meaning", r"(^|_)(act|afn|activation)(_|$)|gelu"),
-    # How a position is told.
+    # The encoding of positions.
     ("meaning", r"alibi|rotary|(^|_)(no)?rope(_|$)|position_|pos_emb|causal|bidirectional|prefix_lm"),
-    # By what a stream is multiplied or bounded.
+    # Factors and bounds of activations.
     (
         "meaning",
         r"scal(e|es|ar|ing)(_|$)|multiplier|soft_?cap|clip|clamp|limit|_factor$|_alpha|_beta|lambda|temperature",
     ),
-    # Which experts see a token, and how their answers are added.
+    # The selection of experts, and how their outputs are added.
     ("meaning", r"per_tok|top_?k|n_group$|expert_group|scoring|selection|renorm|moe_k$|gat(e|ing)(_|$)"),
-    # In which order the parts of a layer follow each other.
+    # The order of the parts of a layer.
     ("meaning", r"parallel|residual|norm(_|$)|layernorm"),
     ("none", r"size$|(^|_)dim$|^hidden_"),
 )
-"""What a setting is about, by words of its name; the first that fits. Shapes are checked elsewhere."""
+"""The topic of a setting by words in its name; the first match decides. Shapes are checked elsewhere."""
 
 _PATTERNS_OF_LAYERS = re.compile(r"^(use_sliding_window|max_window_layers|sliding_window_pattern)$")
-"""What `layer_types` is made from, where a configuration has that."""
+"""Settings from which `layer_types` is computed, if a configuration has it."""
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a language model.
+    """Return the settings of a language model.
 
     Args:
-        config: What transformers' `to_dict` gives for the text model's configuration.
+        config: The text model's configuration, from transformers' `to_dict`.
     """
     found = dict(_flat("", config))
     for path in {path.rpartition(".")[0] for path in found if path.startswith("rope_parameters.")}:
         found.setdefault(f"{path}.partial_rotary_factor", 1)
-        found.pop(f"{path}.type", None)  # the name of rope_type before version 5, kept beside it
+        found.pop(f"{path}.type", None)  # the name of rope_type before version 5, which is kept in addition
     heads = next((found[key] for key in ("num_attention_heads", "n_head") if found.get(key)), None)
     if heads and found.get("hidden_size") and found.get("head_dim") is None:
         found["head_dim"] = found["hidden_size"] // heads
@@ -85,15 +85,15 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def contradictions(models: Mapping[str, Settings]) -> list[str]:
-    """In which settings models differ that decide what their tensors' numbers mean, one problem for each."""
+    """Return a problem for each differing setting that decides what the tensors' numbers mean."""
     return [text for topic, text in _differences(models) if topic == "meaning"]
 
 
 def setting_remarks(models: Mapping[str, Settings], donor: str) -> list[str]:
-    """What people should know of settings in which models differ that can be merged, a line for each topic.
+    """Return remarks on differing settings of models that can be merged, one line per topic.
 
     Args:
-        models: What to call each model -> its settings.
+        models: The settings of each model, by its name.
         donor: The model whose settings the merged model has.
     """
     topics: dict[Topic, list[str]] = {}
@@ -108,7 +108,7 @@ def setting_remarks(models: Mapping[str, Settings], donor: str) -> list[str]:
 
 
 def grouped(values: Mapping[str, str]) -> str:
-    """Values and who has them: `1 in target and base, 2 in tuned`."""
+    """Return values and the models that have them: `1 in target and base, 2 in tuned`."""
     owners: dict[str, list[str]] = {}
     for name, value in values.items():
         owners.setdefault(value, []).append(name)
@@ -147,7 +147,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _first_difference(values: Sequence[Any]) -> tuple[str, list[Any]]:
-    """Where lists of one length differ first, and what is there; anything else as it is."""
+    """Return the first difference of lists of equal length; other values unchanged."""
     if not all(isinstance(value, list) for value in values) or len({len(value) for value in values}) > 1:
         return "", list(values)
     place = next(
@@ -165,7 +165,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value whose equals are equal: a tuple and a list, NaN and NaN, 1e4 and 10000 also as texts."""
+    """Return a value in a comparable form: lists for tuples, equal NaNs, equal texts for 1e4 and 10000."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float):

@@ -1,8 +1,9 @@
-"""What the files of a model folder are for, told by their names, so that all a model needs comes along.
+"""Classifies the files of a model folder by their names, so that all files a model needs are copied.
 
-Nobody can list what models need: each release brings files with names of its own. What is listed is what does
-not belong into another model. Patterns are those of `fnmatch` over the path within the folder, whose `*` also
-matches `/`; the hub's client reads them in the same way, so what is downloaded, digested and copied agrees.
+The files that models need cannot be listed, since new models have new files. So those that do not belong in
+another model are listed. Patterns are those of `fnmatch` for the path within the folder, whose `*` also
+matches `/`. The hub's client matches them in the same way, so the same files are downloaded, digested and
+copied.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tvmerge.merging.remarks import LISTING
 
 WEIGHTS = (
     *("*.safetensors", "*.pt", "*.pth", "*.ckpt", "*.ckpt.*", "*.distcp"),
-    # All *.bin but vocabularies, whose names begin with `tok` or `voc`: fnmatch has no "except".
+    # All *.bin except vocabularies, which start with `tok` or `voc`; fnmatch has no "except".
     *("[!tv]*.bin", "t[!o]*.bin", "to[!k]*.bin", "v[!o]*.bin", "vo[!c]*.bin"),
     *(
         "*.gguf",
@@ -40,16 +41,16 @@ WEIGHTS = (
     *("*.mlmodel", "*.mlpackage/*", "openvino*.xml"),
     *("original/*", "onnx/*", "openvino/*", "metal/*", "coreml/*", "gguf/*"),
 )
-"""Tensors in any format, and folders that hold the same model in another format."""
+"""Tensors in any format, and folders with the same model in another format."""
 
 INDICES = ("*.index.json", "*.index.*.json")
-"""Which tensors are in which file."""
+"""Indexes of the tensors in each file."""
 
 CODE = (
     *("*.py", "*.pyc", "*.pyx", "*.so", "*.so.*", "*.dll", "*.dylib", "*.exe", "*.jar", "*.whl"),
     *("*.sh", "*.bat", "*.ps1", "*.c", "*.cpp", "*.cu", "*.pkl", "*.pickle"),
 )
-"""What can be executed, pickles included: they belong to a model only where its code is trusted."""
+"""Executable files, including pickles, which belong to a model only if its code is trusted."""
 
 TRAINING = (
     *("checkpoint-*/*", "global_step*/*", "runs/*", "logs/*", "wandb/*", "mlruns/*", "tensorboard/*"),
@@ -57,31 +58,31 @@ TRAINING = (
     *("trainer_state.json", "trainer_log.jsonl", "training_args.*", "*_results.json", "training_*.png"),
     *("*.db", "*.db-*", "*.sqlite*"),
 )
-"""Left over from training and evaluation."""
+"""Files of training and evaluation."""
 
 DATA = ("*.zip", "*.tar", "*.tar.*", "*.tgz", "*.7z", "*.rar", "*.parquet", "*.arrow", "*.lance")
-"""Archives and data sets: nothing that loads a model opens them, and they can be large."""
+"""Archives and data sets, which can be large and are not read when a model is loaded."""
 
 HIDDEN = (".*", "*/.*", "__pycache__/*", "*/__pycache__/*", "*~", "*.incomplete", "*.lock")
-"""Housekeeping of git, of the hub's client, of editors."""
+"""Files of git, the hub's client and editors."""
 
 REPLACED = ("README*", "*/README*", MARKER, SETTINGS, LISTING, "mergekit*.yml")
-"""What says how the model came about, which a merged model has its own of."""
+"""Files that describe how the model was made, which a merged model has its own versions of."""
 
 PAGES = (
     *("LICEN[CS]E*", "*/LICEN[CS]E*", "NOTICE*", "COPYING*", "CITATION*", "*.md"),
     *("*.pdf", "*.png", "*.jpg", "*.jpeg", "*.gif", "*.svg", "*.webp", "*.mp4"),
 )
-"""Pages for people: they come along, and decide no answer."""
+"""Documents for readers, which are copied but do not affect answers."""
 
 CONFIGURATIONS = (
     *("tokenizer_config.json", "processor_config.json"),
     *("preprocessor_config.json", "video_preprocessor_config.json"),
 )
-"""Files besides `config.json` that can name code."""
+"""Files other than `config.json` that can name code."""
 
 LARGE = 10**9
-"""Bytes; a larger file of none of these kinds is taken for data."""
+"""Size in bytes above which a file of no known kind is considered data."""
 
 Kind = Literal["companion", "page", "weights", "code", "training", "data", "hidden", "replaced", "model"]
 
@@ -97,35 +98,35 @@ _KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
 
 
 def kind_of(path: str) -> Kind:
-    """What a file is for; `path` is relative to the model's folder, with `/`."""
+    """Return the kind of a file; `path` is relative to the model's folder, with `/`."""
     return next((kind for kind, patterns in _KINDS if _matches(path, patterns)), "companion")
 
 
 def companions(folder: Path, *, code: bool) -> list[Path]:
-    """The files that a merged model takes over from the model in `folder`, sorted.
+    """Return the files that a merged model copies from the model in `folder`, sorted.
 
     Args:
         folder: A model's folder; its files may be links, as in the hub's cache.
-        code: Whether code is among them.
+        code: Whether to include code.
 
     Raises:
-        CheckpointError: A file is a link that leads nowhere.
+        CheckpointError: A file is a broken link.
     """
     return [path for path, kind in _contents(folder) if kind in _wanted(code) | {"page"}]
 
 
 def deciding(folder: Path, *, code: bool) -> list[Path]:
-    """The `companions` that can decide what the model answers: all but pages for people."""
+    """Return the `companions` that can affect answers, which are all except documents for readers."""
     return [path for path, kind in _contents(folder) if kind in _wanted(code)]
 
 
 def left_out(folder: Path, weights: Iterable[Path], *, code: bool) -> dict[str, list[str]]:
-    """What a merged model does not take over and could be missed: reason -> names, sorted.
+    """Return the files that are not copied but could be missed, sorted, by reason.
 
     Args:
         folder: A model's folder.
         weights: The files that are merged.
-        code: Whether code is taken over.
+        code: Whether code is copied.
     """
     merged = set(weights)
     reasons: dict[Kind, str] = {
@@ -134,7 +135,7 @@ def left_out(folder: Path, weights: Iterable[Path], *, code: bool) -> dict[str, 
         "data": f"archives, and files of more than {LARGE // 10**9} GB",
     }
     if not code:
-        reasons["code"] = "code, which comes along with --trust-remote-code"
+        reasons["code"] = "code, which is copied with --trust-remote-code"
     found: dict[str, list[str]] = {reason: [] for reason in reasons.values()}
     for path, kind in _contents(folder):
         if (reason := reasons.get(kind)) and path not in merged and ".index." not in path.name:
@@ -146,16 +147,16 @@ def left_out(folder: Path, weights: Iterable[Path], *, code: bool) -> dict[str, 
 
 
 def hub_ignores(*, code: bool) -> list[str]:
-    """Patterns of what is not downloaded before the weights; their index is, since it says what they are."""
+    """Return the patterns of files not downloaded before the weights; their index is, since it lists them."""
     return [*WEIGHTS, *TRAINING, *HIDDEN, *DATA, *(() if code else CODE)]
 
 
 def stated_in(path: Path) -> dict[str, object]:
-    """What a configuration of a model states; nothing where it is not there or cannot be read."""
+    """Return the content of a configuration file; empty if it does not exist or cannot be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # whoever needs the file says what is wrong with it
+        return {}  # reported where the file is needed
     return data if isinstance(data, dict) else {}
 
 
@@ -168,7 +169,7 @@ def _matches(path: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _contents(folder: Path) -> list[tuple[Path, Kind]]:
-    """Every file below `folder` that is worth a word, and every model of its own as one."""
+    """Yield every relevant file below `folder`, and every nested model's folder as one entry."""
     return sorted(_walk(folder, folder, {folder.resolve()}))
 
 
@@ -198,19 +199,19 @@ def _checked(path: Path, kind: Kind) -> Kind:
 
 
 def _is_model(folder: Path) -> bool:
-    """Whether a folder within a model's folder is another model's: a base, an adapter, an earlier result."""
+    """Return whether a subfolder is another model: a base, an adapter or an earlier result."""
     if (folder / ADAPTER_CONFIG).is_file() or (folder / MARKER).is_file():
         return True
     return "model_type" in stated_in(folder / CONFIG)
 
 
 def _named_code(folder: Path) -> set[str]:
-    """Files with code that the model's configurations name; whether they are there or not."""
+    """Return the code files named in the model's configurations, whether or not they exist."""
     named: set[str] = set()
     for name in (CONFIG, *CONFIGURATIONS):
         classes = stated_in(folder / name).get("auto_map")
         for value in classes.values() if isinstance(classes, dict) else ():
             for reference in value if isinstance(value, list) else [value]:
-                if isinstance(reference, str) and "--" not in reference:  # else it is another repository's
+                if isinstance(reference, str) and "--" not in reference:  # else it is in another repository
                     named.add(f"{reference.rpartition('.')[0].replace('.', '/')}.py")
     return named

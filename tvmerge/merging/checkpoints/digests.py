@@ -1,7 +1,7 @@
-"""Digests of files' contents, so that a model is known by what it is and not by where it is.
+"""Digests of files' contents, which identify a model independently of its path.
 
-A 7B model takes half a minute to read; so a file's digest is remembered under its real path, size and time of
-change, and read again only when one of them differs.
+Reading a 7B model takes half a minute, so a file's digest is cached by its real path, size and modification
+time.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _WORKERS = 4
 
 
 class DigestCache(Protocol):
-    """Where digests are remembered; `tvmerge._util.cache.ContentCache` is one."""
+    """A cache of digests, such as `tvmerge._util.cache.ContentCache`."""
 
     def get(self, key: str) -> Any | None:
-        """The value under `key`, or None."""
+        """Return the value under `key`, or None."""
 
     def put(self, key: str, value: object) -> None:
-        """Remember a value."""
+        """Store a value."""
 
 
 def files_digest(root: Path, files: Sequence[Path], cache: DigestCache | None = None) -> str:
-    """SHA-256 over the names (relative to `root`) and contents of `files`, whatever their order.
+    """Return the SHA-256 of the names (relative to `root`) and contents of `files`, in any order.
 
     Raises:
         CheckpointError: A file cannot be read.
     """
-    # hashlib lets other threads run while it works, so large shards are read side by side.
+    # hashlib releases the GIL, so large shards are read in parallel.
     with ThreadPoolExecutor(_WORKERS) as pool:
         contents = list(pool.map(lambda path: file_digest(path, cache), files))
     listing: Mapping[str, str] = {
@@ -44,7 +44,7 @@ def files_digest(root: Path, files: Sequence[Path], cache: DigestCache | None = 
 
 
 def file_digest(path: Path, cache: DigestCache | None = None) -> str:
-    """SHA-256 of a file's content, from `cache` where the file has not changed since.
+    """Return the SHA-256 of a file's content, from `cache` if the file has not changed.
 
     Raises:
         CheckpointError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Where a model's files say that a text ends (`eos`): read from them, and written into a merged model's."""
+"""Reads the `eos` tokens from a model's files, and writes them into those of a merged model."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 
 _ROLES = ("bos_token_id", "pad_token_id")
-"""What a `generation_config.json` says besides, as transformers takes it from a `config.json` alone."""
+"""Keys that transformers reads from `config.json` if there is no `generation_config.json`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatedEos:
-    """The ids of the tokens that end a text, as a model's files state them.
+    """The ids of the tokens that end a text, from a model's files.
 
     Attributes:
-        generation: Of `generation_config.json`; None where there is no such file.
-        config: Of `config.json`, which transformers obeys where there is no other.
+        generation: Those in `generation_config.json`; None if there is no such file.
+        config: Those in `config.json`, which transformers uses if there is no other file.
     """
 
     generation: tuple[int, ...] | None
@@ -33,10 +33,10 @@ class StatedEos:
 
 
 def read_eos(folder: Path) -> StatedEos:
-    """What the files of the model in `folder` state; a LoRA adapter's often state nothing.
+    """Read the tokens from the files of the model in `folder`; a LoRA adapter often has none.
 
     Raises:
-        CheckpointError: A file is no JSON object, or states something that is no token.
+        CheckpointError: A file is not a JSON object, or names something that is not a token.
     """
     generation, config = folder / GENERATION_CONFIG, folder / CONFIG
     return StatedEos(
@@ -46,18 +46,18 @@ def read_eos(folder: Path) -> StatedEos:
 
 
 def eos_texts(folder: Path, ids: Sequence[int], eos_token: str | None) -> dict[str, str]:
-    """The files of the model in `folder` that must change for texts to end elsewhere, by name.
+    """Return the files of the model in `folder` that change with its stop tokens, by name.
 
-    Everything else in them stays as it is. Without a `generation_config.json` one is made that says what
-    transformers takes from `config.json` in its place.
+    Everything else in them is unchanged. If there is no `generation_config.json`, one is created with the
+    values that transformers would read from `config.json`.
 
     Args:
-        folder: The model that gives a merged one its files.
+        folder: The model whose files are copied.
         ids: The tokens that end a text.
-        eos_token: The one that the tokenizer is to call so; None leaves it as it is.
+        eos_token: The tokenizer's eos token; None to keep it.
 
     Raises:
-        CheckpointError: A file is no JSON object.
+        CheckpointError: A file is not a JSON object.
     """
     texts: dict[str, str] = {}
     stated = read_eos(folder)
@@ -74,14 +74,14 @@ def eos_texts(folder: Path, ids: Sequence[int], eos_token: str | None) -> dict[s
 def _generation(folder: Path) -> dict[str, Any]:
     path = folder / GENERATION_CONFIG
     if path.is_file():
-        # Not derived from config.json any more, from which transformers could derive it again.
+        # No longer derived from config.json, so transformers must not derive it again.
         return {key: value for key, value in read_json(path).items() if key != "_from_model_config"}
     config = _speaking(read_json(folder / CONFIG))
     return {role: config[role] for role in _ROLES if config.get(role) is not None}
 
 
 def _speaking(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a configuration that speaks: a model that also sees keeps a part for its text."""
+    """Return the configuration of the language model, which in a multimodal model is a part."""
     text = config.get("text_config")
     if not isinstance(text, dict):
         return config

@@ -1,7 +1,7 @@
-"""Prediction heads: layers that guess tokens further ahead, kept in files, left out by transformers.
+"""Finds prediction heads: layers in a checkpoint that predict further tokens and that transformers ignores.
 
-They are known by where they are and by their shapes. In no module that the model has, beside the decoder or
-behind its last layer; and most of their matrices take or give what the decoder's layers hand on.
+They are recognized by their place and their shapes. They are in no module of the model, but next to the
+decoder or after its last layer, and most of their matrices have the hidden size as input or output.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def prediction_heads(
     structure: Structure, specs: Mapping[str, TensorSpec], extra: Iterable[str]
 ) -> dict[str, str]:
-    """The tensors of a checkpoint's prediction heads.
+    """Return the tensors of a checkpoint's prediction heads.
 
     Args:
         structure: The model that its configuration describes.
         specs: Its tensors, by name.
-        extra: Names of those that the model has no place for.
+        extra: Names of the tensors that the model does not have.
 
     Returns:
-        What each is called within the language model, or in the model where it is outside of that -> its
-        name in the checkpoint. They are in the order of their names, numbers by value.
+        Their names in the checkpoint, by their names within the language model (or else in the model), sorted
+        by name with numbers by value.
     """
     renaming = structure.renaming.fresh()
     places = _places(structure)
@@ -50,20 +50,20 @@ def prediction_heads(
 
 
 def _places(structure: Structure) -> list[str]:
-    """What names begin with beside the decoder, or behind its layers, the longest first."""
+    """Return the prefixes of names next to the decoder or after its layers, the longest first."""
     parts = structure.blocks.split(".")[:-1]
     return ["".join(f"{part}." for part in parts[:count]) for count in range(len(parts), -1, -1)]
 
 
 def _module(places: list[str], name: str) -> str | None:
-    """The outermost module at one of these places that a tensor is in; None for a tensor without one."""
+    """Return the outermost module of a tensor at one of these places, or None."""
     place = next(place for place in places if name.startswith(place))
     child, dot, _ = name.removeprefix(place).partition(".")
     return f"{place}{child}" if dot else None
 
 
 def _carries_hidden_states(structure: Structure, shapes: list[tuple[int, ...]]) -> bool:
-    """Whether most matrices have a side as long as the hidden states, or as a state and an embedding."""
+    """Return whether most matrices have a side of the hidden size, or of hidden size plus embedding size."""
     width = _width(structure)
     matrices = [shape for shape in shapes if len(shape) > 1]
     fitting = [shape for shape in matrices if {width, 2 * width} & set(shape)]
@@ -71,7 +71,7 @@ def _carries_hidden_states(structure: Structure, shapes: list[tuple[int, ...]]) 
 
 
 def _width(structure: Structure) -> int:
-    """Numbers in a layer's hidden state: the columns of the embeddings."""
+    """Return the hidden size, which is the number of columns of the embeddings."""
     tables = (place.shape for place in structure.layouts[0].values() if place.by_token)
     return next(tables)[-1]
 

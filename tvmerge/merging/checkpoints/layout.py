@@ -1,4 +1,4 @@
-"""The files of a model folder that are known by name, and reading those that are JSON."""
+"""The known files of a model folder, and reading those that are JSON."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ CARD = "README.md"
 CHAT_TEMPLATE = "chat_template.jinja"
 
 _POINTERS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
-"""How git-lfs begins what stands in the place of a file; the second before its first release."""
+"""The first bytes of a git-lfs pointer; the second form is from before its first release."""
 
 
 def refuse_pointers(paths: Iterable[Path]) -> None:
-    """Refuse files in whose place git has left a pointer, since git-lfs was not there to bring them.
+    """Raise if a file is a git-lfs pointer instead of the file itself.
 
     Raises:
-        CheckpointError: There is one; says how to get the file.
+        CheckpointError: One is a pointer; the message says how to get the file.
     """
     for path in paths:
         try:
             with path.open("rb") as file:
                 begin = file.read(max(map(len, _POINTERS)))
-        except OSError:  # for the reader of the file to tell
+        except OSError:  # reported when the file is read
             continue
         if begin.startswith(_POINTERS):
             raise CheckpointError(
@@ -43,10 +43,10 @@ def refuse_pointers(paths: Iterable[Path]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model folder.
+    """Read a JSON object from a file of a model folder.
 
     Raises:
-        CheckpointError: There is none, or the file cannot be read.
+        CheckpointError: The file cannot be read or is not a JSON object.
     """
     try:
         refuse_pointers([path])

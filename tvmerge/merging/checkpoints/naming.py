@@ -1,8 +1,8 @@
-"""What transformers calls a checkpoint's tensors as it loads them, and what training tools put before names.
+"""Maps a checkpoint's names to transformers', and removes the prefixes of training tools.
 
-Checkpoints name tensors as the release did that wrote them: `language_model.model.layers.0` is
-`model.language_model.layers.0` today. transformers renames them by rules that come with the model; nothing
-here knows a family.
+Checkpoints have the names of the release that wrote them: `language_model.model.layers.0` is now
+`model.language_model.layers.0`. transformers renames them by rules of the model, which are read from it; no
+family is known here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transformers.core_model_loading import Transpose, WeightConverter, WeightRe
 
 
 class Renaming:
-    """Says under which names a model may hold a tensor that a checkpoint names its own way.
+    """Finds the names a model may have for a checkpoint's tensor.
 
     Args:
         model: The model, on any device.
@@ -30,16 +30,16 @@ class Renaming:
         self._turning = [rule for rule in rules if isinstance(rule, WeightConverter) and _turns(rule)]
 
     def fresh(self) -> Renaming:
-        """The same, knowing of no name yet: some rules depend on the names that came before."""
+        """Return a copy without state, since some rules depend on earlier names."""
         new: Renaming = object.__new__(Renaming)
         new._prefix, new._rules, new._turning = self._prefix, deepcopy(self._rules), self._turning
         return new
 
     def fits(self, own: str, stored: Sequence[int], wanted: Sequence[int]) -> bool:
-        """Whether transformers takes a tensor of a checkpoint as it is, or with its last dimensions swapped.
+        """Return whether transformers loads a tensor unchanged or with its last dimensions swapped.
 
         Args:
-            own: The model's own name of it.
+            own: The model's name of it.
             stored: Its shape in the checkpoint.
             wanted: Its shape in the model.
         """
@@ -49,9 +49,9 @@ class Renaming:
         return swapped and rename_source_key(own, [], self._turning)[1] is not None
 
     def candidates(self, name: str) -> Iterator[str]:
-        """The names a tensor may have in the model, the likeliest first; the last is none that was renamed.
+        """Return the possible names of a tensor in the model, the likeliest first and the unchanged one last.
 
-        A checkpoint may be of the part below the head alone, and then lacks the model's prefix.
+        A checkpoint may contain only the module below the head, and then its names lack the model's prefix.
         """
         renamed, _ = rename_source_key(name, self._rules, [])
         for known in dict.fromkeys((renamed, name)):
@@ -61,7 +61,7 @@ class Renaming:
 
 
 def _turns(rule: WeightConverter) -> bool:
-    """Whether a rule transposes matrices, the last two of three dimensions, that have the other shape."""
+    """Return whether a rule transposes the last two of three dimensions if the shape differs."""
     match rule.operations:
         case [Transpose(dim0=1, dim1=2, check_dims=True)]:
             return True
@@ -71,18 +71,18 @@ def _turns(rule: WeightConverter) -> bool:
 def without_leftovers(
     names: Iterable[str], known: Callable[[Iterable[str]], Collection[str]]
 ) -> dict[str, str]:
-    """Names -> the names without what torch's and trainers' wrappers put before and between their parts.
+    """Return the names without the parts added by wrappers of torch and trainers, by name.
 
-    Parts that begin with an underscore (`_orig_mod`, `_fsdp_wrapped_module`) are dropped, and so are parts
-    that all names begin with (`module`), where the model knows more of the names then.
+    Parts with a leading underscore (`_orig_mod`, `_fsdp_wrapped_module`) are removed, as is a common prefix
+    (`module`) if the model then knows more of the names.
 
     Args:
         names: A checkpoint's names.
-        known: Those of some names that the model knows.
+        known: Returns which of some names the model knows.
     """
     names = list(names)
     bare = {name: ".".join(p for p in name.split(".") if not p.startswith("_")) for name in names}
-    if len(set(bare.values())) < len(names):  # they were names of their own
+    if len(set(bare.values())) < len(names):  # the names would no longer be unique
         bare = {name: name for name in names}
     shared = _shared(bare.values())
     choices = [{name: name for name in names}] + [
@@ -93,7 +93,7 @@ def without_leftovers(
 
 
 def _shared(names: Iterable[str]) -> int:
-    """How many parts all names begin with alike, their last part never among them."""
+    """Return the number of common leading parts of all names, excluding their last part."""
     split = [name.split(".")[:-1] for name in names]
     if not split:
         return 0
@@ -102,15 +102,15 @@ def _shared(names: Iterable[str]) -> int:
 
 
 def nested_elsewhere(names: Iterable[str], keys: Mapping[str, str], found: Set[str]) -> dict[str, str]:
-    """Names of a language model that is elsewhere than its configuration says -> the model's own names.
+    """Return the model's names of a language model at another path, by the checkpoint's names.
 
-    A text model may have been saved under the names it has in a model that also sees images, and the other
-    way round. The one path is taken under which most of what is missing is, and nothing that was found.
+    A text model may have been saved under its names in a multimodal model, and vice versa. The path with the
+    most missing tensors and none of those found is used.
 
     Args:
         names: Names that the model does not know.
-        keys: Name of each tensor within the language model -> the model's own name of it.
-        found: The model's own names of the tensors that are there already.
+        keys: The model's name of each tensor, by its name within the language model.
+        found: The model's names of the tensors found so far.
     """
     under: dict[str, dict[str, str]] = {}
     for name in names:

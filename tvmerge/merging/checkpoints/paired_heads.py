@@ -1,4 +1,4 @@
-"""The prediction heads of a target, found in both sides of a task vector."""
+"""Finds the prediction heads of a target in both models of a task vector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def is_table(checkpoint: Checkpoint, name: str) -> bool:
-    """Whether a tensor of the heads has a row for each token."""
+    """Return whether a tensor of the heads has one row per token."""
     shape = checkpoint.specs[name].shape
     return len(shape) > 1 and shape[0] == checkpoint.structure.vocabulary
 
@@ -17,11 +17,11 @@ def is_table(checkpoint: Checkpoint, name: str) -> bool:
 def pair_heads(
     target: Checkpoint, base: Checkpoint, tuned: Checkpoint
 ) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """Find the tensors of the target's prediction heads in both sides of a task vector.
+    """Find the tensors of the target's prediction heads in both models of a task vector.
 
     Returns:
-        The target's name of each tensor that both have -> their names of it, base first; and of each other
-        one -> why it gets nothing.
+        By the target's name, the base's and the tuned model's names of tensors that both have; and why
+        nothing is added to the others.
     """
     sides = [(model, model.heads) for model in (base, tuned)]
     pairs: dict[str, tuple[str, str]] = {}

@@ -1,7 +1,7 @@
-"""How models are spoken to, as far as their files tell: chat templates and special tokens, compared.
+"""Compares the chat templates and special tokens in models' files.
 
-A merged model is asked in its target's template. What another model learned in its own template may
-not show then. Where answers end is not compared here: the ends of all models are heeded
+A merged model is prompted with its target's template, so what another model learned with its own template may
+not take effect. Stop tokens are not compared here, since those of all models are used
 (`tvmerge.engines.prompting.open`).
 """
 
@@ -22,13 +22,13 @@ _COMPARED = tuple(role for role in ROLES if role != "eos_token")
 
 
 def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
-    """In which templates and special tokens models differ, a line for each.
+    """Return a line for each difference in templates and special tokens.
 
-    What a model does not have is not a difference: a base model has no template, and many have no padding.
+    Missing ones are not a difference: base models have no template, and many models no padding token.
 
     Args:
-        models: Folder of each model or adapter -> what to call it.
-        donor: The folder that gives tokenizer and template to the merged model.
+        models: Names of the models and adapters, by folder.
+        donor: The folder that gives the merged model its tokenizer and template.
     """
     kept = f"the merged model is like {models[donor]}"
     lines = []
@@ -51,7 +51,7 @@ def prompt_remarks(models: Mapping[Path, str], donor: Path) -> list[str]:
 
 
 def chat_template(folder: Path) -> str | None:
-    """The chat template in a model's folder, without outer space; None where it has none.
+    """Return the chat template in a model's folder, without outer whitespace; None if there is none.
 
     Raises:
         CheckpointError: A file that may hold it cannot be read.
@@ -69,10 +69,10 @@ def chat_template(folder: Path) -> str | None:
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
-    """Role -> text of the token that plays it, as the files of a tokenizer say.
+    """Return the special tokens' texts by role, from the files of a tokenizer.
 
     Raises:
-        CheckpointError: One of them cannot be read.
+        CheckpointError: A file cannot be read.
     """
     roles: dict[str, str] = {}
     for file in ("special_tokens_map.json", _TOKENIZER_CONFIG):

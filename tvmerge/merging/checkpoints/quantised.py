@@ -1,8 +1,8 @@
-"""Whether a checkpoint's weights are quantised, told by its tensors; its `config.json` may say what was once.
+"""Detects quantised weights from a checkpoint's tensors, since its `config.json` may be outdated.
 
-Fine-tunes of a model that was quantised for training are merged back into floats, and their `config.json`
-keeps the settings. So what counts is in the files: number formats that need scales, and what the methods
-store beside or in place of a weight.
+Fine-tuned models that were quantised for training are merged back into floats, but their `config.json` keeps
+the quantisation settings. So the tensors decide: dtypes that need scales, and tensors that the methods store
+in addition to or instead of a weight.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.dtypes import BYTES, FLOATS
 
 SETTINGS = ("quantization_config", "compression_config")
-"""Keys of `config.json` that say how weights are quantised."""
+"""Keys of `config.json` with quantisation settings."""
 
 _TRACES: tuple[tuple[str, str], ...] = (
     (
@@ -34,26 +34,26 @@ _TRACES: tuple[tuple[str, str], ...] = (
     ("torchao", r"_weight_(qdata|scale|zero_point)$"),
     ("weights with scales", r"\.weight_scales?(_2)?$"),
 )
-"""What a method leaves in a checkpoint, by the ends of the tensors' names."""
+"""Suffixes of the names of tensors that quantisation methods store."""
 
 _SMALL_FLOATS = re.compile(r"(F|float)(?P<bits>[468])_?")
-"""Formats that only mean something with a scale, as safetensors and torch spell them."""
+"""Dtypes that need a scale, by their names in safetensors and torch."""
 
 
 def declared(config: Mapping[str, Any]) -> str | None:
-    """The quantisation method in a `config.json`; None if it names none."""
+    """Return the quantisation method in a `config.json`; None if it has none."""
     parts = (config, config.get("text_config"))
     for part in parts:
         for key in SETTINGS:
             settings = part.get(key) if isinstance(part, Mapping) else None
             if settings:
                 method = settings.get("quant_method") if isinstance(settings, Mapping) else settings
-                return str(method or "a method without a name")
+                return str(method or "an unnamed method")
     return None
 
 
 def without_marks(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A `config.json` without what it says of quantisation."""
+    """Return a `config.json` without quantisation settings."""
     kept = {key: value for key, value in config.items() if key not in SETTINGS}
     text = kept.get("text_config")
     if isinstance(text, Mapping):
@@ -62,7 +62,7 @@ def without_marks(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def method_of_names(names: Iterable[str]) -> str | None:
-    """The method whose traces are among the names of tensors; None where there are none."""
+    """Return the quantisation method recognized by the names of tensors, or None."""
     known = set(names)
     for method, ends in _TRACES:
         if any(re.search(ends, name) for name in known):
@@ -73,7 +73,7 @@ def method_of_names(names: Iterable[str]) -> str | None:
 
 
 def method_of(specs: Mapping[str, TensorSpec]) -> str | None:
-    """The method by which tensors are quantised; None where all weights are floats."""
+    """Return the method by which tensors are quantised; None if all weights are floats."""
     method = method_of_names(specs)
     if method is not None:
         return method

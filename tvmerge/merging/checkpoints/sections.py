@@ -1,7 +1,7 @@
-"""Where in a live model its tensors belong: before the decoder's blocks, in them, behind them, elsewhere.
+"""Finds the section of each tensor of a live model: before, in or after the decoder's blocks, or elsewhere.
 
-The blocks are the largest `ModuleList` of the length the configuration gives. What runs before the first of
-them is told by running the decoder up to there; that takes no memory on torch's `meta` device.
+The blocks are the largest `ModuleList` whose length is the configuration's number of layers. What runs before
+the first block is found by running the decoder up to it on torch's `meta` device, which needs no memory.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Section = Literal["embeddings", "layers", "norm", "head", "other"]
 
 
 class Sections:
-    """Says to which section a parameter of a live model belongs.
+    """Finds the section of each parameter of a live model.
 
     Args:
         model: The model, on the `meta` device.
-        name: What messages call it.
-        layers: Number of decoder layers that its configuration gives; None where it gives none.
+        name: Its name in messages.
+        layers: Number of decoder layers in its configuration, or None.
 
     Attributes:
         layers: Number of decoder layers.
-        blocks: What the names of their tensors begin with, before the layer's index.
-        decoder: What the names of the decoder's tensors begin with.
-        head: What the names of the head's tensors begin with; None without a head.
+        blocks: Prefix of the names of their tensors, before the layer's index.
+        decoder: Prefix of the names of the decoder's tensors.
+        head: Prefix of the names of the head's tensors; None without a head.
         vocabulary: Number of rows of the embeddings.
 
     Raises:
-        CheckpointError: The model has no decoder blocks that could be found.
+        CheckpointError: No decoder blocks were found.
     """
 
     def __init__(self, model: PreTrainedModel, name: str, layers: int | None) -> None:
-        untyped: Any = model  # transformers leaves these methods unannotated
+        untyped: Any = model  # transformers does not annotate these methods
         paths = {id(module): path for path, module in model.named_modules()}
         table, head = untyped.get_input_embeddings(), untyped.get_output_embeddings()
         path, stack = _find_blocks(model, paths.get(id(untyped.get_decoder()), ""), name, layers)
@@ -52,15 +52,15 @@ class Sections:
         self._before = self._before_blocks(model, stack)
 
     def layer(self, key: str) -> int | None:
-        """Index of the layer a name belongs to, or None."""
+        """Return the index of the layer of a parameter, or None."""
         return int(key.removeprefix(self.blocks).split(".")[0]) if key.startswith(self.blocks) else None
 
     def by_token(self, key: str) -> bool:
-        """Whether a parameter has one row for each token."""
+        """Return whether a parameter has one row per token."""
         return key.startswith(self._by_token)
 
     def section(self, key: str) -> Section:
-        """The section of a parameter that is in no layer."""
+        """Return the section of a parameter outside the layers."""
         if self.head is not None and key.startswith(self.head):
             return "head"
         if not key.startswith(self.decoder):
@@ -68,7 +68,7 @@ class Sections:
         return "embeddings" if key.startswith(self._before) else "norm"
 
     def _before_blocks(self, model: PreTrainedModel, stack: torch.nn.ModuleList) -> tuple[str, ...]:
-        """What the names of the tensors begin with that are used before the first block."""
+        """Return the prefixes of the names of tensors that are used before the first block."""
         path = self.decoder.removesuffix(".")
         decoder = model.get_submodule(path)
         tables = [f"{p}." for p, m in model.named_modules() if isinstance(m, torch.nn.Embedding)]
@@ -76,14 +76,14 @@ class Sections:
         if ran is not None:
             direct = [f"{self.decoder}{key}" for key, _ in decoder.named_parameters(recurse=False)]
             return (*tables, *direct, *(f"{self.decoder}{name}." for name in ran))
-        # What is defined before the blocks is taken to run before them.
+        # Modules defined before the blocks are assumed to run before them.
         inside = [key for key in model.state_dict() if key.startswith(self.decoder)]
         first = next(index for index, key in enumerate(inside) if key.startswith(self.blocks))
         return (*tables, *inside[:first])
 
 
 def _modules_before(decoder: torch.nn.Module, block: torch.nn.Module) -> list[str] | None:
-    """Names of the modules with parameters that run before `block`; None where that cannot be seen."""
+    """Return the names of modules with parameters that run before `block`; None if unknown."""
     ran: list[str] = []
     reached: list[torch.nn.Module] = []
 
@@ -97,7 +97,7 @@ def _modules_before(decoder: torch.nn.Module, block: torch.nn.Module) -> list[st
         if name and next(module.parameters(recurse=False), None) is not None
     ]
     hooks.append(block.register_forward_pre_hook(stop))
-    # A model's own code may raise anything without memory behind its tensors: nothing is known then.
+    # Remote code may raise anything on the meta device; the result is unknown then.
     with suppress(Exception), torch.device("meta"), torch.no_grad():
         decoder(input_ids=torch.zeros((1, 2), dtype=torch.long))
     for hook in hooks:
@@ -125,7 +125,7 @@ def _find_blocks(
 
 
 def _common_path(*paths: str) -> str:
-    """The path of the innermost module that holds all of these, with a dot behind; empty for the model."""
+    """Return the path, with a final dot, of the innermost module that contains all of these."""
     split = [path.split(".")[:-1] for path in paths]
     shared = []
     for parts in zip(*split, strict=False):

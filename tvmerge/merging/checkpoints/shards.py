@@ -1,4 +1,4 @@
-"""One weight file: names, shapes and formats of its tensors without reading them, each tensor on demand.
+"""A file of weights: shapes and dtypes of its tensors from the header, tensors on demand.
 
 The safetensors format: 8 bytes with the header's length (little endian), the header (JSON: tensor name ->
 dtype, shape, [begin, end] in the data), then the data without gaps.
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     import torch
 
 _HEADER_LIMIT = 100_000_000
-"""Bytes; the limit of the safetensors library itself."""
+"""Maximum size of a header in bytes, as in the safetensors library."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a tensor looks like, without its values.
+    """The shape and dtype of a tensor.
 
     Attributes:
         shape: Its dimensions; empty for a scalar.
-        dtype: Its format as safetensors writes it (`BF16`, `F32`, `I64`, ...).
+        dtype: Its dtype in safetensors' notation (`BF16`, `F32`, `I64`, ...).
     """
 
     shape: tuple[int, ...]
@@ -45,12 +45,12 @@ class TensorSpec:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of data."""
+        """Number of bytes."""
         return self.numel * BYTES[self.dtype]
 
 
 class Shard(Protocol):
-    """A file with tensors in it."""
+    """A file with tensors."""
 
     @property
     def path(self) -> Path:
@@ -58,10 +58,10 @@ class Shard(Protocol):
 
     @property
     def specs(self) -> Mapping[str, TensorSpec]:
-        """What it holds, in the file's order."""
+        """Shape and dtype of its tensors, in the order of the file."""
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor `name`; may share memory with the file, so nobody writes to it."""
+        """Return the tensor `name`, which may share memory with the file and must not be modified."""
 
 
 class SafetensorsShard:
@@ -71,7 +71,7 @@ class SafetensorsShard:
         path: The file; its header is read and checked at once.
 
     Raises:
-        CheckpointError: The file cannot be read, is cut short, or its header makes no sense.
+        CheckpointError: The file cannot be read, is truncated, or its header is invalid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,7 @@ class SafetensorsShard:
         self.specs: Mapping[str, TensorSpec] = _read_header(path)
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor `name`, read from the mapped file."""
+        """Return the tensor `name`, read from the mapped file."""
         tensor: torch.Tensor = self._file.get_tensor(name)
         return tensor
 
@@ -94,13 +94,13 @@ class SafetensorsShard:
 
 
 class PickleShard:
-    """A `pytorch_model.bin`, loaded without running the code a pickle can hold.
+    """A `pytorch_model.bin`, loaded without running code in the pickle.
 
     Args:
-        path: The file; read at once, mapped into memory where its format allows.
+        path: The file; read at once, memory-mapped if its format allows.
 
     Raises:
-        CheckpointError: The file cannot be read, needs more than tensors to load, or holds other things.
+        CheckpointError: The file cannot be read, or contains anything other than tensors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class PickleShard:
         }
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor `name`."""
+        """Return the tensor `name`."""
         return self._tensors[name]
 
 
@@ -123,7 +123,7 @@ def _read_header(path: Path) -> dict[str, TensorSpec]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
-                raise CheckpointError(f"{path}: not a safetensors file, or cut short ({size} bytes)")
+                raise CheckpointError(f"{path}: not a safetensors file, or truncated ({size} bytes)")
             header = json.loads(file.read(length))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
@@ -156,11 +156,11 @@ def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
     try:
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:  # the format before torch 1.6 cannot be mapped
+        except RuntimeError:  # the format before torch 1.6 cannot be memory-mapped
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path}: cannot be loaded as a pickle of tensors only: {reason}") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise CheckpointError(f"{path}: holds something else than named tensors")
+        raise CheckpointError(f"{path}: contains something other than named tensors")
     return loaded

@@ -1,6 +1,6 @@
-"""From what the user calls a model to a folder on this machine, and a record of what it resolved to.
+"""Resolves the user's reference to a model to a local folder.
 
-A reference is a local folder, or a hub id `name` or `owner/name`, with `@revision` where wanted.
+A reference is a local folder, or a hub id `name` or `owner/name`, optionally with `@revision`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _PICKLES = ("pytorch_model*.bin", layout.PICKLE_INDEX, layout.ADAPTER_PICKLE)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model reference, resolved.
+    """A resolved model reference.
 
     Attributes:
         folder: The local folder with its files.
-        name: What to call it where no local path may appear: the hub id, or the end of the folder's path.
-        repository: Its hub id; None for a folder that is not in the hub's cache.
+        name: Its name where no local path may appear: the hub id, or the last part of the folder's path.
+        repository: Its hub id; None for a folder outside the hub's cache.
         commit: The commit of `repository`.
-        downloaded: Whether the hub was asked for it; a folder of the hub's cache may be given as a path.
+        downloaded: Whether it was given as a hub id, not as a path of a folder in the hub's cache.
     """
 
     folder: Path
@@ -41,38 +41,38 @@ class Source:
 
     @property
     def reference(self) -> str:
-        """A reference that means the same model wherever it is used: with commit, or an absolute path."""
+        """A reference that stays valid: with a commit, or as an absolute path."""
         return self.identity if self.downloaded else str(self.folder.resolve())
 
     @property
     def portable(self) -> str:
-        """A reference without the place on this machine, that no hub id can be mistaken for.
+        """A reference without a path of this machine, which cannot be confused with a hub id.
 
-        A local folder is named relative to a folder that holds the models.
+        A local folder is named relative to the folder that contains the models.
         """
         return f"./{self.name}" if self.repository is None else self.identity
 
     @property
     def is_adapter(self) -> bool:
-        """Whether it is a LoRA adapter and no whole model."""
+        """Whether it is a LoRA adapter, not a complete model."""
         return (self.folder / layout.ADAPTER_CONFIG).is_file()
 
     @property
     def identity(self) -> str:
-        """`name`, or for a model of the hub its id and commit."""
+        """The name, or id and commit for a model of the hub."""
         return self.name if self.repository is None else f"{self.repository}@{self.commit}"
 
 
 def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False) -> Source:
-    """Find a model; of one on the hub download all but the weights, so that they can be checked first.
+    """Resolve a reference, downloading all files of a hub model except weights, so they can be checked first.
 
     Args:
         reference: A folder, or a hub id with or without `@revision`.
-        cache_dir: The hub's cache; its usual place unless given.
-        code: Download the model's own code too.
+        cache_dir: The hub's cache; default: its usual folder.
+        code: Whether to also download the model's code.
 
     Raises:
-        CheckpointError: It is neither a folder nor a model the hub can give.
+        CheckpointError: It is neither a folder nor a model that can be downloaded.
     """
     folder = Path(reference).expanduser()
     if reference and folder.is_dir():
@@ -90,20 +90,20 @@ def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False
         raise CheckpointError(
             f"the hub's '{reference}' has no {layout.CONFIG}: no model transformers can read"
         )
-    # The hub's cache names snapshots by commit.
+    # In the hub's cache, snapshots are named by commit.
     return Source(folder, match["id"], match["id"], folder.name, downloaded=True)
 
 
 def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle: bool = False) -> None:
-    """Download a hub model's weights into the folder it was resolved to; a local folder is left as it is.
+    """Download a hub model's weights into its resolved folder; do nothing for a local folder.
 
     Args:
-        source: From `resolve`.
-        cache_dir: The same as for `resolve`.
-        allow_pickle: Also download pickled weights, where the model has no others.
+        source: The result of `resolve`.
+        cache_dir: As for `resolve`.
+        allow_pickle: Whether to download pickled weights if the model has no others.
 
     Raises:
-        CheckpointError: The hub cannot give them.
+        CheckpointError: The weights cannot be downloaded.
     """
     if not source.downloaded or source.repository is None:
         return
@@ -113,16 +113,16 @@ def fetch_weights(source: Source, *, cache_dir: Path | None = None, allow_pickle
 
 
 def check_downloaded(source: Source) -> None:
-    """Check that a hub model's weights are on this machine, all or some; a local folder is left as it is.
+    """Check that some weights of a hub model are on this machine; do nothing for a local folder.
 
     Raises:
-        CheckpointError: They are not; says how to get them.
+        CheckpointError: They are not; the message says how to get them.
     """
     weights = [path for pattern in ("*.safetensors", "*.bin") for path in source.folder.glob(pattern)]
     if not source.downloaded or weights:
         return
     raise CheckpointError(
-        f"the weights of {source.identity} are not on this machine, and nothing is downloaded now: "
+        f"the weights of {source.identity} are not on this machine, and this command downloads nothing: "
         f"`hf download {source.repository} --revision {source.commit}`"
     )
 
@@ -152,7 +152,7 @@ def _snapshot(
         )
     except GatedRepoError as error:
         raise CheckpointError(f"{neither}: it is gated; accept its terms there and set HF_TOKEN") from error
-    except Exception as error:  # the hub's client lets errors of its HTTP library through
+    except Exception as error:  # the hub's client does not translate errors of its HTTP library
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
             f"{neither}: {reason}; check the name and the network, or choose a folder with the model"

@@ -1,9 +1,9 @@
-"""What kind of model a configuration describes, and where in it each tensor belongs.
+"""Reads the structure of a model from its configuration: its kind and the place of each tensor.
 
-Nothing here knows an architecture by name. transformers builds the model without memory (on torch's
-`meta` device); its decoder blocks are the largest `ModuleList` of the length the configuration gives, and
-what runs before and after them is seen (`sections`). Of a model that also sees or hears only the language
-model has sections; the rest of it is `other`.
+No architecture is known by name. transformers builds the model without memory, on torch's `meta` device. Its
+decoder blocks are the largest `ModuleList` whose length is the configuration's number of layers, and what
+runs before and after them is observed (`sections`). In a multimodal model only the language model has
+sections; the rest is `other`.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _RANK: dict[Section, int] = {"embeddings": 0, "layers": 1, "norm": 2, "head": 3,
 def read_structure(
     folder: Path, name: str, *, trust_remote_code: bool = False, untied: bool = False
 ) -> Structure:
-    """Learn a model's structure from its configuration alone; reads no weights.
+    """Read a model's structure from its configuration, without reading weights.
 
     Args:
         folder: The model's folder.
-        name: What to call it in messages.
-        trust_remote_code: Let transformers run modelling code that is in the folder.
-        untied: Whether the head has weights of its own, whatever the configuration says.
+        name: Its name in messages.
+        trust_remote_code: Whether transformers may run modelling code in the folder.
+        untied: Whether the head has separate weights, whatever the configuration says.
 
     Raises:
-        CheckpointError: The configuration is unusable, or not that of a decoder-only language model.
+        CheckpointError: The configuration is invalid, or not that of a decoder-only language model.
     """
     stated, trust = read_json(folder / CONFIG), trust_remote_code
     empty = read_empty_model(folder, name, stated, trust_remote_code=trust, untied=untied)
@@ -46,12 +46,12 @@ def read_structure(
 
 
 def structure_of(config: PreTrainedConfig, name: str) -> Structure:
-    """The structure of the model that `config` describes; see `read_structure`."""
+    """Return the structure of the model that `config` describes; see `read_structure`."""
     return structure_of_model(empty_model(config, name), name)
 
 
 def structure_of_model(empty: EmptyModel, name: str) -> Structure:
-    """The structure of a model without memory; see `read_structure`.
+    """Return the structure of a model without memory; see `read_structure`.
 
     Raises:
         CheckpointError: The model has a tensor whose place cannot be told.
@@ -88,7 +88,7 @@ def structure_of_model(empty: EmptyModel, name: str) -> Structure:
 
 
 def _in_model(name: str, renaming: Renaming, own: Mapping[str, torch.Tensor]) -> str:
-    """The name that a tensor which transformers saves as `name` has in the model, were it not rearranged."""
+    """Return the name in the model of a tensor that transformers saves as `name`, ignoring rearrangement."""
     candidates = list(renaming.candidates(name))
     return next((candidate for candidate in candidates if candidate in own), candidates[0])
 
@@ -104,7 +104,7 @@ def _aliases(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
 
 
 def _storage(tensor: torch.Tensor) -> int:
-    # On the meta device every data pointer is 0; the storage object itself tells tensors apart.
+    # On the meta device every data pointer is 0, so tensors are distinguished by their storage objects.
     return int(tensor.untyped_storage()._cdata)
 
 
@@ -123,7 +123,7 @@ def _places(
         place = Place(
             section, layer, tuple(tensor.shape), tensor.is_floating_point(), sections.by_token(origin)
         )
-        # A tensor that transformers cut out of a fused one keeps its turn in the conversion's own order.
+        # Tensors that transformers splits from a fused one stay in the order of the conversion.
         rank = (_RANK[section], layer or 0, order.get(origin, len(order)))
         ranked.append((rank, key, place))
     return {key: place for _, key, place in sorted(ranked, key=lambda item: item[0])}

@@ -1,4 +1,4 @@
-"""Whether task vectors move a tied head and the embeddings that it is alike."""
+"""Detects task vectors that change a tied head and the embeddings differently."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tvmerge.merging.deltas import Delta
 from tvmerge.merging.request import Vocabulary
 
 _CHUNK = 2**20
-"""Elements compared at a time."""
+"""Number of elements compared at a time."""
 
 
 def diverging_ties(target: Checkpoint, vectors: Sequence[OpenVector], vocabulary: Vocabulary) -> list[str]:
-    """Which vectors add one thing to a target's head and another to the embeddings that it is tied to.
+    """Return the vectors that change a target's head and the embeddings it is tied to differently.
 
-    Values decide, not configurations: a model that is untied may have been trained with a head that is frozen
-    as the embeddings are. They are read no further than to the first difference.
+    The values are compared, not the configurations, since the head and embeddings of an untied model may
+    still be equal. They are read up to the first difference.
 
     Args:
-        target: The model that gets the vectors.
-        vectors: What is added.
-        vocabulary: What happens to embeddings and head where tokens differ.
+        target: The target model.
+        vectors: The task vectors.
+        vocabulary: What happens to embeddings and head if tokens differ.
 
     Returns:
         Names of the tuned models.

@@ -1,4 +1,4 @@
-"""A model whose head is tied to its embeddings, taken for one with its own head."""
+"""Treats a model whose head is tied to its embeddings as one with a separate head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLAG = "tie_word_embeddings"
 
 
 def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A `config.json` that ties nothing; a model that also sees has a part for its language model."""
+    """Return a `config.json` without ties, also in the language model of a multimodal model."""
     parts = {
         key: untied_config(value)
         for key, value in config.items()
@@ -24,18 +24,17 @@ def untied_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def untied_structure(config: Mapping[str, Any], name: str) -> Structure:
-    """The structure of the model that an untied `config.json` describes.
+    """Return the structure of the model that an untied `config.json` describes.
 
     Raises:
-        CheckpointError: The head stays tied whatever the configuration says, or the model brings code of its
-            own.
+        CheckpointError: The head stays tied whatever the configuration says, or the model has remote code.
     """
     from transformers import CONFIG_MAPPING
 
     from tvmerge.merging.checkpoints.structure import structure_of
 
     if config.get("model_type") not in CONFIG_MAPPING:
-        raise CheckpointError(f"{name} brings modelling code of its own; its head cannot be untied")
+        raise CheckpointError(f"{name} has its own modelling code, so its head cannot be untied")
     structure = structure_of(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)), name)
     if tied_head(structure) is not None:
         raise CheckpointError(f"{name}: its head stays tied to the embeddings, whatever its config.json says")
@@ -43,16 +42,16 @@ def untied_structure(config: Mapping[str, Any], name: str) -> Structure:
 
 
 def tied_head(structure: Structure) -> tuple[str, str] | None:
-    """The model's own names of a tied head and of the embeddings it is; None where it is not tied."""
+    """Return the model's names of a tied head and of the embeddings; None if the head is not tied."""
     pairs = ((alias, first) for alias, first in structure.aliases.items() if structure.place_is_head(alias))
     return next(((alias, first) for alias, first in pairs if _by_token(structure, first)), None)
 
 
 def head_of_its_own(structure: Structure, names: Iterable[str]) -> dict[str, str]:
-    """Name that a head gets in a file that has none -> the file's name of the embeddings.
+    """Return the file's name of the embeddings by the name of the head, if the file has no head.
 
     Args:
-        structure: The model, untied.
+        structure: The untied model.
         names: The file's tensors.
     """
     found = structure.arrange(names)

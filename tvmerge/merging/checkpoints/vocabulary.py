@@ -1,7 +1,7 @@
-"""Which rows of embeddings and head belong to the same token in three models.
+"""Matches the rows of embeddings and head that belong to the same token in three models.
 
-A token is known by its text. A special token which the others write otherwise is known by its role
-(`bos_token`, `eos_token`, `unk_token`, `pad_token`), a reserved one that was given a name by its number.
+Tokens are matched by text. Special tokens with other texts are matched by role (`bos_token`, `eos_token`,
+`unk_token`, `pad_token`), and renamed reserved tokens by id.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Vocabulary:
     """The tokens of a model.
 
     Attributes:
-        name: What messages call the model.
-        ids: Text of each token -> its number; None where there is no tokenizer, or none that can be read.
-        roles: Role -> text of the token that plays it.
-        rows: Number of rows of the embeddings; may be larger than the number of tokens, by padding.
-        special: Texts of special and of added tokens.
-        problem: Why the tokenizer that is there cannot be read; empty where it can, or where there is none.
+        name: The model's name in messages.
+        ids: The tokens' ids by text; None if there is no readable tokenizer.
+        roles: The special tokens' texts by role.
+        rows: Number of rows of the embeddings, which may be padded beyond the number of tokens.
+        special: Texts of special and added tokens.
+        problem: Why the tokenizer cannot be read; empty if it can or if there is none.
     """
 
     name: str
@@ -44,22 +44,22 @@ class Vocabulary:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """Text of each token that has a row -> its row, in order of the rows."""
+        """The rows of tokens by text, in order of the rows."""
         known = {text: number for text, number in (self.ids or {}).items() if number < self.rows}
         return dict(sorted(known.items(), key=lambda item: item[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What three vocabularies have in common.
+    """The matched tokens of three vocabularies.
 
     Attributes:
         rows: The rows of the tokens that all three have.
-        by_role: The target's special tokens that were matched by their role.
-        renamed: The target's name of a token -> the name it has elsewhere.
-        own: The target's tokens that get nothing, since another model lacks them.
-        lost: The tuned model's tokens whose learning goes nowhere, since another model lacks them.
-        padding: How many rows of the target belong to no token.
+        by_role: The target's special tokens that were matched by role.
+        renamed: The other models' names of tokens, by the target's names.
+        own: The target's tokens to which nothing is added, since another model lacks them.
+        lost: The tuned model's tokens whose changes are lost, since another model lacks them.
+        padding: Number of rows of the target without a token.
     """
 
     rows: TokenRows
@@ -70,7 +70,7 @@ class Matched:
     padding: int
 
     def remarks(self, tuned: str) -> tuple[Remark, ...]:
-        """What people should know of it; `tuned` is what they call the tuned model."""
+        """Return what people should know of it; `tuned` is what they call the tuned model."""
         roles = f", {', '.join(map(_printed, self.by_role))} by role" if self.by_role else ""
         padding = f", {self.padding} rows of padding" if self.padding else ""
         shared = f"{len(self.rows.target)} tokens shared{roles}"
@@ -89,7 +89,7 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Unchecked:
-    """Tables of one size, of which not all come with a tokenizer that tells the order of their rows.
+    """Embeddings of equal size, of models that do not all have a tokenizer.
 
     Attributes:
         models: Names of the models without a tokenizer.
@@ -98,36 +98,36 @@ class Unchecked:
     models: tuple[str, ...]
 
     def remarks(self, tuned: str) -> tuple[Remark, ...]:
-        """What people should know of it; `tuned` is what they call the tuned model."""
+        """Return what people should know of it; `tuned` is what they call the tuned model."""
         text = f"tokens: {tuned}: taken to be numbered alike, though without a tokenizer"
         return (Remark(text, self.models),)
 
 
 Shared = Matched | Unchecked | Literal["skip"] | None
-"""What happens to embeddings and head; None where tokens are the same, so that rows are simply added."""
+"""What happens to embeddings and head; None if tokens are the same, so that rows are simply added."""
 
 
 def read_vocabulary(folder: Path, name: str, rows: int, *, trust_remote_code: bool = False) -> Vocabulary:
-    """The vocabulary of the model in `folder`, whose embeddings have `rows` rows, as transformers numbers it.
+    """Read the vocabulary of the model in `folder`, with transformers' ids.
 
     Args:
         folder: A model's folder.
-        name: What messages call it.
-        rows: How many rows its embeddings have.
-        trust_remote_code: Whether its tokenizer may bring code of its own.
+        name: Its name in messages.
+        rows: Number of rows of its embeddings.
+        trust_remote_code: Whether its tokenizer may run code from its files.
     """
     return vocabulary_of(read_tokens(folder, name, trust_remote_code=trust_remote_code), name, rows)
 
 
 def vocabulary_of(tokens: Tokens, name: str, rows: int) -> Vocabulary:
-    """The vocabulary of a model with these tokens; see `read_vocabulary`."""
+    """Return the vocabulary of a model with these tokens; see `read_vocabulary`."""
     return Vocabulary(name, tokens.ids, tokens.roles, rows, tokens.special, tokens.problem)
 
 
 def same_tokens(*vocabularies: Vocabulary) -> bool:
-    """Whether all models number their tokens alike, as far as their files tell, and have as many rows.
+    """Return whether all models have the same token ids and numbers of rows, judging by their files.
 
-    A model without a tokenizer says nothing against it; one whose tokenizer cannot be read does.
+    Models without a tokenizer are ignored; if a tokenizer cannot be read, the result is False.
     """
     known = [vocabulary.numbers for vocabulary in vocabularies if vocabulary.ids is not None]
     return (
@@ -138,11 +138,11 @@ def same_tokens(*vocabularies: Vocabulary) -> bool:
 
 
 def share_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary, policy: Policy) -> Shared:
-    """What happens to embeddings and head.
+    """Decide what happens to embeddings and head.
 
     Raises:
         CheckpointError: Tokens differ, and the policy is `error` or they cannot be matched; or a tokenizer
-            cannot be read, so that nobody can tell.
+            cannot be read, so that it is unknown.
     """
     models = (target, base, tuned)
     unknown = tuple(dict.fromkeys(model.name for model in models if model.ids is None))
@@ -152,8 +152,8 @@ def share_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary, policy
         return "skip"
     if problems := dict.fromkeys(model.problem for model in models if model.problem):
         raise CheckpointError(
-            f"whether tokens are numbered alike cannot be told: {'; '.join(problems)}; --vocab skip leaves "
-            "embeddings and head alone"
+            f"cannot check whether the models have the same token ids: {'; '.join(problems)}; --vocab "
+            "skip leaves embeddings and head alone"
         )
     sizes = ", ".join(dict.fromkeys(f"{model.name} has {model.rows} rows" for model in models))
     if policy == "error":
@@ -182,7 +182,7 @@ def match_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Mat
             renamed[name] = reserved if name == given else given
     by_role = []
     for name, played in _roles(target, base, tuned):
-        # What was learnt of a token goes to its namesake, or else to one that plays its role.
+        # A token's delta is added to the token of the same text, or else of the same role.
         if name in own and played in old and played in new and name not in found and played not in found:
             found[name] = (old[played], new[played])
             by_role.append(name)
@@ -191,7 +191,7 @@ def match_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Mat
             f"{target.name}, {base.name} and {tuned.name} have no token in common; pass --vocab skip to "
             "leave embeddings and head alone"
         )
-    # By row: should two texts stand for one row, it is merged once.
+    # By row, so that a row with two texts is merged once.
     merged = {number: found[text] for text, number in own.items() if text in found}
     used = {row for _, row in merged.values()}
     columns = zip(*((number, *pair) for number, pair in merged.items()), strict=True)
@@ -208,9 +208,9 @@ def match_tokens(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Mat
 def _renamed(
     old: Mapping[str, int], new: Mapping[str, int], special: AbstractSet[str]
 ) -> Iterator[tuple[str, str]]:
-    """The base's and the tuned model's name of each reserved token that was given a name between the two.
+    """Return the base's and the tuned model's names of reserved tokens that were renamed in the tuned model.
 
-    It keeps its row, and so do all other tokens.
+    All tokens must keep their rows.
     """
     if any(new.get(text, number) != number for text, number in old.items()):
         return
@@ -224,7 +224,7 @@ def _renamed(
 
 
 def _roles(target: Vocabulary, base: Vocabulary, tuned: Vocabulary) -> Iterator[tuple[str, str]]:
-    """The target's token of a role, and the one token that plays it in base and tuned model alike."""
+    """Return the target's token of each role, and the token of that role in both base and tuned model."""
     taken: set[str] = set()
     for role in ROLES:
         name, played = target.roles.get(role), base.roles.get(role)

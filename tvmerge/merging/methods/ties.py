@@ -56,7 +56,7 @@ def trim(reader: Reader, density: float, shape: tuple[int, int], chunk: int) -> 
     keep = max(1, int(density * elements)) if density > 0 else 0
     if keep == 0:
         return Trimmed(reader, math.inf, 0)
-    # The bits of positive floats, read as integers, sort as the floats do. So elements are first counted by the
+    # The bits of positive floats, read as integers, sort like the floats. Elements are first counted by the
     # high half of their bits, then those with the threshold's high half by the low half.
     high, above = _locate(_counts(reader, shape, chunk, None), keep)
     low, above_low = _locate(_counts(reader, shape, chunk, high), keep - above)

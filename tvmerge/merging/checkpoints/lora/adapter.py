@@ -66,7 +66,7 @@ class Adapter:
         return self._shard.specs
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor `name` of the adapter's file."""
+        """Return the tensor `name` of the adapter's file."""
         return self._shard.tensor(name)
 
     @cached_property

@@ -133,6 +133,6 @@ class _Assembly:
         )
 
     def _is_saved(self, key: str) -> bool:
-        """Whether a whole tensor is that of a copy which was trained, not of the base's own module."""
+        """Return whether a whole tensor is that of a copy which was trained, not of the base's own module."""
         module = key.rpartition(".")[0]
         return any(module.endswith(str(saved)) for saved in self._config.get("modules_to_save") or ())

@@ -91,7 +91,7 @@ def adapter_scale(config: Mapping[str, Any], module: str) -> float:
 
 
 def trained_tokens(config: Mapping[str, Any], module: str) -> tuple[int, ...]:
-    """The rows of a module that an adapter trains one by one, in the order of its file."""
+    """Return the rows of a module that an adapter trains one by one, in the order of its file."""
     given = config.get("trainable_token_indices") or ()
     if isinstance(given, Mapping):
         given = next((rows for name, rows in given.items() if f".{module}".endswith(f".{name}")), ())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def misfits(parts: Mapping[str, Part], base: Checkpoint, *, use_dora: bool) -> Iterator[str]:
-    """What is missing or has another shape than its tensor, a line each.
+    """Yield what is missing or has another shape than its tensor, a line each.
 
     Embeddings and head may have other numbers of rows: tokens may have been added before the training.
 
@@ -39,7 +39,7 @@ def misfits(parts: Mapping[str, Part], base: Checkpoint, *, use_dora: bool) -> I
 
 
 def is_by_token(own: str, base: Checkpoint) -> bool:
-    """Whether a tensor has a row for each token, by the base's own name of it."""
+    """Return whether a tensor has a row for each token, by the base's own name of it."""
     place = base.structure.place(own)
     return place is not None and place.by_token
 

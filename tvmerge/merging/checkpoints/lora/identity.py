@@ -50,7 +50,7 @@ class Repository:
 
 
 def repository(reference: str) -> Repository:
-    """The model that a reference means: a hub id, a folder, or a snapshot in the hub's cache."""
+    """Return the model that a reference means: a hub id, a folder, or a snapshot in the hub's cache."""
     parts = [part for part in re.split(r"[\\/]", reference) if part not in {"", "."}]
     for part in reversed(parts):
         if (match := _SNAPSHOT.fullmatch(part)) is not None:

@@ -128,7 +128,7 @@ def _parameters(structure: Structure, modules: Iterable[str], targets: Sequence[
 
 
 def _own_names(structure: Structure, names: Set[str]) -> dict[str, str]:
-    """The model's own names of tensors that an adapter names.
+    """Return the model's own names of tensors that an adapter names.
 
     The adapter may have been trained on the language model alone, which transformers takes out of some models
     that also see, or within such a model.

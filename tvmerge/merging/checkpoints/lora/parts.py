@@ -83,7 +83,7 @@ class Part:
         return self.adapter.specs[key].shape
 
     def delta(self, shared: TokenRows | None, rows: int) -> Delta | None:
-        """What is added for weight 1; None for nothing.
+        """Return what is added for weight 1; None for nothing.
 
         Args:
             shared: Which rows of the target, the base and the adapter belong to the same token, where they

@@ -26,7 +26,7 @@ class Skeleton:
         self._base = base
 
     def input_first(self, own: str) -> bool:
-        """Whether the module that holds a tensor has its input dimension before the output's."""
+        """Return whether the module that holds a tensor has its input dimension before the output's."""
         from transformers.pytorch_utils import Conv1D
 
         if own not in self._model.state_dict():  # a file's own piece of a fused tensor
@@ -91,7 +91,7 @@ def oriented(parts: Mapping[str, Part], skeleton: Skeleton, *, fan_in_fan_out: b
 
 
 def _lies(part: Part) -> bool | None:
-    """Whether the factors' shapes fit the input dimension first; None: both ways do, or neither."""
+    """Return whether the factors' shapes fit the input dimension first; None: both ways do, or neither."""
     if part.a is None or part.b is None:
         return None
     a, b = part.shape_of(part.a), part.shape_of(part.b)
