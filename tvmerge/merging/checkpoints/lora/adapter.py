@@ -30,18 +30,18 @@ class Adapter:
     Args:
         folder: Folder with `adapter_config.json` and `adapter_model.safetensors`.
         base: The model it was trained on.
-        name: What messages and reports call it.
-        allow_pickle: Also read `adapter_model.bin`, tensors only.
-        digest_cache: Where digests of files are remembered.
+        name: Its name in messages and reports.
+        allow_pickle: Whether to also read `adapter_model.bin`, restricted to tensors.
+        digest_cache: The cache of files' digests.
 
     Attributes:
-        parts: The base's own name of each tensor that is adapted -> what is held for it. A head that is tied
-            to the embeddings has its own part.
-        rows: How many rows its embeddings and head have; None where it holds none, or only factors of as many
-            rows as the base's.
+        parts: The adapter's part for each adapted tensor, by the base's name of it. A tied head has a
+            separate part.
+        rows: Number of rows of its embeddings and head; None if it has none, or only factors with the base's
+            rows.
 
     Raises:
-        CheckpointError: It cannot be read, does not fit `base`, or is of a kind that is no sum.
+        CheckpointError: It cannot be read, does not fit `base`, or is of a kind that cannot be added.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Adapter:
 
     @property
     def specs(self) -> Mapping[str, TensorSpec]:
-        """Shape and format of every tensor of the file."""
+        """Shape and dtype of every tensor of the file."""
         return self._shard.specs
 
     def tensor(self, name: str) -> torch.Tensor:

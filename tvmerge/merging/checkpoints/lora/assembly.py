@@ -1,4 +1,4 @@
-"""From the tensors of an adapter's file to a part for each tensor of the base, checked."""
+"""Assembles the tensors of an adapter's file into checked parts, one per tensor of the base."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def assemble(
         base: The model it was trained on.
 
     Returns:
-        The base's own name of each tensor that is adapted -> its part; and how many rows the adapter's
-        embeddings and head have, None where it holds neither.
+        The part of each adapted tensor, by the base's name; and the number of rows of the adapter's
+        embeddings and head, None if it has neither.
 
     Raises:
-        CheckpointError: It does not fit the base; names every tensor concerned.
+        CheckpointError: It does not fit the base; the message names every tensor concerned.
     """
     assembly = _Assembly(adapter, config, base)
     parts = follow_ties(assembly.parts, base)
@@ -60,11 +60,11 @@ def assemble(
 
 
 class _Assembly:
-    """Puts the pieces of one adapter together.
+    """Assembles the pieces of one adapter.
 
     Attributes:
-        parts: The base's own name of a tensor -> what was found for it.
-        problems: What has no place.
+        parts: The parts by the base's name of the tensor.
+        problems: What does not fit.
     """
 
     def __init__(self, adapter: Model, config: Mapping[str, Any], base: Checkpoint) -> None:

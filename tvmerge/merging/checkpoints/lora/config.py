@@ -1,4 +1,4 @@
-"""What an adapter's configuration says: whether it can be added at all, and how its factors are scaled."""
+"""Reads an adapter's configuration: whether it can be added, and the scale of its factors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ KINDS = {
     "use_qalora": "QA-LoRA, which pools its inputs",
     "velora_config": "VeLoRA, which compresses what it learns from",
 }
-"""Keys of `adapter_config.json` that make an adapter of another kind, and its name."""
+"""Keys of `adapter_config.json` of other kinds of adapters, and the names of these kinds."""
 
 INNOCENT_STARTS = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal", "mica"})
-"""Ways to initialise factors that leave the base model as it is; others take from it what they add."""
+"""Initialisations that leave the base model unchanged; others subtract the initial factors from it."""
 
 KNOWN = frozenset(
     {
-        # How it was trained, which the weights show.
+        # Settings of training, whose effect is in the weights.
         *(
             "auto_mapping",
             "corda_config",
@@ -40,24 +40,24 @@ KNOWN = frozenset(
         *("layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core"),
         *("peft_version", "qalora_group_size", "revision", "runtime_config", "target_modules", "task_type"),
         *("ensure_weight_tying", "modules_to_tie", "target_modules_to_tie"),
-        # Read here, or by the names in its file.
+        # Read here, or implied by the names in the file.
         *("alpha_pattern", "base_model_name_or_path", "bias", "fan_in_fan_out", "init_lora_weights"),
         *("lora_alpha", "lora_bias", "modules_to_save", "peft_type", "r", "rank_pattern"),
         *("target_parameters", "trainable_token_indices", "use_dora", "use_rslora"),
     }
 )
-"""Keys of `adapter_config.json` that are understood, or that change nothing about a trained adapter."""
+"""Keys of `adapter_config.json` that are supported or do not affect a trained adapter."""
 
 
 def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
-    """Check that an adapter can be written as a sum, as far as its configuration tells.
+    """Check that an adapter can be added to its base, as far as its configuration shows.
 
     Args:
         config: Content of `adapter_config.json`.
         name: The adapter's name.
 
     Raises:
-        CheckpointError: It is of another kind, sets what is not known here, or is not well formed.
+        CheckpointError: It is of another kind, or has unknown settings or invalid values.
     """
     kind = config.get("peft_type")
     if kind is None:
@@ -84,7 +84,7 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
 
 
 def adapter_scale(config: Mapping[str, Any], module: str) -> float:
-    """The factor of B·A for one module, by peft's rules for modules with a rank or alpha of their own."""
+    """Return the factor of B·A for one module, by peft's rules for module-specific ranks and alphas."""
     rank = _own(config.get("rank_pattern"), module, config.get("r"))
     alpha = _own(config.get("alpha_pattern"), module, config.get("lora_alpha"))
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)

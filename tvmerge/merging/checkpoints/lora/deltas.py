@@ -1,4 +1,4 @@
-"""What an adapter adds to a tensor, for weight 1, read a few rows at a time in float32."""
+"""The deltas of an adapter for weight 1, read a few rows at a time in float32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from tvmerge.merging.deltas import Delta, Operand, Reader, TokenRows
 
 _CHUNK = 2**20
-"""Elements of a matrix that are worked on at a time where all of it must be read first."""
+"""Number of elements processed at a time of a matrix that must first be read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class LowRank:
     """left @ right * scale; Hu et al. 2021, "LoRA".
 
     Attributes:
-        left: Rows by rank.
-        right: Rank by columns.
+        left: (rows, rank).
+        right: (rank, columns).
         flipped: Whether both are transposed on disk.
-        scale: What the product is multiplied by.
+        scale: The factor of the product.
     """
 
     left: Operand
@@ -57,12 +57,12 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class TokenLowRank:
-    """The rows of a product that belong to tokens of the target; nothing for its other tokens.
+    """The rows of a product that belong to tokens of the target, and 0 for its other tokens.
 
     Attributes:
-        product: A row for each token of the adapter.
-        shared: Which rows belong together; `tuned` are those of the product.
-        rows: How many the target has.
+        product: A product with one row per token of the adapter.
+        shared: The matching rows; `tuned` are those of the product.
+        rows: Number of rows of the target.
     """
 
     product: LowRank
@@ -86,11 +86,11 @@ class Dora:
     """m * (start + left @ right * scale) / its norms - base; Liu et al. 2024, "DoRA", equations 5 and 6.
 
     Args:
-        start: What the product is added to: the base's tensor, unless the adapter brings one of its own.
+        start: The tensor that the product is added to: the base's, unless the adapter has another.
         base: The base's tensor.
         product: The low-rank part.
-        magnitude: The learnt norms: one for each output, that is for each row, or for each column of a tensor
-            that has its input dimension first (`product.flipped`).
+        magnitude: The learned norms, one per output: per row, or per column of a tensor whose first dimension
+            is the input (`product.flipped`).
     """
 
     def __init__(self, start: Operand, base: Operand, product: LowRank, magnitude: Operand) -> None:
@@ -154,18 +154,18 @@ class _DoraColumns:
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """For each expert of a fused tensor its own product, or a run of rows of all of them.
+    """The products of the experts of a fused tensor, or a range of their rows.
 
-    peft keeps the factors of all experts in two matrices: the columns of `b` go through the experts for each
-    rank, the rows of `a` through the ranks for each expert.
+    peft stores the factors of all experts in two matrices: the columns of `b` iterate over the experts within
+    each rank, the rows of `a` over the ranks within each expert.
 
     Attributes:
-        a: Rank times experts, by inputs.
-        b: Outputs by rank times experts.
-        experts: How many.
-        flipped: Whether each expert's matrix has its input dimension first.
-        scale: What the products are multiplied by.
-        first: Row of the fused tensor at which this one begins; all matrices are below each other.
+        a: (experts * rank, inputs).
+        b: (outputs, rank * experts).
+        experts: Number of experts.
+        flipped: Whether the input is the first dimension of each expert's matrix.
+        scale: The factor of the products.
+        first: Row of the fused tensor, with all matrices stacked, at which this one starts.
     """
 
     a: Operand

@@ -1,4 +1,4 @@
-"""Whether the tensors of an adapter have the shapes that its base asks for."""
+"""Checks that the tensors of an adapter have the shapes that its base requires."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def misfits(parts: Mapping[str, Part], base: Checkpoint, *, use_dora: bool) -> Iterator[str]:
-    """Yield what is missing or has another shape than its tensor, a line each.
+    """Yield a line for each missing tensor and each mismatch of shapes.
 
-    Embeddings and head may have other numbers of rows: tokens may have been added before the training.
+    Embeddings and head may have other numbers of rows, since tokens may have been added before training.
 
     Args:
-        parts: The parts, by the base's own names.
-        base: The model.
-        use_dora: Whether the factors are to have DoRA's norms.
+        parts: The parts, by the base's names.
+        base: The base model.
+        use_dora: Whether the factors must have DoRA's norms.
     """
     for own, part in parts.items():
         by_token = is_by_token(own, base)
@@ -45,7 +45,7 @@ def is_by_token(own: str, base: Checkpoint) -> bool:
 
 
 def rows_of(parts: Mapping[str, Part], base: Checkpoint) -> dict[int, str]:
-    """Numbers of rows which an adapter's embeddings and head have -> a tensor that has as many."""
+    """Return the numbers of rows of an adapter's embeddings and head, with a tensor of each."""
     found: dict[int, str] = {}
     for own, part in parts.items():
         if not is_by_token(own, base):

@@ -1,4 +1,4 @@
-"""Whether a model is the one that an adapter was trained on, as far as their names tell."""
+"""Checks by names that a model is the one that an adapter was trained on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUANTISED = re.compile(
     r"w\d+a\d+|quantized)(?=[-_.]|$)",
     re.IGNORECASE,
 )
-"""What the names of quantised copies have that the names of their originals lack."""
+"""Suffixes in the names of quantised copies of models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Repository:
     """A model by name.
 
     Attributes:
-        owner: Who published it; None where that is not known.
-        name: Its own name.
+        owner: Its publisher; None if unknown.
+        name: Its name without the owner.
     """
 
     owner: str | None
@@ -38,7 +38,7 @@ class Repository:
         return self.name if self.owner is None else f"{self.owner}/{self.name}"
 
     def matches(self, other: Repository) -> bool:
-        """Whether both can be the same: an owner that is not known may be anyone; case does not count."""
+        """Return whether both may be the same, ignoring case and unknown owners."""
         owners = {one.owner.lower() for one in (self, other) if one.owner is not None}
         return self.name.lower() == other.name.lower() and len(owners) < 2
 
@@ -63,20 +63,20 @@ def repository(reference: str) -> Repository:
 def adapter_base(
     adapter: Source, given: str | None, *, cache_dir: Path | None = None, code: bool = False
 ) -> tuple[Source, str | None]:
-    """Find the base model of an adapter, and see that it is one.
+    """Find and check the base model of an adapter.
 
     Args:
         adapter: The adapter.
-        given: What the user calls its base; None: what the adapter's configuration does.
+        given: The user's reference to the base; None to use that in the adapter's configuration.
         cache_dir: See `sources.resolve`.
-        code: See there.
+        code: See `sources.resolve`.
 
     Returns:
-        The base, and a line for people where names alone do not show that it is the one.
+        The base, and a remark if names alone do not show that it is the right one.
 
     Raises:
-        CheckpointError: The adapter is of a kind that cannot be added, or the model is not to be found, not
-            the one that the adapter was trained on, or quantised.
+        CheckpointError: The adapter is of a kind that cannot be added, or the model cannot be found, is not
+            the one that the adapter was trained on, or is quantised.
     """
     config = read_json(adapter.folder / ADAPTER_CONFIG)
     check_adapter_config(config, adapter.name)
@@ -90,7 +90,7 @@ def adapter_base(
         base = resolve(wanted, cache_dir=cache_dir, code=code)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; {adapter.name} was trained on it; pass its base model") from error
-    # Whether a folder's weights are quantised only they can tell, and those of a copy need no download.
+    # Only its weights show whether a local folder is quantised; a quantised copy is not downloaded for that.
     if repository(wanted).original is not None and declared(_settings(base)) is not None:
         raise CheckpointError(
             f"{adapter.name} was trained on '{repository(wanted)}', whose weights are quantised; pass "
@@ -108,7 +108,7 @@ def _compared(wanted: str, adapter: Source, base: Source) -> str | None:
         return None
     if trained.original is not None and trained.original.matches(known):
         return f"{adapter.name} was trained on '{trained}'; {base.name} is taken for its float original"
-    # Older releases of transformers note in a configuration where the model comes from.
+    # Older releases of transformers store the model's origin in its configuration.
     origin = str(_settings(base).get("_name_or_path") or "")
     if known.owner is None and origin and trained.matches(repository(origin)):
         return f"{adapter.name} was trained on '{trained}', from which {base.name} says that it comes"

@@ -1,7 +1,7 @@
-"""What each tensor of an adapter's file is, and which tensor of the base it is for.
+"""Finds the role of each tensor of an adapter's file, and the tensor of the base that it changes.
 
-peft names a tensor after the module it adapts, as the model called that module when the adapter was trained;
-`Structure` knows the names that a model has had.
+peft names a tensor after the module it adapts, with the module's name at the time of training; `Structure`
+maps earlier names of a model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROLES: dict[str, Role] = {
 }
 _ORIGINAL, _TRAINED = "original_module", "modules_to_save"
 _WRAPPERS = frozenset({"base_layer", _TRAINED, "token_adapter"})
-"""Parts of a name where peft has put a module around another."""
+"""Parts of names that peft's wrapper modules add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,10 @@ class Piece:
     """A tensor of an adapter's file.
 
     Attributes:
-        key: Its name there.
-        role: A whole tensor, a factor, the bias of a factor, DoRA's norms, or rows of single tokens.
-        module: The module that it belongs to, as peft matches patterns; of a parameter that is adapted by
-            itself, its name.
-        own: The base's own name of the tensor that it changes.
+        key: Its name in the file.
+        role: A complete tensor, a factor, the bias of a factor, DoRA's norms, or rows of single tokens.
+        module: The name of its module, as peft matches patterns, or of a parameter that is adapted directly.
+        own: The base's name of the tensor that it changes.
     """
 
     key: str
@@ -57,7 +56,7 @@ class _Parsed:
 
     @property
     def tensor(self) -> str:
-        """The tensor that it changes, as the adapter calls it."""
+        """The adapter's name of the tensor that it changes."""
         endings = {"whole": "", "bias": ".bias"}
         return self.module + endings.get(self.role, ".weight")
 
@@ -65,7 +64,7 @@ class _Parsed:
 def read_pieces(
     keys: Iterable[str], structure: Structure, config: Mapping[str, Any]
 ) -> tuple[list[Piece], list[str]]:
-    """Find what each tensor of the file is for.
+    """Find the role and place of each tensor of the file.
 
     Args:
         keys: Names of the tensors.
@@ -73,7 +72,7 @@ def read_pieces(
         config: Content of `adapter_config.json`.
 
     Returns:
-        The pieces, and the names for which the base has no place.
+        The pieces, and the names that match nothing in the base.
     """
     parsed = [_parse(key) for key in _without_second_copies(list(keys))]
     parameters = [str(name) for name in config.get("target_parameters") or ()]
@@ -86,7 +85,7 @@ def read_pieces(
             module = one.tensor if _ends_with(one.tensor, parameters) else one.module
             pieces.append(Piece(one.key, one.role, module, found))
         elif one.depth < len(nested := fused.get(one.module, ())) and one.role in {"a", "b"}:
-            # The first parameter of a module was wrapped first and is deepest.
+            # The first parameter of a module was wrapped first and is nested deepest.
             found = nested[-1 - one.depth]
             pieces.append(Piece(one.key, one.role, found, found))
         else:
@@ -95,16 +94,16 @@ def read_pieces(
 
 
 def _without_second_copies(keys: Sequence[str]) -> list[str]:
-    """The names without what peft writes along where a vocabulary grew and the whole module was trained.
+    """Return the names without the copies that peft writes of a trained module whose vocabulary has grown.
 
-    That is the module as it was before the training, and the trained one under the name it has in memory.
+    These are the module before training, and the trained one under its name in memory.
     """
     known = {key: key.replace(f".{_TRAINED}.", ".") for key in keys if f".{_ORIGINAL}." not in key}
     return [key for key, plain in known.items() if key == plain or plain not in known]
 
 
 def _parse(key: str) -> _Parsed:
-    # Parts with an underscore, and what stands before peft's own prefix, are those of wrappers around models.
+    # Parts with an underscore, and parts before peft's prefix, are added by wrappers around models.
     bare = ".".join(part for part in key.split(".") if not part.startswith("_"))
     name = bare.partition(_PREFIX)[2] or bare
     ending = next((ending for ending in _ROLES if name.endswith(ending)), "")
@@ -115,7 +114,7 @@ def _parse(key: str) -> _Parsed:
 
 
 def _parameters(structure: Structure, modules: Iterable[str], targets: Sequence[str]) -> dict[str, list[str]]:
-    """Module -> the model's own names of its parameters that are adapted by themselves, in its order."""
+    """Return the directly adapted parameters of each module, by the model's names and in its order."""
     endings = {target.rpartition(".")[2] for target in targets}
     found: dict[str, list[str]] = {}
     order = {own: index for index, own in enumerate(structure.layouts[0])}
@@ -128,10 +127,10 @@ def _parameters(structure: Structure, modules: Iterable[str], targets: Sequence[
 
 
 def _own_names(structure: Structure, names: Set[str]) -> dict[str, str]:
-    """Return the model's own names of tensors that an adapter names.
+    """Return the model's names of tensors, by the adapter's names.
 
-    The adapter may have been trained on the language model alone, which transformers takes out of some models
-    that also see, or within such a model.
+    The adapter may have been trained on the language model alone, which transformers extracts from some
+    multimodal models, or within such a model.
     """
     known = structure.own_names(names)
     return known | structure.elsewhere(names, known)

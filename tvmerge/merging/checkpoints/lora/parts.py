@@ -1,4 +1,4 @@
-"""What an adapter holds for one tensor of its base, and the delta that it makes."""
+"""The part of an adapter for one tensor of its base, and its delta."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tvmerge.merging.deltas import Delta, Difference, Operand, Tensors, TokenDif
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A tensor in which the matrices of all experts are below each other, each with factors of its own.
+    """A tensor of the stacked matrices of all experts, each with its own factors.
 
     Attributes:
-        name: The model's own name of it.
+        name: The model's name of it.
         shape: Experts, rows and columns.
-        first: At which row of all of them the tensor begins that is adapted: it may be cut out of this one.
+        first: The row at which the adapted tensor starts, which may be a part of this one.
     """
 
     name: str
@@ -26,22 +26,22 @@ class Fused:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Everything of an adapter that changes one tensor; what it lacks is None.
+    """All tensors of an adapter that change one tensor of the base; missing ones are None.
 
     Attributes:
         adapter: The adapter's file.
         base: The tensor.
-        whole: Name of a tensor that takes its place.
-        a: Name of the factor that meets the input; of embeddings, the one with a column for each token.
+        whole: Name of a tensor that replaces it.
+        a: Name of the factor applied to the input; for embeddings, the one with a column per token.
         b: Name of the other factor.
         magnitude: Name of DoRA's norms.
         bias: Name of a vector that is added, times the scale.
-        tokens: Name of a matrix that takes the place of single rows.
-        indices: Which rows, in the order of that matrix.
-        scale: What the factors' product is multiplied by.
-        flipped: Whether the tensor has its input dimension first.
-        fused: The tensor that the factors are for, where they are those of experts.
-        own: Whether `whole` is of this tensor alone, even where another is tied to it.
+        tokens: Name of a matrix that replaces single rows.
+        indices: Indices of these rows, in the order of that matrix.
+        scale: The scale of the factors' product.
+        flipped: Whether the input is the tensor's first dimension.
+        fused: The fused tensor of the factors, if they are those of experts.
+        own: Whether `whole` replaces only this tensor, even if another is tied to it.
     """
 
     adapter: Tensors
@@ -70,7 +70,7 @@ class Part:
 
     @property
     def matrix(self) -> tuple[int, ...]:
-        """Shape of what the factors' product is added to: the tensor, or the matrix of one expert."""
+        """Shape of the matrix to which the factors' product is added: the tensor, or that of one expert."""
         return self.shape if self.fused is None else self.fused.shape[1:]
 
     @property
@@ -83,12 +83,11 @@ class Part:
         return self.adapter.specs[key].shape
 
     def delta(self, shared: TokenRows | None, rows: int) -> Delta | None:
-        """Return what is added for weight 1; None for nothing.
+        """Return the delta for weight 1; None if nothing is added.
 
         Args:
-            shared: Which rows of the target, the base and the adapter belong to the same token, where they
-                are not the same; not for DoRA.
-            rows: How many the target has then.
+            shared: The matching rows of target, base and adapter, if their tokens differ; not for DoRA.
+            rows: Number of rows of the target in that case.
         """
         parts = list(self._parts(shared, rows))
         return Sum(parts) if len(parts) > 1 else next(iter(parts), None)
@@ -121,7 +120,7 @@ class Part:
         return LowRank(*((a, b) if self.flipped else (b, a)), self.flipped, self.scale)
 
     def _replaced(self, whole: Operand, shared: TokenRows | None) -> Iterator[Delta]:
-        if self.tokens is not None:  # those rows are replaced again
+        if self.tokens is not None:  # these rows are replaced below
             given = shared or _all(self.shape[0])
             trained, rows = set(self.indices), zip(given.target, given.base, given.tuned, strict=True)
             shared = _rows([row for row in rows if row[2] not in trained])

@@ -1,4 +1,4 @@
-"""What only the base's modules show: the orientation of a matrix, and how a file splits a fused tensor."""
+"""Reads from the base's modules the orientation of matrices and the splits of fused tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Skeleton:
-    """A base model without memory, built when it is first asked.
+    """A base model on the meta device, built on first use.
 
     Args:
         base: The model.
@@ -26,7 +26,7 @@ class Skeleton:
         self._base = base
 
     def input_first(self, own: str) -> bool:
-        """Return whether the module that holds a tensor has its input dimension before the output's."""
+        """Return whether the input is the first dimension in the module of a tensor."""
         from transformers.pytorch_utils import Conv1D
 
         if own not in self._model.state_dict():  # a file's own piece of a fused tensor
@@ -35,13 +35,13 @@ class Skeleton:
         return isinstance(module, Conv1D) or bool(getattr(module, "is_transposed", False))
 
     def slices(self, own: str) -> dict[str, Slice]:
-        """The base's own name of each tensor that the file cuts out of a fused one -> where in it that is.
+        """Return the slice of a fused tensor for each tensor that the file has instead, by the base's name.
 
         Args:
             own: Name of the fused tensor.
 
         Returns:
-            Nothing where the file holds it otherwise than in runs of its rows.
+            Empty if the file's tensors are not ranges of its rows.
         """
         found = {name: part for name, part in self._slices.items() if part.owner == own}
         names = self._base.structure.own_names(found)
@@ -66,13 +66,13 @@ class Skeleton:
 
 
 def oriented(parts: Mapping[str, Part], skeleton: Skeleton, *, fan_in_fan_out: bool) -> dict[str, Part]:
-    """Say of each part with factors which way its tensor is, from the factors' shapes where these tell.
+    """Set the orientation of each part with factors, from the factors' shapes if they are unambiguous.
 
-    peft's configuration has one flag for all matrices, that of the module it met last.
+    peft's configuration has a single flag for all matrices, which is that of the last module.
 
     Args:
-        parts: The parts, by the base's own names.
-        skeleton: Asked where shapes and flag do not tell.
+        parts: The parts, by the base's names.
+        skeleton: Used if neither shapes nor the flag decide.
         fan_in_fan_out: The flag.
     """
     told = {own: lies for own, part in parts.items() if (lies := _lies(part)) is not None}
@@ -91,7 +91,7 @@ def oriented(parts: Mapping[str, Part], skeleton: Skeleton, *, fan_in_fan_out: b
 
 
 def _lies(part: Part) -> bool | None:
-    """Return whether the factors' shapes fit the input dimension first; None: both ways do, or neither."""
+    """Return whether the factors' shapes fit input first; None if both orientations fit, or neither."""
     if part.a is None or part.b is None:
         return None
     a, b = part.shape_of(part.a), part.shape_of(part.b)

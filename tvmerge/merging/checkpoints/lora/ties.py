@@ -1,7 +1,7 @@
-"""What an adapter's tensors mean for embeddings and head that are one tensor.
+"""Applies an adapter's tensors to tied embeddings and head.
 
-peft wraps modules, not tensors. A module that is trained whole or gets factors leaves the other one as it is;
-what replaces the tensor below both, or rows of it, moves both.
+peft wraps modules, not tensors. Factors, or training a complete module, change only one of the two modules.
+Replacing the shared tensor, or rows of it, changes both.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 _ROWS = 2**12
-"""Rows compared at a time."""
+"""Number of rows compared at a time."""
 
 
 def follow_ties(parts: Mapping[str, Part], base: Checkpoint) -> dict[str, Part]:
-    """Give each name of a tied tensor what moves the tensor below all of them."""
+    """Give each name of a tied tensor the parts that change the shared tensor."""
     found = dict(parts)
     for alias, first in base.structure.aliases.items():
         for one, other in ((first, alias), (alias, first)):
@@ -42,7 +42,7 @@ def follow_ties(parts: Mapping[str, Part], base: Checkpoint) -> dict[str, Part]:
 
 
 def without_copies(parts: Mapping[str, Part]) -> dict[str, Part]:
-    """Drop whole tensors that are as in the base; peft writes embeddings along wherever they were touched."""
+    """Drop complete tensors that equal the base's; peft also writes embeddings that were not changed."""
     found = {
         own: replace(part, whole=None) if part.whole is not None and _is_copy(part, part.whole) else part
         for own, part in parts.items()
@@ -54,7 +54,7 @@ def _is_copy(part: Part, whole: str) -> bool:
     copy, base = Operand(part.adapter, whole).rows(), part.base.rows()
     if copy.shape[1:] != base.shape[1:]:
         return False
-    # It may have been written with fewer bits than the base has, and tokens may have been added.
+    # Its dtype may have fewer bits than the base's, and tokens may have been added.
     rows = min(len(copy), len(base))
     return all(
         torch.equal(copy[at : at + _ROWS][: rows - at], base[at : at + _ROWS][: rows - at].to(copy.dtype))
