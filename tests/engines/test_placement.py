@@ -20,7 +20,7 @@ from tvmerge.engines.prompting.open import ChatRecord
 from tvmerge.engines.prompting.stop_tokens import StopToken, StopTokens
 from tvmerge.engines.transformers.memory import MemoryEstimate, MemoryNeeds
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
-from tvmerge.merging.build import open_models
+from tvmerge.merging.build import open_models, resolved
 
 RECORD = ChatRecord(
     StopTokens((StopToken(2, "</s>", ("target",)),)),
@@ -138,7 +138,8 @@ def test_arguments_of_vllm_reach_its_engines(demo_models: Path) -> None:
     run = config(demo_models, tensor_parallel=2, vllm={"max_model_len": 512})
     placed = Placement("vllm", (("cuda:2", "cuda:3"),), run)
     with closing(Caches()) as caches:
-        settings = placed.engine_settings(open_models(run.merge, caches), RECORD)
+        models = open_models(run.merge, caches)
+        settings = placed.engine_settings(models, resolved(run.merge, models), RECORD)
     assert settings.options == {"max_model_len": 512, "tensor_parallel_size": 2}
     assert (settings.engine, settings.dtype) == ("vllm", "bfloat16")
     assert (settings.stop_tokens, settings.day) == ((2,), "2026-03-14")
@@ -162,6 +163,7 @@ async def test_what_does_not_fit_is_refused_before_it_is_loaded(demo_models: Pat
     with closing(Caches()) as caches:
         models = open_models(run.merge, caches)
     large = MemoryEstimate("target", torch.float32, "cpu", free=2**30, needed=MemoryNeeds(2**31, 1))
-    [start] = place(run).engine_factories(models, RECORD, [large]).values()
+    merge = resolved(run.merge, models)
+    [start] = place(run).engine_factories(models, merge, RECORD, [large]).values()
     with pytest.raises(CheckpointError, match=r"target needs about 2\.0 GiB on cpu"):
         await start()

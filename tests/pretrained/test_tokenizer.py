@@ -25,13 +25,13 @@ def _model(folder: Path, model_type: str = "llama", **settings: object) -> Path:
 def test_a_tokenizer_of_tekken_alone_is_loaded(tmp_path: Path) -> None:
     folder = _model(tmp_path / "model", "mistral")
     save_tekken(folder)
-    assert load_tokenizer(folder).get_vocab()["[INST]"] == 3
+    assert load_tokenizer(folder, "model").get_vocab()["[INST]"] == 3
 
 
 def test_a_tokenizer_of_words_and_merges_is_loaded(tmp_path: Path) -> None:
     folder = _model(tmp_path / "model", "qwen2")
     save_byte_level(folder)
-    assert load_tokenizer(folder)("the")["input_ids"] == [257]
+    assert load_tokenizer(folder, "model")("the")["input_ids"] == [257]
 
 
 def test_a_sentencepiece_model_alone_is_loaded(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_sentencepiece_model_alone_is_loaded(tmp_path: Path) -> None:
         minloglevel=2,
     )
     reader = sentencepiece.SentencePieceProcessor(str(folder / "tokenizer.model"))
-    numbers = load_tokenizer(folder).get_vocab()
+    numbers = load_tokenizer(folder, "model").get_vocab()
     assert all(numbers[reader.id_to_piece(i)] == i for i in range(reader.get_piece_size()))
 
 
@@ -56,7 +56,7 @@ def test_a_tiktoken_model_alone_is_loaded(tmp_path: Path) -> None:
     folder = _model(tmp_path / "model", tokenizer_class="PreTrainedTokenizerFast")
     lines = [f"{base64.b64encode(bytes([number])).decode()} {number}" for number in range(256)]
     (folder / "tokenizer.model").write_text("\n".join(lines))
-    assert load_tokenizer(folder).get_vocab()["Ā"] == 0
+    assert load_tokenizer(folder, "model").get_vocab()["Ā"] == 0
 
 
 @pytest.mark.parametrize("name", ["tokenizer.model", "spiece.model", "qwen.tiktoken"])
@@ -68,7 +68,7 @@ def test_the_packages_that_are_missing_are_named_with_the_extra_that_brings_them
     (folder / name).write_text("x")
     packages = "tiktoken" if name.endswith("tiktoken") else "sentencepiece and tiktoken"
     with pytest.raises(TokenizerError, match=rf"that needs {packages}; pip install 'tvmerge\[tokenizers\]'"):
-        load_tokenizer(folder)
+        load_tokenizer(folder, "model")
 
 
 def test_the_missing_packages_are_an_extra_of_the_project() -> None:
@@ -85,13 +85,13 @@ def test_code_that_is_not_trusted_names_the_flag(tmp_path: Path) -> None:
     (folder / "own.py").write_text("raise SystemExit")
     assert vocabulary_files(folder) == ["tokenizer_config.json"]
     with pytest.raises(TokenizerError, match=r"model: the tokenizer cannot be loaded: .*--trust-remote-code"):
-        load_tokenizer(folder)
+        load_tokenizer(folder, "model")
 
 
 @pytest.mark.parametrize("settings", [{}, {"tokenizer_class": "LlamaTokenizer"}])
 def test_a_folder_with_settings_alone_has_no_tokenizer(settings: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="model has no tokenizer; save one there"):
-        load_tokenizer(_model(tmp_path / "model", **settings))
+        load_tokenizer(_model(tmp_path / "model", **settings), "model")
 
 
 @pytest.mark.parametrize("name", ["LlamaTokenizer", "Qwen2Tokenizer"])
@@ -101,14 +101,14 @@ def test_a_class_that_finds_none_of_its_files_and_gives_special_tokens_alone_is_
     folder = _model(tmp_path / "model", tokenizer_class=name)
     (folder / "vocab.other").write_text("x")
     with pytest.raises(TokenizerError, match=r"vocab\.other has only special tokens"):
-        load_tokenizer(folder)
+        load_tokenizer(folder, "model")
 
 
 def test_files_that_no_class_reads_are_named(tmp_path: Path) -> None:
     folder = _model(tmp_path / "model", "mistral", tokenizer_class="PreTrainedTokenizerFast")
     (folder / "vocab.other").write_text("x")
     with pytest.raises(TokenizerError, match=r"transformers cannot read vocab\.other as one"):
-        load_tokenizer(folder)
+        load_tokenizer(folder, "model")
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -116,4 +116,4 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     save_tokenizer(folder, ["a", "b"])
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(TokenizerError, match=r"tokenizer\.json is damaged or of another kind"):
-        load_tokenizer(folder)
+        load_tokenizer(folder, "model")

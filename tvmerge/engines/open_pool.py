@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.engines.prompting.open import ChatRecord
     from tvmerge.merging.merge import Merge
+    from tvmerge.merging.settings import MergeConfig
     from tvmerge.protocols import Pool
 
 
 def open_pool(
     placement: Placement,
     models: Merge,
+    merge: MergeConfig,
     chat: ChatFormat,
     record: ChatRecord,
     *,
@@ -39,6 +41,7 @@ def open_pool(
     Args:
         placement: The engines and their devices.
         models: The opened models.
+        merge: The settings that open the same models anywhere; see `tvmerge.merging.build.resolved`.
         chat: The target's tokenizer and chat template.
         record: How chats are written and end.
         on_compared: Called with the difference when vLLM has been compared with transformers; None if an
@@ -52,32 +55,19 @@ def open_pool(
     estimates = placement.memory_estimates(models, judges=judges)
     for estimate in estimates:
         note(str(estimate))
-    pool: Pool = EnginePool(placement.engine_factories(models, record, estimates), trace=trace, note=note)
+    factories = placement.engine_factories(models, merge, record, estimates)
+    pool: Pool = EnginePool(factories, trace=trace, note=note)
     if placement.kind == "vllm" and on_compared is not None:
-        pool = _compared(pool, placement, models, chat, record, on_compared=on_compared, note=note)
+        if others := [name for name in decisive(placement.options) if name != "max_model_len"]:
+            note(f"vLLM is not compared with transformers, which does not know {', '.join(others)} of [vllm]")
+        else:
+            pool = ReloadCheckedPool(
+                pool,
+                placement.reference(models, merge, record),
+                chat,
+                partial(placement.rated_context, models),
+                placement.compute_dtype(models),
+                note=note,
+                passed=on_compared,
+            )
     return CachedPool(pool, answers, identity)
-
-
-def _compared(
-    pool: Pool,
-    placement: Placement,
-    models: Merge,
-    chat: ChatFormat,
-    record: ChatRecord,
-    *,
-    on_compared: Callable[[float], None],
-    note: Callable[[str], None],
-) -> Pool:
-    """Return the pool, which compares vLLM with transformers first."""
-    if others := [name for name in decisive(placement.options) if name != "max_model_len"]:
-        note(f"vLLM is not compared with transformers, which does not know {', '.join(others)} of [vllm]")
-        return pool
-    return ReloadCheckedPool(
-        pool,
-        placement.reference(models, record),
-        chat,
-        partial(placement.rated_context, models),
-        placement.compute_dtype(models),
-        note=note,
-        passed=on_compared,
-    )

@@ -16,7 +16,6 @@ from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.prompting.context_length import rated_context
 from tvmerge.engines.vllm.version import is_usable
 from tvmerge.errors import ConfigError
-from tvmerge.merging.build import resolved
 
 if TYPE_CHECKING:
     from tvmerge.engines.model_settings import ModelConfig
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tvmerge.engines.prompting.open import ChatRecord
     from tvmerge.engines.transformers.memory import MemoryEstimate
     from tvmerge.merging.open import Merge
+    from tvmerge.merging.settings import MergeConfig
     from tvmerge.protocols import Engine
 
 
@@ -69,18 +69,23 @@ class Placement:
         return _options(self.config, self.kind)
 
     def engine_factories(
-        self, models: Merge, record: ChatRecord, memory_estimates: Sequence[MemoryEstimate] = ()
+        self,
+        models: Merge,
+        merge: MergeConfig,
+        record: ChatRecord,
+        memory_estimates: Sequence[MemoryEstimate] = (),
     ) -> dict[str, EngineFactory]:
         """Return how to start each engine: one in this process, several in separate ones, or on a cluster.
 
         Args:
-            models: The models, opened.
+            models: The opened models.
+            merge: The settings that open the same models anywhere; see `tvmerge.merging.build.resolved`.
             record: How chats are written and end.
             memory_estimates: What the run puts on each device; checked before the first engine is started.
         """
         if self.own is not None:
             return self.own.engine_factories(models.merger, self.config.engines)
-        settings = self.engine_settings(models, record)
+        settings = self.engine_settings(models, merge, record)
         if self.config.pool == "ray":
             from tvmerge.engines.remote.ray import ray_engines
 
@@ -95,13 +100,13 @@ class Placement:
             found = {self.devices[0][0]: _here(models, settings)}
         return {name: _checked(start, memory_estimates) for name, start in found.items()}
 
-    def engine_settings(self, models: Merge, record: ChatRecord) -> EngineSettings:
-        """Return the settings that every engine of the run is opened with."""
+    def engine_settings(self, models: Merge, merge: MergeConfig, record: ChatRecord) -> EngineSettings:
+        """Return the settings that every engine of the run is opened with; see `engine_factories`."""
         width = self.config.tensor_parallel
         parallel = {} if width == 1 else {"tensor_parallel_size": width}
         device = self.devices[0][0]
         return EngineSettings(
-            merge=resolved(self.config.merge, models),
+            merge=merge,
             stop_tokens=record.stops.ids,
             engine=self.kind,
             device="cuda:0" if self.config.pool == "ray" and not self.on_cpu else device,
@@ -115,9 +120,9 @@ class Placement:
             fingerprint=models.fingerprint,
         )
 
-    def reference(self, models: Merge, record: ChatRecord) -> EngineFactory:
+    def reference(self, models: Merge, merge: MergeConfig, record: ChatRecord) -> EngineFactory:
         """Return what starts a transformers engine on the CPU, in the dtype that the engines compute in."""
-        settings = self.engine_settings(models, record)
+        settings = self.engine_settings(models, merge, record)
         return _here(models, replace(settings, engine="transformers", device="cpu", options={}))
 
     def compute_dtype(self, models: Merge) -> str:

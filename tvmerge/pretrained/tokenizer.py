@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tvmerge._util.files import folder_name
 from tvmerge.errors import CheckpointError
 
 FAST = "tokenizer.json"
@@ -48,14 +47,12 @@ def has_tokenizer(folder: Path) -> bool:
     return bool(vocabulary_files(folder))
 
 
-def load_tokenizer(
-    folder: Path, *, name: str | None = None, generic: bool = False, trust_remote_code: bool = False
-) -> Any:
+def load_tokenizer(folder: Path, name: str, *, generic: bool = False, trust_remote_code: bool = False) -> Any:
     """Load the tokenizer of the model in `folder`.
 
     Args:
         folder: A model's folder.
-        name: The model's name in messages; default: the folder's name.
+        name: The model's name in messages.
         generic: Whether to use transformers' generic class instead of the one that the folder names.
         trust_remote_code: Whether the tokenizer may run code from its files.
 
@@ -63,13 +60,12 @@ def load_tokenizer(
         TokenizerError: There is none, it cannot be loaded or it has no vocabulary; the message names the
             package or flag that it needs.
     """
-    known = name or folder_name(folder)
     if not has_tokenizer(folder):
-        raise TokenizerError(f"{known} has no tokenizer; save one there with transformers")
+        raise TokenizerError(f"{name} has no tokenizer; save one there with transformers")
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     factory: Any = PreTrainedTokenizerFast if generic else AutoTokenizer
-    failed = f"{known}: the tokenizer cannot be loaded"
+    failed = f"{name}: the tokenizer cannot be loaded"
     missing = _missing(folder)
     if set(_SENTENCEPIECE) <= set(missing):
         raise TokenizerError(f"{failed}: {_install(missing)}")

@@ -56,14 +56,14 @@ def read_tokens(folder: Path, name: str, *, trust_remote_code: bool = False) -> 
 def _load(folder: Path, name: str, *, trust_remote_code: bool) -> Any:
     # mistral-common's own class writes tokens otherwise than the same tokens stand in a tokenizer.json.
     if (folder / TEKKEN).is_file():
-        return load_tokenizer(folder, name=name, generic=True)
+        return load_tokenizer(folder, name, generic=True)
     try:
-        return load_tokenizer(folder, name=name, trust_remote_code=trust_remote_code)
+        return load_tokenizer(folder, name, trust_remote_code=trust_remote_code)
     except CheckpointError:
         # Code that is not trusted, a class that this transformers lacks: the file has the same tokens.
         if not (folder / FAST).is_file():
             raise
-        return load_tokenizer(folder, name=name, generic=True)
+        return load_tokenizer(folder, name, generic=True)
 
 
 def _text(token: object) -> str:

@@ -105,12 +105,13 @@ def build_run(
         UserError: An input is not usable.
     """
     models = open_models(config.merge, caches)
+    merge = resolved(config.merge, models)
     spec = build_run_spec(config, known, models, note)
     with ExitStack() as refused:
         study = spec.known_study.open(
             spec.space,
             fingerprint=spec.fingerprint,
-            run={**asdict(resolved(config.merge, models)), "chat": spec.record.as_json()},
+            run={**asdict(merge), "chat": spec.record.as_json()},
             enqueued=spec.enqueued,
             note=note,
             still_held=still_held,
@@ -125,6 +126,7 @@ def build_run(
         pool = open_pool(
             spec.placement,
             models,
+            merge,
             spec.chat,
             spec.record,
             on_compared=None if is_compared else partial(study.record, RELOAD),

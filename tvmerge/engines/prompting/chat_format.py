@@ -51,8 +51,8 @@ class ChatFormat:
         day: date | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        self.tokenizer: Any = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         self.name = folder_name(folder)
+        self.tokenizer: Any = load_tokenizer(folder, self.name, trust_remote_code=trust_remote_code)
         self.arguments = dict(arguments or {})
         self.day = datetime.now(UTC).astimezone().date() if day is None else day
         self.texts = {} if template is None else template_texts(template)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.files import folder_name
 from tvmerge.engines.prompting.chat_format import (
     ChatFormat,
     template_texts,
@@ -151,7 +152,7 @@ def chat_of_merge(config: ChatConfig, models: Merge) -> tuple[ChatRecord, tuple[
 def _speakers(chat: ChatFormat, models: Merge, remarks: list[str]) -> Iterator[Speaker]:
     """Yield every model that may know the stop tokens: targets, tuned models and bases of adapters."""
     seen: set[Path] = set()
-    target = models.target
+    target, trust = models.target, models.request.trust_remote_code
     for part in _parts(models):
         source = models.sources[part]
         if source.folder in seen:
@@ -163,7 +164,7 @@ def _speakers(chat: ChatFormat, models: Merge, remarks: list[str]) -> Iterator[S
         tokenizer = chat.tokenizer
         if source is not target and has_tokenizer(source.folder):
             try:
-                tokenizer = load_tokenizer(source.folder, trust_remote_code=models.request.trust_remote_code)
+                tokenizer = load_tokenizer(source.folder, folder_name(source.folder), trust_remote_code=trust)
             except TokenizerError as error:
                 remarks.append(f"no stop tokens are taken from {part}: {error}")
                 continue

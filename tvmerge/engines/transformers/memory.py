@@ -102,18 +102,17 @@ class MemoryEstimate:
 
 def memory_needs(config: Any, dtype: torch.dtype, *, trust_remote_code: bool = False) -> MemoryNeeds:
     """Return what a model of `config` needs in `dtype`, measured on the meta device with two tokens."""
+    factory, text = factory_of(config), text_settings(config)
     # Some kernels for experts support only bfloat16.
     with torch.device("meta"):
-        model = factory_of(config).from_config(
-            config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
-        )
-    numbers = _remembered(model)
+        model = factory.from_config(config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code)
+    numbers = _remembered(model, text)
     return MemoryNeeds(
         sum(p.numel() for p in model.parameters()) * dtype.itemsize, round(numbers * dtype.itemsize)
     )
 
 
-def _remembered(model: Any) -> float:
+def _remembered(model: Any, text: Any) -> float:
     """Return the number of elements a model caches per token: keys and values of any shape.
 
     The state of recurrent layers does not grow with the tokens and is small.
@@ -128,7 +127,6 @@ def _remembered(model: Any) -> float:
         found = sum(t.numel() for pair in kept for t in pair if isinstance(t, torch.Tensor)) / ids.numel()
     if found is None:
         # As if each head had its own keys and values.
-        text = text_settings(model.config)
         found = 2 * text.num_hidden_layers * text.hidden_size
     return found
 
