@@ -214,7 +214,7 @@ def _options(config: ModelConfig, kind: str) -> Mapping[str, Any]:
 
 
 def _named(fits: Callable[[EngineKind], bool]) -> str:
-    """The flags of the engines that fit."""
+    """Return the flags of the engines that fit."""
     names = (name for name in ENGINES.names() if fits(ENGINES.load(name)))
     return " or ".join(f"--engine {name}" for name in names) or "engines of installed packages"
 

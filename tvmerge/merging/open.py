@@ -153,14 +153,14 @@ def _check_configurations(request: MergeRequest, sources: Mapping[str, Source]) 
 
 @dataclass(frozen=True, slots=True)
 class _Announced:
-    """A model before its weights are there."""
+    """A model before its weights are downloaded."""
 
     structure: Structure
     tokens: Vocabulary
 
 
 def _announced(source: Source, *, trust_remote_code: bool) -> _Announced:
-    """Return what configuration, tokenizer and the index of its files tell of a model."""
+    """Return what configuration, tokenizer and the index of its files show of a model."""
     folder, name, trust = source.folder, source.name, trust_remote_code
     stated, index = read_json(folder / CONFIG), folder / SAFETENSORS_INDEX
     names = read_json(index).get("weight_map") if index.is_file() else None

@@ -1,8 +1,8 @@
 """Confidence intervals of the difference between two candidates: a paired bootstrap over questions.
 
-Each resample draws questions with replacement and takes both candidates' ratings of them, so what makes a
-question easy cancels. Several sets of questions (strata) are resampled each for itself, as the numbers of
-their questions are no accident.
+Each resample draws questions with replacement and uses both candidates' ratings of them, so the difficulty of
+the questions cancels. Several sets of questions (strata) are resampled separately, since their sizes are
+fixed.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Stratum:
     """A set of questions that is resampled separately.
 
     Attributes:
-        weight: What its difference counts in the sum.
-        first: One candidate's judgments.
-        second: The other's.
-        aggregate: The score of judgments, where it is not the pooled mean of the ratings.
+        weight: The weight of its difference in the sum.
+        first: The first candidate's judgments.
+        second: The second candidate's judgments.
+        aggregate: Returns the score of judgments, if it is not the pooled mean of the ratings.
     """
 
     weight: float
@@ -63,7 +63,7 @@ def paired_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """Difference of two candidates' pooled means over the questions both have a rating of.
+    """Return the difference of two candidates' pooled means, over the questions rated for both.
 
     The percentiles are expanded for small samples, where plain ones are too narrow by sqrt((n - 1) / n) and
     use a normal quantile instead of Student's t (Hesterberg, What Teachers Should Know About the Bootstrap,
@@ -91,8 +91,8 @@ def weighted_interval(
         resamples: Number of bootstrap resamples; with 0 the bounds are nan.
 
     Returns:
-        The difference is nan where a set has no question that both have a rating of, the bounds where one
-        has fewer than two: how its questions vary is not known then.
+        The difference, which is nan if a set has no question rated for both, with bounds, which are nan if a
+        set has fewer than two such questions.
     """
     pairs = [_pair(stratum) for stratum in strata]
     n = sum(pair.n for pair in pairs)

@@ -136,7 +136,7 @@ class Objective:
     def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
         """Return how much better `first` is than `second`, with the 95% interval of a paired bootstrap.
 
-        It is the difference of what `estimate` says of both, on the questions that both have a rating of.
+        It is the difference of their scores, as `estimate` computes them, on the questions rated for both.
         """
         scales = [1.0] if len(self.parts) == 1 else self._scales
         groups = zip(self.parts, scales, self._groups(first), self._groups(second), strict=True)
@@ -189,10 +189,10 @@ class Objective:
     def contributions(
         self, judgments: Iterable[Judgment], questions: Sequence[Question]
     ) -> dict[QuestionId, float]:
-        """Return what each question with a rating adds; the mean over `questions` is the score.
+        """Return what each rated question contributes; the mean over `questions` is the score.
 
-        A question's rating is the mean of its ratings. With several parts it is scaled and weighted so
-        that few questions of a heavy part count as much as its weight says.
+        A question's rating is the mean of its ratings. With several parts it is scaled and weighted, so that
+        a part counts by its weight, however many questions it has.
         """
         scores: dict[QuestionId, list[float]] = {}
         for judgment in judgments:

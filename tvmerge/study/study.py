@@ -204,7 +204,7 @@ class SearchStudy:
         return pareto_front(self._trials)
 
     def close(self) -> None:
-        """Close the connections to the storage; what is known of the trials stays readable."""
+        """Close the connections to the storage; the trials in memory stay readable."""
         close_storage(self._storage)
 
 

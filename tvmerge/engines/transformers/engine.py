@@ -199,7 +199,7 @@ class TransformersEngine:
             self._model = self._open()
             if not self._cudnn_attention:
                 self._held.enter_context(cudnn_attention_off())
-        # The memory that is missing the first time may be what generation has left in torch's cache.
+        # The missing memory may be held by torch's cache after generation.
         if not any(self._try(partial(self._merge, recipe)) for _ in range(2)):
             rest = "to merge beside the model; put fewer --engines on it, or pass"
             raise out_of_memory(self._folder, self._device, rest)

@@ -1,7 +1,7 @@
 """Compares vLLM with transformers once, after its weights were reloaded.
 
 For some architectures vLLM's reload leaves weights behind that are wrong without any error: tensors that are
-transformed as they are loaded, such as those of recurrent layers, or kernels with a packed copy of their own.
+transformed as they are loaded, such as those of recurrent layers, or kernels with a separate packed copy.
 Every answer is then that of another model.
 """
 
@@ -44,9 +44,9 @@ class ReloadCheckedPool:
         pool: The engines.
         reference: Starts a transformers engine with the same models.
         chat: Tokenizer and chat template.
-        context: Returns the most tokens that vLLM reads of a text; None for no limit.
-        dtype: What the models compute in.
-        note: Tells the user something in passing.
+        context: Returns the maximum number of tokens vLLM reads of a text; None for no limit.
+        dtype: The dtype of computation.
+        note: Called with each remark for the user.
         passed: Called with the difference once they agree.
     """
 

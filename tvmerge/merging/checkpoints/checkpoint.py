@@ -197,7 +197,7 @@ def refuse_quantised(name: str, method: str | None, config: Mapping[str, Any]) -
 
 
 def refuse_quantised_index(folder: Path, name: str) -> None:
-    """Refuse a quantised model by the index of its weights, where there is one, before they are downloaded.
+    """Raise if the index of a model's weights shows that they are quantised, before they are downloaded.
 
     Raises:
         CheckpointError: It is quantised, or the index cannot be read.

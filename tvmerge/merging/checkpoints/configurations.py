@@ -119,8 +119,8 @@ def _differences(models: Mapping[str, Settings]) -> Iterator[tuple[Topic, str]]:
     paths = dict.fromkeys(path for settings in models.values() for path in settings)
     for path in paths:
         topic = _topic(path)
-        # transformers fills in what a family knows, so what is absent it does not know either. Only of
-        # rotary embeddings each kind has parameters of its own.
+        # transformers fills in all settings of a family, so absent ones are unknown to it. Only rotary
+        # embeddings have other parameters for each kind.
         owners = {
             name: settings.get(path)
             for name, settings in models.items()

@@ -54,7 +54,7 @@ def structure_of_model(empty: EmptyModel, name: str) -> Structure:
     """Return the structure of a model without memory; see `read_structure`.
 
     Raises:
-        CheckpointError: The model has a tensor whose place cannot be told.
+        CheckpointError: The model has a tensor whose place cannot be determined.
     """
     model, text = empty.model, empty.text
     state = model.state_dict()

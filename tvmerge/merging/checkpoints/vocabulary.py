@@ -70,7 +70,7 @@ class Matched:
     padding: int
 
     def remarks(self, tuned: str) -> tuple[Remark, ...]:
-        """Return what people should know of it; `tuned` is what they call the tuned model."""
+        """Return remarks; `tuned` is the name of the tuned model."""
         roles = f", {', '.join(map(_printed, self.by_role))} by role" if self.by_role else ""
         padding = f", {self.padding} rows of padding" if self.padding else ""
         shared = f"{len(self.rows.target)} tokens shared{roles}"
@@ -98,7 +98,7 @@ class Unchecked:
     models: tuple[str, ...]
 
     def remarks(self, tuned: str) -> tuple[Remark, ...]:
-        """Return what people should know of it; `tuned` is what they call the tuned model."""
+        """Return remarks; `tuned` is the name of the tuned model."""
         text = f"tokens: {tuned}: taken to be numbered alike, though without a tokenizer"
         return (Remark(text, self.models),)
 

@@ -44,7 +44,7 @@ class Repository:
 
     @property
     def original(self) -> Repository | None:
-        """What a quantised copy was made from, by anyone; None where the name tells no such copy."""
+        """The original of a quantised copy, by any owner; None if the name is not that of a copy."""
         plain = _QUANTISED.sub("", self.name)
         return None if plain == self.name else Repository(None, plain)
 
