@@ -17,7 +17,7 @@ from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
-from tvmerge.run.given_answers import GivenAnswers, models_of
+from tvmerge.run.answers_to_judge import GivenAnswers, models_of
 from tvmerge.run.rating_tasks import Rated, RatingTasks
 from tvmerge.scoring.statistics import (
     by_category,
