@@ -2,7 +2,7 @@
 
 Run as `python -m perf.search`; takes a few minutes. Both sides hold the same trials and draw with the same
 sampler and seed; their rounds alternate, so that both meet the same noise. What is left of the difference is
-the journal, the view and the window. `--sampler random` shows it without the sampler's own seconds.
+the store, the view and the window. `--sampler random` shows it without the sampler's own seconds.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_a_run_counts_each_text_of_the_search_and_the_comparison_once(
         assert agreement_of(folder) == found
 
 
-def test_evidence_that_is_gone_costs_the_agreement_of_the_search_and_not_the_run(
+def test_an_answer_log_that_is_gone_costs_the_agreement_of_the_search_and_not_the_run(
     tmp_path: Path, demo_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, bench = tmp_path / "run", make_bench(tmp_path / "bench")

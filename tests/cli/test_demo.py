@@ -147,7 +147,7 @@ def test_the_winner_is_the_finalist_that_did_best_on_the_selection_split(demo: F
     assert winner["chosen_on"]["n"] + demo.result["holdout"]["best"]["n"] == 120
 
 
-def test_every_score_follows_from_the_evidence(demo: Finished) -> None:
+def test_every_score_follows_from_the_answer_log(demo: Finished) -> None:
     scores = scores_by_model(demo.folder)
     study = stored_study(demo.folder)
     assert {str(trial.number) for trial in study.trials} == set(scores)

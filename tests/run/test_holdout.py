@@ -255,7 +255,7 @@ def test_finalists_are_the_best_with_different_weights_and_none_that_was_stopped
         choose_finalists(trials[3:5], 3)
 
 
-def test_rivals_are_both_baselines_and_the_best_uniform_weight() -> None:
+def test_compared_are_both_baselines_and_the_best_uniform_weight() -> None:
     half, good = (Trial(n, SPACE.uniform(w), s, "COMPLETE") for n, w, s in ((2, 0.5, 8.0), (3, 0.75, 8.5)))
     stopped = Trial(4, SPACE.uniform(1.5), 9.9, "PRUNED")
 

@@ -90,7 +90,7 @@ async def test_a_candidate_that_is_worse_is_stopped_and_told_what_it_would_have_
     assert study.trials[1].attrs["judgments"] == 5
 
 
-async def test_what_a_stopped_candidate_is_told_depends_on_the_questions_up_to_the_look_alone() -> None:
+async def test_what_a_stopped_candidate_is_told_depends_on_the_questions_up_to_the_check_alone() -> None:
     told = []
     for later in (0.0, 9.0):
         study = make_study([1.0], [0.75, 0.75])

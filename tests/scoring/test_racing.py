@@ -30,9 +30,11 @@ def test_looks_come_a_batch_apart_from_the_minimum_on_and_never_at_the_end() -> 
 
 
 @given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 200))
-def test_a_wave_divides_every_look_and_none_comes_too_early(minimum: int, batch: int, questions: int) -> None:
+def test_a_wave_divides_every_interim_check_and_none_comes_too_early(
+    minimum: int, batch: int, questions: int
+) -> None:
     interim_checks = RacingRules(p=0.1, minimum=minimum, batch=batch).interim_checks(questions)
-    assert all(look % batch == 0 and minimum <= look < questions for look in interim_checks)
+    assert all(n % batch == 0 and minimum <= n < questions for n in interim_checks)
     assert not interim_checks or interim_checks[0] < minimum + batch
 
 

@@ -1,4 +1,4 @@
-"""The study: the window, the journal, the guard."""
+"""The study: the window, the store, the guard."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
 
 
 async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[JudgeReply]:
-    """Return the opinion of each of `judges` on an easy answer.
+    """Return the reply of each of `judges` about an easy answer.
 
     Args:
         judges: The judges; each is asked once, with its own prompt and parameters.

@@ -10,11 +10,13 @@ from tvmerge.errors import AssetError
 from tvmerge.records import Answer, Question
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers
 
-GivenAnswers = Sequence[Path] | Mapping[str, Sequence[Answer]]
+AnswersToJudge = Sequence[Path] | Mapping[str, Sequence[Answer]]
 """One file per model in FastChat's model_answer format, or the answers of each model by its name."""
 
 
-def models_of(answers: GivenAnswers, questions: Sequence[Question], turns: int | None) -> list[ModelAnswers]:
+def models_to_judge(
+    answers: AnswersToJudge, questions: Sequence[Question], turns: int | None
+) -> list[ModelAnswers]:
     """Return each model's answers, in the order of the questions.
 
     Args:
@@ -27,19 +29,19 @@ def models_of(answers: GivenAnswers, questions: Sequence[Question], turns: int |
             question of the benchmark.
     """
     if isinstance(answers, Mapping):
-        return [_taken(model, given, questions, turns) for model, given in answers.items()]
+        return [_taken(model, own, questions, turns) for model, own in answers.items()]
     return [read_answers(path, questions, turns) for path in answers]
 
 
 def _taken(
-    model: str, given: Sequence[Answer], questions: Sequence[Question], turns: int | None
+    model: str, answers: Sequence[Answer], questions: Sequence[Question], turns: int | None
 ) -> ModelAnswers:
     """Select from answers in memory as `read_answers` does from those in a file."""
     place = {question.question_id: number for number, question in enumerate(questions)}
-    known = sorted((a for a in given if a.question_id in place), key=lambda a: place[a.question_id])
+    known = sorted((a for a in answers if a.question_id in place), key=lambda a: place[a.question_id])
     if not known:
         raise AssetError(
-            f"model {model}: none of its {len(given)} answers belongs to a question of the benchmark"
+            f"model {model}: none of its {len(answers)} answers belongs to a question of the benchmark"
         )
     for answer in known:
         if len(answer.turns) > len(questions[place[answer.question_id]].turns):
@@ -47,4 +49,4 @@ def _taken(
     kept = (
         replace(a, turns=a.turns[:turns], finish=a.finish[:turns], thoughts=a.thoughts[:turns]) for a in known
     )
-    return ModelAnswers(model, tuple(kept), len({a.question_id for a in given} - place.keys()))
+    return ModelAnswers(model, tuple(kept), len({a.question_id for a in answers} - place.keys()))

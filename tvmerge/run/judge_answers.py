@@ -17,7 +17,7 @@ from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
-from tvmerge.run.answers_to_judge import GivenAnswers, models_of
+from tvmerge.run.answers_to_judge import AnswersToJudge, models_to_judge
 from tvmerge.run.rating_tasks import Rated, RatingTasks
 from tvmerge.scoring.statistics import (
     by_category,
@@ -51,7 +51,7 @@ GRACE = 30.0
 
 async def judge_answers(
     config: JudgeConfig,
-    answers: GivenAnswers,
+    answers: AnswersToJudge,
     baseline: Path | None,
     out: Path | None,
     note: Note,
@@ -87,7 +87,7 @@ async def judge_answers(
             )
         try:
             await suite.check_batches()
-            models = models_of(answers, suite.benchmark.questions, config.turns)
+            models = models_to_judge(answers, suite.benchmark.questions, config.turns)
             _check_names(models)
             _note_gaps(models, len(suite.benchmark.questions), note)
             if baseline is not None:
@@ -105,7 +105,7 @@ async def judge_answers(
 
 
 @contextmanager
-def _batch_folder(config: JudgeConfig, answers: GivenAnswers) -> Iterator[Path | None]:
+def _batch_folder(config: JudgeConfig, answers: AnswersToJudge) -> Iterator[Path | None]:
     """Lock and return the folder that records the batches this command sends.
 
     Raises:

@@ -87,7 +87,7 @@ async def test_a_waiter_that_is_cancelled_holds_nobody_up(granted: bool) -> None
         pass
 
 
-async def test_the_gate_stands_before_the_model() -> None:
+async def test_the_limiter_stands_before_the_model() -> None:
     in_flight = 0
     most = 0
 

@@ -1,4 +1,4 @@
-"""The accounts of judging."""
+"""The ledger of judging."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tvmerge.judging.client.ledger import Ledger, Prices, percentile
 from tvmerge.judging.client.ledger_chat import LedgerChat
 
 
-def test_accounts_are_kept_by_judge() -> None:
+def test_calls_are_summed_by_judge() -> None:
     ledger = Ledger()
     ledger.called("a", Usage(100, 10), 0.5, 1.0)
     ledger.called("a", Usage(200, 20), 0.25, 3.0)
@@ -31,7 +31,7 @@ def test_accounts_are_kept_by_judge() -> None:
     assert (ledger.calls, ledger.cost) == (3, 0.75)
 
 
-def test_accounts_outlive_the_process(tmp_path: Path) -> None:
+def test_sums_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "run" / "ledger.jsonl"
     ledger = Ledger(path, wall=lambda: 1000.0)
     ledger.called("a", Usage(100, 10), 0.5, 1.0)
@@ -81,7 +81,7 @@ def test_failed_requests_are_counted_apart_over_all_runs_and_old_ledgers_are_rea
     assert len(again.moments("a", since=0.0)) == 2
 
 
-def test_the_account_can_be_written_into_a_result() -> None:
+def test_the_usage_can_be_written_into_a_result() -> None:
     ledger = Ledger()
     ledger.called("a", Usage(100, 10), 0.5, 1.23456)
     (usage,) = ledger.usage()

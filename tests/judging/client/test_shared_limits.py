@@ -25,17 +25,17 @@ def spec_of(name: str, provider: str = "openai", **settings: Any) -> JudgeSpec:
 
 
 def accounts_of(*specs: JudgeSpec) -> list[int]:
-    """Which judges share an account: the same number is the same account."""
+    """Which judges share a rate-limit group: the same number is the same group."""
     opened = open_rate_limit_groups(specs, RequestPolicy(), Ledger())
     return [list(opened.values()).index(opened[spec.name]) for spec in specs]
 
 
-def test_one_server_and_one_key_are_one_account() -> None:
+def test_one_server_and_one_key_are_one_rate_limit_group() -> None:
     elsewhere = spec_of("c", base_url="http://127.0.0.1:1/v1")
     assert accounts_of(spec_of("a"), spec_of("b"), elsewhere, spec_of("d", "anthropic")) == [0, 0, 2, 3]
 
 
-def test_judges_on_this_machine_have_an_account_each() -> None:
+def test_judges_on_this_machine_have_a_rate_limit_group_each() -> None:
     assert accounts_of(spec_of("a", "local"), spec_of("b", "local")) == [0, 1]
 
 
@@ -48,7 +48,7 @@ async def test_the_strictest_judge_file_holds_and_the_user_comes_first() -> None
 
 
 @pytest.mark.parametrize(("rpm", "minutes"), [({"a": 2}, 2), ({"a": 4, "b": 2}, 2), ({"a": 4, "b": 9}, 1)])
-def test_a_panel_on_one_account_stays_within_one_limit(rpm: dict[str, int], minutes: int) -> None:
+def test_a_panel_in_one_rate_limit_group_stays_within_one_limit(rpm: dict[str, int], minutes: int) -> None:
     async def answer(request: ChatRequest) -> ChatReply:
         return GOOD
 
@@ -65,7 +65,7 @@ def test_a_panel_on_one_account_stays_within_one_limit(rpm: dict[str, int], minu
     assert 60 * minutes <= run(work()) < 60 * (minutes + 1)
 
 
-def test_the_days_requests_of_all_judges_of_an_account_are_counted(tmp_path: Any) -> None:
+def test_the_days_requests_of_all_judges_of_a_group_are_counted(tmp_path: Any) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for name in ("a", "b", "other"):
         ledger.called(name, None, None, 0.0)
@@ -83,7 +83,7 @@ def test_the_days_requests_of_all_judges_of_an_account_are_counted(tmp_path: Any
     assert run(work()) > 86_000
 
 
-async def test_what_stops_one_judge_of_an_account_stops_the_others() -> None:
+async def test_what_stops_one_judge_of_a_group_stops_the_others() -> None:
     async def refuse(request: ChatRequest) -> ChatReply:
         raise CredentialsError("401")
 

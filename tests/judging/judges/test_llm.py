@@ -180,7 +180,7 @@ async def test_a_text_refused_every_time_gets_the_floor(prompts: Prompts, refusa
     assert (verdict.score, verdict.note) == (1, "refused by the provider")
 
 
-async def test_a_text_refused_only_sometimes_is_not_a_verdict(prompts: Prompts) -> None:
+async def test_a_text_refused_only_sometimes_gets_no_rating(prompts: Prompts) -> None:
     refused = completion("", finish="content_filter")
     with OpenAIServer(script=script_of(refused, completion("none"), refused, refused)) as server:
         (unscored,) = await judge_one(server, prompts, answer=Answer("q1", ("古池や…",)))

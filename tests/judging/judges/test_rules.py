@@ -145,7 +145,7 @@ def test_text_without_kana_is_not_japanese(text: str) -> None:
     assert not is_japanese(text)
 
 
-async def test_the_judge_gives_a_verdict_for_every_turn_answered() -> None:
+async def test_the_judge_gives_a_rating_for_every_turn_answered() -> None:
     judge: Judge = RulesJudge()
     question = Question("q", "any", ("3たす4は？", "りんごの色は？"), ("7", "赤"))
     one = await judge.judge(question, Answer("q", ("7です。",)))

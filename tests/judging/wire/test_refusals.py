@@ -177,7 +177,7 @@ def test_a_refused_text_is_about_content_in_any_words(status: int, message: str)
         "This organization has been disabled.",
     ],
 )
-def test_an_account_that_is_shut_is_no_verdict_on_a_text(message: str) -> None:
+def test_an_account_that_is_shut_says_nothing_of_a_text(message: str) -> None:
     assert isinstance(translate(403, message), CredentialsError)
 
 

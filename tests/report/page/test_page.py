@@ -153,8 +153,8 @@ def test_an_article_says_whether_the_best_is_better(page: Node) -> None:
     marks = {article.attributes["data-change"] for article in articles(page)}
     assert marks <= {"better", "same", "worse"}
     means = {key: _means(key) for key in ("best", "weight_1")}
-    for article, best, rival in zip(articles(page), means["best"], means["weight_1"], strict=True):
-        expected = "same" if best == rival else "better" if best > rival else "worse"
+    for article, best, baseline in zip(articles(page), means["best"], means["weight_1"], strict=True):
+        expected = "same" if best == baseline else "better" if best > baseline else "worse"
         assert article.attributes["data-change"] == expected
 
 

@@ -247,7 +247,7 @@ def test_a_judgment_line_has_fastchats_keys(tmp_path: Path) -> None:
     }
 
 
-def test_a_verdict_without_a_score_of_its_own_is_written_without_one(tmp_path: Path) -> None:
+def test_a_rating_without_a_score_of_its_own_is_written_without_one(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     write_judgments(path, [("m", Rating("x", 1, math.nan, "lm-eval", "t:f1", reply="said"))], tstamp=3.0)
     assert "NaN" not in path.read_text("utf-8")

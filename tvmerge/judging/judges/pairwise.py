@@ -108,7 +108,7 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
 
 
 def _combined(first: JudgeReply, second: JudgeReply) -> JudgeReply:
-    """Combine the opinions on both orders; the candidate comes first in `first`."""
+    """Combine the replies to both orders; the candidate comes first in `first`."""
     score = None
     if first.score is not None and second.score is not None:
         score = first.score if first.score == WIN - second.score else TIE

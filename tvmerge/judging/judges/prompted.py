@@ -92,7 +92,7 @@ class PromptedJudge(ABC):
         await self._chat.close()
 
     async def try_out(self, question: Question, answer: Answer, other: Answer) -> JudgeReply:
-        """Ask once for an opinion on the first turn of `answer`, or of `answer` and `other`."""
+        """Ask once about the first turn of `answer`, or of `answer` and `other`."""
         kind = kind_for(question, 1, pairwise=self.pairwise)
         return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
 
@@ -105,7 +105,7 @@ class PromptedJudge(ABC):
         """Make one judgment."""
 
     def _judgment(self, task: Task, said: JudgeReply, note: str = "") -> Judgment:
-        """Turn an opinion into a judgment: a rating if it has a score."""
+        """Turn a reply into a judgment: a rating if it has a score."""
         if said.score is None:
             return Unrated(
                 question_id=task.question.question_id,

@@ -50,7 +50,7 @@ class JudgeReply:
 async def ask(
     chat: ChatModel, prompt: JudgePrompt, reply_format: ReplyFormat, fields: Mapping[str, str], sample: int
 ) -> JudgeReply:
-    """Ask `chat` for its opinion; a failure that concerns only this question is returned, not raised.
+    """Ask `chat` once; a failure that concerns only this question is returned, not raised.
 
     Raises:
         UserError, QuotaError, OutageError, InvalidRequestError, BudgetError: Continuing would only waste

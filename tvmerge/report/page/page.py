@@ -66,7 +66,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "version": __version__,
         "result": result,
         "best": result.contenders[0],
-        "finding": conclude(result),
+        "conclusion": conclude(result),
         "remarks": caveats(result),
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),
