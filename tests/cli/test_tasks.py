@@ -174,7 +174,7 @@ def test_another_task_or_limit_is_another_study(
         (["--jglue-tasks=marc_ja"], "MARC-ja is no longer distributed, leave it out"),
         (["--jglue-tasks=jnli", "--fewshot-as-multiturn"], "pass --apply-chat-template as well"),
         (["--jglue-tasks=jnli=0"], "the weight of jnli must be larger than 0"),
-        (["--jglue-tasks=jnli", "--num-fewshot=12"], "leave none to ask beside 12 examples"),
+        (["--jglue-tasks=jnli", "--num-fewshot=12"], "are not enough for 12 examples and a question"),
     ],
 )
 def test_bad_input_is_told_in_one_line_before_a_model_is_looked_at(

@@ -286,8 +286,7 @@ def _refuse_contradictions(table: Mapping[str, Any], provider: Provider, source:
     for name in provider.needed:
         if name in table.get("omit_parameters", ()):
             raise AssetError(
-                f"{source}: 'omit_parameters' must not name {name}, without which {table['provider']} "
-                "answers nothing"
+                f"{source}: 'omit_parameters' must not name {name}, which {table['provider']} requires"
             )
     if table.get("api_version") and not table.get("base_url"):
         raise AssetError(

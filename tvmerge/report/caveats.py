@@ -66,7 +66,7 @@ def _answers(best: Contender, baseline: Contender) -> Iterator[str]:
     if ours.unrated or theirs.unrated:
         yield (
             f"The judge gave no rating for {count(ours.unrated, 'answer')} of the best "
-            f"and {theirs.unrated} of {label}; they count in no mean."
+            f"and {theirs.unrated} of {label}; they are excluded from all means."
         )
 
 

@@ -143,7 +143,7 @@ def _judge(
 
 def _batching(config: JudgeConfig, folder: Path | None, ledger_file: Path | None) -> Batching:
     if folder is None:
-        assert ledger_file is not None, "batches are written down beside the ledger"
+        assert ledger_file is not None, "batches are recorded next to the ledger"
         folder = ledger_file.parent
     return Batching(folder, patience=config.judge_batch_patience)
 

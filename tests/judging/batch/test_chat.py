@@ -121,7 +121,7 @@ def test_many_texts_refused_among_others_do_not_stop_a_run(asking: Asking) -> No
 def test_results_that_nobody_asked_for_are_left_out_and_told(asking: Asking) -> None:
     asking.server.strangers = 2
     assert asking.scores(3) == expected(3)
-    assert any("2 results that nobody asked for" in note for note in asking.notes)
+    assert any("2 results without a request" in note for note in asking.notes)
 
 
 def test_a_batch_that_somebody_cancels_stops_the_run_and_the_next_sends_the_rest(asking: Asking) -> None:
@@ -209,9 +209,7 @@ def test_a_key_that_is_refused_is_told_before_anything_is_asked(asking: Asking) 
 
 def test_an_openai_batch_that_is_refused_stops_the_run_with_the_providers_words(openai: Asking) -> None:
     openai.server.fail = lambda number: {"code": "invalid_json_line", "message": "Line 1 is odd", "line": 1}
-    with pytest.raises(
-        ConfigError, match=r"refuses the batch batch_0.*Line 1 is odd.*nothing of it was bill"
-    ):
+    with pytest.raises(ConfigError, match=r"refuses the batch batch_0.*Line 1 is odd.*nothing was bill"):
         openai.run(3)
     assert openai.ledger().requests == 0
     openai.server.fail = lambda number: None

@@ -161,9 +161,7 @@ async def test_a_judge_that_does_not_fit_into_memory_is_one_line(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", full)
-    with pytest.raises(
-        CheckpointError, match="does not fit into memory beside what is there; set quantization"
-    ):
+    with pytest.raises(CheckpointError, match="does not fit into the free memory; set quantization"):
         await ask(spec_of(folder), "x")
 
 

@@ -115,6 +115,6 @@ def test_malformed_files_are_named(tmp_path: Path) -> None:
 
 def test_a_file_too_small_for_its_examples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        AssetError, match="3 documents leave none to ask beside 3 examples; lower --num-fewshot"
+        AssetError, match="3 documents are not enough for 3 examples and a question; lower --num-fewshot"
     ):
         read_splits(write_jglue(tmp_path, 3), "ja_leaderboard_jnli", 3)

@@ -58,26 +58,30 @@ AGGREGATED = {"metric_list": [metric("acc", "!function utils.total")]}
             "task 'mine' gives no value of its metrics (acc); process_results gives other: name one",
         ),
         (RATE + "    return {}\n", {}, "its process_results gives nothing for any document"),
-        (RATE + "    return {'acc': None}\n", {}, "document 0: its value of 'acc' is None, no number"),
-        (RATE + "    return {'acc': '0.5'}\n", {}, "document 0: its value of 'acc' is '0.5', no number"),
+        (RATE + "    return {'acc': None}\n", {}, "document 0: its value of 'acc' is None, not a number"),
+        (RATE + "    return {'acc': '0.5'}\n", {}, "document 0: its value of 'acc' is '0.5', not a number"),
         (
             RATE + "    return {'acc': (1, True)}\n",
             {},
-            "document 0: its value of 'acc' is (1, True), no number",
+            "document 0: its value of 'acc' is (1, True), not a number",
         ),
         (
             RATE + "    return {'acc': float('nan') if doc['gold'] else 1.0}\n",
             {},
-            "task 'mine', document 1: its value of 'acc' is nan, so the mean over all documents is none",
+            "task 'mine', document 1: its value of 'acc' is nan, so the mean over all documents is undefined",
         ),
         (
             "def total(xs):\n    return 1 / 0\n",
             AGGREGATED,
             "task 'mine': its aggregation of 'acc' over 8 documents fails with ZeroDivisionError",
         ),
-        ("def total(xs):\n    return None\n", AGGREGATED, "over 8 documents gives None, no number"),
-        ("def total(xs):\n    return {'a': 1}\n", AGGREGATED, "over 8 documents gives {'a': 1}, no number"),
-        ("def total(xs):\n    return '0.3'\n", AGGREGATED, "over 8 documents gives '0.3', no number"),
+        ("def total(xs):\n    return None\n", AGGREGATED, "over 8 documents gives None, not a number"),
+        (
+            "def total(xs):\n    return {'a': 1}\n",
+            AGGREGATED,
+            "over 8 documents gives {'a': 1}, not a number",
+        ),
+        ("def total(xs):\n    return '0.3'\n", AGGREGATED, "over 8 documents gives '0.3', not a number"),
         (
             "def total(xs):\n    return float('nan')\n",
             AGGREGATED,
@@ -109,7 +113,7 @@ def test_a_task_that_no_model_can_be_rated_by_is_refused_with_the_place(
             {"doc_to_text": "{{question}}"},
             "document 0: 'question' is undefined (doc_to_text); fix its file, or",
         ),
-        ({"doc_to_choice": ["", "b"]}, "document 0: a choice is '', no text; see doc_to_choice"),
+        ({"doc_to_choice": ["", "b"]}, "document 0: a choice is '', not a text; see doc_to_choice"),
         ({"num_fewshot": 20}, "document 0: writing its prompt fails with ValueError"),
         (
             {"rows": [*ROWS, {**ROWS[0], "choices": []}]},
@@ -117,7 +121,7 @@ def test_a_task_that_no_model_can_be_rated_by_is_refused_with_the_place(
         ),
         (
             {"output_type": "loglikelihood", "doc_to_choice": None, "doc_to_target": "gold"},
-            "task 'mine', document 0: a prompt or an answer is 0, no text; see doc_to_target",
+            "task 'mine', document 0: a prompt or an answer is 0, not a text; see doc_to_target",
         ),
         (
             {

@@ -19,7 +19,7 @@ def test_a_task_is_named_with_its_metric_and_its_filter() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", ":acc", "jnli:", "jnli:acc/"])
 def test_a_text_that_names_no_task_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="a task is written name, name:metric or name:metric/filter"):
+    with pytest.raises(ConfigError, match="write a task as name, name:metric or name:metric/filter"):
         task_requests([(text, 1.0)], NONE, NONE)
 
 

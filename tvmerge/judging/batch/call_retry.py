@@ -53,9 +53,7 @@ class CallRetry:
             told_to_wait = failure.retry_after is not None and self._wait_for_quota
             deadline = float("inf") if told_to_wait else min(deadline, now + self._patience)
             self._check(failure, now + wait > deadline)
-            self._pauses.wait(
-                call, wait, f"the judge's provider is failing; it is asked again then ({failure})"
-            )
+            self._pauses.wait(call, wait, f"the judge's provider is failing; retrying then ({failure})")
             await asyncio.sleep(wait)
         raise AssertionError("unreachable")
 
@@ -66,6 +64,5 @@ class CallRetry:
         if out_of_patience:
             raise OutageError(
                 f"the judge's provider has failed for {self._patience:g} s ({failure}); what was sent "
-                "remains "
-                "with it: run again when it answers"
+                "remains with it: run again when it answers"
             ) from failure

@@ -124,7 +124,7 @@ class BatchRunner:
         found = await self._retry(lambda: self._api.results(progress))
         known = {request.key for request in batch.requests}
         if strangers := len(found.keys() - known):
-            self._note(f"the batch {batch.id} has {strangers} results that nobody asked for; left out")
+            self._note(f"the batch {batch.id} has {strangers} results without a request; ignored")
         results = {
             request.number: found.get(request.key, {"lost": progress.lost}) for request in batch.requests
         }
@@ -205,7 +205,7 @@ class BatchRunner:
         except RequestError as error:
             raise UserError(
                 f"the judge's provider does not know the batch {name} with this key ({error}): set the key "
-                f"that it was sent with; if it is gone for good, move {self._store.path} away"
+                f"it was created with; if it no longer exists, move {self._store.path} away"
             ) from error
 
     def _wait(self, progress: Progress, left: float) -> None:
@@ -227,7 +227,7 @@ class BatchRunner:
         if error is None or isinstance(error, RequestError):
             error = ConfigError(
                 f"the judge's provider refuses the batch {batch.id} ({getattr(error, 'said', error)}); "
-                "nothing of it was billed: correct the judge's file, or leave --judge-batch out"
+                "nothing was billed: correct the judge's file, or leave --judge-batch out"
             )
         return error
 

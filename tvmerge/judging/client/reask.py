@@ -100,7 +100,7 @@ class ReaskingChat(ChatWrapper):
             reminder = None if reply.before else request.reminder(reply)
             if reply.finish == "failed" and number < self._reasks:
                 pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries.failures)
-                self._pauses.wait(tries, pause, f"{tries.reason}, and is asked again then")
+                self._pauses.wait(tries, pause, f"{tries.reason}; retrying then")
                 await self._sleep(pause)
                 tries.failures += 1
         raise UnusableError(tries.reason, reply=tries.text, refused=tries.refusals == self._reasks + 1)

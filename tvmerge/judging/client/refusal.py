@@ -214,7 +214,7 @@ class RefusalChat(ChatWrapper):
         self._own_sake.add(request.key)
         awaited = self._patient and self._asking > 0
         if len(self._own_sake) >= FOR_THEIR_OWN_SAKE and not awaited:
-            stopping = _minds_all(len(self._own_sake), error, "; refused texts are kept in mind")
+            stopping = _minds_all(len(self._own_sake), error, "; refused texts are remembered")
             self._concurrency_limiter.close(stopping)
             raise stopping from error
 
@@ -232,11 +232,13 @@ class RefusalChat(ChatWrapper):
                 "system": ("a system message, which goes before the user's text", setting),
                 "structured": ("a JSON schema, which is left out", "`structured_output = false`"),
             }.get(error.param, (f"{error.param}, {_instead(error.instead)}", setting))
-            self._note(f"its model refuses {left_out} from now on; {setting} in its file saves the try")
+            self._note(
+                f"its model refuses {left_out} from now on; {setting} in its file avoids the failed request"
+            )
 
 
 def _instead(parameter: str) -> str:
-    return f"in whose place {parameter} is sent" if parameter else "which is left out"
+    return f"and {parameter} is sent instead" if parameter else "which is left out"
 
 
 def _minds_all(count: int, error: RequestError, kept: str = "") -> InvalidRequestError:

@@ -135,7 +135,7 @@ class RetryingChat(ChatWrapper):
         return reply
 
     def _tell(self, state: RetryCallState) -> None:
-        why = f"the judge's provider is failing; it is asked again then ({_error(state)})"
+        why = f"the judge's provider is failing; retrying then ({_error(state)})"
         self._pauses.wait(state, state.upcoming_sleep, why)
 
     def _wait(self, state: RetryCallState) -> float:

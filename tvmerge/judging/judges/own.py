@@ -137,7 +137,7 @@ def _problem(judgment: object, question: Question, turns: set[int], scale: tuple
     low, high = scale
     if isinstance(judgment, Rating) and not low <= judgment.score <= high:
         return (
-            f"{judgment.score:g} is not in [{low:g}, {high:g}]; return tvmerge.Unrated where there "
+            f"{judgment.score:g} is not in [{low:g}, {high:g}]; return tvmerge.Unrated if there "
             "is none, or give the judge an attribute 'scale', its lowest and highest"
         )
     return ""

@@ -70,7 +70,7 @@ class TransformersChat:
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             if ran_out(error):
                 raise CheckpointError(
-                    f"the judge model {spec.model} does not fit into memory beside what is there; set "
+                    f"the judge model {spec.model} does not fit into the free memory; set "
                     "quantization, max_memory or device_map in its judge file, or take a judge elsewhere"
                 ) from error
             first_line = str(error).strip().split("\n", maxsplit=1)[0]

@@ -148,7 +148,7 @@ def _check_texts(requests: tuple[Instance, ...]) -> None:
         texts = request.args[: 2 if rates else 1]
         wrong = next((text for text in texts if not isinstance(text, str)), None)
         if wrong is not None:
-            raise ConfigError(f"a prompt or an answer is {shown(wrong)}, no text; see doc_to_target")
+            raise ConfigError(f"a prompt or an answer is {shown(wrong)}, not a text; see doc_to_target")
         if rates and not any(texts):
             raise ConfigError("both a prompt and its answer are empty; see doc_to_text and doc_to_target")
 

@@ -108,7 +108,7 @@ def read_splits(folder: Path, task: str, examples: int) -> dict[str, list[Docume
         return {"train": _read(train, name), "validation": documents}
     if len(documents) <= examples:
         raise AssetError(
-            f"{valid}: {len(documents)} documents leave none to ask beside {examples} examples; "
+            f"{valid}: {len(documents)} documents are not enough for {examples} examples and a question; "
             "lower --num-fewshot"
         )
     chosen = _examples(documents, examples)

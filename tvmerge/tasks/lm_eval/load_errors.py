@@ -48,7 +48,9 @@ def _why_not_tried(of_task: str, tried: Mapping[str, Any], columns: str, error: 
     if "test_doc" not in tried:
         return f"{of_task} has no documents; see its splits and process_docs"
     if "check_choices" in tried:
-        return f"{of_task}, document 0: a choice is {shown(tried.get('choice'))}, no text; see doc_to_choice"
+        return (
+            f"{of_task}, document 0: a choice is {shown(tried.get('choice'))}, not a text; see doc_to_choice"
+        )
     if "test_target" in tried and "test_choice" in tried and isinstance(error, LookupError):
         target, choices = shown(tried["test_target"]), shown(tried["test_choice"])
         return (

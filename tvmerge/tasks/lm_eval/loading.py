@@ -202,7 +202,7 @@ def _data_of(
         raise AssetError(
             f"the data of task '{name}' cannot be loaded: {told(error)}; on a machine without the hub give "
             "JGLUE's files with --jglue-data, or a task file of your own (--task-path) with dataset_path: "
-            "json and your data_files, which are looked up in the working directory, then beside the task's "
+            "json and your data_files, which are looked up in the working directory, then next to the task's "
             "file, or the cache of a machine that has it (HF_HOME)"
         ) from error
     except Exception as error:

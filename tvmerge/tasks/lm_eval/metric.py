@@ -89,7 +89,7 @@ class Metric:
             raise self._failed(values, error) from error
         if not is_number(value):
             raise ConfigError(
-                f"its aggregation of '{self.name}' over {len(values)} documents gives {shown(value)}, no "
+                f"its aggregation of '{self.name}' over {len(values)} documents gives {shown(value)}, not a "
                 "number; fix it in the task's file, or choose another metric (--tasks NAME:METRIC)"
             )
         return finite(self.score(value))
@@ -118,8 +118,8 @@ class Metric:
         """
         if self.by_document and not is_number(value):
             raise ConfigError(
-                f"its value of '{self.name}' is {shown(value)}, no number; fix process_results, or give the "
-                "metric an aggregation of its own"
+                f"its value of '{self.name}' is {shown(value)}, not a number; fix process_results, or "
+                "set an aggregation for the metric"
             )
 
     def _failed(self, values: Sequence[Any], error: Exception) -> ConfigError:

@@ -46,7 +46,7 @@ def open_tasks(config: TaskConfig, note: Note) -> HarnessTasks:
 def _without_race(task: HarnessTask) -> str:
     interval = "; aggregating takes so long that there is no interval either" if task.metric.slow else ""
     return (
-        f"{task.name} is scored over all its documents at once ({task.metric.name} is no mean over "
+        f"{task.name} is scored over all its documents at once ({task.metric.name} is not a mean over "
         f"documents), so there is no racing{interval}"
     )
 

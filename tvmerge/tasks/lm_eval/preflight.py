@@ -159,7 +159,7 @@ def _value_fault(metric: Metric, values: Mapping[str, Any]) -> ConfigError | Non
         return error
     if math.isnan(finite(value)) and not metric.leaves_out_nan:
         return ConfigError(
-            f"its value of '{metric.name}' is {value}, so the mean over all documents is none; fix "
+            f"its value of '{metric.name}' is {value}, so the mean over all documents is undefined; fix "
             "process_results, or leave such documents out with 'aggregation: nanmean'"
         )
     return None

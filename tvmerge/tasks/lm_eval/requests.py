@@ -77,5 +77,5 @@ def _request(text: str, weight: float, num_fewshot: int | None, limit: int | Non
     name, colon, rated = text.partition(":")
     metric, slash, choice = rated.partition("/")
     if not name.strip() or (colon and not metric) or (slash and not choice):
-        raise ConfigError(f"a task is written name, name:metric or name:metric/filter, got '{text}'")
+        raise ConfigError(f"write a task as name, name:metric or name:metric/filter; got '{text}'")
     return TaskRequest(name, metric or None, choice or None, weight, num_fewshot, limit)
