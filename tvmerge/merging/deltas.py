@@ -5,14 +5,14 @@ A tensor of any shape is read as rows of its last dimension, a vector as rows of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from tvmerge._util.canonical import digest
-from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.checkpoints.shards import Extent, TensorSpec
 
 
 def as_rows(tensor: torch.Tensor) -> torch.Tensor:
@@ -20,8 +20,21 @@ def as_rows(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.reshape(-1, tensor.shape[-1]) if tensor.dim() > 1 else tensor.reshape(-1, 1)
 
 
+def own_rows(operand: Operand) -> torch.Tensor:
+    """The rows of an operand as they are on disk."""
+    return operand.rows()
+
+
+RowsOf = Callable[["Operand"], torch.Tensor]
+"""Gives the rows of an operand, such as a copy of them on an accelerator."""
+
+
 class Reader(Protocol):
     """Reads a delta from its first row to its last; used by a single thread."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         """Write rows of the delta to `out`.
@@ -40,8 +53,12 @@ class Delta(Protocol):
     def operands(self) -> tuple[Operand, ...]:
         """The tensors it is made from."""
 
-    def open(self) -> Reader:
-        """Start reading."""
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
+        """Start reading.
+
+        Args:
+            rows_of: Gives the rows of an operand, in the memory in which they are read.
+        """
 
 
 class Tensors(Protocol):
@@ -53,6 +70,9 @@ class Tensors(Protocol):
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return the tensor `name`, which must not be modified."""
+
+    def extent(self, name: str) -> Extent | None:
+        """Where it lies in a file; None where it is stored in another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +110,19 @@ class Difference:
         """The tensors it is made from."""
         return (self.tuned, self.base)
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
-        return _Difference(self.tuned.rows(), self.base.rows())
+        return _Difference(rows_of(self.tuned), rows_of(self.base))
 
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
     tuned: torch.Tensor
     base: torch.Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.tuned.device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         out.copy_(self.tuned[rows])
@@ -138,13 +162,13 @@ class TokenDifference:
         """The tensors it is made from."""
         return (self.tuned, self.base)
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
         target, base, tuned = (
             torch.tensor(rows, dtype=torch.long)
             for rows in (self.shared.target, self.shared.base, self.shared.tuned)
         )
-        return _TokenDifference(self.tuned.rows(), self.base.rows(), target, base, tuned)
+        return _TokenDifference(rows_of(self.tuned), rows_of(self.base), target, base, tuned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +178,10 @@ class _TokenDifference:
     target_rows: torch.Tensor
     base_rows: torch.Tensor
     tuned_rows: torch.Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.tuned.device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         low, high = torch.searchsorted(self.target_rows, torch.tensor([rows.start, rows.stop])).tolist()
@@ -169,11 +197,16 @@ class Stored:
     rows: torch.Tensor
 
     @property
+    def device(self) -> torch.device:
+        """Where it is kept."""
+        return self.rows.device
+
+    @property
     def operands(self) -> tuple[Operand, ...]:
         """No tensors on disk."""
         return ()
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
         return self
 

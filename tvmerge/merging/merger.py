@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,13 @@ from tvmerge._util.canonical import digest
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.deltas import as_rows
+from tvmerge.merging.device.cuda import open_device
+from tvmerge.merging.device.hardware import Device
+from tvmerge.merging.device.merger import DeviceMerger
+from tvmerge.merging.device.work import Wanted
 from tvmerge.merging.dtypes import code_of, torch_dtype
 from tvmerge.merging.kernels.arithmetic import FLOAT32, ORIGINAL, merge_as_original, merge_rows
-from tvmerge.merging.kernels.cuda import DeviceMerger, on_cuda
-from tvmerge.merging.kernels.fast_path import fast_path, sources
+from tvmerge.merging.kernels.fast_path import fast_path
 from tvmerge.merging.kernels.numba import merge_natively
 from tvmerge.merging.kernels.parallel import Task, in_parallel
 from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
@@ -28,6 +32,9 @@ from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     from tvmerge.merging.request import Arithmetic
+
+_Offered = tuple[Row, torch.Tensor | None]
+"""A row, and the memory that the consumer gives for it."""
 
 RESIDENT_LIMIT = 256 * 2**20
 """Maximum number of bytes of float32 targets and deltas that are kept in memory between merges."""
@@ -41,6 +48,12 @@ class RecipeMerger:
         dtype: The dtype of every merged tensor; None keeps each tensor's dtype.
         arithmetic: `float32`, or `original` for the bfloat16 order of the script tvmerge replaces.
         resident_limit: Maximum number of bytes of float32 targets and deltas that are kept in memory.
+        open_device: The accelerator on which memory of the consumer is; None for memory elsewhere.
+
+    Attributes:
+        plan: The plan.
+        source_room: Bytes of an accelerator that sources may take; None: what leaves a quarter of it free.
+        remarks: What merging on accelerators has told so far, a line each.
 
     Raises:
         CheckpointError: The original arithmetic does not support this plan.
@@ -53,6 +66,7 @@ class RecipeMerger:
         *,
         arithmetic: Arithmetic = "float32",
         resident_limit: int = RESIDENT_LIMIT,
+        open_device: Callable[[torch.device], Device | None] = open_device,
     ) -> None:
         if arithmetic == "original" and not plan.differences_only:
             raise CheckpointError(
@@ -65,7 +79,10 @@ class RecipeMerger:
         self._names = plan.names
         needed = sum(4 * row.spec.numel * (1 + len(row.terms)) for row in plan.rows)
         self._fits = needed <= resident_limit and not self._original
-        self._devices: dict[torch.device, DeviceMerger] = {}
+        self.source_room: int | None = None
+        self.remarks: list[str] = []
+        self._open_device = open_device
+        self._devices: dict[torch.device, DeviceMerger | None] = {}
         self._lock = Lock()
 
     @property
@@ -105,9 +122,9 @@ class RecipeMerger:
     def merge(self, recipe: Recipe) -> TensorStream:
         """Yield every tensor of the merged model, by its checkpoint name and in the output dtype.
 
-        The merged tensors come first, in model order, then those that are the same for every recipe. If the
-        model is not kept in memory, the peak memory is a few merged tensors, or a few megabytes if the
-        consumer provides memory.
+        The merged tensors come first, in model order, those on an accelerator before the others; then those
+        that are the same for every recipe. If the model is not kept in memory, the peak memory is a few
+        merged tensors, or a few megabytes if the consumer provides memory.
 
         Raises:
             CheckpointError: A weight is missing, unknown or not finite.
@@ -130,21 +147,68 @@ class RecipeMerger:
         if problems:
             raise CheckpointError(f"the recipe does not fit: {'; '.join(problems)}")
 
+    def release(self) -> None:
+        """Free what is held on accelerators; a later merge brings it there again."""
+        with self._lock:
+            for device in self._devices.values():
+                if device is not None:
+                    device.close()
+            self._devices.clear()
+
     def _run(self, values: Mapping[str, float], offer: Offer) -> Pairs:
-        if self._fits:
-            for row in self._resident:
-                out, whole = self._memory(row, offer), slice(0, row.shape[0])
+        elsewhere: list[_Offered] = []
+        offered = ((row, offer(row.name, row.spec.shape)) for row in self.plan.rows)
+        yield from self._on_device(values, offered, elsewhere)
+        if self._fits and len(elsewhere) == len(self.plan.rows):
+            for row, (_, given) in zip(self._resident, elsewhere, strict=True):
+                out, whole = self._memory(row, given), slice(0, row.shape[0])
                 self._merge(row, values, out, whole)
                 yield row.name, out
         else:
-            yield from in_parallel(self._tasks(values, offer))
+            yield from in_parallel(self._tasks(values, elsewhere))
         for name, tensor in self._unchanging():
             given = offer(name, tuple(tensor.shape))
             yield name, tensor.clone() if given is None else given.copy_(tensor)
 
-    def _tasks(self, values: Mapping[str, float], offer: Offer) -> Iterable[Task]:
-        for row in self.plan.rows:
-            out = self._memory(row, offer)
+    def _on_device(
+        self, values: Mapping[str, float], offered: Iterator[_Offered], elsewhere: list[_Offered]
+    ) -> Pairs:
+        """Merge the rows with memory on an accelerator; all others are entered in `elsewhere`."""
+        for row, given in offered:
+            device = None if given is None or self._original else self._device_of(given.device)
+            if device is None:
+                elsewhere.append((row, given))
+                continue
+            place = given.device if given is not None else None
+            yield from device.merge(self._beside(values, chain([(row, given)], offered), place, elsewhere))
+
+    def _beside(
+        self,
+        values: Mapping[str, float],
+        offered: Iterable[_Offered],
+        place: torch.device | None,
+        elsewhere: list[_Offered],
+    ) -> Iterator[Wanted]:
+        for row, given in offered:
+            if given is not None and given.device == place:
+                yield Wanted(row, values, given, self._output(row.spec))
+            else:
+                elsewhere.append((row, given))
+
+    def _device_of(self, place: torch.device) -> DeviceMerger | None:
+        with self._lock:
+            if place not in self._devices:
+                found = self._open_device(place)
+                self._devices[place] = (
+                    None
+                    if found is None
+                    else DeviceMerger(found, self.plan.rows, room=self.source_room, tell=self.remarks.append)
+                )
+            return self._devices[place]
+
+    def _tasks(self, values: Mapping[str, float], offered: Iterable[_Offered]) -> Iterable[Task]:
+        for row, given in offered:
+            out = self._memory(row, given)
             yield Task(row.name, out, row.parts(), partial(self._merge, row, values, out))
 
     def _unchanging(self) -> Iterator[tuple[str, torch.Tensor]]:
@@ -152,8 +216,7 @@ class RecipeMerger:
         for name, operand in self.plan.copies.items():
             yield name, operand.checkpoint.tensor(operand.name)
 
-    def _memory(self, row: Row, offer: Offer) -> torch.Tensor:
-        given = offer(row.name, row.spec.shape)
+    def _memory(self, row: Row, given: torch.Tensor | None) -> torch.Tensor:
         return torch.empty(row.spec.shape, dtype=self._output(row.spec)) if given is None else given
 
     def _merge(self, row: Row, values: Mapping[str, float], out: torch.Tensor, part: slice) -> None:
@@ -167,17 +230,8 @@ class RecipeMerger:
             merge_as_original(row, values, rows, part)
             return
         simple = fast_path(row, values)
-        if simple is not None and out.is_cuda:
-            self._beside(out.device).merge(simple, rows, dtype, part)
-        elif simple is None or not merge_natively(simple, rows, dtype, part):
+        if simple is None or not out.is_cpu or not merge_natively(simple, rows, dtype, part):
             merge_rows(row, values, rows, dtype, part)
-
-    def _beside(self, device: torch.device) -> DeviceMerger:
-        with self._lock:
-            if device not in self._devices:
-                operands = [operand for row in self.plan.rows for operand in sources(row) or ()]
-                self._devices[device] = on_cuda(device, operands)
-            return self._devices[device]
 
     @cached_property
     def _resident(self) -> list[Row]:

@@ -27,7 +27,12 @@ def check_merged(name: str, rows: torch.Tensor) -> None:
         CandidateError: Some are not.
     """
     if rows.numel() and not all(math.isfinite(bound.item()) for bound in torch.aminmax(rows)):
-        raise CandidateError(
-            f"with these weights '{name}' would hold infinities, as float16 ends at 65504; pass --dtype "
-            "bfloat16 or float32"
-        )
+        raise overflow_error(name)
+
+
+def overflow_error(name: str) -> CandidateError:
+    """That a merged tensor would hold infinities."""
+    return CandidateError(
+        f"with these weights '{name}' would hold infinities, as float16 ends at 65504; pass --dtype "
+        "bfloat16 or float32"
+    )

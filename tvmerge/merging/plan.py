@@ -10,7 +10,18 @@ import torch
 
 from tvmerge.merging.checkpoints.digests import DigestCache
 from tvmerge.merging.checkpoints.shards import TensorSpec
-from tvmerge.merging.deltas import Delta, Difference, Held, Operand, Reader, Stored, Tensors, chunks
+from tvmerge.merging.deltas import (
+    Delta,
+    Difference,
+    Held,
+    Operand,
+    Reader,
+    RowsOf,
+    Stored,
+    Tensors,
+    chunks,
+    own_rows,
+)
 from tvmerge.merging.groups import Share, group_names
 from tvmerge.merging.methods import METHODS
 
@@ -51,13 +62,26 @@ class Term:
         """Return its weight in a recipe."""
         return sum(values[name] * factor for name, factor in self.share)
 
-    def reader(self, values: Mapping[str, float], shape: tuple[int, int], chunk: int) -> Reader:
+    def is_whole(self, values: Mapping[str, float]) -> bool:
+        """Return whether a recipe adds all its elements."""
+        return METHODS.load(self.method).sparsify is None or self._density(values) >= 1
+
+    def reader(
+        self,
+        values: Mapping[str, float],
+        shape: tuple[int, int],
+        chunk: int,
+        rows_of: RowsOf = own_rows,
+    ) -> Reader:
         """Start reading it, with the recipe's density."""
-        density = values[self.density] if isinstance(self.density, str) else self.density
+        whole = self.delta.open(rows_of)
         sparsify = METHODS.load(self.method).sparsify
-        if sparsify is None or density >= 1:
-            return self.delta.open()
-        return sparsify(self.delta.open(), density, shape=shape, chunk=chunk, seed=self.seed)
+        if sparsify is None or self.is_whole(values):
+            return whole
+        return sparsify(whole, self._density(values), shape=shape, chunk=chunk, seed=self.seed)
+
+    def _density(self, values: Mapping[str, float]) -> float:
+        return values[self.density] if isinstance(self.density, str) else self.density
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +105,12 @@ class Row:
         """Rows and columns, as in `deltas.as_rows`."""
         columns = self.spec.shape[-1] if len(self.spec.shape) > 1 else 1
         return (self.spec.numel // columns if columns else 0), columns
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The tensors on disk that it is made from."""
+        target = (self.target,) if isinstance(self.target, Operand) else ()
+        return (*target, *(operand for term in self.terms for operand in term.delta.operands))
 
     @property
     def plain(self) -> bool:

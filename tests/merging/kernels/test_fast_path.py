@@ -4,56 +4,32 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.merging.device.values import row_of as sum_of
 from tests.merging.test_merger import Trio, even, merger_of
-from tvmerge.merging.checkpoints.shards import TensorSpec
-from tvmerge.merging.deltas import Difference, Operand
-from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.kernels import numba as native
 from tvmerge.merging.kernels.arithmetic import CHUNK, merge_rows
-from tvmerge.merging.kernels.cuda import PADDING, DeviceMerger
-from tvmerge.merging.kernels.fast_path import FastPath, fast_path, sources
+from tvmerge.merging.kernels.fast_path import FastPath, fast_path
 from tvmerge.merging.kernels.numba import merge_natively
-from tvmerge.merging.plan import Row, Term
+from tvmerge.merging.plan import Row
 
 EVERY_BFLOAT16 = torch.arange(2**16, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
-RECIPE = {"all": 0.37}
+RECIPE = {"0": 0.37}
 WHOLE = slice(0, 2**16)
 
 
-@dataclass
-class Values:
-    """Tensors in memory that count how often they are read."""
-
-    tensors: dict[str, torch.Tensor]
-    read: list[str] = field(default_factory=list)
-
-    @property
-    def specs(self) -> dict[str, TensorSpec]:
-        return {n: TensorSpec(tuple(t.shape), code_of(t.dtype)) for n, t in self.tensors.items()}
-
-    def tensor(self, name: str) -> torch.Tensor:
-        self.read.append(name)
-        return self.tensors[name]
-
-
 def row_of(target: torch.Tensor, tuned: torch.Tensor, base: torch.Tensor) -> Row:
-    values = Values({"target": target, "tuned": tuned, "base": base})
-    own, *others = (Operand(values, name) for name in values.tensors)
-    return Row("w", own, values.specs["target"], (Term(Difference(*others), (("all", 1.0),)),))
+    return sum_of(target, (tuned, base))
 
 
 def as_single(row: Row, weight: float = 0.37) -> FastPath:
-    found = fast_path(row, {"all": weight})
+    found = fast_path(row, {"0": weight})
     assert found is not None
     return found
 
@@ -80,7 +56,7 @@ def assert_same_bits(one: torch.Tensor, other: torch.Tensor) -> None:
 def test_compiled_code_gives_the_bits_of_torch(weight: float, seed: int, held: torch.dtype) -> None:
     row = shuffled(seed)
     plain, fast = torch.zeros(2, 2**16, 1, dtype=held)
-    merge_rows(row, {"all": weight}, plain, torch.bfloat16, WHOLE)
+    merge_rows(row, {"0": weight}, plain, torch.bfloat16, WHOLE)
     assert merge_natively(as_single(row, weight), fast, torch.bfloat16, WHOLE)
     assert_same_bits(fast, plain)
 
@@ -155,42 +131,5 @@ def test_rows_of_another_kind_are_no_single_difference() -> None:
         replace(row, terms=(replace(term, method="ties", density=0.5),)),
         row.resident(),
     ]
-    assert [sources(other) for other in others] == [None] * 4
-    assert fast_path(row, {"all": 0.0}) is None
-
-
-@contextmanager
-def _lane(entered: list[str]) -> Iterator[None]:
-    entered.append("in")
-    yield
-    entered.append("out")
-
-
-@pytest.mark.parametrize("formats", [(torch.bfloat16,) * 3, (torch.float16, torch.float32, torch.bfloat16)])
-@pytest.mark.parametrize("rounded", [torch.bfloat16, torch.float16, torch.float32], ids=str)
-def test_beside_a_model_the_expression_gives_the_same_bits(formats: Any, rounded: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(1)
-    row = row_of(*(torch.randn(64, 32, generator=generator).to(dtype) for dtype in formats))
-    entered: list[str] = []
-    merger = DeviceMerger(torch.device("cpu"), as_single(row).operands, 0, lambda: _lane(entered))
-    plain, there = torch.zeros(2, 64, 32)
-    merge_rows(row, RECIPE, plain, rounded, slice(8, 64))
-    for part in (slice(8, 32), slice(32, 64)):
-        merger.merge(as_single(row), there, rounded, part)
-    assert_same_bits(there, plain)
-    assert entered == ["in", "out"] * 2
-
-
-@pytest.mark.parametrize(("missing", "times"), [(0, 1), (1, 2)], ids=["room enough", "a byte too little"])
-def test_sources_are_kept_beside_the_model_where_all_of_them_fit(missing: int, times: int) -> None:
-    row = shuffled(3)
-    operands = as_single(row).operands
-    # A tensor that plays two parts is counted once.
-    room = int(PADDING * 3 * 2 * 2**16) - missing
-    merger = DeviceMerger(torch.device("cpu"), (*operands, operands[0]), room, nullcontext)
-    out = torch.zeros(2**16, 1, dtype=torch.bfloat16)
-    for _ in range(2):
-        merger.merge(as_single(row), out, torch.bfloat16, WHOLE)
-    values = operands[0].checkpoint
-    assert isinstance(values, Values)
-    assert sorted(values.read) == sorted(["target", "tuned", "base"] * times)
+    assert [fast_path(other, RECIPE) for other in others] == [None] * 4
+    assert fast_path(row, {"0": 0.0}) is None

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from tvmerge._util.files import folder_name
+from tvmerge._util.host_memory import available_memory
 from tvmerge.errors import CheckpointError
 from tvmerge.pretrained.architectures import factory_of, text_settings
 
@@ -135,12 +136,7 @@ def free_memory(device: str) -> int | None:
     """Return the free bytes of a device; None if the system does not report them."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return free[0] if free else None
+    return available_memory()
 
 
 def out_of_memory(folder: Path, device: str, rest: str) -> CheckpointError:

@@ -12,7 +12,7 @@ from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import companions, deciding
 from tvmerge.merging.checkpoints.digests import DigestCache, files_digest
 from tvmerge.merging.checkpoints.quantised import declared, method_of, method_of_names
-from tvmerge.merging.checkpoints.shards import PickleShard, SafetensorsShard, Shard, TensorSpec
+from tvmerge.merging.checkpoints.shards import Extent, PickleShard, SafetensorsShard, Shard, TensorSpec
 from tvmerge.merging.checkpoints.untied import head_of_its_own, untied_config, untied_structure
 from tvmerge.merging.dtypes import BYTES
 
@@ -82,6 +82,11 @@ class Checkpoint:
             raise CheckpointError(f"{self.name} has no tensor '{name}'")
         own = self._stored[name]
         return self._home[own].tensor(own)
+
+    def extent(self, name: str) -> Extent | None:
+        """Where the tensor `name` lies in a file; None where it is stored in another way."""
+        own = self._stored[name]
+        return self._home[own].extent(own)
 
     @cached_property
     def _stored(self) -> Mapping[str, str]:

@@ -49,6 +49,21 @@ class TensorSpec:
         return self.numel * BYTES[self.dtype]
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor lies in a file, byte for byte as it is in memory.
+
+    Attributes:
+        path: The file.
+        start: Its first byte.
+        size: How many bytes it takes.
+    """
+
+    path: Path
+    start: int
+    size: int
+
+
 class Shard(Protocol):
     """A file with tensors."""
 
@@ -63,6 +78,9 @@ class Shard(Protocol):
     def tensor(self, name: str) -> torch.Tensor:
         """Return the tensor `name`, which may share memory with the file and must not be modified."""
 
+    def extent(self, name: str) -> Extent | None:
+        """Where the tensor `name` lies in the file; None where it is stored in another way."""
+
 
 class SafetensorsShard:
     """A memory-mapped safetensors file.
@@ -76,12 +94,18 @@ class SafetensorsShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.specs: Mapping[str, TensorSpec] = _read_header(path)
+        self._extents: Mapping[str, Extent]
+        self.specs: Mapping[str, TensorSpec]
+        self.specs, self._extents = _read_header(path)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return the tensor `name`, read from the mapped file."""
         tensor: torch.Tensor = self._file.get_tensor(name)
         return tensor
+
+    def extent(self, name: str) -> Extent | None:
+        """Where the tensor `name` lies in the file."""
+        return self._extents[name]
 
     @cached_property
     def _file(self) -> Any:
@@ -115,8 +139,13 @@ class PickleShard:
         """Return the tensor `name`."""
         return self._tensors[name]
 
+    def extent(self, name: str) -> Extent | None:
+        """Unknown: a pickle keeps its tensors within an archive."""
+        return None
 
-def _read_header(path: Path) -> dict[str, TensorSpec]:
+
+def _read_header(path: Path) -> tuple[dict[str, TensorSpec], dict[str, Extent]]:
+    """What the file holds, and where."""
     refuse_pointers([path])
     try:
         size = path.stat().st_size
@@ -130,15 +159,18 @@ def _read_header(path: Path) -> dict[str, TensorSpec]:
     except ValueError as error:
         raise CheckpointError(f"{path}: its safetensors header is damaged: {error}") from error
     try:
-        specs = {name: _spec(entry) for name, entry in header.items() if name != "__metadata__"}
-        end = max((e["data_offsets"][1] for n, e in header.items() if n != "__metadata__"), default=0)
+        header.pop("__metadata__", None)
+        specs = {name: _spec(entry) for name, entry in header.items()}
+        spans = {name: (int(e["data_offsets"][0]), int(e["data_offsets"][1])) for name, e in header.items()}
+        end = max((last for _, last in spans.values()), default=0)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{path}: its safetensors header is damaged: {error!r}") from error
     if 8 + length + end != size:
         raise CheckpointError(
             f"{path}: has {size} bytes where its header promises {8 + length + end}; download it again"
         )
-    return specs
+    data = 8 + length
+    return specs, {name: Extent(path, data + first, last - first) for name, (first, last) in spans.items()}
 
 
 def _spec(entry: Mapping[str, Any]) -> TensorSpec:

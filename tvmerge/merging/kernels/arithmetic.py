@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from tvmerge.merging.deltas import Difference, Reader, chunks
+from tvmerge.merging.deltas import Difference, Operand, Reader, RowsOf, chunks, own_rows
 from tvmerge.merging.methods import METHODS
 from tvmerge.merging.plan import Row
 
@@ -27,13 +27,20 @@ alone takes 0.36: 2**15 1.5, 2**16 1.3, 2**17 1.0, 2**18 0.83, 2**19 0.82."""
 _Weighted = tuple[Reader, float]
 
 
-def chunk_rows(columns: int) -> int:
+def chunk_rows(columns: int, chunk: int = CHUNK) -> int:
     """Rows worked on at a time."""
-    return max(1, CHUNK // max(1, columns))
+    return max(1, chunk // max(1, columns))
 
 
 def merge_rows(
-    row: Row, values: Mapping[str, float], out: torch.Tensor, dtype: torch.dtype, part: slice
+    row: Row,
+    values: Mapping[str, float],
+    out: torch.Tensor,
+    dtype: torch.dtype,
+    part: slice,
+    *,
+    rows_of: RowsOf = own_rows,
+    chunk_size: int = CHUNK,
 ) -> None:
     """Merge rows of one tensor.
 
@@ -43,9 +50,11 @@ def merge_rows(
         out: Memory for the whole tensor as rows, on any device; the work is done there.
         dtype: What each element is rounded to, whatever `out` holds.
         part: Which rows; all of them for a tensor with sparse terms.
+        rows_of: Gives the rows of an operand, in the memory in which the work is done.
+        chunk_size: Elements worked on at a time.
     """
-    target = row.target.rows()
-    size = chunk_rows(row.shape[1])
+    target = rows_of(row.target) if isinstance(row.target, Operand) else row.target.rows()
+    size = chunk_rows(row.shape[1], chunk_size)
     weighted = [(term, weight) for term in row.terms if (weight := term.weight(values)) != 0]
     if not weighted:
         out[part].copy_(target[part] if out.dtype == dtype else target[part].to(dtype))
@@ -55,7 +64,7 @@ def merge_rows(
     for term, weight in weighted:
         own = METHODS.load(term.method).combine is not None
         into = combined.setdefault(term.method, []) if own else summed
-        into.append((term.reader(values, row.shape, size), weight))
+        into.append((term.reader(values, row.shape, size, rows_of), weight))
     total, *scratch = torch.empty(
         2 + (len(weighted) > 1), min(size, part.stop - part.start), row.shape[1], device=out.device
     ).unbind()

@@ -8,33 +8,49 @@ import torch
 import triton
 import triton.language as tl
 
-_BLOCK = 1024
-"""Elements a program works on."""
+from tvmerge.merging.kernels.vector_sum import VectorSum
+
+BLOCK = 1024
+"""Elements that a program of the kernel works on."""
+
+FORMATS = {torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float32: tl.float32}
+"""The formats that the kernel reads, rounds to and writes."""
 
 
-def merge_elements(
-    sources: tuple[torch.Tensor, torch.Tensor, torch.Tensor], weight: float, out: torch.Tensor
+def add_vectors(wanted: VectorSum) -> None:
+    """Make a sum on the GPU that its tensors are on."""
+    n = wanted.out.numel()
+    # A multiplication and an addition fused into one would be rounded once less than on a CPU.
+    kernel[(triton.cdiv(n, BLOCK),)](
+        (wanted.target, tuple(wanted.vectors)),
+        tuple(map(float, wanted.weights)),
+        (wanted.out, wanted.overflow, n),
+        FORMATS[wanted.rounded],
+        BLOCK,
+        enable_fp_fusion=False,
+    )
+
+
+# Annotations are read as part of a kernel: they may name what is Triton's, and no other global.
+def _elements(
+    sources: tl.tuple, weights: tl.tuple, into: tl.tuple, rounded: tl.constexpr, block: tl.constexpr
 ) -> None:
-    """Write target + weight * (tuned - base), in float32 and rounded once, to `out`.
-
-    Args:
-        sources: Target, tuned and base, contiguous, in any floating-point formats.
-        weight: What the difference is multiplied by.
-        out: Contiguous, of the same shape, in the format that is rounded to.
-    """
-    n = out.numel()
-    # A multiplication and an addition fused into one would be rounded once less than elsewhere.
-    _kernel[(triton.cdiv(n, _BLOCK),)](sources, out, weight, n, _BLOCK, enable_fp_fusion=False)
-
-
-def _elements(sources: Any, out: Any, weight: Any, n: Any, block: tl.constexpr) -> None:
+    target, vectors = sources
+    out, overflow, n = into
     at = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
     inside = at < n
-    target = tl.load(sources[0] + at, mask=inside).to(tl.float32)
-    tuned = tl.load(sources[1] + at, mask=inside).to(tl.float32)
-    base = tl.load(sources[2] + at, mask=inside).to(tl.float32)
-    merged = target + weight * (tuned - base)
+    tuned = tl.load(vectors[0][0] + at, mask=inside).to(tl.float32)
+    base = tl.load(vectors[0][1] + at, mask=inside).to(tl.float32)
+    step = (tuned - base) * weights[0]
+    for k in tl.static_range(1, len(weights)):
+        tuned = tl.load(vectors[k][0] + at, mask=inside).to(tl.float32)
+        base = tl.load(vectors[k][1] + at, mask=inside).to(tl.float32)
+        step += (tuned - base) * weights[k]
+    merged = (tl.load(target + at, mask=inside).to(tl.float32) + step).to(rounded)
+    if rounded == tl.float16:
+        beyond = inside & ~(tl.abs(merged.to(tl.float32)) <= 65504.0)
+        tl.store(overflow, 1, mask=tl.max(beyond.to(tl.int32), 0) > 0)
     tl.store(out + at, merged.to(out.dtype.element_ty), mask=inside)
 
 
-_kernel: Any = triton.jit(_elements)
+kernel: Any = triton.jit(_elements)

@@ -30,6 +30,11 @@ class Dropped:
     def __post_init__(self) -> None:
         self._generator = torch.Generator().manual_seed(self.seed)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the vector is computed; the draws are made on the CPU."""
+        return self.reader.device
+
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         """Write rows of the thinned vector to `out`."""
         self.reader.read(rows, out, spare)

@@ -30,6 +30,11 @@ class Trimmed:
     threshold: float
     quota: int
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self.reader.device
+
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         """Write rows of the trimmed vector to `out`."""
         self.reader.read(rows, out, spare)
@@ -66,8 +71,8 @@ def trim(reader: Reader, density: float, shape: tuple[int, int], chunk: int) -> 
 
 def _counts(reader: Reader, shape: tuple[int, int], chunk: int, high: int | None) -> torch.Tensor:
     """Count elements by the high half of their bits, or those whose high half is `high` by the low half."""
-    counts = torch.zeros(_BUCKETS, dtype=torch.long)
-    out, spare = torch.empty(2, min(chunk, shape[0]), shape[1]).unbind()
+    counts = torch.zeros(_BUCKETS, dtype=torch.long, device=reader.device)
+    out, spare = torch.empty(2, min(chunk, shape[0]), shape[1], device=reader.device).unbind()
     for rows in chunks(shape[0], chunk):
         part = out[: rows.stop - rows.start]
         reader.read(rows, part, spare[: len(part)])
@@ -94,7 +99,10 @@ def elect(weighted: list[torch.Tensor]) -> torch.Tensor:
     Args:
         weighted: Trimmed vectors times weights; overwritten.
     """
-    total = torch.stack(weighted).sum(0)
+    # Not `stack(...).sum(0)`: in which order that adds, each kind of hardware decides for itself.
+    total = weighted[0].clone()
+    for part in weighted[1:]:
+        total.add_(part)
     sign = (total >= 0).to(total.dtype).mul_(2).sub_(1)
     chosen = torch.zeros_like(total)
     for part in weighted:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tvmerge.merging.checkpoints.checkpoint import Checkpoint
     from tvmerge.merging.checkpoints.lora.parts import Part
-    from tvmerge.merging.checkpoints.shards import TensorSpec
+    from tvmerge.merging.checkpoints.shards import Extent, TensorSpec
 
 _TOKENIZER = "tokenizer.json"
 
@@ -68,6 +68,10 @@ class Adapter:
     def tensor(self, name: str) -> torch.Tensor:
         """Return the tensor `name` of the adapter's file."""
         return self._shard.tensor(name)
+
+    def extent(self, name: str) -> Extent | None:
+        """Where it lies in the file; None where it is stored in another way."""
+        return self._shard.extent(name)
 
     @cached_property
     def digest(self) -> str:

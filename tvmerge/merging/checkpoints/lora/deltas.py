@@ -9,7 +9,7 @@ from threading import Lock
 
 import torch
 
-from tvmerge.merging.deltas import Delta, Operand, Reader, TokenRows
+from tvmerge.merging.deltas import Delta, Operand, Reader, RowsOf, TokenRows, own_rows
 
 _CHUNK = 2**20
 """Number of elements processed at a time of a matrix that must first be read as a whole."""
@@ -36,9 +36,9 @@ class LowRank:
         """The tensors it is made from."""
         return (self.left, self.right)
 
-    def open(self) -> Product:
+    def open(self, rows_of: RowsOf = own_rows) -> Product:
         """Start reading."""
-        left, right = (operand.rows().float() for operand in (self.left, self.right))
+        left, right = (rows_of(operand).float() for operand in (self.left, self.right))
         return Product(left.T, right.T, self.scale) if self.flipped else Product(left, right, self.scale)
 
 
@@ -49,6 +49,11 @@ class Product:
     left: torch.Tensor
     right: torch.Tensor
     scale: float
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self.left.device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         """Write rows to `out`."""
@@ -74,11 +79,11 @@ class TokenLowRank:
         """The tensors it is made from."""
         return self.product.operands
 
-    def open(self) -> Product:
+    def open(self, rows_of: RowsOf = own_rows) -> Product:
         """Start reading."""
-        product = self.product.open()
+        product = self.product.open(rows_of)
         left = product.left.new_zeros(self.rows, product.left.shape[1])
-        left[torch.tensor(self.shared.target, dtype=torch.long)] = product.left[list(self.shared.tuned)]
+        left[list(self.shared.target)] = product.left[list(self.shared.tuned)]
         return Product(left, product.right, product.scale)
 
 
@@ -102,9 +107,9 @@ class Dora:
         """The tensors it is made from."""
         return (self.start, self.base, *self.product.operands, self.magnitude)
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
-        start, base, product = self.start.rows(), self.base.rows(), self.product.open()
+        start, base, product = rows_of(self.start), rows_of(self.base), self.product.open(rows_of)
         magnitude = self.magnitude.rows().float().reshape(-1)
         if not self.product.flipped:
             return _DoraRows(start, base, product, magnitude)
@@ -132,6 +137,10 @@ class _DoraRows:
     product: Product
     magnitude: torch.Tensor
 
+    @property
+    def device(self) -> torch.device:
+        return self.start.device
+
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         self.product.read(rows, out, spare)
         out.add_(spare.copy_(self.start[rows]))
@@ -145,6 +154,10 @@ class _DoraColumns:
     base: torch.Tensor
     product: Product
     factors: torch.Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.start.device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         self.product.read(rows, out, spare)
@@ -180,9 +193,9 @@ class Experts:
         """The tensors it is made from."""
         return (self.a, self.b)
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
-        a, b = (operand.rows().float() for operand in (self.a, self.b))
+        a, b = (rows_of(operand).float() for operand in (self.a, self.b))
         right = a.reshape(self.experts, -1, a.shape[1])
         left = b.reshape(b.shape[0], -1, self.experts).permute(2, 0, 1)
         if self.flipped:
@@ -196,6 +209,10 @@ class _Experts:
     right: torch.Tensor
     scale: float
     first: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.left.device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         height = self.left.shape[1]
@@ -227,15 +244,19 @@ class Scaled:
         """The tensors it is made from."""
         return (self.tensor,)
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
-        return _Scaled(self.tensor.rows(), self.scale)
+        return _Scaled(rows_of(self.tensor), self.scale)
 
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
     rows: torch.Tensor
     scale: float
+
+    @property
+    def device(self) -> torch.device:
+        return self.rows.device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         out.copy_(self.rows[rows]).mul_(self.scale)
@@ -252,14 +273,18 @@ class Sum:
         """The tensors it is made from."""
         return tuple(operand for part in self.parts for operand in part.operands)
 
-    def open(self) -> Reader:
+    def open(self, rows_of: RowsOf = own_rows) -> Reader:
         """Start reading."""
-        return _Sum([part.open() for part in self.parts])
+        return _Sum([part.open(rows_of) for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
     parts: Sequence[Reader]
+
+    @property
+    def device(self) -> torch.device:
+        return self.parts[0].device
 
     def read(self, rows: slice, out: torch.Tensor, spare: torch.Tensor) -> None:
         first, *others = self.parts
