@@ -1,1 +1,1 @@
-"""Programs that measure the program itself."""
+"""Programs that measure tvmerge."""

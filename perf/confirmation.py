@@ -1,14 +1,14 @@
-"""Whether the interval that a run reports holds what it says: the truth, at least nine times out of ten.
+"""Measures how often the confidence interval that a run reports contains the true gain.
 
     python -m perf.confirmation [--study URL] [--questions 2000] [--seeds 40] [--held-out 120]
 
-A search of the demo (run first, unless --study is the database of one) leaves its three best trials, the two
-baselines and the best uniform weight. All of them answer fresh questions, and the rules rate them: the
-differences over all of these are the truth. Then each seed holds out some of them, as a benchmark's are held
-out, and the confirmation of the product chooses a winner on one half and reports its gains on the other.
+A search of the demo (run first, unless --study is the database of one) gives its three best trials, the two
+baselines and the best uniform weight. All of them answer fresh questions, which the rules rate; the
+differences over all questions are the true gains. Then each seed holds out some of the questions, and
+tvmerge's confirmation chooses a winner on one half and reports its gains on the other.
 
-Printed for each baseline: how often the interval of the gain (95%) holds the true gain of the winner, how
-wide it is on average, and how often it is above 0. Target: at least 90% of the seeds, for every baseline.
+It prints for each baseline how often the 95% interval contains the winner's true gain, its mean width, and
+how often it is above 0. Target: at least 90% of the seeds, for every baseline.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ FINALISTS = 3
 QUESTION_SEED = 40_000
 
 Weights = tuple[float, ...]
-"""The weights of a recipe, by which its evaluation is found."""
+"""The weights of a recipe, as the key of its evaluation."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """A gain that was reported, and what it is in truth."""
+    """A reported gain and the true gain."""
 
     baseline: str
     reported: Difference
@@ -60,12 +60,12 @@ class Gain:
 
     @property
     def covered(self) -> bool:
-        """Whether the interval holds the truth."""
+        """Whether the interval contains the true gain."""
         return self.reported.low <= self.truth <= self.reported.high
 
 
 class Rated:
-    """Candidates that have answered all questions there are.
+    """Candidates that have answered all questions.
 
     Args:
         questions: The questions.
@@ -78,17 +78,17 @@ class Rated:
         self._evaluations = evaluations
 
     async def evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
-        """What is there of some of the questions."""
+        """Return the evaluation on some of the questions."""
         asked = {question.question_id for question in questions}
         whole = self._evaluations[_weights(recipe)]
         return Evaluation(recipe, tuple(pair for pair in whole.rated if pair[0].question_id in asked))
 
     async def search(self, recipe: Recipe) -> Evaluation:
-        """Nothing is known of the questions of the search."""
+        """Return an empty evaluation of the search questions."""
         return Evaluation(recipe)
 
     def gain(self, winner: Mapping[str, float], baseline: Mapping[str, float]) -> float:
-        """How much better one is than another, over all questions."""
+        """Return how much better one candidate is than another, over all questions."""
         one, other = (
             self.objective.estimate(self._evaluations[tuple(weights.values())].judgments)
             for weights in (winner, baseline)
@@ -97,7 +97,7 @@ class Rated:
 
 
 def candidates_of(url: str) -> tuple[Sequence[Trial], Sequence[Candidate]]:
-    """The finalists of a demo study, and their baselines."""
+    """Return the finalists of a demo study, and their baselines."""
     trials = read_study(url, "demo").trials
     space = Space(tuple(trials[0].recipe.weights), 0.0, 2.0)
     return choose_finalists(trials, FINALISTS), choose_baselines(space, trials)
@@ -116,7 +116,7 @@ async def rated(recipes: Sequence[Recipe], questions: Sequence[Question]) -> Rat
 async def confirmed(
     known: Rated, finalists: Sequence[Trial], baselines: Sequence[Candidate], held_out: int, seed: int
 ) -> ConfirmationResult:
-    """The confirmation on the questions that a seed holds out."""
+    """Return the confirmation on the questions that a seed holds out."""
     _, holdout = split(known.questions, held_out / len(known.questions), seed)
     confirmation = Confirmation(
         known.evaluate,
@@ -130,7 +130,7 @@ async def confirmed(
 
 
 def gains(known: Rated, found: ConfirmationResult) -> list[Gain]:
-    """What a confirmation reports, beside the truth."""
+    """Return the gains that a confirmation reports, with the true gains."""
     best, *others = found.contenders
     return [
         Gain(other.key, other.gain, known.gain(best.weights, other.weights))
@@ -140,7 +140,7 @@ def gains(known: Rated, found: ConfirmationResult) -> list[Gain]:
 
 
 def show(found: Sequence[Gain]) -> bool:
-    """Print what the seeds show together; whether the target is met."""
+    """Print the results of all seeds; return whether the target is met."""
     covers = []
     for baseline in dict.fromkeys(gain.baseline for gain in found):
         mine = [gain for gain in found if gain.baseline == baseline]
@@ -156,10 +156,10 @@ def show(found: Sequence[Gain]) -> bool:
 
 
 def main() -> None:
-    """Measure; the exit code is 1 where the target is missed."""
+    """Measure; the exit code is 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--study", help="storage URL of a demo study")
-    parser.add_argument("--questions", type=int, default=2000, help="fresh questions, which are the truth")
+    parser.add_argument("--questions", type=int, default=2000, help="fresh questions for the true gains")
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--held-out", type=int, default=120)
     args = parser.parse_args()

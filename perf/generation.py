@@ -1,12 +1,12 @@
-"""How fast the engines answer, against answering one question at a time, on SmolLM2-135M-Instruct.
+"""Measures the engines' speed relative to answering one question at a time, on SmolLM2-135M-Instruct.
 
     .venv-vllm/bin/python -m perf.generation FOLDER [--engine NAME] [--dtype float32] [--device cpu]
 
-FOLDER holds the checkpoints; they are made if they are missing. 20 one-turn conversations, 64 new tokens
-each, greedy, so that every way makes the same tokens and times compare; the best of four runs of each. Both
-engines are measured where vLLM is installed, and `vllm.LLM.chat` on all prompts at once. Then what becoming
-another recipe costs, as a share of a trial on the japanese-chat benchmark (seven tenths of its questions, two
-turns, up to 512 new tokens each).
+FOLDER contains the checkpoints, which are created if they are missing. Each engine answers 20 one-turn
+conversations with 64 new tokens each, greedily, so that all generate the same tokens; the best of four runs
+counts. If vLLM is installed, both engines are measured, and `vllm.LLM.chat` on all prompts at once. Then the
+time of applying another recipe is measured, as a fraction of a trial on the japanese-chat benchmark (seven
+tenths of its questions, two turns, up to 512 new tokens each).
 
 Targets: 4.5 times as fast (transformers), 7 times and 0.9 of `LLM.chat` (vLLM on a CPU), below 5% of a trial.
 """
@@ -44,14 +44,14 @@ TOPICS = ("bread", "rivers", "stars", "trains", "tea", "maps", "clocks", "birds"
 
 
 def conversations() -> tuple[Question, ...]:
-    """Questions whose answers are long."""
+    """Return questions whose answers are long."""
     asks = ("Write a long story about {}.", "Explain in detail how {} came to be.")
     texts = [ask.format(topic) for ask in asks for topic in TOPICS]
     return tuple(Question(number, "math", (text,)) for number, text in enumerate(texts))
 
 
 def settings(folder: Path, engine: str, args: argparse.Namespace) -> EngineSettings:
-    """The engine to measure."""
+    """Return the settings of the engine to measure."""
     target, base, tuned = (str(folder.resolve() / role) for role in ROLES)
     merge = MergeConfig(target_model=(target,), base_model=base, tuned_model=tuned)
     return EngineSettings(
@@ -65,13 +65,13 @@ def settings(folder: Path, engine: str, args: argparse.Namespace) -> EngineSetti
 
 
 def vllm_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The same for both ways to use vLLM."""
+    """Return the options for both uses of vLLM."""
     small = {"kv_cache_memory_bytes": 2**30} if args.device == "cpu" else {}
     return {"max_model_len": CONTEXT, "enforce_eager": args.eager, **small}
 
 
 def one_at_a_time(folder: Path, args: argparse.Namespace) -> tuple[float, int]:
-    """Seconds and tokens of `generate` on one conversation after the other."""
+    """Return the seconds and tokens of `generate` on one conversation after another."""
     from transformers import AutoModelForCausalLM
 
     factory: Any = AutoModelForCausalLM
@@ -88,7 +88,7 @@ def one_at_a_time(folder: Path, args: argparse.Namespace) -> tuple[float, int]:
 
 
 async def answer(engine: Engine, questions: Sequence[Question], sampling: Sampling) -> float:
-    """Seconds to answer all questions."""
+    """Return the seconds to answer all questions."""
     started = time.perf_counter()
     async with aclosing(engine.generate(questions, sampling)) as stream:
         async for _ in stream:
@@ -97,7 +97,7 @@ async def answer(engine: Engine, questions: Sequence[Question], sampling: Sampli
 
 
 async def measure(folder: Path, kind: str, args: argparse.Namespace) -> dict[str, float]:
-    """Seconds of an engine: for the conversations (the best run), to become a recipe, for a trial."""
+    """Return the seconds of an engine for the conversations (best run), a new recipe and a trial."""
     engine: Engine = settings(folder, kind, args).entry().call()
     names = ["embeddings", *(f"layers.{layer}" for layer in range(30)), "norm"]
     await engine.apply(Recipe(dict.fromkeys(names, 0.0)))
@@ -116,7 +116,7 @@ async def measure(folder: Path, kind: str, args: argparse.Namespace) -> dict[str
 
 
 def llm_chat(folder: Path, args: argparse.Namespace) -> float:
-    """Seconds of `vllm.LLM.chat` on all conversations at once (the best run), in a separate process."""
+    """Return the seconds of `vllm.LLM.chat` on all conversations (best run), in a separate process."""
     argv = [sys.executable, "-m", "perf.llm_chat", str(folder), args.dtype, str(args.eager), args.device]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ})
     return float(done.stdout.split()[-1])

@@ -1,12 +1,12 @@
-"""A second trial's documents a second on tasks of lm-eval, beside lm-eval called again for each trial.
+"""Measures a second trial on lm-eval tasks, relative to calling lm-eval for each trial.
 
-Both score SmolLM2-135M on JGLUE's JCommonsenseQA and JNLI and on a task that generates texts, the same
-documents with the same prompts, in float32. tvmerge's second trial merges, asks and rates; what is lm-eval's
-is timed twice, with the model in memory already and with loading it, as a script does that calls it for every
-candidate. Scores must be equal document by document. The target is to be 1.5 times as fast.
+Both score SmolLM2-135M in float32 on JGLUE's JCommonsenseQA and JNLI and on a task that generates texts, with
+the same documents and prompts. tvmerge's second trial merges, generates and rates. lm-eval is timed twice,
+with the model in memory and with loading it, as in a script that calls it for every candidate. Scores must be
+equal for each document. The target is to be 1.5 times as fast.
 
 Run as `python -m perf.harness JGLUE [MODELS]`: the folder with JGLUE's files, and one for the models, which
-are made there if they are not there yet.
+are created there if they are missing.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def write_capitals(folder: Path) -> str:
-    """A task that generates texts; tells its name."""
+    """Write a task that generates texts, and return its name."""
     rows = [
         {"question": f"Q: What is the capital of {k}?\nA:", "answer": f"The capital of {k} is {v}."}
         for k, v in CAPITALS.items()
@@ -123,7 +123,7 @@ def write_capitals(folder: Path) -> str:
 
 
 async def trials(merge: Merge, tasks: Sequence[HarnessTask]) -> tuple[Timed, Timed]:
-    """Two trials on one engine; the second has the target's own weights."""
+    """Run two trials on one engine; the second has the target's weights."""
     folder = merge.target.folder
     chat, stops = ChatFormat(folder), read_eos(folder).generation or ()
 
@@ -138,7 +138,7 @@ async def trials(merge: Merge, tasks: Sequence[HarnessTask]) -> tuple[Timed, Tim
 
 
 async def trial(pool: HarnessPool, tasks: Sequence[HarnessTask], merge: Merge, weight: float) -> Timed:
-    """A uniform merge on all documents."""
+    """Evaluate a uniform merge on all documents."""
     judge = HarnessJudge(tasks)
     asked: dict[Any, Question] = {q.question_id: q for task in tasks for q in task.questions}
     recipe = Recipe(dict.fromkeys(merge.group_names, weight))
@@ -155,9 +155,9 @@ async def trial(pool: HarnessPool, tasks: Sequence[HarnessTask], merge: Merge, w
 
 
 def by_lm_eval(folder: Path, tasks: Sequence[HarnessTask]) -> tuple[float, Timed]:
-    """Seconds to load lm-eval's own model, and what `simple_evaluate` finds with it.
+    """Return the seconds to load lm-eval's model, and the results of `simple_evaluate`.
 
-    Its report on the machine and its index of all tasks are left out of the time: neither is scoring.
+    Its report on the machine and its index of all tasks are not timed, since they are not part of scoring.
     """
     with warnings.catch_warnings(), patch("lm_eval.evaluator.add_env_info"):
         warnings.simplefilter("ignore")

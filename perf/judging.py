@@ -1,8 +1,8 @@
-"""How fast judging is: the whole layer against the bare SDK, a cache hit against a call, the limiter's line.
+"""Measures judging: tvmerge's layer versus the SDK, a cache hit versus a call, the rate limiter.
 
-Run as `python perf/judging.py`; takes about a minute. The server is a separate process, on the loopback
-interface, that answers at once: what is measured is the client. The layer's and the SDK's rounds alternate,
-so that both meet the same noise.
+Run as `python perf/judging.py`; it takes about a minute. The server is a separate process on the loopback
+interface that answers at once, so only the client is measured. Rounds of tvmerge and of the SDK alternate, so
+that both are subject to the same noise.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WAITERS, RATE = 1000, 50
 
 
 def answer(number: int) -> Answer:
-    """A separate answer for every number."""
+    """Return a distinct answer for each number."""
     return Answer("q", (f"{number}番目の答えです。春は花が咲き、風も穏やかで、散歩に向いています。" * 3,))
 
 
@@ -55,7 +55,7 @@ def serve(pipe: Connection) -> None:
 
 
 async def bounded(works: Sequence[Callable[[], Awaitable[object]]]) -> float:
-    """Seconds that all works take, `CONCURRENCY` at a time."""
+    """Return the seconds that all works take, `CONCURRENCY` at a time."""
     places = asyncio.Semaphore(CONCURRENCY)
 
     async def one(work: Callable[[], Awaitable[object]]) -> None:
@@ -78,17 +78,17 @@ class Bench:
         self._made = 0
 
     def judge(self) -> Judge:
-        """The whole layer."""
+        """Return the whole layer."""
         policy = RequestPolicy(cache=self._cache, concurrency=CONCURRENCY)
         return create_judge(self._spec, self._prompts, [QUESTION], policy=policy)
 
     def fresh(self) -> list[Answer]:
-        """Answers that nobody has judged yet."""
+        """Return answers that have not been judged."""
         self._made += CALLS
         return [answer(number) for number in range(self._made - CALLS, self._made)]
 
     async def bare(self) -> float:
-        """Seconds for `CALLS` calls of the SDK with bodies as the layer sends them."""
+        """Return the seconds for `CALLS` calls of the SDK with the bodies that tvmerge sends."""
         chat = create_chat(self._spec)
         prompt = self._prompts["single-v1"]
         bodies = [
@@ -104,10 +104,10 @@ class Bench:
         return await bounded([partial(create, **body) for body in bodies])
 
     async def layer(self) -> tuple[float, float]:
-        """Seconds for `CALLS` judgments that are paid for, and for the same ones again."""
+        """Return the seconds for `CALLS` paid judgments, and for the same ones from the cache."""
         judge = self.judge()
         answers = self.fresh()
-        # The first call opens connections and the cache; neither is what a call costs.
+        # The first call opens connections and the cache, which is not part of a call's time.
         await judge.judge(QUESTION, Answer("q", (f"warm {self._made}",)))
         works = [partial(judge.judge, QUESTION, each) for each in answers]
         paid = await bounded(works)
@@ -116,13 +116,13 @@ class Bench:
         return paid, hits
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         await self._client.close()
         self._cache.close()
 
 
 async def measure_calls(url: str) -> None:
-    """Print calls a second and the price of a hit."""
+    """Print calls per second and the time of a cache hit."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(url, Path(folder))
         bare, paid, hits = [], [], []
@@ -146,7 +146,7 @@ async def measure_calls(url: str) -> None:
 
 
 async def measure_limiter() -> None:
-    """Print how much of the limit a crowd of waiters gets, and the worst second."""
+    """Print how much of the limit many waiters use, and the worst second."""
     limiter = RateLimiter(rpm=RATE, minute=1.0)
     granted: list[float] = []
 

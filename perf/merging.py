@@ -1,15 +1,16 @@
-"""Measures merging against what the machine's memory can do and against the tools it replaces.
+"""Measures merging relative to the machine's memory bandwidth and to other tools.
 
     python -m perf.merging [--parameters 1.1e9] [--threads 2] [--mergekit PATH/TO/mergekit-yaml]
 
-Makes a random Llama in bfloat16 three times (target, base, tuned) in a temporary folder. Each measurement
-runs in a separate process, so that its memory is its own:
+Writes three random bfloat16 Llama models (target, base, tuned) into a temporary folder. Each measurement runs
+in a separate process:
 
-* source -> live model: seconds, and bytes read and written a second against memcpy's, measured in turn, with
+* source -> live model: seconds, and bytes read and written per second relative to memcpy, measured
+alternately, with
   numba's compiled code and with torch alone;
 * the update loop of the script that tvmerge replaces, and how many times faster tvmerge is;
-* disk -> disk: seconds, and how many times faster than mergekit-yaml where it is installed;
-* the peak of anonymous memory of both ways.
+* disk -> disk: seconds, and how many times faster than mergekit-yaml, if it is installed;
+* the peak of anonymous memory of both.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tvmerge.records import Recipe
 _PARTS = ("target", "base", "tuned")
 _REPEATS = 5
 _COPIED = 2**30
-"""Bytes copied to learn the speed of memcpy."""
+"""Number of bytes copied to measure memcpy."""
 
 
 def main() -> None:
@@ -87,7 +88,7 @@ def _report(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _share(moved: int, live: dict[str, float]) -> float:
-    """Bytes a second, as a share of what copying reached in the same process."""
+    """Return bytes per second relative to copying in the same process."""
     return moved / live["seconds"] / live["memcpy"]
 
 
@@ -128,7 +129,7 @@ def _child(folder: Path, options: argparse.Namespace, only: str) -> dict[str, fl
 
 
 def _live(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """A recipe into a live model, as each trial of a study does it, in turn with plain copying."""
+    """Load recipes into a live model, as each trial does, alternating with plain copying."""
     copy = _copier(options.threads)
     merge = _open(folder)
     with _anonymous_peak() as peak:
@@ -144,14 +145,14 @@ def _live(folder: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _torch(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """The same without numba."""
+    """Return the same without numba."""
     absent: Any = None
     sys.modules["numba"] = absent
     return _live(folder, options)
 
 
 def _copier(threads: int) -> Callable[[], None]:
-    """Plain copying of `_COPIED` bytes, each thread its own part; its memory is touched already."""
+    """Return a function that copies `_COPIED` bytes in threads, with memory that is already touched."""
     size = _COPIED // 2 // threads
     source = [torch.ones(size, dtype=torch.bfloat16) for _ in range(threads)]
     target = [torch.ones_like(tensor) for tensor in source]
@@ -165,7 +166,7 @@ def _copier(threads: int) -> Callable[[], None]:
 
 
 def _loop(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
-    """What the original does in each trial: value + weight * vector, all in memory, tensor by tensor."""
+    """Run the original's loop of each trial: value + weight * vector in memory, tensor by tensor."""
     from transformers import AutoModelForCausalLM
 
     factory: Any = AutoModelForCausalLM
@@ -183,7 +184,7 @@ def _loop(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
 
 
 def _disk(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
-    """Opening three models and writing the merged one, with digests of all files, values unchecked."""
+    """Open three models and write the merged one, with digests of all files but unchecked values."""
     with _anonymous_peak() as peak:
         start = time.perf_counter()
         merge = _open(folder)
@@ -193,7 +194,7 @@ def _disk(folder: Path, _options: argparse.Namespace) -> dict[str, float]:
 
 
 def _mergekit(folder: Path, program: str) -> float:
-    """The same merge by mergekit, with rounding as exact as ours."""
+    """Run the same merge with mergekit, with equally exact rounding."""
     config = folder / "mergekit.yml"
     models = [
         f"  - model: {folder / part}\n    parameters: {{weight: {w}}}\n"
@@ -224,7 +225,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 @contextmanager
 def _anonymous_peak() -> Iterator[Callable[[], float]]:
-    """Watches the process's anonymous memory; bytes above those at the start, at most, once it has ended."""
+    """Measure the peak of the process's anonymous memory, in bytes above that at the start."""
     before = _anonymous()
     highest = [before]
     done = threading.Event()
@@ -246,7 +247,7 @@ def _anonymous() -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024
-    raise OSError("no RssAnon in /proc/self/status; Linux tells it")
+    raise OSError("no RssAnon in /proc/self/status; this needs Linux")
 
 
 _MEASUREMENTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, float]]] = {

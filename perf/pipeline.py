@@ -1,14 +1,14 @@
-"""Whether anything waits that need not: merging, answering and judging side by side.
+"""Measures how well merging, generation and judging overlap.
 
     python -m perf.pipeline [--trials 24] [--latency 2.0] [--concurrency 16] [--trace FILE]
 
-The demo's models, a loopback judge whose latency is log-normal (median as given, sigma 0.5), four trials in
-flight. Printed for a run where judging takes longer and for one where generation does (eight times the
-concurrency, longer answers): the wall clock over the larger of generation alone and judging alone at that
-concurrency, the share of time the engine sat idle, how long the judge continued after the last answer (which
-no order of work can avoid), and what doing one after the other would have taken.
+It uses the demo's models, a loopback judge with log-normal latency (median as given, sigma 0.5) and four
+trials in flight. There are two runs, one where judging takes longer and one where generation does (eight
+times the concurrency, longer answers). Each prints the wall-clock time relative to the larger of generation
+alone and judging alone at that concurrency, the engine's idle fraction, how long the judge continued after
+the last answer (which is unavoidable), and the time that running one after the other would take.
 
-Targets: wall clock at most 1.08 of the larger; engine idle below 8% where generation is the larger.
+Targets: wall-clock time at most 1.08 of the larger; engine idle below 8% if generation is the larger.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SIGMA = 0.5
 
 
 class SlowServer(OpenAIServer):
-    """A judge that takes its time, and adds up how much."""
+    """A judge with a latency, which it sums up."""
 
     def __init__(self, latency: float) -> None:
         super().__init__(gate=self._wait)
@@ -89,7 +89,7 @@ class HttpJudge:
 
 @dataclass(frozen=True)
 class Setting:
-    """One run to measure: which side takes longer is a matter of questions, tokens and latency."""
+    """The settings of a run; questions, tokens and latency decide which side takes longer."""
 
     name: str
     questions: int
@@ -99,7 +99,7 @@ class Setting:
 
 
 def make_pool(merge: Merge, trace: Trace) -> EnginePool:
-    """One engine in this process."""
+    """Return a pool of one engine in this process."""
     folder = merge.target.folder
     chat, stops = ChatFormat(folder), read_eos(folder).generation or ()
 
@@ -110,7 +110,7 @@ def make_pool(merge: Merge, trace: Trace) -> EnginePool:
 
 
 async def run(setting: Setting, merge: Merge, trials: int, trace: Trace) -> dict[str, float]:
-    """Seconds of the run, and of its two sides alone."""
+    """Return the seconds of the run, and of generation and judging alone."""
     questions = load_benchmark(BENCHMARK).questions[: setting.questions]
     sampling = Sampling(max_new_tokens=setting.new_tokens, default_temperature=1.5)
     recipes = [Recipe(dict.fromkeys(merge.group_names, 0.1 * n)) for n in range(trials)]

