@@ -7,7 +7,7 @@ compared, since another node may have different files under the same path.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -20,12 +20,11 @@ from tvmerge.engines.kinds import ENGINES
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.build import open_models
+from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
 from tvmerge.merging.settings import MergeConfig
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
-    import torch
-
     from tvmerge.engines.pool import EngineFactory
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
@@ -141,11 +140,17 @@ class MergerForVllm:
     def __init__(self, models: Merge) -> None:
         self._merger = models.merger
         self._extra = frozenset(models.merger.extra)
+        self.specs = {name: spec for name, spec in models.merger.specs.items() if name not in self._extra}
 
-    def merge(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
+    def merge(self, recipe: Recipe) -> TensorStream:
         """Return the merged tensors of `recipe`; raise at once if it does not fit."""
         stream = self._merger.merge(recipe)
-        return ((name, tensor) for name, tensor in stream if name not in self._extra)
+        return TensorStream(partial(self._known, stream))
+
+    def _known(self, stream: TensorStream, offer: Offer) -> Pairs:
+        # What is left out is made in memory of its own and forgotten.
+        pairs = stream.into(lambda name, shape: None if name in self._extra else offer(name, shape))
+        return ((name, tensor) for name, tensor in pairs if name not in self._extra)
 
 
 def _open(wanted: EngineSettings) -> Merge:

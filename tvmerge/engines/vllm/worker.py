@@ -11,6 +11,7 @@ from typing import Any
 
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.messages import Row, pack_error, unpack_recipe
+from tvmerge.engines.vllm.placing import MergePlace
 from tvmerge.errors import CandidateError, UserError
 from tvmerge.records import Recipe
 
@@ -24,8 +25,10 @@ class MergingWorker:
 
     def tvmerge_open(self, function: str, settings: Mapping[str, Any]) -> Row | None:
         """Open the sources of an `Entry`; return errors, since vLLM keeps only an exception's text."""
+        worker: Any = self
+        device = next(parameter.device for parameter in worker.get_model().parameters())
         try:
-            self._tvmerge_merger = Entry(function, settings).call()
+            self._tvmerge_merger = MergePlace(Entry(function, settings).call(), device)
         except UserError as error:
             return pack_error(error)
         return None
@@ -42,7 +45,10 @@ class MergingWorker:
         except UserError as error:
             return pack_error(error)
         _forget_packed_experts(worker.get_model())
-        worker.reload_weights(weights_iterator=iter(stream))
+        try:
+            worker.reload_weights(weights_iterator=iter(stream))
+        except UserError as error:  # such as no memory to merge; vLLM cannot load anything after it
+            return pack_error(error)
         if stream.problem is not None:
             return pack_error(stream.problem)
         _refresh_tied_head(worker.get_model())
