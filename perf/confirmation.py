@@ -30,16 +30,11 @@ from tvmerge.cli.app import run
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.merging.open import open_merge
 from tvmerge.records import Difference, Evaluation, Question, Recipe, Sampling, Trial
-from tvmerge.run.holdout import (
-    Candidate,
-    Confirmation,
-    ConfirmationResult,
-    choose_baselines,
-    choose_finalists,
-)
+from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import split
+from tvmerge.study.finalists import Candidate, choose_baselines, choose_finalists
 from tvmerge.study.space import Space
 from tvmerge.study.storage import read_study
 

@@ -12,17 +12,11 @@ import pytest
 from tests.tables import Rate, Table
 from tvmerge.errors import CredentialsError, StudyError
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Sampling, Trial
-from tvmerge.run.holdout import (
-    Candidate,
-    Confirmation,
-    ConfirmationResult,
-    choose_baselines,
-    choose_finalists,
-    search_estimate,
-)
+from tvmerge.run.holdout import Confirmation, ConfirmationResult, search_estimate
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import halve
+from tvmerge.study.finalists import Candidate, choose_baselines, choose_finalists
 from tvmerge.study.space import Space
 
 SPACE = Space(("a", "b"), 0.0, 2.0)

@@ -50,7 +50,7 @@ async def plan_run(
         UserError: The run would fail at its start.
     """
     paths = RunPaths.of(config)
-    paths.check()
+    paths.check_writable()
     counter = RequestCounter()
     with closing(KnownCaches()) as caches:
         suite = build_suite(config, caches, note, counter=counter, own=judge)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Question, Recipe, Sampling, Trial
-from tvmerge.run.holdout import choose_baselines, choose_finalists
+from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.space import is_density
 
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
 from tvmerge.run.build import Run, build_run
-from tvmerge.run.holdout import Confirmation, ConfirmationResult, choose_baselines, choose_finalists
+from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
+from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.ranking import best_of
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.baseline import baseline_answers
@@ -63,9 +64,12 @@ async def optimize(
         OutputError: The model or a report could not be written; the error holds the result.
     """
     paths = RunPaths.of(config)
-    paths.check()
-    progress = Progress(quiet=quiet, tell=tell, thinking_limited=config.max_thinking_tokens is not None)
-    with paths.held() as still_held, closing(Caches()) as caches, progress:
+    limited = config.max_thinking_tokens is not None
+    with (
+        paths.held() as still_held,
+        closing(Caches()) as caches,
+        Progress(quiet=quiet, tell=tell, thinking_limited=limited) as progress,
+    ):
         run = await _prepare(config, paths, caches, progress, still_held, judge=judge, engines=engines)
         # Only now, so that a run that fails its checks does not claim the folder.
         write_text(paths.mark, f"{paths.study.name}\n")
@@ -79,9 +83,7 @@ async def optimize(
             if idle is not None:
                 progress.note(f"engines were idle for {idle:.0%} of the search")
             confirmed = await _confirm(run, progress)
-            agreed = await in_thread(_agreement, run, confirmed, progress.note)
-            result = _result(run, confirmed, agreed, seconds)
-            await _written(run, result, progress.note)
+            result = await in_thread(_conclude, run, confirmed, seconds, progress.note)
         finally:
             await run.close()
     return result
@@ -189,6 +191,18 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
     return confirmed
 
 
+def _conclude(run: Run, confirmed: ConfirmationResult, seconds: float, note: Note) -> RunResult:
+    """Write the results; an error carries the result, since all of it is paid for."""
+    result = _result(run, confirmed, _agreement(run, confirmed, note), seconds)
+    try:
+        _write(run, result, note)
+    except OSError as error:
+        raise OutputError(f"{error.filename or run.paths.folder}: {error.strerror}", result) from error
+    except UserError as error:
+        raise OutputError(str(error), result) from error
+    return result
+
+
 def _result(run: Run, confirmed: ConfirmationResult, agreed: Agreement | None, seconds: float) -> RunResult:
     return RunResult(
         study=run.paths.study.name,
@@ -231,16 +245,6 @@ def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement
     except AssetError as error:
         note(f"the agreement of the judges leaves out the search: {error}")
         return agreement(chain(compared, shown))
-
-
-async def _written(run: Run, result: RunResult, note: Note) -> None:
-    """Write the results; an error carries the result, since all of it is paid for."""
-    try:
-        await in_thread(_write, run, result, note)
-    except OSError as error:
-        raise OutputError(f"{error.filename or run.paths.folder}: {error.strerror}", result) from error
-    except UserError as error:
-        raise OutputError(str(error), result) from error
 
 
 def _write(run: Run, result: RunResult, note: Note) -> None:

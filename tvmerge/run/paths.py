@@ -75,7 +75,7 @@ class RunPaths:
         """The file that names the study that the run folder belongs to."""
         return self.folder / ".study"
 
-    def check(self) -> None:
+    def check_writable(self) -> None:
         """Check that the run can write all of its outputs, without creating anything.
 
         Whether the model may replace the contents of its folder, and whether it fits, is checked once the
@@ -96,14 +96,16 @@ class RunPaths:
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
-        """Lock the run folder and the study.
+        """Check that the run can write all of its outputs, then lock the run folder and the study.
 
         Yields:
             A check that the study is still locked; see `study_lock`.
 
         Raises:
+            ConfigError: See `check_writable`.
             StudyError: Another process has locked one of them, or the folder belongs to another study.
         """
+        self.check_writable()
         study = self.study.name
         with locked(self.folder), study_lock(self.study.storage, study) as still_held:
             if self.mark.exists() and (owner := self.mark.read_text(encoding="utf-8").strip()) != study:

@@ -74,10 +74,17 @@ def study_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
         StudyError: Another process holds the lock, or the storage cannot be reached.
     """
     file = sqlite_file(storage)
-    if file is not None:
-        with locked(*_lock_of(file)):
-            yield lambda: None
+    if file is None:
+        with _server_lock(storage, study) as check:
+            yield check
         return
+    folder, name = _lock_of(file)
+    with locked(folder, name):
+        yield lambda: None
+
+
+@contextmanager
+def _server_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
     with translated(storage):
         connection = _connect(read_url(storage))
     try:
