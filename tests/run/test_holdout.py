@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from tests.tables import Rate, Table
-from tvmerge.errors import CredentialsError, StudyError
+from tvmerge.errors import CredentialsError
 from tvmerge.records import Estimate, Evaluation, Question, Recipe, Sampling, Trial
 from tvmerge.run.holdout import Confirmation, ConfirmationResult, search_estimate
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import halve
-from tvmerge.study.finalists import Candidate, choose_baselines, choose_finalists
+from tvmerge.study.finalists import choose_baselines
 from tvmerge.study.space import Space
 
 SPACE = Space(("a", "b"), 0.0, 2.0)
@@ -232,36 +231,6 @@ async def test_a_failure_ends_the_comparison_at_once() -> None:
     with pytest.raises(CredentialsError):
         await confirmation.run([FIRST, SECOND], choose_baselines(SPACE, [ZERO]), HELD, 0)
     assert len(asyncio.all_tasks()) == 1
-
-
-def test_finalists_are_the_best_with_different_weights_and_none_that_was_stopped() -> None:
-    trials = [
-        trial(0, 0.1, 5.0),
-        trial(1, 0.2, 8.0),
-        trial(2, 0.2, 9.0),
-        trial(3, 0.3, 9.5, state="PRUNED"),
-        trial(4, 0.4, None, state="FAIL"),
-        trial(5, 0.5, 7.0),
-    ]
-    assert [t.number for t in choose_finalists(trials, 2)] == [2, 5]
-    assert [t.number for t in choose_finalists(trials, 9)] == [2, 5, 0]
-    with pytest.raises(StudyError, match="none of the 2 trials was scored"):
-        choose_finalists(trials[3:5], 3)
-
-
-def test_compared_are_both_baselines_and_the_best_uniform_weight() -> None:
-    half, good = (Trial(n, SPACE.uniform(w), s, "COMPLETE") for n, w, s in ((2, 0.5, 8.0), (3, 0.75, 8.5)))
-    stopped = Trial(4, SPACE.uniform(1.5), 9.9, "PRUNED")
-
-    def named(candidates: Sequence[Candidate]) -> list[tuple[Any, ...]]:
-        return [(e.key, e.recipe.weights["a"], e.trial and e.trial.number) for e in candidates]
-
-    assert named(choose_baselines(SPACE, [ZERO, ONE, half, good, stopped, FIRST])) == [
-        ("weight_0", 0.0, 0),
-        ("weight_1", 1.0, 1),
-        ("uniform", 0.75, 3),
-    ]
-    assert named(choose_baselines(SPACE, [FIRST])) == [("weight_0", 0.0, None), ("weight_1", 1.0, None)]
 
 
 def test_what_a_trial_without_an_error_of_its_score_is_worth_is_told_without_one() -> None:
