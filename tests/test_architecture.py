@@ -1,8 +1,12 @@
-"""The house rules that a reader can rely on: imports point down, files are short, start-up is light."""
+"""The house rules that a reader can rely on: imports point down, files are short, start-up is light.
+
+No module: the files of tvmerge/ and tests/.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "tvmerge"
+TEST_FOLDER = Path(__file__).resolve().parent
+
+PACKAGE = TEST_FOLDER.parent / "tvmerge"
 
 FLOORS = (
     ("errors", "records", "_version"),
@@ -82,6 +88,60 @@ def test_a_file_has_one_idea_and_a_function_one_step(module: str) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= 60, f"{node.name} has {length} lines"
+
+
+TESTS = {path.relative_to(PACKAGE.parent).as_posix(): path for path in sorted(TEST_FOLDER.rglob("*.py"))}
+
+
+def _mirrors(path: Path) -> bool:
+    within = path.relative_to(TEST_FOLDER)
+    return (PACKAGE / within.with_name(within.name.removeprefix("test_"))).is_file()
+
+
+@pytest.mark.parametrize("test", [name for name in TESTS if name.rpartition("/")[2].startswith("test_")])
+def test_a_file_of_tests_mirrors_a_module_or_says_why_not(test: str) -> None:
+    words = ast.get_docstring(ast.parse(TESTS[test].read_text(encoding="utf-8"))) or ""
+    says_why = re.search(r"^(Several modules|No module): .*\.$", words, re.MULTILINE | re.DOTALL)
+    assert bool(says_why) is not _mirrors(TESTS[test]), f"{test}: mirror a module, or end with why not"
+
+
+def _is_private(name: str) -> bool:
+    """Whether a name is private; notebooks call `_repr_html_` and its like."""
+    return bool(re.fullmatch(r"_(?!_)(?!repr_\w+_$)(?!util$)(?!version$)\w+", name))
+
+
+def _defined(path: Path) -> Iterator[str]:
+    """The names of functions, classes, variables and attributes that a file defines."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+
+
+OURS = {name for path in MODULES.values() for name in _defined(path) if _is_private(name)}
+
+
+def _foreign_private_names(path: Path) -> Iterator[str]:
+    """Private names that a file reads, replaces or imports although it does not define them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.startswith(("tvmerge", "tests")):
+                yield from filter(_is_private, (*module.split("."), *(alias.name for alias in names)))
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name) if name in OURS:
+                yield name
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=[_, ast.Constant(value=str(name)), *_]):
+                yield from {name} & OURS
+            case ast.Constant(value=str(text)) if re.fullmatch(r"tvmerge\.[\w.]+", text):
+                yield from filter(_is_private, text.split("."))
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_tests_touch_no_private_name(test: str) -> None:
+    assert [*_foreign_private_names(TESTS[test])] == []
 
 
 def test_help_and_settings_load_nothing_heavy() -> None:

@@ -1,4 +1,7 @@
-"""The documents say what is true: commands parse, paths exist, examples load, tables are complete."""
+"""The documents say what is true: commands parse, paths exist, examples load, tables are complete.
+
+No module: the documents.
+"""
 
 from __future__ import annotations
 

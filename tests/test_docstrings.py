@@ -1,4 +1,7 @@
-"""The examples in docstrings run, and say what they say."""
+"""The examples in docstrings run, and say what they say.
+
+No module: the docstrings of all.
+"""
 
 from __future__ import annotations
 

@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import diskcache
 import pytest
 
 from tvmerge._util.cache import ContentCache
@@ -111,9 +112,17 @@ def test_the_caches_say_which_variable_names_their_folder(tmp_path: Path) -> Non
         Caches(tmp_path / "file")
 
 
-def test_a_cache_whose_disk_is_full_names_its_folder(tmp_path: Path) -> None:
+class SmallDisk(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
+    """A cache on a disk that is full after 20 pages."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._sql("PRAGMA max_page_count = 20")
+
+
+def test_a_cache_whose_disk_is_full_names_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diskcache, "Cache", SmallDisk)
     cache = ContentCache(tmp_path / "judgments")
-    cache._cache._sql("PRAGMA max_page_count = 20")
     with pytest.raises(UserError, match=r"the cache folder .*judgments cannot be written: .*full"):
         cache.put_many({f"key {n}": "x" * 2000 for n in range(200)})
     assert list(cache) == []

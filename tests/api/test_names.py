@@ -1,4 +1,7 @@
-"""The names that `import tvmerge` gives."""
+"""The names that `import tvmerge` gives.
+
+No module: the package itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`plan`, `status`, `merge`, `judge` and `load_config`: what they return, and how it prints."""
+"""`plan`, `status`, `merge`, `judge` and `load_config`: what they return, and how it prints.
+
+Several modules: the short functions of the Python API, which share a run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Judges and engines of a caller's own, as every run takes them: in real runs on the demo's models."""
+"""Judges and engines of a caller's own, as every run takes them: in real runs on the demo's models.
+
+Several modules: the objects that callers pass, from the API through engines and judges to the study.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How far judges agree, as `tvmerge judge` and a run say it."""
+"""How far judges agree, as `tvmerge judge` and a run say it.
+
+Several modules: the command, the judges' ratings and the report.
+"""
 
 from __future__ import annotations
 

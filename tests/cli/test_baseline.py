@@ -1,4 +1,7 @@
-"""A run that compares in pairs, with any baseline."""
+"""A run that compares in pairs, with any baseline.
+
+Several modules: the command, the baseline, the judges and the study.
+"""
 
 from __future__ import annotations
 

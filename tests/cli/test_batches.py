@@ -1,4 +1,7 @@
-"""`--judge-batch` from the command line; kill -9 at every step of a batch, and nothing is billed twice."""
+"""`--judge-batch` from the command line; kill -9 at every step of a batch, and nothing is billed twice.
+
+Several modules: the command, the batch client and its files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A chat template that tells the date tells one date in all of a study."""
+"""A chat template that tells the date tells one date in all of a study.
+
+Several modules: the command, chat templates, the study and the cache.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demo, from the command to the files it leaves."""
+"""The demo, from the command to the files it leaves.
+
+Several modules: a whole run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`--dry-run` on the command line."""
+"""`--dry-run` on the command line.
+
+Several modules: the command, the dry run and what it counts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bad input: one line that says what, where and how to fix it; exit code 2; nothing lost."""
+"""Bad input: one line that says what, where and how to fix it; exit code 2; nothing lost.
+
+Several modules: the command and whatever raises the error.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A run whose server lets go of its study in the middle: it stops, and the same command continues."""
+"""A run whose server lets go of its study in the middle: it stops, and the same command continues.
+
+Several modules: the command, the loop and the study's storage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`tvmerge judge`, the judge's flags in a run, and `tvmerge cache`."""
+"""`tvmerge judge`, the judge's flags in a run, and `tvmerge cache`.
+
+Several modules: two commands and the judges behind them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""kill -9 in the middle of a study: it ends as if nothing had happened. The campaign is perf/resume.py."""
+"""kill -9 in the middle of a study: it ends as if nothing had happened. The campaign is perf/resume.py.
+
+Several modules: a whole run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Names with commas and equals signs on the command line, from end to end."""
+"""Names with commas and equals signs on the command line, from end to end.
+
+Several modules: the flags, the config file and the rooms that read lists.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bad input to `tvmerge merge`: one line that says all of it, and nothing written."""
+"""Bad input to `tvmerge merge`: one line that says all of it, and nothing written.
+
+Several modules: the command and all of merging.
+"""
 
 from __future__ import annotations
 

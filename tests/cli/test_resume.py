@@ -1,4 +1,7 @@
-"""Ctrl-C in the middle of a run with a paid judge: nothing is lost, nothing is done twice."""
+"""Ctrl-C in the middle of a run with a paid judge: nothing is lost, nothing is done twice.
+
+Several modules: a whole run.
+"""
 
 from __future__ import annotations
 

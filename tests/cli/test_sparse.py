@@ -1,4 +1,7 @@
-"""A search over a sparse task vector: nowhere is its weight 1 called the plain vector."""
+"""A search over a sparse task vector: nowhere is its weight 1 called the plain vector.
+
+Several modules: the search, the report and the model card.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A turn ends where the chat ends: in a search, in `tvmerge merge`, and in what they write."""
+"""A turn ends where the chat ends: in a search, in `tvmerge merge`, and in what they write.
+
+Several modules: engines, merging and both commands.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Studies on tasks of lm-evaluation-harness, from the command to the files they leave."""
+"""Studies on tasks of lm-evaluation-harness, from the command to the files they leave.
+
+Several modules: a whole run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A search over models that think before they answer, through the command line."""
+"""A search over models that think before they answer, through the command line.
+
+Several modules: a whole run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A search over models that also see, through the command line."""
+"""A search over models that also see, through the command line.
+
+Several modules: a whole run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where a comma divides a list, and where `=` begins a weight."""
+"""Where a comma divides a list, and where `=` begins a weight.
+
+Several modules: `tvmerge._util.lists` and the settings that use it.
+"""
 
 from __future__ import annotations
 

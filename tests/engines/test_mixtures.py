@@ -1,4 +1,7 @@
-"""A mixture of experts answers as it does when it is read from its own files."""
+"""A mixture of experts answers as it does when it is read from its own files.
+
+Several modules: mixtures in merging and the transformers engine.
+"""
 
 from __future__ import annotations
 

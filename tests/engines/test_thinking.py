@@ -1,4 +1,7 @@
-"""What models think before they answer is not part of the answer."""
+"""What models think before they answer is not part of the answer.
+
+Several modules: the pool, the engine and the parting of thoughts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demo's questions: what the generator says, nothing leaked, nothing lopsided."""
+"""The demo's questions: what the generator says, nothing leaked, nothing lopsided.
+
+No module: the files in examples/demo.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """What the demo is for: a weight per layer beats the target, the plain task vector and every uniform weight.
 
 Merged and generated here by hand, so that the demo's claim does not rest on the code it demonstrates.
+
+No module: the files in examples/demo.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The demo's models: small, whole, alike in shape, and loadable like any other model."""
+"""The demo's models: small, whole, alike in shape, and loadable like any other model.
+
+No module: the files in examples/demo.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A provider that answers at random: nothing is lost, paid twice or asked for without end."""
+"""A provider that answers at random: nothing is lost, paid twice or asked for without end.
+
+Several modules: judges with all that wraps their requests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Keys of replies that users have paid for: what is sent for prompts that exist must stay as it was."""
+"""Keys of replies that users have paid for: what is sent for prompts that exist must stay as it was.
+
+Several modules: prompts, judges and providers decide a key together.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""kill -9 in the middle of 1,000 judgments, 20 times: nothing that was stored is paid for again."""
+"""kill -9 in the middle of 1,000 judgments, 20 times: nothing that was stored is paid for again.
+
+Several modules: judges with all that wraps their requests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ratings in thousands of made-up replies, as read and as somebody finds them who goes line by line."""
+"""Ratings in thousands of made-up replies, as read and as somebody finds them who goes line by line.
+
+Several modules: all that reads a reply.
+"""
 
 from __future__ import annotations
 

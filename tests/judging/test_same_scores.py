@@ -1,4 +1,7 @@
-"""The same answers get the same scores whichever provider is asked."""
+"""The same answers get the same scores whichever provider is asked.
+
+Several modules: all providers.
+"""
 
 from __future__ import annotations
 

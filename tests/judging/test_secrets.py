@@ -1,4 +1,7 @@
-"""The API key is nowhere but in the request."""
+"""The API key is nowhere but in the request.
+
+Several modules: all that sees the key.
+"""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_dare_keeps_the_mean_and_depends_on_seed_and_names_alone(
         kept, total = kept + int(moved.sum()), total + moved.numel()
     assert kept / total == pytest.approx(0.25, abs=0.02)
     lazy = _open(folders, vector, seed=3, dtype="float32")
-    monkeypatch.setattr(lazy.merger, "_fits", False)
+    monkeypatch.setattr(lazy.merger, "resident", False)
     assert all(torch.equal(tensor, first[name]) for name, tensor in lazy.merger.merge(recipe))
     other = dict(_open(folders, vector, seed=4, dtype="float32").merger.merge(recipe))
     assert any(not torch.equal(tensor, first[name]) for name, tensor in other.items())
@@ -171,7 +171,7 @@ def test_tensors_are_split_between_workers_only_where_order_does_not_matter(
     monkeypatch.setattr(plan, "PART", 100)
     for settings in ({}, {"method": "ties", "density": 0.5}, {"method": "dare", "density": 0.5}):
         whole, split = (_open(folders, _vector(folders, 1, 2, **settings)) for _ in range(2))
-        monkeypatch.setattr(split.merger, "_fits", False)
+        monkeypatch.setattr(split.merger, "resident", False)
         recipe = Recipe(dict.fromkeys(whole.group_names, 0.7))
         expected = dict(whole.merger.merge(recipe))
         assert all(torch.equal(tensor, expected[name]) for name, tensor in split.merger.merge(recipe))

@@ -1,4 +1,7 @@
-"""Every family: made, merged, written, loaded by transformers and by the live model, and made to speak."""
+"""Every family: made, merged, written, loaded by transformers and by the live model, and made to speak.
+
+Several modules: all of merging, and the live model.
+"""
 
 from __future__ import annotations
 

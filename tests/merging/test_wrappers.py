@@ -1,4 +1,7 @@
-"""Models that also see are merged as far as they are language models, whatever names their tensors have."""
+"""Models that also see are merged as far as they are language models, whatever names their tensors have.
+
+Several modules: names, structure, groups and export.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One new thing, one new file: at every extension point, from a file of ours and from an installed package.
 
-They are commands of the whole program, which no module alone stands behind.
+Several modules: all extension points, by commands of the whole program.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What only one thing knows stands in its own file: nothing else needs to know its name.
 
-Each test brings a plug-in that knows it, to whichever modules ask.
+Several modules: whichever ask the plug-in that each test brings.
 """
 
 from __future__ import annotations

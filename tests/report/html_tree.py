@@ -36,7 +36,7 @@ class Node:
         """Elements inside, at any depth, that have the tag, the class and the attributes."""
         return [
             node
-            for node in self._walk()
+            for node in self.walk()
             if (not tag or node.tag == tag)
             and (not class_ or class_ in node.classes)
             and all(node.attributes.get(key) == value for key, value in attributes.items())
@@ -47,34 +47,34 @@ class Node:
         (node,) = self.all(tag, class_, **attributes)
         return node
 
-    def _walk(self) -> Iterator[Node]:
+    def walk(self) -> Iterator[Node]:
         for child in self.children:
             if isinstance(child, Node):
                 yield child
-                yield from child._walk()
+                yield from child.walk()
 
 
 class _Builder(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.root = Node("", {})
-        self._open = [self.root]
+        self.open = [self.root]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         node = Node(tag, {key: value or "" for key, value in attrs})
-        self._open[-1].children.append(node)
+        self.open[-1].children.append(node)
         if tag not in _VOID:
-            self._open.append(node)
+            self.open.append(node)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._open[-1].children.append(Node(tag, {key: value or "" for key, value in attrs}))
+        self.open[-1].children.append(Node(tag, {key: value or "" for key, value in attrs}))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open[-1].tag == tag, f"</{tag}> closes <{self._open[-1].tag}>"
-        self._open.pop()
+        assert self.open[-1].tag == tag, f"</{tag}> closes <{self.open[-1].tag}>"
+        self.open.pop()
 
     def handle_data(self, data: str) -> None:
-        self._open[-1].children.append(data)
+        self.open[-1].children.append(data)
 
 
 def parse(html: str) -> Node:
@@ -82,5 +82,5 @@ def parse(html: str) -> Node:
     builder = _Builder()
     builder.feed(html)
     builder.close()
-    assert len(builder._open) == 1, f"<{builder._open[-1].tag}> is not closed"
+    assert len(builder.open) == 1, f"<{builder.open[-1].tag}> is not closed"
     return builder.root

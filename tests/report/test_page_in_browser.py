@@ -1,4 +1,7 @@
-"""The page in a real browser, where one is installed."""
+"""The page in a real browser, where one is installed.
+
+Several modules: the page with its template, style and script.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Races in the loop: what is paid for, what is stopped, who gets the engine then."""
+"""Races in the loop: what is paid for, what is stopped, who gets the engine then.
+
+Several modules: the loop, the trial and the race.
+"""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_more_questions_than_fit_one_chunk_are_resampled_in_several(monkeypatch:
     rng = np.random.default_rng(4)
     a, b = (ratings([[float(x)] for x in rng.integers(1, 11, 25)]) for _ in range(2))
     whole = paired_interval(a, b, resamples=1000)
-    monkeypatch.setattr("tvmerge.scoring.intervals._CHUNK", 25 * 7)
+    monkeypatch.setattr("tvmerge.scoring.intervals.CHUNK", 25 * 7)
     assert paired_interval(a, b, resamples=1000) == pytest.approx(whole)
 
 

@@ -52,7 +52,8 @@ def test_a_storage_holds_what_optuna_reads(url: str) -> None:
     assert isinstance(opened, RDBStorage)
     study = optuna.load_study(study_name="whole", storage=opened)
     assert [(t.number, t.params, tuple(t.values or ()), t.state.name) for t in study.trials] == rows
-    assert RdbTrialStore(opened, study._study_id).read() == opened.get_all_trials(study._study_id)
+    number = opened.get_study_id_from_name("whole")
+    assert RdbTrialStore(opened, number).read() == opened.get_all_trials(number)
     assert drive(lambda: open_at(url, window=2, name="cut"), 7, (3, 4)) == rows
     assert len(read_study(url, "whole").trials) == 7
 

@@ -1,4 +1,7 @@
-"""Dividing held-out questions: those the winner is chosen on, and those it is reported on."""
+"""Dividing held-out questions: those the winner is chosen on, and those it is reported on.
+
+Several modules: the tasks and `tvmerge.scoring.split`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The benchmark of Japanese conversations that ships with tvmerge."""
+"""The benchmark of Japanese conversations that ships with tvmerge.
+
+No module: the files in benchmarks/.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The judge prompts that ship with tvmerge."""
+"""The judge prompts that ship with tvmerge.
+
+No module: the files in prompts/.
+"""
 
 from __future__ import annotations
 

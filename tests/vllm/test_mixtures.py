@@ -1,4 +1,7 @@
-"""The vLLM engine on mixtures of experts: the contract of all engines, and equality with transformers."""
+"""The vLLM engine on mixtures of experts: the contract of all engines, and equality with transformers.
+
+Several modules: the vLLM engine and mixtures, where vLLM is installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A turn ends where the chat ends, with vLLM as with transformers."""
+"""A turn ends where the chat ends, with vLLM as with transformers.
+
+Several modules: the vLLM engine and stop tokens, where vLLM is installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A whole study through the command line, with vLLM as its engine."""
+"""A whole study through the command line, with vLLM as its engine.
+
+Several modules: a whole run, where vLLM is installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Thinking models on vLLM answer as they do on transformers."""
+"""Thinking models on vLLM answer as they do on transformers.
+
+Several modules: the vLLM engine and the parting of thoughts, where vLLM is installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The vLLM engine: the contract of all engines on the demo's models, and equality with transformers."""
+"""The vLLM engine: the contract of all engines on the demo's models, and equality with transformers.
+
+Several modules: the vLLM engine and its workers, where vLLM is installed.
+"""
 
 from __future__ import annotations
 

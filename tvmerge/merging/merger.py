@@ -52,6 +52,7 @@ class RecipeMerger:
 
     Attributes:
         plan: The plan.
+        resident: Whether targets and deltas are kept in memory between merges, instead of being read again.
         source_room: Bytes of an accelerator that sources may take; None: what leaves a quarter of it free.
         remarks: What merging on accelerators has told so far, a line each.
 
@@ -78,7 +79,7 @@ class RecipeMerger:
         self._original = arithmetic == "original"
         self._names = plan.names
         needed = sum(4 * row.spec.numel * (1 + len(row.terms)) for row in plan.rows)
-        self._fits = needed <= resident_limit and not self._original
+        self.resident = needed <= resident_limit and not self._original
         self.source_room: int | None = None
         self.remarks: list[str] = []
         self._open_device = open_device
@@ -159,7 +160,7 @@ class RecipeMerger:
         elsewhere: list[_Offered] = []
         offered = ((row, offer(row.name, row.spec.shape)) for row in self.plan.rows)
         yield from self._on_device(values, offered, elsewhere)
-        if self._fits and len(elsewhere) == len(self.plan.rows):
+        if self.resident and len(elsewhere) == len(self.plan.rows):
             for row, (_, given) in zip(self._resident, elsewhere, strict=True):
                 out, whole = self._memory(row, given), slice(0, row.shape[0])
                 self._merge(row, values, out, whole)

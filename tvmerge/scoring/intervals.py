@@ -35,7 +35,7 @@ If the score is not a mean, a resample with questions of only one label may have
 out, but without many of them the interval would be biased.
 """
 
-_CHUNK = 1 << 21  # number of draws in memory at once: 16 MiB
+CHUNK = 1 << 21  # number of draws in memory at once: 16 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def _draws(n: int, seed: Sequence[int], resamples: int) -> Iterator[NDArray[np.i
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK // n)
+    step = max(1, CHUNK // n)
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
         drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]

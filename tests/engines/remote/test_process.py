@@ -101,11 +101,17 @@ async def test_a_caller_that_leaves_ends_the_batch_in_work() -> None:
     await engine.close()
 
 
-async def test_closing_in_the_middle_of_a_batch_ends_the_process_in_time(entry: Entry, merge: Merge) -> None:
-    engine = await ProcessEngine.start(entry)
-    asking = asyncio.create_task(answers_of(engine, uneven(merge), QUESTIONS, WARM))
-    while not asking.done() and not engine._unread:
-        await asyncio.sleep(0.001)
+async def test_closing_in_the_middle_of_a_batch_ends_the_process_in_time() -> None:
+    engine = await ProcessEngine.start(Entry("tests.engines.entries:Endless"))
+    begun = asyncio.Event()
+
+    async def ask() -> None:
+        async with aclosing(engine.generate(QUESTIONS[:2], GREEDY)) as stream:
+            async for _ in stream:
+                begun.set()
+
+    asking = asyncio.create_task(ask())
+    await begun.wait()
     asking.cancel()
     await engine.close()
     assert not alive(engine.pid)

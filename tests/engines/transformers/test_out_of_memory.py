@@ -1,4 +1,7 @@
-"""What the engine does when memory runs out, as the forward of a real model says for large batches."""
+"""What the engine does when memory runs out, as the forward of a real model says for large batches.
+
+Several modules: the engine, its batches and its decoding.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,6 @@ def merge(demo_models: Path) -> Merge:
 
 async def limited(merge: Merge, most: int, error: Exception) -> tuple[TransformersEngine, list[int]]:
     """An engine whose model reads `most` rows at once, and how many it was given each time."""
-    engine = make_engine(merge)
-    await engine.apply(uniform(merge, 0.0))
     rows: list[int] = []
 
     def read(_: object, __: object, given: dict[str, Any]) -> None:
@@ -41,7 +42,13 @@ async def limited(merge: Merge, most: int, error: Exception) -> tuple[Transforme
         if rows[-1] > most:
             raise error
 
-    engine._model.register_forward_pre_hook(read, with_kwargs=True)
+    def load(model: Any, stream: Iterator[tuple[str, torch.Tensor]]) -> None:
+        load_into(model, stream)
+        if not model._forward_pre_hooks:
+            model.register_forward_pre_hook(read, with_kwargs=True)
+
+    engine = make_engine(merge, load=load)
+    await engine.apply(uniform(merge, 0.0))
     return engine, rows
 
 
@@ -102,12 +109,13 @@ def failing(times: int) -> Callable[..., None]:
 
 
 async def test_a_merge_is_tried_again_once_when_torchs_cache_is_freed(merge: Merge) -> None:
-    engine, whole = make_engine(merge), make_engine(merge)
+    loads = [failing(1)]
+    engine = make_engine(merge, load=lambda *given: loads[-1](*given))
+    whole = make_engine(merge)
     recipe, questions = uniform(merge, 0.7), demo_questions(4)
-    engine._load = failing(1)
     expected = await answers_of(whole, recipe, questions, GREEDY)
     assert await answers_of(engine, recipe, questions, GREEDY) == expected
-    engine._load = failing(2)
+    loads.append(failing(2))
     with pytest.raises(CheckpointError, match="enough memory to merge beside the model; put fewer --engines"):
         await engine.apply(recipe)
     await engine.close()

@@ -16,7 +16,7 @@ from tvmerge.judging.batch import runner
 
 @pytest.fixture(autouse=True)
 def _settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_SETTLING", 0.5)
+    monkeypatch.setattr(runner, "SETTLING", 0.5)
 
 
 def theirs(number: int) -> dict[str, Any]:

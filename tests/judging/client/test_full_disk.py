@@ -1,4 +1,7 @@
-"""What was paid for is stored although the disk fills up, and no more is sent."""
+"""What was paid for is stored although the disk fills up, and no more is sent.
+
+Several modules: the cache, the ledger and what sends requests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The contract of judges, for each kind of judge."""
+"""The contract of judges, for each kind of judge.
+
+Several modules: all judges pass one suite.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_what_a_prompts_own_pattern_would_read_is_replaced() -> None:
 
 
 def test_a_pattern_that_backtracks_on_an_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "_SECONDS", 0.05)
+    monkeypatch.setattr(patterns, "SECONDS", 0.05)
     with pytest.raises(ConfigError, match=r"rating_pattern .* backtracks"):
         fenced("ab" * 40 + "!", FENCE, r"^(?:(?:a|b|ab)*)*(c?)$")
 

@@ -319,7 +319,7 @@ def test_a_prompt_may_have_a_pattern_of_its_own() -> None:
 
 
 def test_a_pattern_that_backtracks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "_SECONDS", 0.05)
+    monkeypatch.setattr(patterns, "SECONDS", 0.05)
     reading = RatingFormat(pattern=r"^(?:(?:a|b|ab)*)*(c?)$").read("ab" * 40 + "!")
     assert reading == Unreadable("the prompt's rating_pattern takes too long on the reply")
 

@@ -1,4 +1,7 @@
-"""The contract of chat models, for each provider on a server of this machine."""
+"""The contract of chat models, for each provider on a server of this machine.
+
+Several modules: all providers pass one suite.
+"""
 
 from __future__ import annotations
 

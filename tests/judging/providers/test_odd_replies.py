@@ -1,4 +1,7 @@
-"""Replies that are none, from each provider's server, through its real SDK."""
+"""Replies that are none, from each provider's server, through its real SDK.
+
+Several modules: all providers get the same replies.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces and chunks that small tensors have several of."""
     for module in ("transfers", "sums"):
         monkeypatch.setattr(f"tvmerge.merging.device.{module}.PIECE", 2**15)
-    monkeypatch.setattr("tvmerge.merging.device.sums._STEP", 64)
+    monkeypatch.setattr("tvmerge.merging.device.sums.STEP", 64)
     monkeypatch.setattr("tvmerge.merging.device.sources.STAGING", STAGING)
     monkeypatch.setattr("tvmerge.merging.device.work.CHUNK", 3000)
     monkeypatch.setattr("tvmerge.merging.device.merger.AHEAD", 2**16)

@@ -117,7 +117,7 @@ def test_any_tensors_in_any_order_and_format_survive(
     state["scalar"] = torch.tensor(2.5)
     specs = {name: TensorSpec(tuple(t.shape), code_of(t.dtype)) for name, t in state.items()}
     planned = writer.plan_shards(specs, shard_size)
-    writer._write_shards(
+    writer.write_shards(
         folder, planned, ((name, state[name]) for name in data.draw(st.permutations(list(state))))
     )
     read = {name: tensor for file in planned for name, tensor in load_file(folder / file).items()}

@@ -113,13 +113,13 @@ def test_without_numba_torch_merges_the_same_model(llamas: Trio, monkeypatch: py
     merger = merger_of(llamas, resident_limit=0)
     fast = dict(merger.merge(even(merger, 0.7)))
     monkeypatch.setitem(sys.modules, "numba", None)
-    native._kernel.cache_clear()
+    native.kernel_for.cache_clear()
     try:
-        assert native._kernel(torch.bfloat16) is None
+        assert native.kernel_for(torch.bfloat16) is None
         for name, tensor in merger.merge(even(merger, 0.7)):
             assert torch.equal(tensor, fast[name]), name
     finally:
-        native._kernel.cache_clear()
+        native.kernel_for.cache_clear()
 
 
 def test_rows_of_another_kind_are_no_single_difference() -> None:

@@ -1,4 +1,7 @@
-"""What the figures show, before anything is drawn."""
+"""What the figures show, before anything is drawn.
+
+Several modules: the data of all figures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The figures, parsed as a reader's program would."""
+"""The figures, parsed as a reader's program would.
+
+Several modules: all figures.
+"""
 
 from __future__ import annotations
 

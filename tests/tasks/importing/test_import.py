@@ -1,4 +1,7 @@
-"""`tvmerge import`: question sets as they are published become benchmark folders."""
+"""`tvmerge import`: question sets as they are published become benchmark folders.
+
+Several modules: all of importing.
+"""
 
 from __future__ import annotations
 

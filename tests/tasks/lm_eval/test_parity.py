@@ -1,4 +1,7 @@
-"""The same folder, the same documents: lm-eval by itself finds the same."""
+"""The same folder, the same documents: lm-eval by itself finds the same.
+
+Several modules: all tasks of lm-eval.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Intervals of tasks whose metric is not a mean over documents."""
+"""Intervals of tasks whose metric is not a mean over documents.
+
+Several modules: metrics of tasks and intervals.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tvmerge.judging.client.pauses import Pauses, clock
 
 _FIRST_LOOK = 1.0
 _LONGEST_LOOK = 60.0
-_SETTLING = 10.0
+SETTLING = 10.0
 """Seconds after which a created batch is certain to be listed."""
 _TOO_MANY_REQUESTS = 429
 
@@ -158,13 +158,13 @@ class BatchRunner:
         """Return the id of a batch that may have been created; empty if it was not."""
         tried = batch.planned if batch.tried is None else batch.tried
         while True:
-            young = self._waiting.wall() - tried < _SETTLING
+            young = self._waiting.wall() - tried < SETTLING
             if name := await self._listed(batch, min(tried, batch.planned)):
                 await in_thread(self._store.made, batch.number, name)
                 return name
             if not young:
                 return ""
-            seconds = max(0.0, tried + _SETTLING - self._waiting.wall())
+            seconds = max(0.0, tried + SETTLING - self._waiting.wall())
             why = f"whether the provider has the last batch of judge {self._waiting.judge} is not known yet"
             self._waiting.pauses.wait(batch.mark, seconds, why)
             await asyncio.sleep(seconds)

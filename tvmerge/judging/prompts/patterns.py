@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvmerge.errors import ConfigError
 
-_SECONDS = 1.0
+SECONDS = 1.0
 """Time limit of a search, in case it backtracks endlessly."""
 
 
@@ -28,7 +28,7 @@ def last_group(pattern: str, text: str) -> str | None:
     import regex
 
     last = None
-    for found in regex.finditer(pattern, text, timeout=_SECONDS):
+    for found in regex.finditer(pattern, text, timeout=SECONDS):
         last = str(found[1] or "")
     return last
 
@@ -42,9 +42,9 @@ def replaced(pattern: str, by: str, text: str) -> str:
     import regex
 
     try:
-        return str(regex.sub(pattern, lambda _: by, text, timeout=_SECONDS))
+        return str(regex.sub(pattern, lambda _: by, text, timeout=SECONDS))
     except TimeoutError:
         raise ConfigError(
-            f"the judge prompt's rating_pattern '{pattern}' takes more than {_SECONDS:g} s on an answer: it "
+            f"the judge prompt's rating_pattern '{pattern}' takes more than {SECONDS:g} s on an answer: it "
             "backtracks; write it without a repetition inside a repetition"
         ) from None

@@ -18,7 +18,7 @@ from tvmerge.merging.plan import Row
 AddPart = Callable[[slice, Sequence[torch.Tensor]], None]
 """Makes a part of a sum, from these elements of each operand."""
 
-_STEP = 4096
+STEP = 4096
 """Elements that a piece is a multiple of, so that each begins where memory is read the fastest."""
 
 
@@ -84,7 +84,7 @@ def pieces(operands: Sequence[Elements], size: int, add: AddPart) -> Iterator[Pi
     """
     streams = [None if operand.there is not None else operand.bytes() for operand in operands]
     width = sum(operand.dtype.itemsize for operand in operands if operand.there is None)
-    step = (PIECE - ALIGNMENT * len(operands)) // width // _STEP * _STEP
+    step = (PIECE - ALIGNMENT * len(operands)) // width // STEP * STEP
     for start in range(0, size, step):
         part = slice(start, min(start + step, size))
         copies: list[tuple[torch.Tensor, torch.Tensor | None]] = [

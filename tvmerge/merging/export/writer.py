@@ -77,7 +77,7 @@ def write_model(
     check_space(folder, needed + sum(path.stat().st_size for path in taken))
     with _full_disk_told(folder, needed), new_folder(folder) as temporary:
         weights = plan_shards(specs, shard_size)
-        _write_shards(temporary, weights, stream)
+        write_shards(temporary, weights, stream)
         if len(weights) > 1:
             write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
         _copy(taken, target.folder, temporary)
@@ -136,9 +136,16 @@ def plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, d
     }
 
 
-def _write_shards(
+def write_shards(
     folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Iterator[tuple[str, torch.Tensor]]
 ) -> None:
+    """Write tensors, which may come in any order, to the files that `plan_shards` planned.
+
+    Args:
+        folder: An existing folder.
+        shards: The files and the tensors in each.
+        stream: The names and tensors.
+    """
     import torch
 
     memory: dict[str, torch.Tensor] = {}

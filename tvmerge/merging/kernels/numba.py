@@ -44,7 +44,7 @@ def merge_natively(row: FastPath, out: torch.Tensor, dtype: torch.dtype, part: s
     if not all(map(_regular, rows)):
         return False
     with _compiling:
-        kernel = _kernel(out.dtype)
+        kernel = kernel_for(out.dtype)
     if kernel is None:
         return False
     target, tuned, base, into = (_flat(tensor[part]) for tensor in rows)
@@ -63,7 +63,7 @@ def _flat(rows: torch.Tensor) -> Any:
 
 
 @cache
-def _kernel(out: torch.dtype) -> _Kernel | None:
+def kernel_for(out: torch.dtype) -> _Kernel | None:
     """Compiled code that writes `out`; None without numba, or with one that this NumPy is too new for."""
     try:
         import numba

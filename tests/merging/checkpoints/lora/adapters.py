@@ -99,7 +99,7 @@ def assert_adds(merge: Merge, folder: Path, target: Path, deltas: Deltas, weight
     assert any(delta.any() for delta in deltas.values()), "peft adds nothing"
     own = load(target).state_dict()
     for resident in (True, False):
-        merge.merger._fits = resident
+        merge.merger.resident = resident
         got = written(merge, folder / f"merged-{resident}", weight).state_dict()
         for name, delta in deltas.items():
             off = float((got[name] - own[name] - weight * delta).abs().max())
