@@ -43,6 +43,21 @@ class Merger(Protocol):
         """
 
 
+@runtime_checkable
+class AcceleratedMerger(Merger, Protocol):
+    """A merger that keeps sources next to live models on accelerators."""
+
+    source_room: int | None
+    """Bytes of an accelerator that sources may take; None leaves a quarter of its memory free."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was slower than it could be so far, and why, one line each."""
+
+    def release(self) -> None:
+        """Free what is held on accelerators; a later merge restores it."""
+
+
 class Engine(Protocol):
     """A live model that takes on any recipe in place and answers questions, one call at a time.
 
@@ -85,6 +100,15 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Free the model."""
+
+
+@runtime_checkable
+class RemarkingEngine(Protocol):
+    """An engine that reports how it works, such as that it had to take a slower way."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Everything to report so far, one line each."""
 
 
 class IdentifiedEngine(Engine, Protocol):

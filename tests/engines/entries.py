@@ -31,6 +31,7 @@ class Endless:
     """Answers its first question, and is never done with the second."""
 
     capabilities = Capabilities("endless", exact=True)
+    remarks = ("pages cannot be registered",)
 
     async def apply(self, recipe: Recipe) -> None:
         pass

@@ -67,6 +67,22 @@ async def test_an_engine_that_keeps_dying_is_given_up_and_the_others_go_on() -> 
     assert notes[-1].startswith("the engine on bad is abandoned after crashing 3 times: the card fell out")
 
 
+async def test_what_an_engine_remarks_is_told_once() -> None:
+    class Slow(Mortal):
+        @property
+        def remarks(self) -> list[str]:
+            return [f"merge {number} was slow" for number in range(1, self.merges + 1)]
+
+    async def start() -> Engine:
+        return Slow([])
+
+    notes: list[str] = []
+    pool = EnginePool({"cuda:0": start}, note=notes.append)
+    for weight in range(3):
+        await ask(pool, float(weight))
+    assert notes == ["merge 1 was slow", "merge 2 was slow", "merge 3 was slow"]
+
+
 async def test_when_the_last_engine_is_given_up_everybody_waiting_is_told() -> None:
     async def doomed() -> Engine:
         raise EngineLostError("out of order")

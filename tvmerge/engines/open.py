@@ -41,6 +41,7 @@ class EngineSettings:
         device: The model's device; vLLM uses the devices visible to its process.
         dtype: The dtype of computation: `float32`, `bfloat16` or `float16`.
         batch_tokens: Token budget of a batch of the transformers engine.
+        source_room: Bytes of a GPU's memory that each engine may keep sources in; None leaves a quarter free.
         cudnn_attention: Whether cuDNN may compute attention for the transformers engine.
         chat_template: A file with a chat template to use instead of the target's.
         chat_template_kwargs: Variables for the chat template.
@@ -55,6 +56,7 @@ class EngineSettings:
     device: str = "cpu"
     dtype: str = "float32"
     batch_tokens: int = 16384
+    source_room: int | None = None
     cudnn_attention: bool = False
     chat_template: str | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)

@@ -85,7 +85,9 @@ class Placement:
         """
         if self.own is not None:
             return self.own.engine_factories(models.merger, self.config.engines)
+        rooms = [estimate.source_room for estimate in memory_estimates if estimate.device != "cpu"]
         settings = self.engine_settings(models, merge, record)
+        settings = replace(settings, source_room=min(rooms, default=None))
         if self.config.pool == "ray":
             from tvmerge.engines.remote.ray import ray_engines
 
@@ -153,9 +155,18 @@ class Placement:
         dtype = getattr(torch, self.compute_dtype(models))
         needed = memory_needs(model, dtype, trust_remote_code=trust).shared(self.config.tensor_parallel)
         engines = Counter(device for group in self.devices for device in group)
+        sources = _source_bytes(models) if self.kind == "transformers" else 0
         return [
             MemoryEstimate(
-                models.target.name, dtype, device, free, needed, engines=count, judge=judges.get(device, 0)
+                models.target.name,
+                dtype,
+                device,
+                free,
+                needed,
+                engines=count,
+                judge=judges.get(device, 0),
+                batch_tokens=self.config.batch_tokens,
+                sources=0 if device == "cpu" else sources,
             )
             for device, count in engines.items()
             if (free := free_memory(device)) is not None
@@ -250,6 +261,13 @@ def _kind(config: ModelConfig, devices: Sequence[Sequence[str]]) -> str:
         return config.engine
     on_gpus = all(device != "cpu" for group in devices for device in group)
     return "vllm" if on_gpus and len(config.target_model) == 1 and is_usable() else "transformers"
+
+
+def _source_bytes(models: Merge) -> int:
+    """Bytes of everything that a merge reads."""
+    from tvmerge.merging.device.sources import source_sizes
+
+    return sum(source_sizes(models.merger.plan.rows).values())
 
 
 def _here(models: Merge, settings: EngineSettings) -> EngineFactory:

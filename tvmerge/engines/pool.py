@@ -25,7 +25,7 @@ from tvmerge._util.prefetch import read_ahead
 from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.errors import ConfigError
-from tvmerge.protocols import Engine, Pool
+from tvmerge.protocols import Engine, Pool, RemarkingEngine
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
 
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class EnginePool:
         self._free: asyncio.Queue[_Slot | None] = asyncio.Queue()
         self._trace = trace or Trace()
         self._note = note
+        self._told: set[tuple[str, str]] = set()
         for slot in self._slots:
             self._trace.declare(_track(slot))
             self._free.put_nowait(slot)
@@ -157,7 +158,15 @@ class EnginePool:
             with self._trace.span(_track(slot), "merge"):
                 await slot.engine.apply(recipe)
             slot.recipe = recipe
+            self._tell_remarks(slot.name, slot.engine)
         return slot.engine
+
+    def _tell_remarks(self, name: str, engine: object) -> None:
+        """Report an engine's remarks, each once per slot."""
+        for line in engine.remarks if isinstance(engine, RemarkingEngine) else ():
+            if (name, line) not in self._told:
+                self._told.add((name, line))
+                self._note(line)
 
     async def _bury(self, slot: _Slot, lost: EngineLostError) -> None:
         """Free the slot for a new engine, or abandon it."""

@@ -53,6 +53,14 @@ class TestProcessEngine(EngineContract):
     """The contract of all engines."""
 
 
+async def test_what_the_engine_in_the_process_remarks_comes_out() -> None:
+    engine = await ProcessEngine.start(Entry("tests.engines.entries:Endless", {}))
+    assert list(engine.remarks) == []
+    await engine.apply(Recipe({"a": 1.0}))
+    assert list(engine.remarks) == ["pages cannot be registered"]
+    await engine.close()
+
+
 def alive(pid: int) -> bool:
     """Whether a process is there; a zombie is not."""
     try:

@@ -24,8 +24,10 @@ from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.live import load_into
+from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.open import Merge
 from tvmerge.merging.settings import MergeConfig
+from tvmerge.testing.accelerator import MemoryDevice
 from tvmerge.testing.engine_contract import GREEDY, WARM, EngineContract
 from tvmerge.testing.models import (
     answers_of,
@@ -213,3 +215,21 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved(demo_models: Path) -> Non
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert 0 < int(done.stdout.split()[-1]) < 10**9
+
+
+@pytest.mark.parametrize("room", [0, 2**30], ids=["sources stream", "sources stay"])
+async def test_a_model_on_an_accelerator_answers_as_one_on_the_cpu(merge: Merge, room: int) -> None:
+    device = MemoryDevice()
+    beside = RecipeMerger(merge.merger.plan, open_device=lambda _: device)
+    beside.source_room = room
+    plain, engine = make_engine(merge), make_engine(replace(merge, merger=beside))
+    for recipe in (uneven(merge), uniform(merge, 1.0)):
+        answers = [await answers_of(one, recipe, demo_questions(), GREEDY) for one in (plain, engine)]
+        assert answers[0] == answers[1]
+    assert device.used > 0
+    assert bool(device.registered) == (room == 0)
+    assert [line for line in engine.remarks if "without the compiled kernel" in line]
+    await engine.close()
+    await plain.close()
+    assert device.used == 0
+    assert device.registered == {}

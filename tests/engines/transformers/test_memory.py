@@ -41,7 +41,7 @@ def load(dtype: torch.dtype = torch.bfloat16, device: str = "cuda:1", **more: in
 
 def test_a_model_too_large_is_refused_with_the_estimate_and_what_would_fit() -> None:
     message = (
-        r"^big needs about 30\.0 GiB on cuda:1 \(a model of 30\.0 GiB in bfloat16\), where 24\.0 GiB are "
+        r"^big needs about 30\.0 GiB on cuda:1 \(a model of 30\.0 GiB in bfloat16\), which has 24\.0 GiB "
     )
     with pytest.raises(CheckpointError, match=message + r"free; what would fit: a model of up to 13 billion"):
         load().check()
@@ -69,6 +69,27 @@ def test_the_estimate_is_a_line_for_people() -> None:
     assert str(found) == (
         "memory of cuda:1: 2 models of 3.0 GiB in bfloat16 and a judge of 51.2 MiB; 24.0 GiB free"
     )
+
+
+def test_sources_stay_where_generation_leaves_room_for_them() -> None:
+    whole, parts = (
+        load(free=free * GIB, weights=14 * GIB, batch_tokens=1024, sources=42 * GIB) for free in (79, 23)
+    )
+    assert whole.source_room == 79 * GIB - 14 * GIB - 2 * GIB - 2 * GIB
+    assert str(whole).endswith(
+        "; 79.0 GiB free; the sources (42.0 GiB) stay there; a merge takes about 0.06 s (an estimate)"
+    )
+    assert str(parts).endswith(
+        "; 5.0 GiB of the sources (42.0 GiB) stay there, the rest is streamed; a merge takes about 2 s (an "
+        "estimate)"
+    )
+
+
+def test_engines_that_share_a_device_share_the_room_for_sources() -> None:
+    alone, judged = load(weights=4 * GIB), load(weights=4 * GIB, engines=2, judge=2 * GIB)
+    assert alone.source_room == 18 * GIB
+    assert judged.source_room == (24 - 2 * 4 - 2 - 2 * 2) // 2 * GIB
+    assert load(weights=23 * GIB).source_room == 0
 
 
 def test_a_batch_takes_what_the_weights_leave() -> None:

@@ -24,6 +24,7 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Transforme
 
     device, dtype = resolve_device(wanted.device), getattr(torch, wanted.dtype)
     config = models.config
+    models.merger.source_room = wanted.source_room
     return TransformersEngine(
         models.target.folder,
         chat,

@@ -50,6 +50,7 @@ class ProcessEngine:
         self._listening = asyncio.create_task(self._listen())
         self._unread = False
         self._capabilities = Capabilities("", exact=False)
+        self._remarks: tuple[str, ...] = ()
 
     @classmethod
     async def start(cls, entry: Entry, environment: Mapping[str, str] | None = None) -> Self:
@@ -92,7 +93,12 @@ class ProcessEngine:
 
     async def apply(self, recipe: Recipe) -> None:
         """Make the engine the merged model of `recipe`."""
-        await self._ask({"do": "apply", "recipe": pack_recipe(recipe)})
+        self._remarks = tuple(await self._ask({"do": "apply", "recipe": pack_recipe(recipe)}))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """The remarks of the engine in the process."""
+        return self._remarks
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling

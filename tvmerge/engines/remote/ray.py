@@ -28,7 +28,7 @@ from tvmerge.engines.remote.messages import (
     unpack_recipe,
 )
 from tvmerge.errors import ConfigError, MissingExtraError, UserError
-from tvmerge.protocols import Engine
+from tvmerge.protocols import Engine, RemarkingEngine
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class RayEngine:
     def __init__(self, actor: Any, capabilities: Capabilities) -> None:
         self._actor = actor
         self._capabilities = capabilities
+        self._remarks: tuple[str, ...] = ()
 
     @classmethod
     async def start(cls, entry: Entry, *, gpus: float = 0, cpus: float = 1) -> Self:
@@ -136,7 +137,12 @@ class RayEngine:
 
     async def apply(self, recipe: Recipe) -> None:
         """Make the engine the merged model of `recipe`."""
-        await _reply(self._actor.apply.remote(pack_recipe(recipe)))
+        self._remarks = tuple(await _reply(self._actor.apply.remote(pack_recipe(recipe))))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """The remarks of the engine in the actor."""
+        return self._remarks
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
@@ -191,7 +197,7 @@ class EngineActor:
             await self._engine.apply(unpack_recipe(recipe))
         except UserError as error:
             return pack_error(error)
-        return {"end": None}
+        return {"end": list(self._engine.remarks) if isinstance(self._engine, RemarkingEngine) else []}
 
     async def generate(self, questions: Sequence[Row], sampling: Row) -> AsyncGenerator[Row, None]:
         """Stream the engine's answers."""

@@ -3,7 +3,7 @@
 Requests are read from stdin and replies written to stdout, one JSON object per line. The first request is the
 entry that opens the engine; its reply has the engine's capabilities. Then follow, one at a time:
 
-    {"do": "apply", "recipe": ...}                          {"end": null}
+    {"do": "apply", "recipe": ...}                          {"end": [...]}
     {"do": "loglikelihood", "pairs": [...]}                 {"end": [...]}
     {"do": "generate", "questions": [...], "sampling": ...} {"item": [...]} ... {"end": null}
 
@@ -27,7 +27,7 @@ from typing import Any, TextIO, TypeVar
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.messages import pack, pack_error, unpack, unpack_recipe
 from tvmerge.errors import UserError
-from tvmerge.protocols import Engine
+from tvmerge.protocols import Engine, RemarkingEngine
 from tvmerge.records import Continuation, Question, Sampling
 
 LIMIT = 2**26
@@ -76,6 +76,7 @@ class Worker:
         match request["do"]:
             case "apply":
                 await engine.apply(unpack_recipe(request["recipe"]))
+                return list(engine.remarks) if isinstance(engine, RemarkingEngine) else []
             case "generate":
                 await self._generate(engine, request)
             case "loglikelihood":

@@ -31,7 +31,7 @@ from tvmerge.errors import AssetError
 from tvmerge.pretrained.context_length import context_length
 from tvmerge.pretrained.cudnn_attention import cudnn_attention_off
 from tvmerge.pretrained.out_of_memory import free_cached, ran_out
-from tvmerge.protocols import Engine, Merger
+from tvmerge.protocols import AcceleratedMerger, Engine, Merger
 from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Recipe, Sampling
 
 T = TypeVar("T")
@@ -111,6 +111,11 @@ class TransformersEngine:
         exact = self._dtype == torch.float32
         return Capabilities(f"transformers {transformers.__version__}", exact, self._context)
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What merging was slower for."""
+        return self._merger.remarks if isinstance(self._merger, AcceleratedMerger) else ()
+
     async def apply(self, recipe: Recipe) -> None:
         """Become the merged model of `recipe`."""
         await self._in_thread(lambda: self._apply(recipe))
@@ -154,6 +159,8 @@ class TransformersEngine:
         self._halted.set()
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
         self._model = None
+        if isinstance(self._merger, AcceleratedMerger):
+            await asyncio.to_thread(self._merger.release)
         self._held.close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

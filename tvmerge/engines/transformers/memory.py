@@ -14,7 +14,11 @@ from transformers.cache_utils import DynamicLayer
 from tvmerge._util.files import folder_name
 from tvmerge._util.host_memory import available_memory
 from tvmerge.errors import CheckpointError
+from tvmerge.merging.device.residency import merge_seconds
 from tvmerge.pretrained.architectures import factory_of, text_settings
+
+ACTIVATIONS = 2**31
+"""Bytes that intermediate results of a batch may need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class MemoryEstimate:
         needed: The memory of one engine.
         engines: Number of engines on the device.
         judge: Bytes of a judge on the same device.
+        batch_tokens: Maximum number of tokens of a batch.
+        sources: Bytes that a merge reads, if they may stay on the device; 0 if they never do.
     """
 
     model: str
@@ -55,6 +61,8 @@ class MemoryEstimate:
     needed: MemoryNeeds
     engines: int = 1
     judge: int = 0
+    batch_tokens: int = 0
+    sources: int = 0
 
     @property
     def total(self) -> int:
@@ -68,7 +76,28 @@ class MemoryEstimate:
 
     def __str__(self) -> str:
         """Return the estimate in one line."""
-        return f"memory of {self.device}: {self._parts()}; {gib(self.free)} free"
+        line = f"memory of {self.device}: {self._parts()}; {gib(self.free)} free"
+        return f"{line}; {self._staying()}" if self.sources else line
+
+    @property
+    def source_room(self) -> int:
+        """Bytes that each engine may keep sources in, with room for the weights and for generation.
+
+        While a batch grows, its cache is copied, so it counts twice.
+        """
+        generation = 2 * self.needed.token * min(self.batch_tokens, self.tokens) + ACTIVATIONS
+        return max(0, self.free - self.total - self.engines * generation) // self.engines
+
+    def _staying(self) -> str:
+        """Return which share of the sources stays on the device, and how long a merge would take."""
+        stay = min(self.sources, self.source_room)
+        seconds = merge_seconds(stay, self.sources - stay, self.needed.weights)
+        share = (
+            f"the sources ({gib(self.sources)}) stay there"
+            if stay == self.sources
+            else f"{gib(stay)} of the sources ({gib(self.sources)}) stay there, the rest is streamed"
+        )
+        return f"{share}; a merge takes about {seconds:.2g} s (an estimate)"
 
     def check(self) -> None:
         """Check that everything fits.

@@ -41,3 +41,18 @@ def offsets(keys: tuple[Key, ...], sizes: Mapping[Key, int]) -> tuple[dict[Key, 
         found[key] = end
         end += padded(sizes[key])
     return found, end
+
+
+DEVICE_SPEED, HOST_SPEED = 1e12, 20e9
+"""Bytes per second that estimates assume: of a GPU's memory, and of its bus to the host."""
+
+
+def merge_seconds(resident: int, streamed: int, written: int) -> float:
+    """Estimate how long a merge takes.
+
+    Args:
+        resident: Bytes of sources on the device.
+        streamed: Bytes of sources that come from the host.
+        written: Bytes of the merged model.
+    """
+    return (resident + streamed + written) / DEVICE_SPEED + streamed / HOST_SPEED
