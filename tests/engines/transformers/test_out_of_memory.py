@@ -110,8 +110,11 @@ def failing(times: int) -> Callable[..., None]:
 
 async def test_a_merge_is_tried_again_once_when_torchs_cache_is_freed(merge: Merge) -> None:
     loads = [failing(1)]
-    engine = make_engine(merge, load=lambda *given: loads[-1](*given))
-    whole = make_engine(merge)
+
+    def load(model: Any, stream: Iterator[tuple[str, torch.Tensor]]) -> None:
+        loads[-1](model, stream)
+
+    engine, whole = make_engine(merge, load=load), make_engine(merge)
     recipe, questions = uniform(merge, 0.7), demo_questions(4)
     expected = await answers_of(whole, recipe, questions, GREEDY)
     assert await answers_of(engine, recipe, questions, GREEDY) == expected
