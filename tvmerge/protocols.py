@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from tvmerge.records import (
     Answer,
@@ -201,30 +201,45 @@ class Race(Protocol):
         """Return whether to stop, given all judgments up to an interim check; depends on nothing else."""
 
 
-class Study(Protocol):
-    """A search with an ask-and-tell interface; both calls are made in order of trial number."""
+class Numbered(Protocol):
+    """Something a study asks, numbered in the order of asking."""
+
+    @property
+    def number(self) -> int:
+        """Its place among all that was asked, from 0."""
+
+
+Asked_co = TypeVar("Asked_co", bound=Numbered, covariant=True)
+
+
+class AskAndTell(Protocol[Asked_co]):
+    """A search with an ask-and-tell interface; both calls are made in order of number."""
+
+    @property
+    def asked(self) -> int:
+        """How many asks were made."""
+
+    @property
+    def told(self) -> int:
+        """How many asks have been told, which are the first ones."""
+
+    @property
+    def may_ask(self) -> bool:
+        """Return whether the window has room for one more running ask."""
+
+    def running(self) -> Sequence[Asked_co]:
+        """Return what was asked but not told, whether by this run or by an interrupted one."""
+
+    def ask(self) -> Asked_co:
+        """Return the next ask, after storing it."""
+
+
+class Study(AskAndTell[Trial], Protocol):
+    """A search that asks whole trials."""
 
     @property
     def trials(self) -> Sequence[Trial]:
         """All trials so far, in order of number."""
-
-    @property
-    def asked(self) -> int:
-        """How many trials have been asked."""
-
-    @property
-    def told(self) -> int:
-        """How many trials have been told, which are the first ones."""
-
-    @property
-    def may_ask(self) -> bool:
-        """Return whether the window has room for one more running trial."""
-
-    def running(self) -> Sequence[Trial]:
-        """Return the trials asked but not told, whether by this run or by an interrupted one."""
-
-    def ask(self) -> Trial:
-        """Return the next candidate, after storing it."""
 
     def tell(
         self,

@@ -106,7 +106,7 @@ def _trials(run_spec: RunSpec, fingerprint: Mapping[str, object] | None, note: N
     """
     from tvmerge.study.storage import compare
 
-    run_spec.known_study.check(run_spec.space, run_spec.enqueued, note)
+    run_spec.known_study.check(run_spec.space, run_spec.questions, run_spec.enqueued, note)
     study = run_spec.known_study.stored
     if study is None:
         return ()

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tvmerge.records.candidates import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Outcome, Recipe, Trial
+from tvmerge.records.candidates import (
+    CUT_IN_THOUGHT,
+    CUT_OFF,
+    FAILURE,
+    MEAN,
+    OVERALL,
+    Evaluation,
+    Outcome,
+    Recipe,
+    Trial,
+)
 from tvmerge.records.questions import (
     Answer,
     Capabilities,
@@ -19,6 +29,8 @@ from tvmerge.records.ratings import WHOLE, Difference, Estimate, Judgment, Ratin
 __all__ = [
     "CUT_IN_THOUGHT",
     "CUT_OFF",
+    "FAILURE",
+    "MEAN",
     "OVERALL",
     "WHOLE",
     "Answer",

@@ -13,6 +13,12 @@ from tvmerge.records.ratings import Judgment
 OVERALL = "overall"
 """Trial attribute: the weighted score, set when the study maximises several objectives."""
 
+FAILURE = "failure"
+"""Trial attribute: why a trial has no score."""
+
+MEAN = "mean"
+"""Trial attribute: the expected score, where the trial's value is what it is likely to be at least."""
+
 CUT_OFF = "cut_off"
 """Trial attribute: fraction of answered turns that ended at the token limit."""
 

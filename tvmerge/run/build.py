@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Pool
     from tvmerge.records import Sampling
     from tvmerge.run.outline import Outline
+    from tvmerge.study.blocks.study import BlockStudy
     from tvmerge.study.study import SearchStudy
 
 
@@ -42,7 +43,7 @@ class Run(RunSpec):
         trace: Records where the time goes.
     """
 
-    study: SearchStudy
+    study: SearchStudy | BlockStudy
     pool: Pool
     trace: Trace
 
@@ -56,11 +57,10 @@ class Run(RunSpec):
         """The evaluator of the best candidates on the held-out questions."""
         return self._evaluator(self.confirm_sampling)
 
-    @cached_property
-    def trials(self) -> Trials:
-        """The evaluation and scoring of the study's trials."""
+    def trials(self, study: SearchStudy) -> Trials:
+        """Return the evaluation and scoring of the trials of `study`."""
         return Trials(
-            self.study,
+            study,
             self.evaluator,
             self.objective,
             self.search_questions,
@@ -110,6 +110,7 @@ def build_run(
     with ExitStack() as refused:
         study = spec.known_study.open(
             spec.space,
+            spec.questions,
             fingerprint=spec.fingerprint,
             run={**asdict(merge), "chat": spec.record.as_json()},
             enqueued=spec.enqueued,

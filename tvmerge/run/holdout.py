@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvmerge._util.tasks import first_failure, stop
-from tvmerge.records import Estimate, Evaluation, Question, Recipe, Trial
+from tvmerge.records import MEAN, Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, Finalist, Sample
 from tvmerge.scoring.objective import Objective
 from tvmerge.study.finalists import Candidate
@@ -174,5 +174,5 @@ class Confirmation:
 def search_estimate(trial: Trial) -> Estimate:
     """Return a scored trial's estimate on the search questions."""
     se = trial.attrs.get("se")
-    mean = math.nan if trial.overall is None else trial.overall
+    mean = trial.attrs.get(MEAN, math.nan if trial.overall is None else trial.overall)
     return Estimate(mean, math.nan if se is None else se, trial.attrs["n"])

@@ -10,15 +10,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from tvmerge._util.tasks import stop
 from tvmerge._util.threads import in_thread
 from tvmerge._util.trace import Trace
 from tvmerge.errors import CandidateError
-from tvmerge.protocols import Judge, Pool, Race, Study
+from tvmerge.protocols import AskAndTell, Judge, Numbered, Pool, Race, Study
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
 from tvmerge.run.rating_tasks import Rated, RatingTasks, all_rated
+
+Asked = TypeVar("Asked", bound=Numbered)
 
 BACKLOG = 256
 """Maximum number of answers that wait for a judge that rates one at a time."""
@@ -159,24 +161,44 @@ async def search(
             in order of trial numbers.
         on_told: Called with each finished trial.
     """
-    flights = {t.number: asyncio.create_task(evaluate(t)) for t in study.running()}
+
+    async def finish(trial: Trial, evaluation: Evaluation) -> None:
+        outcome = await in_thread(judge_outcome, trial, evaluation)
+        scores = outcome.values or None
+        await in_thread(study.tell, trial.number, scores, outcome.attrs, state=outcome.state)
+        on_told(study.trials[trial.number])
+
+    await ask_and_tell(study, n_trials, evaluate, finish)
+
+
+async def ask_and_tell(
+    study: AskAndTell[Asked],
+    most: int,
+    evaluate: Callable[[Asked], Coroutine[Any, Any, Evaluation]],
+    finish: Callable[[Asked, Evaluation], Coroutine[Any, Any, None]],
+) -> None:
+    """Run `study` until `most` asks are told, beginning with those an earlier run left running.
+
+    Args:
+        study: The study.
+        most: Total number of asks, earlier runs included.
+        evaluate: Evaluates what was asked; called for as many asks at once as the study has room for.
+        finish: Tells the study; called in the order of the asks, one at a time.
+    """
+    flights = {asked.number: asyncio.create_task(evaluate(asked)) for asked in study.running()}
     try:
-        while study.told < n_trials:
-            while study.may_ask and study.asked < n_trials:
-                trial = await in_thread(study.ask)
-                flights[trial.number] = asyncio.create_task(evaluate(trial))
-            trial = study.running()[0]
-            evaluation = await _first(flights, trial.number)
-            outcome = await in_thread(judge_outcome, trial, evaluation)
-            scores = outcome.values or None
-            await in_thread(study.tell, trial.number, scores, outcome.attrs, state=outcome.state)
-            on_told(study.trials[trial.number])
+        while study.told < most:
+            while study.may_ask and study.asked < most:
+                asked = await in_thread(study.ask)
+                flights[asked.number] = asyncio.create_task(evaluate(asked))
+            asked = study.running()[0]
+            await finish(asked, await _first(flights, asked.number))
     finally:
         await stop(flights.values())
 
 
 async def _first(flights: dict[int, asyncio.Task[Evaluation]], number: int) -> Evaluation:
-    """Wait for the evaluation of trial `number`; raise a failure of any other trial at once."""
+    """Wait for the evaluation of ask `number`; raise a failure of any other at once."""
     while not flights[number].done():
         pending = [flight for flight in flights.values() if not flight.done()]
         await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_json, write_jsonl, write_text
@@ -16,7 +15,7 @@ from tvmerge._util.threads import in_thread
 from tvmerge.errors import AssetError, OutputError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.merging.export.export import export_merge
-from tvmerge.records import Evaluation, Outcome, Recipe, Trial
+from tvmerge.records import Evaluation, Recipe
 from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import write_page
 from tvmerge.report.result_file import as_json, trial_rows
@@ -25,15 +24,14 @@ from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
-from tvmerge.run.loop import search
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
+from tvmerge.run.search import answer_log, run_search, search_log
 from tvmerge.study.finalists import choose_baselines, choose_finalists
-from tvmerge.study.ranking import best_of
+from tvmerge.study.pareto import pareto_front
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.baseline import baseline_answers
 from tvmerge.tasks.build import build_suite
-from tvmerge.tasks.fastchat.answer_log import AnswerLog
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -77,7 +75,7 @@ async def optimize(
         try:
             run = await _with_baseline(run)
             started = time.perf_counter()
-            await _search(run, progress)
+            await run_search(run, progress)
             seconds = time.perf_counter() - started
             idle = run.trace.idle_share()
             if idle is not None:
@@ -139,31 +137,6 @@ async def _with_baseline(run: Run) -> Run:
     return replace(run, suite=run.suite.with_baseline(answers))
 
 
-async def _search(run: Run, progress: Progress) -> None:
-    log = _answer_log(run, run.paths.folder, [str(n) for n in range(run.study.told)])
-    place = {question.question_id: n for n, question in enumerate(run.suite.benchmark.questions)}
-
-    def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
-        # Written in the order of the benchmark, which readers expect, not in the order of the race.
-        rated = tuple(sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id]))
-        log.keep(str(trial.number), replace(evaluation, rated=rated))
-        return run.trials.outcome(trial, evaluation)
-
-    progress.search_started(run.config.n_trials, run.study.told)
-    await search(
-        run.study,
-        run.config.n_trials,
-        run.trials.evaluate,
-        outcome,
-        lambda trial: progress.trial_told(trial, best_of(run.study.trials)),
-    )
-
-
-def _answer_log(run: Run, folder: Path, known: Collection[str]) -> AnswerLog:
-    mode: Literal["single", "pair"] = "pair" if run.suite.compares else "single"
-    return AnswerLog(folder, run.suite.judge.name, known, mode=mode)
-
-
 async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
     """Choose the winner, compare it with the baselines and log their answers."""
     finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
@@ -185,7 +158,7 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         chosen_among + 1 + len({baseline.model for baseline in baselines}), len(run.holdout_questions)
     )
     confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
-    log = _answer_log(run, run.paths.holdout, ())
+    log = answer_log(run, run.paths.holdout)
     for model, evaluation in confirmed.evaluations.items():
         log.keep(model, evaluation)
     return confirmed
@@ -231,7 +204,9 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _front(run: Run) -> tuple[int, ...]:
     """Return the Pareto front, if several objectives are maximised."""
-    return tuple(trial.number for trial in run.study.front()) if run.config.multi_objective else ()
+    return (
+        tuple(trial.number for trial in pareto_front(run.study.trials)) if run.config.multi_objective else ()
+    )
 
 
 def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement | None:
@@ -239,7 +214,7 @@ def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
     # Without held-out questions, baselines outside the search space are not trials of the search.
     shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
-    searched = _answer_log(run, run.paths.folder, [str(n) for n in range(run.study.told)])
+    searched = search_log(run)
     try:
         return agreement(chain(searched.rated(), compared, shown))
     except AssetError as error:

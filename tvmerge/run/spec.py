@@ -19,6 +19,7 @@ from tvmerge.records import Recipe, Sampling
 from tvmerge.run.outline import Outline
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules
+from tvmerge.study.make import Questions
 from tvmerge.study.settings import SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
@@ -65,6 +66,11 @@ class RunSpec(Outline):
         if config.racing == "off" or config.multi_objective or not self.objective.by_question:
             return None
         return RacingRules(config.racing_p, config.racing_min_questions, config.racing_batch)
+
+    @property
+    def questions(self) -> Questions:
+        """The search questions, as the study knows them."""
+        return Questions(len(self.search_questions), self.objective.scale)
 
     @property
     def enqueued(self) -> list[Recipe]:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ProviderError
 from tvmerge.protocols import Race, Study
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, OVERALL, Evaluation, Judgment, Outcome, Question, Trial
+from tvmerge.records import (
+    CUT_IN_THOUGHT,
+    CUT_OFF,
+    FAILURE,
+    OVERALL,
+    Evaluation,
+    Judgment,
+    Outcome,
+    Question,
+    Trial,
+)
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules, Scores, projected_score, should_prune
@@ -18,9 +28,6 @@ from tvmerge.study.sampler_view import ENQUEUED
 
 SCORES = "scores"
 """Trial attribute: what each question adds to the score, in the order asked; None without a rating."""
-
-FAILURE = "failure"
-"""Trial attribute: why a trial has no score."""
 
 
 class Trials:

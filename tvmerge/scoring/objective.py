@@ -208,6 +208,13 @@ class Objective:
             for part in (self._part_of[key],)
         }
 
+    @property
+    def scale(self) -> float | None:
+        """How far apart the lowest and the highest score are; None where single questions have no score."""
+        if not self.by_question:
+            return None
+        return self.parts[0].span if len(self.parts) == 1 else 1.0
+
     @cached_property
     def shares(self) -> tuple[float, ...]:
         """The weights of the parts, summing to 1."""

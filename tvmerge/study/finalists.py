@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.report.result import ContenderKey, label
+from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.ranking import ranked
 from tvmerge.study.space import Space, uniform_weight
 
@@ -57,14 +58,16 @@ def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") ->
         trials: The trials of the search.
         sparse: How task vectors are made sparse at weight 1; empty if they are not.
     """
-    scored = ranked(trials)
+    # In a search by blocks, a pruned trial's estimate is as good as that of any other.
+    estimated = [trial for trial in trials if asks_of(trial) and trial.value is not None]
+    known = sorted(estimated, key=lambda t: (-(t.value or 0.0), t.number)) if estimated else ranked(trials)
     candidates = []
     baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
     for key, weight in baselines:
         recipe = space.uniform(weight)
-        trial = next((t for t in scored if t.recipe == recipe), None)
+        trial = next((t for t in known if t.recipe == recipe), None)
         candidates.append(Candidate(key, recipe, trial, sparse))
-    uniform = next((trial for trial in scored if uniform_weight(trial.recipe) is not None), None)
+    uniform = next((trial for trial in known if uniform_weight(trial.recipe) is not None), None)
     if uniform is not None:
         candidates.append(Candidate("uniform", uniform.recipe, uniform))
     return tuple(candidates)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
+from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
-from tvmerge.study.sampler import SamplerFactory, check_objectives, make_sampler, read_settings
+from tvmerge.study.make import Questions, StudyMaker
+from tvmerge.study.sampler import check_objectives, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
 from tvmerge.study.storage import (
@@ -29,7 +31,7 @@ from tvmerge.study.storage import (
     translated,
 )
 from tvmerge.study.storage_url import sqlite_file
-from tvmerge.study.study import SearchStudy, distributions
+from tvmerge.study.study import SearchStudy
 from tvmerge.study.warm_start import (
     InitialTrials,
     SourceStudy,
@@ -137,12 +139,13 @@ class KnownStudy:
         }
 
     def check(
-        self, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]
-    ) -> tuple[SamplerFactory, Origin]:
+        self, space: Space, questions: Questions, enqueued: Sequence[Recipe], note: Callable[[str], None]
+    ) -> Origin:
         """Check that the study can be started or resumed, without writing anything.
 
         Args:
             space: The search space.
+            questions: The questions that candidates are scored on.
             enqueued: Recipes to try first.
             note: Called with each remark for the user.
 
@@ -151,42 +154,39 @@ class KnownStudy:
                 fork of the given study, or the trials of another study cannot be used.
         """
         config, location, stored = self.config, self.location, self.stored
-        sampler = make_sampler(
-            config.optuna_sampler,
-            distributions(space),
-            config.optuna_seed,
-            self.sampler,
-            objectives=self.objectives,
-        )
+        maker = self._maker(space, questions)
+        maker.check()
         if stored is None:
-            return sampler, [self._origin(of, space, enqueued, note) for of in self.source_studies]
+            return [self._origin(of, space, enqueued, note) for of in self.source_studies]
         origin: Origin = stored.attrs.get(ORIGIN, [])
         forked = [row["study"] for row in origin if row["kind"] == "fork"]
         if config.fork is not None and forked != [location.parent]:
             raise StudyError(
                 f"study '{config.fork}' exists and is not a fork of '{location.parent}'; choose another name"
             )
-        if config.n_trials < (asked := len(stored.trials)):
+        if config.n_trials < (asked := maker.asked(stored.trials)):
             raise StudyError(
                 f"study '{location.name}' has {asked} trials; --n-trials {config.n_trials} is lower, "
                 "but it can only be raised"
             )
-        return sampler, origin
+        return origin
 
     def open(
         self,
         space: Space,
+        questions: Questions,
         *,
         fingerprint: Mapping[str, object],
         run: Mapping[str, object],
         enqueued: Sequence[Recipe],
         note: Callable[[str], None],
         still_held: Callable[[], None] = lambda: None,
-    ) -> SearchStudy:
+    ) -> SearchStudy | BlockStudy:
         """Open the study, new or as an earlier run left it; the caller closes it.
 
         Args:
             space: The search space.
+            questions: The questions that candidates are scored on.
             fingerprint: Everything that scores and candidates depend on.
             run: What is needed to write the model of any trial.
             enqueued: Recipes to try first.
@@ -199,7 +199,7 @@ class KnownStudy:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler, origin = self.check(space, enqueued, note)
+        origin = self.check(space, questions, enqueued, note)
         storage = open_storage(self.location.storage)
         with ExitStack() as refused:
             refused.callback(close_storage, storage)
@@ -207,20 +207,14 @@ class KnownStudy:
                 storage, self.location.name, fingerprint, run, objectives=self.objectives, origin=origin
             )
             initial = self._initial_trials(origin, space, enqueued)
-            study = SearchStudy(
-                storage,
-                study_id,
-                space,
-                sampler,
-                enqueued=initial.enqueued,
-                inherited=initial.inherited,
-                window=self.config.trials_in_flight,
-                still_held=still_held,
-            )
+            study = self._maker(space, questions).make(storage, study_id, initial, still_held)
             with translated(storage):
                 storage.set_study_user_attr(study_id, N_TRIALS, self.config.n_trials)
             refused.pop_all()
         return study
+
+    def _maker(self, space: Space, questions: Questions) -> StudyMaker:
+        return StudyMaker(self.config, self.sampler, space, questions, self.objectives)
 
     def _origin(
         self, of: SourceStudy, space: Space, enqueued: Sequence[Recipe], note: Callable[[str], None]

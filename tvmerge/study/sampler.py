@@ -67,10 +67,13 @@ def make_sampler(
         raise ConfigError(
             f"{name} needs at least {sampler.fewest_weights} weights to search; use --optuna-sampler TPE"
         )
+    make = sampler.make
+    if make is None:
+        raise ConfigError(f"{name} also chooses the questions of a candidate, and draws no weights alone")
     if sampler.replays:
-        once = sampler.make(space, seed, settings)
+        once = make(space, seed, settings)
         return lambda _: once
-    return lambda number: sampler.make(space, derive_seed(seed, number), settings)
+    return lambda number: make(space, derive_seed(seed, number), settings)
 
 
 def check_objectives(name: str, objectives: int) -> None:

@@ -21,9 +21,10 @@ from tvmerge.records import Recipe, Trial
 from tvmerge.study.pareto import pareto_front
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED, SamplerView
 from tvmerge.study.space import Space
-from tvmerge.study.storage import close_storage, translated
+from tvmerge.study.storage import translated
 from tvmerge.study.store.base import TrialResult
 from tvmerge.study.store.open import open_trial_store
+from tvmerge.study.stored_search import StoredSearch
 from tvmerge.study.trials import trial_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tvmerge.study.sampler import SamplerFactory
 
 
-class SearchStudy:
+class SearchStudy(StoredSearch):
     """A resumable maximisation study over a `Space`.
 
     Args:
@@ -66,9 +67,7 @@ class SearchStudy:
         window: int = 1,
         still_held: Callable[[], None] = lambda: None,
     ) -> None:
-        self._storage = storage
-        self._id = study_id
-        self._still_held = still_held
+        super().__init__(storage, study_id, still_held)
         self._sampler = sampler
         self._enqueued: list[tuple[Recipe, dict[str, Any]]] = [
             (recipe, {ENQUEUED: True}) for recipe in enqueued
@@ -189,23 +188,9 @@ class SearchStudy:
             values=scores,
         )
 
-    def record(self, key: str, value: object) -> None:
-        """Record something about the study itself, as plain JSON data.
-
-        Raises:
-            StudyError: The storage cannot be written, or another run took the study over.
-        """
-        self._still_held()
-        with translated(self._storage):
-            self._storage.set_study_user_attr(self._id, key, value)
-
     def front(self) -> tuple[Trial, ...]:
         """Return the Pareto front of the scored trials, in order of number."""
         return pareto_front(self._trials)
-
-    def close(self) -> None:
-        """Close the connections to the storage; the trials in memory stay readable."""
-        close_storage(self._storage)
 
 
 def distributions(space: Space) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe, Trial
+from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.ranking import ranked
 from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.space import Space
@@ -53,10 +54,13 @@ class InitialTrials:
     Attributes:
         enqueued: Recipes to try first: baselines, those of the user, the best of another study.
         inherited: Recipes drawn by the forked study's sampler, by their numbers there.
+        asks: The questions that these answered there, in order, as rows (number, start, stop) where start
+            and stop are positions in the order of the search.
     """
 
     enqueued: tuple[Recipe, ...] = ()
     inherited: Mapping[int, Recipe] = field(default_factory=dict)
+    asks: tuple[tuple[int, int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.enqueued) + len(self.inherited)
@@ -92,7 +96,7 @@ def choose_trials(
         StudyError: There is no such study, it has other weights, or no trial that could be taken.
     """
     source = read_study(parent.storage, parent.study, remedy=_REMEDIES[parent.kind])
-    told = [trial for trial in source.trials if trial.told]
+    told = [trial for trial in source.trials if trial.told or any(ask.told for ask in asks_of(trial))]
     if told:
         _check_names(source, told[0], space)
     new = [trial for trial in told if trial.recipe not in enqueued]
@@ -119,7 +123,7 @@ def initial_trials(
     Raises:
         StudyError: Another study, or a trial of it, no longer exists.
     """
-    recipes, inherited = list(enqueued), {}
+    recipes, inherited, asks = list(enqueued), {}, []
     for parent, numbers in taken:
         trials = {trial.number: trial for trial in read_study(parent.storage, parent.study).trials}
         missing = [number for number in numbers if number not in trials]
@@ -129,10 +133,23 @@ def initial_trials(
             recipe = space.recipe(trials[number].recipe.weights)
             if parent.kind == "fork" and not trials[number].attrs.get(ENQUEUED):
                 inherited[number] = recipe
+                asks += _told_asks(trials[number])
             elif recipe not in recipes:
                 recipes.append(recipe)
     return InitialTrials(
-        tuple(recipes), {n: recipe for n, recipe in inherited.items() if recipe not in recipes}
+        tuple(recipes),
+        {n: recipe for n, recipe in inherited.items() if recipe not in recipes},
+        tuple((ask.trial, ask.start, ask.stop) for ask in sorted(asks, key=lambda ask: ask.number)),
+    )
+
+
+def _told_asks(trial: Trial) -> list[Ask]:
+    """What a trial was asked and answered: its blocks, or the first questions of the search at once."""
+    asks = asks_of(trial)
+    return (
+        [a for a in asks if a.told]
+        if asks
+        else [Ask(trial.number, trial.number, 0, trial.attrs.get("questions", 0))]
     )
 
 

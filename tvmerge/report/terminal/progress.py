@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from tvmerge.records import CUT_IN_THOUGHT, Estimate, Trial
+from tvmerge.records import CUT_IN_THOUGHT, MEAN, Estimate, Trial
 from tvmerge.report.numbers import count, estimate, percent, plus_minus, score, standard_error
 from tvmerge.report.terminal.displays import Bar, Display, Lines, Silence, Step
 
@@ -51,6 +51,7 @@ class Progress:
         self._done = 0
         self._failed = 0
         self._warned = False
+        self._best_number: int | None = None
         limit = "lower" if thinking_limited else "set"
         self._more_room = f"raise --max-new-tokens, or {limit} --max-thinking-tokens"
 
@@ -99,6 +100,37 @@ class Progress:
                 best="" if best is None else _best(best, is_new=is_best),
                 remaining=self._pace.remaining(self._done, self._clock()),
                 notable=is_best or _is_milestone(self._done, self._pace.total),
+            )
+        )
+
+    def blocks_started(self, total: int, done: int = 0) -> None:
+        """The search begins, or continues, with `done` of its `total` answers told by an earlier run."""
+        self.search_started(total, done)
+
+    def block_told(self, trial: Trial, done: int, best: Trial | None) -> None:
+        """A candidate's answers to a block of questions were told.
+
+        Args:
+            trial: Its trial.
+            done: Answers told so far, of all candidates.
+            best: The trial that is recommended now, with its estimate; None where none has a score.
+        """
+        before, self._done = self._done, done
+        if "failure" in trial.attrs:
+            self.note(f"trial {trial.number} failed: {trial.attrs['failure']}")
+        self._warn_of_thoughts(trial)
+        is_new = best is not None and best.number != self._best_number
+        self._best_number = None if best is None else best.number
+        total = max(1, self._pace.total)
+        self._display.step(
+            Step(
+                stage="search",
+                done=done,
+                total=self._pace.total,
+                last=f"trial {trial.number}: {count(trial.attrs.get('questions', 0), 'question')} answered",
+                best="" if best is None else _best(best, is_new=is_new),
+                remaining=self._pace.remaining(done, self._clock()),
+                notable=done * _LINES // total > before * _LINES // total,
             )
         )
 
@@ -175,7 +207,7 @@ def _display(stream: TextIO, tell: Callable[[str], object] | None, *, quiet: boo
 
 
 def _best(best: Trial, *, is_new: bool) -> str:
-    text = f"best {plus_minus(best.overall, standard_error(best))}"
+    text = f"best {plus_minus(best.attrs.get(MEAN, best.overall), standard_error(best))}"
     return f"{text} (new)" if is_new else f"{text} (trial {best.number})"
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from optuna.distributions import FloatDistribution
     from optuna.samplers import BaseSampler
 
+    from tvmerge.study.blocks.sampler import BlockSampler
+    from tvmerge.study.blocks.search import BlockSearch
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
@@ -76,7 +79,10 @@ class Sampler:
     """A sampler, as its module defines it.
 
     Attributes:
-        make: Makes an Optuna sampler, given the search space, a seed and the settings.
+        make: Makes an Optuna sampler, given the search space, a seed and the settings; None for a sampler
+            that also chooses questions.
+        make_blocks: Makes a sampler that also chooses which questions a candidate answers, given the search
+            and the settings; None for any other.
         settings: Dataclass of the settings, with fields made by `key`.
         objectives: The numbers of objectives it can maximise.
         replays: Whether it is made once for the whole search, from the study's seed, and draws as a function
@@ -85,7 +91,8 @@ class Sampler:
         fewest_weights: Minimum number of weights that are not constant.
     """
 
-    make: Callable[[Mapping[str, FloatDistribution], int, Any], BaseSampler]
+    make: Callable[[Mapping[str, FloatDistribution], int, Any], BaseSampler] | None = None
+    make_blocks: Callable[[BlockSearch, Any], BlockSampler] | None = None
     settings: type[Any] = NoSettings
     objectives: Literal["one", "several", "any"] = "any"
     replays: bool = False

@@ -41,6 +41,20 @@ class TrialStore(Protocol):
             StudyError: There is already a trial with that number.
         """
 
+    def record(self, number: int, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
+        """Write attributes and intermediate values of a running trial, in place of any of the same name.
+
+        Raises:
+            StudyError: It does not run any more.
+        """
+
+    def reopen(self, number: int) -> None:
+        """Let a trial that has ended run again, without its scores.
+
+        Raises:
+            StudyError: The storage cannot do that.
+        """
+
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial.
 

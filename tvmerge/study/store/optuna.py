@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from tvmerge.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
@@ -33,15 +36,34 @@ class OptunaTrialStore:
         else:
             raise StudyError(f"another run is writing to this study: trial {row.number} already exists")
 
+    def record(self, number: int, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
+        """Write attributes and intermediate values of a running trial."""
+        trial_id = self._running(number)
+        for step, value in steps.items():
+            self._storage.set_trial_intermediate_value(trial_id, step, value)
+        for key, item in attrs.items():
+            self._storage.set_trial_user_attr(trial_id, key, item)
+
+    def reopen(self, number: int) -> None:
+        """Refuse: no method of an Optuna storage does that."""
+        raise StudyError(
+            f"trial {number} has ended, and this version of Optuna's storage cannot continue it; "
+            "start a new study with --warm-start"
+        )
+
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial; raise `StudyError` if it is already finished."""
         from optuna.trial import TrialState
 
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            raise StudyError(f"another run is writing to this study: trial {number} is already finished")
+        trial_id = self._running(number)
         for key, item in result.attrs.items():
             self._storage.set_trial_user_attr(trial_id, key, item)
         if result.step is not None:
             self._storage.set_trial_intermediate_value(trial_id, result.step, result.values[0])
         self._storage.set_trial_state_values(trial_id, TrialState[result.state], result.values or None)
+
+    def _running(self, number: int) -> int:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            raise StudyError(f"another run is writing to this study: trial {number} is already finished")
+        return trial_id

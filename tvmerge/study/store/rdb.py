@@ -128,23 +128,65 @@ class RdbTrialStore:
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, row.user_attrs))
             self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
 
+    def record(self, number: int, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
+        """Write attributes and intermediate values of a running trial, in place of any of the same name.
+
+        Raises:
+            StudyError: Somebody else told it.
+        """
+        with self._engine.begin() as connection:
+            trial_id = self._update(connection, number, "RUNNING", {"state": "RUNNING"})
+            self._delete(connection, "trial_user_attributes", trial_id, "key", attrs)
+            self._delete(connection, "trial_intermediate_values", trial_id, "step", steps)
+            self._insert(connection, "trial_user_attributes", _attrs(trial_id, attrs))
+            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, steps))
+
+    def reopen(self, number: int) -> None:
+        """Let a trial that has ended run again, without its scores."""
+        values = self._table("trial_values")
+        with self._engine.begin() as connection:
+            running = {"state": "RUNNING", "datetime_complete": None}
+            trial_id = self._update(connection, number, None, running)
+            connection.execute(values.delete().where(values.c.trial_id == trial_id))
+
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial.
 
         Raises:
             StudyError: Another run has finished it.
         """
-        trials = self._table("trials")
         with self._engine.begin() as connection:
-            mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
             ended = {"state": result.state, "datetime_complete": _utc(datetime.now())}
-            running = trials.update().where(mine & (trials.c.state == "RUNNING"))
-            if connection.execute(running.values(ended)).rowcount != 1:
-                raise StudyError(f"another run is writing to this study: trial {number} is already finished")
-            trial_id = connection.execute(trials.select().where(mine)).one().trial_id
+            trial_id = self._update(connection, number, "RUNNING", ended)
+            self._delete(connection, "trial_user_attributes", trial_id, "key", result.attrs)
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, result.attrs))
             self._insert(connection, "trial_values", _values(trial_id, result))
-            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, result))
+            steps = {} if result.step is None else {result.step: result.values[0]}
+            self._delete(connection, "trial_intermediate_values", trial_id, "step", steps)
+            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, steps))
+
+    def _update(
+        self, connection: Connection, number: int, state: str | None, values: Mapping[str, Any]
+    ) -> int:
+        """Change a trial's own row, if it is in that state; its id.
+
+        Raises:
+            StudyError: It is in another state.
+        """
+        trials = self._table("trials")
+        mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
+        there = mine if state is None else mine & (trials.c.state == state)
+        if connection.execute(trials.update().where(there).values(values)).rowcount != 1:
+            raise StudyError(f"another run is writing to this study: trial {number} is already finished")
+        return int(connection.execute(trials.select().where(mine)).one().trial_id)
+
+    def _delete(
+        self, connection: Connection, name: str, trial_id: int, column: str, keys: Iterable[Any]
+    ) -> None:
+        """Remove a trial's rows that are about to be written anew."""
+        table = self._table(name)
+        old = (table.c.trial_id == trial_id) & table.c[column].in_(list(keys))
+        connection.execute(table.delete().where(old))
 
     def _params(self, trial_id: int, row: FrozenTrial) -> Iterator[dict[str, Any]]:
         for name, value in row.params.items():
@@ -190,12 +232,12 @@ def _values(trial_id: int, result: TrialResult) -> Iterator[dict[str, Any]]:
         yield {"trial_id": trial_id, "objective": objective, "value": value, "value_type": "FINITE"}
 
 
-def _intermediate(trial_id: int, result: TrialResult) -> Iterator[dict[str, Any]]:
-    if result.step is not None:
+def _intermediate(trial_id: int, steps: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+    for step, value in steps.items():
         yield {
             "trial_id": trial_id,
-            "step": result.step,
-            "intermediate_value": result.values[0],
+            "step": step,
+            "intermediate_value": value,
             "intermediate_value_type": "FINITE",
         }
 

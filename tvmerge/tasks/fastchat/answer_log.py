@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from tvmerge._util.files import safe_name, write_text
 from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
-from tvmerge.tasks.fastchat.files import append_judgments, each_judgment, read_turns, write_answers
+from tvmerge.tasks.fastchat.files import (
+    add_answers,
+    append_judgments,
+    each_judgment,
+    read_turns,
+    write_answers,
+)
 
 
 class AnswerLog:
@@ -27,6 +34,7 @@ class AnswerLog:
         judge: The judge's name, part of the judgment file's name.
         known: Models whose log is complete. What an interrupted run left of others is deleted, since readers
             of the file would otherwise average stale judgments in.
+        in_part: For each model that has answered only some questions, those whose log is complete.
         mode: Whether answers were rated or compared with a baseline's; part of the file's name.
     """
 
@@ -36,11 +44,12 @@ class AnswerLog:
         judge: str,
         known: Collection[str] = (),
         *,
+        in_part: Mapping[str, Collection[QuestionId]] = MappingProxyType({}),
         mode: Literal["single", "pair"] = "single",
     ) -> None:
         self._answers = folder / "model_answer"
         self._judgments = folder / "model_judgment" / f"{safe_name(judge)}_{mode}.jsonl"
-        self._drop_all_but(frozenset(known))
+        self._drop_all_but(frozenset(known), in_part)
 
     def keep(self, model: str, evaluation: Evaluation) -> None:
         """Write a model's answers and judgments.
@@ -50,6 +59,16 @@ class AnswerLog:
         """
         now = time.time()
         write_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now)
+        append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
+
+    def add(self, model: str, evaluation: Evaluation) -> None:
+        """Write answers and judgments of a model beside those of other questions that it has answered.
+
+        Raises:
+            OSError: The disk is full or the folder cannot be written.
+        """
+        now = time.time()
+        add_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now)
         append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
 
     def rated(self) -> Iterator[tuple[Answer, list[Judgment]]]:
@@ -67,19 +86,23 @@ class AnswerLog:
             turns = read_turns(self._answers / f"{model}.jsonl")
             yield from ((Answer(key, turns[key]), found) for key, found in judgments.items() if key in turns)
 
-    def _drop_all_but(self, known: frozenset[str]) -> None:
+    def _drop_all_but(self, known: frozenset[str], in_part: Mapping[str, Collection[QuestionId]]) -> None:
         if not self._judgments.exists():
             return
         text = self._judgments.read_text(encoding="utf-8")
         # Only \n ends a line; texts may contain other line separators.
-        kept = "".join(f"{line}\n" for line in text.split("\n") if _model_of(line) in known)
+        lines = ((line, *_about(line)) for line in text.split("\n"))
+        kept = "".join(
+            f"{line}\n" for line, model, key in lines if model in known or key in in_part.get(model, ())
+        )
         if kept != text:
             write_text(self._judgments, kept)
 
 
-def _model_of(line: str) -> str | None:
-    """Return the model of a line; None for a line truncated by a crash."""
+def _about(line: str) -> tuple[str, QuestionId | None]:
+    """Return the model and the question of a line; neither for a line truncated by a crash."""
     try:
-        return str(json.loads(line)["model"])
+        row = json.loads(line)
+        return str(row["model"]), row["question_id"]
     except (ValueError, KeyError, TypeError):
-        return None
+        return "", None

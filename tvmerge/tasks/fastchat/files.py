@@ -57,6 +57,20 @@ def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: flo
     write_jsonl(path, (_answer_row(model, group, tstamp) for group in by_question.values()))
 
 
+def add_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: float) -> None:
+    """Write answers as `write_answers` does, beside those to other questions that `path` has.
+
+    Raises:
+        AssetError: A line of the file is malformed.
+    """
+    by_question: dict[QuestionId, list[Answer]] = {}
+    for answer in answers:
+        by_question.setdefault(answer.question_id, []).append(answer)
+    before = [row for _, row in read_jsonl(path)] if path.exists() else []
+    kept = [row for row in before if row.get("question_id") not in by_question]
+    write_jsonl(path, [*kept, *(_answer_row(model, group, tstamp) for group in by_question.values())])
+
+
 def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
     """Read answers in FastChat's model_answer format.
 

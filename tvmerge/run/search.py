@@ -1,0 +1,100 @@
+"""The search of a run: candidates are evaluated and told to the study, their answers logged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from tvmerge._util.threads import in_thread
+from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
+from tvmerge.report.terminal.progress import Progress
+from tvmerge.run.block_trials import BlockTrials
+from tvmerge.run.loop import ask_and_tell, search
+from tvmerge.study.blocks.study import BlockStudy
+from tvmerge.study.blocks.table import Ask, asks_of
+from tvmerge.study.ranking import best_of
+from tvmerge.study.study import SearchStudy
+from tvmerge.tasks.fastchat.answer_log import AnswerLog
+
+if TYPE_CHECKING:
+    from tvmerge.run.build import Run
+
+
+async def run_search(run: Run, progress: Progress) -> None:
+    """Search to the end, resuming an earlier run."""
+    if isinstance(run.study, SearchStudy):
+        await _by_trials(run, run.study, progress)
+    else:
+        await _by_blocks(run, run.study, progress)
+
+
+def answer_log(
+    run: Run,
+    folder: Path,
+    known: Collection[str] = (),
+    in_part: Mapping[str, Collection[QuestionId]] = MappingProxyType({}),
+) -> AnswerLog:
+    """Open the log of answers and judgments in `folder`; see `AnswerLog`."""
+    mode: Literal["single", "pair"] = "pair" if run.suite.compares else "single"
+    return AnswerLog(folder, run.suite.judge.name, known, in_part=in_part, mode=mode)
+
+
+def search_log(run: Run) -> AnswerLog:
+    """Open the log of the search, without what an interrupted run left of trials that were not told."""
+    folder = run.paths.folder
+    if isinstance(run.study, SearchStudy):
+        return answer_log(run, folder, [str(n) for n in range(run.study.told)])
+    asked = {
+        str(trial.number): {
+            question.question_id
+            for ask in asks_of(trial)
+            if ask.told
+            for question in run.search_questions[ask.start : ask.stop]
+        }
+        for trial in run.study.trials
+    }
+    return answer_log(run, folder, in_part=asked)
+
+
+async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
+    log, trials = search_log(run), run.trials(study)
+
+    def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
+        log.keep(str(trial.number), _in_order(run, evaluation))
+        return trials.outcome(trial, evaluation)
+
+    def on_told(trial: Trial) -> None:
+        progress.trial_told(trial, best_of(study.trials))
+
+    progress.search_started(run.config.n_trials, study.told)
+    await search(study, run.config.n_trials, trials.evaluate, outcome, on_told)
+
+
+async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
+    """Ask as many questions as the wanted number of trials would have answered, then end all trials."""
+    log, questions = search_log(run), run.search_questions
+    trials = BlockTrials(study, run.evaluator, run.objective, questions)
+
+    def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, Trial | None]:
+        log.add(str(ask.trial), _in_order(run, evaluation))
+        told = trials.tell(ask, trials.outcome(ask, evaluation))
+        return told, study.best()
+
+    async def finish(ask: Ask, evaluation: Evaluation) -> None:
+        trial, best = await in_thread(tell, ask, evaluation)
+        progress.block_told(trial, study.told, best)
+
+    most = run.config.n_trials * len(questions)
+    progress.blocks_started(most, study.told)
+    await ask_and_tell(study, most, trials.evaluate, finish)
+    await in_thread(study.settle, run.config.confirm_candidates)
+
+
+def _in_order(run: Run, evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation in the order of the benchmark, which readers of the log expect."""
+    place = {question.question_id: n for n, question in enumerate(run.suite.benchmark.questions)}
+    rated = sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id])
+    return replace(evaluation, rated=tuple(rated))

@@ -1,0 +1,49 @@
+"""What a search by blocks asks first: the enqueued candidates, uniform weights, and what a fork was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tvmerge.records import Recipe
+from tvmerge.study.blocks.scale import Scale
+from tvmerge.study.blocks.search import BlockSearch, Choice
+from tvmerge.study.sampler_view import ENQUEUED, INHERITED
+
+LINE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+"""Uniform weights that are asked first, where they are in the range: they show where to search."""
+
+REPEATS = 2
+"""Blocks that each of the enqueued candidates answers; the same for all, so that their scores pair up."""
+
+Given = Sequence[tuple[Recipe, Mapping[str, Any]]]
+"""Recipes, each with what is recorded with its trial."""
+
+
+def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
+    """What is asked first, in order, and the recipes of it.
+
+    Args:
+        search: What is searched.
+        block: How many questions a candidate answers at a time.
+    """
+    space, initial, questions = search.space, search.initial, search.questions
+    scale = Scale(space)
+    line = [space.uniform(weight) for weight in LINE if space.holds(weight)]
+    enqueued: list[Recipe] = []
+    for recipe in (*initial.enqueued, *line):
+        if recipe not in enqueued:
+            enqueued.append(recipe)
+    choices = [
+        Choice(scale.row(recipe), start, min(start + block, questions))
+        for start in range(0, questions, block)[:REPEATS]
+        for recipe in enqueued
+    ]
+    choices += [
+        Choice(scale.row(initial.inherited[number]), start, min(stop, questions))
+        for number, start, stop in initial.asks
+        if number in initial.inherited and start < questions
+    ]
+    given: list[tuple[Recipe, Mapping[str, Any]]] = [(recipe, {ENQUEUED: True}) for recipe in enqueued]
+    given += [(recipe, {INHERITED: number}) for number, recipe in initial.inherited.items()]
+    return choices, given

@@ -1,0 +1,144 @@
+"""How alike two candidates are: a Matern kernel over directions in the space of the weights.
+
+With few weights, each is a direction with a length scale. With many, scores do not tell hundreds of length
+scales apart; but weights have names such as `model.layers.3.mlp.up_proj`, and what matters is mostly a layer
+or a kind of tensor as a whole. So each layer's mean and each kind's mean is a direction with a length scale,
+and all weights by themselves share one more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy import float64, int64
+    from numpy.typing import NDArray
+
+    Floats = NDArray[float64]
+    Ints = NDArray[int64]
+
+MOST_SEPARATE = 16
+"""Weights that each have a length scale, where their names show no structure to share one by."""
+
+_ROOT5 = 5**0.5
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Directions in the space of the weights, and which of them share a length scale.
+
+    Attributes:
+        directions: One row a direction, shape (p, d); a distance is taken of what it makes of the weights.
+        shared: By direction, the number of its length scale, shape (p,).
+        groupings: Partitions of the weights, coarse ones first, each an array of d group numbers. The last
+            has each weight by itself.
+    """
+
+    directions: Floats
+    shared: Ints
+    groupings: tuple[Ints, ...]
+
+    @cached_property
+    def scales(self) -> int:
+        """How many length scales there are."""
+        return int(self.shared.max()) + 1
+
+    def project(self, weights: Floats) -> Floats:
+        """The weights' coordinates along the directions: shape (m, d) to (m, p)."""
+        return weights @ self.directions.T
+
+    def squared_distances(self, a: Floats, b: Floats, log_scales: Floats) -> Floats:
+        """Squared distances between projected weights.
+
+        Args:
+            a: Shape (m, p).
+            b: Shape (n, p).
+            log_scales: Logarithms of the length scales, shape (`scales`,).
+
+        Returns:
+            Shape (m, n).
+        """
+        import numpy as np
+
+        inverse = np.exp(-log_scales)[self.shared]
+        a, b = a * inverse, b * inverse
+        squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
+        return np.asarray(np.maximum(squares, 0))
+
+
+def metric_of(names: Sequence[str]) -> Metric:
+    """The metric for weights of these names.
+
+    Args:
+        names: Names of the weights, in order; a number between dots is the number of a layer.
+    """
+    import numpy as np
+
+    d = len(names)
+    coarse = _distinct([_numbered([_layer(n) for n in names]), _numbered([_kind(n) for n in names])], d)
+    groupings = (*coarse, np.arange(d))
+    if not coarse:
+        each = d <= MOST_SEPARATE
+        return Metric(np.eye(d), np.arange(d) if each else np.zeros(d, dtype=int), groupings)
+    means = [
+        (grouping == group) / np.sqrt((grouping == group).sum())
+        for grouping in coarse
+        for group in range(grouping.max() + 1)
+    ]
+    shared = np.append(np.arange(len(means)), np.full(d, len(means)))
+    return Metric(np.vstack([*means, np.eye(d)]), shared, groupings)
+
+
+def matern52(squared: Floats) -> tuple[Floats, Floats]:
+    """The Matern kernel with smoothness 5/2 and its slope.
+
+    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, equation 4.17.
+
+    Args:
+        squared: Squared distances in units of the length scale.
+
+    Returns:
+        k, and -2 dk / d(squared distance), both in the shape of `squared`.
+    """
+    import numpy as np
+
+    distance = np.sqrt(np.maximum(squared, 1e-18))
+    decay = np.exp(-_ROOT5 * distance)
+    return (
+        (1 + _ROOT5 * distance + 5 * squared / 3) * decay,
+        5 / 3 * (1 + _ROOT5 * distance) * decay,
+    )
+
+
+def _layer(name: str) -> str:
+    """The part of a name up to its first number; the name where it has none."""
+    parts = name.split(".")
+    first = next((index for index, part in enumerate(parts) if part.isdecimal()), len(parts) - 1)
+    return ".".join(parts[: first + 1])
+
+
+def _kind(name: str) -> str:
+    """A name without its numbers."""
+    return ".".join(part for part in name.split(".") if not part.isdecimal())
+
+
+def _numbered(labels: Sequence[str]) -> Ints:
+    import numpy as np
+
+    places = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    return np.array([places[label] for label in labels])
+
+
+def _distinct(groupings: Sequence[Ints], d: int) -> list[Ints]:
+    """Those that join some weights and keep others apart, each once."""
+    import numpy as np
+
+    found: list[Ints] = []
+    for grouping in groupings:
+        joins = 1 < grouping.max() + 1 < d
+        if joins and not any(np.array_equal(grouping, other) for other in found):
+            found.append(grouping)
+    return found

@@ -1,0 +1,162 @@
+"""Which candidate answers which questions next: few questions of many candidates.
+
+A merge in place costs little and a judge's call costs money. So most candidates answer one block of
+questions, a Gaussian process pieces the blocks together (`model`), and the next candidate is the maximum of
+a draw from what it knows (Thompson, On the Likelihood that One Unknown Probability Exceeds Another, 1933),
+among new points around the best ones (`steps`) and the best ones themselves, which answer their next block.
+
+An ask depends on the seed, its number and the table alone: a sampler that is made again asks the same.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tvmerge.study.blocks.initial import first_asks
+from tvmerge.study.blocks.metric import metric_of
+from tvmerge.study.blocks.model import Model, Posterior
+from tvmerge.study.blocks.scale import Scale
+from tvmerge.study.blocks.search import BlockSearch, Choice
+from tvmerge.study.blocks.steps import Steps
+from tvmerge.study.blocks.table import Table
+from tvmerge.study.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from numpy.random import RandomState
+
+    from tvmerge.study.blocks.metric import Floats
+
+REFITS = (20, 28, 40, 56, 80, 112, 160, 220, 300, 400, 550, 750, 1000, 1400, 2000)
+"""Numbers of told asks at which hyperparameters are fitted: from these asks alone, each from the last."""
+
+CAUTION = 0.5
+"""How many standard deviations below its mean a candidate is ranked."""
+
+SCATTERED = 6
+"""Candidates drawn around the best of the given ones, before the model is used."""
+
+_SCATTER, _RADIUS = 0.25, 0.25  # standard deviations, in weights scaled to [0, 2]
+_POINTS, _BEST, _AGAIN = 300, 6, 25  # new points; candidates that these start from; candidates asked again
+
+
+class BlockSampler:
+    """Asks blocks of questions of candidates.
+
+    Args:
+        search: What is searched.
+        block: How many questions a candidate answers at a time.
+
+    Attributes:
+        given: The recipes that are asked first, each with what is recorded with its trial.
+    """
+
+    def __init__(self, search: BlockSearch, block: int) -> None:
+        self._search = search
+        self._block = min(block, search.questions)
+        self._choices, self.given = first_asks(search, self._block)
+        self._point = search.scale / 9
+        self._metric = metric_of(Scale(search.space).names)
+        self._model = Model(self._metric)
+        self._steps = Steps(self._metric.groupings, _RADIUS)
+        self._fitted: dict[int, Floats] = {}
+
+    @property
+    def questions(self) -> int:
+        """How many questions the search has."""
+        return self._search.questions
+
+    @cached_property
+    def _blocks(self) -> int:
+        return -(-self.questions // self._block)
+
+    def ask(self, number: int, table: Table) -> Choice:
+        """What is asked next.
+
+        Args:
+            number: How many asks there were.
+            table: What is known, by the window.
+        """
+        from numpy.random import RandomState
+
+        given = len(self._choices)
+        if number < given:
+            return self._choices[number]
+        # Its stream is the same in all versions of numpy, unlike that of a Generator.
+        rng = RandomState(derive_seed(self._search.seed, "block", number))
+        if number < given + SCATTERED:
+            return self._choice(self._scattered(rng, number - given, table), number)
+        return self._drawn(rng, number, table)
+
+    def ranked(self, table: Table) -> list[tuple[int, float, float]]:
+        """Candidates with ratings as (trial, mean, standard deviation) of their score, the best first.
+
+        A candidate is as good as it is likely to be at least: its mean less `CAUTION` standard deviations.
+        """
+        import numpy as np
+
+        data, trials, _ = table.ratings(self._point)
+        if not data.counts.any():
+            return []
+        known = self._posterior(table, pending=False)
+        rated = data.counts.sum(axis=1) > 0
+        mean, sd = known.mean(data.weights), known.sd(data.weights)
+        order = np.argsort(-np.round(mean - CAUTION * sd, 9), kind="stable")
+        return [
+            (trials[row], float(mean[row] * self._point), float(sd[row] * self._point))
+            for row in order
+            if rated[row]
+        ]
+
+    def _drawn(self, rng: RandomState, number: int, table: Table) -> Choice:
+        """The maximum of a draw, among new points and the best candidates."""
+        import numpy as np
+
+        known, weights = self._posterior(table, pending=True), table.weights
+        ranking = [trial for trial, *_ in self.ranked(table)]
+        if not ranking:  # all that was asked failed, or is in flight
+            return self._choice(self._steps.around(rng, np.ones(weights.shape[1]), _SCATTER), number)
+        new = self._steps.draw(rng, weights[ranking[:_BEST]], number, _POINTS)
+        again = ranking[:_AGAIN]
+        points = np.vstack([new, weights[again]])
+        covariance = known.covariance(points)
+        covariance[np.diag_indices(len(points))] += 1e-6 * covariance.trace() / len(points)
+        drawn = known.mean(points) + np.linalg.cholesky(covariance) @ rng.standard_normal(len(points))
+        asked = table.asked()
+        for index in np.argsort(-drawn, kind="stable"):
+            had = asked.get(again[index - len(new)], frozenset()) if index >= len(new) else frozenset()
+            turns = ((number + turn) % self._blocks for turn in range(self._blocks))
+            free = next((turn for turn in turns if turn * self._block not in had), None)
+            if free is not None:
+                return self._choice(points[index], free)
+        raise AssertionError("a new point has been asked nothing")
+
+    def _scattered(self, rng: RandomState, place: int, table: Table) -> Floats:
+        """The best of the given candidates, then points around it."""
+        import numpy as np
+
+        asked = (ask.trial for ask in (*table.known, *table.pending) if ask.number < len(self._choices))
+        given = frozenset(asked)
+        best = next((trial for trial, *_ in self.ranked(table) if trial in given), None)
+        centre = np.ones(table.weights.shape[1]) if best is None else table.weights[best]
+        return centre if place == 0 else self._steps.around(rng, centre, _SCATTER)
+
+    def _choice(self, weights: Floats, block: int) -> Choice:
+        start = block % self._blocks * self._block
+        return Choice(weights, start, min(start + self._block, self.questions))
+
+    def _posterior(self, table: Table, *, pending: bool) -> Posterior:
+        data, _, waiting = table.ratings(self._point)
+        return self._model.condition(data, self._theta(table), waiting if pending else None)
+
+    def _theta(self, table: Table) -> Floats:
+        """The hyperparameters for a table: those fitted at the last of `REFITS` that it holds."""
+        theta = self._model.prior
+        for size in REFITS:
+            if size > len(table.known):
+                break
+            if size not in self._fitted:
+                data, *_ = table.ratings(self._point, size)
+                self._fitted[size] = self._model.fit(data, theta, 25) if data.counts.any() else theta
+            theta = self._fitted[size]
+        return theta

@@ -1,0 +1,53 @@
+"""Weights as the numbers that a search by blocks computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tvmerge.records import Recipe
+
+if TYPE_CHECKING:
+    from tvmerge.study.blocks.metric import Floats
+    from tvmerge.study.space import Space
+
+
+class Scale:
+    """Weights of a `Space` as numbers in [0, 2], those left out that have only one value.
+
+    Args:
+        space: The weights searched.
+    """
+
+    def __init__(self, space: Space) -> None:
+        bounds = {name: space.bounds(name) for name in space.names}
+        self._space = space
+        self._fixed = {name: low for name, (low, high) in bounds.items() if low == high}
+        self._bounds = {name: between for name, between in bounds.items() if name not in self._fixed}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The weights that vary."""
+        return tuple(self._bounds)
+
+    def row(self, recipe: Recipe) -> Floats:
+        """A recipe's weights, shape (d,)."""
+        import numpy as np
+
+        scaled = [
+            2 * (recipe.weights[name] - low) / (high - low) for name, (low, high) in self._bounds.items()
+        ]
+        return np.array(scaled, dtype=float)
+
+    def rows(self, recipes: Sequence[Recipe]) -> Floats:
+        """Shape (m, d)."""
+        import numpy as np
+
+        return np.array([self.row(recipe) for recipe in recipes]).reshape(len(recipes), len(self._bounds))
+
+    def recipe(self, row: Floats) -> Recipe:
+        """The recipe of scaled weights, each within its bounds."""
+        weights = dict(self._fixed)
+        for (name, (low, high)), scaled in zip(self._bounds.items(), row, strict=True):
+            weights[name] = min(max(low + float(scaled) * (high - low) / 2, low), high)
+        return self._space.recipe(weights)

@@ -1,0 +1,46 @@
+"""What a search by blocks is given, and what it chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvmerge.study.space import Space
+from tvmerge.study.warm_start import InitialTrials
+
+if TYPE_CHECKING:
+    from tvmerge.study.blocks.metric import Floats
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is asked next.
+
+    Attributes:
+        weights: The candidate's weights, scaled to [0, 2], shape (d,).
+        start: Place of its first question in the order of the search.
+        stop: Place behind its last.
+    """
+
+    weights: Floats
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class BlockSearch:
+    """What is searched.
+
+    Attributes:
+        space: The weights.
+        initial: The trials that the study begins with.
+        questions: How many questions there are; all candidates meet them in one order.
+        scale: How far apart the lowest and the highest score are.
+        seed: Root seed.
+    """
+
+    space: Space
+    initial: InitialTrials
+    questions: int
+    scale: float
+    seed: int

@@ -1,0 +1,261 @@
+"""A study whose candidates answer a block of questions at a time; the counterpart of `SearchStudy`.
+
+A trial is a candidate, and its blocks are in its attributes, so that any storage of Optuna's holds all there
+is. The window is over asks: ask n is made when exactly the asks 0 .. n - window have been told, and asks are
+told in order of their numbers. A candidate runs, in Optuna's terms, until the search is over; `settle` then
+ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tvmerge.errors import StudyError
+from tvmerge.records import FAILURE, MEAN, Trial
+from tvmerge.study.blocks.sampler import CAUTION, BlockSampler
+from tvmerge.study.blocks.scale import Scale
+from tvmerge.study.blocks.search import Choice
+from tvmerge.study.blocks.table import BLOCKS, Ask, Scores, Table, asks_of
+from tvmerge.study.storage import translated
+from tvmerge.study.store.base import TrialResult
+from tvmerge.study.store.open import open_trial_store
+from tvmerge.study.stored_search import StoredSearch
+from tvmerge.study.study import distributions
+from tvmerge.study.trials import trial_of
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+    from tvmerge.study.space import Space
+
+DECIMALS = 6
+"""To which estimates are rounded, so that a study settled twice is settled alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a study is told of an ask.
+
+    Attributes:
+        scores: One a question of the block; None where no judgment gave a rating.
+        attrs: What to record with the candidate, as plain JSON data.
+        failure: Why the candidate cannot be scored; empty where it can.
+    """
+
+    scores: Scores
+    attrs: Mapping[str, Any]
+    failure: str = ""
+
+
+class BlockStudy(StoredSearch):
+    """A resumable search of blocks of questions over a `Space`.
+
+    Args:
+        storage: Where the study is stored.
+        study_id: The study's id in the storage.
+        space: The weights searched.
+        sampler: Chooses what is asked.
+        window: The most asks in flight.
+        still_held: Raises `StudyError` where the study is not this run's any more; asked before each write.
+
+    Raises:
+        StudyError: The storage cannot be read.
+    """
+
+    objectives = 1
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_id: int,
+        space: Space,
+        sampler: BlockSampler,
+        *,
+        window: int = 1,
+        still_held: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(storage, study_id, still_held)
+        self._space = space
+        self._sampler = sampler
+        self._window = window
+        self._scale = Scale(space)
+        with translated(storage):
+            self._store = open_trial_store(storage, study_id)
+            rows = self._store.read()
+        self._trials = [trial_of(row, space) for row in rows]
+        keys = [self._scale.row(trial.recipe).tobytes() for trial in self._trials]
+        self._number_of = {key: number for number, key in enumerate(keys)}
+        self._given = {self._scale.row(recipe).tobytes(): (recipe, attrs) for recipe, attrs in sampler.given}
+        asks = [ask for trial in self._trials for ask in asks_of(trial)]
+        self._asks = sorted(asks, key=lambda ask: ask.number)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All candidates, in order of number."""
+        return tuple(self._trials)
+
+    @property
+    def asked(self) -> int:
+        """How many questions were asked, of all candidates."""
+        return sum(ask.stop - ask.start for ask in self._asks)
+
+    @property
+    def told(self) -> int:
+        """How many of these have been told; they are the first ones."""
+        return self.asked - sum(ask.stop - ask.start for ask in self.running())
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the window has room for one more ask in flight."""
+        return len(self.running()) < self._window
+
+    def running(self) -> tuple[Ask, ...]:
+        """Asks made and not told: in flight, or left so by a run that ended before its time."""
+        return tuple(ask for ask in self._asks if not ask.told)
+
+    def ask(self) -> Ask:
+        """The next ask, already written to the storage when this returns.
+
+        Raises:
+            StudyError: The storage cannot be written, or another run took the study over.
+        """
+        self._still_held()
+        number = len(self._asks)
+        choice = self._sampler.ask(number, self._table(number))
+        place = self._number_of.get(choice.weights.tobytes())
+        if place is None:
+            made = self._new(number, choice)
+        else:
+            trial = self._trials[place]
+            made = Ask(number, trial.number, choice.start, choice.stop)
+            self._add(trial, {BLOCKS: [*trial.attrs[BLOCKS], _row(made)]}, {})
+        self._asks.append(made)
+        return made
+
+    def tell(self, ask: Ask, told: Told) -> None:
+        """Record the scores of a block; asks are told in order of number.
+
+        Raises:
+            StudyError: It is not this ask's turn, it has another number of scores than questions, the
+                storage cannot be written, or another run took the study over.
+        """
+        if ask.number != self._told:
+            raise StudyError(f"ask {ask.number} cannot be told before ask {self._told}")
+        if not told.failure and len(told.scores) != ask.stop - ask.start:
+            raise StudyError(f"ask {ask.number} has {len(told.scores)} scores for its questions")
+        self._still_held()
+        done = replace(ask, scores=() if told.failure else tuple(told.scores))
+        trial = self._trials[ask.trial]
+        rows = [_row(done) if row[0] == ask.number else row for row in trial.attrs[BLOCKS]]
+        steps = {}
+        if rated := [score for score in told.scores if score is not None and not told.failure]:
+            steps[ask.number] = sum(rated) / len(rated)
+        failure = {FAILURE: told.failure} if told.failure else {}
+        self._add(trial, {**told.attrs, **failure, BLOCKS: rows}, steps)
+        self._asks[ask.number] = done
+
+    def best(self) -> Trial | None:
+        """The candidate that is recommended now, with the estimate of its score; None before a score."""
+        found = self._ranked()
+        return found[0] if found else None
+
+    def settle(self, finalists: int) -> None:
+        """End all trials, once all asks have been told.
+
+        The best are COMPLETE, so that any tool of Optuna's finds them; every other with a score is PRUNED. A
+        trial's value is what its score on any question is likely to be at least: the mean of the estimate,
+        which is the attribute `MEAN`, less `CAUTION` standard deviations. A search that is extended lets
+        trials run again.
+
+        Args:
+            finalists: How many of the best are COMPLETE.
+
+        Raises:
+            StudyError: The storage cannot be written, or another run took the study over.
+        """
+        ranked = {trial.number: trial for trial in self._ranked()}
+        best = list(ranked)[:finalists]
+        for trial in self.trials:
+            found = ranked.get(trial.number)
+            if found is None:
+                result = TrialResult("FAIL", (), {FAILURE: trial.attrs.get(FAILURE, "nothing was rated")})
+            else:
+                state = "COMPLETE" if trial.number in best else "PRUNED"
+                result = TrialResult(state, found.values, {k: found.attrs[k] for k in (MEAN, "se", "n")})
+            self._end(trial, result)
+
+    def _end(self, trial: Trial, result: TrialResult) -> None:
+        ended = replace(
+            trial,
+            state=result.state,
+            value=result.values[0] if result.values else None,
+            values=result.values,
+            attrs={**trial.attrs, **result.attrs},
+        )
+        if ended == trial:
+            return
+        self._still_held()
+        with translated(self._storage):
+            if trial.told:
+                self._store.reopen(trial.number)
+            self._store.tell(trial.number, result)
+        self._trials[trial.number] = ended
+
+    def _ranked(self) -> list[Trial]:
+        """Scored candidates with the estimates of their scores, the best first."""
+        found = []
+        for number, mean, sd in self._sampler.ranked(self._table(len(self._asks) + self._window)):
+            trial, value = self._trials[number], round(mean - CAUTION * sd, DECIMALS)
+            rated = [score for ask in asks_of(trial) for score in ask.scores or () if score is not None]
+            known = {MEAN: round(mean, DECIMALS), "se": round(sd, DECIMALS), "n": len(rated)}
+            found.append(replace(trial, value=value, values=(value,), attrs={**trial.attrs, **known}))
+        return found
+
+    def _table(self, number: int) -> Table:
+        """What ask `number` may depend on."""
+        due = min(max(0, number - self._window + 1), self._told)
+        return Table(
+            weights=self._scale.rows([trial.recipe for trial in self._trials]),
+            known=self._asks[:due],
+            pending=self._asks[due:],
+            questions=self._sampler.questions,
+        )
+
+    @property
+    def _told(self) -> int:
+        return len(self._asks) - len(self.running())
+
+    def _new(self, number: int, choice: Choice) -> Ask:
+        """A candidate that nobody has asked yet."""
+        from optuna.trial import TrialState, create_trial
+
+        made = Ask(number, len(self._trials), choice.start, choice.stop)
+        key = choice.weights.tobytes()
+        recipe, attrs = self._given.get(key) or (self._scale.recipe(choice.weights), {})
+        row: FrozenTrial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(recipe.weights),
+            distributions=distributions(self._space),
+            user_attrs={**attrs, BLOCKS: [_row(made)]},
+        )
+        row.number = made.trial
+        with translated(self._storage):
+            self._store.add(row)
+        self._trials.append(trial_of(row, self._space))
+        self._number_of[self._scale.row(recipe).tobytes()] = made.trial
+        return made
+
+    def _add(self, trial: Trial, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
+        with translated(self._storage):
+            if trial.told:
+                self._store.reopen(trial.number)
+            self._store.record(trial.number, attrs, steps)
+        open_again = replace(trial, state="RUNNING", value=None, values=())
+        self._trials[trial.number] = replace(open_again, attrs={**trial.attrs, **attrs})
+
+
+def _row(ask: Ask) -> list[Any]:
+    return [ask.number, ask.start, ask.stop, None if ask.scores is None else list(ask.scores)]

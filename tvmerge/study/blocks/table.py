@@ -1,0 +1,118 @@
+"""Who was asked what: the table that a search by blocks of questions is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvmerge.records import Trial
+from tvmerge.study.blocks.model import Ratings
+
+if TYPE_CHECKING:
+    from tvmerge.study.blocks.metric import Floats
+
+BLOCKS = "blocks"
+"""Trial attribute: its asks as rows (number, first question, behind the last, scores), in order.
+
+The scores are null before the ask is told, and empty where the candidate cannot be scored.
+"""
+
+Scores = tuple[float | None, ...]
+"""What each question of a block adds to the score; None where no judgment gave a rating."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A block of questions that a candidate was asked.
+
+    Attributes:
+        number: Its place among all asks, from 0.
+        trial: Number of the candidate's trial.
+        start: Place of its first question in the order of the search.
+        stop: Place behind its last question.
+        scores: One a question; none where the candidate cannot be scored; None before it is told.
+    """
+
+    number: int
+    trial: int
+    start: int
+    stop: int
+    scores: Scores | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether it is known what became of it."""
+        return self.scores is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the candidate turned out to be no usable model, or nothing it answered was rated."""
+        return self.scores == ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """The asks that a decision may depend on.
+
+    Attributes:
+        weights: The candidates' weights by trial number, each scaled to [0, 2], shape (m, d).
+        known: The asks whose scores may be used.
+        pending: The asks in flight.
+        questions: How many questions the search has.
+    """
+
+    weights: Floats
+    known: Sequence[Ask]
+    pending: Sequence[Ask]
+    questions: int
+
+    @property
+    def failed(self) -> frozenset[int]:
+        """The candidates that are known to be unusable."""
+        return frozenset(ask.trial for ask in self.known if ask.failed)
+
+    def asked(self) -> Mapping[int, frozenset[int]]:
+        """By candidate, the first questions of the blocks that it was asked."""
+        found: dict[int, set[int]] = {}
+        for ask in (*self.known, *self.pending):
+            found.setdefault(ask.trial, set()).add(ask.start)
+        return {trial: frozenset(starts) for trial, starts in found.items()}
+
+    def ratings(self, point: float, first: int | None = None) -> tuple[Ratings, list[int], Floats]:
+        """The scores for the model, of the candidates that are usable.
+
+        Args:
+            point: What a ninth of the scale is in scores.
+            first: Use only so many of the known asks; None uses all, and those in flight.
+
+        Returns:
+            The ratings, the trial number of each of its rows, and where ratings are pending.
+        """
+        import numpy as np
+
+        known = self.known[:first]
+        pending = self.pending if first is None else ()
+        failed = frozenset(ask.trial for ask in known if ask.failed)
+        trials = sorted({ask.trial for ask in (*known, *pending)} - failed)
+        row = {trial: index for index, trial in enumerate(trials)}
+        scores = np.zeros((len(trials), self.questions))
+        counts, waiting = np.zeros_like(scores), np.zeros_like(scores)
+        for ask in known:
+            if ask.trial in row and ask.scores is not None:
+                for place, score in enumerate(ask.scores, start=ask.start):
+                    if score is not None:
+                        scores[row[ask.trial], place] = score / point
+                        counts[row[ask.trial], place] = 1
+        for ask in pending:
+            if ask.trial in row:
+                waiting[row[ask.trial], ask.start : ask.stop] = 1
+        return Ratings(self.weights[trials], scores, counts), trials, waiting
+
+
+def asks_of(trial: Trial) -> list[Ask]:
+    """What a candidate was asked, in order; nothing in a study that asks whole trials."""
+    return [
+        Ask(number, trial.number, start, stop, None if scores is None else tuple(scores))
+        for number, start, stop, scores in trial.attrs.get(BLOCKS, ())
+    ]
