@@ -12,6 +12,7 @@ from optuna.storages import InMemoryStorage
 from tests.tables import Rate, Table
 from tvmerge.errors import ProviderError
 from tvmerge.records import (
+    FAILURE,
     OVERALL,
     Answer,
     Evaluation,
@@ -26,7 +27,7 @@ from tvmerge.records import (
     Unrated,
 )
 from tvmerge.run.loop import Evaluator, search
-from tvmerge.run.trial import FAILURE, SCORES, Trials
+from tvmerge.run.trial import SCORES, Trials
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.ranking import best_of, ranked

@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from tests.study.studies import SPACE, score
 from tvmerge.config import RunConfig, load_config
 from tvmerge.errors import ConfigError, StudyError
+from tvmerge.study.make import Questions
 from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.study.storage import open_storage, read_study
 from tvmerge.study.study import SearchStudy
@@ -33,11 +34,13 @@ def opened(run: RunConfig, *, judge: str = "rules", objectives: int = 1) -> tupl
     known = look_up(run, objectives)
     study = known.open(
         SPACE,
+        Questions(20, 9.0),
         fingerprint={"judge": judge, **known.fingerprint},
         run={},
         enqueued=GIVEN,
         note=said.append,
     )
+    assert isinstance(study, SearchStudy)
     return study, said
 
 

@@ -151,7 +151,7 @@ def test_a_deterministic_objective_can_be_told_to_gp_without_a_warning(tmp_path:
         ("NSGA-II", {"mutation_prob": 2}, "mutation_prob must be between 0 and 1, got 2"),
         ("GP", {"deterministic_objective": 1}, "deterministic_objective must be bool, got int 1"),
         ("TPE", {"n_startup_trials": True}, "n_startup_trials must be int, got bool True"),
-        ("SA", {}, "unknown sampler 'SA'; known: CMA-ES, GP, NSGA-II, random, TPE"),
+        ("SA", {}, "unknown sampler 'SA'; known: auto, CMA-ES, GP, NSGA-II, random, TPE"),
     ],
 )
 def test_a_wrong_sampler_table_is_one_clear_line(name: str, table: dict[str, object], message: str) -> None:

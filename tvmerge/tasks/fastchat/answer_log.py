@@ -18,7 +18,6 @@ from typing import Literal
 from tvmerge._util.files import safe_name, write_text
 from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
 from tvmerge.tasks.fastchat.files import (
-    add_answers,
     append_judgments,
     each_judgment,
     read_turns,
@@ -68,7 +67,7 @@ class AnswerLog:
             OSError: The disk is full or the folder cannot be written.
         """
         now = time.time()
-        add_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now)
+        write_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now, keep=True)
         append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
 
     def rated(self) -> Iterator[tuple[Answer, list[Judgment]]]:

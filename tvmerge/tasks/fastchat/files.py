@@ -42,31 +42,25 @@ class ModelAnswers:
         return {answer.question_id: answer for answer in reversed(self.answers)}
 
 
-def write_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: float) -> None:
+def write_answers(
+    path: Path, model: str, answers: Iterable[Answer], tstamp: float, *, keep: bool = False
+) -> None:
     """Write answers in FastChat's model_answer format, one line per question; samples become choices.
 
     Args:
         path: The file to replace.
         model: Written as `model_id`.
-        answers: In any order; lines are ordered by each question's first answer.
+        answers: In any order; a question's line is where its first answer is.
         tstamp: Seconds since 1970, written into every line.
-    """
-    by_question: dict[QuestionId, list[Answer]] = {}
-    for answer in answers:
-        by_question.setdefault(answer.question_id, []).append(answer)
-    write_jsonl(path, (_answer_row(model, group, tstamp) for group in by_question.values()))
-
-
-def add_answers(path: Path, model: str, answers: Iterable[Answer], tstamp: float) -> None:
-    """Write answers as `write_answers` does, beside those to other questions that `path` has.
+        keep: Keep the lines of other questions that the file has.
 
     Raises:
-        AssetError: A line of the file is malformed.
+        AssetError: A line to be kept is malformed.
     """
     by_question: dict[QuestionId, list[Answer]] = {}
     for answer in answers:
         by_question.setdefault(answer.question_id, []).append(answer)
-    before = [row for _, row in read_jsonl(path)] if path.exists() else []
+    before = [row for _, row in read_jsonl(path)] if keep and path.exists() else []
     kept = [row for row in before if row.get("question_id") not in by_question]
     write_jsonl(path, [*kept, *(_answer_row(model, group, tstamp) for group in by_question.values())])
 
