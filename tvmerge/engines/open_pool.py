@@ -51,7 +51,12 @@ def open_pool(
         judges: Bytes that local judges need, by device.
         trace: Records where the time goes.
         note: Called with each remark for the user.
+
+    Raises:
+        ConfigError: A GPU cannot compute in the dtype.
     """
+    for remark in placement.remarks(models):
+        note(remark)
     estimates = placement.memory_estimates(models, judges=judges)
     for estimate in estimates:
         note(str(estimate))

@@ -19,6 +19,7 @@ from transformers import (
 
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.pretrained.bfloat16 import has_bfloat16
 from tvmerge.pretrained.context_length import context_length
 from tvmerge.pretrained.out_of_memory import free_cached, ran_out
 
@@ -202,11 +203,17 @@ def placement(spec: JudgeSpec) -> dict[str, Any]:
         }
     if spec.quantization == "4bit":
         placement["quantization_config"] = _Quantization(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=_compute_dtype()
         )
     if spec.quantization == "8bit":
         placement["quantization_config"] = _Quantization(load_in_8bit=True)
     return placement
+
+
+def _compute_dtype() -> torch.dtype:
+    """Return what weights in 4 bits are multiplied in: bfloat16, or float16 if a GPU only emulates that."""
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return torch.bfloat16 if all(map(has_bfloat16, gpus)) else torch.float16
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:
