@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tvmerge.engines.cached_pool import CachedPool
+from tvmerge.engines.devices import device_remarks
 from tvmerge.engines.pool import EnginePool
 from tvmerge.engines.vllm.options import decisive
 from tvmerge.engines.vllm.reload_check import ReloadCheckedPool
@@ -55,7 +56,7 @@ def open_pool(
     Raises:
         ConfigError: A GPU cannot compute in the dtype.
     """
-    for remark in placement.remarks(models):
+    for remark in _remarks(placement, models):
         note(remark)
     estimates = placement.memory_estimates(models, judges=judges)
     for estimate in estimates:
@@ -76,3 +77,13 @@ def open_pool(
                 passed=on_compared,
             )
     return CachedPool(pool, answers, identity)
+
+
+def _remarks(placement: Placement, models: Merge) -> list[str]:
+    """Return what is slower on this machine's devices than it could be; refuse a dtype they do not have."""
+    config = placement.config
+    if config.pool == "ray" or placement.own is not None:
+        return []
+    devices = [device for group in placement.devices for device in group]
+    dtype = placement.compute_dtype(models)
+    return device_remarks(dtype, devices, asked=config.device, emulates=placement.kind != "vllm")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.engines.devices import device_remarks, resolve_device
+from tvmerge.engines.devices import resolve_device
 from tvmerge.engines.kinds import ENGINES, TABLES, EngineKind
 from tvmerge.engines.open import EngineSettings, engine_of, process_engines
 from tvmerge.engines.own import OwnEngines
@@ -126,18 +126,6 @@ class Placement:
         """Return what starts a transformers engine on the CPU, in the dtype that the engines compute in."""
         settings = self.engine_settings(models, merge, record)
         return _here(models, replace(settings, engine="transformers", device="cpu", options={}))
-
-    def remarks(self, models: Merge) -> list[str]:
-        """Return what is slower on this machine's devices than it could be.
-
-        Raises:
-            ConfigError: A GPU cannot compute in the dtype.
-        """
-        if self.config.pool == "ray" or self.own is not None:
-            return []
-        devices = [device for group in self.devices for device in group]
-        dtype, asked = self.compute_dtype(models), self.config.device
-        return device_remarks(dtype, devices, asked=asked, emulates=self.kind != "vllm")
 
     def compute_dtype(self, models: Merge) -> str:
         """Return the dtype of computation; on a CPU float32, which is faster there and exact."""
