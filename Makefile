@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-vllm test-mergekit lint format build clean
+.PHONY: demo test test-vllm test-mergekit gpu-check lint format build clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tvmerge demo
@@ -24,6 +24,10 @@ test-vllm: .venv-vllm/.installed
 # Parity with mergekit, which lives in an environment of its own: an oracle, never a dependency.
 test-mergekit: $(VENV)/.installed-dev .venv-mergekit/.installed
 	$(BIN)/python -m pytest tests/merging/export/test_mergekit.py
+
+# Values and speeds on this machine's GPU, in less than 4 minutes.
+gpu-check: $(VENV)/.installed
+	$(BIN)/python -m perf.gpu
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

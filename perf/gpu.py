@@ -1,0 +1,505 @@
+"""Checks tvmerge on this machine's GPU: merged values, and every speed against what the hardware reaches.
+
+    python -m perf.gpu [--device cuda:0] [--folder FOLDER]        or: make gpu-check
+
+Creates three random models with the layers of Mistral-7B in a temporary folder: 3.5 billion parameters each, 21
+GB together, or fewer layers if the GPU is smaller. Takes less than 4 minutes in total. Needs torch, triton and
+transformers, and bitsandbytes for the judge. Ratios are to copies measured in the same run. Exits with 1 if a
+merged value is wrong, or if a figure misses its goal by more than a factor of 2.
+
+`--device cpu --tiny` runs the same program on tiny models with a device in the host's memory: it prints the
+figures without judging them, and checks the values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.transformers.engine import TransformersEngine
+from tvmerge.judging.local.transformers import TransformersChat
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.merging.checkpoints.shards import TensorSpec
+from tvmerge.merging.deltas import Difference, Operand
+from tvmerge.merging.device.cuda import Gpu
+from tvmerge.merging.device.hardware import Device, RefusedError
+from tvmerge.merging.device.merger import DeviceMerger
+from tvmerge.merging.device.transfers import PIECE, RINGS
+from tvmerge.merging.device.work import Wanted
+from tvmerge.merging.dtypes import code_of
+from tvmerge.merging.kernels.arithmetic import merge_rows
+from tvmerge.merging.live import load_into, new_model
+from tvmerge.merging.merger import RecipeMerger
+from tvmerge.merging.open import Merge, open_merge
+from tvmerge.merging.plan import Row, Term
+from tvmerge.records import Question, Recipe, Sampling
+from tvmerge.testing.accelerator import MemoryDevice
+
+ROLES = ("target", "base", "tuned")
+WEIGHT = 0.625
+"""Of every tensor. It has few bits, so that nearly every float32 sum is exact."""
+
+CHECKED = 2**22
+"""Elements of each tensor whose values are checked."""
+
+TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
+CUDA: Any = torch.cuda
+
+
+VALUES = {"0": 0.37, "1": -1.6}
+"""Weights of the vectors of `_rows_of_every_kind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured.
+
+    Attributes:
+        config: Changes to the configuration of the models.
+        copied: Bytes of a copy.
+        rows: Batch sizes.
+        tokens: New tokens of an answer.
+        trials: Trials of the search.
+    """
+
+    config: Mapping[str, int]
+    copied: int
+    rows: tuple[int, ...]
+    tokens: int
+    trials: int
+
+
+FULL = Size(
+    {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 32000,
+    },
+    copied=2**31,
+    rows=(1, 8, 64),
+    tokens=128,
+    trials=30,
+)
+TINY = Size(
+    {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 300,
+    },
+    copied=2**22,
+    rows=(1, 2),
+    tokens=4,
+    trials=2,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measurement.
+
+    Attributes:
+        name: What was measured.
+        value: The value.
+        unit: Its unit.
+        goal: What it should be; None without a goal.
+        at_most: Whether smaller is better.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    goal: float | None = None
+    at_most: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """`ok`, `misses its goal` or `FAILED`; empty without a goal."""
+        if self.goal is None:
+            return ""
+        reached = self.goal / max(self.value, 1e-12) if self.at_most else self.value / self.goal
+        return "ok" if reached >= 1 else "misses its goal" if reached >= 1 / 2 else "FAILED"
+
+    def line(self, *, judged: bool) -> str:
+        """Return the figure's line of the table."""
+        goal = "" if self.goal is None else f"{'at most' if self.at_most else 'at least'} {self.goal:g}"
+        verdict = self.verdict if judged else ""
+        return f"{self.name:50} {self.value:10.4g} {self.unit:5} {goal:14} {verdict}".rstrip()
+
+
+class NoPages(Gpu):
+    """A GPU that cannot read the pages of files, as in WSL2."""
+
+    def register(self, address: int, size: int) -> None:
+        """Refuse."""
+        raise RefusedError("turned off for this measurement")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure everything and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cuda:0", help="cuda:N or cpu")
+    parser.add_argument("--tiny", action="store_true", help="tiny models")
+    parser.add_argument(
+        "--folder", type=Path, help="where the models are written; default: a temporary folder"
+    )
+    options = parser.parse_args(arguments)
+    on_gpu = options.device != "cpu"
+    if on_gpu and not CUDA.is_available():
+        print("no GPU: torch sees none; --device cpu --tiny runs the same program without one")
+        return 2
+    print(_machine(options.device))
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        check = Check(Path(folder), torch.device(options.device), TINY if options.tiny else FULL)
+        parts = (check.kinds, check.make_models, check.copies, check.merges, check.answers, check.judge)
+        for found in chain.from_iterable(part() for part in parts):
+            print(found.line(judged=on_gpu) if isinstance(found, Figure) else found, flush=True)
+            figures += [found] if isinstance(found, Figure) else []
+    print(f"wrong values: {check.wrong:,} of {check.checked:,}")
+    failed = [figure for figure in figures if on_gpu and figure.verdict == "FAILED"]
+    return 1 if check.wrong or failed else 0
+
+
+def _machine(device: str) -> str:
+    triton = importlib.util.find_spec("triton")
+    name = CUDA.get_device_name(device) if device != "cpu" else "no GPU: the figures mean nothing"
+    return f"torch {torch.__version__}, triton {'found' if triton else 'NOT INSTALLED'}, {name}"
+
+
+class Check:
+    """The measurements, each of which yields figures and lines of text.
+
+    Args:
+        folder: Where the models are written.
+        place: The device.
+        size: How much is measured.
+
+    Attributes:
+        wrong: Number of merged values that are not the correctly rounded sum.
+        checked: Number of values that were checked.
+    """
+
+    def __init__(self, folder: Path, place: torch.device, size: Size) -> None:
+        self.folder, self.place, self.size = folder, place, size
+        self.wrong = self.checked = 0
+        self._copy = self._pinned = 0.0
+
+    def kinds(self) -> Iterator[str]:
+        """Merge tensors of every kind and format, and compare them with the CPU, bit for bit."""
+        rows = _rows_of_every_kind()
+        told: list[str] = []
+        for room, rounded in product((0, 2**60), (torch.bfloat16, torch.float16, torch.float32)):
+            merger = DeviceMerger(self._device(), rows, room=room, tell=told.append)
+            outs = [torch.empty(row.spec.shape, dtype=torch.float32, device=self.place) for row in rows]
+            wanted = [Wanted(row, VALUES, out, rounded) for row, out in zip(rows, outs, strict=True)]
+            for row, (_, made) in zip(rows, merger.merge(iter(wanted)), strict=True):
+                expected = torch.empty(row.spec.shape)
+                merge_rows(row, VALUES, expected, rounded, slice(0, row.shape[0]))
+                self.wrong += int((made.cpu() != expected).sum())
+                self.checked += expected.numel()
+            merger.close()
+        yield f"{len(rows)} kinds of tensors: {self.wrong:,} of {self.checked:,} values differ from the CPU's"
+        yield from dict.fromkeys(told)
+
+    def make_models(self) -> Iterator[Figure]:
+        """Write three random models, made on the device."""
+        import transformers
+        from transformers.utils import logging
+
+        quiet: Any = logging
+        quiet.disable_progress_bar()
+        kind: Any = transformers.MistralConfig
+        changes = {**self.size.config, **self._layers()}
+        config = kind(**changes, tie_word_embeddings=False, max_position_embeddings=4096)
+        config.architectures = ["MistralForCausalLM"]
+        started = time.perf_counter()
+        for seed, role in enumerate(ROLES):
+            torch.manual_seed(seed)
+            model: Any = new_model(config.to_dict(), dtype=torch.bfloat16, device=str(self.place))
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.normal_(std=0.02)
+            model.save_pretrained(self.folder / role)
+            _write_tokenizer(self.folder / role)
+            count = sum(parameter.numel() for parameter in model.parameters())
+            del model
+        yield Figure("parameters of each model", count / 1e9, "1e9")
+        yield Figure("three models made and written", time.perf_counter() - started, "s")
+
+    def _layers(self) -> dict[str, int]:
+        """Return as many layers as leave room for four models on the device."""
+        if self.place.type != "cuda":
+            return {}
+        others, layer = 4 * self.size.config["vocab_size"] * self.size.config["hidden_size"], 436_224_000
+        room = (CUDA.mem_get_info(self.place)[0] - 5 * 10**9) // 4 - others
+        return {"num_hidden_layers": max(1, min(self.size.config["num_hidden_layers"], room // layer))}
+
+    def copies(self) -> Iterator[Figure]:
+        """Measure what the hardware reaches."""
+        size = self.size.copied
+        there = torch.zeros(2, size, dtype=torch.uint8, device=self.place)
+        self._copy = 2 * size / self._best(lambda: there[0].copy_(there[1]))
+        yield Figure("copying within the device, read and written", self._copy / 1e9, "GB/s")
+        host = torch.zeros(size // 2, dtype=torch.uint8, pin_memory=self.place.type == "cuda")
+        into = there[0, : size // 2]
+        self._pinned = into.numel() / self._best(lambda: into.copy_(host, non_blocking=True))
+        yield Figure("copying from pinned memory", self._pinned / 1e9, "GB/s")
+
+    def merges(self) -> Iterator[Figure | str]:
+        """Merge with resident sources, from the page cache, and through rings."""
+        merge = self._open()
+        model: Any = new_model(dict(merge.donor.config), dtype=torch.bfloat16, device=str(self.place))
+        live = sum(parameter.nbytes for parameter in model.parameters())
+        ways: list[tuple[str, int, Callable[[], Device], float, float, float]] = [
+            ("sources on the device", 2**60, self._device, 4 * live, self._copy, 0.9),
+            ("sources in the page cache", 0, self._device, 3 * live, self._pinned, 0.85),
+            ("sources through pinned rings", 0, self._without_pages, 3 * live, self._pinned, 0.45),
+        ]
+        for name, room, device, moved, speed, goal in ways:
+            before, opened = _host_memory(), device()
+            merger = RecipeMerger(merge.merger.plan, open_device=partial(_opened, opened))
+            merger.source_room = room
+            load = partial(_load, model, merger)
+            first = self._seconds(partial(load, _uniform(merge, WEIGHT)))
+            self._compare(model, merge)
+            recipes = [_uniform(merge, 0.3 + n / 100) for n in range(5)]
+            seconds = statistics.median(self._seconds(partial(load, recipe)) for recipe in recipes)
+            yield Figure(f"{name}: first merge", first, "s")
+            yield Figure(f"{name}: a merge", 1000 * seconds, "ms")
+            yield Figure(f"{name}: of the copy's speed", moved / seconds / speed, "", goal)
+            if not room:
+                rings = RINGS.lanes * PIECE if device == self._without_pages else 0
+                grown = max(_host_memory() - before, rings)
+                yield Figure(f"{name}: memory of the host", grown / 1e6, "MB", 500, at_most=True)
+            yield from merger.remarks
+            merger.release()
+
+    def answers(self) -> Iterator[Figure | str]:
+        """Answer with the transformers engine."""
+        merge = self._open()
+        merger = RecipeMerger(merge.merger.plan, open_device=self._open_device)
+        folder = self.folder / "target"
+        engine = TransformersEngine(
+            folder,
+            ChatFormat(folder),
+            merger,
+            load_into,
+            stop_tokens=[],
+            device=str(self.place),
+            dtype=torch.bfloat16,
+        )
+        with asyncio.Runner() as runner:
+            yield from self._answers(engine, merge, runner)
+            yield from engine.remarks
+            runner.run(engine.close())
+
+    def _answers(
+        self, engine: TransformersEngine, merge: Merge, runner: asyncio.Runner
+    ) -> Iterator[Figure | str]:
+        sampling = Sampling(max_new_tokens=self.size.tokens, default_temperature=0.0)
+
+        def answer(rows: int, words: int) -> float:
+            return self._seconds(lambda: runner.run(_answer(engine, rows, words, sampling)))
+
+        runner.run(engine.apply(_uniform(merge, 0.5)))
+        answer(1, 5)  # starts everything that is started once
+        for number, rows in enumerate(self.size.rows):
+            first, second = (answer(rows, 20 + 7 * number) for _ in range(2))
+            yield Figure(f"{rows} rows, second batch of a shape", second, "s")
+            yield Figure(f"{rows} rows, first batch to the second", first / second, "", 1.3, at_most=True)
+        yield Figure(f"{rows} rows, a decoding step", 1000 * second / self.size.tokens, "ms")
+        merging = answering = 0.0
+        for trial in range(self.size.trials):
+            recipe = _uniform(merge, 0.3 + trial / 100)
+            merging += self._seconds(partial(_run, runner, engine, recipe))
+            answering += answer(rows, 10 + trial)
+        share = merging / (merging + answering)
+        yield Figure(f"{self.size.trials} trials: a merge", 1000 * merging / self.size.trials, "ms")
+        yield Figure(f"{self.size.trials} trials: share that merging takes", share, "", 0.03, at_most=True)
+
+    def judge(self) -> Iterator[Figure | str]:
+        """Generate with a 4-bit judge next to the candidate."""
+        if importlib.util.find_spec("bitsandbytes") is None:
+            yield "local 4-bit judge: skipped, since the package bitsandbytes is not installed"
+            return
+        spec = JudgeSpec(
+            name="local",
+            provider="local",
+            model=str(self.folder / "base"),
+            quantization="4bit",
+            device_map=str(self.place),
+        )
+        chat = TransformersChat(spec)
+        prompts = [
+            chat.encode({"messages": [{"role": "user", "content": f"Rate answer {n}."}]}) for n in range(8)
+        ]
+        body = {"max_new_tokens": 16, "temperature": 0}
+        found: list[Any] = []
+        seconds = self._seconds(
+            lambda: found.extend(chat.generate(prompts, body, seeds=[0] * 8, temperatures=[0.0] * 8))
+        )
+        yield Figure("local 4-bit judge: replies to 8 prompts", sum(one.tokens > 0 for one in found), "", 8)
+        yield Figure("local 4-bit judge: seconds", seconds, "s")
+
+    def _compare(self, model: Any, merge: Merge) -> None:
+        """Count elements that are not within the rounding of the exact sum."""
+        state = model.state_dict()
+        for row in merge.merger.plan.rows:
+            target, tuned, base = (
+                operand.checkpoint.tensor(operand.name).reshape(-1)[:CHECKED].to(self.place).double()
+                for operand in row.operands
+            )
+            step = WEIGHT * (tuned - base)
+            # The float32 sum may be off by its own rounding, which counts only next to a tie.
+            slack = 2.0**-22 * (target.abs() + step.abs())
+            low, high = (target + step - slack).bfloat16(), (target + step + slack).bfloat16()
+            made = state[row.name].reshape(-1)[:CHECKED]
+            self.wrong += int(((made < low) | (made > high) | made.isnan()).sum())
+            self.checked += made.numel()
+
+    def _open(self) -> Merge:
+        target, base, tuned = (str(self.folder / role) for role in ROLES)
+        return open_merge(target, base, tuned, "layer", verify=False)
+
+    def _open_device(self, place: torch.device) -> Device:
+        return self._device()
+
+    def _device(self) -> Device:
+        return Gpu(self.place) if self.place.type == "cuda" else MemoryDevice()
+
+    def _without_pages(self) -> Device:
+        return NoPages(self.place) if self.place.type == "cuda" else MemoryDevice(refuses=["pages"])
+
+    def _seconds(self, work: Callable[[], object]) -> float:
+        self._wait()
+        started = time.perf_counter()
+        work()
+        self._wait()
+        return time.perf_counter() - started
+
+    def _best(self, work: Callable[[], object]) -> float:
+        return min(self._seconds(work) for _ in range(5))
+
+    def _wait(self) -> None:
+        if self.place.type == "cuda":
+            CUDA.synchronize(self.place)
+
+
+def _opened(device: Device, _: torch.device) -> Device:
+    return device
+
+
+def _load(model: Any, merger: RecipeMerger, recipe: Recipe) -> None:
+    load_into(model, merger.merge(recipe))
+
+
+def _run(runner: asyncio.Runner, engine: TransformersEngine, recipe: Recipe) -> None:
+    runner.run(engine.apply(recipe))
+
+
+class _Stored:
+    """Tensors in memory as the sources of a row."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = tensors
+        self.specs = {n: TensorSpec(tuple(t.shape), code_of(t.dtype)) for n, t in tensors.items()}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return self._tensors[name]
+
+    def extent(self, name: str) -> None:
+        return None
+
+
+def _rows_of_every_kind() -> list[Row]:
+    """Return a row for each mixture of formats, with one and two vectors, and with each sparse method."""
+    formats = (torch.bfloat16, torch.float16, torch.float32)
+    rows = [
+        _row("-".join(map(str, mixture)), mixture, vectors)
+        for vectors, mixture in product((1, 2), product(formats, repeat=3))
+    ]
+    for method, vectors in product(("ties", "dare"), (1, 2)):
+        plain = _row(f"{method} {vectors}", (torch.bfloat16,) * 3, vectors)
+        terms = (replace(term, method=method, density=0.4, seed=7) for term in plain.terms)
+        rows.append(replace(plain, terms=tuple(terms)))
+    return rows
+
+
+def _row(name: str, formats: Sequence[torch.dtype], vectors: int) -> Row:
+    target, tuned, base = formats
+    generator = torch.Generator().manual_seed(len(name))
+    dtypes = {"target": target}
+    for number in range(vectors):
+        dtypes |= {f"tuned{number}": tuned, f"base{number}": base}
+    drawn = {key: torch.randn(257, 129, generator=generator).to(dtype) for key, dtype in dtypes.items()}
+    stored = _Stored(drawn)
+    terms = tuple(
+        Term(Difference(Operand(stored, f"tuned{n}"), Operand(stored, f"base{n}")), ((str(n), 1.0),))
+        for n in range(vectors)
+    )
+    return Row(name, Operand(stored, "target"), stored.specs["target"], terms)
+
+
+async def _answer(engine: TransformersEngine, rows: int, words: int, sampling: Sampling) -> None:
+    questions = [Question(row, "math", ("word " * words,)) for row in range(rows)]
+    async with aclosing(engine.generate(questions, sampling)) as stream:
+        async for _ in stream:
+            pass
+
+
+def _uniform(merge: Merge, weight: float) -> Recipe:
+    return Recipe(dict.fromkeys(merge.group_names, weight))
+
+
+def _host_memory() -> int:
+    """Return the process's bytes that are no pages of files; 0 if the system does not report them."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """Write a tokenizer of bytes with a chat template."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(BPE({byte: number for number, byte in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": "</s>",
+        "chat_template": TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
