@@ -2,8 +2,8 @@
 
     python -m perf.gpu [--device cuda:0] [--folder FOLDER]        or: make gpu-check
 
-Creates three random models with the layers of Mistral-7B in a temporary folder: 3.5 billion parameters each, 21
-GB together, or fewer layers if the GPU is smaller. Takes less than 4 minutes in total. Needs torch, triton and
+Creates three random models with the layers of Mistral-7B in a temporary folder: 3.5 billion parameters each
+and 21 GB together, or fewer layers if the GPU is smaller. Takes less than 4 minutes. Needs torch, triton and
 transformers, and bitsandbytes for the judge. Ratios are to copies measured in the same run. Exits with 1 if a
 merged value is wrong, or if a figure misses its goal by more than a factor of 2.
 

@@ -87,15 +87,15 @@ class Gpu:
 
     def register(self, address: int, size: int) -> None:
         """Pin pages of a mapped file."""
-        try:
-            _cuda.check_error(int(_cuda.cudart().cudaHostRegister(address, size, _READ_ONLY)))
-        except RuntimeError as error:
+        runtime = _cuda.cudart()
+        if code := int(runtime.cudaHostRegister(address, size, _READ_ONLY)):
             self._forget_error()
-            raise RefusedError(_first_line(error)) from error
+            raise RefusedError(f"{runtime.cudaGetErrorString(runtime.cudaError(code))} (CUDA error {code})")
 
     def unregister(self, address: int) -> None:
         """Unpin them."""
-        _cuda.check_error(int(_cuda.cudart().cudaHostUnregister(address)))
+        if code := int(_cuda.cudart().cudaHostUnregister(address)):
+            raise RuntimeError(f"CUDA error {code} for pages that were registered")
 
     def give_back(self) -> None:
         """Empty torch's cache."""

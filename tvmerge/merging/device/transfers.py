@@ -14,6 +14,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Self
 
+import numpy as np
 import torch
 
 from tvmerge.merging.device.hardware import Device, Mark, Order
@@ -133,13 +134,19 @@ class Transfers:
         at = 0
         for source, into in piece.copies:
             place = slice(at, at + source.numel())
-            given = source if lane.ring is None else lane.ring[place].copy_(source)
+            given = source if lane.ring is None else _copy_on_host(lane.ring[place], source)
             there = lane.staging[place] if into is None else into
             lane.order.run(partial(_copy_bytes, there, given))
             if into is None:
                 staged.append(there)
             at += padded(source.numel())
         return staged
+
+
+def _copy_on_host(ring: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Fill a part of a ring in the calling thread alone: torch would divide each copy among all cores."""
+    np.copyto(ring.numpy(), source.numpy())
+    return ring
 
 
 def _copy_bytes(there: torch.Tensor, given: torch.Tensor) -> None:
