@@ -17,6 +17,7 @@ import click
 import optuna
 import pytest
 
+from docs import gpu_fit
 from docs.picture import PICTURE, picture
 from docs.settings import PAGE, page
 from tests.documents import (
@@ -238,6 +239,10 @@ def test_the_picture_of_the_report_is_drawn_from_a_report(finished: Path) -> Non
 def test_the_page_of_settings_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python docs/settings.py"
     assert all(f"| `{key}` |" in page() for key in options())
+
+
+def test_the_table_of_what_fits_on_a_gpu_is_what_a_run_would_estimate() -> None:
+    assert gpu_fit.PAGE.read_text(encoding="utf-8") == gpu_fit.page(), "run: python docs/gpu_fit.py"
 
 
 def test_every_file_that_a_help_text_names_is_there() -> None:
