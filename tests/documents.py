@@ -104,7 +104,7 @@ def headings(document: Path) -> set[str]:
 
 def make_targets(document: Path) -> set[str]:
     said = [*shell_lines(document), *inline_code(document)]
-    return {found for text in said for found in re.findall(r"^make ([a-z]+)", text)}
+    return {found for text in said for found in re.findall(r"^make ([a-z-]+)", text)}
 
 
 def section(document: Path, heading: str) -> str:
