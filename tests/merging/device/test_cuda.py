@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,11 +31,16 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     def with_result(result: int) -> tuple[Gpu, list[tuple[object, ...]], list[str]]:
         calls: list[tuple[object, ...]] = []
         cleared: list[str] = []
+
+        def called(result: int, *given: int) -> Code:
+            calls.append(given)
+            return Code(result)
+
         runtime = SimpleNamespace(
             cudaError=Code,
             cudaGetErrorString=lambda code: {801: "operation not supported"}[int(code)],
-            cudaHostRegister=lambda *given: calls.append(given) or Code(result),
-            cudaHostUnregister=lambda *given: calls.append(given) or Code(0),
+            cudaHostRegister=partial(called, result),
+            cudaHostUnregister=partial(called, 0),
         )
         monkeypatch.setattr(cuda, "_cuda", SimpleNamespace(cudart=lambda: runtime))
         monkeypatch.setattr(Gpu, "_forget_error", lambda self: cleared.append(str(self.place)))
