@@ -58,13 +58,15 @@ def test_a_tensor_larger_than_a_piece_arrives_whole(way: Way) -> None:
     assert device.waits == 1
 
 
-def test_a_piece_waits_for_what_it_is_told_to_wait_for() -> None:
-    device = MemoryDevice(seed=1)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_piece_waits_for_what_it_is_told_to_wait_for(seed: int) -> None:
+    device = MemoryDevice(seed=seed)
     source, into, seen = noise(512), device.empty(512), []
     other = device.order()
     other.run(lambda: seen.append(into.clone()))
     with Transfers(device, REGISTERED) as lanes:
         lanes.submit(Piece([(source, into)], after=other.mark())).result().wait()
+    assert len(seen) == 1
     assert not torch.equal(seen[0], source)
     assert torch.equal(into, source)
 

@@ -31,7 +31,7 @@ def compiled(formats: Formats, vectors: int, capability: int) -> Any:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from tvmerge.merging.kernels.triton import BLOCK, FORMATS, kernel
+    from tvmerge.merging.kernels.triton import BLOCK, FORMATS, OPTIONS, kernel
 
     target, tuned, base, rounded, out = formats
     pairs = ((f"*{TYPES[tuned]}", f"*{TYPES[base]}"),) * vectors
@@ -45,7 +45,7 @@ def compiled(formats: Formats, vectors: int, capability: int) -> Any:
     return triton.compile(
         ASTSource(kernel, signature, {(3,): FORMATS[rounded], (4,): BLOCK}),
         target=GPUTarget("cuda", capability, 32),
-        options={"enable_fp_fusion": False},
+        options=OPTIONS,
     )
 
 

@@ -16,18 +16,20 @@ BLOCK = 1024
 FORMATS = {torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float32: tl.float32}
 """The formats that the kernel reads, rounds to and writes."""
 
+OPTIONS = {"enable_fp_fusion": False}
+"""A multiplication and an addition fused into one would be rounded once less than on a CPU."""
+
 
 def add_vectors(wanted: VectorSum) -> None:
     """Make a sum on the GPU that its tensors are on."""
     n = wanted.out.numel()
-    # A multiplication and an addition fused into one would be rounded once less than on a CPU.
     kernel[(triton.cdiv(n, BLOCK),)](
         (wanted.target, tuple(wanted.vectors)),
         tuple(map(float, wanted.weights)),
         (wanted.out, wanted.overflow, n),
         FORMATS[wanted.rounded],
         BLOCK,
-        enable_fp_fusion=False,
+        **OPTIONS,
     )
 
 
