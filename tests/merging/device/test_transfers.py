@@ -63,8 +63,8 @@ def test_a_piece_waits_for_what_it_is_told_to_wait_for(seed: int) -> None:
     device = MemoryDevice(seed=seed)
     source, into, seen = noise(512), device.empty(512), []
     other = device.order()
-    other.run(lambda: seen.append(into.clone()))
     with Transfers(device, REGISTERED) as lanes:
+        other.run(lambda: seen.append(into.clone()))
         lanes.submit(Piece([(source, into)], after=other.mark())).result().wait()
     assert len(seen) == 1
     assert not torch.equal(seen[0], source)
