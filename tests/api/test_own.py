@@ -6,6 +6,7 @@ Several modules: the objects that callers pass, from the API through engines and
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from tests.api.conftest import SMALL
 from tvmerge.engines.own import own_engines
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.protocols import Merger
-from tvmerge.records import Answer, Judgment, Question, Sampling, Unrated
+from tvmerge.records import Answer, Judgment, Question, QuestionId, Sampling, Unrated
 from tvmerge.testing import Clock, ScriptedEngine, ScriptedJudge
 
 
@@ -196,6 +197,114 @@ def test_a_judgment_without_a_rating_is_not_stored() -> None:
     assert judge.asked == 1
 
 
+class Shorter(Lengths):
+    """A judge that prefers the shorter answer, and lists the answers it was given with the baseline's."""
+
+    name = "shorter"
+
+    def __init__(
+        self,
+        says: float | None = None,
+        baseline: Mapping[QuestionId, Answer] = MappingProxyType({}),
+        compared: list[tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__()
+        self._says = says
+        self._baseline = baseline
+        self.compared = [] if compared is None else compared
+
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> Shorter:
+        return Shorter(self._says, answers, self.compared)
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        found: list[Judgment] = []
+        pairs = zip(answer.turns, self._baseline[question.question_id].turns, strict=True)
+        for turn, (ours, theirs) in enumerate(pairs, start=1):
+            self.compared.append((ours, theirs))
+            won = 0.5 + 0.5 * ((len(ours) < len(theirs)) - (len(ours) > len(theirs)))
+            score = won if self._says is None else self._says
+            found.append(tvmerge.Rating(question.question_id, turn, score, self.name, "length"))
+        return found
+
+
+def answering(recipe: tvmerge.Recipe, question: Question) -> str:
+    """The larger the weight, the shorter the answer."""
+    return "a" * round(100 - 10 * recipe.weights["norm"])
+
+
+def test_a_judge_of_ones_own_compares_in_pairs_and_the_score_is_the_win_rate(run_dir: Path) -> None:
+    judge = Shorter()
+    result = run(run_dir, judge=judge, engine=ScriptedEngine(answering=answering), judge_mode="pairwise")
+    assert [trial.value for trial in result.trials[:2]] == [0.5, 1.0]
+    assert {theirs for _, theirs in judge.compared} == {"a" * 100}
+    assert (run_dir / "model_judgment" / "shorter_pair.jsonl").is_file()
+
+
+def test_a_comparison_is_stored_with_the_answer_it_was_made_with(run_dir: Path, tmp_path: Path) -> None:
+    judge, engine = Shorter(), ScriptedEngine(answering=answering)
+    pairs: dict[str, Any] = {"judge": judge, "engine": engine, "judge_mode": "pairwise"}
+    first = run(run_dir, **pairs)
+    asked = len(judge.compared)
+    again = run(tmp_path / "again", study_name="again", **pairs)
+    assert [t.value for t in again.trials] == [t.value for t in first.trials]
+    assert len(judge.compared) == asked
+    other = run(tmp_path / "other", study_name="other", baseline="weight:1", **pairs)
+    assert [trial.value for trial in other.trials[:2]] == [0.0, 0.5]
+    assert {theirs for _, theirs in judge.compared[asked:]} == {"a" * 90}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"judge_mode": "single"}, {"baseline": "weight:1"}], ids=["mode", "baseline"]
+)
+def test_a_study_in_pairs_is_resumed_with_the_same_mode_and_baseline(
+    changed: dict[str, Any], run_dir: Path
+) -> None:
+    pairs: dict[str, Any] = {"judge": Shorter(), "engine": ScriptedEngine(), "judge_mode": "pairwise"}
+    run(run_dir, **pairs)
+    with pytest.raises(StudyError, match=r"mode|baseline"):
+        run(run_dir, **{**pairs, **changed})
+
+
+def test_a_plan_of_comparisons_asks_nothing(run_dir: Path) -> None:
+    judge, config = Shorter(), tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+    assert tvmerge.plan(config, judge=judge, engine=ScriptedEngine(), judge_mode="pairwise").left == 3
+    assert judge.compared == []
+
+
+def compared(judge: Any, folder: Path) -> Sequence[Judgment]:
+    """The judgments of an answer compared with a longer one in a file."""
+    file = folder / "theirs.jsonl"
+    line = {"question_id": 1, "model_id": "theirs", "choices": [{"index": 0, "turns": ["aaa"]}]}
+    file.write_text(json.dumps(line))
+    answers = {"ours": [tvmerge.Answer(1, ("a",))]}
+    settings: dict[str, Any] = {"bench_name": "demo", "turns": 1, "judge_mode": "pairwise"}
+    return tvmerge.judge(answers, judge=judge, baseline=file, **settings).models[0].judgments
+
+
+def test_existing_answers_are_compared_with_those_of_a_file(tmp_path: Path) -> None:
+    judge = Shorter()
+    assert [r.score for r in compared(judge, tmp_path) if isinstance(r, tvmerge.Rating)] == [1.0]
+    assert judge.compared == [("a", "aaa")]
+
+
+class Forgetful(Shorter):
+    def with_baseline(self, answers: object) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (Shorter(says=7.0), r"7 is not in \[0, 1\]"),
+        (Forgetful(), "with_baseline of the judge 'shorter' must return a judge, got NoneType"),
+    ],
+    ids=["score", "no judge"],
+)
+def test_what_is_no_comparison_is_refused(judge: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compared(judge, tmp_path)
+
+
 class Nameless(Lengths):
     name = ""
 
@@ -251,7 +360,7 @@ def test_an_engine_has_to_say_what_decides_its_answers(engine: object, message: 
     ("settings", "message"),
     [
         ({"judge": Lengths(), "max_cost": 3}, "max_cost is for judges that tvmerge asks"),
-        ({"judge": Lengths(), "judge_mode": "pairwise"}, "judge_mode is for judges that tvmerge asks"),
+        ({"judge": Lengths(), "judge_mode": "pairwise"}, "'lengths' has no method 'with_baseline'"),
         ({"engine": ScriptedEngine(), "engine_options": {"n": 1}}, "engine_options is for tvmerge's own"),
         ({"engine": ScriptedEngine(), "device": "cpu"}, "device is for tvmerge's own engines"),
         ({"engine": ScriptedEngine(), "engines": 2}, "engines is for tvmerge's own engines"),

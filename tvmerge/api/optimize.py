@@ -32,7 +32,9 @@ def optimize(
         config: The settings, from `load_config` or `RunConfig`; None to take them all from `settings`.
         judge: Names as in the setting `judge`, or a judge object that implements
             `tvmerge.protocols.Judge`. Its ratings are stored under its `fingerprint`. If it has an attribute
-            `scale`, that is its lowest and highest rating, otherwise they are 1 and 10. It is not closed.
+            `scale`, that is its lowest and highest rating, otherwise they are 1 and 10. For
+            `judge_mode="pairwise"` it implements `tvmerge.protocols.ComparingJudge` as well, and its ratings
+            are in [0, 1]. It is not closed.
         engine: A name as in the setting `engine`; or one or more engine objects that implement
             `tvmerge.protocols.IdentifiedEngine`, which are not closed; or a class or function that takes a
             `tvmerge.protocols.Merger` and returns an engine, with an attribute `fingerprint`.

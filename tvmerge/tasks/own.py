@@ -39,15 +39,18 @@ def suite_of_own_judge(
         asked: Whether the judge is asked, which it is not in a dry run.
 
     Raises:
-        UserError: The judge has no fingerprint, a setting does not apply to it, or the benchmark is missing
-            or invalid.
+        UserError: The judge has no fingerprint, a setting does not apply to it, it is to compare and cannot,
+            or the benchmark is missing or invalid.
     """
     check_judge(judge)
     check_settings(config)
-    wrapped = (OwnJudge if asked else UnaskedJudge)(judge, caches.judgments, parallel=config.parallel or 1)
+    compares = config.judge_mode == "pairwise"
+    wrapped = (OwnJudge if asked else UnaskedJudge)(
+        judge, caches.judgments, parallel=config.parallel or 1, compares=compares
+    )
     assets = None if config.assets is None else Path(config.assets)
     benchmarks = judged_benchmarks(config, judge.name, assets, note)
-    benchmark, scale = combine(benchmarks), scale_of(judge)
+    benchmark, scale = combine(benchmarks), scale_of(judge, compares=compares)
     return TaskSuite(
         benchmark=benchmark,
         parts=parts_of(benchmarks, [weight for _, weight in config.benchmarks], scale),
@@ -55,4 +58,5 @@ def suite_of_own_judge(
         specs=(),
         rater=watch_script(wrapped, config, benchmark, scale[0]),
         ledger=Ledger(ledger_file),
+        compares=compares,
     )

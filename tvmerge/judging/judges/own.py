@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from tvmerge._util.canonical import canonical_json, digest
 from tvmerge.errors import ConfigError
+from tvmerge.judging.judges.pairwise import LOSS, WIN
 from tvmerge.judging.settings import JudgeConfig
-from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
+from tvmerge.protocols import ComparingJudge
+from tvmerge.records import Answer, Judgment, Question, QuestionId, Rating, Unrated
 
 if TYPE_CHECKING:
     from tvmerge._util.cache import ContentCache
@@ -25,6 +28,8 @@ SCALE = (1.0, 10.0)
 _USED = (
     "bench_name",
     "judge",
+    "judge_mode",
+    "baseline",
     "turns",
     "reference",
     "min_japanese",
@@ -44,17 +49,23 @@ class OwnJudge:
         judge: The caller's judge.
         cache: Stores the ratings.
         parallel: Maximum number of answers rated at once.
+        compares: Whether the judge compares answers with those that `with_baseline` sets.
 
     Raises:
-        ConfigError: The judge has no name or no fingerprint.
+        ConfigError: The judge has no name or no fingerprint, or it is to compare and cannot.
     """
 
-    def __init__(self, judge: Judge, cache: ContentCache, *, parallel: int = 1) -> None:
+    def __init__(
+        self, judge: Judge, cache: ContentCache, *, parallel: int = 1, compares: bool = False
+    ) -> None:
         check_judge(judge)
         self._judge = judge
+        self._rater = judge
         self._cache = cache
         self._places = asyncio.Semaphore(parallel)
-        self._scale = scale_of(judge)
+        self._scale = scale_of(judge, compares=compares)
+        self._compares = compares
+        self._baseline: Mapping[QuestionId, Answer] = {}
 
     @property
     def name(self) -> str:
@@ -63,15 +74,40 @@ class OwnJudge:
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """The judge's fingerprint."""
-        return self._judge.fingerprint
+        """The judge's fingerprint, and the mode if it compares; the caller adds the baseline."""
+        mode = {"mode": "pairwise"} if self._compares else {}
+        return {**self._judge.fingerprint, **mode}
+
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> OwnJudge:
+        """Return a judge that compares with these answers; unchanged if it rates.
+
+        Raises:
+            ConfigError: The caller's judge does not return a judge.
+        """
+        if not self._compares:
+            return self
+        assert isinstance(self._judge, ComparingJudge), "scale_of checks it"
+        other = copy(self)
+        other._baseline = dict(answers)
+        other._rater = self._judge.with_baseline(other._baseline)
+        if not callable(getattr(other._rater, "judge", None)):
+            raise ConfigError(
+                f"with_baseline of the judge '{self.name}' must return a judge, "
+                f"got {type(other._rater).__name__}"
+            )
+        return other
 
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Return the stored or new ratings of `answer`; a first cancellation waits for the judge to finish.
 
         Raises:
-            ConfigError: The judge returned something that is not a judgment of this answer.
+            ConfigError: The judge returned something that is not a judgment of this answer, or the baseline
+                has no answer to the question.
         """
+        if self._compares and question.question_id not in self._baseline:
+            raise ConfigError(
+                f"pairwise judging: the baseline has no answer to question {question.question_id}"
+            )
         key = self._key(question, answer)
         stored = await asyncio.to_thread(self._cache.get, key)
         if stored is not None:
@@ -88,7 +124,7 @@ class OwnJudge:
         """Leave the judge open, since it belongs to the caller."""
 
     async def _rated(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
-        found = tuple(await self._judge.judge(question, answer))
+        found = tuple(await self._rater.judge(question, answer))
         self._check(found, question, answer)
         if found and all(isinstance(judgment, Rating) for judgment in found):
             rows = [asdict(judgment) for judgment in found]
@@ -109,12 +145,15 @@ class OwnJudge:
             )
 
     def _key(self, question: Question, answer: Answer) -> str:
+        # Ratings have no key `baseline`, so those of earlier releases are still found.
+        baseline = {"baseline": asdict(self._baseline[question.question_id])} if self._compares else {}
         return digest(
             {
                 "schema": SCHEMA,
                 "judge": {"name": self.name, **self.fingerprint},
                 "question": asdict(question),
                 "answer": asdict(answer),
+                **baseline,
             }
         )
 
@@ -126,6 +165,10 @@ class UnaskedJudge(OwnJudge):
         """Return no rating for any turn."""
         turns = range(1, len(answer.turns) + 1)
         return [Unrated(question.question_id, turn, self.name, "", "not asked: a plan") for turn in turns]
+
+    def with_baseline(self, answers: Mapping[QuestionId, Answer]) -> UnaskedJudge:
+        """Return the judge itself, which compares nothing."""
+        return self
 
 
 def _problem(judgment: object, question: Question, turns: set[int], scale: tuple[float, float]) -> str:
@@ -180,12 +223,21 @@ def check_settings(config: JudgeConfig) -> None:
             )
 
 
-def scale_of(judge: Judge) -> tuple[float, float]:
+def scale_of(judge: Judge, *, compares: bool = False) -> tuple[float, float]:
     """Return the lowest and highest rating of a judge: its attribute `scale`, or 1 and 10.
 
+    The score of a comparison is the win rate, in [0, 1], whatever the attribute says.
+
     Raises:
-        ConfigError: The attribute is not two ascending numbers.
+        ConfigError: The attribute is not two ascending numbers, or the judge is to compare and cannot.
     """
+    if compares:
+        if not isinstance(judge, ComparingJudge):
+            raise ConfigError(
+                f"judge_mode is pairwise, and the judge '{judge.name}' has no method 'with_baseline' "
+                "(tvmerge.protocols.ComparingJudge): add one, or leave judge_mode out"
+            )
+        return LOSS, WIN
     given = getattr(judge, "scale", SCALE)
     try:
         low, high = map(float, given)
@@ -205,4 +257,4 @@ def _is_plain(data: Mapping[str, object]) -> bool:
 
 
 if TYPE_CHECKING:
-    _judge: type[Judge] = OwnJudge
+    _judge: type[ComparingJudge] = OwnJudge
