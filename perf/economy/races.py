@@ -1,6 +1,6 @@
 """Measures what early stopping saves and costs, in searches over real merges with and without it.
 
-    python -m perf.racing [--study URL] [--seeds 100] [--trials 60] [--p P] [--minimum N] [--batch N]
+    python -m perf.economy.races [--study URL] [--seeds 100] [--trials 60] [--p P] [--minimum N] [--batch N]
 
 The merges are 100 trials of a demo run without races, with their ratings of 120 questions; the run takes some
 minutes, unless --study is the database of a finished one. For each seed the questions are resampled with

@@ -1,0 +1,169 @@
+"""Whole searches of the demo's models by the parts of a run, and what they would have recommended when."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from examples.demo.generate import BENCHMARK, fresh_questions, question_row
+from perf.economy.noise import NoisyJudge
+from perf.economy.rows import Problem, Row, Step, recommended
+from tvmerge._util.caches import Caches
+from tvmerge._util.files import write_jsonl, write_text
+from tvmerge._util.trace import ENGINE, Trace
+from tvmerge.config import RunConfig
+from tvmerge.judging.judges.rules import RulesJudge
+from tvmerge.records import Recipe, Trial
+from tvmerge.report.terminal.progress import Progress
+from tvmerge.run.build import Run, build_run
+from tvmerge.run.loop import Evaluator
+from tvmerge.run.outline import outline
+from tvmerge.run.paths import RunPaths
+from tvmerge.run.search import run_search
+from tvmerge.scoring.statistics import estimate
+from tvmerge.tasks.build import build_suite
+from tvmerge.testing import demo_config
+
+TRUTH_SEED = 40_000
+"""Seed of the fresh questions of the truth; the questions of a search have its own."""
+
+_truths: dict[tuple[object, ...], float] = {}
+"""By mode, number of questions and weights, the truths that this process has measured."""
+
+
+class _SpentError(Exception):
+    """The search has made its calls."""
+
+
+class Recorder(Progress):
+    """Records what a search recommends after how many calls, and ends it when they are spent.
+
+    Args:
+        budget: Number of calls at which the search ends.
+
+    Attributes:
+        calls: Number of judgments of the trials that were told.
+        steps: The recommended candidates, in order of calls, each with the number of calls.
+    """
+
+    def __init__(self, budget: int) -> None:
+        super().__init__(quiet=True)
+        self._budget = budget
+        self._judgments: dict[int, int] = {}
+        self.calls = 0
+        self.steps: list[tuple[int, Trial]] = []
+
+    @property
+    def trials(self) -> int:
+        """Number of candidates that were told."""
+        return len(self._judgments)
+
+    def trial_told(self, trial: Trial, best: Trial | None) -> None:
+        """Record the trial's calls and the best of all trials."""
+        self._told(trial, best)
+
+    def block_told(self, trial: Trial, done: int, best: Trial | None) -> None:
+        """Record the calls of a block of the trial, and the best of all trials."""
+        self._told(trial, best)
+
+    def _told(self, trial: Trial, best: Trial | None) -> None:
+        judgments = trial.attrs.get("judgments", 0)  # of all its blocks
+        self.calls += judgments - self._judgments.get(trial.number, 0)
+        self._judgments[trial.number] = judgments
+        if best is not None and (not self.steps or self.steps[-1][1].number != best.number):
+            self.steps.append((self.calls, best))
+        if self.calls >= self._budget:
+            raise _SpentError
+
+
+def searched(problem: Problem, budget: int) -> Row:
+    """Search until `budget` judge calls are made, and measure the truth at the checkpoints."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        return asyncio.run(_searched(problem, budget, Path(name)))
+
+
+async def _searched(problem: Problem, budget: int, folder: Path) -> Row:
+    clock = time.perf_counter
+    started = clock()
+    with closing(Caches(folder / "cache")) as caches:
+        run = _built(_config(problem, budget, folder), caches)
+        if problem.noise:
+            noisy = NoisyJudge(run.suite.judge, problem.noise, problem.seed)
+            run = replace(run, suite=replace(run.suite, rater=noisy))
+        recorder = Recorder(budget)
+        try:
+            begun = clock()
+            with suppress(_SpentError):
+                await run_search(run, recorder)
+            ended, engine = clock(), _busy(run.trace)
+            steps = await _with_truths(run, problem, recorder)
+        finally:
+            await run.close()
+    parts = {"start": begun - started, "search": ended - begun, "engine": engine, "truth": clock() - ended}
+    seconds = {name: round(value, 2) for name, value in parts.items()}
+    return Row(problem, budget, recorder.calls, recorder.trials, steps, seconds)
+
+
+async def _with_truths(run: Run, problem: Problem, recorder: Recorder) -> list[Step]:
+    """Return what was recommended, with the truths of what was so at a checkpoint."""
+    steps = [
+        Step(calls, trial.number, list(trial.recipe.weights.values()), None)
+        for calls, trial in recorder.steps
+    ]
+    wanted = {step.calls for step in recommended(steps, recorder.calls).values()}
+    return [
+        replace(step, truth=await _truth(run, problem, trial.recipe)) if step.calls in wanted else step
+        for step, (_, trial) in zip(steps, recorder.steps, strict=True)
+    ]
+
+
+def _busy(trace: Trace) -> float:
+    """Return how many seconds the engine has merged and answered."""
+    return sum(span.end - span.start for span in trace.spans if span.track.startswith(ENGINE))
+
+
+def _config(problem: Problem, budget: int, folder: Path) -> RunConfig:
+    """Return the settings of the demo, with those of a search that are the defaults, and fresh questions."""
+    bench = folder / "questions"
+    write_jsonl(bench / "question.jsonl", map(question_row, fresh_questions(problem.questions, problem.seed)))
+    settings = (BENCHMARK.parent / "benchmark.toml").read_text(encoding="utf-8")
+    write_text(bench / "benchmark.toml", settings)
+    return demo_config(
+        bench_name=str(bench),
+        run_dir=str(folder / "run"),
+        device="cpu",
+        holdout=0.0,
+        optimize_mode=problem.mode,
+        optuna_sampler=problem.sampler,
+        optuna_seed=problem.seed,
+        n_trials=budget,  # never reached, as a trial takes at least one call
+        trials_in_flight=RunConfig.trials_in_flight,
+        uniform_weights=RunConfig.uniform_weights,
+    )
+
+
+def _built(config: RunConfig, caches: Caches) -> Run:
+    suite = build_suite(config, caches, _silent)
+    return build_run(config, outline(config, RunPaths.of(config), suite), caches, _silent)
+
+
+async def _truth(run: Run, problem: Problem, recipe: Recipe) -> float:
+    """Return the mean rating of a candidate on fresh questions, without noise."""
+    key = (problem.mode, problem.fresh, *recipe.weights.values())
+    if key not in _truths:
+        evaluator = Evaluator(run.pool, RulesJudge(), run.sampling)
+        questions = list(fresh_questions(problem.fresh, TRUTH_SEED))
+        found = await evaluator.evaluate(recipe, questions)
+        _truths[key] = round(estimate(found.judgments).mean, 6)
+    return _truths[key]
+
+
+def _silent(text: str) -> None:
+    """Show no remark of a run."""
