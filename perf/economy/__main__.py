@@ -86,7 +86,9 @@ def _noise(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m perf.economy", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--samplers", nargs="+", default=["auto", "TPE"], choices=SAMPLERS.names())
     parser.add_argument("--modes", nargs="+", default=["layer"], choices=MODES)
     parser.add_argument("--seeds", type=int, default=20, help="number of seeds")
