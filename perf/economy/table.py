@@ -64,8 +64,8 @@ def share_of_calls(new: Curves, old: Curves, at: int) -> Share | None:
 
     Between checkpoints the mean truth is interpolated along the logarithm of the calls, and a level is
     reached where it is first as high. The interval is that of a percentile bootstrap over the seeds that
-    both have; each resample has a level of its own. A level that is reached before the first checkpoint counts
-    as reached there, so the fraction is too high then.
+    both have; each resample has a level of its own. A level that is reached before the first checkpoint
+    counts as reached there, so the fraction is too high then.
 
     Args:
         new: The truths of one sampler.
