@@ -17,7 +17,8 @@
         * RequestError         the provider rejects this request; retrying would not help
     * BudgetError          the limit the user set is reached: stop cleanly, resume with a larger one
 
-The message of a `UserError` is one line that says what is wrong, where, and how to fix it.
+The message of a `UserError` is one line that says what is wrong, where, and how to fix it. It names settings
+by their flags: `--judge-mode` is `judge_mode` in Python.
 """
 
 from __future__ import annotations

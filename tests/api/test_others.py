@@ -112,7 +112,7 @@ def test_answers_to_other_questions_are_refused() -> None:
         tvmerge.judge({"mine": [tvmerge.Answer("?", ("a",))]}, bench_name="demo", judge="rules")
     with pytest.raises(tvmerge.TvmergeError, match="more turns than"):
         tvmerge.judge({"mine": [tvmerge.Answer(1, ("a", "b", "c"))]}, bench_name="demo", judge="rules")
-    with pytest.raises(tvmerge.TvmergeError, match="set the one benchmark"):
+    with pytest.raises(tvmerge.TvmergeError, match="set bench_name to the one benchmark"):
         tvmerge.judge({"mine": [tvmerge.Answer(1, ("a",))]}, judge="rules")
 
 

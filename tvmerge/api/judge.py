@@ -59,7 +59,7 @@ def judge(
     given = caller_objects(judge)
     config = JudgeConfig(**settings_for(JudgeConfig, {**settings, **given.settings}))
     if len(config.bench_name) != 1:
-        raise ConfigError("set the one benchmark that was answered: --bench-name NAME")
+        raise ConfigError("set bench_name to the one benchmark that was answered")
     compared, written = (None if path is None else Path(path) for path in (baseline, out))
 
     async def judged() -> JudgedAnswers:
