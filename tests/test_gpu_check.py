@@ -1,4 +1,7 @@
-"""The check of a GPU, on tiny models without one."""
+"""The check of a GPU, on tiny models without one.
+
+No module: programs in perf/.
+"""
 
 from __future__ import annotations
 

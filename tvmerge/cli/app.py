@@ -37,7 +37,7 @@ INTERRUPTED = 130
 def app() -> None:
     """Find the best way to add a task vector to a language model.
 
-    new = target + weight * (tuned - base), one weight per layer, a parameter kind or a tensor.
+    new = target + weight * (tuned - base), with one weight per layer, kind of parameter or tensor.
     """
 
 

@@ -111,7 +111,7 @@ def _vector(table: Mapping[str, Any]) -> TaskVector:
 def _pattern(table: Mapping[str, Any]) -> tuple[str, str]:
     _known("patterns", table, ("name", "pattern"))
     if len(table) < 2:
-        raise ConfigError("each of patterns needs the keys 'name' and 'pattern'")
+        raise ConfigError("each of [[patterns]] needs the keys 'name' and 'pattern'")
     return str(table["name"]), str(table["pattern"])
 
 

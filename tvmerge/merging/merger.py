@@ -146,7 +146,8 @@ class RecipeMerger:
             elif name in densities and not 0 <= value <= 1:
                 problems.append(f"'{name}' is {value} and must be in [0, 1]")
         if problems:
-            raise CheckpointError(f"the recipe does not fit: {'; '.join(problems)}")
+            more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+            raise CheckpointError(f"the recipe does not fit: {'; '.join(problems[:3])}{more}")
 
     def release(self) -> None:
         """Free what is held on accelerators; a later merge brings it there again."""

@@ -259,8 +259,8 @@ def test_a_prompt_may_say_how_its_rating_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rating_key": ""}, "'rating_key' must be a text"),
-        ({"rating_key": 3}, "'rating_key' must be a text"),
+        ({"rating_key": ""}, "'rating_key' must be a non-empty string"),
+        ({"rating_key": 3}, "'rating_key' must be a non-empty string"),
         ({"rating_pattern": "SCORE: ("}, "'rating_pattern' is not a regular expression"),
         ({"rating_pattern": "SCORE: [0-9]+"}, "must have one group, which holds the rating; it has 0"),
         ({"rating_pattern": "(SCORE): ([0-9]+)"}, "it has 2"),

@@ -58,7 +58,7 @@ def test_data_that_are_nowhere_are_named_with_where_they_were_sought(
     monkeypatch.chdir(tmp_path)
     name = write(tmp_path / "tasks", [{"text": "a"}], data_files={"test": "lost.json"})
     with pytest.raises(
-        AssetError, match=r"the data of task 'capitals' cannot be loaded: .*lost\.json.*beside the"
+        AssetError, match=r"the data of task 'capitals' cannot be loaded: .*lost\.json.*next to the task file"
     ):
         load([name], tmp_path / "tasks")
 

@@ -186,7 +186,8 @@ def template_texts(template: Path) -> dict[str, str]:
     try:
         return {TEMPLATE: template.read_text(encoding="utf-8")}
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"--chat-template {template}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"--chat-template {template}: cannot be read: {reason}") from error
 
 
 def _first_line(error: Exception) -> str:

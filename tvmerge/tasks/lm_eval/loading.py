@@ -90,7 +90,7 @@ def _manager(names: Sequence[str], task_path: Path | None) -> TaskManager:
     for name in names:
         if name not in manager.task_index:
             near = difflib.get_close_matches(name, manager.all_tasks, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`lm_eval ls tasks` shows them all"
+            hint = f"did you mean {', '.join(near)}?" if near else "`lm_eval ls tasks` shows them all"
             hint = (unreadable(task_path) if task_path else "") or hint
             raise ConfigError(f"lm-eval has no task '{name}'; {hint}")
     return manager
@@ -200,10 +200,10 @@ def _data_of(
         raise ConfigError(f"task '{name}' needs the Python package '{error.name}'; install it") from error
     except (ConnectionError, DatasetNotFoundError, FileNotFoundError) as error:
         raise AssetError(
-            f"the data of task '{name}' cannot be loaded: {told(error)}; on a machine without the hub give "
-            "JGLUE's files with --jglue-data, or a task file of your own (--task-path) with dataset_path: "
-            "json and your data_files, which are looked up in the working directory, then next to the task's "
-            "file, or the cache of a machine that has it (HF_HOME)"
+            f"the data of task '{name}' cannot be loaded: {told(error)}; data_files of a task file are "
+            "looked up in the working directory, then next to the task file; without the hub, pass JGLUE's "
+            "files with --jglue-data, write a task file (--task-path) with dataset_path: json and "
+            "data_files, or set HF_HOME to a cache that has the data"
         ) from error
     except Exception as error:
         raise ConfigError(why_not_loaded(name, error)) from error
