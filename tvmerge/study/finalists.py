@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.report.result import ContenderKey, label
-from tvmerge.study.blocks.table import asks_of
-from tvmerge.study.ranking import ranked
+from tvmerge.study.ranking import ranked, ranked_with_estimates
 from tvmerge.study.space import Space, uniform_weight
 
 
@@ -58,9 +57,7 @@ def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") ->
         trials: The trials of the search.
         sparse: How task vectors are made sparse at weight 1; empty if they are not.
     """
-    # In a search by blocks, a pruned trial's estimate is as good as that of any other.
-    estimated = [trial for trial in trials if asks_of(trial) and trial.value is not None]
-    known = sorted(estimated, key=lambda t: (-(t.value or 0.0), t.number)) if estimated else ranked(trials)
+    known = ranked_with_estimates(trials)
     candidates = []
     baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
     for key, weight in baselines:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from tvmerge.study.settings import SearchConfig
 
 
+def asks_blocks(sampler: str) -> bool:
+    """Whether candidates of a sampler answer a block of questions at a time."""
+    return SAMPLERS.load(sampler).make_blocks is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Questions:
     """What candidates are scored on.
@@ -58,7 +63,7 @@ class StudyMaker:
     @property
     def by_blocks(self) -> bool:
         """Whether candidates answer a block of questions at a time."""
-        return SAMPLERS.load(self.config.optuna_sampler).make_blocks is not None
+        return asks_blocks(self.config.optuna_sampler)
 
     def check(self) -> None:
         """Refuse what the sampler cannot search.

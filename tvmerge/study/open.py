@@ -15,7 +15,7 @@ from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
-from tvmerge.study.make import Questions, StudyMaker
+from tvmerge.study.make import Questions, StudyMaker, asks_blocks
 from tvmerge.study.sampler import check_objectives, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
@@ -37,6 +37,8 @@ from tvmerge.study.warm_start import (
     SourceStudy,
     choose_trials,
     initial_trials,
+    stored_initial_trials,
+    told_asks,
     warm_start_source,
 )
 
@@ -223,12 +225,15 @@ class KnownStudy:
         numbers = choose_trials(of, space, enqueued, note)
         note(f"study '{self.location.name}' starts with {len(numbers)} trials of study '{of.study}'")
         here = of.storage == self.location.storage
-        return {
+        row: dict[str, Any] = {
             "kind": of.kind,
             "study": of.study,
             "storage": None if here else hide_passwords(of.storage),
             "trials": numbers,
         }
+        if of.kind == "fork" and asks_blocks(self.config.optuna_sampler):
+            row["asks"] = told_asks(of, numbers)  # stored, because the other study may go on
+        return row
 
     def _initial_trials(self, origin: Origin, space: Space, enqueued: Sequence[Recipe]) -> InitialTrials:
         """Return the trials that the study starts with, reading other studies only while some are left.
@@ -236,11 +241,15 @@ class KnownStudy:
         Raises:
             StudyError: Another study cannot be read.
         """
-        asked = 0 if self.stored is None else len(self.stored.trials)
-        if asked >= len(enqueued) + sum(len(row["trials"]) for row in origin):
+        asks = [(trial, start, stop) for row in origin for trial, start, stop in row.get("asks", ())]
+        own = () if self.stored is None else self.stored.trials
+        if asks_blocks(self.config.optuna_sampler):
+            if (known := stored_initial_trials(own, asks)) is not None:
+                return known
+        elif len(own) >= len(enqueued) + sum(len(row["trials"]) for row in origin):
             return InitialTrials()
         taken = [(self._source_study(row), row["trials"]) for row in origin]
-        return initial_trials(taken, space, enqueued)
+        return initial_trials(taken, space, enqueued, asks)
 
     def _source_study(self, row: Mapping[str, Any]) -> SourceStudy:
         """Return a study recorded in `ORIGIN`, with its hidden password taken from the settings."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tvmerge.records import Trial
+from tvmerge.study.blocks.table import asks_of
 
 
 def ranked(trials: Iterable[Trial]) -> list[Trial]:
@@ -16,3 +17,12 @@ def ranked(trials: Iterable[Trial]) -> list[Trial]:
 def best_of(trials: Iterable[Trial]) -> Trial | None:
     """Return the scored trial with the highest score, the earliest of equal ones."""
     return next(iter(ranked(trials)), None)
+
+
+def ranked_with_estimates(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials with a score, the best first; a race's estimates are none, those of blocks are.
+
+    In a search by blocks, the estimate of a pruned trial is as good as that of a complete one.
+    """
+    estimated = [trial for trial in trials if asks_of(trial) and trial.value is not None]
+    return sorted(estimated, key=lambda t: (-(t.value or 0.0), t.number)) if estimated else ranked(trials)

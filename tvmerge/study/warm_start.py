@@ -15,8 +15,8 @@ from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.study.blocks.table import Ask, asks_of
-from tvmerge.study.ranking import ranked
-from tvmerge.study.sampler_view import ENQUEUED
+from tvmerge.study.ranking import ranked_with_estimates
+from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import Space
 from tvmerge.study.storage import StoredStudy, read_study
 
@@ -116,14 +116,23 @@ def choose_trials(
 
 
 def initial_trials(
-    taken: Sequence[tuple[SourceStudy, Sequence[int]]], space: Space, enqueued: Sequence[Recipe]
+    taken: Sequence[tuple[SourceStudy, Sequence[int]]],
+    space: Space,
+    enqueued: Sequence[Recipe],
+    asks: Sequence[tuple[int, int, int]] = (),
 ) -> InitialTrials:
     """Return the trials that a study starts with: those of other studies and those tried anyway.
+
+    Args:
+        taken: The studies, each with the numbers of the trials that are taken.
+        space: The search space.
+        enqueued: Recipes to try first.
+        asks: What the trials of a fork were asked; see `told_asks`.
 
     Raises:
         StudyError: Another study, or a trial of it, no longer exists.
     """
-    recipes, inherited, asks = list(enqueued), {}, []
+    recipes, inherited = list(enqueued), {}
     for parent, numbers in taken:
         trials = {trial.number: trial for trial in read_study(parent.storage, parent.study).trials}
         missing = [number for number in numbers if number not in trials]
@@ -133,13 +142,41 @@ def initial_trials(
             recipe = space.recipe(trials[number].recipe.weights)
             if parent.kind == "fork" and not trials[number].attrs.get(ENQUEUED):
                 inherited[number] = recipe
-                asks += _told_asks(trials[number])
             elif recipe not in recipes:
                 recipes.append(recipe)
     return InitialTrials(
         tuple(recipes),
         {n: recipe for n, recipe in inherited.items() if recipe not in recipes},
-        tuple((ask.trial, ask.start, ask.stop) for ask in sorted(asks, key=lambda ask: ask.number)),
+        tuple(asks),
+    )
+
+
+def told_asks(parent: SourceStudy, numbers: Sequence[int]) -> list[tuple[int, int, int]]:
+    """What trials have answered, in order: (trial, place of the first question, place behind the last).
+
+    Raises:
+        StudyError: There is no such study.
+    """
+    trials = {trial.number: trial for trial in read_study(parent.storage, parent.study).trials}
+    asks = sorted((ask for n in numbers for ask in _told_asks(trials[n])), key=lambda ask: ask.number)
+    return [(ask.trial, ask.start, ask.stop) for ask in asks]
+
+
+def stored_initial_trials(
+    trials: Sequence[Trial], asks: Sequence[tuple[int, int, int]]
+) -> InitialTrials | None:
+    """Return the initial trials of a search by blocks from its own table; None while some are not in it.
+
+    Args:
+        trials: The trials of the study. It makes all that are given before any other.
+        asks: What the trials of a fork were asked; see `told_asks`.
+    """
+    if all(ENQUEUED in trial.attrs or INHERITED in trial.attrs for trial in trials):
+        return None
+    return InitialTrials(
+        tuple(trial.recipe for trial in trials if trial.attrs.get(ENQUEUED)),
+        {trial.attrs[INHERITED]: trial.recipe for trial in trials if INHERITED in trial.attrs},
+        tuple(asks),
     )
 
 
@@ -166,7 +203,7 @@ def _check_names(source: StoredStudy, trial: Trial, space: Space) -> None:
 def _best_first(trials: Sequence[Trial], most: int) -> list[Trial]:
     """Return the best of the scored trials, without duplicates of the same weights."""
     distinct: dict[tuple[Any, ...], Trial] = {}
-    for trial in ranked(trials):
+    for trial in ranked_with_estimates(trials):
         distinct.setdefault(tuple(trial.recipe.weights.items()), trial)
     return list(distinct.values())[:most]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tvmerge.records import Recipe
@@ -30,10 +30,10 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
     space, initial, questions = search.space, search.initial, search.questions
     scale = Scale(space)
     line = [space.uniform(weight) for weight in LINE if space.holds(weight)]
-    enqueued: list[Recipe] = []
+    distinct: dict[bytes, Recipe] = {}
     for recipe in (*initial.enqueued, *line):
-        if recipe not in enqueued:
-            enqueued.append(recipe)
+        distinct.setdefault(scale.row(recipe).tobytes(), recipe)
+    enqueued = list(distinct.values())
     choices = [
         Choice(scale.row(recipe), start, min(start + block, questions))
         for start in range(0, questions, block)[:REPEATS]
@@ -42,8 +42,19 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
     choices += [
         Choice(scale.row(initial.inherited[number]), start, min(stop, questions))
         for number, start, stop in initial.asks
-        if number in initial.inherited and start < questions
+        if number in initial.inherited
     ]
     given: list[tuple[Recipe, Mapping[str, Any]]] = [(recipe, {ENQUEUED: True}) for recipe in enqueued]
     given += [(recipe, {INHERITED: number}) for number, recipe in initial.inherited.items()]
-    return choices, given
+    return list(_without_repeats(choices)), given
+
+
+def _without_repeats(choices: Sequence[Choice]) -> Iterator[Choice]:
+    """Leave out asks without questions, and those with questions that the candidate was asked before."""
+    asked: dict[bytes, set[int]] = {}
+    for choice in choices:
+        had = asked.setdefault(choice.weights.tobytes(), set())
+        questions = range(choice.start, choice.stop)
+        if questions and had.isdisjoint(questions):
+            had.update(questions)
+            yield choice

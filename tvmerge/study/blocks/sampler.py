@@ -85,7 +85,9 @@ class BlockSampler:
         # Its stream is the same in all versions of numpy, unlike that of a Generator.
         rng = RandomState(derive_seed(self._search.seed, "block", number))
         if number < given + SCATTERED:
-            return self._choice(self._scattered(rng, number - given, table), number)
+            found = self._next_block(self._scattered(rng, number - given, table), number, _Asked(table))
+            if found is not None:
+                return found
         return self._drawn(rng, number, table)
 
     def ranked(self, table: Table) -> list[tuple[int, float, float]]:
@@ -112,24 +114,29 @@ class BlockSampler:
         """The maximum of a draw, among new points and the best candidates."""
         import numpy as np
 
-        known, weights = self._posterior(table, pending=True), table.weights
         ranking = [trial for trial, *_ in self.ranked(table)]
         if not ranking:  # all that was asked failed, or is in flight
-            return self._choice(self._steps.around(rng, np.ones(weights.shape[1]), _SCATTER), number)
+            return self._elsewhere(rng, number, table)
+        known, weights = self._posterior(table, pending=True), table.weights
         new = self._steps.draw(rng, weights[ranking[:_BEST]], number, _POINTS)
         again = ranking[:_AGAIN]
         points = np.vstack([new, weights[again]])
         covariance = known.covariance(points)
         covariance[np.diag_indices(len(points))] += 1e-6 * covariance.trace() / len(points)
         drawn = known.mean(points) + np.linalg.cholesky(covariance) @ rng.standard_normal(len(points))
-        asked = table.asked()
-        for index in np.argsort(-drawn, kind="stable"):
-            had = asked.get(again[index - len(new)], frozenset()) if index >= len(new) else frozenset()
-            turns = ((number + turn) % self._blocks for turn in range(self._blocks))
-            free = next((turn for turn in turns if turn * self._block not in had), None)
-            if free is not None:
-                return self._choice(points[index], free)
-        raise AssertionError("a new point has been asked nothing")
+        asked = _Asked(table)
+        choices = (self._next_block(points[i], number, asked) for i in np.argsort(-drawn, kind="stable"))
+        return next(filter(None, choices), None) or self._elsewhere(rng, number, table)
+
+    def _elsewhere(self, rng: RandomState, number: int, table: Table) -> Choice:
+        """A point around the middle that nobody has asked."""
+        import numpy as np
+
+        asked, middle = _Asked(table), np.ones(table.weights.shape[1])
+        while True:
+            found = self._next_block(self._steps.around(rng, middle, _SCATTER), number, asked)
+            if found is not None:
+                return found
 
     def _scattered(self, rng: RandomState, place: int, table: Table) -> Floats:
         """The best of the given candidates, then points around it."""
@@ -141,9 +148,18 @@ class BlockSampler:
         centre = np.ones(table.weights.shape[1]) if best is None else table.weights[best]
         return centre if place == 0 else self._steps.around(rng, centre, _SCATTER)
 
-    def _choice(self, weights: Floats, block: int) -> Choice:
-        start = block % self._blocks * self._block
-        return Choice(weights, start, min(start + self._block, self.questions))
+    def _next_block(self, weights: Floats, number: int, asked: _Asked) -> Choice | None:
+        """The block that ask `number` is about, or the next that the candidate has not been asked.
+
+        None if it has been asked all questions, or is known to be unusable.
+        """
+        had = asked.questions(weights)
+        for turn in range(self._blocks if had is not None else 0):
+            start = (number + turn) % self._blocks * self._block
+            stop = min(start + self._block, self.questions)
+            if not had or had.isdisjoint(range(start, stop)):
+                return Choice(weights, start, stop)
+        return None
 
     def _posterior(self, table: Table, *, pending: bool) -> Posterior:
         data, _, waiting = table.ratings(self._point)
@@ -160,3 +176,21 @@ class BlockSampler:
                 self._fitted[size] = self._model.fit(data, theta, 25) if data.counts.any() else theta
             theta = self._fitted[size]
         return theta
+
+
+class _Asked:
+    """What was asked of the candidates of a table, by their weights.
+
+    A new point can be a candidate that there is: a crossing of one with itself, or a point at the border.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._places, self._failed = table.asked(), table.failed
+        self._trials = {row.tobytes(): trial for trial, row in enumerate(table.weights)}
+
+    def questions(self, weights: Floats) -> frozenset[int] | None:
+        """Places of the questions that were asked of these weights; None if they are known to be unusable."""
+        trial = self._trials.get(weights.tobytes())
+        if trial is None:
+            return frozenset()
+        return None if trial in self._failed else self._places.get(trial, frozenset())

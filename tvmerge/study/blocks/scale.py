@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tvmerge.study.space import Space
 
 
+DECIMALS = 6
+"""To which scaled weights are rounded, so that those read from a study's table are those that were chosen."""
+
+
 class Scale:
     """Weights of a `Space` as numbers in [0, 2], those left out that have only one value.
 
@@ -31,13 +35,13 @@ class Scale:
         return tuple(self._bounds)
 
     def row(self, recipe: Recipe) -> Floats:
-        """A recipe's weights, shape (d,)."""
+        """A recipe's weights, rounded to `DECIMALS`, shape (d,)."""
         import numpy as np
 
         scaled = [
             2 * (recipe.weights[name] - low) / (high - low) for name, (low, high) in self._bounds.items()
         ]
-        return np.array(scaled, dtype=float)
+        return np.round(np.array(scaled, dtype=float), DECIMALS) + 0.0  # no -0.0, which has other bytes
 
     def rows(self, recipes: Sequence[Recipe]) -> Floats:
         """Shape (m, d)."""

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tvmerge.study.blocks.scale import DECIMALS
+
 if TYPE_CHECKING:
     from numpy.random import RandomState
 
@@ -24,9 +26,6 @@ FAR = 2.5
 
 FINE_AFTER = 1200
 """Asks after which steps along all groupings are equally likely; before, coarse ones are likelier."""
-
-DECIMALS = 6
-"""To which points are rounded, so that a study's table holds them as they are used."""
 
 _ALL = 0.4  # share of the steps that move every group
 
@@ -78,7 +77,6 @@ class Steps:
         return np.array([1 - others] + [others / (k - 1)] * (k - 1))
 
     def _point(self, rng: RandomState, best: Floats, radius: float, likely: Floats) -> Floats:
-
         origin = best[min(int(rng.exponential(1.2)), len(best) - 1)]
         what = rng.random_sample()
         if what < STEP:
@@ -109,4 +107,4 @@ class Steps:
 def _within(point: Floats) -> Floats:
     import numpy as np
 
-    return np.asarray(np.round(np.clip(point, 0.0, 2.0), DECIMALS))
+    return np.asarray(np.round(np.clip(point, 0.0, 2.0), DECIMALS) + 0.0)

@@ -73,11 +73,11 @@ class Table:
         return frozenset(ask.trial for ask in self.known if ask.failed)
 
     def asked(self) -> Mapping[int, frozenset[int]]:
-        """By candidate, the first questions of the blocks that it was asked."""
+        """By candidate, the places of the questions that it was asked."""
         found: dict[int, set[int]] = {}
         for ask in (*self.known, *self.pending):
-            found.setdefault(ask.trial, set()).add(ask.start)
-        return {trial: frozenset(starts) for trial, starts in found.items()}
+            found.setdefault(ask.trial, set()).update(range(ask.start, ask.stop))
+        return {trial: frozenset(places) for trial, places in found.items()}
 
     def ratings(self, point: float, first: int | None = None) -> tuple[Ratings, list[int], Floats]:
         """The scores for the model, of the candidates that are usable.
