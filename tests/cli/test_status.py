@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.study.blocks.searches import drive as drive_blocks
+from tests.study.blocks.searches import open_blocks
 from tests.study.studies import drive, open_at
 from tvmerge._util.urls import sqlite_url
 from tvmerge.cli.app import run
+from tvmerge.study.blocks.study import Told
 from tvmerge.study.lock import study_lock
 
 
@@ -116,3 +119,26 @@ def test_status_says_how_many_answers_were_cut_in_thought(
     assert run([*flags, "--json"]) == 0
     best = json.loads(capsys.readouterr().out)["best"]
     assert best == [{"number": 0, "scores": [4.0], "cut_off": 0.5, "cut_in_thought": 0.25}]
+
+
+def test_status_of_a_search_by_blocks_is_counted_in_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = drive_blocks(lambda: open_blocks(tmp_path, 2), 60)
+    study.record("tvmerge:n_answers", 88)
+    study.ask()
+    flags = ["status", "--storage", sqlite_url(tmp_path / "study.db"), "--study-name", "s"]
+    assert run(flags) == 0
+    candidates = len(study.trials)
+    shown = capsys.readouterr().out
+    assert f"  60 of 88 answers, 4 in flight; {candidates} candidates; no run is working on it" in shown
+    study.tell(study.running()[0], Told((5.0,) * 4, {}))
+    study.settle(2)
+    assert run([*flags, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answers"] == {"told": 64, "asked": 64, "total": 88}
+    best = study.best()
+    assert best is not None
+    assert run(flags) == 0
+    shown = capsys.readouterr().out
+    assert f"best: trial {best.number} with an estimated {best.attrs['mean']:.2f} ± " in shown
+    assert "stopped early" not in shown

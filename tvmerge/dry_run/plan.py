@@ -23,6 +23,7 @@ from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
+from tvmerge.study.make import asks_blocks
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.build import build_suite
 from tvmerge.tasks.judged import judge_memory
@@ -162,6 +163,7 @@ async def _plan(
         warnings=tuple(warnings(config, calls, sum(sizes), free)),
         # Nothing is loaded if all answers are stored.
         refusals=tuple(memory_errors(memory)) if whole.answers + missing else (),
+        block=run_spec.known_study.sampler.block if asks_blocks(config.optuna_sampler) else None,
     )
 
 

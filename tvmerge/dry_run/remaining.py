@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Question, Recipe, Sampling, Trial
+from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.finalists import choose_baselines, choose_finalists
+from tvmerge.study.make import asks_blocks
 from tvmerge.study.space import is_density
 
 if TYPE_CHECKING:
@@ -83,7 +85,14 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
 
 
 def _search(run_spec: RunSpec, trials: Sequence[Trial]) -> Candidates:
-    """Return the unfinished trials: those in flight, then those enqueued, then the unknown ones."""
+    """Return the unfinished trials: those in flight, then those enqueued, then the unknown ones.
+
+    In a search by blocks, as many unknown ones as would answer as many questions as are left.
+    """
+    if asks_blocks(run_spec.config.optuna_sampler):
+        answers = sum(ask.stop - ask.start for trial in trials for ask in asks_of(trial) if ask.told)
+        left = max(0, run_spec.config.n_trials - answers // len(run_spec.search_questions))
+        return Candidates(run_spec.search_questions, run_spec.sampling, (), left)
     told = sum(trial.state != "RUNNING" for trial in trials)
     left = max(0, run_spec.config.n_trials - told)
     running = [trial.recipe for trial in trials if trial.state == "RUNNING"]

@@ -100,6 +100,7 @@ class RunPlan:
         free_bytes: Free space on its disk.
         warnings: What will stop the run, one line each.
         refusals: Why the run would fail at its start, one line each; empty if it would not.
+        block: Questions that a candidate answers at a time; None if trials answer all.
     """
 
     study: str
@@ -126,6 +127,7 @@ class RunPlan:
     free_bytes: int
     warnings: tuple[str, ...]
     refusals: tuple[str, ...] = ()
+    block: int | None = None
 
     def __str__(self) -> str:
         calls = (calls_table(self.calls), footnotes(self)) if self.calls else ()
@@ -134,13 +136,16 @@ class RunPlan:
 
 def plan_lines(plan: RunPlan) -> Iterator[str]:
     """Return the plan without the table of calls, one line each."""
-    state = f"{plan.told} of {plan.told + plan.left} trials finished" if plan.asked else "new"
-    yield f"study: {plan.study} in {plan.storage}, {state}, {count(plan.left, 'trial')} left"
+    yield f"study: {plan.study} in {plan.storage}, {_state(plan)}"
     yield f"results: {plan.run_folder}"
     model = f"{size(plan.model_bytes)} in {count(plan.files, 'file')}"
     yield f"model: {plan.model_folder}, {model}; the disk has {size(plan.free_bytes)} free"
     yield f"dimensions: {len(plan.weights)} from {plan.low:g} to {plan.high:g}: {folded(plan.weights)}"
-    yield f"a trial: {_trial_size(plan.trial)}; {_race(plan.earliest_stop)}"
+    if plan.block is None:
+        yield f"a trial: {_trial_size(plan.trial)}; {_race(plan.earliest_stop)}"
+    else:
+        some = count(plan.block, "question")
+        yield f"as much as a trial: {_trial_size(plan.trial)}; a candidate answers {some} at a time"
     yield f"final comparison: {_comparison(plan.comparison)}"
     yield f"answers to generate: at most {plan.answers:,}"
     yield f"stored already: {_stored(plan.stored)}"
@@ -148,6 +153,16 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     for judge, price in plan.prices.items():
         yield f"judge {judge}: {price}"
     yield from (f"warning: {line}" for line in plan.warnings)
+
+
+def _state(plan: RunPlan) -> str:
+    if plan.block is None:
+        state = f"{plan.told} of {plan.told + plan.left} trials finished" if plan.asked else "new"
+        return f"{state}, {count(plan.left, 'trial')} left"
+    state = f"{count(plan.asked, 'candidate')} so far" if plan.asked else "new"
+    left = plan.left * plan.trial.questions
+    merges = -(-left // plan.block)
+    return f"{state}, at most {count(left, 'answer')} of {count(merges, 'candidate')} left"
 
 
 def footnotes(plan: RunPlan) -> str:

@@ -16,6 +16,7 @@ from tvmerge.run.loop import ask_and_tell, search
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.ranking import best_of
+from tvmerge.study.storage import N_ANSWERS
 from tvmerge.study.study import SearchStudy
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
 
@@ -88,6 +89,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
         progress.block_told(trial, study.told, best)
 
     most = run.config.n_trials * len(questions)
+    await in_thread(study.record, N_ANSWERS, most)
     progress.blocks_started(most, study.told)
     await ask_and_tell(study, most, trials.evaluate, finish)
     await in_thread(study.settle, run.config.confirm_candidates)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from tvmerge._util.urls import hide_passwords
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Trial
+from tvmerge.report.numbers import count, plus_minus
+from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.lock import is_study_locked
 from tvmerge.study.pareto import pareto_front
-from tvmerge.study.storage import N_TRIALS, read_study
+from tvmerge.study.storage import N_ANSWERS, N_TRIALS, StoredStudy, read_study
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,21 @@ class JudgeCosts:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerCount:
+    """The answers of a search by blocks.
+
+    Attributes:
+        told: How many were rated.
+        asked: How many were asked, those in flight included.
+        total: How many the latest run aims for; None if not recorded.
+    """
+
+    told: int
+    asked: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StudyStatus:
     """The status of a study.
 
@@ -44,6 +61,7 @@ class StudyStatus:
         best: The best trial, or the Pareto front of several objectives.
         last_told: When the last trial finished, in local time; None before the first.
         judges: Calls and USD by judge, over all runs; empty without a ledger.
+        answers: Answers told, asked and aimed for, in a search by blocks; None in any other.
     """
 
     study: str
@@ -54,6 +72,7 @@ class StudyStatus:
     best: tuple[Trial, ...]
     last_told: datetime | None
     judges: Mapping[str, JudgeCosts] = field(default_factory=dict)
+    answers: AnswerCount | None = None
 
     @property
     def told(self) -> int:
@@ -72,6 +91,7 @@ class StudyStatus:
             "complete": self.states.get("COMPLETE", 0),
             "pruned": self.states.get("PRUNED", 0),
             "failed": self.states.get("FAIL", 0),
+            **({} if self.answers is None else {"answers": asdict(self.answers)}),
             "best": [
                 {
                     "number": t.number,
@@ -113,6 +133,7 @@ def read_status(
         best=front[:1] if single else front,
         last_told=stored.last_told,
         judges=judges,
+        answers=_answers(stored),
     )
 
 
@@ -131,18 +152,37 @@ def judge_costs(ledger: Path) -> dict[str, JudgeCosts]:
     return found
 
 
+def _answers(stored: StoredStudy) -> AnswerCount | None:
+    asks = [ask for trial in stored.trials for ask in asks_of(trial)]
+    if not asks:
+        return None
+    told, asked = (sum(ask.stop - ask.start for ask in some) for some in ([a for a in asks if a.told], asks))
+    return AnswerCount(told, asked, stored.attrs.get(N_ANSWERS))
+
+
+def _progress(found: StudyStatus) -> str:
+    """How far the search is. The candidates of a search by blocks all run until it ends."""
+    states = {"RUNNING": "running", "PRUNED": "stopped early", "FAIL": "failed"}
+    if found.answers is not None:
+        told, asked, total = astuple(found.answers)
+        states = {"FAIL": "failed"}
+        plan = "" if total is None else f" of {total:,}"
+        flying = f", {asked - told:,} in flight" if asked > told else ""
+        text = f"{told:,}{plan} answers{flying}; {count(sum(found.states.values()), 'candidate')}"
+    else:
+        plan = "" if found.n_trials is None else f" of {found.n_trials}"
+        text = f"{found.told}{plan} trials finished"
+    rest = [f"{found.states[state]} {name}" for state, name in states.items() if found.states.get(state)]
+    return ", ".join([text, *rest])
+
+
 def _lines(found: StudyStatus) -> Iterator[str]:
-    plan = "" if found.n_trials is None else f" of {found.n_trials}"
-    parts = [f"{found.told}{plan} trials finished"]
-    parts += [
-        f"{found.states[state]} {name}"
-        for state, name in (("RUNNING", "running"), ("PRUNED", "stopped early"), ("FAIL", "failed"))
-        if found.states.get(state)
-    ]
     yield f"study {found.study} in {found.storage}"
-    yield f"  {', '.join(parts)}; {'a run is working on it' if found.held else 'no run is working on it'}"
+    yield f"  {_progress(found)}; {'a run is working on it' if found.held else 'no run is working on it'}"
     for trial in found.best:
         scores = ", ".join(f"{value:.3f}" for value in trial.values)
+        if MEAN in trial.attrs:
+            scores = f"an estimated {plus_minus(trial.attrs[MEAN], trial.attrs['se'])}"
         share = trial.attrs.get(CUT_IN_THOUGHT)
         cut = f"; {share:.0%} of its answers cut in thought" if share else ""
         yield f"  {'best' if len(found.best) == 1 else 'front'}: trial {trial.number} with {scores}{cut}"

@@ -12,6 +12,7 @@ from tvmerge._util.canonical import canonical_json
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
+from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.ranking import ranked
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
@@ -31,6 +32,9 @@ ORIGIN = "tvmerge:origin"
 
 N_TRIALS = "tvmerge:n_trials"
 """Study attribute: the total number of trials its latest run aims for."""
+
+N_ANSWERS = "tvmerge:n_answers"
+"""Study attribute: the number of answers its latest run aims for, in a search by blocks."""
 
 RELOAD = "tvmerge:vllm_reload"
 """Study attribute: how far vLLM was from transformers after it reloaded the model, in nats per token."""
@@ -77,6 +81,11 @@ class StoredStudy:
         if trial == "best":
             scored = ranked(self.trials)
             if not scored:
+                if any(asks_of(trial) for trial in self.trials):
+                    raise StudyError(
+                        f"the search of study '{self.name}' has not ended, so none is the best yet; run its "
+                        "command again to finish it, or pass the number of a trial"
+                    )
                 raise StudyError(f"study '{self.name}' has no scored trial yet")
             found = scored[0]
         elif trial.isdecimal() and int(trial) < len(self.trials):

@@ -52,3 +52,16 @@ def test_a_stopped_trial_is_drawn_apart_and_never_as_the_best() -> None:
     drawing = draw_history(figure)
     assert drawing.count('class="ring"') == 1
     assert "stopped (1)" in drawing
+
+
+def test_a_search_by_blocks_is_no_race() -> None:
+    told = tuple(
+        replace(t, attrs={**t.attrs, "mean": (t.value or 0) + 0.1, "questions": 4}) for t in raced().trials
+    )
+    found = replace(raced(), trials=told)
+    assert list(race_lines(found)) == ["search: 12 answers of 3 candidates"]
+    drawn = history(found)
+    assert [point.score for point in drawn.points] == [t.attrs["mean"] for t in told]
+    assert drawn.stopped == ()
+    assert drawn.description.startswith("3 candidates with an estimated score, 0 failed.")
+    assert "stopped by the race" not in draw_history(drawn)

@@ -47,12 +47,18 @@ def answer(recipe: Recipe, ask: Ask) -> Told:
     return Told(tuple(None if q == 2 and noise.random() < 0.2 else s for q, s in enumerate(scores)), {})
 
 
-def open_blocks(folder: Path, window: int = 1, found: BlockSearch | None = None) -> BlockStudy:
+def open_blocks(
+    folder: Path,
+    window: int = 1,
+    found: BlockSearch | None = None,
+    still_held: Callable[[], None] = lambda: None,
+) -> BlockStudy:
     """The study in a file in `folder`."""
     found = found or search()
     storage = open_storage(sqlite_url(folder / "study.db"))
     study_id = enter_study(storage, "s", {"seed": found.seed}, {"mode": "layer"})
-    return BlockStudy(storage, study_id, found.space, BlockSampler(found, BLOCK), window=window)
+    sampler = BlockSampler(found, BLOCK)
+    return BlockStudy(storage, study_id, found.space, sampler, window=window, still_held=still_held)
 
 
 def drive(opened: Callable[[], BlockStudy], most: int, deaths: Sequence[int] = ()) -> BlockStudy:

@@ -104,14 +104,13 @@ def test_asks_are_told_in_order_and_once_and_in_full(tmp_path: Path) -> None:
 
 
 def test_a_run_that_lost_its_study_writes_nothing_more(tmp_path: Path) -> None:
-    study = drive(lambda: open_blocks(tmp_path, 2), 40)
-    study.ask()
+    drive(lambda: open_blocks(tmp_path, 2), 40).ask()
     before = rows(open_blocks(tmp_path, 2))
 
     def lost() -> None:
         raise StudyError("lost")
 
-    study._still_held = lost
+    study = open_blocks(tmp_path, 2, still_held=lost)
     for act in (
         study.ask,
         lambda: study.settle(1),

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tvmerge.records import Trial
+from tvmerge.records import MEAN, Trial
 from tvmerge.report.conclusion import short_name
 from tvmerge.report.drawing.scale import Scale, apart, padded, tick_labels, ticks
 from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
@@ -80,6 +80,8 @@ class HistoryFigure:
 
 def history(result: RunRecord) -> HistoryFigure:
     """Return the scores of all trials, in the order they were told."""
+    if _by_blocks(result):
+        return _estimates(result)
     points = tuple(_points(result.trials, "COMPLETE"))
     stopped = tuple(_points(result.trials, "PRUNED"))
     failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
@@ -91,6 +93,33 @@ def history(result: RunRecord) -> HistoryFigure:
         points=points,
         stopped=stopped,
         running_best=record,
+        failed=failed,
+        references=tuple(_references(result)),
+        whiskers=len(points) <= _MOST_WHISKERS,
+        description=words,
+    )
+
+
+def _by_blocks(result: RunRecord) -> bool:
+    return any(MEAN in trial.attrs for trial in result.trials)
+
+
+def _estimates(result: RunRecord) -> HistoryFigure:
+    """The candidates of a search by blocks, each at its estimate; none was stopped by a race."""
+    points = tuple(
+        Point(trial.number, trial.attrs[MEAN], standard_error(trial))
+        for trial in result.trials
+        if trial.value is not None and MEAN in trial.attrs
+    )
+    failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
+    best = tuple(point for point in points if point.number == result.contenders[0].trial)
+    words = f"{count(len(points), 'candidate')} with an estimated score, {len(failed)} failed."
+    if best:
+        words += f" The best is trial {best[0].number} with {score(best[0].score)}."
+    return HistoryFigure(
+        points=points,
+        stopped=(),
+        running_best=best,
         failed=failed,
         references=tuple(_references(result)),
         whiskers=len(points) <= _MOST_WHISKERS,
@@ -239,6 +268,11 @@ def _draw(result: RunRecord) -> str:
 
 def _caption(result: RunRecord) -> str:
     bars = "; bars reach one standard error up and down" if history(result).whiskers else ""
+    if _by_blocks(result):
+        return (
+            "A dot is a candidate, at the score that is estimated from its answers and from those of "
+            f"candidates like it{bars}. The best was chosen by these estimates, so they flatter it."
+        )
     return (
         f"A dot is a trial, on the questions of the search{bars}. The best was chosen on these scores, so "
         "they flatter it."

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.files import write_text
 from tvmerge._version import __version__
+from tvmerge.records import MEAN
 from tvmerge.report import numbers
 from tvmerge.report.answer_stats import answer_stats, has_thoughts
 from tvmerge.report.caveats import caveats
@@ -72,6 +73,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "contenders": list(_contender_rows(result)),
         "thinking": has_thoughts(result),
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
+        "by_blocks": any(MEAN in trial.attrs for trial in result.trials),
         "choice": list(race_lines(result)),
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "comparisons": found,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tvmerge.records import MEAN
 from tvmerge.report.numbers import count, estimate, score
 from tvmerge.report.result import RunRecord
 
@@ -12,7 +13,10 @@ def race_lines(result: RunRecord) -> Iterator[str]:
     """Yield lines on the stopped trials, the choice of the winner and the Pareto front."""
     stopped = [trial for trial in result.trials if trial.state == "PRUNED"]
     asked = [trial.attrs.get("questions", 0) for trial in result.trials]
-    if stopped:
+    # In a search by blocks a trial is pruned because the search ended; its estimate is recorded apart.
+    if any(MEAN in trial.attrs for trial in result.trials):
+        yield f"search: {sum(asked):,} answers of {count(len(result.trials), 'candidate')}"
+    elif stopped:
         yield (
             f"race: {len(stopped)} of {count(len(result.trials), 'trial')} stopped early; "
             f"{sum(asked):,} of {len(asked) * max(asked):,} answers were generated"
