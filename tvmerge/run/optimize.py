@@ -204,9 +204,9 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _front(run: Run) -> tuple[int, ...]:
     """Return the Pareto front, if several objectives are maximised."""
-    return (
-        tuple(trial.number for trial in pareto_front(run.study.trials)) if run.config.multi_objective else ()
-    )
+    if run.study.objectives < 2:
+        return ()
+    return tuple(trial.number for trial in pareto_front(run.study.trials))
 
 
 def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement | None:
