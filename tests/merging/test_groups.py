@@ -219,7 +219,7 @@ def test_what_lies_outside_the_language_model_is_listed() -> None:
         ({"layer_granularity": 0}, "at least 1"),
         ({"knots": 1}, "at least 2 knots"),
         ({"knots": 2, "layer_granularity": 2}, "are mutually exclusive"),
-        ({"mode": "all", "knots": 2}, "need optimize_mode layer or block, not all"),
+        ({"mode": "all", "knots": 2}, "need optimize_mode block or layer, not all"),
         ({"knots": 6}, "6 knots for the 5 layers of llama"),
         ({"freeze": ("no_such_part",)}, "'no_such_part' matches no tensor"),
         (

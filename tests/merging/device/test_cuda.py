@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from tvmerge.merging.device import cuda
 from tvmerge.merging.device.cuda import Gpu, open_device
 from tvmerge.merging.device.hardware import RefusedError
 
@@ -42,8 +41,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
             cudaHostRegister=partial(called, result),
             cudaHostUnregister=partial(called, 0),
         )
-        monkeypatch.setattr(cuda, "_cuda", SimpleNamespace(cudart=lambda: runtime))
-        monkeypatch.setattr(Gpu, "_forget_error", lambda self: cleared.append(str(self.place)))
+        monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
+        monkeypatch.setattr(Gpu, "forget_error", lambda self: cleared.append(str(self.place)))
         return Gpu(torch.device("cuda:0")), calls, cleared
 
     return with_result

@@ -211,9 +211,9 @@ def test_a_stream_that_breaks_its_word_is_refused_and_leaves_nothing(
     name = "model.norm.weight"
     streams = {
         rf"did not produce {name}": _without(merged.state, name),
-        rf"announced '{name}' as": iter((merged.state | {name: torch.zeros(33)}).items()),
-        "gave 'stranger' twice, or without": iter((merged.state | {"stranger": torch.zeros(1)}).items()),
-        rf"gave '{name}' twice, or without": iter([*merged.state.items(), (name, merged.state[name])]),
+        rf"declared '{name}' as": iter((merged.state | {name: torch.zeros(33)}).items()),
+        "yielded 'stranger' twice or without": iter((merged.state | {"stranger": torch.zeros(1)}).items()),
+        rf"yielded '{name}' twice or without": iter([*merged.state.items(), (name, merged.state[name])]),
     }
     for message, stream in streams.items():
         with pytest.raises(CheckpointError, match=message):

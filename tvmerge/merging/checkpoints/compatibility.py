@@ -157,7 +157,7 @@ def _differences(target: Structure, other: Structure, any_vocabulary: bool) -> I
         if key not in own and not target.place_is_head(tied.get(key, "")):
             first = target.aliases[tied[key]] if key in tied else None
             how = f", which {target.name} ties to {first}" if first else f", {target.name} has none"
-            yield f"{other.name} has a separate {name}{how}"
+            yield f"{other.name} has {'a separate ' if first else ''}{name}{how}"
 
 
 def _by_key(structure: Structure, names: Iterable[str]) -> dict[str, str]:

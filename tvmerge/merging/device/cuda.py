@@ -82,14 +82,14 @@ class Gpu:
         try:
             return torch.empty(size, dtype=torch.uint8, pin_memory=True)
         except RuntimeError as error:
-            self._forget_error()
+            self.forget_error()
             raise RefusedError(_first_line(error)) from error
 
     def register(self, address: int, size: int) -> None:
         """Pin pages of a mapped file."""
         runtime = _cuda.cudart()
         if code := int(runtime.cudaHostRegister(address, size, _READ_ONLY)):
-            self._forget_error()
+            self.forget_error()
             raise RefusedError(f"{runtime.cudaGetErrorString(runtime.cudaError(code))} (CUDA error {code})")
 
     def unregister(self, address: int) -> None:
@@ -105,7 +105,7 @@ class Gpu:
         """Wait for the GPU."""
         _cuda.synchronize(self.place)
 
-    def _forget_error(self) -> None:
+    def forget_error(self) -> None:
         """Take away the error of a refused call, which the runtime reports again at the next launch."""
         with suppress(RuntimeError):
             torch.zeros(1, device=self.place)
