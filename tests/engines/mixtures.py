@@ -23,7 +23,7 @@ FAMILIES = ("mixtral", "qwen3_moe")
 def mixture_engine(settings: MergeConfig, engine: str = "transformers", **options: Any) -> Engine:
     """An engine on a mixture, opened as a run opens it; `options` are vLLM's."""
     stops = stop_ids(Path(settings.target_model[0]))
-    return open_engine(asdict(settings), engine=engine, stop_tokens=stops, vllm=options)
+    return open_engine(asdict(settings), engine=engine, stop_tokens=stops, options=options)
 
 
 _COMPANIONS = ("chat_template.jinja", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
