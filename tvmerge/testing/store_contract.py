@@ -63,6 +63,31 @@ class TrialStoreContract:
         assert rows[1].intermediate_values == {24: 4.5}
         assert rows[2].user_attrs["failure"] == "no rating"
 
+    def test_a_running_trial_takes_attributes_and_intermediate_values(self, store: TrialStore) -> None:
+        for number in range(2):
+            store.add(running_trial(number))
+        store.record(0, {"文": "first", "new": 1}, {4: 6.5})
+        store.record(0, {"文": "second"}, {4: 7.0, 9: 5.0})
+        first, other = store.read()
+        assert (first.state.name, first.intermediate_values) == ("RUNNING", {4: 7.0, 9: 5.0})
+        assert first.user_attrs == {"fixed": True, "文": "second", "new": 1}
+        assert (other.user_attrs, other.intermediate_values) == (running_trial(1).user_attrs, {})
+
+    def test_a_trial_is_told_over_what_was_recorded(self, store: TrialStore) -> None:
+        store.add(running_trial(0))
+        store.record(0, {"se": 0.5}, {24: 6.0})
+        store.tell(0, TrialResult("PRUNED", (6.5,), {"se": 0.25}, step=24))
+        (row,) = store.read()
+        assert (row.user_attrs["se"], row.intermediate_values) == (0.25, {24: 6.5})
+
+    def test_nothing_is_recorded_of_a_finished_trial(self, store: TrialStore) -> None:
+        store.add(running_trial(0))
+        store.tell(0, TrialResult("COMPLETE", (6.5,)))
+        with pytest.raises(StudyError, match="trial 0 is already finished"):
+            store.record(0, {"late": True}, {4: 1.0})
+        (row,) = store.read()
+        assert ("late" in row.user_attrs, row.intermediate_values) == (False, {})
+
     def test_no_trial_is_added_twice(self, store: TrialStore) -> None:
         store.add(running_trial(0))
         with pytest.raises(StudyError, match="trial 0 already exists"):

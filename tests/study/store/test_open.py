@@ -15,6 +15,7 @@ from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from tvmerge.errors import StudyError
 from tvmerge.study.storage import enter_study, open_storage
 from tvmerge.study.store import open as stores
 from tvmerge.study.store.base import TrialResult, TrialStore
@@ -112,6 +113,13 @@ class TestOptunaTrialStore(_Contract):
     def _unknown_schema(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stores, "SCHEMAS", frozenset())
 
+    def test_a_finished_trial_cannot_run_again(self, store: TrialStore) -> None:
+        store.add(running_trial(0))
+        store.tell(0, TrialResult("COMPLETE", (6.5,)))
+        with pytest.raises(StudyError, match=r"trial 0 .* --warm-start"):
+            store.reopen(0)
+        assert store.read()[0].values == [6.5]
+
 
 def test_a_stopped_trial_shows_its_estimate_to_tools_of_optuna(storage: RDBStorage) -> None:
     study_id = write(storage, [TrialResult("PRUNED", (6.5,), {"questions": 24}, step=24)])
@@ -131,3 +139,18 @@ def test_numbers_without_a_form_in_the_database_are_read_as_optuna_reads_them(st
 
 def test_the_schema_of_the_installed_optuna_is_used_directly(storage: RDBStorage) -> None:
     assert storage.get_current_version() in stores.SCHEMAS
+
+
+def test_a_trial_that_runs_again_has_no_scores_and_can_be_told_anew(storage: RDBStorage) -> None:
+    study_id = enter_study(storage, next(NAMES), {}, {})
+    store = open_trial_store(storage, study_id)
+    for number in range(2):
+        store.add(running_trial(number))
+        store.tell(number, TrialResult("COMPLETE", (6.5,), {"se": 0.25}))
+    store.reopen(0)
+    again, other = store.read()
+    assert (again.state, again.values, again.datetime_complete) == (TrialState.RUNNING, None, None)
+    assert again.user_attrs["se"] == 0.25
+    assert other.values == [6.5]
+    store.tell(0, TrialResult("COMPLETE", (7.5,), {"se": 0.2}))
+    assert [row.values for row in store.read()] == [[7.5], [6.5]]
