@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -268,6 +269,28 @@ def test_memory_that_is_lost_later_is_made_room_for() -> None:
         assert_as_expected(merge(merger, rows), rows)
     assert device.asked > 40
     assert any("is out of memory: at most" in line for line in told)
+
+
+def test_a_merge_that_fails_leaves_nothing_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [a_row("of many pieces", (torch.float32,) * 3, (700, 129))]
+    copies: list[int] = []
+
+    def copy(ring: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        copies.append(source.numel())
+        if len(copies) == 1:
+            raise OSError("the disk is gone")
+        time.sleep(0.02)
+        return ring.copy_(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tvmerge.merging.device.transfers._copy_on_host", copy)
+        merger = opened(MemoryDevice(ROOMY), rows, 0)
+        with pytest.raises(OSError, match="the disk is gone"):
+            merge(merger, rows)
+        sent = len(copies)
+        time.sleep(0.2)
+        assert len(copies) == sent
+    assert_as_expected(merge(merger, rows), rows)
 
 
 def test_a_device_without_room_for_a_merge_is_one_line() -> None:

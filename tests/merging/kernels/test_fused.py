@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tvmerge.merging.kernels.fused import Add, FusedSum
-from tvmerge.merging.kernels.vector_sum import VectorSum
+from tvmerge.merging.kernels.vector_sum import VectorSum, flag_infinities
 
 CPU = torch.device("cpu")
 FORMATS = (torch.bfloat16, torch.float16, torch.float32)
@@ -107,3 +107,13 @@ def test_numbers_beyond_float16_raise_the_flag() -> None:
         VectorSum(target, [pair], [weight], torch.empty(2), torch.float16, flag).evaluate()
         flags.append(int(flag))
     assert flags == [0, 1]
+
+
+def test_an_infinity_that_one_part_finds_is_not_taken_back_by_another() -> None:
+    flag = torch.zeros(1, dtype=torch.int32)
+    for numbers in ([1.0], [float("inf"), 2.0], [], [3.0]):
+        flag_infinities(torch.tensor(numbers), flag)
+    assert flag.tolist() == [1]
+    single = flag.clone()[0]
+    flag_infinities(torch.tensor([float("nan")]), single.zero_())
+    assert single.item() == 1

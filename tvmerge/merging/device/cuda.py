@@ -88,13 +88,17 @@ class Gpu:
     def register(self, address: int, size: int) -> None:
         """Pin pages of a mapped file."""
         runtime = _cuda.cudart()
-        if code := int(runtime.cudaHostRegister(address, size, _READ_ONLY)):
+        with _cuda.device(self.place):  # the thread's own may be another GPU
+            code = int(runtime.cudaHostRegister(address, size, _READ_ONLY))
+        if code:
             self.forget_error()
             raise RefusedError(f"{runtime.cudaGetErrorString(runtime.cudaError(code))} (CUDA error {code})")
 
     def unregister(self, address: int) -> None:
         """Unpin them."""
-        if code := int(_cuda.cudart().cudaHostUnregister(address)):
+        with _cuda.device(self.place):
+            code = int(_cuda.cudart().cudaHostUnregister(address))
+        if code:
             raise RuntimeError(f"CUDA error {code} for pages that were registered")
 
     def give_back(self) -> None:

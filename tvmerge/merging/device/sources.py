@@ -100,9 +100,9 @@ class DeviceSources:
 
     def close(self) -> None:
         """Let go of all memory; nothing may be in work."""
+        self._device.synchronise()  # where bringing them there failed, some may be on their way
         if self._transfers is not None:
             self._transfers.close()
-            self._device.synchronise()
         if self._files is not None:
             self._files.close()
         self._transfers = self._files = None

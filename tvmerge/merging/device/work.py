@@ -18,7 +18,7 @@ from tvmerge.merging.deltas import Operand, as_rows
 from tvmerge.merging.device.hardware import Device, Mark, Order
 from tvmerge.merging.device.sources import DeviceSources, rows_on_device, source_key
 from tvmerge.merging.device.sums import PlainSum, pieces, plain_sum, whole_pieces
-from tvmerge.merging.device.transfers import STAGING
+from tvmerge.merging.device.transfers import STAGING, Piece
 from tvmerge.merging.kernels.arithmetic import merge_rows
 from tvmerge.merging.kernels.fused import FusedSum
 from tvmerge.merging.kernels.vector_sum import flag_infinities
@@ -107,12 +107,12 @@ class OneMerge:
 
     def finish(self) -> tuple[str, torch.Tensor]:
         """The oldest tensor in work; the calling thread's own work on the device will find it complete."""
-        started = self.pending.popleft()
-        while (marks := _unless_out_of_memory(started.marks)) is None:
-            wait(started.queued)
-            started.queued.clear()
+        while (marks := _unless_out_of_memory(self.pending[0].marks)) is None:
             self._make_room()
-            started = self._start(started.wanted, started.number)
+            failed = self.pending[0]
+            failed.queued.clear()
+            self.pending[0] = self._start(failed.wanted, failed.number)
+        started = self.pending.popleft()
         for mark in marks:
             self._current.after(mark)
         # Only now: what takes this memory next is queued behind those marks.
@@ -175,22 +175,21 @@ class OneMerge:
     def _queue_row(self, started: _Started) -> _Started:
         """Anything else than a plain sum: by torch's operations, once its sources are there."""
         there: dict[_Key, torch.Tensor] = {}
-        arriving: list[Future[Mark]] = []
+        arriving: list[Piece] = []
         for operand in started.wanted.row.operands:
             found = self._sources.elements(operand)
             if found.there is None and source_key(operand) not in there:
                 stream = found.bytes()
                 into = self._device.empty(stream.numel())
-                before = self._current.mark()
-                arriving += [
-                    self._sources.submit(replace(piece, after=before)) for piece in whole_pieces(stream, into)
-                ]
+                arriving += whole_pieces(stream, into)
                 started.held.append(into)
                 there[source_key(operand)] = into.view(found.dtype)
             elif found.there is not None:
                 there[source_key(operand)] = found.there
-        made = self._workers.submit(self._make_row, started, there, arriving, self._current.mark())
-        started.queued = [*arriving, made]
+        # Only now that there is memory for all of them: what is sent must be waited for.
+        before = self._current.mark()
+        sent = [self._sources.submit(replace(piece, after=before)) for piece in arriving]
+        started.queued = [*sent, self._workers.submit(self._make_row, started, there, sent, before)]
         return started
 
     def _make_row(

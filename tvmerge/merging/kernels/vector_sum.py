@@ -54,5 +54,10 @@ class VectorSum:
 
 
 def flag_infinities(numbers: torch.Tensor, flag: torch.Tensor) -> None:
-    """Set `flag` to 1 where some numbers are infinities or none at all, without waiting for the device."""
-    flag.logical_or_(~torch.isfinite(numbers).all())
+    """Set `flag` to 1 where some numbers are infinities or none at all, without waiting for the device.
+
+    Parts of a tensor may do so at the same time: `scatter_reduce_` is atomic, so that none takes back what
+    another has set.
+    """
+    found = (~torch.isfinite(numbers).all()).to(flag.dtype).view_as(flag)
+    flag.scatter_reduce_(0, torch.zeros_like(flag, dtype=torch.int64), found, "amax")
