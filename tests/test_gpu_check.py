@@ -45,6 +45,7 @@ def test_wrong_values_fail_the_check(
             next(model.parameters())[3, 5] += 0.01
 
     monkeypatch.setattr(gpu, "load_into", load)
+    monkeypatch.setattr(gpu, "CHECKED", 64)  # the value is not among the first
     assert main(["--device", "cpu", "--tiny"]) == 1
     assert "wrong values: 3 of" in capsys.readouterr().out
 
