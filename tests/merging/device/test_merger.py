@@ -283,7 +283,7 @@ def test_a_merge_that_fails_leaves_nothing_on_its_way(monkeypatch: pytest.Monkey
         return ring.copy_(source)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tvmerge.merging.device.transfers._copy_on_host", copy)
+        patch.setattr("tvmerge.merging.device.transfers.copy_on_host", copy)
         merger = opened(MemoryDevice(ROOMY), rows, 0)
         with pytest.raises(OSError, match="the disk is gone"):
             merge(merger, rows)

@@ -134,7 +134,7 @@ class Transfers:
         at = 0
         for source, into in piece.copies:
             place = slice(at, at + source.numel())
-            given = source if lane.ring is None else _copy_on_host(lane.ring[place], source)
+            given = source if lane.ring is None else copy_on_host(lane.ring[place], source)
             there = lane.staging[place] if into is None else into
             lane.order.run(partial(_copy_bytes, there, given))
             if into is None:
@@ -143,7 +143,7 @@ class Transfers:
         return staged
 
 
-def _copy_on_host(ring: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+def copy_on_host(ring: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Fill a part of a ring in the calling thread alone: torch would divide each copy among all cores."""
     np.copyto(ring.numpy(), source.numpy())
     return ring
