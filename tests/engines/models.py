@@ -32,3 +32,11 @@ def open_demo_merger(folder: str) -> Merger:
     """What vLLM's workers open."""
     torch.set_num_threads(1)
     return open_models(Path(folder)).merger
+
+
+def open_slow_merger(folder: str) -> Merger:
+    """What vLLM's workers open; its remarks say that files cannot be read by a GPU."""
+    torch.set_num_threads(1)
+    merger = open_models(Path(folder)).merger
+    merger.remarks.append("cuda:0 cannot read the models' files itself, which is slower: not supported")
+    return merger

@@ -36,7 +36,7 @@ from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.merging.build import open_models as open_models_of
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
-from tvmerge.records import Question
+from tvmerge.records import Continuation, Question
 from tvmerge.testing.engine_contract import GREEDY, EngineContract
 from tvmerge.testing.models import Answers, answers_of, demo_questions, open_models, stop_ids, uneven, uniform
 
@@ -183,6 +183,29 @@ async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_peop
     merger = Entry("tests.engines.entries:refused")
     engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
     with pytest.raises(CheckpointError, match="there is no such model"):
+        await engine.apply(uniform(open_models(demo_models), 1.0))
+    await engine.close()
+
+
+async def test_what_merging_in_the_workers_remarks_is_told_once(demo_models: Path) -> None:
+    target = demo_models / "target"
+    merger = Entry("tests.engines.models:open_slow_merger", {"folder": str(demo_models)})
+    engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
+
+    async def here() -> Engine:
+        return engine
+
+    notes: list[str] = []
+    pool = EnginePool({"cpu": here}, note=notes.append)
+    for weight in (0.0, 1.0):
+        await pool.loglikelihood(uniform(open_models(demo_models), weight), [Continuation((5,), (6,))])
+    assert notes == ["cuda:0 cannot read the models' files itself, which is slower: not supported"]
+    await pool.close()
+
+
+async def test_a_worker_without_memory_to_load_is_an_error_for_people(demo_models: Path) -> None:
+    engine = make_engine(demo_models, worker_extension_cls="tests.vllm.broken_workers.RunsOut")
+    with pytest.raises(CheckpointError, match=r"^cpu has no memory left for vLLM .* gpu_memory_utilization"):
         await engine.apply(uniform(open_models(demo_models), 1.0))
     await engine.close()
 

@@ -144,6 +144,15 @@ class MergerForVllm:
         self._extra = frozenset(models.merger.extra)
         self.specs = {name: spec for name, spec in models.merger.specs.items() if name not in self._extra}
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was slower than it could be so far, and why, one line each."""
+        return self._merger.remarks
+
+    def release(self) -> None:
+        """Free what is held on accelerators; a later merge restores it."""
+        self._merger.release()
+
     def merge(self, recipe: Recipe) -> TensorStream:
         """Return the merged tensors of `recipe`; raise at once if it does not fit."""
         stream = self._merger.merge(recipe)

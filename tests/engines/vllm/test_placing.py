@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tvmerge.engines.vllm.placing import TRIES, Make, MergePlace
+from tvmerge.engines.vllm.placing import HOST, TRIES, Make, MergePlace
 from tvmerge.errors import CandidateError, CheckpointError
 from tvmerge.merging.kernels.stream import TensorStream
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.open import Merge
 from tvmerge.records import Recipe
+from tvmerge.testing.accelerator import MemoryDevice
 from tvmerge.testing.models import open_models, uneven, uniform
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def full(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
 
 def places(merge: Merge, makers: Mapping[str, Make], clock: Clock) -> MergePlace:
     assert isinstance(merge.merger, RecipeMerger)
-    return MergePlace(merge.merger, CPU, makers, clock)
+    return MergePlace(merge.merger, MemoryDevice(), makers, clock)
 
 
 @pytest.mark.parametrize(("gpu", "cpu", "chosen"), [(1.0, 3.0, "gpu"), (5.0, 3.0, "cpu")])
@@ -84,7 +83,7 @@ def test_without_room_anywhere_it_is_said(merge: Merge) -> None:
 
 def test_a_model_on_the_cpu_gets_tensors_in_fresh_memory(merge: Merge) -> None:
     assert isinstance(merge.merger, RecipeMerger)
-    place = MergePlace(merge.merger, CPU)
+    place = MergePlace(merge.merger, None)
     recipe = uneven(merge)
     assert isinstance(place.merge(recipe), TensorStream)
     assert place.chosen is None
@@ -94,7 +93,7 @@ def test_weights_that_make_no_model_are_told_after_the_comparison(merge: Merge) 
     assert isinstance(merge.merger, RecipeMerger)
     narrow = RecipeMerger(merge.merger.plan, torch.float16)
     clock = Clock()
-    place = MergePlace(narrow, CPU, {"cpu": clock.maker(1.0, [])}, clock)
+    place = MergePlace(narrow, MemoryDevice(), {"cpu": clock.maker(1.0, [])}, clock)
     pairs = place.merge(Recipe(dict.fromkeys(merge.group_names, 1e7)))
     assert place.chosen == "cpu"
     with pytest.raises(CandidateError):
@@ -105,3 +104,54 @@ def test_a_recipe_that_does_not_fit_is_refused_at_once(merge: Merge) -> None:
     clock = Clock()
     with pytest.raises(CheckpointError, match="no weight for"):
         places(merge, {"cpu": clock.maker(1.0, [])}, clock).merge(Recipe({}))
+
+
+def test_the_chosen_place_is_told_once(merge: Merge) -> None:
+    clock = Clock()
+    place = places(merge, {"cuda:0": full, HOST: clock.maker(1.0, [])}, clock)
+    for recipe in (uniform(merge, 0.0), uneven(merge)):
+        dict(place.merge(recipe))
+    (line,) = place.remarks
+    assert line.startswith(
+        "vLLM's weights are merged on the CPU (for the first tensors, cuda:0 had no memory, "
+    )
+
+
+class Counting(RecipeMerger):
+    """Counts how often what it holds is freed."""
+
+    released = 0
+
+    def release(self) -> None:
+        self.released += 1
+        super().release()
+
+
+@pytest.mark.parametrize(("gpu", "released"), [(1.0, 0), (9.0, 1)])
+def test_what_a_gpu_holds_is_freed_where_the_cpu_merges(merge: Merge, gpu: float, released: int) -> None:
+    merger, clock = Counting(merge.merger.plan), Clock()
+    makers = {HOST: clock.maker(5.0, []), "cuda:0": clock.maker(gpu, [])}
+    place = MergePlace(merger, MemoryDevice(), makers, clock)
+    for recipe in (uniform(merge, 0.0), uneven(merge)):
+        dict(place.merge(recipe))
+    assert merger.released == released
+
+
+@pytest.mark.parametrize("room", [0, 2**40])
+def test_refused_pinned_memory_is_told_once_and_pageable_memory_serves(merge: Merge, room: int) -> None:
+    device = MemoryDevice(room, refuses=["pinned"])
+    place = MergePlace(merge.merger, device)
+    for recipe in (uniform(merge, 0.0), uneven(merge)):
+        found, expected = dict(place.merge(recipe)), dict(merge.merger.merge(recipe))
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+        assert list(found) == list(expected)
+    refused = "copying to cpu without pinned memory, which is slower: no pinned memory is left"
+    crowded = "cpu has too little memory for some tensors: they are merged on the CPU"
+    assert [line for line in place.remarks if line == refused] == [refused]
+    assert (crowded in place.remarks) == (room == 0)
+
+
+def test_what_the_merger_remarks_is_told_too(merge: Merge) -> None:
+    merger = RecipeMerger(merge.merger.plan)
+    merger.remarks.append("cuda:0 cannot read the models' files itself")
+    assert MergePlace(merger, None).remarks == ["cuda:0 cannot read the models' files itself"]

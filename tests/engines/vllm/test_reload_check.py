@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tvmerge.engines.vllm.reload_check import ReloadCheckedPool
 from tvmerge.errors import CandidateError, CheckpointError, ConfigError
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
-from tvmerge.records import Answer, Continuation, Recipe
+from tvmerge.records import Answer, Continuation, LogLikelihood, Recipe
 from tvmerge.testing.engine_contract import GREEDY
 from tvmerge.testing.models import answers_of, demo_questions, open_models, uneven, uniform
 
@@ -32,7 +33,7 @@ class Checked:
         self.notes: list[str] = []
         self.passed: list[float] = []
         self.references = 0
-        self._reference = reference
+        self.reference = reference
         self._folder = folder
 
         async def start() -> Engine:
@@ -50,9 +51,9 @@ class Checked:
 
     async def _start(self) -> Engine:
         self.references += 1
-        if isinstance(self._reference, Exception):
-            raise self._reference
-        return self._reference or open_demo_engine(str(self._folder))
+        if isinstance(self.reference, Exception):
+            raise self.reference
+        return self.reference or open_demo_engine(str(self._folder))
 
     async def answers(self, recipe: Recipe) -> list[Answer]:
         stream = self.pool.answer(recipe, demo_questions(4), GREEDY)
@@ -129,12 +130,42 @@ async def test_without_memory_for_a_second_model_it_is_said_and_the_run_goes_on(
     await checked.pool.close()
 
 
-async def test_a_candidate_without_a_usable_model_is_not_compared(demo_models: Path, merge: Merge) -> None:
-    zero, unusable = uniform(merge, 0.0), CandidateError("would hold infinities")
-    checked = Checked(demo_models, Broken(demo_models, [unusable, zero, unusable, zero]))
+async def test_without_a_usable_model_to_compare_the_next_candidate_is_compared(
+    demo_models: Path, merge: Merge
+) -> None:
+    zero, other, unusable = uniform(merge, 0.0), uneven(merge), CandidateError("would hold infinities")
+    checked = Checked(demo_models, Broken(demo_models, [unusable, zero, unusable, zero, other]))
     with pytest.raises(CandidateError):
         await checked.answers(zero)
+    assert len(await checked.answers(zero)) == 4  # the one with weights of 1 was not usable
     assert checked.references == 0
-    assert len(await checked.answers(zero)) == 4
+    assert len(await checked.answers(other)) == 4
+    assert checked.references == len(checked.passed) == 1
+    await checked.pool.close()
+
+
+class Overflows(Broken):
+    """The demo's engine, which overflows for a text with the first candidate."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        super().__init__(folder, [recipe])
+        self._found = self.loglikelihood
+        self.loglikelihood = self._overflowed
+
+    async def _overflowed(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
+        self.loglikelihood = self._found
+        return [LogLikelihood(math.nan, greedy=False) for _ in pairs]
+
+
+async def test_a_model_that_overflows_by_itself_is_not_taken_for_a_wrong_reload(
+    demo_models: Path, merge: Merge
+) -> None:
+    other, pair = uneven(merge), Continuation((5,), (6, 7, 8, 9))
+    checked = Checked(demo_models, open_demo_engine(str(demo_models)), Overflows(demo_models, other))
+    await checked.pool.loglikelihood(other, [pair])
+    assert not checked.passed
+    assert "the next candidate is compared" in checked.notes[-1]
+    checked.reference = None
+    await checked.pool.loglikelihood(other, [pair])
     assert len(checked.passed) == 1
     await checked.pool.close()

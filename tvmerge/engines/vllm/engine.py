@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import json
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from tvmerge.engines.prompting.turn import Turn
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.engines.remote.messages import pack_recipe, unpack_error
+from tvmerge.engines.vllm.options import float_options
 from tvmerge.engines.vllm.version import check_version
 from tvmerge.engines.vllm.worker import EXTENSION
 from tvmerge.errors import AssetError, CheckpointError, ConfigError
@@ -39,9 +39,6 @@ from tvmerge.records import (
 )
 
 T = TypeVar("T")
-
-_QUANTISED = ("quantization_config", "compression_config")
-"""The keys of a configuration in which vLLM reads how weights are quantised."""
 
 HEARTBEAT = 1.0
 """Seconds between two checks that vLLM's engine is alive."""
@@ -95,6 +92,7 @@ class VllmEngine:
         self._temporary: TemporaryDirectory[str] | None = None
         self._context = _context(folder, self._options, trust_remote_code=trust_remote_code)
         self._numbers = itertools.count()
+        self._remarks: tuple[str, ...] = ()
         self._llm: Any = None
 
     @property
@@ -102,12 +100,18 @@ class VllmEngine:
         """The version of vLLM; exact in float32."""
         return Capabilities(f"vllm {self._version}", self._dtype == "float32", self._context)
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Where the workers merge, and what that was slower for."""
+        return self._remarks
+
     async def apply(self, recipe: Recipe) -> None:
         """Become the merged model of `recipe`, and clear the prefix cache."""
         if self._llm is None:
             self._llm = await asyncio.to_thread(self._start)
             await self._call("tvmerge_open", self._merger.function, dict(self._merger.settings))
-        await self._call("tvmerge_apply", pack_recipe(recipe))
+        said = await self._call("tvmerge_apply", pack_recipe(recipe))
+        self._remarks = tuple(dict.fromkeys(itertools.chain(*said)))
         # Cached keys and values are those of the old weights.
         if not await self._outlived(self._llm.reset_prefix_cache(reset_running_requests=True)):
             raise EngineLostError("vLLM did not reset its prefix cache")
@@ -161,7 +165,7 @@ class VllmEngine:
             "trust_remote_code": self._trust_remote_code,
             "disable_log_stats": True,
             **self._options,
-            **_floats(self._folder, self._options),
+            **float_options(self._folder, self._options),
         }
         if self._skeleton is not None:
             self._temporary = TemporaryDirectory(prefix="tvmerge-")
@@ -181,11 +185,13 @@ class VllmEngine:
             self._temporary.cleanup()
             self._temporary = None
 
-    async def _call(self, method: str, *args: object) -> None:
-        """Call a method of `MergingWorker` in every worker."""
-        for problem in await self._outlived(self._llm.collective_rpc(method, args=args)):
-            if problem is not None:
-                raise unpack_error(problem)
+    async def _call(self, method: str, *args: object) -> list[Any]:
+        """Call a method of `MergingWorker` in every worker; return what each of them replies."""
+        replies = await self._outlived(self._llm.collective_rpc(method, args=args))
+        for reply in replies:
+            if "error" in reply:
+                raise unpack_error(reply)
+        return [reply["end"] for reply in replies]
 
     async def _outlived(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of `work`, watching the engine meanwhile, since a killed one never replies.
@@ -262,25 +268,6 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if " validation error" not in line]
     return next(iter([*telling, *lines]), type(error).__name__).partition(" [type=")[0]
-
-
-def _floats(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options that make vLLM ignore quantisation settings in `config.json`.
-
-    The weights were checked to be floats, but a fine-tuned model may still have the settings of the quantised
-    model it was trained from. A vision-language model may have them in its text configuration.
-    """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    given = options.get("hf_overrides", {})
-    overrides = {**_unmarked(config), **given}
-    if text := _unmarked(config.get("text_config") or {}):
-        overrides["text_config"] = {**text, **given.get("text_config", {})}
-    return {"hf_overrides": overrides} if overrides else {}
-
-
-def _unmarked(config: Mapping[str, Any]) -> dict[str, None]:
-    """Return the keys of a configuration that mark weights as quantised, each set to None."""
-    return {key: None for key in _QUANTISED if key in config}
 
 
 def _context(folder: Path, options: Mapping[str, Any], *, trust_remote_code: bool) -> int:

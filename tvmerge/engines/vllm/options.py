@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tvmerge.errors import ConfigError
@@ -17,6 +19,9 @@ SETTLED: Mapping[str, str] = {
     "enable_prefix_caching": "",
 }
 """Arguments that tvmerge sets, and the flag that decides each; empty if there is none."""
+
+_QUANTISED = ("quantization_config", "compression_config")
+"""The keys of a configuration in which vLLM reads how weights are quantised."""
 
 HARMLESS = frozenset(
     (
@@ -44,3 +49,22 @@ def check_options(options: Mapping[str, Any]) -> None:
 def decisive(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that may change an answer, such as quantization or a shorter context."""
     return {name: value for name, value in sorted(options.items()) if name not in HARMLESS}
+
+
+def float_options(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options that make vLLM ignore quantisation settings in `config.json`.
+
+    The weights were checked to be floats, but a fine-tuned model may still have the settings of the quantised
+    model it was trained from. A vision-language model may have them in its text configuration.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    given = options.get("hf_overrides", {})
+    overrides = {**_unmarked(config), **given}
+    if text := _unmarked(config.get("text_config") or {}):
+        overrides["text_config"] = {**text, **given.get("text_config", {})}
+    return {"hf_overrides": overrides} if overrides else {}
+
+
+def _unmarked(config: Mapping[str, Any]) -> dict[str, None]:
+    """Return the keys of a configuration that mark weights as quantised, each set to None."""
+    return {key: None for key in _QUANTISED if key in config}

@@ -2,20 +2,21 @@
 
 vLLM takes most of a GPU's memory for keys and values, so the sources of a merge mostly stream in. Whether
 that is faster than a merge on the CPU depends on the bus and on the processor, so both are tried on the first
-tensors. Pageable memory is not used: it is copied to a GPU at a fraction of the bus's speed.
+tensors. Pageable memory is the last resort: it is copied to a GPU at a fraction of the bus's speed.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from tvmerge.errors import CandidateError, CheckpointError
+from tvmerge.merging.device.hardware import Device, RefusedError
 from tvmerge.merging.dtypes import torch_dtype
 from tvmerge.records import Recipe
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 Pairs = Iterator[tuple[str, torch.Tensor]]
 Make = Callable[[tuple[int, ...], torch.dtype], torch.Tensor]
 """Returns new memory for a tensor of this shape and dtype."""
+
+HOST = "the CPU"
+"""The place that is not the GPU."""
 
 TRIED = 2**29
 """Bytes of merged tensors that are made to compare two places."""
@@ -41,8 +45,15 @@ class OfferedMerger(Protocol):
     def specs(self) -> Mapping[str, TensorSpec]:
         """Shape and format of every tensor."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was slower than it could be so far, and why, one line each."""
+
     def merge(self, recipe: Recipe) -> TensorStream:
         """Return the merged tensors of `recipe`."""
+
+    def release(self) -> None:
+        """Free what is held on GPUs; a later merge restores it."""
 
 
 class MergePlace:
@@ -50,7 +61,7 @@ class MergePlace:
 
     Args:
         merger: Merges.
-        device: Where the model is that loads them.
+        device: The GPU whose model loads them; None for a model on the CPU.
         makers: What makes memory in each place that may be chosen; None for the GPU and pinned memory.
         clock: Returns seconds.
     """
@@ -58,19 +69,22 @@ class MergePlace:
     def __init__(
         self,
         merger: OfferedMerger,
-        device: torch.device,
+        device: Device | None,
         makers: Mapping[str, Make] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._merger = merger
         self._device = device
-        there: dict[str, Make] = (
-            {} if device.type == "cpu" else {"gpu": partial(on_device, device), "cpu": pinned}
-        )
-        self._makers = there if makers is None else makers
+        self._told: list[str] = []
+        self._makers = (_makers(device, self._tell_once) if device else {}) if makers is None else makers
         self._clock = clock
         self._dtypes = {name: torch_dtype(spec.dtype) for name, spec in merger.specs.items()}
         self.chosen: str | None = None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Where tensors are made, and what was slower than it could be so far, one line each."""
+        return [*self._merger.remarks, *self._told]
 
     def merge(self, recipe: Recipe) -> Pairs:
         """Return the merged tensors of `recipe`; raise at once if it does not fit.
@@ -79,49 +93,83 @@ class MergePlace:
             CheckpointError: The recipe does not fit.
         """
         stream = self._merger.merge(recipe)
-        if not self._makers:  # what loads them reads memory of any kind
+        if self._device is None:  # what loads them reads memory of any kind
             return stream
         if self.chosen is None:
-            seconds = {name: self._seconds(recipe, make) for name, make in self._makers.items()}
-            self.chosen = min(seconds, key=lambda name: seconds[name])
+            self.chosen = self._choose(recipe, self._device)
         return stream.into(partial(self._offer, self._makers[self.chosen]))
 
-    def _seconds(self, recipe: Recipe, make: Make) -> float:
+    def _choose(self, recipe: Recipe, device: Device) -> str:
+        seconds = {name: self._seconds(recipe, make, device) for name, make in self._makers.items()}
+        chosen = min(seconds, key=lambda name: seconds[name])
+        if chosen == HOST:
+            self._merger.release()
+        if math.isfinite(seconds[chosen]):
+            tried = ", ".join(
+                f"{name} {f'took {time:.2f} s' if math.isfinite(time) else 'had no memory'}"
+                for name, time in seconds.items()
+            )
+            self._tell_once(f"vLLM's weights are merged on {chosen} (for the first tensors, {tried})")
+        return chosen
+
+    def _seconds(self, recipe: Recipe, make: Make, device: Device) -> float:
         """Return how long the first tensors take until they are on the device; infinity if it has no room."""
         found = math.inf
         for _ in range(TRIES):
             began = self._clock()
             try:
-                self._try(self._merger.merge(recipe).into(partial(self._offer, make)))
+                _try(self._merger.merge(recipe).into(partial(self._offer, make)), device)
             except CandidateError:  # it is found again, and told, when the recipe is applied
                 pass
-            except CheckpointError:
+            except (CheckpointError, torch.OutOfMemoryError):
                 return math.inf
             found = self._clock() - began
         return found
 
-    def _try(self, pairs: Pairs) -> None:
-        made = 0
-        for _, tensor in pairs:
-            tensor.to(self._device, non_blocking=True)
-            made += tensor.nbytes
-            if made >= TRIED:
-                break
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-
     def _offer(self, make: Make, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         return make(shape, self._dtypes[name])
 
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.append(line)
 
-def on_device(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Return memory on a GPU; pinned memory if it has none left."""
+
+def _try(pairs: Pairs, device: Device) -> None:
+    made = 0
+    for _, tensor in pairs:
+        tensor.to(device.place, non_blocking=True)
+        made += tensor.nbytes
+        if made >= TRIED:
+            break
+    device.synchronise()
+
+
+def _makers(device: Device, tell: Callable[[str], None]) -> dict[str, Make]:
+    # The CPU first: it is taken if there is no memory to compare the two.
+    return {HOST: partial(pinned, device, tell), str(device.place): partial(on_device, device, tell)}
+
+
+def on_device(
+    device: Device, tell: Callable[[str], None], shape: tuple[int, ...], dtype: torch.dtype
+) -> torch.Tensor:
+    """Return memory on a GPU; pinned memory if it has none left, which is told."""
     try:
-        return torch.empty(shape, dtype=dtype, device=device)
+        return device.empty(_size(shape, dtype)).view(dtype).view(shape)
     except torch.OutOfMemoryError:
-        return pinned(shape, dtype)
+        tell(f"{device.place} has too little memory for some tensors: they are merged on the CPU")
+        return pinned(device, tell, shape, dtype)
 
 
-def pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """Return memory that a GPU reads by itself; torch gives that of tensors which are gone out again."""
-    return torch.empty(shape, dtype=dtype, pin_memory=True)
+def pinned(
+    device: Device, tell: Callable[[str], None], shape: tuple[int, ...], dtype: torch.dtype
+) -> torch.Tensor:
+    """Return memory that a GPU reads by itself; pageable memory if the system gives none, which is told."""
+    try:
+        return device.pinned(_size(shape, dtype)).view(dtype).view(shape)
+    except RefusedError as error:
+        tell(f"copying to {device.place} without pinned memory, which is slower: {error}")
+        return torch.empty(shape, dtype=dtype)
+
+
+def _size(shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize

@@ -113,11 +113,11 @@ class ReloadCheckedPool:
                 return
             candidates = _candidates(recipe)
             said = [await self._likelihood(candidate, pair) for candidate in candidates]
-            found = [(one, value) for one, value in zip(candidates, said, strict=True) if value is not None]
-            difference = await self._difference(pair, found)
-            if difference is not None:
-                self._passed(difference)
-            self._done = True
+            if None not in said:
+                found = [
+                    (one, value) for one, value in zip(candidates, said, strict=True) if value is not None
+                ]
+                self._done = await self._compare(pair, found)
 
     async def _answered(self, recipe: Recipe, question: Question, sampling: Sampling) -> Continuation:
         """Return the end of the first prompt with the answer to it."""
@@ -145,8 +145,8 @@ class ReloadCheckedPool:
         except CandidateError:
             return None
 
-    async def _difference(self, pair: Continuation, found: Sequence[tuple[Recipe, float]]) -> float | None:
-        """Return the largest difference in nats per token; None if nothing could be compared.
+    async def _compare(self, pair: Continuation, found: Sequence[tuple[Recipe, float]]) -> bool:
+        """Return whether that is settled; otherwise the next candidate is compared.
 
         Raises:
             ConfigError: It is too large.
@@ -156,11 +156,12 @@ class ReloadCheckedPool:
             expected = await self._expected(pair, [recipe for recipe, _ in found])
         except CheckpointError as error:  # such as too little memory for a second model
             self._note(f"vLLM's reloaded weights are not compared with transformers': {error}")
-            return None
+            return True
+        if not all(map(math.isfinite, expected)):
+            self._note("the next candidate is compared, since the model overflows with this one's weights")
+            return False
         differences = [
-            abs(said - right) / len(pair.tokens)
-            for (_, said), right in zip(found, expected, strict=True)
-            if math.isfinite(right)  # else the model overflows by itself
+            abs(said - right) / len(pair.tokens) for (_, said), right in zip(found, expected, strict=True)
         ]
         if any(not difference <= self._tolerance for difference in differences):
             worst = max(differences, key=lambda one: (math.isnan(one), one))
@@ -169,7 +170,8 @@ class ReloadCheckedPool:
                 f"{worst:.3g} nats per token more or less likely than transformers does, where "
                 f"{self._tolerance:g} is allowed; pass --engine transformers and another --study-name"
             )
-        return max(differences, default=None)
+        self._passed(max(differences))
+        return True
 
     async def _expected(self, pair: Continuation, recipes: Sequence[Recipe]) -> list[float]:
         """Return what transformers says of the text as each candidate."""

@@ -12,7 +12,9 @@ from typing import Any
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.messages import Row, pack_error, unpack_recipe
 from tvmerge.engines.vllm.placing import MergePlace
-from tvmerge.errors import CandidateError, UserError
+from tvmerge.errors import CandidateError, CheckpointError, UserError
+from tvmerge.merging.device.cuda import open_device
+from tvmerge.pretrained.out_of_memory import ran_out
 from tvmerge.records import Recipe
 
 EXTENSION = f"{__name__}.MergingWorker"
@@ -23,18 +25,18 @@ class MergingWorker:
 
     _tvmerge_merger: Any
 
-    def tvmerge_open(self, function: str, settings: Mapping[str, Any]) -> Row | None:
+    def tvmerge_open(self, function: str, settings: Mapping[str, Any]) -> Row:
         """Open the sources of an `Entry`; return errors, since vLLM keeps only an exception's text."""
         worker: Any = self
         device = next(parameter.device for parameter in worker.get_model().parameters())
         try:
-            self._tvmerge_merger = MergePlace(Entry(function, settings).call(), device)
+            self._tvmerge_merger = MergePlace(Entry(function, settings).call(), open_device(device))
         except UserError as error:
             return pack_error(error)
-        return None
+        return {"end": None}
 
-    def tvmerge_apply(self, recipe: Row) -> Row | None:
-        """Become the merged model of `recipe`.
+    def tvmerge_apply(self, recipe: Row) -> Row:
+        """Become the merged model of `recipe`; return what merging has remarked so far.
 
         Every tensor is loaded, even unchanged ones: vLLM fuses projections, and a partly loaded fused tensor
         is garbage.
@@ -49,10 +51,14 @@ class MergingWorker:
             worker.reload_weights(weights_iterator=iter(stream))
         except UserError as error:  # such as no memory to merge; vLLM cannot load anything after it
             return pack_error(error)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            return pack_error(_no_memory(worker.get_model()))
         if stream.problem is not None:
             return pack_error(stream.problem)
         _refresh_tied_head(worker.get_model())
-        return None
+        return {"end": list(self._tvmerge_merger.remarks)}
 
 
 class _Unbroken:
@@ -86,6 +92,14 @@ class _Unbroken:
             self.problem = error
             target = self._merger.merge(Recipe(dict.fromkeys(self._recipe.weights, 0.0)))
             yield from ((name, tensor) for name, tensor in target if name not in given)
+
+
+def _no_memory(model: Any) -> CheckpointError:
+    place = next(model.parameters()).device
+    return CheckpointError(
+        f"{place} has no memory left for vLLM to load the merged model; lower gpu_memory_utilization in the "
+        "table [vllm], or free memory of the device"
+    )
 
 
 def _forget_packed_experts(model: Any) -> None:
