@@ -1,8 +1,7 @@
-"""vLLM workers whose reload goes wrong without an error, or that have no memory left."""
+"""vLLM workers whose reload goes wrong without an error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -29,17 +28,3 @@ class ChangesNothing(MergingWorker):
     def tvmerge_apply(self, recipe: Row) -> Row:
         """Stay the target."""
         return {"end": []}
-
-
-class RunsOut(MergingWorker):
-    """Has no memory for the first of the tensors."""
-
-    def tvmerge_open(self, function: str, settings: Mapping[str, Any]) -> Row:
-        """Open the sources; from then on, fail to load as a GPU does."""
-        worker: Any = self
-        worker.reload_weights = self._tvmerge_refuse
-        return super().tvmerge_open(function, settings)
-
-    def _tvmerge_refuse(self, weights_iterator: Iterator[tuple[str, torch.Tensor]]) -> None:
-        next(weights_iterator)
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

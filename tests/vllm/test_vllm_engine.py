@@ -203,13 +203,6 @@ async def test_what_merging_in_the_workers_remarks_is_told_once(demo_models: Pat
     await pool.close()
 
 
-async def test_a_worker_without_memory_to_load_is_an_error_for_people(demo_models: Path) -> None:
-    engine = make_engine(demo_models, worker_extension_cls="tests.vllm.broken_workers.RunsOut")
-    with pytest.raises(CheckpointError, match=r"^cpu has no memory left for vLLM .* gpu_memory_utilization"):
-        await engine.apply(uniform(open_models(demo_models), 1.0))
-    await engine.close()
-
-
 def _large(folder: Path, number: float) -> None:
     """Give one weight of a model a number."""
     path = folder / "model.safetensors"
