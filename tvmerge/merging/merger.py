@@ -138,8 +138,9 @@ class RecipeMerger:
     def _check(self, recipe: Recipe) -> None:
         known = set(self._names)
         densities = {t.density for row in self.plan.rows for t in row.terms if isinstance(t.density, str)}
-        problems = [f"no weight for '{name}'" for name in self._names if name not in recipe.weights]
-        problems += [f"unknown group '{name}'" for name in recipe.weights if name not in known]
+        # Unknown names first: they are what was written, and often why others lack a weight.
+        problems = [f"unknown group '{name}'" for name in recipe.weights if name not in known]
+        problems += [f"no weight for '{name}'" for name in self._names if name not in recipe.weights]
         for name, value in recipe.weights.items():
             if not math.isfinite(value):
                 problems.append(f"the weight of '{name}' is {value}")
