@@ -169,3 +169,15 @@ async def test_a_model_that_overflows_by_itself_is_not_taken_for_a_wrong_reload(
     await checked.pool.loglikelihood(other, [pair])
     assert len(checked.passed) == 1
     await checked.pool.close()
+
+
+async def test_that_no_candidate_could_be_compared_is_said_at_the_end(
+    demo_models: Path, merge: Merge
+) -> None:
+    zero, unusable = uniform(merge, 0.0), CandidateError("would hold infinities")
+    checked = Checked(demo_models, Broken(demo_models, [zero, unusable, zero]))
+    assert len(await checked.answers(zero)) == 4
+    assert not checked.notes
+    await checked.pool.close()
+    (line,) = checked.notes
+    assert line.endswith("no candidate could be compared")

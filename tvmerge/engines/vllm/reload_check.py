@@ -69,6 +69,7 @@ class ReloadCheckedPool:
         self._note = note
         self._passed = passed
         self._lock = asyncio.Lock()
+        self._asked = False
         self._done = False
 
     async def answer(
@@ -101,13 +102,18 @@ class ReloadCheckedPool:
         return await self._pool.loglikelihood(recipe, pairs)
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Close the pool; say so if candidates were asked but none could be compared."""
+        if self._asked and not self._done:
+            self._note(
+                "vLLM's reloaded weights were not compared with transformers': no candidate could be compared"
+            )
         await self._pool.close()
 
     async def _check(self, recipe: Recipe, text: Callable[[], Awaitable[Continuation]]) -> None:
         async with self._lock:
             if self._done:
                 return
+            self._asked = True
             pair = await text()
             if not pair.tokens:
                 return
