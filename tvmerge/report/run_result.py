@@ -84,7 +84,7 @@ class RunResult(RunRecord):
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        """The figures of the report: `scores` of the contenders, `history`, and `weights` of the best."""
+        """The figures of the report by name, those of installed packages included."""
         return {name: Figure(figure.svg) for name, figure in drawn(self).items()}
 
     def trials_dataframe(self) -> pd.DataFrame:
