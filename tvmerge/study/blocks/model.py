@@ -161,22 +161,27 @@ class Model:
         slope[scales + 1 :] = _noise_slopes(solved, data, sb2)
         return solved.log_likelihood, slope
 
-    def condition(self, data: Ratings, theta: Floats, pending: Floats | None = None) -> Posterior:
-        """What the ratings say under these hyperparameters.
+    def condition(self, data: Ratings, theta: Floats) -> Posterior:
+        """What the ratings say under these hyperparameters."""
+        solved = _solve(self._metric, data, theta)
+        return Posterior(self._metric, theta, solved.mu, solved.projected, solved.alpha, solved.gain)
+
+    def expect(self, known: Posterior, data: Ratings, pending: Floats) -> Posterior:
+        """What is known where ratings are asked and not there yet.
+
+        They count as if each were what is expected of it: means stay, and less is left to be learnt there.
 
         Args:
+            known: What the ratings say.
             data: The ratings.
-            theta: The hyperparameters.
-            pending: Weights of the ratings that are asked and not there yet, shape (m, q). They count as if
-                each were what is expected of it: means stay, and less is left to be learnt there.
+            pending: The weights of those that are not there yet, shape (m, q).
         """
         from dataclasses import replace
 
-        solved = _solve(self._metric, data, theta)
-        gain = solved.gain
-        if pending is not None and pending.any():
-            gain = _solve(self._metric, replace(data, counts=data.counts + pending), theta).gain
-        return Posterior(self._metric, theta, solved.mu, solved.projected, solved.alpha, gain)
+        if not pending.any():
+            return known
+        solved = _solve(self._metric, replace(data, counts=data.counts + pending), known.theta)
+        return replace(known, gain=solved.gain)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ An ask depends on the seed, its number and the table alone: a sampler that is ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tvmerge.study.blocks.initial import first_asks
+from tvmerge.study.blocks.knowledge import Knowledge, Ranked
 from tvmerge.study.blocks.metric import metric_of
-from tvmerge.study.blocks.model import Model, Posterior
+from tvmerge.study.blocks.model import Model
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import BlockSearch, Choice
 from tvmerge.study.blocks.steps import Steps
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
 REFITS = (20, 28, 40, 56, 80, 112, 160, 220, 300, 400, 550, 750, 1000, 1400, 2000)
 """Numbers of told asks at which hyperparameters are fitted: from these asks alone, each from the last."""
-
-CAUTION = 0.5
-"""How many standard deviations below its mean a candidate is ranked."""
 
 SCATTERED = 6
 """Candidates drawn around the best of the given ones, before the model is used."""
@@ -60,6 +59,7 @@ class BlockSampler:
         self._model = Model(self._metric)
         self._steps = Steps(self._metric.groupings, _RADIUS)
         self._fitted: dict[int, Floats] = {}
+        self._last: Knowledge | None = None
 
     @property
     def questions(self) -> int:
@@ -90,34 +90,19 @@ class BlockSampler:
                 return found
         return self._drawn(rng, number, table)
 
-    def ranked(self, table: Table) -> list[tuple[int, float, float]]:
-        """Candidates with ratings as (trial, mean, standard deviation) of their score, the best first.
-
-        A candidate is as good as it is likely to be at least: its mean less `CAUTION` standard deviations.
-        """
-        import numpy as np
-
-        data, trials, _ = table.ratings(self._point)
-        if not data.counts.any():
-            return []
-        known = self._posterior(table, pending=False)
-        rated = data.counts.sum(axis=1) > 0
-        mean, sd = known.mean(data.weights), known.sd(data.weights)
-        order = np.argsort(-np.round(mean - CAUTION * sd, 9), kind="stable")
-        return [
-            (trials[row], float(mean[row] * self._point), float(sd[row] * self._point))
-            for row in order
-            if rated[row]
-        ]
+    def ranked(self, table: Table) -> Sequence[Ranked]:
+        """Candidates with ratings as (trial, mean, standard deviation) of their score, the best first."""
+        return self._known(table).ranking
 
     def _drawn(self, rng: RandomState, number: int, table: Table) -> Choice:
         """The maximum of a draw, among new points and the best candidates."""
         import numpy as np
 
-        ranking = [trial for trial, *_ in self.ranked(table)]
+        found = self._known(table)
+        ranking = [trial for trial, *_ in found.ranking]
         if not ranking:  # all that was asked failed, or is in flight
             return self._elsewhere(rng, number, table)
-        known, weights = self._posterior(table, pending=True), table.weights
+        known, weights = found.expected, table.weights
         new = self._steps.draw(rng, weights[ranking[:_BEST]], number, _POINTS)
         again = ranking[:_AGAIN]
         points = np.vstack([new, weights[again]])
@@ -161,9 +146,11 @@ class BlockSampler:
                 return Choice(weights, start, stop)
         return None
 
-    def _posterior(self, table: Table, *, pending: bool) -> Posterior:
-        data, _, waiting = table.ratings(self._point)
-        return self._model.condition(data, self._theta(table), waiting if pending else None)
+    def _known(self, table: Table) -> Knowledge:
+        """What the model makes of a table; kept, since the last one is mostly asked for again."""
+        if self._last is None or not self._last.of(table):
+            self._last = Knowledge(self._model, self._point, table, self._theta(table))
+        return self._last
 
     def _theta(self, table: Table) -> Floats:
         """The hyperparameters for a table: those fitted at the last of `REFITS` that it holds."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
 from tvmerge.records import FAILURE, MEAN, Trial
-from tvmerge.study.blocks.sampler import CAUTION, BlockSampler
+from tvmerge.study.blocks.knowledge import CAUTION
+from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import Choice
 from tvmerge.study.blocks.table import BLOCKS, Ask, Scores, Table, asks_of
