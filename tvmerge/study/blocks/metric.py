@@ -65,8 +65,9 @@ class Metric:
 
         inverse = np.exp(-log_scales)[self.shared]
         a, b = a * inverse, b * inverse
-        squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
-        return np.asarray(np.maximum(squares, 0))
+        squares: Floats = (a * a).sum(1)[:, None] + (b * b).sum(1)[None]
+        squares -= 2 * a @ b.T
+        return np.maximum(squares, 0, out=squares)
 
 
 def metric_of(names: Sequence[str]) -> Metric:
@@ -105,12 +106,10 @@ def matern52(squared: Floats) -> tuple[Floats, Floats]:
     """
     import numpy as np
 
-    distance = np.sqrt(np.maximum(squared, 1e-18))
-    decay = np.exp(-_ROOT5 * distance)
-    return (
-        (1 + _ROOT5 * distance + 5 * squared / 3) * decay,
-        5 / 3 * (1 + _ROOT5 * distance) * decay,
-    )
+    distance = _ROOT5 * np.sqrt(np.maximum(squared, 1e-18))
+    decay = np.exp(-distance)
+    linear = 1 + distance
+    return (linear + 5 * squared / 3) * decay, 5 / 3 * linear * decay
 
 
 def _layer(name: str) -> str:
