@@ -35,7 +35,8 @@ def table_of(study: BlockStudy, number: int, window: int, questions: int) -> Tab
     asks = sorted((a for t in study.trials for a in asks_of(t)), key=lambda a: a.number)[:number]
     due = max(0, number - window + 1)
     made = 1 + max((ask.trial for ask in asks), default=-1)
-    weights = Scale(search().space).rows([t.recipe for t in study.trials[:made]])
+    scale = Scale(search().space)
+    weights = np.array([scale.row(t.recipe) for t in study.trials[:made]]).reshape(made, 4)
     return Table(weights, asks[:due], asks[due:], questions)
 
 
@@ -83,7 +84,7 @@ def test_a_candidate_that_cannot_be_scored_is_not_asked_again(long: BlockStudy) 
 
 def test_where_all_that_was_asked_failed_something_else_is_asked() -> None:
     sampler, scale = BlockSampler(search(), BLOCK), Scale(search().space)
-    rows = scale.rows([*ENQUEUED, search().space.uniform(0.25)])
+    rows = np.array([scale.row(recipe) for recipe in (*ENQUEUED, search().space.uniform(0.25))])
     failed = [Ask(n, n % 3, 4 * (n // 3), 4 * (n // 3) + 4, ()) for n in range(30)]
     table = Table(rows, failed, (), 22)
     choice = sampler.ask(30, table)

@@ -22,7 +22,7 @@ def test_weights_with_a_single_value_are_left_out_and_come_back() -> None:
 def test_what_was_chosen_is_what_is_read_back(seed: int) -> None:
     scale = Scale(SPACE)
     rows = np.round(np.random.RandomState(seed).uniform(0, 2, (500, 2)), 6)
-    read = scale.rows([scale.recipe(row) for row in rows])
+    read = np.array([scale.row(scale.recipe(row)) for row in rows])
     assert read.tobytes() == rows.tobytes()
 
 
@@ -30,7 +30,3 @@ def test_the_lower_bound_is_no_negative_zero() -> None:
     scale = Scale(Space(("a",), -0.1, 0.3))
     assert scale.row(Recipe({"a": -0.1})).tobytes() == np.zeros(1).tobytes()
     assert scale.row(Recipe({"a": -0.1 - 1e-12})).tobytes() == np.zeros(1).tobytes()
-
-
-def test_no_candidates_make_a_table_without_rows() -> None:
-    assert Scale(SPACE).rows([]).shape == (0, 2)

@@ -1,4 +1,4 @@
-"""What the model makes of a table: the posterior of its ratings, and the candidates by what they are worth."""
+"""What the model makes of a table: the posterior of its ratings, and the candidates, the best first."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Recipe
@@ -42,12 +41,6 @@ class Scale:
             2 * (recipe.weights[name] - low) / (high - low) for name, (low, high) in self._bounds.items()
         ]
         return np.round(np.array(scaled, dtype=float), DECIMALS) + 0.0  # no -0.0, which has other bytes
-
-    def rows(self, recipes: Sequence[Recipe]) -> Floats:
-        """Shape (m, d)."""
-        import numpy as np
-
-        return np.array([self.row(recipe) for recipe in recipes]).reshape(len(recipes), len(self._bounds))
 
     def recipe(self, row: Floats) -> Recipe:
         """The recipe of scaled weights, each within its bounds."""

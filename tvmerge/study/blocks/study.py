@@ -87,8 +87,8 @@ class BlockStudy(StoredSearch):
             self._store = open_trial_store(storage, study_id)
             rows = self._store.read()
         self._trials = [trial_of(row, space) for row in rows]
-        keys = [self._scale.row(trial.recipe).tobytes() for trial in self._trials]
-        self._number_of = {key: number for number, key in enumerate(keys)}
+        self._weights = [self._scale.row(trial.recipe) for trial in self._trials]
+        self._number_of = {row.tobytes(): number for number, row in enumerate(self._weights)}
         self._given = {self._scale.row(recipe).tobytes(): (recipe, attrs) for recipe, attrs in sampler.given}
         asks = [ask for trial in self._trials for ask in asks_of(trial)]
         self._asks = sorted(asks, key=lambda ask: ask.number)
@@ -217,9 +217,11 @@ class BlockStudy(StoredSearch):
 
     def _table(self, number: int) -> Table:
         """What ask `number` may depend on."""
+        import numpy as np
+
         due = min(max(0, number - self._window + 1), self._told)
         return Table(
-            weights=self._scale.rows([trial.recipe for trial in self._trials]),
+            weights=np.array(self._weights).reshape(len(self._weights), len(self._scale.names)),
             known=self._asks[:due],
             pending=self._asks[due:],
             questions=self._sampler.questions,
@@ -246,7 +248,8 @@ class BlockStudy(StoredSearch):
         with translated(self._storage):
             self._store.add(row)
         self._trials.append(trial_of(row, self._space))
-        self._number_of[self._scale.row(recipe).tobytes()] = made.trial
+        self._weights.append(self._scale.row(recipe))
+        self._number_of[self._weights[-1].tobytes()] = made.trial
         return made
 
     def _add(self, trial: Trial, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
