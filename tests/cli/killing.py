@@ -1,4 +1,6 @@
-"""Small studies in processes that are killed: the demo's models, a judge over a loopback network, races.
+"""Small studies in processes that are killed: the demo's models, a judge over a loopback network.
+
+With races, or by blocks of questions.
 
 Imports what a run imports, so that its processes can be forked ready.
 """
@@ -6,9 +8,11 @@ Imports what a run imports, so that its processes can be forked ready.
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 import time
@@ -25,6 +29,7 @@ import torch
 import transformers
 
 import tvmerge.engines.transformers.engine
+import tvmerge.study.blocks.sampler
 import tvmerge.study.samplers.cma_es
 import tvmerge.study.study
 from examples.demo.generate import fresh_questions, question_row
@@ -35,49 +40,61 @@ from tvmerge.cli.app import run
 from tvmerge.engines.open import EngineSettings, engine_of
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
+from tvmerge.study.blocks.table import BLOCKS
 
 __all__ = ["openai", "optuna", "transformers", "tvmerge"]
 
 PARALLEL = 8
 DEADLINE = 300.0
 
-Table = list[tuple[int, dict[str, float], list[float] | None, str, dict[str, Any]]]
+Row = tuple[int, dict[str, float], list[float] | None, str, dict[str, Any], dict[int, float]]
+Table = list[Row]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A study: `window` trials in flight, races from 8 of its 24 questions on; 8 more are held out."""
+    """A study: `window` asks in flight, a quarter of its questions held out, races from 8 questions on."""
 
     sampler: str
     window: int
     trials: int = 20
     questions: int = 32
+    engines: int = 1
+
+    @property
+    def races(self) -> bool:
+        """Whether trials that do badly are stopped."""
+        return self.sampler != "auto"
 
     def __str__(self) -> str:
-        return f"{self.sampler} P={self.window}"
+        engines = "" if self.engines == 1 else f" engines={self.engines}"
+        return f"{self.sampler} P={self.window}{engines}"
 
 
 @dataclass(frozen=True)
 class Kill:
-    """When a run is killed.
+    """When a run is killed, and how.
 
     Attributes:
         calls: After so many calls of the judge in this start of the run.
         seconds: So much later.
         held: Calls that come meanwhile are not answered, so that some are in flight.
+        signals: What it is sent, one after another, before its end is awaited; without any it is kill -9.
     """
 
     calls: int
     seconds: float
     held: bool
+    signals: tuple[signal.Signals, ...] = ()
 
 
 @dataclass(frozen=True)
 class Hit:
-    """How things stood when a run was killed: trials told, calls in flight."""
+    """How things stood when a run was killed: asks told (trials or blocks), calls in flight, exit code."""
 
     told: int
     in_flight: int
+    code: int | None
 
 
 @dataclass
@@ -85,7 +102,7 @@ class Ended:
     """A study that came to its end.
 
     Attributes:
-        table: Its trials: number, weights, scores, state, attributes.
+        table: Its trials: number, weights, scores, state, attributes, intermediate values.
         prompts: What the judge was asked, in order.
         hits: Its kills.
     """
@@ -97,7 +114,7 @@ class Ended:
     @property
     def stopped(self) -> float:
         """Share of the trials that lost their race."""
-        return sum(state == "PRUNED" for *_, state, _ in self.table) / len(self.table)
+        return sum(state == "PRUNED" for _, _, _, state, *_ in self.table) / len(self.table)
 
     @property
     def asked_again(self) -> int:
@@ -145,7 +162,10 @@ def play(
 def table(folder: Path) -> Table:
     """The trials of a study as they are in its database."""
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 'run' / 'study.db'}")
-    return [(t.number, t.params, t.values, t.state.name, t.user_attrs) for t in study.trials]
+    return [
+        (t.number, t.params, t.values, t.state.name, t.user_attrs, t.intermediate_values)
+        for t in study.trials
+    ]
 
 
 def _strike(process: BaseProcess, judge: SlowJudge, kill: Kill, folder: Path) -> Hit | None:
@@ -158,14 +178,20 @@ def _strike(process: BaseProcess, judge: SlowJudge, kill: Kill, folder: Path) ->
         time.sleep(0.005)
     process.join(kill.seconds)
     alive, in_flight = process.is_alive(), judge.in_flight
+    for sent in kill.signals:
+        os.kill(process.pid or 0, sent)
+        process.join(0.1)
+    if kill.signals:
+        judge.release()  # the run awaits the calls in flight, which are paid for
+        process.join(DEADLINE)
     process.kill()
     process.join()
     judge.release()
-    return Hit(_told(folder / "run" / "study.db"), in_flight) if alive else None
+    return Hit(_told(folder / "run" / "study.db"), in_flight, process.exitcode) if alive else None
 
 
 def _told(database: Path) -> int:
-    """How many trials a database holds that have ended; read from a copy, to leave it as the kill left it."""
+    """How many asks of a database were told; read from a copy, to leave it as the kill left it."""
     with tempfile.TemporaryDirectory() as folder:
         for path in database.parent.glob(f"{database.name}*"):
             shutil.copy(path, folder)
@@ -173,6 +199,11 @@ def _told(database: Path) -> int:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             if "trials" not in tables:
                 return 0
+            by_blocks = connection.execute(
+                "SELECT value_json FROM trial_user_attributes WHERE key = ?", (BLOCKS,)
+            ).fetchall()
+            if by_blocks:
+                return sum(scores is not None for (text,) in by_blocks for *_, scores in json.loads(text))
             return len(connection.execute("SELECT 1 FROM trials WHERE state != 'RUNNING'").fetchall())
 
 
@@ -183,6 +214,7 @@ def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | 
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(setting.trials)),
         *("--optuna-sampler", setting.sampler, "--trials-in-flight", str(setting.window)),
+        *("--engines", str(setting.engines)),
         *("--parallel", str(PARALLEL), "--max-new-tokens", "16", "--holdout", "0.25"),
         *("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch", "4"),
     ]
@@ -195,6 +227,7 @@ def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | 
 
 def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:
     """The whole of a run, as the command line does it, in a separate process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
     os.environ |= {"TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"}
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -203,7 +236,7 @@ def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:
         return SlowEngine(engine_of(merge, settings), delays or 0)
 
     with (
-        (folder / "log").open("w", encoding="utf-8") as log,
+        (folder / "log").open("a", encoding="utf-8") as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
         contextlib.nullcontext()

@@ -5,37 +5,84 @@ Several modules: a whole run.
 
 from __future__ import annotations
 
-import json
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cli.killing import Kill, Setting, play, write_benchmark
+from tests.cli.judged import read_lines
+from tests.cli.killing import PARALLEL, Ended, Kill, Setting, play, write_benchmark
 from tvmerge.cli.app import run
 
+Row = dict[str, Any]
+
 SETTING = Setting("auto", window=4, trials=7, questions=16)
-KILLS = (Kill(12, 0.0, held=False), Kill(25, 0.02, held=True))
+INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
+KILLS = (
+    Kill(12, 0.0, held=False),
+    Kill(15, 0.02, held=True),
+    Kill(6, 0.0, held=False, signals=(INTERRUPT,)),
+    Kill(6, 0.0, held=True, signals=(INTERRUPT, INTERRUPT)),
+    Kill(6, 0.0, held=False, signals=(TERMINATE,)),
+)
+POSIX = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
-def test_a_search_by_blocks_that_is_killed_ends_with_the_same_table(tmp_path: Path) -> None:
-    bench = write_benchmark(tmp_path / "bench", SETTING)
-    whole = play(tmp_path / "whole", bench, SETTING)
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_benchmark(tmp_path_factory.mktemp("blocks") / "bench", SETTING)
+
+
+@pytest.fixture(scope="module")
+def whole(bench: Path) -> tuple[Path, Ended]:
+    """A search that nobody disturbs: its folder, and how it ended."""
+    folder = bench.parent / "whole"
+    return folder, play(folder, bench, SETTING)
+
+
+@POSIX
+def test_a_search_by_blocks_that_is_killed_or_interrupted_ends_with_the_same_table_and_logs(
+    bench: Path, whole: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    folder, expected = whole
     cut = play(tmp_path / "cut", bench, SETTING, KILLS)
-    assert len(cut.hits) == len(KILLS)
-    assert cut.table == whole.table
-    assert {state for *_, state, _ in whole.table} <= {"COMPLETE", "PRUNED", "FAIL"}
-    for folder in ("whole", "cut"):
-        _check_logs(tmp_path / folder / "run")
+    assert [hit.code for hit in cut.hits] == [-9, -9, 130, 130, -15]
+    assert cut.table == expected.table
+    assert {state for _, _, _, state, *_ in cut.table} == {"COMPLETE", "PRUNED"}
+    assert cut.asked_again <= PARALLEL * len(KILLS)
+    assert "Traceback" not in (tmp_path / "cut" / "log").read_text(encoding="utf-8")
+    found = logged(tmp_path / "cut" / "run")
+    assert found == logged(folder / "run")
+    asked = {
+        (str(number), question)
+        for number, *_, attrs, _ in cut.table
+        for _, start, stop, _ in attrs["blocks"]
+        for question in range(start, stop)
+    }
+    assert len(found[0]) == len(asked)
+    assert len(found[1]) == 2 * len(asked)
 
 
-def _check_logs(folder: Path) -> None:
-    """No judgment is logged twice."""
-    judged = next((folder / "model_judgment").glob("*.jsonl"))
-    rows = [json.loads(line) for line in judged.read_text(encoding="utf-8").splitlines()]
-    keys = [(row["model"], row["question_id"], row["turn"]) for row in rows]
-    assert len(keys) == len(set(keys))
+@POSIX
+def test_delays_and_several_engines_do_not_change_the_table_of_a_search_by_blocks(
+    bench: Path, whole: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    slow = play(tmp_path / "slow", bench, replace(SETTING, engines=2), delays=3)
+    assert slow.table == whole[1].table
+    assert logged(tmp_path / "slow" / "run") == logged(whole[0] / "run")
+
+
+def logged(folder: Path) -> tuple[list[Row], list[Row]]:
+    """The answers and the judgments of the search, in order, without what tells one run from another."""
+    answers = sorted((folder / "model_answer").glob("*.jsonl"), key=lambda path: int(path.stem))
+    judged = (folder / "model_judgment").glob("*.jsonl")
+    rows = [[row for path in paths for row in read_lines(path)] for paths in (answers, judged)]
+    for row in (*rows[0], *rows[1]):
+        for key in ("tstamp", "answer_id"):
+            row.pop(key, None)
+    return rows[0], rows[1]
 
 
 @pytest.mark.parametrize(

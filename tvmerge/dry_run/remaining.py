@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Question, Recipe, Sampling, Trial
-from tvmerge.study.blocks.table import asks_of
+from tvmerge.study.blocks.initial import LINE
+from tvmerge.study.blocks.table import asks_of, is_under_way
 from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.make import asks_blocks
 from tvmerge.study.space import is_density
@@ -47,7 +48,7 @@ class RemainingWork:
         finalists: Number of candidates that the winner is chosen from.
         selection: The finalists, on the selection split of the held-out questions.
         test: The winner and the baselines, on the test split.
-        searched: Baselines that are not trials, on the search questions.
+        searched: Contenders that have not answered all search questions but are compared on them.
     """
 
     search: Candidates
@@ -64,24 +65,41 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
         StudyError: The search has ended and no trial was scored.
     """
     search = _search(run_spec, trials)
-    over = search.number == 0
+    over = search.number == 0 and not is_under_way(trials)
     finalists = _finalists(run_spec, trials) if over else ()
     baselines, others = _baselines(run_spec, trials, over=over)
-    number = len(finalists) if over else min(run_spec.config.confirm_candidates, run_spec.config.n_trials)
+    number = len(finalists) if over else min(run_spec.config.confirm_candidates, _most_candidates(run_spec))
     selection, test = run_spec.objective.halve(run_spec.holdout_questions, run_spec.config.optuna_seed)
     if number == 1:
         selection, test = (), run_spec.holdout_questions
     # With a single scored candidate there is nothing to choose, and all answer both splits.
     most = number if over else max(number, 1 + len(baselines) + others)
     again = run_spec.confirm_sampling
-    outside = tuple(run_spec.space.uniform(w) for w in (0.0, 1.0) if not run_spec.space.holds(w))
     return RemainingWork(
         search=search,
         finalists=number,
         selection=Candidates(selection, again, finalists, most - len(finalists)),
         test=Candidates(test, again, baselines, 1 + others),
-        searched=Candidates(run_spec.search_questions, run_spec.sampling, outside),
+        searched=_searched(run_spec, baselines, others),
     )
+
+
+def _most_candidates(run_spec: RunSpec) -> int:
+    """Return the maximum number of trials; in a search by blocks each may answer a single question."""
+    each = len(run_spec.search_questions) if asks_blocks(run_spec.config.optuna_sampler) else 1
+    return run_spec.config.n_trials * each
+
+
+def _searched(run_spec: RunSpec, baselines: tuple[Recipe, ...], others: int) -> Candidates:
+    """Return the contenders that answer search questions after the search.
+
+    Those are baselines that are not trials. If nothing is held out, they are compared on the search
+    questions, which candidates of a search by blocks have not all answered.
+    """
+    if asks_blocks(run_spec.config.optuna_sampler) and not run_spec.holdout_questions:
+        return Candidates(run_spec.search_questions, run_spec.sampling, baselines, 1 + others)
+    outside = tuple(run_spec.space.uniform(w) for w in (0.0, 1.0) if not run_spec.space.holds(w))
+    return Candidates(run_spec.search_questions, run_spec.sampling, outside)
 
 
 def _search(run_spec: RunSpec, trials: Sequence[Trial]) -> Candidates:
@@ -113,5 +131,7 @@ def _baselines(run_spec: RunSpec, trials: Sequence[Trial], *, over: bool) -> tup
         models = {baseline.model: baseline.recipe for baseline in choose_baselines(run_spec.space, trials)}
         return tuple(models.values()), 0
     weights = [name for name in run_spec.space.names if not is_density(name)]
-    more = len(weights) == 1 or any(weight not in (0, 1) for weight in run_spec.config.uniform_weights)
+    line = LINE if asks_blocks(run_spec.config.optuna_sampler) else ()
+    uniform = (*run_spec.config.uniform_weights, *line)
+    more = len(weights) == 1 or any(w not in (0, 1) and run_spec.space.holds(w) for w in uniform)
     return (run_spec.space.uniform(0.0), run_spec.space.uniform(1.0)), int(more)

@@ -12,7 +12,7 @@ from tvmerge._util.encodings import read_text
 from tvmerge._util.files import read_jsonl
 from tvmerge._version import __version__
 from tvmerge.errors import AssetError
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, Recipe, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Difference, Estimate, Recipe, Trial
 from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
 
 RESULT = "result.json"
@@ -39,11 +39,7 @@ def as_json(result: RunRecord) -> dict[str, Any]:
         "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
         "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
         "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
-        "trials": {
-            "complete": sum(t.state == "COMPLETE" for t in result.trials),
-            "stopped": sum(t.state == "PRUNED" for t in result.trials),
-            "failed": sum(t.state == "FAIL" for t in result.trials),
-        },
+        "trials": _trials(result.trials),
         "finalists": [
             {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
             for f in result.finalists
@@ -96,6 +92,18 @@ def read_record(path: Path, trials: Sequence[Trial]) -> RunRecord:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise AssetError(f"{path}: not the result of a run of tvmerge ({problem})") from error
+
+
+def _trials(trials: Sequence[Trial]) -> dict[str, int]:
+    """Return how many trials ended how; a search by blocks ends its trials itself, and stops none."""
+    pruned = sum(t.state == "PRUNED" for t in trials)
+    by_blocks = any(MEAN in t.attrs for t in trials)
+    return {
+        "complete": sum(t.state == "COMPLETE" for t in trials),
+        "estimated": pruned if by_blocks else 0,
+        "stopped": 0 if by_blocks else pruned,
+        "failed": sum(t.state == "FAIL" for t in trials),
+    }
 
 
 def _candidate(contender: Contender) -> dict[str, Any]:

@@ -9,9 +9,15 @@ from tvmerge.errors import ProviderError
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Evaluation, Question, Trial
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
-from tvmerge.scoring.statistics import coverage, finish_share, shortfall, why_silent
+from tvmerge.scoring.statistics import coverage, finish_share, why_silent
 from tvmerge.study.blocks.study import BlockStudy, Told
 from tvmerge.study.blocks.table import Ask
+
+SILENT = 3
+"""Asks in a row without any rating after which a run stops, if its judge is the cause.
+
+One block is too few: with a judge that often gives no rating, it happens by chance.
+"""
 
 _SHARES = ("coverage", CUT_OFF, CUT_IN_THOUGHT)
 
@@ -42,26 +48,33 @@ class BlockTrials:
     def outcome(self, ask: Ask, evaluation: Evaluation) -> Told:
         """Return what the study is told: the scores of the block, or why the candidate cannot be scored.
 
-        A block is too small for a minimum fraction of ratings, so a question without one is left out.
+        A block is too small for a minimum fraction of ratings, so a question without one is left out, and a
+        block without any says nothing about its candidate.
 
         Raises:
-            ProviderError: A judge rated nothing, and the answers are not the cause.
+            ProviderError: A judge rated nothing in `SILENT` asks in a row, or in the first ones, and the
+                answers are not the cause.
         """
         if evaluation.failure:
             return Told((), {}, evaluation.failure)
         judgments = evaluation.judgments
         found = self._objective.contributions(judgments, self._questions)
         scores = tuple(found.get(q.question_id) for q in self._questions[ask.start : ask.stop])
-        if all(score is None for score in scores):
-            if silent := why_silent(judgments):
-                raise ProviderError(f"trial {ask.trial}: {silent}; then run the same command to resume")
-            return Told((), {}, shortfall(judgments, 1.0))
+        if all(score is None for score in (*scores, *self._latest_scores(ask))) and (
+            silent := why_silent(judgments)
+        ):
+            raise ProviderError(f"trial {ask.trial}: {silent}; then run the same command to resume")
         return Told(scores, self._attrs(self._study.trials[ask.trial], evaluation))
 
     def tell(self, ask: Ask, told: Told) -> Trial:
         """Tell the study, and return the candidate."""
         self._study.tell(ask, told)
         return self._study.trials[ask.trial]
+
+    def _latest_scores(self, ask: Ask) -> list[float | None]:
+        """Return the scores of the asks just before, those of candidates that failed left out."""
+        before = [known for known in self._study.asks[: ask.number] if not known.failed]
+        return [score for known in before[-(SILENT - 1) :] for score in known.scores or ()]
 
     def _attrs(self, trial: Trial, evaluation: Evaluation) -> Mapping[str, Any]:
         """Return what is recorded of all of a candidate's answers, those of this block included."""

@@ -135,7 +135,10 @@ class Confirmation:
     async def _contender(
         self, candidate: Candidate, found: Evaluation, best: Evaluation, questions: Sequence[Question]
     ) -> Contender:
-        """Return a candidate with its scores; without held-out questions they are those of the search."""
+        """Return a candidate with its scores; without held-out questions they are those of the search.
+
+        Then candidates of a search by blocks answer the search questions that they were not asked, too.
+        """
         searched = None
         if candidate.trial is None or not questions:
             searched = await self._search(candidate.recipe)
@@ -160,7 +163,8 @@ class Confirmation:
         return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
     def _search_estimate(self, candidate: Candidate, searched: Evaluation | None) -> Estimate:
-        if candidate.trial is not None:
+        estimated = candidate.trial is not None and MEAN in candidate.trial.attrs
+        if candidate.trial is not None and not (estimated and searched is not None):
             return search_estimate(candidate.trial)
         return self._objective.estimate(() if searched is None else searched.judgments)
 

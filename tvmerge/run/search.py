@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from tvmerge._util.threads import in_thread
+from tvmerge.errors import StudyError
 from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.run.block_trials import BlockTrials
@@ -75,7 +77,11 @@ async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
 
 
 async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
-    """Ask as many questions as the wanted number of trials would have answered, then end all trials."""
+    """Ask as many questions as the wanted number of trials would have answered, then end all trials.
+
+    A search that is interrupted (Ctrl-C, a full budget, a judge out of order) is paused, so that its best so
+    far can be read and merged.
+    """
     log, questions = search_log(run), run.search_questions
     trials = BlockTrials(study, run.evaluator, run.objective, questions)
 
@@ -91,7 +97,12 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
     most = run.config.n_trials * len(questions)
     await in_thread(study.record, N_ANSWERS, most)
     progress.blocks_started(most, study.told)
-    await ask_and_tell(study, most, trials.evaluate, finish)
+    try:
+        await ask_and_tell(study, most, trials.evaluate, finish)
+    except BaseException:
+        with suppress(StudyError):  # what ended the search says more
+            await in_thread(study.pause, run.config.confirm_candidates)
+        raise
     await in_thread(study.settle, run.config.confirm_candidates)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Trial
 from tvmerge.report.numbers import count, plus_minus
-from tvmerge.study.blocks.table import asks_of
+from tvmerge.study.blocks.table import asks_of, is_under_way
 from tvmerge.study.lock import is_study_locked
 from tvmerge.study.pareto import pareto_front
 from tvmerge.study.storage import N_ANSWERS, N_TRIALS, StoredStudy, read_study
@@ -58,7 +58,8 @@ class StudyStatus:
         held: Whether a run is working on it.
         n_trials: The total number of trials its latest run aims for; None if not recorded.
         states: Number of trials by Optuna's name of their state.
-        best: The best trial, or the Pareto front of several objectives.
+        best: The best trial, or the Pareto front of several objectives. None while a search by blocks is
+            under way.
         last_told: When the last trial finished, in local time; None before the first.
         judges: Calls and USD by judge, over all runs; empty without a ledger.
         answers: Answers told, asked and aimed for, in a search by blocks; None in any other.
@@ -122,7 +123,7 @@ def read_status(
         StudyError: There is no such study, or the storage cannot be read.
     """
     stored = read_study(storage, study)
-    front = pareto_front(stored.trials)
+    front = () if is_under_way(stored.trials) else pareto_front(stored.trials)
     single = not front or len(front[0].values) == 1
     return StudyStatus(
         study=study,

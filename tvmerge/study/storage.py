@@ -12,7 +12,7 @@ from tvmerge._util.canonical import canonical_json
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
-from tvmerge.study.blocks.table import asks_of
+from tvmerge.study.blocks.table import is_under_way
 from tvmerge.study.ranking import ranked
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
@@ -79,13 +79,13 @@ class StoredStudy:
             StudyError: There is no such trial.
         """
         if trial == "best":
+            if is_under_way(self.trials):
+                raise StudyError(
+                    f"the search of study '{self.name}' has not ended, so none is the best yet; let its run "
+                    "end or run its command again, or pass the number of a trial"
+                )
             scored = ranked(self.trials)
             if not scored:
-                if any(asks_of(trial) for trial in self.trials):
-                    raise StudyError(
-                        f"the search of study '{self.name}' has not ended, so none is the best yet; run its "
-                        "command again to finish it, or pass the number of a trial"
-                    )
                 raise StudyError(f"study '{self.name}' has no scored trial yet")
             found = scored[0]
         elif trial.isdecimal() and int(trial) < len(self.trials):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe, Trial
-from tvmerge.study.blocks.table import Ask, asks_of
+from tvmerge.study.blocks.table import Ask, asks_of, is_under_way
 from tvmerge.study.ranking import ranked_with_estimates
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import Space
@@ -93,9 +93,15 @@ def choose_trials(
         note: Called with the number of trials that are left out because of their range.
 
     Raises:
-        StudyError: There is no such study, it has other weights, or no trial that could be taken.
+        StudyError: There is no such study, it has other weights, its best trials are not known yet, or it has
+            no trial that could be taken.
     """
     source = read_study(parent.storage, parent.study, remedy=_REMEDIES[parent.kind])
+    if parent.kind == "warm-start" and is_under_way(source.trials):
+        raise StudyError(
+            f"the search of study '{parent.study}' has not ended, so its best trials are not known yet; "
+            "let its run end or run its command again"
+        )
     told = [trial for trial in source.trials if trial.told or any(ask.told for ask in asks_of(trial))]
     if told:
         _check_names(source, told[0], space)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -12,7 +14,9 @@ from tests.study.blocks.searches import QUESTIONS, answer, drive, open_blocks, r
 from tvmerge.errors import StudyError
 from tvmerge.study.blocks.study import Told
 from tvmerge.study.blocks.table import asks_of
+from tvmerge.study.status import read_status
 from tvmerge.study.storage import read_study
+from tvmerge.study.store.base import TrialStore
 
 MOST = 6 * QUESTIONS
 
@@ -55,6 +59,75 @@ def test_a_study_settled_again_stays_and_with_more_finalists_only_states_change(
     assert [row[:3] for row in rows(again)] == [row[:3] for row in settled]
     again.settle(2)
     assert rows(open_blocks(tmp_path)) == settled
+
+
+def test_a_search_that_is_paused_and_dies_while_it_writes_ends_with_the_same_table(tmp_path: Path) -> None:
+    whole = drive(lambda: open_blocks(tmp_path / "whole", 4), MOST)
+    whole.settle(3)
+    study, lives = open_blocks(tmp_path / "cut", 4), [0, 0, 1, 2, 9, 10, 11, 30, 31, 45, 46, 47, 60]
+    for writes in lives:
+        study._store = Dying(study._store, writes)
+        with contextlib.suppress(Died):
+            drive(lambda study=study: study, MOST)  # type: ignore[misc]
+            study.settle(3)
+        with contextlib.suppress(Died):
+            study.pause(2)
+        study.close()
+        study = open_blocks(tmp_path / "cut", 4)
+    drive(lambda: study, MOST).settle(3)
+    assert rows(study) == rows(whole)
+    assert rows(open_blocks(tmp_path / "cut", 4)) == rows(whole)
+
+
+class Died(BaseException):
+    """The end of a process."""
+
+
+class Dying:
+    """A store whose process dies after so many writes."""
+
+    def __init__(self, store: TrialStore, writes: int) -> None:
+        self._store, self._left, self.reopens = store, writes, store.reopens
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def write(*args: Any) -> None:
+            if not self._left:
+                raise Died
+            self._left -= 1
+            method(*args)
+
+        return write
+
+
+def test_a_paused_search_shows_the_best_of_what_was_told(tmp_path: Path) -> None:
+    study = drive(lambda: open_blocks(tmp_path, 4), 80)
+    study.ask()
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    with pytest.raises(StudyError, match="has not ended, so none is the best yet"):
+        read_study(url, "s").recipe("best")
+    assert read_status(url, "s").best == ()
+    best = study.best()
+    study.pause(2)
+    stored = read_study(url, "s")
+    assert best is not None
+    assert stored.recipe("best") == best.recipe
+    assert read_status(url, "s").best[0].number == best.number
+    assert [t.number for t in stored.trials if t.state == "RUNNING"] == [
+        ask.trial for ask in study.running() if ask.number == asks_of(study.trials[ask.trial])[0].number
+    ]
+
+
+def test_a_search_is_not_paused_where_trials_cannot_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvmerge.study.store.open.SCHEMAS", frozenset())
+    study = drive(lambda: open_blocks(tmp_path), 60)
+    study.pause(2)
+    assert {trial.state for trial in study.trials} == {"RUNNING"}
+    drive(lambda: open_blocks(tmp_path), 80).settle(2)
+    assert read_status(f"sqlite:///{tmp_path / 'study.db'}", "s").best
 
 
 def test_optuna_reads_the_study_and_its_best_trial_is_the_recommended(tmp_path: Path) -> None:
@@ -134,8 +207,32 @@ def test_a_candidate_that_fails_after_it_was_scored_is_not_recommended(tmp_path:
         ask = study.ask()
         twice = len(asks_of(study.trials[ask.trial])) > 1
         scored = answer(study.trials[ask.trial].recipe, ask)
+        if twice and ask.trial == 3:
+            study.settle(2)
+            assert study.trials[3].value is not None
         study.tell(ask, Told((), {}, "not finite") if twice and ask.trial == 3 else scored)
     study.settle(2)
+    assert not {"mean", "se", "n"} & set(study.trials[3].attrs)
+    assert rows(open_blocks(tmp_path, found=search(questions=8))) == rows(study)
     assert study.trials[3].state == "FAIL"
     assert study.trials[3].values == ()
     assert study.trials[3].attrs["failure"] == "not finite"
+
+
+def test_a_candidate_whose_answers_got_no_rating_can_still_be_scored_by_its_next_block(
+    tmp_path: Path,
+) -> None:
+    study = open_blocks(tmp_path, found=search(questions=8))
+    while study.told < 80:
+        ask = study.ask()
+        scored = answer(study.trials[ask.trial].recipe, ask)
+        first = ask.number == asks_of(study.trials[ask.trial])[0].number
+        study.tell(ask, Told((None,) * len(scored.scores), {}) if first and ask.trial in {1, 9} else scored)
+        if first and ask.trial == 1:
+            study.pause(2)
+            assert study.trials[1].attrs["failure"] == "nothing was rated"
+    study.settle(2)
+    assert study.trials[1].state in {"COMPLETE", "PRUNED"}
+    assert "failure" not in study.trials[1].attrs
+    assert (study.trials[9].state, study.trials[9].values) == ("FAIL", ())
+    assert rows(open_blocks(tmp_path, found=search(questions=8))) == rows(study)

@@ -67,6 +67,7 @@ class HistoryFigure:
         references: The baselines' scores on the same questions.
         whiskers: Whether to show standard errors; hundreds of error bars would hide the points.
         description: The figure in words.
+        best: The name of the best.
     """
 
     points: tuple[Point, ...]
@@ -76,6 +77,7 @@ class HistoryFigure:
     references: tuple[Reference, ...]
     whiskers: bool
     description: str
+    best: str = "best so far"
 
 
 def history(result: RunRecord) -> HistoryFigure:
@@ -124,6 +126,7 @@ def _estimates(result: RunRecord) -> HistoryFigure:
         references=tuple(_references(result)),
         whiskers=len(points) <= _MOST_WHISKERS,
         description=words,
+        best="the best",
     )
 
 
@@ -231,7 +234,7 @@ def _failures(data: HistoryFigure, x: Scale) -> Iterator[ET.Element]:
 def _series_labels(data: HistoryFigure, y: Scale) -> Iterator[ET.Element]:
     entries = [(reference.key, reference.label, reference.value) for reference in data.references]
     if data.running_best:
-        entries.append(("best", "best so far", data.running_best[-1].score))
+        entries.append(("best", data.best, data.running_best[-1].score))
     places = apart([y(value) for _, _, value in entries], 15, _TOP, _BOTTOM)
     for (key, text, value), place in zip(entries, places, strict=True):
         yield group([label(_RIGHT + 10, place + 4, f"{text}  {score(value)}", "series-label")], key)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from tvmerge.study.space import Space
 
+ESTIMATE = (MEAN, "se", "n")
+"""Trial attributes: the mean and the standard deviation of its estimated score, and its number of ratings."""
+
 DECIMALS = 6
 """To which estimates are rounded, so that a study settled twice is settled alike."""
 
@@ -99,6 +102,11 @@ class BlockStudy(StoredSearch):
         return tuple(self._trials)
 
     @property
+    def asks(self) -> tuple[Ask, ...]:
+        """All asks, in order of number."""
+        return tuple(self._asks)
+
+    @property
     def asked(self) -> int:
         """How many questions were asked, of all candidates."""
         return sum(ask.stop - ask.start for ask in self._asks)
@@ -164,12 +172,12 @@ class BlockStudy(StoredSearch):
         return found[0] if found else None
 
     def settle(self, finalists: int) -> None:
-        """End all trials, once all asks have been told.
+        """End all trials that have answered.
 
         The best are COMPLETE, so that any tool of Optuna's finds them; every other with a score is PRUNED. A
         trial's value is what its score on any question is likely to be at least: the mean of the estimate,
-        which is the attribute `MEAN`, less `CAUTION` standard deviations. A search that is extended lets
-        trials run again.
+        which is the attribute `MEAN`, less `CAUTION` standard deviations. A trial whose first block is in
+        flight goes on running. A search that goes on lets trials run again when they are asked again.
 
         Args:
             finalists: How many of the best are COMPLETE.
@@ -181,12 +189,28 @@ class BlockStudy(StoredSearch):
         best = list(ranked)[:finalists]
         for trial in self.trials:
             found = ranked.get(trial.number)
+            if not any(ask.told for ask in asks_of(trial)):
+                continue
             if found is None:
                 result = TrialResult("FAIL", (), {FAILURE: trial.attrs.get(FAILURE, "nothing was rated")})
             else:
                 state = "COMPLETE" if trial.number in best else "PRUNED"
-                result = TrialResult(state, found.values, {k: found.attrs[k] for k in (MEAN, "se", "n")})
+                result = TrialResult(state, found.values, {k: found.attrs[k] for k in ESTIMATE})
             self._end(trial, result)
+
+    def pause(self, finalists: int) -> None:
+        """Settle an interrupted search, so that readers find its best so far.
+
+        It does nothing in a storage whose trials cannot run again: the search could not go on.
+
+        Args:
+            finalists: How many of the best are COMPLETE.
+
+        Raises:
+            StudyError: The storage cannot be written, or another run took the study over.
+        """
+        if self._store.reopens:
+            self.settle(finalists)
 
     def _end(self, trial: Trial, result: TrialResult) -> None:
         ended = replace(
@@ -194,14 +218,13 @@ class BlockStudy(StoredSearch):
             state=result.state,
             value=result.values[0] if result.values else None,
             values=result.values,
-            attrs={**trial.attrs, **result.attrs},
+            attrs={**_open_attrs(trial), **result.attrs},
         )
         if ended == trial:
             return
         self._still_held()
         with translated(self._storage):
-            if trial.told:
-                self._store.reopen(trial.number)
+            self._reopen(trial)
             self._store.tell(trial.number, result)
         self._trials[trial.number] = ended
 
@@ -254,11 +277,21 @@ class BlockStudy(StoredSearch):
 
     def _add(self, trial: Trial, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
         with translated(self._storage):
-            if trial.told:
-                self._store.reopen(trial.number)
+            self._reopen(trial)
             self._store.record(trial.number, attrs, steps)
         open_again = replace(trial, state="RUNNING", value=None, values=())
-        self._trials[trial.number] = replace(open_again, attrs={**trial.attrs, **attrs})
+        self._trials[trial.number] = replace(open_again, attrs={**_open_attrs(trial), **attrs})
+
+    def _reopen(self, trial: Trial) -> None:
+        if trial.told:
+            self._store.reopen(trial.number, set(trial.attrs) - set(_open_attrs(trial)))
+
+
+def _open_attrs(trial: Trial) -> dict[str, Any]:
+    """The attributes of a trial without those it got at its end, which no longer hold if it runs again."""
+    failed = any(ask.failed for ask in asks_of(trial))
+    ending = ESTIMATE if failed else (*ESTIMATE, FAILURE)
+    return {key: value for key, value in trial.attrs.items() if key not in ending}
 
 
 def _row(ask: Ask) -> list[Any]:

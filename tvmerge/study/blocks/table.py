@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ class Ask:
 
     @property
     def failed(self) -> bool:
-        """Whether the candidate turned out to be no usable model, or nothing it answered was rated."""
+        """Whether the candidate turned out to be no usable model."""
         return self.scores == ()
 
 
@@ -108,6 +108,14 @@ class Table:
             if ask.trial in row:
                 waiting[row[ask.trial], ask.start : ask.stop] = 1
         return Ratings(self.weights[trials], scores, counts), trials, waiting
+
+
+def is_under_way(trials: Iterable[Trial]) -> bool:
+    """Whether a search by blocks has neither ended nor been paused, so that no trial is known to be the best.
+
+    A trial that was asked again has no score, and those of the others are from before.
+    """
+    return any(not trial.told and any(ask.told for ask in asks_of(trial)) for trial in trials)
 
 
 def asks_of(trial: Trial) -> list[Ask]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,13 @@ class TrialResult:
 
 
 class TrialStore(Protocol):
-    """Stores trials durably: what is written is stored when a call returns."""
+    """Stores trials durably: what is written is stored when a call returns.
+
+    Attributes:
+        reopens: Whether a trial that has ended can run again.
+    """
+
+    reopens: bool
 
     def read(self) -> list[FrozenTrial]:
         """Return all trials, in order of number."""
@@ -48,8 +54,12 @@ class TrialStore(Protocol):
             StudyError: It does not run any more.
         """
 
-    def reopen(self, number: int) -> None:
+    def reopen(self, number: int, without: Collection[str] = ()) -> None:
         """Let a trial that has ended run again, without its scores.
+
+        Args:
+            number: The trial.
+            without: Attributes that belong to the scores and are dropped with them.
 
         Raises:
             StudyError: The storage cannot do that.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tvmerge.errors import StudyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from optuna.storages import BaseStorage
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 class OptunaTrialStore:
     """Stores trials through the methods that every Optuna storage has."""
+
+    reopens = False
 
     def __init__(self, storage: BaseStorage, study_id: int) -> None:
         self._storage = storage
@@ -44,7 +46,7 @@ class OptunaTrialStore:
         for key, item in attrs.items():
             self._storage.set_trial_user_attr(trial_id, key, item)
 
-    def reopen(self, number: int) -> None:
+    def reopen(self, number: int, without: Collection[str] = ()) -> None:
         """Refuse: no method of an Optuna storage does that."""
         raise StudyError(
             f"trial {number} has ended, and this version of Optuna's storage cannot continue it; "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,6 +37,8 @@ _OF_A_TRIAL = (
 
 class RdbTrialStore:
     """Stores trials in the tables of `storage`, whose revision is in `open.SCHEMAS`."""
+
+    reopens = True
 
     def __init__(self, storage: RDBStorage, study_id: int) -> None:
         self._engine = storage.engine
@@ -141,13 +143,14 @@ class RdbTrialStore:
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, attrs))
             self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, steps))
 
-    def reopen(self, number: int) -> None:
-        """Let a trial that has ended run again, without its scores."""
+    def reopen(self, number: int, without: Collection[str] = ()) -> None:
+        """Let a trial that has ended run again, without its scores and the attributes `without`."""
         values = self._table("trial_values")
         with self._engine.begin() as connection:
             running = {"state": "RUNNING", "datetime_complete": None}
             trial_id = self._update(connection, number, None, running)
             connection.execute(values.delete().where(values.c.trial_id == trial_id))
+            self._delete(connection, "trial_user_attributes", trial_id, "key", without)
 
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial.
