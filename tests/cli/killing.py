@@ -207,9 +207,10 @@ def _told(database: Path) -> int:
             return len(connection.execute("SELECT 1 FROM trials WHERE state != 'RUNNING'").fetchall())
 
 
-def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | None) -> BaseProcess:
+def flags(folder: Path, bench: Path, setting: Setting, url: str) -> list[str]:
+    """The command of a study whose judge listens at `url`."""
     models = bundled_demo_models()
-    argv = [
+    return [
         *("optimize", "--bench-name", str(bench), "--judge", "gpt-4", "--judge-base-url", url),
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(setting.trials)),
@@ -218,6 +219,10 @@ def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | 
         *("--parallel", str(PARALLEL), "--max-new-tokens", "16", "--holdout", "0.25"),
         *("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch", "4"),
     ]
+
+
+def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | None) -> BaseProcess:
+    argv = flags(folder, bench, setting, url)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(target=_run, args=(argv, folder, delays), daemon=True)

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from tests.cli.judged import read_lines
-from tests.cli.killing import PARALLEL, Ended, Kill, Setting, play, write_benchmark
+from tests.cli.killing import PARALLEL, Ended, Kill, Setting, flags, play, table, write_benchmark
+from tests.servers import rules
+from tests.servers.openai_server import OpenAIServer, error, user_prompt
+from tvmerge._util.urls import sqlite_url
 from tvmerge.cli.app import run
 
 Row = dict[str, Any]
@@ -72,6 +75,35 @@ def test_delays_and_several_engines_do_not_change_the_table_of_a_search_by_block
     slow = play(tmp_path / "slow", bench, replace(SETTING, engines=2), delays=3)
     assert slow.table == whole[1].table
     assert logged(tmp_path / "slow" / "run") == logged(whole[0] / "run")
+
+
+def test_a_search_by_blocks_that_its_judge_or_its_budget_stops_shows_its_best_and_goes_on(
+    bench: Path,
+    whole: tuple[Path, Ended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    refused = {50: error(402, "Payment required"), 51: error(401, "Incorrect API key")}
+    study = ["--storage", sqlite_url(tmp_path / "run" / "study.db"), "--study-name", "s"]
+    with OpenAIServer(reply=rules.reply, script=lambda request, number: refused.get(number)) as server:
+        argv = flags(tmp_path, bench, SETTING, server.base_url)
+        for more, message in (([], "HTTP 40"), (["--max-cost", "0.3"], "budget")):
+            assert run([*argv, *more]) == 2
+            said = capsys.readouterr().err.splitlines()[-1]
+            assert said.startswith("error: ")
+            assert message in said
+            assert run(["status", *study]) == 0
+            shown = capsys.readouterr().out
+            assert "of 84 answers" in shown
+            assert "best: trial" in shown
+        assert run(["merge", "--trial", "best", *study, "--output-dir", str(tmp_path / "best")]) == 0
+        assert run(argv) == 0
+        prompts = [user_prompt(request) for request in server.requests if request.body]
+    assert table(tmp_path) == whole[1].table
+    assert logged(tmp_path / "run") == logged(whole[0] / "run")
+    assert len(prompts) - len(set(prompts)) <= len(refused)
 
 
 def logged(folder: Path) -> tuple[list[Row], list[Row]]:

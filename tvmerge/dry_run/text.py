@@ -146,7 +146,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     else:
         some = count(plan.block, "question")
         yield f"as much as a trial: {_trial_size(plan.trial)}; a candidate answers {some} at a time"
-    yield f"final comparison: {_comparison(plan.comparison)}"
+    yield f"final comparison: {_comparison(plan)}"
     yield f"answers to generate: at most {plan.answers:,}"
     yield f"stored already: {_stored(plan.stored)}"
     yield from plan.memory
@@ -221,7 +221,10 @@ def _race(earliest_stop: TrialSize | None) -> str:
     return f"a trial that racing stops ends after {_trial_size(earliest_stop)} at the earliest"
 
 
-def _comparison(comparison: Comparison | None) -> str:
+def _comparison(plan: RunPlan) -> str:
+    comparison = plan.comparison
+    if comparison is None and plan.block is not None:
+        return "the best and the baselines, on all search questions, because none are held out"
     if comparison is None:
         return "none, because no questions are held out"
     text = f"{count(comparison.compared, 'candidate')} on {count(comparison.test, 'held-out question')}"
