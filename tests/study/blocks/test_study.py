@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import BaseStorage
 
 from tests.study.blocks.searches import QUESTIONS, answer, drive, open_blocks, rows, search
 from tvmerge.errors import StudyError
-from tvmerge.study.blocks.study import Told
+from tvmerge.study.blocks.study import BlockStudy, Told
 from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.status import read_status
 from tvmerge.study.storage import read_study
 from tvmerge.study.store.base import TrialStore
+from tvmerge.study.store.open import open_trial_store
 
 MOST = 6 * QUESTIONS
 
@@ -61,21 +64,24 @@ def test_a_study_settled_again_stays_and_with_more_finalists_only_states_change(
     assert rows(open_blocks(tmp_path)) == settled
 
 
-def test_a_search_that_is_paused_and_dies_while_it_writes_ends_with_the_same_table(tmp_path: Path) -> None:
+def test_a_search_that_is_paused_and_dies_while_it_writes_ends_with_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = drive(lambda: open_blocks(tmp_path / "whole", 4), MOST)
     whole.settle(3)
-    study, lives = open_blocks(tmp_path / "cut", 4), [0, 0, 1, 2, 9, 10, 11, 30, 31, 45, 46, 47, 60]
-    for writes in lives:
-        study._store = Dying(study._store, writes)
-        with contextlib.suppress(Died):
-            drive(lambda study=study: study, MOST)  # type: ignore[misc]
-            study.settle(3)
-        with contextlib.suppress(Died):
-            study.pause(2)
-        study.close()
-        study = open_blocks(tmp_path / "cut", 4)
-    drive(lambda: study, MOST).settle(3)
-    assert rows(study) == rows(whole)
+    for writes in (0, 1, 2, 9, 10, 11, 30, 31, 45, 46, 47, 60):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{BlockStudy.__module__}.open_trial_store", dying_after(writes))
+            study = open_blocks(tmp_path / "cut", 4)
+            with contextlib.suppress(Died):
+                drive(lambda study=study: study, MOST)  # type: ignore[misc]
+                study.settle(3)
+            with contextlib.suppress(Died):
+                study.pause(2)
+            study.close()
+    cut = drive(lambda: open_blocks(tmp_path / "cut", 4), MOST)
+    cut.settle(3)
+    assert rows(cut) == rows(whole)
     assert rows(open_blocks(tmp_path / "cut", 4)) == rows(whole)
 
 
@@ -84,21 +90,22 @@ class Died(BaseException):
 
 
 class Dying:
-    """A store whose process dies after so many writes."""
+    """A store whose process dies at one of its writes; the next call finds it alive again."""
+
+    reopens = True
 
     def __init__(self, store: TrialStore, writes: int) -> None:
-        self._store, self._left, self.reopens = store, writes, store.reopens
+        self._store, self._left, self.read = store, writes, store.read
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
+        self._left -= 1
+        if self._left == -1:
+            raise Died
+        return getattr(self._store, name)
 
-        def write(*args: Any) -> None:
-            if not self._left:
-                raise Died
-            self._left -= 1
-            method(*args)
 
-        return write
+def dying_after(writes: int) -> Callable[[BaseStorage, int], Dying]:
+    return lambda storage, study_id: Dying(open_trial_store(storage, study_id), writes)
 
 
 def test_a_paused_search_shows_the_best_of_what_was_told(tmp_path: Path) -> None:
