@@ -175,6 +175,7 @@ def test_panels_samples_and_pairs_multiply_the_calls(configure: Configure, tmp_p
     assert calls(no_judge_check=True) == one[1:]
     assert calls(judge_samples=3) == [1, *(3 * n for n in one[1:])]
     assert calls(judge_mode="pairwise") == [1, *(2 * n for n in one[1:])]
+    assert calls(judge_turns="together") == [1, *(n // 2 for n in one[1:])]
     assert calls(judge=(str(tmp_path / "priced.toml"), "gpt-6-luna")) == one + one
     assert calls(confirm_samples=2) == [1, one[1], 2 * one[2]]
     assert calls(judge=("rules",)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,22 @@ def test_answers_of_different_candidates_are_not_mixed_up() -> None:
     )
     assert found is not None
     assert (found.units, found.alpha) == (2, 1.0)
+
+
+def together(score: float, judge: str, *, turn: int = 1, sample: int = 0) -> Rating:
+    return Rating("q", turn, score, judge, "single-v1-all-turns", sample=sample)
+
+
+def test_a_turn_rated_with_the_later_ones_is_the_same_only_in_the_same_conversation() -> None:
+    other = replace(ANSWER, turns=(ANSWER.turns[0], "知りません。"))
+    found = agreement([(ANSWER, [together(9, "a")]), (other, [together(1, "a", sample=1)])])
+    assert found is None
+
+
+def test_a_judge_of_all_turns_is_compared_with_one_that_rates_them_one_by_one() -> None:
+    found = agreement([(ANSWER, [together(9, "a"), verdict(7, "b")])])
+    assert found is not None
+    assert (found.units, found.difference) == (1, 2)
 
 
 def test_several_answers_to_a_question_are_no_repeated_rating() -> None:

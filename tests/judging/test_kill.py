@@ -21,7 +21,8 @@ from tests.servers.openai_server import OpenAIServer, user_prompt
 from tvmerge._util.assets import bundled_root
 from tvmerge._util.cache import ContentCache
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
-from tvmerge.judging.prompts.prompts import kind_for, load_prompts
+from tvmerge.judging.prompts.kinds import kind_for
+from tvmerge.judging.prompts.prompts import load_prompts
 
 JUDGMENTS = 1000
 KILLS = 20

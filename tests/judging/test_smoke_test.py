@@ -30,6 +30,7 @@ def opened(
     question: Question = PLAIN,
     *,
     pairs: bool = False,
+    together: bool = False,
     policy: RequestPolicy | None = None,
 ) -> PromptedJudge:
     judge = create_judge(
@@ -37,6 +38,7 @@ def opened(
         prompts,
         [question],
         compares=pairs,
+        together=together,
         policy=policy or RequestPolicy(patience=0.0),
         env={"TEST_KEY": KEY},
     )
@@ -75,6 +77,27 @@ async def test_a_judge_that_compares_is_asked_for_one_comparison(prompts: Prompt
         (prompt,) = asked(server)
     assert "東京" in prompt
     assert "大阪" in prompt
+
+
+@pytest.mark.parametrize(("question", "turns"), [(PLAIN, 2), (MATH, 1)])
+async def test_a_judge_of_all_turns_is_asked_about_two_if_the_benchmark_has_them(
+    prompts: Prompts, question: Question, turns: int
+) -> None:
+    with OpenAIServer() as server:
+        judge = opened(server, prompts, question, together=True)
+        await check([judge], question)
+        await judge.close()
+        (prompt,) = asked(server)
+    assert f"The number of turns is {turns}." in prompt
+    assert ("パリ" in prompt) == (turns == 2)
+
+
+async def test_a_judge_that_rates_one_turn_of_two_fails_the_check(prompts: Prompts) -> None:
+    with OpenAIServer(reply=lambda _: "Rating: [[7]]") as server:
+        judge = opened(server, prompts, together=True)
+        with pytest.raises(ProviderError, match="1 rating in the reply, for 2 turns"):
+            await check([judge], PLAIN)
+        await judge.close()
 
 
 async def test_the_reply_is_kept_and_counted(prompts: Prompts, tmp_path: Path) -> None:

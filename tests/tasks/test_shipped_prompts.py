@@ -29,13 +29,17 @@ FIELDS = {
     "pair-v2-conversation": "conversation_a conversation_b question answer_a answer_b",
     "pair-math-v1-conversation": "conversation_a conversation_b question ref_answer answer_a answer_b",
 }
+ALL_TURNS = {
+    "single-v1-all-turns": "turn question answer",
+    "single-math-v1-all-turns": "turn question ref_answer answer",
+}
 PROMPTS: dict[str, dict[str, Any]] = {
     row["name"]: row for _, row in read_jsonl(find("prompts", "judge_prompts"))
 }
 
 
 def test_the_file_holds_the_prompts_that_fastchat_names_and_those_of_further_turns() -> None:
-    assert sorted(PROMPTS) == sorted(FIELDS)
+    assert sorted(PROMPTS) == sorted((*FIELDS, *ALL_TURNS))
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -104,3 +108,34 @@ def test_the_grading_scale_is_spelled_out_from_one_to_ten() -> None:
         if name.startswith("single"):
             rubric = PROMPTS[name]["system_prompt"]
             assert all(f"\n{grade}: " in rubric for grade in ("10", "8-9", "6-7", "4-5", "2-3", "1"))
+
+
+TOGETHER = [
+    *((name, PROMPTS[name]) for name in ALL_TURNS),
+    *((row["name"], row) for _, row in read_jsonl(find("prompts", "all_turns_ja"))),
+]
+
+
+@pytest.mark.parametrize(("name", "prompt"), TOGETHER)
+def test_a_prompt_for_all_turns_shows_each_turn_between_delimiters_of_its_own(
+    name: str, prompt: dict[str, Any]
+) -> None:
+    named = [field for _, field, _, _ in string.Formatter().parse(prompt["prompt_template"]) if field]
+    assert sorted(named) == ["conversation", "turns"]
+    template = prompt["turn_template"]
+    named = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+    assert set(named) == set(ALL_TURNS[name].split())
+    assert "<<<ANSWER {turn} BEGINS>>>\n{answer}\n<<<ANSWER {turn} ENDS>>>" in template
+    assert "<<<ANSWER 1 BEGINS>>>" in prompt["system_prompt"]
+    assert (prompt["type"], prompt["output_format"], prompt["fence"]) == ("single", "[[rating]]", True)
+    assert prompt["category"] == ("math" if "math" in name else "general")
+
+
+@pytest.mark.parametrize(("name", "prompt"), TOGETHER)
+def test_a_prompt_for_all_turns_says_the_form_and_the_scale_before_the_answers_and_the_form_after_them(
+    name: str, prompt: dict[str, Any]
+) -> None:
+    (form,) = (form for form in ('"Turn 1: [[5]]"', '"ターン1：[[5]]"') if form in prompt["system_prompt"])
+    assert form in prompt["prompt_template"].partition("{conversation}")[2]
+    assert all(f"\n{grade}: " in prompt["system_prompt"] for grade in ("10", "8-9", "6-7", "4-5", "2-3", "1"))
+    assert "自然な日本語" in prompt["system_prompt"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmerge._util.canonical import digest
+from tvmerge.judging.prompts.kinds import ALL_TURNS
 from tvmerge.records import Answer, Judgment, Rating
 
 
@@ -88,12 +89,17 @@ def _noise(turns: Iterable[Mapping[str, Sequence[float]]]) -> float:
 
 
 def _by_turn(rated: Iterable[tuple[Answer, Iterable[Judgment]]]) -> list[dict[str, list[float]]]:
-    """Return the ratings by judge for each judged turn, identified by its text and everything before it."""
+    """Return the ratings by judge for each judged turn, identified by its text and everything before it.
+
+    If a judge rated all turns in one request, the whole conversation identifies it, since that judge saw it.
+    """
     found: dict[tuple[object, ...], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for answer, judgments in rated:
-        for judgment in judgments:
+        judged = tuple(judgments)
+        whole = any(judgment.prompt.endswith(ALL_TURNS) for judgment in judged)
+        for judgment in judged:
             if isinstance(judgment, Rating) and (judgment.reply or not judgment.note):
-                text = digest(answer.turns[: judgment.turn])
+                text = digest(answer.turns if whole else answer.turns[: judgment.turn])
                 turn = found[judgment.question_id, judgment.turn, text]
                 turn[judgment.judge][judgment.sample] = judgment.score
     return [{judge: list(ratings.values()) for judge, ratings in turn.items()} for turn in found.values()]

@@ -74,6 +74,19 @@ def check_batched(specs: Sequence[JudgeSpec]) -> None:
         )
 
 
+def check_together(specs: Sequence[JudgeSpec]) -> None:
+    """Reject judges none of which is asked, so that turns cannot be rated in one request.
+
+    Raises:
+        ConfigError: No judge makes calls.
+    """
+    if all(PROVIDERS.load(spec.provider).judge for spec in specs):
+        raise ConfigError(
+            f"the judge '{specs[0].name}' makes no calls, so --judge-turns together has no effect: leave it "
+            "out"
+        )
+
+
 def _with_batches() -> str:
     return ", ".join(name for name in PROVIDERS.names() if PROVIDERS.load(name).batches)
 

@@ -13,10 +13,11 @@ from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.judges.conversation import ConversationJudge
 from tvmerge.judging.judges.llm import LLMJudge
 from tvmerge.judging.judges.pairwise import PairwiseJudge
 from tvmerge.judging.preflight import api_key, check_packages
-from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, without_unneeded_conversations
+from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, needed_prompts
 from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.spec import JudgeSpec, is_loopback, read_spec, spec_for_model
 from tvmerge.records import Question
@@ -69,6 +70,7 @@ def create_judge(
     *,
     samples: int | None = None,
     compares: bool = False,
+    together: bool = False,
     policy: RequestPolicy | None = None,
     env: Mapping[str, str] = environ,
 ) -> Judge:
@@ -81,6 +83,7 @@ def create_judge(
         samples: Independent ratings of each turn; None for the judge file's value.
         compares: Whether to compare answers with those of a baseline, given later by
             `tvmerge.judging.judges.comparing.with_baseline`, instead of rating them.
+        together: Whether all turns of an answer are rated in one request; not with `compares`.
         policy: Cache, ledger, budget, limits and patience; None is without any, at the default pace.
         env: The environment with the keys.
 
@@ -99,13 +102,12 @@ def create_judge(
         check_packages(spec)
         return judge(spec)
     questions = tuple(questions)
-    check_prompts(prompts, questions, pairwise=compares)
-    prompts = without_unneeded_conversations(prompts, questions, pairwise=compares)
+    check_prompts(prompts, questions, pairwise=compares, together=together)
+    prompts = needed_prompts(prompts, questions, pairwise=compares, together=together)
     chat = pipeline(create_chat(spec, env), spec, policy or RequestPolicy())
     model, samples = _identity(spec), samples or spec.samples
-    if not compares:
-        return LLMJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
-    return PairwiseJudge(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
+    kind = PairwiseJudge if compares else ConversationJudge if together else LLMJudge
+    return kind(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
 
 
 def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:

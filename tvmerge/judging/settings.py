@@ -11,6 +11,7 @@ from tvmerge.errors import ConfigError
 from tvmerge.option import option, weighted
 
 JUDGE_MODES = ("single", "pairwise")
+JUDGE_TURNS = ("apart", "together")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,13 @@ class JudgeConfig:
         "What answers are compared with: weight:NUMBER, trial:NUMBER or a file of answers; default: "
         "weight:0.",
         None,
+        decides="content",
+    )
+    judge_turns: str = option(
+        str,
+        "Rate each turn in a request of its own, or all turns of an answer in one.",
+        "apart",
+        choices=JUDGE_TURNS,
         decides="content",
     )
     judge_samples: int | None = option(
@@ -148,6 +156,11 @@ class JudgeConfig:
                 raise ConfigError(f"{name} must be finite and not negative, got {value:g}")
         if self.baseline is not None and self.judge_mode != "pairwise":
             raise ConfigError("--baseline is only for --judge-mode pairwise")
+        if self.judge_turns == "together" and self.judge_mode == "pairwise":
+            raise ConfigError(
+                "--judge-turns together asks for ratings, and --judge-mode pairwise compares answers turn by "
+                "turn: leave one of them out"
+            )
         if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
             raise ConfigError(f"min_japanese must be in [0, 1], got {self.min_japanese:g}")
         if len(set(self.judge)) < len(self.judge) or not self.judge:

@@ -12,8 +12,11 @@ from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.judging.judges.reply import JudgeReply
 from tvmerge.records import Answer, Question
 
-_QUESTION = "日本の首都はどこですか。"
-_ANSWERS = ("日本の首都は東京です。", "日本の首都は大阪です。")
+_QUESTIONS = ("日本の首都はどこですか。", "フランスの首都はどこですか。")
+_ANSWERS = (
+    ("日本の首都は東京です。", "フランスの首都はパリです。"),
+    ("日本の首都は大阪です。", "フランスの首都はリヨンです。"),
+)
 
 
 async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
@@ -24,7 +27,7 @@ async def check(judges: Sequence[PromptedJudge], like: Question) -> None:
         UserError, BudgetError: A judge cannot be asked.
     """
     for judge, said in zip(judges, await try_out(judges, like), strict=True):
-        if said.score is None:
+        if not said.scores:
             advice = check_remedy(said.reason)
             raise ProviderError(
                 f"judge {judge.name} does not rate a test answer ({said.reason}): {advice}; nothing was "
@@ -37,9 +40,17 @@ async def try_out(judges: Sequence[PromptedJudge], like: Question) -> list[Judge
 
     Args:
         judges: The judges; each is asked once, with its own prompt and parameters.
-        like: A question of the benchmark, whose kind of prompt is used.
+        like: A question of the benchmark, whose kind of prompt is used. A judge that rates all turns in one
+            request gets two, if this question has so many.
     """
+    return await gather_or_cancel(_try_out(judge, like) for judge in judges)
+
+
+async def _try_out(judge: PromptedJudge, like: Question) -> JudgeReply:
+    turns = min(len(like.turns), len(_QUESTIONS)) if judge.together else 1
+    answer, other = (Answer(like.question_id, texts[:turns]) for texts in _ANSWERS)
     compared = bool(like.reference or like.eval_aspect)
-    question = replace(like, turns=(_QUESTION,), reference=_ANSWERS[:1] if compared else (), eval_aspect="")
-    answer, other = (Answer(like.question_id, (text,)) for text in _ANSWERS)
-    return await gather_or_cancel(judge.try_out(question, answer, other) for judge in judges)
+    question = replace(
+        like, turns=_QUESTIONS[:turns], reference=answer.turns if compared else (), eval_aspect=""
+    )
+    return await judge.try_out(question, answer, other)

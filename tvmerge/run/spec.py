@@ -95,6 +95,7 @@ class RunSpec(Outline):
             "hold-out": digest([[q.question_id for q in half] for half in halves])[:16],
             **_weights_of_parts(self.objective),
             "judge": {"name": judge.name, **judge.fingerprint},
+            **({"judge_turns": "together"} if config.bench_name and config.judge_turns == "together" else {}),
             **packages(self.suite.specs),
             **task_packages(config.task_kinds),
             **({} if self.baseline is None else self.baseline.fingerprint),

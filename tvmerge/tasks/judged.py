@@ -21,7 +21,8 @@ from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.prompted import PromptedJudge
-from tvmerge.judging.preflight import check_batched, check_offered, check_ready
+from tvmerge.judging.preflight import check_batched, check_offered, check_ready, check_together
+from tvmerge.judging.prompts.kinds import ALL_TURNS
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
 from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.registry import create_judge, find_spec, own_scale
@@ -96,7 +97,7 @@ def suite_of_benchmarks(
         for spec in specs
     ]
     judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
-    scale = own_scale(specs) or rating_scale(prompts.values())
+    scale = own_scale(specs) or rating_scale(_rating_prompts(config, prompts))
     return TaskSuite(
         benchmark=benchmark,
         parts=parts_of(benchmarks, [w for _, w in config.benchmarks], WIN_RATES if compares else scale),
@@ -113,6 +114,8 @@ def suite_of_benchmarks(
 def _check_specs(config: JudgeConfig, specs: Sequence[JudgeSpec], *, reach: bool) -> None:
     if config.judge_batch:
         check_batched(specs)
+    if config.judge_turns == "together":
+        check_together(specs)
     for spec in specs:
         check_offered(spec, datetime.now(UTC).date())
         check_ready(spec, reach=reach)
@@ -137,6 +140,7 @@ def _judge(
         benchmark.questions,
         samples=config.judge_samples,
         compares=config.judge_mode == "pairwise",
+        together=config.judge_turns == "together",
         policy=policy,
     )
 
@@ -209,6 +213,12 @@ def _specs(config: JudgeConfig, assets: Path | None) -> list[JudgeSpec]:
         return specs
     some_on_servers = any(spec.on_server for spec in specs)
     return [spec if some_on_servers and not spec.on_server else spec.at(url) for spec in specs]
+
+
+def _rating_prompts(config: JudgeConfig, prompts: Mapping[str, JudgePrompt]) -> Iterable[JudgePrompt]:
+    """Return the prompts for all turns together, or else the others."""
+    together = config.judge_turns == "together"
+    return (prompt for name, prompt in prompts.items() if name.endswith(ALL_TURNS) == together)
 
 
 def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:

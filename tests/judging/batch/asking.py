@@ -20,7 +20,8 @@ from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
-from tvmerge.judging.prompts.prompts import kind_for, load_prompts
+from tvmerge.judging.prompts.kinds import kind_for
+from tvmerge.judging.prompts.prompts import load_prompts
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Judgment, Question, Rating

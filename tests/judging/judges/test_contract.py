@@ -55,6 +55,14 @@ class TestOwnJudge(JudgeContract):
         return OwnJudge(ScriptedJudge(rating=five), ContentCache(tmp_path))
 
 
+class TestConversationJudge(JudgeContract):
+    @pytest.fixture
+    async def judge(self, server: OpenAIServer, prompts: dict[str, JudgePrompt]) -> AsyncIterator[Judge]:
+        made = create_judge(a_spec(server.base_url), prompts, QUESTIONS, together=True, env={"TEST_KEY": KEY})
+        yield made
+        await made.close()
+
+
 class TestPanelJudge(JudgeContract):
     @pytest.fixture
     def judge(self) -> Judge:

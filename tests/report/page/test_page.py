@@ -307,3 +307,21 @@ def test_thoughts_are_folded_beside_their_answers_and_unfinished_ones_are_counte
 
 def test_a_run_without_thoughts_says_nothing_of_them(page: Node) -> None:
     assert "thought" not in page.text.lower()
+
+
+def test_a_reply_that_rates_several_turns_is_shown_once() -> None:
+    asked, reply = Question(1, "writing", ("一", "二")), "Both are fine. Turn 1: [[7]] Turn 2: [[5]]"
+    ratings = [
+        Rating(1, turn, score, judge, "single-v1-all-turns", "the conversation", reply, sample)
+        for turn, score in ((1, 7.0), (2, 5.0))
+        for judge in ("first", "second")
+        for sample in (0, 1)
+    ]
+    once = render_page(run_with(Sample(asked, Answer(1, ("甲", "乙"), ("stop", "stop")), tuple(ratings))))
+    columns = 3
+    assert once.count("Both are fine.") == columns * 4
+    assert once.count("first: see turn 1") == once.count("second: see turn 1") == columns * 2
+    apart = [replace(rating, user_prompt=f"turn {rating.turn}") for rating in ratings]
+    twice = render_page(run_with(Sample(asked, Answer(1, ("甲", "乙"), ("stop", "stop")), tuple(apart))))
+    assert twice.count("Both are fine.") == columns * 8
+    assert "see turn" not in twice

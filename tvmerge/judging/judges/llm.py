@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tvmerge.judging.judges.degenerate import why_unjudgeable
-from tvmerge.judging.judges.prompted import PromptedJudge, Task
+from tvmerge.judging.judges.prompted import PerTurnJudge, Task
 from tvmerge.judging.judges.reply import JudgeReply, ask
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
 from tvmerge.judging.prompts.reply_format import RatingFormat
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Judge
 
 
-class LLMJudge(PromptedJudge):
+class LLMJudge(PerTurnJudge):
     """Asks a chat model for a rating of each turn, with FastChat's prompts."""
 
     pairwise = False
@@ -25,11 +25,11 @@ class LLMJudge(PromptedJudge):
         low, _ = self._prompts[task.kind.name].scale
         wrong = why_unjudgeable(task.answer, task.turn)
         if wrong:
-            return self._judgment(task, JudgeReply(score=low), wrong)
+            return self._judgment(task, JudgeReply(scores=(low,)), wrong)
         said = await self._ask(task, task.answer, task.answer)
         if said.refused:
             # Only the answer is new to the provider, so the refusal is due to it.
-            return self._judgment(task, replace(said, score=low), "refused by the provider")
+            return self._judgment(task, replace(said, scores=(low,)), "refused by the provider")
         return self._judgment(task, said)
 
     async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:

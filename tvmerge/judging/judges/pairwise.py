@@ -11,7 +11,7 @@ from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.degenerate import why_unjudgeable
-from tvmerge.judging.judges.prompted import PromptedJudge, Task
+from tvmerge.judging.judges.prompted import PerTurnJudge, Task
 from tvmerge.judging.judges.reply import JudgeReply, ask
 from tvmerge.judging.prompts.fields import answer_fields, question_fields
 from tvmerge.judging.prompts.prompts import JudgePrompt
@@ -25,7 +25,7 @@ WIN, TIE, LOSS = 1.0, 0.5, 0.0
 _OTHER_ORDER = "\n\n---- the other order ----\n\n"
 
 
-class PairwiseJudge(PromptedJudge):
+class PairwiseJudge(PerTurnJudge):
     """Asks a chat model which of two answers is better, with FastChat's pairwise prompts.
 
     Judges tend to prefer the answer that comes first, so both orders are asked; if the verdicts disagree, it
@@ -82,7 +82,7 @@ class PairwiseJudge(PromptedJudge):
         known = _without_asking(task.answer, baseline, task.turn)
         if known is not None:
             score, note = known
-            return self._judgment(task, JudgeReply(score=score), note)
+            return self._judgment(task, JudgeReply(scores=(score,)), note)
         orders = ((task.answer, baseline), (baseline, task.answer))
         first, second = await gather_or_cancel(self._ask(task, *order) for order in orders)
         return self._judgment(task, _combined(first, second))
@@ -109,13 +109,13 @@ def _without_asking(answer: Answer, baseline: Answer, turn: int) -> tuple[float,
 
 def _combined(first: JudgeReply, second: JudgeReply) -> JudgeReply:
     """Combine the replies to both orders; the candidate comes first in `first`."""
-    score = None
+    scores: tuple[float, ...] = ()
     if first.score is not None and second.score is not None:
-        score = first.score if first.score == WIN - second.score else TIE
+        scores = (first.score if first.score == WIN - second.score else TIE,)
     return JudgeReply(
         user_prompt=first.user_prompt,
         reply=f"{first.reply}{_OTHER_ORDER}{second.reply}",
-        score=score,
+        scores=scores,
         # A refused text holds both answers, and the provider does not say which of them it refuses.
         reason=first.reason or second.reason,
         remedy=first.remedy or second.remedy,

@@ -10,7 +10,8 @@ from tvmerge._util.canonical import digest
 from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.judging.client.chat import ChatModel
 from tvmerge.judging.judges.reply import JudgeReply
-from tvmerge.judging.prompts.prompts import JudgePrompt, PromptKind, kind_for
+from tvmerge.judging.prompts.kinds import PromptKind, kind_for
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 
 
@@ -34,7 +35,7 @@ class Task:
 
 
 class PromptedJudge(ABC):
-    """Makes one judgment per turn and sample; subclasses define how.
+    """Makes one judgment per turn and sample; subclasses define with how many requests.
 
     Args:
         name: The judge's name.
@@ -46,6 +47,9 @@ class PromptedJudge(ABC):
 
     pairwise: bool
     """Whether answers are compared with others."""
+
+    together: bool = False
+    """Whether all turns of an answer are rated in one request."""
 
     def __init__(
         self,
@@ -76,33 +80,17 @@ class PromptedJudge(ABC):
         """Model, parameters, samples and a digest of each prompt."""
         return self._fingerprint
 
+    @abstractmethod
     async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
         """Judge each answered turn; the judgments are ordered by turn, then by sample."""
-        turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
-        return await gather_or_cancel(
-            self._judge(
-                Task(question, answer, turn, sample, kind_for(question, turn, pairwise=self.pairwise))
-            )
-            for turn in turns
-            for sample in range(self._samples)
-        )
+
+    @abstractmethod
+    async def try_out(self, question: Question, answer: Answer, other: Answer) -> JudgeReply:
+        """Ask once about `answer`, or about `answer` and `other`."""
 
     async def close(self) -> None:
         """Close the chat model."""
         await self._chat.close()
-
-    async def try_out(self, question: Question, answer: Answer, other: Answer) -> JudgeReply:
-        """Ask once about the first turn of `answer`, or of `answer` and `other`."""
-        kind = kind_for(question, 1, pairwise=self.pairwise)
-        return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
-
-    @abstractmethod
-    async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:
-        """Ask for a rating of `answer`, or which of the two is better if answers are compared."""
-
-    @abstractmethod
-    async def _judge(self, task: Task) -> Judgment:
-        """Make one judgment."""
 
     def _judgment(self, task: Task, said: JudgeReply, note: str = "") -> Judgment:
         """Turn a reply into a judgment: a rating if it has a score."""
@@ -129,3 +117,31 @@ class PromptedJudge(ABC):
             sample=task.sample,
             note=note,
         )
+
+
+class PerTurnJudge(PromptedJudge):
+    """Asks about each turn separately; subclasses define how."""
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """Judge each answered turn; the judgments are ordered by turn, then by sample."""
+        turns = range(1, min(len(question.turns), len(answer.turns)) + 1)
+        return await gather_or_cancel(
+            self._judge(
+                Task(question, answer, turn, sample, kind_for(question, turn, pairwise=self.pairwise))
+            )
+            for turn in turns
+            for sample in range(self._samples)
+        )
+
+    async def try_out(self, question: Question, answer: Answer, other: Answer) -> JudgeReply:
+        """Ask once about the first turn of `answer`, or of `answer` and `other`."""
+        kind = kind_for(question, 1, pairwise=self.pairwise)
+        return await self._ask(Task(question, answer, 1, 0, kind), answer, other)
+
+    @abstractmethod
+    async def _ask(self, task: Task, answer: Answer, other: Answer) -> JudgeReply:
+        """Ask for a rating of `answer`, or which of the two is better if answers are compared."""
+
+    @abstractmethod
+    async def _judge(self, task: Task) -> Judgment:
+        """Make one judgment."""

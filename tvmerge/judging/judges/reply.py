@@ -33,7 +33,7 @@ class JudgeReply:
     Attributes:
         user_prompt: The prompt it was sent; empty if it was not asked.
         reply: The whole reply.
-        score: The score read from it, or None.
+        scores: The score read from it, or one for each turn if that was asked for; empty if there is none.
         reason: Why there is no score, or an empty string.
         refused: Whether the provider refused the text every time.
         remedy: How the user can fix it, if the judge is the reason that there is no score; empty otherwise.
@@ -41,10 +41,15 @@ class JudgeReply:
 
     user_prompt: str = ""
     reply: str = ""
-    score: float | None = None
+    scores: tuple[float, ...] = ()
     reason: str = ""
     refused: bool = False
     remedy: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """The score if it is the only one, else None."""
+        return self.scores[0] if len(self.scores) == 1 else None
 
 
 async def ask(
@@ -69,10 +74,10 @@ async def ask(
         return JudgeReply(user, reason=f"refused by the provider: {error}")
     except TransientError as error:
         return JudgeReply(user, reason=f"the provider fails with this request: {error}")
-    score = reply_format.read(reply.text, alone=bool(reply.before))
-    if isinstance(score, Unreadable):
-        return JudgeReply(user, reply=reply.whole, reason=score.reason, remedy=remedy(score.reason))
-    return JudgeReply(user, reply=reply.whole, score=score)
+    read = reply_format.read(reply.text, alone=bool(reply.before))
+    if isinstance(read, Unreadable):
+        return JudgeReply(user, reply=reply.whole, reason=read.reason, remedy=remedy(read.reason))
+    return JudgeReply(user, reply=reply.whole, scores=read if isinstance(read, tuple) else (read,))
 
 
 async def _send(chat: ChatModel, system: str, user: str, reply_format: ReplyFormat, sample: int) -> ChatReply:

@@ -80,7 +80,16 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bracket:
+class Bracket:
+    """A bracket of a reply.
+
+    Attributes:
+        start: Where it begins.
+        end: Where it ends.
+        meaning: A rating, a verdict, or `NO_RATING` if one was due but is missing.
+        shown: The text in it.
+    """
+
     start: int
     end: int
     meaning: Meaning
@@ -128,11 +137,11 @@ class Brackets:
                 return Decided(NO_RATING, most, f"{last.shown}]] or [[{other.shown}")
         return last
 
-    def _found(self, shape: re.Pattern[str]) -> Iterator[_Bracket]:
+    def _found(self, shape: re.Pattern[str]) -> Iterator[Bracket]:
         for found in deque(shape.finditer(self._text), maxlen=_MOST):
             meaning = self._meaning(found[1], found.start(), found.end())
             if meaning is not None:
-                yield _Bracket(found.start(), found.end(), meaning, found[1].strip())
+                yield Bracket(found.start(), found.end(), meaning, found[1].strip())
 
     def _meaning(self, inside: str, start: int, end: int) -> Meaning:
         if self._on_another_scale(start, end):
@@ -157,9 +166,9 @@ class Brackets:
         whole = _OF_THE_WHOLE.search(name) or re.fullmatch(rf"(?:{self._word})", name, re.IGNORECASE)
         return "" if whole or _ONE_IN_TURN.fullmatch(name) else name
 
-    def _joined(self, brackets: list[_Bracket]) -> list[_Bracket]:
+    def _joined(self, brackets: list[Bracket]) -> list[Bracket]:
         """Return the brackets, with pairs joined by a word (such as "or") replaced by one bracket or none."""
-        joined: list[_Bracket] = []
+        joined: list[Bracket] = []
         for bracket in brackets:
             if not joined or (pair := self._pair(joined[-1], bracket)) is bracket:
                 joined.append(bracket)
@@ -167,18 +176,18 @@ class Brackets:
                 joined[-1:] = [pair]
         return [bracket for bracket in joined if bracket.meaning is not None]
 
-    def _pair(self, first: _Bracket, second: _Bracket) -> _Bracket:
+    def _pair(self, first: Bracket, second: Bracket) -> Bracket:
         """Return the meaning of two brackets together; the second one if they are independent."""
         between = self._text[first.end : second.start]
         if _OUT_OF.fullmatch(between) and self._ends and second.meaning == self._ends[-1]:
-            return _Bracket(first.start, second.end, first.meaning, first.shown)
+            return Bracket(first.start, second.end, first.meaning, first.shown)
         if first.meaning is None or not (_RANGE.fullmatch(between) or _OUT_OF.fullmatch(between)):
             return second
         whole = (first.meaning, second.meaning) == tuple(self._ends)
         alike = first.meaning == second.meaning
         meaning = None if whole else first.meaning if alike else NO_RATING
         shown = first.shown if alike else f"{first.shown}]]{between}[[{second.shown}"
-        return _Bracket(first.start, second.end, meaning, shown)
+        return Bracket(first.start, second.end, meaning, shown)
 
 
 def _other_aspects(candidates: Sequence[Decided], last: Decided) -> Sequence[Decided]:

@@ -21,19 +21,25 @@ RATING_MARKER = "(copy of a rating)"
 
 _OPEN, _CLOSE = r"[\[［﹇]", r"[\]］﹈]"
 _RATING_LIKE = re.compile(rf"{_OPEN}\s*{_OPEN}([^\[\]［］﹇﹈]*){_CLOSE}\s*{_CLOSE}")
+_TURN = "{turn}"
+"""The field of a turn's number, which a delimiter may contain."""
 _FIELD_LINE = re.compile(r"\{\w+\}")
 _FULL_WIDTH_OFFSET = 0xFEE0
 
 
 def delimiters(template: str) -> Sequence[str]:
-    """Return the lines of a prompt template that enclose an answer: directly above and below its field."""
+    """Return the lines of a prompt template that enclose an answer: directly above and below its field.
+
+    They may contain the field `{turn}`, which stands for any number.
+    """
     found: dict[str, None] = {}
     lines = [line.strip() for line in template.split("\n")]
     for index, line in enumerate(lines):
         if not (line.startswith(("{answer", "{conversation")) and _FIELD_LINE.fullmatch(line)):
             continue
         for neighbour in (_nearest(lines[:index][::-1]), _nearest(lines[index + 1 :])):
-            if neighbour and "{" not in neighbour:
+            own = neighbour.replace(_TURN, "").strip()
+            if own and "{" not in own:
                 found[neighbour] = None
     return tuple(found)
 
@@ -71,7 +77,8 @@ def _spaced(match: re.Match[str]) -> str:
 
 @cache
 def _loosely(delimiter: str) -> re.Pattern[str]:
-    return re.compile(r"\s*".join(_variants(delimiter)), re.IGNORECASE)
+    parts = [r"\s*".join(_variants(part)) for part in delimiter.split(_TURN)]
+    return re.compile(r"\s*\d+\s*".join(parts), re.IGNORECASE)
 
 
 def _variants(delimiter: str) -> Iterator[str]:

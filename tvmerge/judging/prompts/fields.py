@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tvmerge.judging.prompts.prompts import EVAL_ASPECT, JudgePrompt, PromptKind
+from tvmerge.judging.prompts.kinds import PromptKind
+from tvmerge.judging.prompts.prompts import EVAL_ASPECT, JudgePrompt
 from tvmerge.records import Answer, Question
 
 _ASPECT_HEADING = "採点基準 (grading criteria):"
+_NO_REFERENCE = "(none)"
 
 
 def question_fields(question: Question, prompt: JudgePrompt, kind: PromptKind, turn: int) -> dict[str, str]:
@@ -36,6 +38,27 @@ def answer_fields(
     fields = {f"answer{side}": answer.turns[turn - 1]}
     if kind.conversation:
         fields[f"conversation{side}"] = _conversation(question, answer, turn - 1)
+    return fields
+
+
+def all_turns_fields(
+    question: Question, answer: Answer, prompt: JudgePrompt, kind: PromptKind, turns: int
+) -> dict[str, str]:
+    """Return the fields of a prompt that asks for a rating of each of the first `turns` turns."""
+    shown = prompt.conversation(_turn(question, answer, kind, turn) for turn in range(1, turns + 1))
+    if kind.reference and question.eval_aspect and EVAL_ASPECT not in prompt.named_fields:
+        shown += f"\n\n{_ASPECT_HEADING}\n{question.eval_aspect}"
+    return {"conversation": shown, "turns": str(turns), EVAL_ASPECT: question.eval_aspect}
+
+
+def _turn(question: Question, answer: Answer, kind: PromptKind, turn: int) -> dict[str, str]:
+    fields = {
+        "turn": str(turn),
+        "question": question.turns[turn - 1],
+        "answer": answer.turns[turn - 1],
+    }
+    if kind.reference:
+        fields["ref_answer"] = "".join(question.reference[turn - 1 : turn]) or _NO_REFERENCE
     return fields
 
 

@@ -19,7 +19,7 @@ from typing import Final
 from tvmerge.judging.prompts.brackets import DOUBLE, LOOKALIKE, SINGLE, Brackets, Decided
 from tvmerge.judging.prompts.context import Certainty
 from tvmerge.judging.prompts.json_replies import ABSENT, object_alone, value_under
-from tvmerge.judging.prompts.patterns import last_group
+from tvmerge.judging.prompts.patterns import groups
 from tvmerge.judging.prompts.values import (
     NO_RATING,
     RATING_WORD,
@@ -85,18 +85,22 @@ def read_verdict(text: str) -> str | Unreadable:
 
 def read_pattern_rating(text: str, pattern: str, low: float = 1, high: float = 10) -> float | Unreadable:
     """Return the number in the last match of a prompt's own `pattern`."""
+    found = pattern_matches(text, pattern)
+    return found if isinstance(found, Unreadable) else on_scale(found[-1], low, high)
+
+
+def pattern_matches(text: str, pattern: str) -> list[str] | Unreadable:
+    """Return what a prompt's own `pattern` finds in `text`, at least once and in order."""
     try:
-        found = last_group(pattern, text)
+        found = groups(pattern, text)
     except TimeoutError:
         return Unreadable("the prompt's rating_pattern takes too long on the reply")
-    if found is None:
-        return Unreadable("nothing in the reply matches the prompt's rating_pattern")
-    return _on_scale(found, low, high)
+    return found or Unreadable("nothing in the reply matches the prompt's rating_pattern")
 
 
 def read_number(text: str, low: float = 1, high: float = 10) -> float | Unreadable:
     """Return the rating if `text` consists of nothing else, as in the reply to a reminder."""
-    return _on_scale(text.strip(_CLOSING + "\n"), low, high)
+    return on_scale(text.strip(_CLOSING + "\n"), low, high)
 
 
 def read_letter(text: str) -> str | Unreadable:
@@ -110,7 +114,7 @@ def read_json_rating(
 ) -> float | Unreadable | None:
     """Return the number under `key` in the last JSON object of `text` that has this key; None without one."""
     value = value_under(text, key)
-    return None if value is ABSENT else _on_scale(value, low, high)
+    return None if value is ABSENT else on_scale(value, low, high)
 
 
 def read_json_verdict(text: str) -> str | Unreadable | None:
@@ -119,6 +123,14 @@ def read_json_verdict(text: str) -> str | Unreadable | None:
     if value is ABSENT:
         return None
     return str(value) if value in ("A", "B", "C") else Unreadable(f"no verdict A, B or C: {value!r}")
+
+
+def on_scale(value: object, low: float, high: float) -> float | Unreadable:
+    """Return the rating that a number or text stands for, if it is in [`low`, `high`]."""
+    number = _meaning(value, low, high)
+    return (
+        number if isinstance(number, float) else Unreadable(f"no rating from {low:g} to {high:g}: {value!r}")
+    )
 
 
 def _otherwise(text: str, brackets: Brackets, low: float, high: float) -> Decided | None:
@@ -149,13 +161,6 @@ def _last_line(text: str, low: float, high: float) -> Decided | None:
         None
         if number is None
         else Decided(_meaning(number, low, high), Certainty.STATED, announced[1].strip())
-    )
-
-
-def _on_scale(value: object, low: float, high: float) -> float | Unreadable:
-    number = _meaning(value, low, high)
-    return (
-        number if isinstance(number, float) else Unreadable(f"no rating from {low:g} to {high:g}: {value!r}")
     )
 
 

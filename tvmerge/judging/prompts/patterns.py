@@ -19,18 +19,15 @@ def fault_of(pattern: str) -> str:
     return "" if groups == 1 else f"must have one group, which holds the rating; it has {groups}"
 
 
-def last_group(pattern: str, text: str) -> str | None:
-    """Return the group of the last match of `pattern` in `text`; None without a match.
+def groups(pattern: str, text: str) -> list[str]:
+    """Return the group of each match of `pattern` in `text`, in order.
 
     Raises:
         TimeoutError: The search takes too long.
     """
     import regex
 
-    last = None
-    for found in regex.finditer(pattern, text, timeout=SECONDS):
-        last = str(found[1] or "")
-    return last
+    return [str(found[1] or "") for found in regex.finditer(pattern, text, timeout=SECONDS)]
 
 
 def replaced(pattern: str, by: str, text: str) -> str:

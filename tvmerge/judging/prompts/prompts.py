@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,55 +11,17 @@ from typing import Any
 from tvmerge._util.files import read_jsonl
 from tvmerge.errors import AssetError
 from tvmerge.judging.prompts.fence import delimiters, fenced
+from tvmerge.judging.prompts.kinds import ALL_TURNS, CONVERSATION, PromptKind, needed_kinds
 from tvmerge.judging.prompts.patterns import fault_of
 from tvmerge.records import Question
 
 EVAL_ASPECT = "eval_aspect"
 """The field for a question's grading criteria, allowed in every template."""
 
-_CONVERSATION = "-conversation"
 _FENCED = ("answer", "conversation")
 _FORM_KEYS = ("rating_key", "rating_pattern")
+_TURN_KEY = "turn_template"
 _TEXT_KEYS = ("name", "type", "system_prompt", "prompt_template", "output_format")
-
-
-@dataclass(frozen=True, slots=True)
-class PromptKind:
-    """A kind of prompt, which FastChat identifies by its name.
-
-    Attributes:
-        pairwise: Compares two answers instead of rating one.
-        reference: Shows reference answers.
-        multi_turn: Shows two turns and asks about the second.
-        conversation: Shows all turns and asks about the last, which is the third or later. FastChat has no
-            such prompts.
-    """
-
-    pairwise: bool = False
-    reference: bool = False
-    multi_turn: bool = False
-    conversation: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of a prompt of this kind: FastChat's, if it has one."""
-        stem = "pair" if self.pairwise else "single"
-        version = "math-v1" if self.reference else ("v2" if self.pairwise else "v1")
-        ending = "-multi-turn" if self.multi_turn else (_CONVERSATION if self.conversation else "")
-        return f"{stem}-{version}{ending}"
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields its template must have, and the only ones it may have besides `{eval_aspect}`."""
-        turns = ("_1", "_2") if self.multi_turn else ("",)
-        sides = ("answer_a", "answer_b") if self.pairwise else ("answer",)
-        questions = tuple(f"question{turn}" for turn in turns)
-        answers = tuple(f"{side}{turn}" for side in sides for turn in turns)
-        references = ("ref_answer_1", "ref_answer_2") if self.multi_turn else ("ref_answer_1",)
-        if self.conversation:
-            answers += tuple(side.replace("answer", "conversation") for side in sides)
-            references = ("ref_answer",)
-        return questions + answers + (references if self.reference else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +39,8 @@ class JudgePrompt:
         source: `file:line`, for error messages.
         rating_key: The prompt's own key of the rating in JSON; empty for the default.
         rating_pattern: The prompt's own regular expression, whose group is the rating; empty for none.
+        turn_template: Shows one turn, a `str.format` template, if the prompt asks for a rating of each turn;
+            empty otherwise.
     """
 
     name: str
@@ -89,6 +53,7 @@ class JudgePrompt:
     source: str = ""
     rating_key: str = ""
     rating_pattern: str = ""
+    turn_template: str = ""
 
     @property
     def structured(self) -> bool:
@@ -98,7 +63,7 @@ class JudgePrompt:
     @property
     def identity(self) -> Mapping[str, object]:
         """Everything that affects the judge's input and how its reply is read, as JSON data."""
-        own = {"rating_key": self.rating_key, "rating_pattern": self.rating_pattern}
+        own = {name: getattr(self, name) for name in (*_FORM_KEYS, _TURN_KEY)}
         return {
             "system_prompt": self.system_prompt,
             "template": self.template,
@@ -115,17 +80,25 @@ class JudgePrompt:
         Raises:
             AssetError: The template is malformed.
         """
-        return frozenset(_fields(self))
+        return frozenset(_fields(self, self.template))
 
     def render(self, fields: Mapping[str, str]) -> str:
         """Return the user message, formatted with `str.format` as in FastChat; answers may be fenced."""
+        # The answers of a conversation that is shown turn by turn are fenced already.
+        return self.template.format(**(fields if self.turn_template else self._fenced(fields)))
+
+    def conversation(self, turns: Iterable[Mapping[str, str]]) -> str:
+        """Return all turns, each formatted with `turn_template`; answers may be fenced."""
+        return "\n\n".join(self.turn_template.format(**self._fenced(fields)) for fields in turns)
+
+    def _fenced(self, fields: Mapping[str, str]) -> Mapping[str, str]:
         fence = self.fence
-        if fence is not None:
-            fields = {
-                name: fenced(text, fence, self.rating_pattern) if name.startswith(_FENCED) else text
-                for name, text in fields.items()
-            }
-        return self.template.format(**fields)
+        if fence is None:
+            return fields
+        return {
+            name: fenced(text, fence, self.rating_pattern) if name.startswith(_FENCED) else text
+            for name, text in fields.items()
+        }
 
 
 def load_prompts(path: Path) -> dict[str, JudgePrompt]:
@@ -143,45 +116,37 @@ def load_prompts(path: Path) -> dict[str, JudgePrompt]:
     return prompts
 
 
-def kind_for(question: Question, turn: int, *, pairwise: bool = False) -> PromptKind:
-    """Return the kind of prompt that judges `turn` (from 1) of an answer to `question`.
-
-    A question is judged with its reference if it needs one and has one for every turn shown. Grading criteria
-    count as a reference.
-    """
-    referenced = len(question.reference) >= turn or bool(question.eval_aspect)
-    return PromptKind(
-        pairwise=pairwise,
-        reference=question.needs_reference and referenced,
-        multi_turn=turn == 2,
-        conversation=turn > 2,
-    )
-
-
-def needed_kinds(questions: Iterable[Question], *, pairwise: bool = False) -> dict[PromptKind, int]:
-    """Return the kinds of prompts that these questions need, each with the first turn that needs it."""
-    needed: dict[PromptKind, int] = {}
-    for question in questions:
-        for turn in range(1, len(question.turns) + 1):
-            needed.setdefault(kind_for(question, turn, pairwise=pairwise), turn)
-    return needed
-
-
-def without_unneeded_conversations(
-    prompts: Mapping[str, JudgePrompt], questions: Iterable[Question], *, pairwise: bool = False
+def needed_prompts(
+    prompts: Mapping[str, JudgePrompt],
+    questions: Iterable[Question],
+    *,
+    pairwise: bool = False,
+    together: bool = False,
 ) -> dict[str, JudgePrompt]:
-    """Return the prompts without those for third and later turns if no question has so many.
+    """Return the prompts without those for turns or ways of asking that these questions do not need.
 
-    This way, a study of shorter questions does not depend on them.
+    This way, a study does not depend on prompts that were added for others. FastChat's own are kept.
+
+    Args:
+        prompts: The prompts of a file by name.
+        questions: The questions to judge.
+        pairwise: Whether answers are compared with others.
+        together: Whether all turns of an answer are rated in one request.
     """
-    needed = {kind.name for kind in needed_kinds(questions, pairwise=pairwise)}
+    needed = {kind.name for kind in needed_kinds(questions, pairwise=pairwise, together=together)}
     return {
-        name: prompt for name, prompt in prompts.items() if name in needed or not name.endswith(_CONVERSATION)
+        name: prompt
+        for name, prompt in prompts.items()
+        if name in needed or not (together or name.endswith((CONVERSATION, ALL_TURNS)))
     }
 
 
 def check_prompts(
-    prompts: Mapping[str, JudgePrompt], questions: Iterable[Question], *, pairwise: bool = False
+    prompts: Mapping[str, JudgePrompt],
+    questions: Iterable[Question],
+    *,
+    pairwise: bool = False,
+    together: bool = False,
 ) -> None:
     """Check that every prompt these questions need exists and is valid.
 
@@ -189,11 +154,14 @@ def check_prompts(
         AssetError: A needed prompt is missing, has the wrong type, or its template lacks a field or has an
             unknown one. The message names file and line.
     """
-    for kind, turn in needed_kinds(questions, pairwise=pairwise).items():
+    for kind, turn in needed_kinds(questions, pairwise=pairwise, together=together).items():
         if kind.name not in prompts:
             known = ", ".join(sorted(prompts)) or "none"
             fewer = f"add it, or judge fewer turns: --turns {turn - 1}; " if turn > 1 else ""
-            raise AssetError(f"the judge prompt '{kind.name}' is missing; {fewer}the file holds: {known}")
+            apart = "add it, or leave out --judge-turns together; " if together else ""
+            raise AssetError(
+                f"the judge prompt '{kind.name}' is missing; {fewer}{apart}the file holds: {known}"
+            )
         _check(prompts[kind.name], kind)
 
 
@@ -201,7 +169,7 @@ def _parse(row: Mapping[str, Any], source: str) -> JudgePrompt:
     for key in _TEXT_KEYS:
         if not isinstance(row.get(key), str):
             raise AssetError(f"{source}: a judge prompt needs the text key '{key}'")
-    template = row["prompt_template"]
+    template, turn_template = row["prompt_template"], _turn_template(row, source)
     return JudgePrompt(
         name=row["name"],
         type=row["type"],
@@ -210,9 +178,22 @@ def _parse(row: Mapping[str, Any], source: str) -> JudgePrompt:
         output_format=row["output_format"],
         scale=_scale(row.get("scale", [1, 10]), source),
         **_own_form(row, source),
-        fence=tuple(delimiters(template)) if row.get("fence") is True else None,
+        fence=tuple(delimiters(turn_template or template)) if row.get("fence") is True else None,
         source=source,
+        turn_template=turn_template,
     )
+
+
+def _turn_template(row: Mapping[str, Any], source: str) -> str:
+    """Return the template for one turn, which prompts for all turns have and no others; empty for none."""
+    name, template = row["name"], row.get(_TURN_KEY)
+    if not name.endswith(ALL_TURNS):
+        if template is None:
+            return ""
+        raise AssetError(f"{source}: '{_TURN_KEY}' is only for prompts whose name ends in {ALL_TURNS}")
+    if not (isinstance(template, str) and template):
+        raise AssetError(f"{source}: '{name}' needs the text key '{_TURN_KEY}', the template for one turn")
+    return template
 
 
 def _own_form(row: Mapping[str, Any], source: str) -> dict[str, str]:
@@ -243,22 +224,30 @@ def _check(prompt: JudgePrompt, kind: PromptKind) -> None:
         raise AssetError(
             f"{prompt.source}: '{prompt.name}' must be of type '{expected}', not '{prompt.type}'"
         )
-    named = _fields(prompt)
-    missing = [field for field in kind.fields if field not in named]
-    unknown = [field for field in named if field not in (*kind.fields, EVAL_ASPECT)]
+    _check_fields(prompt, "template", prompt.template, kind.fields, (EVAL_ASPECT,))
+    if kind.all_turns:
+        _check_fields(prompt, _TURN_KEY, prompt.turn_template, kind.turn_fields)
+
+
+def _check_fields(
+    prompt: JudgePrompt, what: str, template: str, fields: Sequence[str], optional: Sequence[str] = ()
+) -> None:
+    named = _fields(prompt, template)
+    missing = [field for field in fields if field not in named]
+    unknown = [field for field in named if field not in (*fields, *optional)]
     if missing or unknown:
         wrong = [f"lacks {{{field}}}" for field in missing] + [
             f"names unknown {{{field}}}" for field in unknown
         ]
-        fields = ", ".join(f"{{{field}}}" for field in kind.fields)
+        known = ", ".join(f"{{{field}}}" for field in fields)
         raise AssetError(
-            f"{prompt.source}: the template of '{prompt.name}' {', '.join(wrong)}; its fields are {fields}"
+            f"{prompt.source}: the {what} of '{prompt.name}' {', '.join(wrong)}; its fields are {known}"
         )
 
 
-def _fields(prompt: JudgePrompt) -> list[str]:
+def _fields(prompt: JudgePrompt, template: str) -> list[str]:
     try:
-        pieces = list(string.Formatter().parse(prompt.template))
+        pieces = list(string.Formatter().parse(template))
     except ValueError as error:
         raise AssetError(
             f"{prompt.source}: the template of '{prompt.name}' is malformed ({error}); double literal braces"

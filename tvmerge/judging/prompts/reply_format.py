@@ -1,11 +1,11 @@
-"""The formats of a judge's reply: a rating on a scale or a verdict on a pair, as text or JSON."""
+"""The formats of a judge's reply, as text or JSON: a rating, one for each turn, or a verdict on a pair."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tvmerge.judging.faults import IN_THOUGHT
 from tvmerge.judging.prompts.parsing import (
@@ -18,7 +18,16 @@ from tvmerge.judging.prompts.parsing import (
     read_rating,
     read_verdict,
 )
+from tvmerge.judging.prompts.turn_ratings import (
+    Ratings,
+    read_json_turn_ratings,
+    read_numbers,
+    read_pattern_turn_ratings,
+    read_turn_ratings,
+)
 from tvmerge.judging.prompts.without_thoughts import without_thoughts
+
+Read = TypeVar("Read")
 
 VERDICT_SHARES: Mapping[str, float] = {"A": 1.0, "B": 0.0, "C": 0.5}
 """The score of the answer shown first, by verdict."""
@@ -39,8 +48,8 @@ class ReplyFormat(Protocol):
     def reminder(self) -> str:
         """The message sent to a judge that has not given its rating in this format."""
 
-    def read(self, text: str, *, alone: bool = False) -> float | Unreadable:
-        """Return the score in `text`, ignoring thoughts.
+    def read(self, text: str, *, alone: bool = False) -> float | Ratings | Unreadable:
+        """Return the score in `text`, or one per turn, ignoring thoughts.
 
         Args:
             text: The reply.
@@ -102,6 +111,65 @@ class RatingFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnRatingsFormat:
+    """A number from `low` to `high` for each turn, in the order of turns.
+
+    Attributes:
+        turns: The number of turns.
+        low: The lowest rating.
+        high: The highest rating.
+        structured: Whether JSON was requested. If no object has ratings, those in brackets count.
+        key: The prompt's own key of the list of ratings in JSON; empty for `ratings`.
+        pattern: A regular expression whose group is a rating, instead of brackets; empty for none.
+    """
+
+    turns: int
+    low: float = 1
+    high: float = 10
+    structured: bool = False
+    key: str = ""
+    pattern: str = ""
+
+    @property
+    def schema(self) -> Mapping[str, object]:
+        """An object with an explanation and a list of ratings."""
+        ratings = {"type": "array", "items": {"type": "number"}}
+        return _object({"explanation": {"type": "string"}, self.key or "ratings": ratings})
+
+    @property
+    def reminder(self) -> str:
+        """Asks for the ratings alone."""
+        scale = f"one number from {self.low:g} to {self.high:g} for each of the {self.turns} turns, in order"
+        if self.pattern:
+            return _reminder("rating", f"{scale}, exactly in the form that the instructions ask for")
+        numbers = ", ".join(["number"] * self.turns)
+        lines = ", ".join(f"Turn {turn}: [[number]]" for turn in range(1, self.turns + 1))
+        as_json = f'{{"{self.key or "ratings"}": [{numbers}]}}'
+        return _reminder(
+            "rating", f"{scale}, in the form {as_json if self.key or self.structured else lines}"
+        )
+
+    def read(self, text: str, *, alone: bool = False) -> Ratings | Unreadable:
+        """Return the ratings in `text`, one per turn."""
+        return _read_aloud(text, partial(self._read, alone=alone))
+
+    def _read(self, said: str, alone: bool) -> Ratings | Unreadable:
+        ratings = self._in_form(said)
+        if not (alone and isinstance(ratings, Unreadable)):
+            return ratings
+        numbers = read_numbers(said, self.turns, self.low, self.high)
+        return ratings if isinstance(numbers, Unreadable) else numbers
+
+    def _in_form(self, said: str) -> Ratings | Unreadable:
+        if self.pattern:
+            return read_pattern_turn_ratings(said, self.turns, self.pattern, self.low, self.high)
+        ratings = None
+        if self.key or self.structured:
+            ratings = read_json_turn_ratings(said, self.turns, self.low, self.high, self.key or "ratings")
+        return read_turn_ratings(said, self.turns, self.low, self.high) if ratings is None else ratings
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictFormat:
     """A, B or C (a tie), read as the score of A.
 
@@ -138,7 +206,7 @@ class VerdictFormat:
         return verdict if isinstance(verdict, Unreadable) else VERDICT_SHARES[verdict]
 
 
-def _read_aloud(text: str, read: Callable[[str], float | Unreadable]) -> float | Unreadable:
+def _read_aloud(text: str, read: Callable[[str], Read | Unreadable]) -> Read | Unreadable:
     said = without_thoughts(text)
     return Unreadable(IN_THOUGHT) if said is None else read(said)
 

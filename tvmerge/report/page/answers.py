@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -24,8 +24,9 @@ class ShownJudgment:
 
     Attributes:
         rating: The score, or a dash.
-        words: The judge's reply; empty if it was not asked.
-        note: Why there is no rating, or why no judge was asked; empty otherwise.
+        words: The judge's reply; empty if it was not asked, or if the reply is shown at an earlier turn.
+        note: Why there is no rating, or why no judge was asked, or at which turn its reply is shown; empty
+            otherwise.
         judge: The judge's name.
     """
 
@@ -175,7 +176,7 @@ def _replies(samples: Sequence[Sample], index: int) -> Iterator[ShownAnswer]:
     for sample in samples:
         answer = sample.answer
         if index < len(answer.turns):
-            said = tuple(_shown_judgment(j) for j in sample.judgments if j.turn == index + 1)
+            said = tuple(_shown_once(j, sample.judgments) for j in sample.judgments if j.turn == index + 1)
             yield ShownAnswer(
                 text=answer.turns[index],
                 thought=answer.thoughts[index] if answer.thoughts else "",
@@ -183,6 +184,22 @@ def _replies(samples: Sequence[Sample], index: int) -> Iterator[ShownAnswer]:
                 cut_in_thought=answer.cut_in_thought(index + 1),
                 judgments=said,
             )
+
+
+def _shown_once(judgment: Judgment, all_turns: Sequence[Judgment]) -> ShownJudgment:
+    """Return a judgment, without the judge's words if they rate an earlier turn too and are shown there."""
+    shown = _shown_judgment(judgment)
+    first = min(other.turn for other in all_turns if other is judgment or _one_reply(other, judgment))
+    if first == judgment.turn:
+        return shown
+    note = "; ".join(filter(None, (shown.note, f"{judgment.judge}: see turn {first}")))
+    return replace(shown, words="", note=note)
+
+
+def _one_reply(one: Judgment, other: Judgment) -> bool:
+    """Return whether two judgments of an answer come from one reply of a judge."""
+    first, second = ((j.judge, j.sample, j.user_prompt, j.reply) for j in (one, other))
+    return bool(one.user_prompt) and first == second
 
 
 def _shown_judgment(judgment: Judgment) -> ShownJudgment:
