@@ -165,7 +165,8 @@ def test_every_file_that_is_shown_is_what_it_is_called(block: Block, tmp_path: P
         assert read_settings(path).description
     elif kind == "prompts":
         prompts = load_prompts(path)
-        check_prompts(prompts, [Question(1, "writing", ("?",))])
+        together = any(prompt.turn_template for prompt in prompts.values())
+        check_prompts(prompts, [Question(1, "writing", ("?",))], together=together)
         assert all(prompt.fence for prompt in prompts.values())
     else:
         check_run(load_config({}, path))
