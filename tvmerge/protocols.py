@@ -139,9 +139,10 @@ class Pool(Protocol):
             recipe: The candidate.
             questions: The questions to answer.
             sampling: How its answers are drawn.
-            wave: Answer in waves of this many questions, in the order given and without merging again: all
-                answers of a wave come before the first of the next. Answers that are stored already or were
-                prefetched by a task may come first and belong to no wave. None: all questions at once.
+            wave: Answer in waves, in the order given and without merging again: first this many questions,
+                then each time as many as in all waves before. All answers of a wave come before the first of
+                the next. Answers that are stored already or were prefetched by a task may come first and
+                belong to no wave. None: all questions at once.
 
         Raises:
             UserError: Raised by an engine, or no engine can be kept alive.
@@ -195,7 +196,7 @@ class Race(Protocol):
 
     @property
     def wave(self) -> int:
-        """The number of questions answered together; divides every one of `interim_checks`."""
+        """The number of questions in the first wave; divides every one of `interim_checks`."""
 
     def should_prune(self, judgments: Sequence[Judgment]) -> bool:
         """Return whether to stop, given all judgments up to an interim check; depends on nothing else."""

@@ -145,7 +145,6 @@ def _config(problem: Problem, budget: int, folder: Path) -> RunConfig:
         optuna_seed=problem.seed,
         n_trials=budget,  # never reached, as a trial takes at least one call
         trials_in_flight=RunConfig.trials_in_flight,
-        uniform_weights=RunConfig.uniform_weights,
     )
 
 

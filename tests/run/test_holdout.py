@@ -201,6 +201,25 @@ async def test_a_baseline_outside_of_the_range_is_scored_on_the_questions_of_the
     assert one.search.mean == 6.0
 
 
+STOPPED = Trial(0, SPACE.uniform(0), 5.5, "PRUNED", {"n": 2})
+
+
+async def test_a_baseline_that_was_stopped_has_the_estimate_of_its_score_and_all_held_out_answers() -> None:
+    bench = Bench(lambda recipe, question: 4.0)
+    zero = (await bench.run([FIRST], [STOPPED, ONE])).contenders[1]
+    assert (zero.trial, zero.search.mean, zero.search.n) == (0, 5.5, 2)
+    assert math.isnan(zero.search.se)
+    assert zero.gain is not None
+    assert zero.gain.n == len(HELD)
+    assert bench.searched == []
+
+
+async def test_without_held_out_questions_it_answers_the_rest_of_the_search() -> None:
+    bench = Bench(lambda recipe, question: 4.0)
+    zero = (await bench.run([FIRST], [STOPPED, ONE], held=())).contenders[1]
+    assert (zero.trial, zero.search.mean, zero.search.n) == (0, 4.0, len(SEARCHED))
+
+
 async def test_all_held_out_answers_are_kept_by_the_model_that_gave_them() -> None:
     bench = Bench(by_split({0.2: 9.0}, {}))
     kept = (await bench.run([FIRST, SECOND], [ONE])).evaluations

@@ -105,12 +105,12 @@ async def test_what_a_stopped_candidate_is_told_depends_on_the_questions_up_to_t
     assert told[0][1][0] == "PRUNED"
 
 
-async def test_given_weights_answer_everything() -> None:
-    study = make_study([1.0, 0.5], [0.5])
-    assert [state for state, *_ in await run(study, make_trials(study)[0])] == [
-        "COMPLETE",
-        "COMPLETE",
-        "PRUNED",
+async def test_given_weights_race_too() -> None:
+    study = make_study([1.0, 0.5, 1.5], [])
+    assert await run(study, make_trials(study)[0]) == [
+        ("COMPLETE", round(MEAN + 1, 9), 14),
+        ("PRUNED", round(MEAN + 0.5, 9), 5),
+        ("COMPLETE", round(MEAN + 1.5, 9), 14),
     ]
 
 
@@ -159,9 +159,9 @@ async def test_the_scores_of_a_trial_are_kept_in_the_order_of_the_race_with_gaps
     def rate(recipe: Recipe, question: Question) -> float | None:
         return None if question.question_id == IDS[1] else rating(recipe, question)
 
-    study = make_study([1.0, 0.5], [1.5])
+    study = make_study([0.5, 1.0], [1.5])
     await run(study, make_trials(study, rate)[0])
-    for trial, weight in zip(study.trials, (1.0, 0.5, 1.5), strict=True):
+    for trial, weight in zip(study.trials, (0.5, 1.0, 1.5), strict=True):
         assert trial.attrs[SCORES] == [rate(SPACE.uniform(weight), question) for question in QUESTIONS]
 
 
@@ -174,6 +174,22 @@ async def test_a_trial_with_too_few_ratings_fails_and_says_why() -> None:
     assert {t.state for t in study.trials} == {"FAIL"}
     assert study.trials[0].attrs[FAILURE].startswith("86% of the judgments gave a rating")
     assert study.trials[0].attrs["coverage"] == pytest.approx(12 / 14, abs=1e-6)
+
+
+@pytest.mark.parametrize(("unrated", "state"), [(1, "PRUNED"), (2, "FAIL")])
+async def test_one_question_without_a_rating_fails_no_trial_that_is_stopped_after_a_few(
+    unrated: int, state: str
+) -> None:
+    """With one of five the minimum, 90%, cannot be measured; with two of five it is missed."""
+
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        refused = recipe.weights["a"] < 1 and question.question_id in IDS[:unrated]
+        return None if refused else rating(recipe, question)
+
+    study = make_study([1.0, 0.0], [])
+    trials, _ = make_trials(study, rate, replace(RULES, p=0.3))
+    await search(study, 2, trials.evaluate, trials.outcome, lambda trial: None)
+    assert (study.trials[1].state, study.trials[1].attrs["questions"]) == (state, 5)
 
 
 def unrated(number: QuestionId, judge: str = "j", remedy: str = "") -> Unrated:

@@ -50,4 +50,12 @@ def test_compared_are_both_baselines_and_the_best_uniform_weight() -> None:
         ("weight_1", 1.0, 1),
         ("uniform", 0.75, 3),
     ]
+    # Those that a race stopped have an estimate; a whole score goes before it.
+    zero, low = (Trial(n, SPACE.uniform(w), s, "PRUNED") for n, w, s in ((5, 0.0, 4.2), (6, 0.25, 5.5)))
+    assert named(choose_baselines(SPACE, [zero, low, ONE])) == [
+        ("weight_0", 0.0, 5),
+        ("weight_1", 1.0, 1),
+        ("uniform", 1.0, 1),
+    ]
+    assert named(choose_baselines(SPACE, [zero, low]))[2] == ("uniform", 0.25, 6)
     assert named(choose_baselines(SPACE, [FIRST])) == [("weight_0", 0.0, None), ("weight_1", 1.0, None)]

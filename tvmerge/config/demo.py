@@ -21,5 +21,4 @@ def demo_defaults() -> dict[str, Any]:
         "trials_in_flight": 2,
         "parallel": 16,
         "max_new_tokens": 16,
-        "uniform_weights": (0.25, 0.5, 0.75, 1.25, 1.5),
     }

@@ -80,7 +80,7 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
         finalists=number,
         selection=Candidates(selection, again, finalists, most - len(finalists)),
         test=Candidates(test, again, baselines, 1 + others),
-        searched=_searched(run_spec, baselines, others),
+        searched=_searched(run_spec, trials, baselines, others),
     )
 
 
@@ -90,16 +90,27 @@ def _most_candidates(run_spec: RunSpec) -> int:
     return run_spec.config.n_trials * each
 
 
-def _searched(run_spec: RunSpec, baselines: tuple[Recipe, ...], others: int) -> Candidates:
+def _searched(
+    run_spec: RunSpec, trials: Sequence[Trial], baselines: tuple[Recipe, ...], others: int
+) -> Candidates:
     """Return the contenders that answer search questions after the search.
 
-    Those are baselines that are not trials. If nothing is held out, they are compared on the search
-    questions, which candidates of a search by blocks have not all answered.
+    Those are baselines that will not be trials. If nothing is held out, they are compared on the search
+    questions, which candidates of a search by blocks, and those that a race stopped, have not all answered.
     """
     if asks_blocks(run_spec.config.optuna_sampler) and not run_spec.holdout_questions:
         return Candidates(run_spec.search_questions, run_spec.sampling, baselines, 1 + others)
-    outside = tuple(run_spec.space.uniform(w) for w in (0.0, 1.0) if not run_spec.space.holds(w))
-    return Candidates(run_spec.search_questions, run_spec.sampling, outside)
+    stopped = [t.recipe for t in trials if t.state == "PRUNED" and t.recipe in baselines]
+    known = (*_never_tried(run_spec, trials), *(() if run_spec.holdout_questions else stopped))
+    return Candidates(run_spec.search_questions, run_spec.sampling, known)
+
+
+def _never_tried(run_spec: RunSpec, trials: Sequence[Trial]) -> tuple[Recipe, ...]:
+    """Return the baselines outside the range, and those that come after the last trial."""
+    space, tried = run_spec.space, run_spec.enqueued
+    if not asks_blocks(run_spec.config.optuna_sampler):
+        tried = [*(trial.recipe for trial in trials), *tried[len(trials) : run_spec.config.n_trials]]
+    return tuple(recipe for recipe in map(space.uniform, (0.0, 1.0)) if recipe not in tried)
 
 
 def _search(run_spec: RunSpec, trials: Sequence[Trial]) -> Candidates:

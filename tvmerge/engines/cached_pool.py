@@ -43,7 +43,7 @@ class CachedPool:
         *,
         wave: int | None = None,
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Yield the stored answers first, then the others as they are generated, in waves of `wave`."""
+        """Yield the stored answers first, then the others as they are generated, in waves."""
         hits, missing = await asyncio.to_thread(self._answers.look_up, recipe, questions, sampling)
         if hits:
             yield tuple(hits)

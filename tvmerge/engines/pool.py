@@ -12,8 +12,8 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Container,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tvmerge._util.prefetch import read_ahead
 from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.engines.waves import doubling
 from tvmerge.errors import ConfigError
 from tvmerge.protocols import Engine, Pool, RemarkingEngine
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, QuestionId, Recipe, Sampling
@@ -117,18 +118,17 @@ class EnginePool:
         self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling, wave: int | None
     ) -> AsyncGenerator[tuple[Answer, ...], None]:
         told: set[tuple[QuestionId, int]] = set()
-        lacking = list(questions)
-        while lacking:
+        waves = doubling(questions, wave or len(questions))
+        while waves:
             async with self._leased() as slot:
-                stream = self._stream(slot, recipe, _waves(lacking, wave), sampling)
+                stream = self._stream(slot, recipe, waves, sampling)
                 async with aclosing(stream):
                     async for answers in stream:
                         fresh = tuple(a for a in answers if (a.question_id, a.sample) not in told)
                         told.update((a.question_id, a.sample) for a in fresh)
                         if fresh:
                             yield fresh
-            samples = range(sampling.samples)
-            lacking = [q for q in lacking if any((q.question_id, s) not in told for s in samples)]
+            waves = _unanswered(waves, told, sampling.samples)
 
     async def _stream(
         self, slot: _Slot, recipe: Recipe, waves: Iterable[Sequence[Question]], sampling: Sampling
@@ -198,10 +198,12 @@ class EnginePool:
                 self._free.put_nowait(slot if self._slots else None)
 
 
-def _waves(questions: Sequence[Question], size: int | None) -> Iterator[Sequence[Question]]:
-    """Return the questions in waves of `size`, the last of which may be smaller; None for a single wave."""
-    step = size or max(1, len(questions))
-    return (questions[start : start + step] for start in range(0, len(questions), step))
+def _unanswered(
+    waves: Sequence[Sequence[Question]], told: Container[tuple[QuestionId, int]], samples: int
+) -> list[Sequence[Question]]:
+    """Return the questions of each wave that lack an answer, without waves that are done."""
+    lacking = [[q for q in w if any((q.question_id, n) not in told for n in range(samples))] for w in waves]
+    return [questions for questions in lacking if questions]
 
 
 def _track(slot: _Slot) -> str:

@@ -43,6 +43,8 @@ def _one_weight(best: Contender, uniform: Contender | None) -> Iterator[str]:
 
 def _luck(best: Contender, baseline: Contender) -> Iterator[str]:
     lead = best.search.mean - baseline.search.mean
+    if math.isnan(baseline.search.se):  # it was stopped early, or has a single rating
+        return
     if baseline.gain is not None and not math.isnan(lead) and lead > baseline.gain.high:
         yield (
             f"On the questions of the search the best led {baseline.label} by {signed(lead)}, more than "

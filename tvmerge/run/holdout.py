@@ -137,7 +137,8 @@ class Confirmation:
     ) -> Contender:
         """Return a candidate with its scores; without held-out questions they are those of the search.
 
-        Then candidates of a search by blocks answer the search questions that they were not asked, too.
+        Then those of a search by blocks, and those that a race stopped, answer the search questions that they
+        were not asked, too.
         """
         searched = None
         if candidate.trial is None or not questions:
@@ -163,9 +164,9 @@ class Confirmation:
         return evaluation.failure or self._objective.shortfall(evaluation.judgments, self._min_coverage)
 
     def _search_estimate(self, candidate: Candidate, searched: Evaluation | None) -> Estimate:
-        estimated = candidate.trial is not None and MEAN in candidate.trial.attrs
-        if candidate.trial is not None and not (estimated and searched is not None):
-            return search_estimate(candidate.trial)
+        trial = candidate.trial
+        if trial is not None and (searched is None or (trial.scored and MEAN not in trial.attrs)):
+            return search_estimate(trial)
         return self._objective.estimate(() if searched is None else searched.judgments)
 
     def _samples(self, evaluation: Evaluation) -> tuple[Sample, ...]:

@@ -19,8 +19,8 @@ from tvmerge.records import Recipe, Sampling
 from tvmerge.run.outline import Outline
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules
-from tvmerge.study.make import Questions
-from tvmerge.study.settings import SearchConfig
+from tvmerge.study.make import Questions, asks_blocks
+from tvmerge.study.settings import UNIFORM_WEIGHTS, SearchConfig
 from tvmerge.study.space import Space
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.baseline import baseline_merge
@@ -65,7 +65,9 @@ class RunSpec(Outline):
         config = self.config
         if config.racing == "off" or config.multi_objective or not self.objective.by_question:
             return None
-        return RacingRules(config.racing_p, config.racing_min_questions, config.racing_batch)
+        # Before that, a benchmark that counts in the score would have no say.
+        minimum = max(config.racing_min_questions, self.objective.all_parts_within(self.search_questions))
+        return RacingRules(config.racing_p, minimum, config.racing_batch)
 
     @property
     def questions(self) -> Questions:
@@ -74,7 +76,7 @@ class RunSpec(Outline):
 
     @property
     def enqueued(self) -> list[Recipe]:
-        """The recipes that are tried first: weights 0 and 1 if in range, and those of the user."""
+        """The recipes that are tried first: the uniform weights in range, 0 and 1 among them."""
         return _enqueued(self.config, self.space)
 
     @cached_property
@@ -101,10 +103,20 @@ class RunSpec(Outline):
             **({} if self.baseline is None else self.baseline.fingerprint),
             "weights": digest(list(self.space.names))[:16],
             **config.fingerprint,
+            **self._first_trials,
             **self.known_study.fingerprint,
             **self.placement.identity,
             **self._thoughts,
         }
+
+    @property
+    def _first_trials(self) -> dict[str, object]:
+        """The uniform weights in the order they are tried, and whether they race; empty for blocks."""
+        config = self.config
+        if asks_blocks(config.optuna_sampler):
+            return {}
+        tried = {"uniform_weights": _uniform_weights(config, self.space)}
+        return tried if self.rules is None else {**tried, "raced": "every trial"}
 
     @property
     def owner(self) -> str:
@@ -178,8 +190,17 @@ def build_run_spec(config: RunConfig, known: Outline, models: Merge, note: Note)
 
 
 def _enqueued(config: SearchConfig, space: Space) -> list[Recipe]:
-    wanted = dict.fromkeys((0.0, 1.0, *config.uniform_weights))
-    return [space.uniform(weight) for weight in wanted if space.holds(weight)]
+    return [space.uniform(weight) for weight in _uniform_weights(config, space)]
+
+
+def _uniform_weights(config: SearchConfig, space: Space) -> list[float]:
+    """Return the uniform weights in range, in the order they are tried."""
+    own = config.uniform_weights
+    if not asks_blocks(config.optuna_sampler):
+        wanted = (*own, 1.0, 0.0)
+    else:  # a search by blocks adds its own uniform weights
+        wanted = (0.0, 1.0, *(() if own == UNIFORM_WEIGHTS else own))
+    return [weight for weight in dict.fromkeys(wanted) if space.holds(weight)]
 
 
 def _weights_of_parts(objective: Objective) -> dict[str, object]:

@@ -18,13 +18,13 @@ from tvmerge.records import (
     Outcome,
     Question,
     Trial,
+    Unrated,
 )
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules, Scores, projected_score, should_prune
 from tvmerge.scoring.statistics import coverage, finish_share, shortfall, why_silent
 from tvmerge.study.ranking import best_of
-from tvmerge.study.sampler_view import ENQUEUED
 
 SCORES = "scores"
 """Trial attribute: what each question adds to the score, in the order asked; None without a rating."""
@@ -100,11 +100,12 @@ class Trials:
     def _shortfall(self, evaluation: Evaluation) -> str:
         """Return why too few judgments are ratings; empty if enough are.
 
-        A pruned trial may have been asked two questions of a benchmark: too few for a minimum fraction, so it
-        needs only one rating.
+        A pruned trial may have been asked eight questions, two of them of a benchmark. That is too few for a
+        minimum fraction of each benchmark, so one rating of it is enough, and one question may have none.
         """
-        judgments = evaluation.judgments
+        judgments: Sequence[Judgment] = evaluation.judgments
         if evaluation.stopped:
+            judgments = _without_one_unrated(judgments)
             return shortfall(judgments, self._min_coverage) or self._objective.shortfall(judgments, 0)
         return self._objective.shortfall(judgments, self._min_coverage)
 
@@ -122,12 +123,9 @@ class Trials:
         return [found.get(question.question_id) for question in self._questions]
 
     def _race(self, trial: Trial) -> Race | None:
-        """Return the trial's race against the best trial known when it was asked.
-
-        Enqueued trials are never pruned, since the result of the search is compared with them.
-        """
+        """Return the trial's race against the best trial known when it was asked; None without one."""
         incumbent = self._incumbent(trial)
-        if self._rules is None or incumbent is None or trial.attrs.get(ENQUEUED):
+        if self._rules is None or incumbent is None:
             return None
         return _IncumbentRace(incumbent.attrs[SCORES], self._rules, self._scores)
 
@@ -158,6 +156,12 @@ class _IncumbentRace:
 
     def should_prune(self, judgments: Sequence[Judgment]) -> bool:
         return should_prune(self._scores(judgments), self._incumbent, self._rules.p)
+
+
+def _without_one_unrated(judgments: Sequence[Judgment]) -> list[Judgment]:
+    """Leave out the first question that lacks a rating."""
+    lacking = next((j.question_id for j in judgments if isinstance(j, Unrated)), None)
+    return [judgment for judgment in judgments if judgment.question_id != lacking]
 
 
 def _projected_score(scores: Scores, incumbent: Trial) -> float:

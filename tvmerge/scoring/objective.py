@@ -88,6 +88,13 @@ class Objective:
         held_out = tuple(question for _, half in halves for question in half)
         return balanced_order(search, seed, lambda question: question.category), held_out
 
+    def all_parts_within(self, questions: Sequence[Question]) -> int:
+        """Return after how many of the questions each part that is asked at all was asked at least one."""
+        first: dict[int, int] = {}
+        for place, question in enumerate(questions, start=1):
+            first.setdefault(self._part_of[question.question_id], place)
+        return max(first.values(), default=0)
+
     def check_holdout(self, holdout: Sequence[Question], finalists: int) -> None:
         """Raise if one of several benchmarks has too few held-out questions for the comparison.
 

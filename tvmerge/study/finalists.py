@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.report.result import ContenderKey, label
-from tvmerge.study.ranking import ranked, ranked_with_estimates
+from tvmerge.study.ranking import ranked, ranked_with_stopped
 from tvmerge.study.space import Space, uniform_weight
 
 
@@ -52,12 +52,14 @@ def choose_finalists(trials: Sequence[Trial], most: int) -> tuple[Trial, ...]:
 def choose_baselines(space: Space, trials: Sequence[Trial], sparse: str = "") -> tuple[Candidate, ...]:
     """Return the two baselines, and the best uniform weight if uniform weights were tried.
 
+    A trial that a race stopped is a baseline with the estimate of its score.
+
     Args:
         space: The search space.
         trials: The trials of the search.
         sparse: How task vectors are made sparse at weight 1; empty if they are not.
     """
-    known = ranked_with_estimates(trials)
+    known = ranked_with_stopped(trials)
     candidates = []
     baselines: tuple[tuple[ContenderKey, float], ...] = (("weight_0", 0.0), ("weight_1", 1.0))
     for key, weight in baselines:

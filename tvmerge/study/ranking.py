@@ -19,6 +19,14 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
     return next(iter(ranked(trials)), None)
 
 
+def ranked_with_stopped(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials with a score, then those that a race stopped, each by score and the best first."""
+    known = ranked_with_estimates(trials)
+    numbers = {trial.number for trial in known}
+    stopped = [t for t in trials if t.state == "PRUNED" and t.value is not None and t.number not in numbers]
+    return [*known, *sorted(stopped, key=lambda t: (-(t.value or 0.0), t.number))]
+
+
 def ranked_with_estimates(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials with a score, the best first; a race's estimates are none, those of blocks are.
 

@@ -12,6 +12,9 @@ from tvmerge.study.samplers import SAMPLERS
 
 RACES = ("wilcoxon", "off")
 
+UNIFORM_WEIGHTS = (0.75, 0.5, 1.0, 0.25, 1.25, 0.0, 1.5)
+"""The default uniform weights: the likely best come first, so that the others race against them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
@@ -33,7 +36,11 @@ class SearchConfig:
     )
     trials_in_flight: int = option(int, "Number of candidates evaluated at once.", 1, decides="candidates")
     uniform_weights: tuple[float, ...] = option(
-        float, "Uniform weights to try first, in addition to 0 and 1.", (), many=True, decides="candidates"
+        float,
+        "Uniform weights to try first, in this order; 1 and 0 follow if they are not among them.",
+        UNIFORM_WEIGHTS,
+        many=True,
+        decides="candidates",
     )
     warm_start: str | None = option(
         str,
@@ -58,12 +65,12 @@ class SearchConfig:
         decides="candidates",
     )
     racing_p: float = option(
-        float, "p-value below which a candidate counts as worse.", 0.35, decides="candidates"
+        float, "p-value below which a candidate counts as worse.", 0.25, decides="candidates"
     )
     racing_min_questions: int = option(
-        int, "Questions a candidate answers before the first test.", 20, decides="candidates"
+        int, "Questions a candidate answers before the first test.", 8, decides="candidates"
     )
-    racing_batch: int = option(int, "Questions between two tests.", 10, decides="candidates")
+    racing_batch: int = option(int, "Questions between two tests.", 8, decides="candidates")
     confirm_candidates: int = option(
         int, "Number of best candidates that the held-out questions choose among.", 3, decides="nothing"
     )
@@ -100,7 +107,7 @@ class SearchConfig:
         if self.weight_min > self.weight_max:
             raise ConfigError(f"weight_min {self.weight_min:g} is larger than weight_max {self.weight_max:g}")
         outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]
-        if outside:
+        if outside and self.uniform_weights != UNIFORM_WEIGHTS:
             raise ConfigError(f"uniform_weights must be within the range of the weights, got {outside[0]:g}")
         for name in (
             *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
 
+from tvmerge.engines.waves import doubling
 from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
 from tvmerge.tasks.lm_eval.judge import pack
@@ -83,7 +84,7 @@ class HarnessPool:
     def _portions(self, questions: Sequence[Question], wave: int | None) -> list[Sequence[Question]]:
         """Return the questions asked together: whole waves, or documents after all other questions."""
         if wave:
-            return _doubling(questions, wave)
+            return doubling(questions, wave, PORTION)
         others = [question for question in questions if question.question_id not in self._documents]
         ours = [question for question in questions if question.question_id in self._documents]
         return [others, *_cut(ours, PORTION)]
@@ -102,18 +103,6 @@ class HarnessPool:
 
 def _cut(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
     return [questions[start : start + size] for start in range(0, len(questions), size)]
-
-
-def _doubling(questions: Sequence[Question], wave: int) -> list[Sequence[Question]]:
-    """Split the questions into portions of one wave, one, two, four, ...: each as large as all before it."""
-    portions: list[Sequence[Question]] = []
-    most = max(PORTION // wave, 1) * wave
-    start = 0
-    while start < len(questions):
-        end = start + min(max(start, wave), most)
-        portions.append(questions[start:end])
-        start = end
-    return portions
 
 
 class _Bridge:
