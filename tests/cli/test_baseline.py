@@ -14,7 +14,8 @@ from tests.cli.judged import make_bench, read_lines, run_flags, write_lines
 from tests.servers.openai_server import OpenAIServer, user_prompt
 from tvmerge.cli.app import run
 
-PAIRS = ("--judge=openai/mine", "--judge-mode=pairwise", "--holdout=0", "--racing=off", "--n-trials=3")
+SIZE = ("--holdout=0", "--racing=off", "--n-trials=3", "--uniform-weights=0,1")
+PAIRS = ("--judge=openai/mine", "--judge-mode=pairwise", *SIZE)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +100,7 @@ def test_a_fork_compares_with_a_trial_of_the_study_it_begins_with(
     storage = f"--storage=sqlite:///{tmp_path / 'study.db'}"
     with OpenAIServer(reply=lambda prompt: "[[A]]" if "[[A]]" in prompt else "[[5]]") as server:
         flags = run_flags(bench, demo_models, folder, server.base_url, storage)
-        rated = ("--judge=openai/mine", "--holdout=0", "--racing=off", "--n-trials=3")
+        rated = ("--judge=openai/mine", *SIZE)
         assert run([*flags, *rated]) == 0
         forked = [*flags, *PAIRS, "--fork=pairs", f"--run-dir={tmp_path / 'pairs'}"]
         capsys.readouterr()

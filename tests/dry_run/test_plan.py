@@ -73,6 +73,7 @@ def configure(bench: Path, demo_models: Path, tmp_path: Path, monkeypatch: pytes
         "n_trials": 5,
         "max_new_tokens": 24,
         "racing": "off",
+        "uniform_weights": (0.0, 1.0),
         "device": "cpu",
     }
     return lambda **settings: RunConfig(**usual | settings)
@@ -211,6 +212,16 @@ def test_a_race_shortens_a_trial_at_its_first_interim_check(configure: Configure
     assert planned.trial == TrialSize(SEARCHED, 2 * SEARCHED, 2 * SEARCHED)
     assert planned.earliest_stop == TrialSize(4, 8, 8)
     assert plan(configure(racing="off")).earliest_stop is None
+
+
+def test_baselines_that_no_trial_is_left_for_and_the_best_of_other_uniform_weights_are_counted(
+    configure: Configure,
+) -> None:
+    """The fourth and fifth of five trials are weights 1 and 0; of three, they are none."""
+    five, three = (plan(configure(uniform_weights=(0.5, 0.25, 0.75), n_trials=n)).calls[2] for n in (5, 3))
+    both = plan(configure()).calls[2]
+    assert five.calls == both.calls + 2 * 2 * 2
+    assert three.calls == five.calls + 2 * SEARCHED * 2
 
 
 def test_what_will_stop_a_run_is_foretold(configure: Configure) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,4 +30,4 @@ def test_waves_keep_the_order_and_ask_at_most_twice_what_a_test_after_any_wave_n
     assert [item for wave in waves for item in wave] == list(range(count))
     ends = [wave[-1] + 1 for wave in waves]
     assert all(end % first == 0 for end in ends[:-1])
-    assert all(later <= 2 * max(end, first) for end, later in zip(ends, ends[1:], strict=False))
+    assert all(later <= 2 * max(end, first) for end, later in pairwise(ends))

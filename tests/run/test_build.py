@@ -11,9 +11,12 @@ import pytest
 
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
+from tvmerge.errors import StudyError
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
+from tvmerge.study.space import uniform_weight
+from tvmerge.study.storage import compare
 from tvmerge.tasks.build import build_suite
 
 Build = Callable[..., Run]
@@ -46,6 +49,50 @@ def build(demo_models: Path, tmp_path: Path, notes: list[str]) -> Build:
             return build_run(config, known, caches, notes.append)
 
     return make
+
+
+def first_weights(run: Run) -> list[float]:
+    """The uniform weights that a run tries first, in order."""
+    found = [uniform_weight(recipe) for recipe in run.enqueued]
+    return [weight for weight in found if weight is not None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "tried"),
+    [
+        ({}, [0.75, 0.5, 1.0, 0.25, 1.25, 0.0, 1.5]),
+        ({"weight_max": 1.0}, [0.75, 0.5, 1.0, 0.25, 0.0]),
+        ({"weight_min": 0.3, "weight_max": 0.9}, [0.75, 0.5]),
+        ({"uniform_weights": (0.25, 0.0)}, [0.25, 0.0, 1.0]),
+        ({"uniform_weights": ()}, [1.0, 0.0]),
+        ({"uniform_weights": (0.0, 1.0)}, [0.0, 1.0]),
+        ({"weight_min": 0.25, "uniform_weights": (0.5,)}, [0.5, 1.0]),
+        ({"optuna_sampler": "auto"}, [0.0, 1.0]),  # its own uniform weights come next
+        ({"optuna_sampler": "auto", "uniform_weights": (0.3,)}, [0.0, 1.0, 0.3]),
+    ],
+)
+def test_uniform_weights_are_tried_first_and_0_and_1_among_them(
+    build: Build, settings: Mapping[str, Any], tried: list[float]
+) -> None:
+    assert first_weights(build(**settings)) == tried
+
+
+def test_a_study_keeps_the_order_of_its_first_trials_and_that_they_race(build: Build) -> None:
+    found = build(uniform_weights=(0.5,))
+    assert found.settings_fingerprint["uniform_weights"] == [0.5, 1.0, 0.0]
+    assert found.settings_fingerprint["raced"] == "every trial"
+
+
+def test_a_study_in_which_given_weights_did_not_race_is_refused_in_one_line(build: Build) -> None:
+    now = build(uniform_weights=(0.5,)).settings_fingerprint
+    before = {key: value for key, value in now.items() if key != "raced"} | {"uniform_weights": [0.5]}
+    changes = r"uniform_weights was \[0.5\], is \[0.5,1.0,0.0\]; raced was null, is every trial; restore"
+    with pytest.raises(StudyError, match=changes):
+        compare("old", before, now)
+
+
+def test_without_races_a_study_says_nothing_of_them(build: Build) -> None:
+    assert "raced" not in build(racing="off").settings_fingerprint
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,13 @@ def test_each_part_s_held_out_questions_are_divided_evenly(long: int, short: int
         assert sizes == [len(part.questions) // 2, -(-len(part.questions) // 2)]
 
 
+def test_a_benchmark_counts_from_its_first_question_on() -> None:
+    assert TWO.all_parts_within(QUESTIONS) == 2
+    assert TWO.all_parts_within([QUESTIONS[0], *QUESTIONS[2:]]) == 4
+    assert TWO.all_parts_within(QUESTIONS[2:4]) == 1
+    assert ONE.all_parts_within(QUESTIONS) == 1
+
+
 def test_a_single_benchmark_is_divided_as_ever() -> None:
     assert ONE.halve(QUESTIONS, 3) == halve(QUESTIONS, 3)
 

@@ -115,7 +115,7 @@ class RunSpec(Outline):
         config = self.config
         if asks_blocks(config.optuna_sampler):
             return {}
-        tried = {"uniform_weights": _uniform_weights(config, self.space)}
+        tried: dict[str, object] = {"uniform_weights": _uniform_weights(config, self.space)}
         return tried if self.rules is None else {**tried, "raced": "every trial"}
 
     @property
