@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -50,6 +51,15 @@ def test_a_lead_beyond_the_held_out_interval_is_called_luck() -> None:
     remark = only(_with_search(run((0.2, 0.1, 0.3)), "best", 7.4))
     assert "led weight 1 (the plain task vector) by +1.10" in remark
     assert "luck" in remark
+
+
+def test_a_lead_over_the_estimate_of_a_baseline_that_was_stopped_is_not_called_luck() -> None:
+    made = _with_search(run((0.2, 0.1, 0.3)), "best", 7.4)
+    stopped = [
+        replace(c, search=replace(c.search, se=math.nan)) if c.key == "weight_1" else c
+        for c in made.contenders
+    ]
+    assert caveats(replace(made, contenders=tuple(stopped))) == ()
 
 
 def test_a_uniform_weight_that_may_do_as_well_is_mentioned() -> None:
