@@ -57,9 +57,8 @@ def prepare(folder: Path) -> None:
     (folder / "engine.toml").write_text(
         CONFIG.replace('"transformers"', '"acme"') + '[engine_options]\nthanks = "どうも"\n'
     )
-    (folder / "sampler.toml").write_text(
-        CONFIG.replace("n_trials = 1", 'n_trials = 3\noptuna_sampler = "acme"') + "[sampler]\nweight = 0.25\n"
-    )
+    drawn = 'n_trials = 3\nuniform_weights = [0.0, 1.0]\noptuna_sampler = "acme"'
+    (folder / "sampler.toml").write_text(CONFIG.replace("n_trials = 1", drawn) + "[sampler]\nweight = 0.25\n")
     (folder / "weights.json").write_text('{"matrices": 0.0, "vectors": 0.5}')
 
 

@@ -32,6 +32,7 @@ optimize_mode = "acme"
 method = "acme"
 density = [0.5]
 n_trials = 4
+uniform_weights = [0.0, 1.0]
 max_new_tokens = 8
 holdout = 0.0
 study_name = "s"

@@ -32,7 +32,8 @@ def test_a_search_finds_the_chat_vector_and_what_it_writes_stops_there_too(
     template = () if family.own_template else ("--chat-template=template.jinja",)
     models = ("--target-model=target", "--base-model=base", "--tuned-model=tuned", *template)
     asked = ("--bench-name=bench", "--judge=rules", "--max-new-tokens=12", "--n-trials=2")
-    more = ("--optimize-mode=uniform", "--engine=vllm", "--device=cpu", "--config=run.toml", "--run-dir=r")
+    more = ("--optimize-mode=uniform", "--uniform-weights=0,1", "--engine=vllm", "--device=cpu")
+    more += ("--config=run.toml", "--run-dir=r")
     assert run(["optimize", *models, *asked, *more]) == 0
     found = [(one["turns"], one["finish"]) for trial in (0, 1) for one in answers(trial)[:1]]
     assert found == [([WRONG], ["stop"]), ([RIGHT], ["stop"])]
