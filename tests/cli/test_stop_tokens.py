@@ -23,6 +23,7 @@ SEARCH = (
         "--n-trials=2",
         "--max-new-tokens=12",
         "--optimize-mode=uniform",
+        "--uniform-weights=0,1",
     ),
     *("--study-name=s", "--run-dir=r"),
 )

@@ -37,6 +37,7 @@ def bench(tmp_path: Path) -> Path:
 def optimize(models: Path, bench: Path, *flags: str) -> int:
     names = [f"--{role}-model={models / role}" for role in ("target", "base", "tuned")]
     settings = ["--judge=rules", "--n-trials=2", "--optimize-mode=uniform", "--study-name=s"]
+    settings += ["--uniform-weights=0,1"]
     return run(
         ["optimize", *names, *settings, f"--bench-name={bench}", f"--run-dir={bench.parent / 'run'}", *flags]
     )
