@@ -43,7 +43,8 @@ class Confirmation:
 
     Args:
         evaluate: Gives the answers and judgments of a recipe on held-out questions.
-        search: The same on the search questions; called for baselines outside the search space.
+        search: The same on the search questions; called for baselines that are not trials, and for all if
+            there are no held-out questions.
         objective: The objective that is maximised.
         questions: All questions, of the search and held out.
         on_scored: Called each time a model's answers to a set of held-out questions are rated.
@@ -137,8 +138,8 @@ class Confirmation:
     ) -> Contender:
         """Return a candidate with its scores; without held-out questions they are those of the search.
 
-        Then those of a search by blocks, and those that a race stopped, answer the search questions that they
-        were not asked, too.
+        Then candidates of a search by blocks, and those that a race stopped, answer the search questions that
+        they were not asked, too.
         """
         searched = None
         if candidate.trial is None or not questions:
