@@ -33,8 +33,8 @@ def test_a_search_finds_the_chat_vector_and_what_it_writes_stops_there_too(
     models = ("--target-model=target", "--base-model=base", "--tuned-model=tuned", *template)
     asked = ("--bench-name=bench", "--judge=rules", "--max-new-tokens=12", "--n-trials=2")
     more = ("--optimize-mode=uniform", "--uniform-weights=0,1", "--engine=vllm", "--device=cpu")
-    more += ("--config=run.toml", "--run-dir=r")
-    assert run(["optimize", *models, *asked, *more]) == 0
+    files = ("--config=run.toml", "--run-dir=r")
+    assert run(["optimize", *models, *asked, *more, *files]) == 0
     found = [(one["turns"], one["finish"]) for trial in (0, 1) for one in answers(trial)[:1]]
     assert found == [([WRONG], ["stop"]), ([RIGHT], ["stop"])]
     assert said("r/model", family) == f"{RIGHT} {family.turn_end}"
