@@ -5,6 +5,7 @@ Several modules: a whole run.
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -117,9 +118,31 @@ def logged(folder: Path) -> tuple[list[Row], list[Row]]:
     return rows[0], rows[1]
 
 
+def test_a_search_stops_where_little_is_to_be_gained_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["demo", "--optuna-sampler", "auto", "--n-trials", "9", "--run-dir", str(tmp_path / "run")]
+    argv += ["--confirm-candidates", "1", "--stop-when", "50"]
+    assert run([*argv, "--dry-run"]) == 0
+    bound = "when as many answers again are expected to gain less than 50 points"
+    assert bound in capsys.readouterr().out
+    assert run(argv) == 0
+    shown = capsys.readouterr()
+    found = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["prospects"]
+    assert found["stopped"]
+    assert found["gain"] <= found["regret_95"]
+    line = f"stopped after {found['answers']} answers: expected gain of as many again under 50 points"
+    assert line in shown.err
+    assert " ".join(shown.out.split()).count(line) == 1
+    assert line[1:] in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--stop-when", "0.1", "--optuna-sampler", "TPE"], "which TPE does not; use --optuna-sampler auto"),
+        (["--stop-when", "0.1/USD"], "these answers are judged for nothing; bound the points alone"),
+        (["--stop-when", "never"], "stop_when must be points such as 0.05, or points per USD"),
         (
             ["--weight-min", "1", "--weight-max", "1", "--uniform-weights", "1"],
             "there is nothing to search: every weight has a single value",

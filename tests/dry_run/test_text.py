@@ -69,6 +69,14 @@ def test_a_plan_tells_what_a_run_takes() -> None:
     ]
 
 
+def test_a_plan_of_a_search_by_blocks_names_the_bound_it_may_stop_at() -> None:
+    plan = replace(PLAN, block=4, stop_when="0.1 points per USD")
+    assert (
+        "stops earlier: when as many answers again are expected to gain less than 0.1 points per USD"
+        in plan_lines(plan)
+    )
+
+
 def test_a_plan_tells_what_there_is_not() -> None:
     bare = replace(
         PLAN, asked=3, told=2, left=28, earliest_stop=None, comparison=None, stored=None, warnings=()

@@ -163,6 +163,7 @@ async def _plan(
         warnings=tuple(warnings(config, calls, sum(sizes), free)),
         # Nothing is loaded if all answers are stored.
         refusals=tuple(memory_errors(memory)) if whole.answers + missing else (),
+        stop_when=str(config.stop_bound or ""),
         block=run_spec.known_study.sampler.block if asks_blocks(config.optuna_sampler) else None,
     )
 

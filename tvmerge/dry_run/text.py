@@ -101,6 +101,7 @@ class RunPlan:
         warnings: What will stop the run, one line each.
         refusals: Why the run would fail at its start, one line each; empty if it would not.
         block: Questions that a candidate answers at a time; None if trials answer all.
+        stop_when: The gain below which the search ends; empty if it asks all its questions.
     """
 
     study: str
@@ -128,6 +129,7 @@ class RunPlan:
     warnings: tuple[str, ...]
     refusals: tuple[str, ...] = ()
     block: int | None = None
+    stop_when: str = ""
 
     def __str__(self) -> str:
         calls = (calls_table(self.calls), footnotes(self)) if self.calls else ()
@@ -146,6 +148,8 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     else:
         some = count(plan.block, "question")
         yield f"as much as a trial: {_trial_size(plan.trial)}; a candidate answers {some} at a time"
+    if plan.stop_when:
+        yield f"stops earlier: when as many answers again are expected to gain less than {plan.stop_when}"
     yield f"final comparison: {_comparison(plan)}"
     yield f"answers to generate: at most {plan.answers:,}"
     yield f"stored already: {_stored(plan.stored)}"

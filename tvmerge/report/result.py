@@ -105,6 +105,7 @@ class RunRecord:
         seconds: Wall time of this run's search in seconds.
         usage: What each judge has used in all runs of the study, as plain JSON data.
         agreement: How far judges agree, as plain JSON data; None if no turn was rated twice.
+        prospects: What a longer search can gain, as plain JSON data; None if the search did not estimate it.
     """
 
     study: str
@@ -121,6 +122,7 @@ class RunRecord:
     seconds: float = 0.0
     usage: tuple[Mapping[str, Any], ...] = ()
     agreement: Mapping[str, Any] | None = None
+    prospects: Mapping[str, Any] | None = None
 
     def contender(self, key: ContenderKey) -> Contender | None:
         """Return the contender with this key, or None."""

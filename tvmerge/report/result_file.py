@@ -45,6 +45,7 @@ def as_json(result: RunRecord) -> dict[str, Any]:
             for f in result.finalists
         ],
         "front": _front(result),
+        "prospects": None if result.prospects is None else dict(result.prospects),
         "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
         "output": result.output,
         "seconds": round(result.seconds, 3),
@@ -175,6 +176,7 @@ def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
         seconds=data["seconds"],
         usage=tuple(data["judging"]["usage"]),
         agreement=data["judging"]["agreement"],
+        prospects=data.get("prospects"),
     )
 
 

@@ -176,6 +176,7 @@ async def ask_and_tell(
     most: int,
     evaluate: Callable[[Asked], Coroutine[Any, Any, Evaluation]],
     finish: Callable[[Asked, Evaluation], Coroutine[Any, Any, None]],
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
     """Run `study` until `most` asks are told, beginning with those an earlier run left running.
 
@@ -184,14 +185,18 @@ async def ask_and_tell(
         most: Total number of asks, earlier runs included.
         evaluate: Evaluates what was asked; called for as many asks at once as the study has room for.
         finish: Tells the study; called in the order of the asks, one at a time.
+        goes_on: Whether more may be asked; those in flight are told in any case.
     """
     flights = {asked.number: asyncio.create_task(evaluate(asked)) for asked in study.running()}
     try:
-        while study.told < most:
-            while study.may_ask and study.asked < most:
+        while True:
+            while study.may_ask and study.asked < most and goes_on():
                 asked = await in_thread(study.ask)
                 flights[asked.number] = asyncio.create_task(evaluate(asked))
-            asked = study.running()[0]
+            running = study.running()
+            if not running:
+                break
+            asked = running[0]
             await finish(asked, await _first(flights, asked.number))
     finally:
         await stop(flights.values())

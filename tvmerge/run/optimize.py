@@ -26,7 +26,7 @@ from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
-from tvmerge.run.search import answer_log, run_search, search_log
+from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
 from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.pareto import pareto_front
 from tvmerge.tasks.base import Note
@@ -75,13 +75,13 @@ async def optimize(
         try:
             run = await _with_baseline(run)
             started = time.perf_counter()
-            await run_search(run, progress)
+            prospects = await run_search(run, progress)
             seconds = time.perf_counter() - started
             idle = run.trace.idle_share()
             if idle is not None:
                 progress.note(f"engines were idle for {idle:.0%} of the search")
             confirmed = await _confirm(run, progress)
-            result = await in_thread(_conclude, run, confirmed, seconds, progress.note)
+            result = await in_thread(_conclude, run, confirmed, prospects, seconds, progress.note)
         finally:
             await run.close()
     return result
@@ -160,13 +160,15 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
     confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
     log = answer_log(run, run.paths.holdout)
     for model, evaluation in confirmed.evaluations.items():
-        log.keep(model, evaluation)
+        log.keep(model, in_order(run, evaluation))
     return confirmed
 
 
-def _conclude(run: Run, confirmed: ConfirmationResult, seconds: float, note: Note) -> RunResult:
+def _conclude(
+    run: Run, confirmed: ConfirmationResult, prospects: Prospects, seconds: float, note: Note
+) -> RunResult:
     """Write the results; an error carries the result, since all of it is paid for."""
-    result = _result(run, confirmed, _agreement(run, confirmed, note), seconds)
+    result = _result(run, confirmed, _agreement(run, confirmed, note), prospects, seconds)
     try:
         _write(run, result, note)
     except OSError as error:
@@ -176,7 +178,13 @@ def _conclude(run: Run, confirmed: ConfirmationResult, seconds: float, note: Not
     return result
 
 
-def _result(run: Run, confirmed: ConfirmationResult, agreed: Agreement | None, seconds: float) -> RunResult:
+def _result(
+    run: Run,
+    confirmed: ConfirmationResult,
+    agreed: Agreement | None,
+    prospects: Prospects,
+    seconds: float,
+) -> RunResult:
     return RunResult(
         study=run.paths.study.name,
         benchmark=run.suite.benchmark.name,
@@ -192,6 +200,7 @@ def _result(run: Run, confirmed: ConfirmationResult, agreed: Agreement | None, s
         seconds=seconds,
         usage=tuple(row.as_json() for row in run.suite.ledger.usage()),
         agreement=None if agreed is None else agreed.as_json(),
+        prospects=prospects,
         folder=run.paths.folder,
     )
 

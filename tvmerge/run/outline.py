@@ -9,6 +9,7 @@ from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.placement import Placement, place
 from tvmerge.records import Question, Sampling
 from tvmerge.run.paths import RunPaths
+from tvmerge.run.stopping import check_prices
 from tvmerge.scoring.objective import Objective
 from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.tasks.baseline import Baseline, named_baseline
@@ -60,6 +61,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         UserError: An input is not usable.
     """
     paths.protect(suite.folders)
+    check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
     study = look_up_study(config, paths.study, len(objective.parts) if config.multi_objective else 1)
     search, holdout = objective.divide(benchmark.questions, config.holdout, seed)

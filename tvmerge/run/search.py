@@ -7,31 +7,36 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge._util.threads import in_thread
 from tvmerge.errors import StudyError
 from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
+from tvmerge.report.prospects import prospect_line
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.run.block_trials import BlockTrials
 from tvmerge.run.loop import ask_and_tell, search
+from tvmerge.run.stopping import Stopping
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.ranking import best_of
-from tvmerge.study.storage import N_ANSWERS
+from tvmerge.study.storage import N_ANSWERS, USD_PER_ANSWER
 from tvmerge.study.study import SearchStudy
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
 
 if TYPE_CHECKING:
     from tvmerge.run.build import Run
 
+Prospects = Mapping[str, Any] | None
+"""What a longer search can gain, as plain JSON data; None if it is not known."""
 
-async def run_search(run: Run, progress: Progress) -> None:
-    """Search to the end, resuming an earlier run."""
+
+async def run_search(run: Run, progress: Progress) -> Prospects:
+    """Search to the end, resuming an earlier run; return what a longer search can gain."""
     if isinstance(run.study, SearchStudy):
         await _by_trials(run, run.study, progress)
-    else:
-        await _by_blocks(run, run.study, progress)
+        return None
+    return await _by_blocks(run, run.study, progress)
 
 
 def answer_log(
@@ -66,7 +71,7 @@ async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
     log, trials = search_log(run), run.trials(study)
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
-        log.keep(str(trial.number), _in_order(run, evaluation))
+        log.keep(str(trial.number), in_order(run, evaluation))
         return trials.outcome(trial, evaluation)
 
     def on_told(trial: Trial) -> None:
@@ -76,7 +81,7 @@ async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
     await search(study, run.config.n_trials, trials.evaluate, outcome, on_told)
 
 
-async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
+async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospects:
     """Ask as many questions as the wanted number of trials would have answered, then end all trials.
 
     A search that is interrupted (Ctrl-C, a full budget, a judge out of order) is paused, so that its best so
@@ -84,10 +89,12 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
     """
     log, questions = search_log(run), run.search_questions
     trials = BlockTrials(study, run.evaluator, run.objective, questions)
+    stopping = _stopping(run, study)
 
     def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, Trial | None]:
-        log.add(str(ask.trial), _in_order(run, evaluation))
+        log.add(str(ask.trial), in_order(run, evaluation))
         told = trials.tell(ask, trials.outcome(ask, evaluation))
+        stopping.look()
         return told, study.best()
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
@@ -96,17 +103,28 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> None:
 
     most = run.config.n_trials * len(questions)
     await in_thread(study.record, N_ANSWERS, most)
+    await in_thread(stopping.look)
     progress.blocks_started(most, study.told)
     try:
-        await ask_and_tell(study, most, trials.evaluate, finish)
+        await ask_and_tell(study, most, trials.evaluate, finish, goes_on=lambda: stopping.goes_on)
     except BaseException:
         with suppress(StudyError):  # what ended the search says more
             await in_thread(study.pause, run.config.confirm_candidates)
         raise
     await in_thread(study.settle, run.config.confirm_candidates)
+    prospects = await in_thread(stopping.prospects)
+    if prospects is not None:
+        progress.note(prospect_line(prospects))
+    return prospects
 
 
-def _in_order(run: Run, evaluation: Evaluation) -> Evaluation:
+def _stopping(run: Run, study: BlockStudy) -> Stopping:
+    stored = run.known_study.stored
+    price = None if stored is None else stored.attrs.get(USD_PER_ANSWER)
+    return Stopping(study, run.config.stop_bound, run.suite.ledger, price)
+
+
+def in_order(run: Run, evaluation: Evaluation) -> Evaluation:
     """Return the evaluation in the order of the benchmark, which readers of the log expect."""
     place = {question.question_id: n for n, question in enumerate(run.suite.benchmark.questions)}
     rated = sorted(evaluation.rated, key=lambda pair: place[pair[0].question_id])

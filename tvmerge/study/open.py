@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.urls import hide_passwords
-from tvmerge.errors import StudyError
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
@@ -269,10 +269,16 @@ def look_up_study(config: SearchConfig, location: StudyLocation, objectives: int
         objectives: Number of objectives.
 
     Raises:
-        ConfigError: The sampler, its table or the study of a warm start is not usable.
+        ConfigError: The sampler, its table or the study of a warm start is not usable, or the sampler cannot
+            say when to stop.
     """
     sampler = read_settings(config.optuna_sampler, config.sampler)
     check_objectives(config.optuna_sampler, objectives)
+    if config.stop_when is not None and not asks_blocks(config.optuna_sampler):
+        raise ConfigError(
+            f"--stop-when needs a sampler that estimates what further answers gain, which "
+            f"{config.optuna_sampler} does not; use --optuna-sampler auto, or leave --stop-when out"
+        )
     source_studies = []
     if config.fork is not None:
         source_studies.append(SourceStudy("fork", location.parent_storage, location.parent))

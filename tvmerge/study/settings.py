@@ -9,6 +9,7 @@ from typing import Any
 from tvmerge.errors import ConfigError
 from tvmerge.option import option
 from tvmerge.study.samplers import SAMPLERS
+from tvmerge.study.stop_when import StopWhen
 
 RACES = ("wilcoxon", "off")
 
@@ -33,6 +34,12 @@ class SearchConfig:
     )
     n_trials: int = option(
         int, "Total number of trials; raise it to continue a finished run.", 30, decides="nothing"
+    )
+    stop_when: str | None = option(
+        str,
+        "Stop when as many answers again are expected to gain less: 0.05 (points), 0.1/USD (points per USD).",
+        None,
+        decides="nothing",
     )
     trials_in_flight: int = option(int, "Number of candidates evaluated at once.", 1, decides="candidates")
     uniform_weights: tuple[float, ...] = option(
@@ -103,7 +110,13 @@ class SearchConfig:
         decides="nothing",
     )
 
+    @property
+    def stop_bound(self) -> StopWhen | None:
+        """The bound of `stop_when`; None if the search asks all its questions."""
+        return None if self.stop_when is None else StopWhen.read(self.stop_when)
+
     def __post_init__(self) -> None:
+        _ = self.stop_bound  # raises if it is none
         if self.weight_min > self.weight_max:
             raise ConfigError(f"weight_min {self.weight_min:g} is larger than weight_max {self.weight_max:g}")
         outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]

@@ -36,6 +36,9 @@ N_TRIALS = "tvmerge:n_trials"
 N_ANSWERS = "tvmerge:n_answers"
 """Study attribute: the number of answers its latest run aims for, in a search by blocks."""
 
+USD_PER_ANSWER = "tvmerge:usd_per_answer"
+"""Study attribute: what judging an answer costs, if a search stops by its gain per USD."""
+
 RELOAD = "tvmerge:vllm_reload"
 """Study attribute: how far vLLM was from transformers after it reloaded the model, in nats per token."""
 

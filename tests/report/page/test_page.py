@@ -305,6 +305,17 @@ def test_thoughts_are_folded_beside_their_answers_and_unfinished_ones_are_counte
     assert as_json(made)["answers"]["best"] == {"turns": 2, "cut_off": 0, "cut_in_thought": 1}
 
 
+def test_what_a_longer_search_can_gain_is_a_sentence(page: Node) -> None:
+    found = {"answers": 9, "gain": 0.1, "regret": 0.2, "regret_95": 0.3}
+    stopped = {**found, "stop_when": "0.1 points per USD", "stopped": True}
+    (sentence,) = parse(render_page(replace(RUN, prospects=stopped))).all("p", id="prospects")
+    assert sentence.text == (
+        "Stopped after 9 answers: expected gain of as many again under 0.1 points per USD; "
+        "estimated regret 0.2 (95%: up to 0.3)."
+    )
+    assert page.all("p", id="prospects") == []
+
+
 def test_a_run_without_thoughts_says_nothing_of_them(page: Node) -> None:
     assert "thought" not in page.text.lower()
 

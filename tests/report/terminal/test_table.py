@@ -36,6 +36,30 @@ def test_a_row_has_both_scores_and_the_gain_with_its_interval() -> None:
     assert cells.endswith("6.30 ± 0.21 6.18 ± 0.25 +0.52 [+0.20, +0.84]")
 
 
+def test_a_contender_that_is_the_best_has_no_gain_over_itself() -> None:
+    for key, is_what in (("uniform", "is the best uniform weight"), ("weight_1", "is weight 1")):
+        made = results.simple()
+        best = made.contenders[0]
+        same = tuple(replace(c, weights=best.weights) if c.key == key else c for c in made.contenders)
+        text = printed(replace(made, contenders=same))
+        assert " ".join(row(text, "best uniform" if key == "uniform" else "weight 1")).endswith(is_what)
+        assert text.count(" is ") == 1
+
+
+def test_its_caption_says_what_a_longer_search_can_gain() -> None:
+    found = {"answers": 1200, "gain": 0.0312, "regret": 0.0861, "regret_95": 0.2, "stop_when": None}
+    going = replace(results.simple(), prospects={**found, "stopped": False})
+    assert (
+        "after 1,200 answers, expected gain of as many again: 0.031 points; "
+        "estimated regret 0.086 (95%: up to 0.2)" in " ".join(printed(going).split())
+    )
+    stopped = replace(going, prospects={**found, "stop_when": "0.05 points", "stopped": True})
+    assert (
+        "stopped after 1,200 answers: expected gain of as many again under 0.05 points; estimated regret"
+        in " ".join(printed(stopped).split())
+    )
+
+
 def test_it_ends_with_the_conclusion() -> None:
     made = results.simple()
     assert printed(made, width=400).rstrip().splitlines()[-1].strip() == conclusion(made)

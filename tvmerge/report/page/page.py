@@ -25,6 +25,7 @@ from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.drawing.svg import STYLE, legal
 from tvmerge.report.figures import drawn
 from tvmerge.report.page.answers import categories, comparisons
+from tvmerge.report.prospects import prospect_line
 from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.race import race_lines
 from tvmerge.report.terminal.table import in_row_order, lead
@@ -75,6 +76,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
         "by_blocks": any(MEAN in trial.attrs for trial in result.trials),
         "choice": list(race_lines(result)),
+        "prospects": _sentence(prospect_line(result.prospects)) if result.prospects else "",
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "comparisons": found,
         "categories": categories(found),
@@ -117,6 +119,10 @@ def _environment() -> Environment:
         "setting": _setting,
     }
     return environment
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _setting(value: object) -> str:

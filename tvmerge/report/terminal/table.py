@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvmerge.report.conclusion import conclude, has_holdout, name
+from tvmerge.report.conclusion import conclude, has_holdout, name, same_weights, short_name
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
+from tvmerge.report.prospects import prospect_line
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
 if TYPE_CHECKING:
@@ -35,10 +36,15 @@ def in_row_order(result: RunRecord) -> list[Contender]:
 
 
 def lead(result: RunRecord, contender: Contender) -> str:
-    """Return the best's gain over a contender; without held-out questions, the difference of the means."""
+    """Return the best's gain over a contender, or that it is the same model.
+
+    Without held-out questions the gain is the difference of the means.
+    """
     best = result.contenders[0]
     if contender is best:
         return ""
+    if same_weights(best, contender):
+        return f"is {'the best uniform weight' if contender.key == 'uniform' else short_name(contender)}"
     if has_holdout(result):
         return gain(contender.gain)
     return signed(best.search.mean - contender.search.mean)
@@ -62,6 +68,8 @@ def _table(result: RunRecord) -> Table:
 
     held_out = has_holdout(result)
     table = Table(box=SIMPLE_HEAD, title=Text(f"{result.study}: {result.benchmark} rated by {result.judge}"))
+    if result.prospects is not None:
+        table.caption = Text(prospect_line(result.prospects))
     table.add_column("candidate")
     table.add_column("search ± SE", justify="right", style="dim" if held_out else None)
     if held_out:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tvmerge.study.blocks.gain import Forecast
 from tvmerge.study.blocks.initial import first_asks
 from tvmerge.study.blocks.knowledge import Knowledge, Ranked
 from tvmerge.study.blocks.metric import metric_of
@@ -65,6 +66,20 @@ class BlockSampler:
     def questions(self) -> int:
         """How many questions the search has."""
         return self._search.questions
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """Estimates what further answers can gain."""
+        first = max(len(self._choices) + SCATTERED, REFITS[0])
+        return Forecast(
+            self._model,
+            self._steps,
+            self._theta,
+            lambda table: [trial for trial, *_ in self.ranked(table)],
+            seed=self._search.seed,
+            point=self._point,
+            sizes=(first, *(size for size in REFITS if size > first)),
+        )
 
     @cached_property
     def _blocks(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
 from tvmerge.records import FAILURE, MEAN, Trial
+from tvmerge.study.blocks.gain import Prospect
 from tvmerge.study.blocks.knowledge import CAUTION
 from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.scale import Scale
@@ -170,6 +171,20 @@ class BlockStudy(StoredSearch):
         """The candidate that is recommended now, with the estimate of its score; None before a score."""
         found = self._ranked()
         return found[0] if found else None
+
+    def checkpoint(self, every: int) -> int:
+        """How many asks were told at the last of the moments that are `every` asks, or a window, apart."""
+        step = max(every, self._window)
+        return self._told // step * step
+
+    def prospect(self, asks: int | None = None) -> Prospect | None:
+        """What further answers can gain; None before enough is known.
+
+        Args:
+            asks: Judge by so many of the told asks, the first ones; None for all.
+        """
+        known = self._asks[: self._told if asks is None else asks]
+        return self._sampler.forecast.of(replace(self._table(0), known=known, pending=()))
 
     def settle(self, finalists: int) -> None:
         """End all trials that have answered.
