@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -36,7 +37,9 @@ ZERO, ONE = (Trial(n, SPACE.uniform(n), 5.0 + n, "COMPLETE", {"n": 4, "se": 0.2}
 class Bench:
     """A confirmation over known ratings, and what was asked of it."""
 
-    def __init__(self, rate: Rate, min_coverage: float = 0.9, objective: Objective = OBJECTIVE) -> None:
+    def __init__(
+        self, rate: Rate, min_coverage: float = 0.9, objective: Objective = OBJECTIVE, races: bool = True
+    ) -> None:
         self.table = Table(rate)
         self.asked: list[tuple[float, int]] = []
         self.searched: list[Recipe] = []
@@ -46,9 +49,10 @@ class Bench:
             self._evaluate,
             self._search,
             objective,
-            [*SEARCHED, *HELD],
+            [*SEARCHED, *(MANY if objective is LARGE else HELD)],
             on_scored=lambda candidate, found: self.scored.append((candidate.model, found)),
             min_coverage=min_coverage,
+            races=races,
         )
 
     async def _evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
@@ -109,6 +113,55 @@ async def test_a_single_finalist_is_reported_on_all_held_out_questions() -> None
     assert found.contenders[0].holdout is not None
     assert found.contenders[0].holdout.n == len(HELD)
     assert [finalist.chosen for finalist in found.finalists] == [None]
+
+
+MANY = [Question(f"h{number}", f"kind {number % 3}", ("?",)) for number in range(80)]
+LARGE = Objective((Part("one", frozenset(q.question_id for q in (*SEARCHED, *MANY))),))
+
+
+def spread(recipe: Recipe, question: Question) -> float:
+    """The second finalist is best, the third close behind, the first far behind."""
+    own = random.Random(f"{recipe.weights['a']} {question.question_id}").gauss(0, 0.5)
+    return {0.1: 5.0, 0.2: 8.0, 0.3: 7.95}.get(recipe.weights["a"], 4.0) + own
+
+
+async def test_a_finalist_that_is_clearly_behind_stops_after_a_part_of_the_selection_split() -> None:
+    bench = Bench(spread, objective=LARGE)
+    found = await bench.run([FIRST, SECOND, THIRD], held=MANY)
+    chosen = {f.trial: f.chosen.n for f in found.finalists if f.chosen is not None}
+    assert chosen[FIRST.number] == 10
+    assert chosen[SECOND.number] == chosen[THIRD.number] > 10
+    best, zero, *_ = found.contenders
+    assert best.trial in (SECOND.number, THIRD.number)
+    assert zero.gain is not None
+    assert zero.gain.n == 40
+    told = [(model, estimate.n) for model, estimate in bench.scored]
+    assert told[:3] == [("2", 10), ("3", chosen[3]), ("4", chosen[4])]
+    assert len(told) == 3 + 3
+    seen = {a.question_id for a in found.evaluations["2"].answers}
+    kinds = [q.category for q in MANY if q.question_id in seen]
+    assert sorted(kinds.count(kind) for kind in set(kinds)) == [3, 3, 4]
+
+
+async def test_questions_of_the_choice_stay_apart_from_those_reported_if_finalists_race() -> None:
+    bench = Bench(spread, objective=LARGE)
+    best = (await bench.run([FIRST, SECOND, THIRD], held=MANY)).contenders[0]
+    selection, test = halve(MANY, 0)
+    assert [sample.question for sample in best.samples] == list(test)
+    assert {s.question.question_id for s in best.samples}.isdisjoint(q.question_id for q in selection)
+
+
+async def test_finalists_that_answer_alike_all_answer_the_whole_selection_split() -> None:
+    bench = Bench(lambda recipe, question: 7.0, objective=LARGE)
+    found = await bench.run([FIRST, SECOND, THIRD], held=MANY)
+    assert {f.chosen.n for f in found.finalists if f.chosen is not None} == {40}
+    assert found.contenders[0].trial == FIRST.number
+
+
+async def test_without_races_every_finalist_answers_the_whole_selection_split_at_once() -> None:
+    bench = Bench(spread, objective=LARGE, races=False)
+    await bench.run([FIRST, SECOND, THIRD], held=MANY)
+    assert sorted(bench.asked)[2:5] == [(0.2, 40), (0.2, 40), (0.3, 40)]
 
 
 @pytest.mark.parametrize("rate", [by_split({}, {}), lambda recipe, question: None])

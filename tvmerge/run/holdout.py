@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvmerge._util.tasks import first_failure, stop
 from tvmerge.records import MEAN, Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, Finalist, Sample
+from tvmerge.run.finalist_race import clearly_behind, parts_of
 from tvmerge.scoring.objective import Objective
 from tvmerge.study.finalists import Candidate
 
@@ -47,9 +48,11 @@ class Confirmation:
             there are no held-out questions.
         objective: The objective that is maximised.
         questions: All questions, of the search and held out.
-        on_scored: Called each time a model's answers to a set of held-out questions are rated.
+        on_scored: Called each time all answers of a model to a set of held-out questions are rated.
         min_coverage: Minimum fraction of each benchmark's judgments that must be ratings; a candidate below
             it is not compared.
+        races: Whether finalists that are clearly behind stop before they have answered the whole selection
+            split. Without it all judgments can be asked for at once.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Confirmation:
         *,
         on_scored: Callable[[Candidate, Estimate], None],
         min_coverage: float,
+        races: bool = True,
     ) -> None:
         self._evaluate = evaluate
         self._search = search
@@ -68,6 +72,7 @@ class Confirmation:
         self._questions = {question.question_id: question for question in questions}
         self._on_scored = on_scored
         self._min_coverage = min_coverage
+        self._races = races
         self._kept: dict[str, Evaluation] = {}
 
     async def run(
@@ -89,14 +94,9 @@ class Confirmation:
         selection, test = (
             self._objective.halve(holdout, seed) if len(candidates) > 1 else ((), tuple(holdout))
         )
-        answered = await self._ask(candidates, selection)
+        answered = await self._race(candidates, selection, seed)
         chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
-        # max() returns the first of equals, so without enough ratings the search's order decides.
-        ranks = [
-            -math.inf if self._short(e) or math.isnan(s.mean) else s.mean
-            for e, s in zip(answered, chosen, strict=True)
-        ]
-        winner = candidates[max(range(len(candidates)), key=ranks.__getitem__)]
+        winner = candidates[self._best_of(answered)]
         compared = (winner, *baselines)
         reported = await self._ask(compared, test)
         best = reported[0]
@@ -114,23 +114,63 @@ class Confirmation:
             evaluations=self._kept,
         )
 
-    async def _ask(self, candidates: Sequence[Candidate], questions: Sequence[Question]) -> list[Evaluation]:
+    async def _race(
+        self, finalists: Sequence[Candidate], selection: Sequence[Question], seed: int
+    ) -> list[Evaluation]:
+        """Evaluate finalists on the selection split; those clearly behind do not answer all of it."""
+        parts = parts_of(selection, self._objective, seed) if self._races else (tuple(selection),)
+        found = [Evaluation(candidate.recipe) for candidate in finalists]
+        racing, asked = list(range(len(finalists))), list[Question]()
+        for part in parts:
+            if asked and len(racing) < 2:
+                break
+            answers = await self._ask([finalists[place] for place in racing], part, tell=False)
+            for place, answered in zip(racing, answers, strict=True):
+                found[place] = _joined(found[place], answered)
+            asked += part
+            best = found[racing[self._best_of([found[place] for place in racing])]]
+            racing = [place for place in racing if self._goes_on(found[place], best, asked)]
+        for candidate, evaluation in zip(finalists, found, strict=True):
+            if selection:
+                self._on_scored(candidate, self._objective.estimate(evaluation.judgments))
+        return found
+
+    def _goes_on(self, found: Evaluation, best: Evaluation, asked: Sequence[Question]) -> bool:
+        return not found.failure and not clearly_behind(best, found, self._objective, asked)
+
+    def _best_of(self, answered: Sequence[Evaluation]) -> int:
+        """Return the place of the best among those that answered the most.
+
+        max() returns the first of equals, so without enough ratings the search's order decides.
+        """
+        most = max(len(evaluation.rated) for evaluation in answered)
+        ranks = []
+        for evaluation in answered:
+            mean = self._objective.estimate(evaluation.judgments).mean
+            left = len(evaluation.rated) < most or math.isnan(mean) or self._short(evaluation)
+            ranks.append(-math.inf if left else mean)
+        return max(range(len(answered)), key=ranks.__getitem__)
+
+    async def _ask(
+        self, candidates: Sequence[Candidate], questions: Sequence[Question], *, tell: bool = True
+    ) -> list[Evaluation]:
         """Evaluate all candidates at once on held-out questions, each distinct recipe only once."""
         if not questions:
             return [Evaluation(candidate.recipe) for candidate in candidates]
         models = {candidate.model: candidate for candidate in reversed(candidates)}
-        tasks = {name: asyncio.create_task(self._one(e, questions)) for name, e in models.items()}
+        tasks = {name: asyncio.create_task(self._one(e, questions, tell=tell)) for name, e in models.items()}
         try:
             await first_failure(tasks.values())
             return [tasks[candidate.model].result() for candidate in candidates]
         finally:
             await stop(tasks.values())
 
-    async def _one(self, candidate: Candidate, questions: Sequence[Question]) -> Evaluation:
+    async def _one(self, candidate: Candidate, questions: Sequence[Question], *, tell: bool) -> Evaluation:
         found = await self._evaluate(candidate.recipe, questions)
-        self._on_scored(candidate, self._objective.estimate(found.judgments))
+        if tell:
+            self._on_scored(candidate, self._objective.estimate(found.judgments))
         before = self._kept.get(candidate.model, Evaluation(candidate.recipe))
-        self._kept[candidate.model] = Evaluation(candidate.recipe, before.rated + found.rated)
+        self._kept[candidate.model] = _joined(before, found)
         return found
 
     async def _contender(
@@ -175,6 +215,11 @@ class Confirmation:
             Sample(self._questions[answer.question_id], answer, judgments)
             for answer, judgments in evaluation.rated
         )
+
+
+def _joined(first: Evaluation, second: Evaluation) -> Evaluation:
+    """Return the evaluation of one candidate on two sets of questions."""
+    return replace(first, rated=first.rated + second.rated, failure=first.failure or second.failure)
 
 
 def search_estimate(trial: Trial) -> Estimate:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tvmerge.records import MEAN
 from tvmerge.report.numbers import count, estimate, score
-from tvmerge.report.result import RunRecord
+from tvmerge.report.result import Finalist, RunRecord
 
 
 def race_lines(result: RunRecord) -> Iterator[str]:
@@ -23,10 +23,17 @@ def race_lines(result: RunRecord) -> Iterator[str]:
         )
     chosen = [finalist for finalist in result.finalists if finalist.chosen is not None]
     if chosen:
-        found = ", ".join(f"trial {f.trial} {estimate(f.chosen)}" for f in chosen)
-        on = count(max(f.chosen.n for f in chosen if f.chosen is not None), "other held-out question")
+        most = max(f.chosen.n for f in chosen if f.chosen is not None)
+        found = ", ".join(_finalist(f, most) for f in chosen)
+        on = count(most, "other held-out question")
         yield f"chosen on {on}: {found}; the winner is trial {result.contenders[0].trial}"
     trials = {trial.number: trial for trial in result.trials}
     for number in result.front:
         parts = trials[number].attrs["parts"].items()
         yield f"front: trial {number}, {', '.join(f'{name} {score(mean)}' for name, mean in parts)}"
+
+
+def _finalist(finalist: Finalist, most: int) -> str:
+    """Return a finalist's score, and on how many questions if it stopped early."""
+    on = "" if finalist.chosen is None or finalist.chosen.n == most else f" (on {finalist.chosen.n})"
+    return f"trial {finalist.trial} {estimate(finalist.chosen)}{on}"
