@@ -135,9 +135,12 @@ def test_status_of_a_search_by_blocks_is_counted_in_answers(
     study.tell(study.running()[0], Told((5.0,) * 4, {}))
     study.settle(2)
     assert run([*flags, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["answers"] == {"told": 64, "asked": 64, "total": 88}
+    found = json.loads(capsys.readouterr().out)
+    assert found["answers"] == {"told": 64, "asked": 64, "total": 88}
     best = study.best()
     assert best is not None
+    known = {"number": best.number, "scores": [best.value], **{k: best.attrs[k] for k in ("mean", "se")}}
+    assert found["best"] == [known]
     assert run(flags) == 0
     shown = capsys.readouterr().out
     assert f"best: trial {best.number} with an estimated {best.attrs['mean']:.2f} ± " in shown

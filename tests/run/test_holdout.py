@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -233,6 +234,18 @@ async def test_without_held_out_questions_the_best_of_the_search_wins_and_nothin
     assert {sample.question for sample in best.samples} == set(SEARCHED)
     assert bench.asked == []
     assert found.evaluations == {}
+
+
+async def test_without_held_out_questions_candidates_of_blocks_are_compared_on_all_search_questions() -> None:
+    bench = Bench(lambda recipe, question: 4.0 + recipe.weights["a"])
+    estimated, *finalists = (
+        replace(t, attrs={**t.attrs, "mean": 9.5, "n": 2}) for t in (ZERO, FIRST, SECOND)
+    )
+    best, zero, one, _ = (await bench.run(finalists, [estimated, ONE], held=())).contenders
+    assert (best.trial, round(best.search.mean, 9), best.search.n) == (FIRST.number, 4.1, len(SEARCHED))
+    assert (zero.search.mean, zero.search.n) == (4.0, len(SEARCHED))
+    assert one.search.mean == 6.0  # a trial that has answered all questions has its own score
+    assert (await bench.run(finalists, [estimated, ONE])).contenders[0].search.mean == 9.5
 
 
 async def test_who_is_finalist_and_baseline_at_once_is_asked_once() -> None:

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.study.blocks.searches import SPACE as BLOCKS_SPACE
+from tests.study.blocks.searches import drive, open_blocks
 from tests.study.studies import SPACE, open_study, run
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import Space
-from tvmerge.study.warm_start import SourceStudy, choose_trials, initial_trials, warm_start_source
+from tvmerge.study.warm_start import (
+    SourceStudy,
+    choose_trials,
+    initial_trials,
+    told_asks,
+    warm_start_source,
+)
 
 BASELINES = (SPACE.uniform(0), SPACE.uniform(1))
 
@@ -128,6 +136,22 @@ def test_a_study_that_tried_nothing_but_the_baselines_can_be_forked(tmp_path: Pa
     assert choose_trials(SourceStudy("fork", url(tmp_path), "s"), SPACE, BASELINES, quiet) == []
     with pytest.raises(StudyError, match="no trials to start with"):
         choose_trials(SourceStudy("warm-start", url(tmp_path), "s", 1), SPACE, BASELINES, quiet)
+
+
+def test_the_best_of_a_search_by_blocks_are_known_once_it_has_ended_or_paused(tmp_path: Path) -> None:
+    study = drive(lambda: open_blocks(tmp_path), 80)
+    place = sqlite_url(tmp_path / "study.db")
+    warm, fork = SourceStudy("warm-start", place, "s", 3), SourceStudy("fork", place, "s")
+    with pytest.raises(StudyError, match=r"search of study 's' has not ended, .* let its run end"):
+        choose_trials(warm, BLOCKS_SPACE, (), quiet)
+    numbers = [trial.number for trial in study.trials]
+    assert choose_trials(fork, BLOCKS_SPACE, (), quiet) == numbers
+    study.pause(1)
+    scores = {trial.number: trial.value for trial in study.trials if trial.value is not None}
+    best = sorted(scores, key=lambda number: -scores[number])
+    assert choose_trials(warm, BLOCKS_SPACE, (), quiet) == best[:3]
+    told = [(ask.trial, ask.start, ask.stop) for ask in study.asks]
+    assert told_asks(fork, numbers) == told
 
 
 def test_a_reference_is_a_name_here_or_a_place_and_a_name(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
+from tvmerge.report.numbers import count
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.make import Questions, StudyMaker, asks_blocks
@@ -223,7 +224,7 @@ class KnownStudy:
     ) -> dict[str, Any]:
         """Return a row for `ORIGIN`, with the storage only if it is another, and without its password."""
         numbers = choose_trials(of, space, enqueued, note)
-        note(f"study '{self.location.name}' starts with {len(numbers)} trials of study '{of.study}'")
+        note(f"study '{self.location.name}' starts with {count(len(numbers), 'trial')} of study '{of.study}'")
         here = of.storage == self.location.storage
         row: dict[str, Any] = {
             "kind": of.kind,

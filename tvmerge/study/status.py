@@ -97,6 +97,7 @@ class StudyStatus:
                 {
                     "number": t.number,
                     "scores": list(t.values),
+                    **({MEAN: t.attrs[MEAN], "se": t.attrs["se"]} if MEAN in t.attrs else {}),
                     **{key: t.attrs[key] for key in (CUT_OFF, CUT_IN_THOUGHT) if key in t.attrs},
                 }
                 for t in self.best

@@ -131,6 +131,14 @@ def test_all_trials_and_all_weights_are_listed(page: Node) -> None:
     assert weights[0].one("td").text == f"{RUN.contenders[0].weights['embeddings']:.4f}"
 
 
+def test_candidates_of_a_search_by_blocks_are_finalists_or_estimated_and_none_was_stopped() -> None:
+    raced = replace(RUN, trials=tuple(replace(t, state="PRUNED") for t in RUN.trials[:2]) + RUN.trials[2:3])
+    shown = render_page(results.by_blocks(raced))
+    assert [shown.count(f"<td>{state}</td>") for state in ("estimated", "finalist")] == [2, 1]
+    assert "pruned" not in shown
+    assert "Estimated scores in the search and mean ratings" in shown
+
+
 def test_answers_stand_side_by_side_with_scores_and_the_judges_words(page: Node) -> None:
     assert len(articles(page)) == 6
     sample = RUN.contenders[0].samples[0]

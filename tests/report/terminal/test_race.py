@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.report.results import simple, uniform
+from tests.report.results import by_blocks, simple, uniform
 from tvmerge.records import Estimate, Recipe, Trial
 from tvmerge.report.figures.history import draw_history, history
 from tvmerge.report.result import Finalist, RunRecord
@@ -55,13 +55,15 @@ def test_a_stopped_trial_is_drawn_apart_and_never_as_the_best() -> None:
 
 
 def test_a_search_by_blocks_is_no_race() -> None:
-    told = tuple(
-        replace(t, attrs={**t.attrs, "mean": (t.value or 0) + 0.1, "questions": 4}) for t in raced().trials
-    )
-    found = replace(raced(), trials=told)
+    found = by_blocks(raced())
+    told = found.trials
     assert list(race_lines(found)) == ["search: 12 answers of 3 candidates"]
     drawn = history(found)
     assert [point.score for point in drawn.points] == [t.attrs["mean"] for t in told]
     assert drawn.stopped == ()
     assert drawn.description.startswith("3 candidates with an estimated score, 0 failed.")
-    assert "stopped by the race" not in draw_history(drawn)
+    drawing = draw_history(drawn)
+    assert "stopped by the race" not in drawing
+    assert "best so far" not in drawing
+    assert as_json(found)["trials"] == {"complete": 2, "estimated": 1, "stopped": 0, "failed": 0}
+    assert as_json(raced())["trials"] == {"complete": 2, "estimated": 0, "stopped": 1, "failed": 0}
