@@ -45,7 +45,7 @@ from tvmerge.study.blocks.table import BLOCKS
 __all__ = ["openai", "optuna", "transformers", "tvmerge"]
 
 PARALLEL = 8
-DEADLINE = 300.0
+DEADLINE = 1500.0
 
 Row = tuple[int, dict[str, float], list[float] | None, str, dict[str, Any], dict[int, float]]
 Table = list[Row]

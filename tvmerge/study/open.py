@@ -168,8 +168,9 @@ class KnownStudy:
                 f"study '{config.fork}' exists and is not a fork of '{location.parent}'; choose another name"
             )
         if config.n_trials < (asked := maker.asked(stored.trials)):
+            had = f"{'answers of ' if maker.by_blocks else ''}{count(asked, 'trial')}"
             raise StudyError(
-                f"study '{location.name}' has {asked} trials; --n-trials {config.n_trials} is lower, "
+                f"study '{location.name}' has {had}; --n-trials {config.n_trials} is lower, "
                 "but it can only be raised"
             )
         return origin
