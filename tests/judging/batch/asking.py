@@ -75,6 +75,7 @@ class Asking:
     max_calls: int | None = None
     max_cost: float | None = None
     patience: float = 60.0
+    together: bool = False
 
     @property
     def store(self) -> Path:
@@ -108,7 +109,9 @@ class Asking:
                 pauses=Pauses(self.waits.append, every=0.0),
                 **self.options,
             )
-            judge = create_judge(spec, PROMPTS, [QUESTION], policy=policy, env={"TEST_KEY": KEY})
+            judge = create_judge(
+                spec, PROMPTS, [QUESTION], together=self.together, policy=policy, env={"TEST_KEY": KEY}
+            )
             assert isinstance(judge, PromptedJudge)
             yield judge, batching
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.servers.http import Response
 from tvmerge.errors import ConfigError, CredentialsError, OutageError, QuotaError
 from tvmerge.judging.batch.anthropic import AnthropicBatches
 from tvmerge.judging.batch.openai import OpenAIBatches
-from tvmerge.records import Rating, Unrated
+from tvmerge.records import Answer, Rating, Unrated
+from tvmerge.run.rating_tasks import RatingTasks, all_rated
 
 
 def sizes(asking: Asking) -> list[int]:
@@ -30,6 +32,25 @@ def test_what_is_asked_at_once_is_sent_in_one_batch_and_rated_as_it_would_be_alo
     assert asking.scores(20) == expected(20)
     assert len(asking.server.billed) == 20
     assert not asking.store.exists()
+
+
+def test_all_turns_of_an_answer_are_one_request_of_a_batch(asking: Asking) -> None:
+    question = replace(QUESTION, turns=("数を一つ言って。", "その次は？"))
+
+    async def ask() -> list[float]:
+        with asking.judge() as (judge, _):
+            ratings = RatingTasks(judge)
+            tasks = [ratings.start(question, Answer("q", (f"{n}です。", f"{n + 1}です。"))) for n in range(3)]
+            rated = await all_rated(tasks)
+            await judge.close()
+        return [j.score for _, judgments in rated for j in judgments if isinstance(j, Rating)]
+
+    asking.together = True
+    found = asyncio.run(ask())
+    assert len(found) == 6
+    assert sizes(asking) == [3]
+    assert asyncio.run(ask()) == found
+    assert len(asking.server.billed) == 3
 
 
 def test_a_request_in_a_batch_costs_its_share_of_the_price(asking: Asking) -> None:

@@ -45,6 +45,11 @@ TALK = [
         "ターン１：［［７］］\nターン２：［［５］］",
         "Ratings: [[7]] and [[5]].",
         "評価：[[7]]、[[5]]",
+        "評価：[[7]]・[[5]]",
+        "Final ratings: [[7]] [[5]]",
+        "Turn 1, final rating: [[7]]\nTurn 2, final rating: [[5]]",
+        "#### ターン1の評価\n[[7]]\n#### ターン2の評価\n[[5]]",
+        "①：[[7]]\n②：[[5]]",
         "So I give [[7]] [[5]]",
         "Turn 1: [[7]], Turn 2: [[5]]",
         "Turn 1: [[7]] (good) Turn 2: [[5]] (thin)",
@@ -81,6 +86,7 @@ def test_one_rating_per_turn_is_read(reply: str) -> None:
         "[[7]]",
         "[[7]] [[5]] [[6]]",
         "[[7]] [[7]] [[7]] [[7]]",
+        "[[7]] [[5]]\n[[7]] [[5]]",
         "Turn 1: [[7]]",
         "Turn 1: [[7]]\n[[5]]",
         "Turn 2: [[5]]\nTurn 1: [[7]]",
@@ -91,6 +97,9 @@ def test_one_rating_per_turn_is_read(reply: str) -> None:
         "ターン1：[[7]]\n平均：[[5]]",
         "Turn 1: [[7]]\nTurn 2: [[5]]\nOverall: [[6]]",
         "Turn 1: [[7]]\nTurn 2: [[5]]\nTurn 1: [[6]]\nTurn 2: [[5]]",
+        "Rating: [[7]]\nFinal rating: [[5]]",
+        "評価：[[7]]\n修正した評価：[[5]]",
+        "### Turn 1\nRating: [[7]]\n### Turn 2\nThin.\n\nFinal rating: [[6]]",
         "Turn 1 and turn 2: [[7]]",
         "Turn 1: [[7]]\nTurn 2: [[N/A]]",
         "Turn 1: [[7]]\nTurn 2: [[11]]",
@@ -165,6 +174,16 @@ def test_any_text_is_read_as_that_many_ratings_on_the_scale_or_none(text: str, t
     assert isinstance(found, Unreadable) or (
         len(found) == turns and all(1 <= rating <= 10 for rating in found)
     )
+
+
+FILLERS = ("-", "|", "* ", "[", "(", "「", " ", "Turn 1 ", "turn ", '"', "1", "1. ", "第1", "\n# ")
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+def test_a_reply_full_of_one_thing_is_read_at_once(filler: str) -> None:
+    for ending in ("", "x", "\nTurn 1: [[7]]\nTurn 2: [[5]]"):
+        found = read_turn_ratings(filler * 5_000 + ending, 2)
+        assert isinstance(found, Unreadable) or found == (7, 5)
 
 
 @given(st.integers(1, 10), st.sampled_from(["", "Rating: ", "評価：", "Turn 1: "]))

@@ -17,13 +17,14 @@ _NUMBERS = {
     for number, word in enumerate(words, start=1)
 }
 
+_DIGITS = "[0-9]{1,3}"
 _ENGLISH = r"(?:turn|round|question|answer|response|reply)"
 _JAPANESE = r"(?:ターン|質問|回答|応答)"
-_JAPANESE_NUMBER = rf"(?:[0-9]+|[{''.join(_KANJI)}])"
+_JAPANESE_NUMBER = rf"(?:{_DIGITS}|[{''.join(_KANJI)}])"
 
 TURN_WORD: Final = (
-    rf"(?<![A-Za-z])(?:{_ENGLISH}[\s*_#]*(?:[0-9]+|{'|'.join(_CARDINALS)})|[QT][0-9]+"
-    rf"|(?:[0-9]+(?:st|nd|rd|th)|{'|'.join(_ORDINALS)})\s+{_ENGLISH})(?![A-Za-z0-9])"
+    rf"(?<![A-Za-z])(?:{_ENGLISH}[\s*_#]*(?:{_DIGITS}|{'|'.join(_CARDINALS)})|[QT]{_DIGITS}"
+    rf"|(?:{_DIGITS}(?:st|nd|rd|th)|{'|'.join(_ORDINALS)})\s+{_ENGLISH})(?![A-Za-z0-9])"
     rf"|(?:{_JAPANESE}|問)\s*{_JAPANESE_NUMBER}"
     rf"|第\s*{_JAPANESE_NUMBER}\s*(?:{_JAPANESE}|回|問)目?(?:の\s*{_JAPANESE})?"
     rf"|{_JAPANESE_NUMBER}\s*(?:ターン|回|問|つ|番|個)目(?:の\s*{_JAPANESE})?"
@@ -35,10 +36,10 @@ AVERAGE_WORD: Final = r"総合|全体|合計|平均|\b(?:overall|total|average|m
 """Words that announce one rating of all turns."""
 
 _TURN = re.compile(TURN_WORD, re.IGNORECASE)
-_NUMBER = re.compile("|".join(("[0-9]+", *_ORDINALS, *_CARDINALS, *_KANJI, "最初")), re.IGNORECASE)
-_LEAD = r"^[^\S\n]*(?:[*_>#(|•・-]+[^\S\n]*)*"
-_HEADING = re.compile(rf"{_LEAD}(?:({TURN_WORD})|([0-9]+)[.):|][\s*_])", re.IGNORECASE)
-_BARE = re.compile(rf"({_LEAD})([0-9]+)[^\S\n]*[.):|][^\S\n*_|)]*(?=\[)", re.MULTILINE)
+_NUMBER = re.compile("|".join((_DIGITS, *_ORDINALS, *_CARDINALS, *_KANJI, "最初")), re.IGNORECASE)
+_LEAD = r"^[ \t*_>#(|•・-]*"
+_HEADING = re.compile(rf"{_LEAD}(?:({TURN_WORD})|({_DIGITS})[.):|][\s*_])", re.IGNORECASE)
+_BARE = re.compile(rf"({_LEAD})({_DIGITS})[^\S\n]*[.):|][^\S\n*_|)]*(?=\[)", re.MULTILINE)
 _SET_OFF = re.compile(
     rf"(?:[(\[【<「]\s*({TURN_WORD})\s*[)\]】>」]\s*:?|({TURN_WORD})\s*[–—→])\s*(?=\[)", re.IGNORECASE
 )

@@ -2,9 +2,9 @@
 
 Strict on purpose, like `parsing`: there must be exactly one rating per turn, in the order of turns. They are
 alone on their lines, announced (`Turn 1: [[7]]`, `ターン1：[[7]]`, `Rating: [[7]]`), or side by side
-(`[[7]] [[5]]`). Labels must name the turns in order, and either all ratings have one or none has. Ratings may
-be repeated if they are the same each time. Anything else is no rating for any turn, since a number that is
-assigned to the wrong turn is a wrong score.
+(`[[7]] [[5]]`). Labels must name the turns in order, and either all ratings have one or none has. Labelled
+ratings may be repeated if they are the same each time. Anything else is no rating for any turn, since a
+number that is assigned to the wrong turn is a wrong score.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KEYS: Final = ("ratings", "scores", "rating", "score")
 _UNCLEAR: Final = 0
 """Stands for the turn of a rating whose label names several turns or something else."""
 
-_JOINT = re.compile(r"[ \t,、;&|*_`]*(?:\band\b|と|および|及び)?[ \t*_`]*", re.IGNORECASE)
+_JOINT = re.compile(r"[ \t,、・;&|*_`]*(?:\band\b|と|および|及び)?[ \t*_`]*", re.IGNORECASE)
 """What may stand between two ratings that are listed side by side."""
 
 _LINE = re.compile(
@@ -44,7 +44,11 @@ _LINE = re.compile(
 )
 """A rating without brackets."""
 
-_AVERAGE = re.compile(AVERAGE_WORD, re.IGNORECASE)
+_OF_NO_TURN = re.compile(
+    rf"{AVERAGE_WORD}|最終|修正|改め|\b(?:final|revised|updated|corrected)\b", re.IGNORECASE
+)
+"""Words that announce a rating of all turns, or one in place of an earlier one; it is not said of which."""
+
 _CLOSING: Final = ' \t\n*_`」|"。.!です'
 _SEPARATOR = re.compile(r"\s*[;、]\s*|\s*,\s+|\s+")
 
@@ -136,7 +140,7 @@ class _TurnBrackets(Brackets):
         before, _, line = self._text[end_before:start].rpartition("\n")
         if named := turns_named(line):
             return named.pop() if len(named) == 1 else _UNCLEAR
-        if alone and (_AVERAGE.search(line) or self._aspect(start)):
+        if alone and (_OF_NO_TURN.search(line) or self._aspect(start)):
             return _UNCLEAR
         above = turns_of_headings(before)
         return above.pop() if alone and len(above) == 1 else None
@@ -171,16 +175,15 @@ def _decided(runs: Sequence[_Run], turns: int) -> Ratings | Unreadable:
 
 
 def _in_order(stated: Sequence[_Stated], turns: int) -> Ratings | Unreadable:
-    """Return the ratings if there is one per turn, or the same ones again."""
-    if not stated or len(stated) % turns:
-        return _wrong_number(len(stated), turns)
+    """Return the ratings if there is one per turn, or the same ones again and labelled once at least."""
     rounds = [stated[at : at + turns] for at in range(0, len(stated), turns)]
-    for ratings in rounds:
-        named = [rating.turn for rating in ratings]
-        unnamed = named == [None] * turns and (
-            len(rounds) == 1 or all(rating.size == turns for rating in ratings)
-        )
-        if not (unnamed or named == [*range(1, turns + 1)]):
+    order, unnamed = [*range(1, turns + 1)], [None] * turns
+    labels = [[rating.turn for rating in ratings] for ratings in rounds]
+    sides = [{rating.size for rating in ratings} == {turns} for ratings in rounds]
+    if len(stated) % turns or not stated or (len(rounds) > 1 and order not in labels):
+        return _wrong_number(len(stated), turns)
+    for label, side_by_side in zip(labels, sides, strict=True):
+        if label != order and (label != unnamed or not (side_by_side or len(rounds) == 1)):
             return Unreadable(f"the ratings are not labelled turn 1 to {turns}, in this order")
     found = {tuple(rating.rating for rating in ratings) for ratings in rounds}
     return found.pop() if len(found) == 1 else Unreadable("different ratings of one turn")
