@@ -28,7 +28,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
 
-from perf.economy.rows import Problem, Row, append_row, longest, read_rows
+from perf.economy.rows import BLOCK, Problem, Row, append_row, longest, read_rows
 from perf.economy.searches import searched
 from perf.economy.table import lines, of_row
 from tvmerge.study.samplers import SAMPLERS
@@ -57,7 +57,7 @@ def _problems(args: argparse.Namespace) -> list[Problem]:
     """Return all searches; the seeds come last, so that an interrupted measurement can be compared."""
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     return [
-        Problem(mode, noise, sampler, seed, args.questions, args.fresh)
+        Problem(mode, noise, sampler, seed, args.questions, args.fresh, args.block)
         for seed, mode, noise, sampler in product(seeds, args.modes, args.noise, args.samplers)
     ]
 
@@ -85,6 +85,11 @@ def _noise(text: str) -> float:
     return float(text.removeprefix("sd"))
 
 
+def _block(text: str) -> int:
+    """Return the number, or 0 for `auto`."""
+    return 0 if text == "auto" else int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m perf.economy", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -97,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise", nargs="+", type=_noise, default=[0.0], help="none, or sd and a number")
     parser.add_argument("--questions", type=int, default=120, help="questions of a search")
     parser.add_argument("--fresh", type=int, default=240, help="questions of the truth")
+    parser.add_argument(
+        "--block", type=_block, default=BLOCK, help="questions that a candidate answers at a time, or auto"
+    )
     parser.add_argument("--against", default="TPE", help="the sampler that the others are compared with")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, help="file of the searches; default: none is kept")

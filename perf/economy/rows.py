@@ -16,6 +16,10 @@ CHECKPOINTS = (
 """Numbers of judge calls after which the recommended candidate's truth is measured."""
 
 
+BLOCK = 4
+"""Questions that a candidate answers at a time: what a search chooses with a judge that costs money."""
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """What is searched, and how.
@@ -27,6 +31,8 @@ class Problem:
         seed: Seed of the search, of its questions and of the noise.
         questions: Number of questions of the search.
         fresh: Number of questions of the truth.
+        block: Questions that a candidate answers at a time, where the sampler asks blocks; 0 if the search
+            chooses.
     """
 
     mode: str
@@ -35,9 +41,17 @@ class Problem:
     seed: int
     questions: int = 120
     fresh: int = 240
+    block: int = BLOCK
+
+    @property
+    def method(self) -> str:
+        """The sampler, with its block where that is another than usual."""
+        if self.block == BLOCK:
+            return self.sampler
+        return f"{self.sampler}/{self.block or 'chosen'}"
 
     def __str__(self) -> str:
-        return f"{self.sampler}, {self.mode}, noise {self.noise:g}, seed {self.seed}"
+        return f"{self.method}, {self.mode}, noise {self.noise:g}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -50,12 +64,14 @@ class Step:
         weights: Its weights.
         truth: Its mean rating on fresh questions, without noise; None if another one is recommended at the
             next checkpoint already.
+        seconds: The processor time of the search so far; None in files of older versions.
     """
 
     calls: int
     trial: int
     weights: Sequence[float]
     truth: float | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.search import run_search
 from tvmerge.scoring.statistics import estimate
+from tvmerge.study.make import asks_blocks
 from tvmerge.tasks.build import build_suite
 from tvmerge.testing import demo_config
 
@@ -49,7 +50,8 @@ class Recorder(Progress):
 
     Attributes:
         calls: Number of judgments of the trials that were told.
-        steps: The recommended candidates, in order of calls, each with the number of calls.
+        steps: The recommended candidates, in order of calls, each with the number of calls and the seconds of
+            processor time before it.
     """
 
     def __init__(self, budget: int) -> None:
@@ -57,7 +59,8 @@ class Recorder(Progress):
         self._budget = budget
         self._judgments: dict[int, int] = {}
         self.calls = 0
-        self.steps: list[tuple[int, Trial]] = []
+        self.steps: list[tuple[int, Trial, float]] = []
+        self._begun = time.process_time()
 
     @property
     def trials(self) -> int:
@@ -77,7 +80,7 @@ class Recorder(Progress):
         self.calls += judgments - self._judgments.get(trial.number, 0)
         self._judgments[trial.number] = judgments
         if best is not None and (not self.steps or self.steps[-1][1].number != best.number):
-            self.steps.append((self.calls, best))
+            self.steps.append((self.calls, best, time.process_time() - self._begun))
         if self.calls >= self._budget:
             raise _SpentError
 
@@ -114,13 +117,13 @@ async def _searched(problem: Problem, budget: int, folder: Path) -> Row:
 async def _with_truths(run: Run, problem: Problem, recorder: Recorder) -> list[Step]:
     """Return what was recommended, with the truths of what was so at a checkpoint."""
     steps = [
-        Step(calls, trial.number, list(trial.recipe.weights.values()), None)
-        for calls, trial in recorder.steps
+        Step(calls, trial.number, list(trial.recipe.weights.values()), None, round(seconds, 2))
+        for calls, trial, seconds in recorder.steps
     ]
     wanted = {step.calls for step in recommended(steps, recorder.calls).values()}
     return [
         replace(step, truth=await _truth(run, problem, trial.recipe)) if step.calls in wanted else step
-        for step, (_, trial) in zip(steps, recorder.steps, strict=True)
+        for step, (_, trial, _) in zip(steps, recorder.steps, strict=True)
     ]
 
 
@@ -142,6 +145,7 @@ def _config(problem: Problem, budget: int, folder: Path) -> RunConfig:
         holdout=0.0,
         optimize_mode=problem.mode,
         optuna_sampler=problem.sampler,
+        sampler={"block": problem.block} if asks_blocks(problem.sampler) and problem.block else None,
         optuna_seed=problem.seed,
         n_trials=budget,  # never reached, as a trial takes at least one call
         trials_in_flight=RunConfig.trials_in_flight,

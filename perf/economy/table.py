@@ -51,11 +51,11 @@ class Share:
 
 
 def curves(rows: Mapping[Problem, Row]) -> dict[Kind, dict[str, Curves]]:
-    """Return the truths by checkpoint of all searches, by what they have in common and by sampler."""
+    """Return the truths by checkpoint of all searches, by what they have in common and by method."""
     found: dict[Kind, dict[str, dict[int, Mapping[int, float]]]] = {}
     for problem in sorted(rows):
         kind = (problem.mode, problem.noise, problem.questions, problem.fresh)
-        found.setdefault(kind, {}).setdefault(problem.sampler, {})[problem.seed] = rows[problem].truths()
+        found.setdefault(kind, {}).setdefault(problem.method, {})[problem.seed] = rows[problem].truths()
     return {kind: dict(samplers) for kind, samplers in found.items()}
 
 

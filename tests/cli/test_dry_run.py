@@ -104,3 +104,24 @@ def test_a_plan_tells_in_what_the_models_differ(tmp_path: Path, capsys: pytest.C
     assert "0.5 in changed; the merged model is like " in line
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_act": "relu"}))
     assert "hidden_act is silu in " in refused(capsys, f"--tuned-model={changed}")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), "4 questions at a time: judging costs nothing, so there will be more if that saves time"),
+        (("--judge=gpt-6-luna",), "4 questions at a time: assumed, as judging is likely to cost more than"),
+        (("--config=run.toml",), "a candidate answers 12 questions at a time\n"),
+    ],
+)
+def test_a_plan_tells_how_many_questions_a_candidate_is_assumed_to_answer(
+    flags: tuple[str, ...],
+    expected: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    (tmp_path / "run.toml").write_text("[sampler]\nblock = 12\n", encoding="utf-8")
+    assert run(["demo", "--dry-run", "--optuna-sampler=auto", *flags]) == 0
+    assert expected in capsys.readouterr().out

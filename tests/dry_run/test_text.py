@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tvmerge.dry_run.text import (
     Comparison,
+    PlannedBlock,
     PlannedCalls,
     RunPlan,
     TrialSize,
@@ -70,7 +71,7 @@ def test_a_plan_tells_what_a_run_takes() -> None:
 
 
 def test_a_plan_of_a_search_by_blocks_names_the_bound_it_may_stop_at() -> None:
-    plan = replace(PLAN, block=4, stop_when="0.1 points per USD")
+    plan = replace(PLAN, block=PlannedBlock(4), stop_when="0.1 points per USD")
     assert (
         "stops earlier: when as many answers again are expected to gain less than 0.1 points per USD"
         in plan_lines(plan)

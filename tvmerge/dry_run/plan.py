@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
 from tvmerge._util.urls import hide_passwords
+from tvmerge.dry_run.block import planned_block
 from tvmerge.dry_run.cost import LIVE, memory_errors, planned_calls, price_text, warnings, written_sizes
 from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
 from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
@@ -164,7 +165,7 @@ async def _plan(
         # Nothing is loaded if all answers are stored.
         refusals=tuple(memory_errors(memory)) if whole.answers + missing else (),
         stop_when=str(config.stop_bound or ""),
-        block=run_spec.known_study.sampler.block if asks_blocks(config.optuna_sampler) else None,
+        block=planned_block(run_spec) if asks_blocks(config.optuna_sampler) else None,
     )
 
 

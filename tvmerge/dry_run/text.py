@@ -37,6 +37,23 @@ class PlannedCalls:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedBlock:
+    """How many questions a candidate answers at a time.
+
+    Attributes:
+        size: The number that is assumed for the plan.
+        why: The reason, or what it will depend on; empty if the settings say so.
+    """
+
+    size: int
+    why: str = ""
+
+    def __str__(self) -> str:
+        number = f"{count(self.size, 'question')} at a time"
+        return f"{number}: {self.why}" if self.why else number
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSize:
     """The amount of work of a candidate.
 
@@ -100,7 +117,7 @@ class RunPlan:
         free_bytes: Free space on its disk.
         warnings: What will stop the run, one line each.
         refusals: Why the run would fail at its start, one line each; empty if it would not.
-        block: Questions that a candidate answers at a time; None if trials answer all.
+        block: How many questions a candidate answers at a time, and why; None if trials answer all.
         stop_when: The gain below which the search ends; empty if it asks all its questions.
     """
 
@@ -128,7 +145,7 @@ class RunPlan:
     free_bytes: int
     warnings: tuple[str, ...]
     refusals: tuple[str, ...] = ()
-    block: int | None = None
+    block: PlannedBlock | None = None
     stop_when: str = ""
 
     def __str__(self) -> str:
@@ -146,8 +163,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     if plan.block is None:
         yield f"a trial: {_trial_size(plan.trial)}; {_race(plan.earliest_stop)}"
     else:
-        some = count(plan.block, "question")
-        yield f"as much as a trial: {_trial_size(plan.trial)}; a candidate answers {some} at a time"
+        yield f"as much as a trial: {_trial_size(plan.trial)}; a candidate answers {plan.block}"
     if plan.stop_when:
         yield f"stops earlier: when as many answers again are expected to gain less than {plan.stop_when}"
     yield f"final comparison: {_comparison(plan)}"
@@ -165,7 +181,7 @@ def _state(plan: RunPlan) -> str:
         return f"{state}, {count(plan.left, 'trial')} left"
     state = f"{count(plan.asked, 'candidate')} so far" if plan.asked else "new"
     left = plan.left * plan.trial.questions
-    merges = -(-left // plan.block)
+    merges = -(-left // plan.block.size)
     return f"{state}, at most {count(left, 'answer')} of {count(merges, 'candidate')} left"
 
 

@@ -172,6 +172,16 @@ class Placement:
             if (free := free_memory(device)) is not None
         ]
 
+    def batch_size(self, tokens: int) -> int | None:
+        """Return how many answers an engine generates at once; None if that is not known.
+
+        Args:
+            tokens: Number of tokens of a question with its answer.
+        """
+        if self.own is not None:
+            return None
+        return ENGINES.load(self.kind).batch_size(tokens, self.config.batch_tokens, self.options)
+
     def rated_context(self, models: Merge) -> int | None:
         """Return the maximum number of tokens an engine reads to rate a likelihood; None without a limit."""
         # Engines passed by the caller are assumed to read as many tokens as the model can, as transformers'

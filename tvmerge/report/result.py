@@ -106,6 +106,7 @@ class RunRecord:
         usage: What each judge has used in all runs of the study, as plain JSON data.
         agreement: How far judges agree, as plain JSON data; None if no turn was rated twice.
         prospects: What a longer search can gain, as plain JSON data; None if the search did not estimate it.
+        block: How many questions a candidate answered at a time and why; empty if the search did not choose.
     """
 
     study: str
@@ -123,6 +124,7 @@ class RunRecord:
     usage: tuple[Mapping[str, Any], ...] = ()
     agreement: Mapping[str, Any] | None = None
     prospects: Mapping[str, Any] | None = None
+    block: str = ""
 
     def contender(self, key: ContenderKey) -> Contender | None:
         """Return the contender with this key, or None."""

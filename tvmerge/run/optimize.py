@@ -27,6 +27,7 @@ from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
+from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.pareto import pareto_front
 from tvmerge.tasks.base import Note
@@ -202,6 +203,7 @@ def _result(
         usage=tuple(row.as_json() for row in run.suite.ledger.usage()),
         agreement=None if agreed is None else agreed.as_json(),
         prospects=prospects,
+        block=_block(run),
         folder=run.paths.folder,
     )
 
@@ -210,6 +212,12 @@ def _settings(run: Run) -> dict[str, Any]:
     """Return the settings to record, with the identity of engines passed by the caller."""
     own = run.placement.own
     return {**run.config.shown, **({} if own is None else {"engine": own.identity})}
+
+
+def _block(run: Run) -> str:
+    """Return how many questions a candidate answered at a time and why, if the search chose that."""
+    size = run.study.sizes.final if isinstance(run.study, BlockStudy) else None
+    return "" if size is None else str(size)
 
 
 def _front(run: Run) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from tvmerge.errors import StudyError
 from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.terminal.progress import Progress
+from tvmerge.run.block_size import AskClock, JudgingPrice, SizingStudy, merges_of, most_questions
 from tvmerge.run.block_trials import BlockTrials
 from tvmerge.run.loop import ask_and_tell, search
 from tvmerge.run.stopping import Stopping
@@ -90,6 +91,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     log, questions = search_log(run), run.search_questions
     trials = BlockTrials(study, run.evaluator, run.objective, questions)
     stopping = _stopping(run, study)
+    clock = AskClock(lambda: merges_of(run.trace))
 
     def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, Trial | None]:
         log.add(str(ask.trial), in_order(run, evaluation))
@@ -99,14 +101,23 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
         trial, best = await in_thread(tell, ask, evaluation)
+        clock.told(ask)
         progress.block_told(trial, study.told, best)
 
     most = run.config.n_trials * len(questions)
     await in_thread(study.record, N_ANSWERS, most)
     await in_thread(stopping.look)
     progress.blocks_started(most, study.told)
+    sizing = SizingStudy(
+        study,
+        JudgingPrice(run.suite, batched=run.config.judge_batch),
+        clock,
+        usd_per_hour=run.config.device_usd_per_hour,
+        most=most_questions(run),
+        note=progress.note,
+    )
     try:
-        await ask_and_tell(study, most, trials.evaluate, finish, goes_on=lambda: stopping.goes_on)
+        await ask_and_tell(sizing, most, trials.evaluate, finish, goes_on=lambda: stopping.goes_on)
     except BaseException:
         with suppress(StudyError):  # what ended the search says more
             await in_thread(study.pause, run.config.confirm_candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,13 @@ class SearchConfig:
         int, "Questions a candidate answers before the first test.", 8, decides="candidates"
     )
     racing_batch: int = option(int, "Questions between two tests.", 8, decides="candidates")
+    device_usd_per_hour: float = option(
+        float,
+        "USD per hour of all devices together; like the judges' prices, it decides how many questions a "
+        "candidate answers at a time (sampler auto).",
+        2.0,
+        decides="nothing",
+    )
     confirm_candidates: int = option(
         int, "Number of best candidates that the held-out questions choose among.", 3, decides="nothing"
     )
@@ -132,6 +140,8 @@ class SearchConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], got {value:g}")
+        if not 0 <= self.device_usd_per_hour < math.inf:
+            raise ConfigError(f"device_usd_per_hour must be at least 0, got {self.device_usd_per_hour:g}")
         if not 0 < self.racing_p < 1:
             raise ConfigError(f"racing_p must be in (0, 1), got {self.racing_p:g}")
         if self.holdout == 1:

@@ -14,6 +14,8 @@ from typing import Any
 from tvmerge._util.urls import hide_passwords
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Trial
 from tvmerge.report.numbers import count, plus_minus
+from tvmerge.study.blocks.size import BlockSize
+from tvmerge.study.blocks.sizes import final_size
 from tvmerge.study.blocks.table import asks_of, is_under_way
 from tvmerge.study.lock import is_study_locked
 from tvmerge.study.pareto import pareto_front
@@ -63,6 +65,7 @@ class StudyStatus:
         last_told: When the last trial finished, in local time; None before the first.
         judges: Calls and USD by judge, over all runs; empty without a ledger.
         answers: Answers told, asked and aimed for, in a search by blocks; None in any other.
+        block: How many questions a candidate answers at a time in such a search; None before it is chosen.
     """
 
     study: str
@@ -74,6 +77,7 @@ class StudyStatus:
     last_told: datetime | None
     judges: Mapping[str, JudgeCosts] = field(default_factory=dict)
     answers: AnswerCount | None = None
+    block: BlockSize | None = None
 
     @property
     def told(self) -> int:
@@ -93,6 +97,7 @@ class StudyStatus:
             "pruned": self.states.get("PRUNED", 0),
             "failed": self.states.get("FAIL", 0),
             **({} if self.answers is None else {"answers": asdict(self.answers)}),
+            **({} if self.block is None else {"block": {"size": self.block.size, "why": self.block.why}}),
             "best": [
                 {
                     "number": t.number,
@@ -136,6 +141,7 @@ def read_status(
         last_told=stored.last_told,
         judges=judges,
         answers=_answers(stored),
+        block=final_size(stored.attrs),
     )
 
 
@@ -181,6 +187,8 @@ def _progress(found: StudyStatus) -> str:
 def _lines(found: StudyStatus) -> Iterator[str]:
     yield f"study {found.study} in {found.storage}"
     yield f"  {_progress(found)}; {'a run is working on it' if found.held else 'no run is working on it'}"
+    if found.block is not None:
+        yield f"  {found.block}"
     for trial in found.best:
         scores = ", ".join(f"{value:.3f}" for value in trial.values)
         if MEAN in trial.attrs:

@@ -44,6 +44,10 @@ def _whole(context: int | None, _: Options) -> int | None:
     return context
 
 
+def _unknown(*_: object) -> None:
+    """Return None."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineKind:
     """An engine, as its module defines it.
@@ -58,6 +62,8 @@ class EngineKind:
         tensor_parallel: Whether several GPUs can share a model.
         takes_visible_gpus: Whether it uses the GPUs visible to its process; it then runs in a process that
             sees only its GPUs.
+        batch_size: Returns how many answers it generates at once, given the tokens of a question with its
+            answer, `batch_tokens` and the options; None if that is not known.
         context: Returns the number of tokens the engine reads of a text whose likelihood is wanted, given the
             model's context length (None without a limit) and the options.
     """
@@ -69,6 +75,7 @@ class EngineKind:
     decisive: Callable[[Options], dict[str, Any]] = dict
     tensor_parallel: bool = False
     takes_visible_gpus: bool = False
+    batch_size: Callable[[int, int, Options], int | None] = _unknown
     context: Callable[[int | None, Options], int | None] = _whole
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tvmerge.engines.kinds import EngineKind
+from tvmerge.engines.kinds import EngineKind, Options
 
 if TYPE_CHECKING:
     from tvmerge.engines.open import EngineSettings
@@ -41,4 +41,8 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Transforme
     )
 
 
-ENGINE = EngineKind(table="", open=_open)
+def _batch_size(tokens: int, batch_tokens: int, _: Options) -> int:
+    return max(1, batch_tokens // tokens)
+
+
+ENGINE = EngineKind(table="", open=_open, batch_size=_batch_size)

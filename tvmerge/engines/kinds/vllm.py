@@ -44,6 +44,10 @@ def _context(context: int | None, options: Options) -> int | None:
     return None if whole is None else int(whole) - 2
 
 
+def _batch_size(_tokens: int, _batch_tokens: int, options: Options) -> int:
+    return int(options.get("max_num_seqs") or 256)  # the smallest of vLLM's defaults
+
+
 ENGINE = EngineKind(
     table="vllm",
     open=_open,
@@ -53,4 +57,5 @@ ENGINE = EngineKind(
     tensor_parallel=True,
     takes_visible_gpus=True,
     context=_context,
+    batch_size=_batch_size,
 )

@@ -21,6 +21,7 @@ from tvmerge.study.blocks.metric import metric_of
 from tvmerge.study.blocks.model import Model
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import BlockSearch, Choice
+from tvmerge.study.blocks.size import ASSUMED
 from tvmerge.study.blocks.steps import Steps
 from tvmerge.study.blocks.table import Table
 from tvmerge.study.seeds import derive_seed
@@ -45,15 +46,18 @@ class BlockSampler:
 
     Args:
         search: What is searched.
-        block: How many questions a candidate answers at a time.
+        block: How many questions a candidate answers at a time; None if tables say so, once what is asked
+            first has shown what it costs.
 
     Attributes:
         given: The recipes that are asked first, each with what is recorded with its trial.
+        waits_for_size: Whether tables say how many questions are asked at a time.
     """
 
-    def __init__(self, search: BlockSearch, block: int) -> None:
+    def __init__(self, search: BlockSearch, block: int | None) -> None:
         self._search = search
-        self._block = min(block, search.questions)
+        self.waits_for_size = block is None
+        self._block = min(block or ASSUMED, search.questions)
         self._choices, self.given = first_asks(search, self._block)
         self._point = search.scale / 9
         self._metric = metric_of(Scale(search.space).names)
@@ -81,9 +85,10 @@ class BlockSampler:
             sizes=(first, *(size for size in REFITS if size > first)),
         )
 
-    @cached_property
-    def _blocks(self) -> int:
-        return -(-self.questions // self._block)
+    @property
+    def initial(self) -> int:
+        """How many asks there are before the model decides."""
+        return len(self._choices)
 
     def ask(self, number: int, table: Table) -> Choice:
         """What is asked next.
@@ -108,6 +113,15 @@ class BlockSampler:
     def ranked(self, table: Table) -> Sequence[Ranked]:
         """Candidates with ratings as (trial, mean, standard deviation) of their score, the best first."""
         return self._known(table).ranking
+
+    def variance_ratio(self, table: Table) -> float:
+        """The variance of a candidate's ratings, over that between candidates."""
+        import numpy as np
+
+        data, *_ = table.ratings(self._point)
+        prior = self._model.prior
+        *_, between, _, within = self._model.fit(data, prior, 25) if data.counts.any() else prior
+        return float(np.exp(2 * (within - between)))
 
     def _drawn(self, rng: RandomState, number: int, table: Table) -> Choice:
         """The maximum of a draw, among new points and the best candidates."""
@@ -154,11 +168,14 @@ class BlockSampler:
         None if it has been asked all questions, or is known to be unusable.
         """
         had = asked.questions(weights)
-        for turn in range(self._blocks if had is not None else 0):
-            start = (number + turn) % self._blocks * self._block
-            stop = min(start + self._block, self.questions)
-            if not had or had.isdisjoint(range(start, stop)):
-                return Choice(weights, start, stop)
+        if had is None:
+            return None
+        size = min(asked.block or self._block, self.questions)
+        blocks = -(-self.questions // size)
+        for turn in range(blocks):
+            start = (number + turn) % blocks * size
+            if left := _first_run(range(start, min(start + size, self.questions)), had):
+                return Choice(weights, left.start, left.stop)
         return None
 
     def _known(self, table: Table) -> Knowledge:
@@ -180,6 +197,13 @@ class BlockSampler:
         return theta
 
 
+def _first_run(places: range, had: frozenset[int]) -> range:
+    """The first of `places` that were not asked, up to one that was; blocks of other sizes were before."""
+    start = next((place for place in places if place not in had), places.stop)
+    stop = next((place for place in range(start, places.stop) if place in had), places.stop)
+    return range(start, stop)
+
+
 class _Asked:
     """What was asked of the candidates of a table, by their weights.
 
@@ -187,6 +211,7 @@ class _Asked:
     """
 
     def __init__(self, table: Table) -> None:
+        self.block = table.block
         self._places, self._failed = table.asked(), table.failed
         self._trials = {row.tobytes(): trial for trial, row in enumerate(table.weights)}
 

@@ -13,31 +13,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import StudyError
-from tvmerge.records import FAILURE, MEAN, Trial
+from tvmerge.records import FAILURE, Trial
+from tvmerge.study.blocks.candidates import ended, estimated, running_trial
 from tvmerge.study.blocks.gain import Prospect
-from tvmerge.study.blocks.knowledge import CAUTION
 from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import Choice
-from tvmerge.study.blocks.table import BLOCKS, Ask, Scores, Table, asks_of
+from tvmerge.study.blocks.size import BlockSize, Costs
+from tvmerge.study.blocks.sizes import BLOCK_SIZES, BlockSizes, sizes_of
+from tvmerge.study.blocks.table import BLOCKS, ESTIMATE, Ask, Scores, Table, asks_of, open_attrs
 from tvmerge.study.storage import translated
 from tvmerge.study.store.base import TrialResult
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.stored_search import StoredSearch
-from tvmerge.study.study import distributions
 from tvmerge.study.trials import trial_of
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
 
     from tvmerge.study.space import Space
-
-ESTIMATE = (MEAN, "se", "n")
-"""Trial attributes: the mean and the standard deviation of its estimated score, and its number of ratings."""
-
-DECIMALS = 6
-"""To which estimates are rounded, so that a study settled twice is settled alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +60,9 @@ class BlockStudy(StoredSearch):
         window: The most asks in flight.
         still_held: Raises `StudyError` where the study is not this run's any more; asked before each write.
 
+    Attributes:
+        sizes: How many questions the asks have, as far as that was chosen.
+
     Raises:
         StudyError: The storage cannot be read.
     """
@@ -90,10 +87,12 @@ class BlockStudy(StoredSearch):
         with translated(storage):
             self._store = open_trial_store(storage, study_id)
             rows = self._store.read()
+            attrs = storage.get_study_user_attrs(study_id)
         self._trials = [trial_of(row, space) for row in rows]
         self._weights = [self._scale.row(trial.recipe) for trial in self._trials]
         self._number_of = {row.tobytes(): number for number, row in enumerate(self._weights)}
         self._given = {self._scale.row(recipe).tobytes(): (recipe, attrs) for recipe, attrs in sampler.given}
+        self.sizes = BlockSizes(sizes_of(attrs), sampler, window)
         asks = [ask for trial in self._trials for ask in asks_of(trial)]
         self._asks = sorted(asks, key=lambda ask: ask.number)
 
@@ -126,6 +125,12 @@ class BlockStudy(StoredSearch):
         """Asks made and not told: in flight, or left so by a run that ended before its time."""
         return tuple(ask for ask in self._asks if not ask.told)
 
+    def choose_size(self, costs: Costs, most: int) -> BlockSize:
+        """Choose and store how many questions the next asks have; see `BlockSizes.choose`."""
+        found = self.sizes.choose(len(self._asks), self._table(len(self._asks)), costs, most)
+        self.record(BLOCK_SIZES, self.sizes.as_json())
+        return found
+
     def ask(self) -> Ask:
         """The next ask, already written to the storage when this returns.
 
@@ -141,7 +146,7 @@ class BlockStudy(StoredSearch):
         else:
             trial = self._trials[place]
             made = Ask(number, trial.number, choice.start, choice.stop)
-            self._add(trial, {BLOCKS: [*trial.attrs[BLOCKS], _row(made)]}, {})
+            self._add(trial, {BLOCKS: [*trial.attrs[BLOCKS], made.row]}, {})
         self._asks.append(made)
         return made
 
@@ -159,7 +164,7 @@ class BlockStudy(StoredSearch):
         self._still_held()
         done = replace(ask, scores=() if told.failure else tuple(told.scores))
         trial = self._trials[ask.trial]
-        rows = [_row(done) if row[0] == ask.number else row for row in trial.attrs[BLOCKS]]
+        rows = [done.row if row[0] == ask.number else row for row in trial.attrs[BLOCKS]]
         steps = {}
         if rated := [score for score in told.scores if score is not None and not told.failure]:
             steps[ask.number] = sum(rated) / len(rated)
@@ -228,30 +233,19 @@ class BlockStudy(StoredSearch):
             self.settle(finalists)
 
     def _end(self, trial: Trial, result: TrialResult) -> None:
-        ended = replace(
-            trial,
-            state=result.state,
-            value=result.values[0] if result.values else None,
-            values=result.values,
-            attrs={**_open_attrs(trial), **result.attrs},
-        )
-        if ended == trial:
+        changed = ended(trial, result)
+        if changed == trial:
             return
         self._still_held()
         with translated(self._storage):
             self._reopen(trial)
             self._store.tell(trial.number, result)
-        self._trials[trial.number] = ended
+        self._trials[trial.number] = changed
 
     def _ranked(self) -> list[Trial]:
         """Scored candidates with the estimates of their scores, the best first."""
-        found = []
-        for number, mean, sd in self._sampler.ranked(self._table(len(self._asks) + self._window)):
-            trial, value = self._trials[number], round(mean - CAUTION * sd, DECIMALS)
-            rated = [score for ask in asks_of(trial) for score in ask.scores or () if score is not None]
-            known = {MEAN: round(mean, DECIMALS), "se": round(sd, DECIMALS), "n": len(rated)}
-            found.append(replace(trial, value=value, values=(value,), attrs={**trial.attrs, **known}))
-        return found
+        ranking = self._sampler.ranked(self._table(len(self._asks) + self._window))
+        return [estimated(self._trials[number], mean, sd) for number, mean, sd in ranking]
 
     def _table(self, number: int) -> Table:
         """What ask `number` may depend on."""
@@ -263,6 +257,7 @@ class BlockStudy(StoredSearch):
             known=self._asks[:due],
             pending=self._asks[due:],
             questions=self._sampler.questions,
+            block=self.sizes.at(number),
         )
 
     @property
@@ -271,18 +266,10 @@ class BlockStudy(StoredSearch):
 
     def _new(self, number: int, choice: Choice) -> Ask:
         """A candidate that nobody has asked yet."""
-        from optuna.trial import TrialState, create_trial
-
         made = Ask(number, len(self._trials), choice.start, choice.stop)
         key = choice.weights.tobytes()
         recipe, attrs = self._given.get(key) or (self._scale.recipe(choice.weights), {})
-        row: FrozenTrial = create_trial(
-            state=TrialState.RUNNING,
-            params=dict(recipe.weights),
-            distributions=distributions(self._space),
-            user_attrs={**attrs, BLOCKS: [_row(made)]},
-        )
-        row.number = made.trial
+        row = running_trial(self._space, recipe, attrs, made)
         with translated(self._storage):
             self._store.add(row)
         self._trials.append(trial_of(row, self._space))
@@ -295,19 +282,8 @@ class BlockStudy(StoredSearch):
             self._reopen(trial)
             self._store.record(trial.number, attrs, steps)
         open_again = replace(trial, state="RUNNING", value=None, values=())
-        self._trials[trial.number] = replace(open_again, attrs={**_open_attrs(trial), **attrs})
+        self._trials[trial.number] = replace(open_again, attrs={**open_attrs(trial), **attrs})
 
     def _reopen(self, trial: Trial) -> None:
         if trial.told:
-            self._store.reopen(trial.number, set(trial.attrs) - set(_open_attrs(trial)))
-
-
-def _open_attrs(trial: Trial) -> dict[str, Any]:
-    """The attributes of a trial without those it got at its end, which no longer hold if it runs again."""
-    failed = any(ask.failed for ask in asks_of(trial))
-    ending = ESTIMATE if failed else (*ESTIMATE, FAILURE)
-    return {key: value for key, value in trial.attrs.items() if key not in ending}
-
-
-def _row(ask: Ask) -> list[Any]:
-    return [ask.number, ask.start, ask.stop, None if ask.scores is None else list(ask.scores)]
+            self._store.reopen(trial.number, set(trial.attrs) - set(open_attrs(trial)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tvmerge.records import Trial
+from tvmerge.records import FAILURE, MEAN, Trial
 from tvmerge.study.blocks.model import Ratings
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ BLOCKS = "blocks"
 
 The scores are null before the ask is told, and empty where the candidate cannot be scored.
 """
+
+ESTIMATE = (MEAN, "se", "n")
+"""Trial attributes: the mean and the standard deviation of its estimated score, and its number of ratings."""
 
 Scores = tuple[float | None, ...]
 """What each question of a block adds to the score; None where no judgment gave a rating."""
@@ -50,6 +53,11 @@ class Ask:
         """Whether the candidate turned out to be no usable model."""
         return self.scores == ()
 
+    @property
+    def row(self) -> list[Any]:
+        """Its row in the attribute `BLOCKS`."""
+        return [self.number, self.start, self.stop, None if self.scores is None else list(self.scores)]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -60,12 +68,14 @@ class Table:
         known: The asks whose scores may be used.
         pending: The asks in flight.
         questions: How many questions the search has.
+        block: How many questions the next ask has; None if the sampler's settings or its default say so.
     """
 
     weights: Floats
     known: Sequence[Ask]
     pending: Sequence[Ask]
     questions: int
+    block: int | None = None
 
     @property
     def failed(self) -> frozenset[int]:
@@ -124,3 +134,10 @@ def asks_of(trial: Trial) -> list[Ask]:
         Ask(number, trial.number, start, stop, None if scores is None else tuple(scores))
         for number, start, stop, scores in trial.attrs.get(BLOCKS, ())
     ]
+
+
+def open_attrs(trial: Trial) -> dict[str, Any]:
+    """The attributes of a trial without those it got at its end, which no longer hold if it runs again."""
+    failed = any(ask.failed for ask in asks_of(trial))
+    ending = ESTIMATE if failed else (*ESTIMATE, FAILURE)
+    return {key: value for key, value in trial.attrs.items() if key not in ending}

@@ -17,10 +17,10 @@ class AutoSettings:
     """Settings of the search by blocks.
 
     Attributes:
-        block: Questions that a candidate answers at a time.
+        block: Questions that a candidate answers at a time; None chooses by what they cost.
     """
 
-    block: int = key(int, 4, 1)
+    block: int | None = key(int, None, 1)
 
 
 def _make(search: BlockSearch, settings: AutoSettings) -> BlockSampler:

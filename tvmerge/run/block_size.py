@@ -1,0 +1,188 @@
+"""Measures what candidates and answers cost, from which follows how many questions a candidate is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvmerge._util.trace import ENGINE, Trace
+from tvmerge.judging.client.ledger import Prices
+from tvmerge.judging.client.pipeline import prices_of
+from tvmerge.protocols import AskAndTell
+from tvmerge.study.blocks.size import Costs
+from tvmerge.study.blocks.table import Ask
+
+if TYPE_CHECKING:
+    from tvmerge.run.spec import RunSpec
+    from tvmerge.study.blocks.study import BlockStudy
+    from tvmerge.tasks.base import Note
+    from tvmerge.tasks.suite import TaskSuite
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """When an ask was told, how many questions it had, and how many merges there were by then."""
+
+    questions: int
+    at: float
+    merges: int
+
+
+class AskClock:
+    """Measures how long the asks of a run take, each with all that it needs: search, merge, answers, ratings.
+
+    It is the time from one ask that is told to the next, so asks in flight at once share it.
+
+    Args:
+        merges: Returns how many candidates have been merged so far. Asks whose answers were stored need none,
+            and do not count.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, merges: Callable[[], int], clock: Callable[[], float] = time.perf_counter) -> None:
+        self._merges = merges
+        self._clock = clock
+        self._told: list[_Moment] = []
+
+    @property
+    def questions(self) -> int:
+        """How many questions were told."""
+        return sum(moment.questions for moment in self._told)
+
+    def told(self, ask: Ask) -> None:
+        """Note that an ask was told."""
+        self._told.append(_Moment(ask.stop - ask.start, self._clock(), self._merges()))
+
+    def seconds(self) -> dict[int, float]:
+        """Return the mean time of an ask by its number of questions.
+
+        The first ask of each size is left out: engines start, and prepare for the size of a batch.
+        """
+        times: dict[int, float] = {}
+        merges: dict[int, int] = {}
+        for before, after in zip(self._told, self._told[1:], strict=False):
+            if before.questions == after.questions:
+                size = after.questions
+                times[size] = times.get(size, 0.0) + after.at - before.at
+                merges[size] = merges.get(size, 0) + after.merges - before.merges
+        return {size: times[size] / number for size, number in merges.items() if number}
+
+
+class JudgingPrice:
+    """What a run's judges charge.
+
+    Args:
+        suite: The judges.
+        batched: Whether requests are sent in batches.
+    """
+
+    def __init__(self, suite: TaskSuite, *, batched: bool) -> None:
+        self._ledger = suite.ledger
+        self._prices = {spec.name: prices_of(spec, batched=batched) for spec in suite.specs}
+        self._own = suite.rater is not None and not suite.specs
+        self._before = self._requests()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no judge charges anything, as far as is known."""
+        return not self._own and all(price == Prices(0.0, 0.0) for price in self._prices.values())
+
+    def usd(self, answers: int) -> float | None:
+        """Return the mean price of judging an answer; None if a price is not known, or nothing was charged.
+
+        Args:
+            answers: How many were judged since this object was made.
+        """
+        if self.is_free:
+            return 0.0
+        if self._own or None in self._prices.values() or not answers:
+            return None
+        now = self._requests()
+        asked = {judge: number - self._before.get(judge, 0) for judge, number in now.items()}
+        usage = self._ledger.usage()
+        return sum(u.cost / u.calls * asked[u.judge] for u in usage if u.cost and u.calls) / answers or None
+
+    def _requests(self) -> dict[str, int]:
+        """Return the requests by judge so far, with those that were answered by the cache."""
+        return {used.judge: used.calls + used.hits for used in self._ledger.usage()}
+
+
+class SizingStudy:
+    """A study that chooses how many questions an ask has, as soon as what is asked first has shown the costs.
+
+    Args:
+        study: The study.
+        price: What the judges charge.
+        clock: Measures the asks.
+        usd_per_hour: The price of the devices.
+        most: The most questions that are sensible.
+        note: Called with the choice.
+    """
+
+    def __init__(
+        self,
+        study: BlockStudy,
+        price: JudgingPrice,
+        clock: AskClock,
+        *,
+        usd_per_hour: float,
+        most: int,
+        note: Note,
+    ) -> None:
+        self._study = study
+        self._price = price
+        self._clock = clock
+        self._usd_per_second = usd_per_hour / SECONDS_PER_HOUR
+        self._most = most
+        self._note = note
+
+    @property
+    def asked(self) -> int:
+        """How many questions were asked."""
+        return self._study.asked
+
+    @property
+    def told(self) -> int:
+        """How many of them have been told."""
+        return self._study.told
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the window has room for one more ask."""
+        return self._study.may_ask
+
+    def running(self) -> Sequence[Ask]:
+        """Return what was asked but not told."""
+        return self._study.running()
+
+    def ask(self) -> Ask:
+        """Return the next ask, after its size has been chosen if that is due."""
+        if self._study.sizes.is_due(len(self._study.asks)):
+            usd = self._price.usd(self._clock.questions)
+            costs = Costs(usd, self._clock.seconds(), self._usd_per_second)
+            found = self._study.choose_size(costs, self._most)
+            if found.final:
+                self._note(str(found))
+        return self._study.ask()
+
+
+def merges_of(trace: Trace) -> int:
+    """Return how many candidates were merged."""
+    return sum(span.name == "merge" and span.track.startswith(ENGINE) for span in trace.spans)
+
+
+def most_questions(run: RunSpec) -> int:
+    """Return how many questions an engine answers at once, all of the search if it may."""
+    questions = run.search_questions
+    longest = max(sum(map(len, question.turns)) for question in questions)
+    turns = max(len(question.turns) for question in questions)
+    most = run.placement.batch_size(longest + turns * run.config.max_new_tokens)
+    return min(len(questions), most or len(questions))
+
+
+if TYPE_CHECKING:
+    _study: type[AskAndTell[Ask]] = SizingStudy
