@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tvmerge.study.blocks.factor import factor
 from tvmerge.study.blocks.metric import Metric, matern52
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Model:
         """Logarithm of the marginal likelihood and its gradient in `theta`.
 
         Raises:
-            numpy.linalg.LinAlgError: A covariance is not positive definite in floating point.
+            numpy.linalg.LinAlgError: A covariance is none, as of hyperparameters that are no numbers.
         """
         import numpy as np
 
@@ -209,7 +210,7 @@ class _Solved:
 
 def _solve(metric: Metric, data: Ratings, theta: Floats) -> _Solved:
     import numpy as np
-    from scipy.linalg import cholesky, solve_triangular
+    from scipy.linalg import solve_triangular
 
     scales = metric.scales
     sf2, sb2, se2 = np.exp(2 * theta[scales:])
@@ -230,8 +231,8 @@ def _solve(metric: Metric, data: Ratings, theta: Floats) -> _Solved:
     information = np.diag(precision.sum(1)) - (precision / shrunk) @ precision.T
     told = weighted.sum(1) - precision @ (weighted.sum(0) / shrunk)
 
-    lower = cholesky(prior, lower=True, check_finite=False)
-    inner = cholesky(np.eye(m) + lower.T @ information @ lower, lower=True, check_finite=False)
+    lower = factor(prior, _cholesky)
+    inner = factor(np.eye(m) + lower.T @ information @ lower, _cholesky)
     root = solve_triangular(inner, lower.T, lower=True, check_finite=False)
     sigma = root.T @ root
     mean = sigma @ told
@@ -253,6 +254,13 @@ def _solve(metric: Metric, data: Ratings, theta: Floats) -> _Solved:
         gain=information - information @ sigma @ information,
         log_likelihood=float(-0.5 * (square + logdet + there.sum() * np.log(2 * np.pi))),
     )
+
+
+def _cholesky(matrix: Floats) -> Floats:
+    from scipy.linalg import cholesky
+
+    found: Floats = cholesky(matrix, lower=True, check_finite=False)
+    return found
 
 
 def _noise_slopes(solved: _Solved, data: Ratings, sb2: float) -> tuple[float, float]:

@@ -1,0 +1,30 @@
+"""Cholesky factors of matrices that are nearly covariances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tvmerge.study.blocks.factor import factor
+
+
+def test_a_covariance_is_taken_as_it_is() -> None:
+    root = np.tril(np.random.RandomState(0).standard_normal((5, 5))) + 3 * np.eye(5)
+    matrix = root @ root.T
+    kept = matrix.copy()
+    assert np.array_equal(factor(matrix, np.linalg.cholesky), np.linalg.cholesky(matrix))
+    more = factor(matrix, np.linalg.cholesky, least=0.1)
+    assert more @ more.T == pytest.approx(matrix + 0.1 * matrix.trace() / 5 * np.eye(5))
+    assert np.array_equal(matrix, kept)
+
+
+@pytest.mark.parametrize("negative", [1e-9, 1e-7, 1e-3])
+def test_what_rounding_made_indefinite_gets_as_much_as_it_takes(negative: float) -> None:
+    matrix = np.ones((4, 4)) - negative * np.eye(4)
+    found = factor(matrix, np.linalg.cholesky)
+    assert found @ found.T == pytest.approx(matrix, abs=11 * negative)
+
+
+def test_what_is_no_covariance_is_refused() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        factor(-np.eye(3), np.linalg.cholesky)

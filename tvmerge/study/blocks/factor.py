@@ -1,0 +1,36 @@
+"""Cholesky factors of covariances that rounding may have made indefinite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tvmerge.study.blocks.metric import Floats
+
+JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+"""What is added to the diagonal, as a share of its mean: the first that suffices."""
+
+
+def factor(matrix: Floats, cholesky: Callable[[Floats], Floats], least: float = 0.0) -> Floats:
+    """The lower Cholesky factor, with as much added to the diagonal as it takes.
+
+    Args:
+        matrix: A covariance, shape (n, n).
+        cholesky: Computes the factor, and raises `numpy.linalg.LinAlgError` where there is none.
+        least: The least of `JITTERS` that is added.
+
+    Raises:
+        numpy.linalg.LinAlgError: The matrix is no covariance at all.
+    """
+    import numpy as np
+
+    level = matrix.trace() / len(matrix)
+    for jitter in (found for found in JITTERS if found >= least):
+        steadied = matrix.copy()
+        steadied[np.diag_indices(len(matrix))] += jitter * level
+        try:
+            return cholesky(steadied)
+        except np.linalg.LinAlgError:
+            continue
+    raise np.linalg.LinAlgError("not positive definite with any jitter")
