@@ -51,3 +51,20 @@ def test_another_benchmark_does_not_reorder_a_benchmark_s_questions() -> None:
     more = [*asked, *(Question(f"b{number}", "b", ("?",)) for number in range(7))]
     both = by_category(more, 1)
     assert tuple(question for question in both if question.category == "a") == by_category(asked, 1)
+
+
+@given(st.sampled_from([1, 2, 4, 8]), st.integers(1, 12), st.integers(0, 5))
+def test_a_block_of_four_has_as_many_questions_of_each_category(kinds: int, size: int, seed: int) -> None:
+    order = by_category(questions({f"c{n}": size for n in range(kinds)}), seed)
+    for start in range(0, len(order) - 3, 4):
+        seen = Counter(question.category for question in order[start : start + 4])
+        assert set(seen.values()) == {max(1, 4 // kinds)}
+
+
+@given(SIZES, st.integers(0, 5))
+def test_blocks_have_each_category_nearly_in_its_proportion(sizes: dict[str, int], seed: int) -> None:
+    order = by_category(questions(sizes), seed)
+    for start in range(0, len(order) - 3, 4):
+        seen = Counter(question.category for question in order[start : start + 4])
+        for name, size in sizes.items():
+            assert abs(seen[name] - 4 * size / len(order)) <= 2.5
