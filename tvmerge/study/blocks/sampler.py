@@ -6,6 +6,9 @@ a draw from what it knows (Thompson, On the Likelihood that One Unknown Probabil
 among new points around the best ones (`steps`) and the best ones themselves, which answer their next block.
 
 An ask depends on the seed, its number and the table alone: a sampler that is made again asks the same.
+What is compared is rounded where it can be (hyperparameters, the ranking) and ties go to the first, so that
+another matrix library rarely decides otherwise; but a draw is not, and there two points that differ in the
+last bits may change places. Even then no ask is made twice or changed: a study keeps those it has.
 """
 
 from __future__ import annotations
