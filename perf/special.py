@@ -227,7 +227,9 @@ def by_tpe(problem: Problem, bench: Bench, seed: int, trials: int) -> Floats:
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(multivariate=True, seed=seed)
     )
-    space = {f"w{n}": optuna.distributions.FloatDistribution(0, 2) for n in range(problem.dimensions)}
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        f"w{n}": optuna.distributions.FloatDistribution(0, 2) for n in range(problem.dimensions)
+    }
     for number in range(trials):
         if number < 2:
             study.enqueue_trial(dict.fromkeys(space, float(number)))

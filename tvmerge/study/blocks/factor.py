@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.metric import Floats
@@ -12,7 +12,7 @@ JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 """What is added to the diagonal, as a share of its mean: the first that suffices."""
 
 
-def factor(matrix: Floats, cholesky: Callable[[Floats], Floats], least: float = 0.0) -> Floats:
+def factor(matrix: Floats, cholesky: Callable[..., Any], least: float = 0.0) -> Floats:
     """The lower Cholesky factor, with as much added to the diagonal as it takes.
 
     Args:
@@ -30,7 +30,8 @@ def factor(matrix: Floats, cholesky: Callable[[Floats], Floats], least: float = 
         steadied = matrix.copy()
         steadied[np.diag_indices(len(matrix))] += jitter * level
         try:
-            return cholesky(steadied)
+            found: Floats = cholesky(steadied)
         except np.linalg.LinAlgError:
             continue
+        return found
     raise np.linalg.LinAlgError("not positive definite with any jitter")
