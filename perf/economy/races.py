@@ -37,7 +37,7 @@ from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.sampler_view import ENQUEUED
-from tvmerge.study.settings import SearchConfig
+from tvmerge.study.settings import DEFAULT_RULES
 from tvmerge.study.space import Space
 from tvmerge.study.storage import enter_study, read_study
 from tvmerge.study.study import SearchStudy, distributions
@@ -172,9 +172,9 @@ def main() -> None:
     parser.add_argument("--study", help="storage URL of a demo study without races")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--p", type=float, default=SearchConfig.racing_p)
-    parser.add_argument("--minimum", type=int, default=SearchConfig.racing_min_questions)
-    parser.add_argument("--batch", type=int, default=SearchConfig.racing_batch)
+    parser.add_argument("--p", type=float, default=DEFAULT_RULES.p)
+    parser.add_argument("--minimum", type=int, default=DEFAULT_RULES.minimum)
+    parser.add_argument("--batch", type=int, default=DEFAULT_RULES.batch)
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

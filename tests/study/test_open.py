@@ -22,11 +22,12 @@ GIVEN = (SPACE.uniform(0), SPACE.uniform(1))
 
 def config(folder: Path, **settings: Any) -> RunConfig:
     plain = {"study_name": "old", "n_trials": 8, "run_dir": str(folder / "old"), "optuna_seed": 3}
+    plain["optuna_sampler"] = "TPE"
     return load_config({**MODELS, **plain, **settings})
 
 
 def look_up(run: RunConfig, objectives: int = 1) -> KnownStudy:
-    return look_up_study(run, run.study_location, objectives)
+    return look_up_study(run, run.study_location, objectives, by_question=True)
 
 
 def opened(run: RunConfig, *, judge: str = "rules", objectives: int = 1) -> tuple[SearchStudy, list[str]]:

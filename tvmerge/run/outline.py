@@ -63,7 +63,12 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
     paths.protect(suite.folders)
     check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
-    study = look_up_study(config, paths.study, len(objective.parts) if config.multi_objective else 1)
+    study = look_up_study(
+        config,
+        paths.study,
+        len(objective.parts) if config.multi_objective else 1,
+        by_question=objective.by_question,
+    )
     search, holdout = objective.divide(benchmark.questions, config.holdout, seed)
     objective.check_holdout(holdout, finalists=min(config.confirm_candidates, config.n_trials))
     return Outline(

@@ -62,12 +62,15 @@ class RunSpec(Outline):
     @property
     def rules(self) -> RacingRules | None:
         """The rules of early stopping; None if every candidate answers all questions."""
-        config = self.config
-        if config.racing == "off" or config.multi_objective or not self.objective.by_question:
+        blocks = asks_blocks(self.config.optuna_sampler)
+        if blocks or self.config.multi_objective or not self.objective.by_question:
+            return None
+        rules = self.config.racing_rules
+        if rules is None:
             return None
         # Before that, a benchmark that counts in the score would have no say.
-        minimum = max(config.racing_min_questions, self.objective.all_parts_within(self.search_questions))
-        return RacingRules(config.racing_p, minimum, config.racing_batch)
+        least = self.objective.all_parts_within(self.search_questions)
+        return replace(rules, minimum=max(rules.minimum, least))
 
     @property
     def questions(self) -> Questions:
@@ -164,6 +167,7 @@ def build_run_spec(config: RunConfig, known: Outline, models: Merge, note: Note)
     Raises:
         UserError: An input is not usable.
     """
+    config = replace(config, optuna_sampler=known.known_study.config.optuna_sampler)
     low, high = config.weight_min, config.weight_max
     space = Space(tuple(models.group_names), low, high, models.ranges(low, high))
     chats = open_chats(

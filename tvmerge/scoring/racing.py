@@ -16,8 +16,6 @@ from dataclasses import dataclass
 Scores = Sequence[float | None]
 """What each question contributes to the score, in the order of the race; None without a rating."""
 
-RACES = ("wilcoxon", "off")
-
 _DIGITS = 9  # scores are sums of scaled ratings, so equal differences may differ in the last bits
 _MOST_TABLED = 50  # number of pairs up to which the exact distribution of untied ranks is used
 _MOST_SIGNED = 13  # number of pairs up to which all 2^n sign patterns are enumerated
@@ -33,9 +31,9 @@ class RacingRules:
         batch: Questions between two interim checks.
     """
 
-    p: float
-    minimum: int
-    batch: int
+    p: float = 0.25
+    minimum: int = 8
+    batch: int = 8
 
     def interim_checks(self, questions: int) -> tuple[int, ...]:
         """After how many of the questions a race is looked at.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from tvmerge.report.numbers import count
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.make import Questions, StudyMaker, asks_blocks
-from tvmerge.study.sampler import check_objectives, read_settings
+from tvmerge.study.sampler import check_objectives, choose_sampler, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
 from tvmerge.study.storage import (
@@ -55,11 +55,12 @@ class KnownStudy:
     """The part of a run's study that is known without the models; read once, nothing is written.
 
     Attributes:
-        config: The settings of the search.
+        config: The settings of the search, with the sampler that searches.
         location: Its name and storage.
         objectives: Number of objectives.
         sampler: The sampler's settings.
         source_studies: The studies in the settings that a new study takes trials from.
+        instead: Why another sampler searches than the one in the user's settings; empty if it does not.
     """
 
     config: SearchConfig
@@ -67,6 +68,7 @@ class KnownStudy:
     objectives: int
     sampler: Any
     source_studies: tuple[SourceStudy, ...]
+    instead: str = ""
 
     @cached_property
     def stored(self) -> StoredStudy | None:
@@ -128,8 +130,9 @@ class KnownStudy:
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        """What the sequence of candidates depends on besides the seed: the sampler and the first trials."""
+        """What candidates depend on besides the seed: the sampler, the races and the first trials."""
         config, initial = self.config, {}
+        races = {} if asks_blocks(config.optuna_sampler) else config.racing_fingerprint
         if config.warm_start is not None:
             initial = {
                 "warm_start": hide_passwords(config.warm_start),
@@ -137,6 +140,7 @@ class KnownStudy:
             }
         return {
             "sampler": asdict(self.sampler),
+            **races,
             **SAMPLERS.identity(config.optuna_sampler, "sampler_package"),
             **initial,
         }
@@ -157,6 +161,10 @@ class KnownStudy:
                 fork of the given study, or the trials of another study cannot be used.
         """
         config, location, stored = self.config, self.location, self.stored
+        if self.instead:
+            note(self.instead)
+        if stored is not None:
+            self._check_sampler(stored)
         maker = self._maker(space, questions)
         maker.check()
         if stored is None:
@@ -217,6 +225,15 @@ class KnownStudy:
             refused.pop_all()
         return study
 
+    def _check_sampler(self, stored: StoredStudy) -> None:
+        """Raise if the study was searched by another sampler."""
+        before, now = stored.fingerprint.get("optuna_sampler"), self.config.optuna_sampler
+        if before is not None and before != now:
+            raise StudyError(
+                f"study '{stored.name}' was searched by {before}, and the sampler is {now} now; continue it "
+                f"with --optuna-sampler {before}, or begin a new study with its trials with --fork NEW_NAME"
+            )
+
     def _maker(self, space: Space, questions: Questions) -> StudyMaker:
         return StudyMaker(self.config, self.sampler, space, questions, self.objectives)
 
@@ -262,24 +279,34 @@ class KnownStudy:
         return SourceStudy(row["kind"], row["storage"] or self.location.storage, row["study"])
 
 
-def look_up_study(config: SearchConfig, location: StudyLocation, objectives: int) -> KnownStudy:
+def look_up_study(
+    config: SearchConfig, location: StudyLocation, objectives: int, *, by_question: bool
+) -> KnownStudy:
     """Return the study of a run, after checking its settings and before reading its storage.
 
     Args:
         config: The settings of the search.
         location: Its name and storage.
         objectives: Number of objectives.
+        by_question: Whether each question has a score.
 
     Raises:
-        ConfigError: The sampler, its table or the study of a warm start is not usable, or the sampler cannot
-            say when to stop.
+        ConfigError: The sampler, its table or the study of a warm start is not usable, settings of races are set
+            although candidates do not race, or the sampler cannot say when to stop.
     """
-    sampler = read_settings(config.optuna_sampler, config.sampler)
-    check_objectives(config.optuna_sampler, objectives)
-    if config.stop_when is not None and not asks_blocks(config.optuna_sampler):
+    name, instead = choose_sampler(config.optuna_sampler, objectives, by_question=by_question)
+    sampler = read_settings(name, config.sampler)
+    check_objectives(name, objectives)
+    config = replace(config, optuna_sampler=name)
+    if config.stop_when is not None and not asks_blocks(name):
         raise ConfigError(
             f"--stop-when needs a sampler that estimates what further answers gain, which "
-            f"{config.optuna_sampler} does not; use --optuna-sampler auto, or leave --stop-when out"
+            f"{name} does not; use --optuna-sampler auto, or leave --stop-when out"
+        )
+    if asks_blocks(name) and (races := config.racing_settings):
+        raise ConfigError(
+            f"{' and '.join(races)}: with --optuna-sampler {name} candidates do not race, since each answers few "
+            "questions unless it looks good; leave the setting out, or use --optuna-sampler TPE"
         )
     source_studies = []
     if config.fork is not None:
@@ -288,4 +315,4 @@ def look_up_study(config: SearchConfig, location: StudyLocation, objectives: int
         source_studies.append(
             warm_start_source(config.warm_start, location.storage, config.warm_start_trials)
         )
-    return KnownStudy(config, location, objectives, sampler, tuple(source_studies))
+    return KnownStudy(config, location, objectives, sampler, tuple(source_studies), instead)

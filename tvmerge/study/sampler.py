@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ConfigError
-from tvmerge.study.samplers import SAMPLERS
+from tvmerge.study.samplers import SAMPLERS, Allowed
 from tvmerge.study.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -26,15 +26,26 @@ def read_settings(name: str, table: Mapping[str, object] | None = None) -> Any:
         ConfigError: There is no such sampler or key, or a value is not allowed.
     """
     settings = SAMPLERS.load(name).settings
-    allowed = {f.name: f.metadata["allowed"] for f in fields(settings)}
+    allowed = _keys(name)
     for key in table or {}:
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            known = f"known: {', '.join(allowed)}" if allowed else "it has none"
-            raise ConfigError(f"[sampler] has no key '{key}' for {name}; {hint}{known}")
+            raise ConfigError(f"[sampler] has no key '{key}' for {name}; {_hint(key, list(allowed))}")
     checked = {key: allowed[key].check(f"[sampler] {key}", value) for key, value in (table or {}).items()}
     return settings(**checked)
+
+
+def _keys(name: str) -> dict[str, Allowed]:
+    return {f.name: f.metadata["allowed"] for f in fields(SAMPLERS.load(name).settings)}
+
+
+def _hint(key: str, allowed: Sequence[str]) -> str:
+    """Return which key may be meant, or which sampler."""
+    known = f"known: {', '.join(allowed)}" if allowed else "it has none"
+    others = [name for name in SAMPLERS.names() if not SAMPLERS.origin(name) and key in _keys(name)]
+    if others:
+        return f"{known}; '{key}' is for --optuna-sampler {' or '.join(others)}"
+    near = difflib.get_close_matches(key, allowed, n=1)
+    return f"did you mean '{near[0]}'? {known}" if near else known
 
 
 def make_sampler(
@@ -74,6 +85,21 @@ def make_sampler(
         once = make(space, seed, settings)
         return lambda _: once
     return lambda number: make(space, derive_seed(seed, number), settings)
+
+
+def choose_sampler(name: str, objectives: int, *, by_question: bool) -> tuple[str, str]:
+    """Return the sampler that searches, and a line on why it is not `name`, empty if it is.
+
+    Args:
+        name: The sampler in the settings.
+        objectives: Number of objectives.
+        by_question: Whether each question has a score.
+    """
+    otherwise = SAMPLERS.load(name).otherwise
+    if not otherwise or (objectives == 1 and by_question):
+        return name, ""
+    why = "of several objectives" if objectives > 1 else "a metric here has no score for a single question"
+    return otherwise, f"--optuna-sampler {name} is {otherwise} in this study, because {why}"
 
 
 def check_objectives(name: str, objectives: int) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 from tvmerge.errors import ConfigError
 from tvmerge.option import option
+from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.stop_when import StopWhen
 
 RACES = ("wilcoxon", "off")
+DEFAULT_RULES = RacingRules()
+RACING_KEYS = ("racing", "racing_p", "racing_min_questions", "racing_batch")
 
 UNIFORM_WEIGHTS = (0.75, 0.5, 1.0, 0.25, 1.25, 0.0, 1.5)
 """The default uniform weights: the likely best come first, so that the others race against them."""
@@ -25,7 +28,7 @@ class SearchConfig:
     weight_min: float = option(float, "Smallest weight.", 0.0, decides="candidates")
     weight_max: float = option(float, "Largest weight.", 2.0, decides="candidates")
     optuna_sampler: str = option(
-        str, "Sampler that proposes the weights.", "TPE", choices=SAMPLERS.names, decides="candidates"
+        str, "Sampler that proposes the weights.", "auto", choices=SAMPLERS.names, decides="candidates"
     )
     sampler: Mapping[str, Any] | None = option(
         dict, "Settings of the sampler; see docs/search.md.", None, decides="content"
@@ -65,20 +68,29 @@ class SearchConfig:
         None,
         decides="content",
     )
-    racing: str = option(
+    racing: str | None = option(
         str,
-        "Stop a candidate that a paired test finds worse than the best one so far.",
-        "wilcoxon",
+        "Whether a trial is stopped that a paired test finds worse than the best one so far; not for the "
+        "sampler auto; default: wilcoxon.",
+        None,
         choices=RACES,
-        decides="candidates",
+        decides="content",
     )
-    racing_p: float = option(
-        float, "p-value below which a candidate counts as worse.", 0.25, decides="candidates"
+    racing_p: float | None = option(
+        float,
+        f"p-value below which a trial counts as worse; default: {DEFAULT_RULES.p:g}.",
+        None,
+        decides="content",
     )
-    racing_min_questions: int = option(
-        int, "Questions a candidate answers before the first test.", 8, decides="candidates"
+    racing_min_questions: int | None = option(
+        int,
+        f"Questions a trial answers before the first test; default: {DEFAULT_RULES.minimum}.",
+        None,
+        decides="content",
     )
-    racing_batch: int = option(int, "Questions between two tests.", 8, decides="candidates")
+    racing_batch: int | None = option(
+        int, f"Questions between two tests; default: {DEFAULT_RULES.batch}.", None, decides="content"
+    )
     device_usd_per_hour: float = option(
         float,
         "USD per hour of all devices together; like the judges' prices, it decides how many questions a "
@@ -134,15 +146,35 @@ class SearchConfig:
             *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),
             *("confirm_candidates", "confirm_samples", "warm_start_trials"),
         ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
         for name in ("holdout", "min_coverage"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], got {value:g}")
         if not 0 <= self.device_usd_per_hour < math.inf:
             raise ConfigError(f"device_usd_per_hour must be at least 0, got {self.device_usd_per_hour:g}")
-        if not 0 < self.racing_p < 1:
+        if self.racing_p is not None and not 0 < self.racing_p < 1:
             raise ConfigError(f"racing_p must be in (0, 1), got {self.racing_p:g}")
         if self.holdout == 1:
             raise ConfigError("holdout 1 leaves no question to search with")
+
+    @property
+    def racing_settings(self) -> dict[str, Any]:
+        """The settings of races by key, without those that are not set."""
+        found = {key: getattr(self, key) for key in RACING_KEYS}
+        return {key: value for key, value in found.items() if value is not None}
+
+    @property
+    def racing_fingerprint(self) -> dict[str, Any]:
+        """All settings of races, as a study's fingerprint has them."""
+        default = {"racing": RACES[0], "racing_p": DEFAULT_RULES.p}
+        checks = {"racing_min_questions": DEFAULT_RULES.minimum, "racing_batch": DEFAULT_RULES.batch}
+        return {**default, **checks, **self.racing_settings}
+
+    @property
+    def racing_rules(self) -> RacingRules | None:
+        """The rules of early stopping; None if every trial answers all questions."""
+        racing, p, minimum, batch = self.racing_fingerprint.values()
+        return None if racing == "off" else RacingRules(p, minimum, batch)

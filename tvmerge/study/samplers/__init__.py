@@ -89,6 +89,8 @@ class Sampler:
             of the finished trials. Other samplers are made anew for each trial from the trial's seed, since a
             resumed run would not have their state in memory.
         fewest_weights: Minimum number of weights that are not constant.
+        otherwise: The sampler that takes its place if questions cannot be chosen, because there are several
+            objectives or a question alone has no score; empty if none does.
     """
 
     make: Callable[[Mapping[str, FloatDistribution], int, Any], BaseSampler] | None = None
@@ -97,6 +99,7 @@ class Sampler:
     objectives: Literal["one", "several", "any"] = "any"
     replays: bool = False
     fewest_weights: int = 1
+    otherwise: str = ""
 
 
 SAMPLERS = Plugins(

@@ -29,4 +29,4 @@ def _make(search: BlockSearch, settings: AutoSettings) -> BlockSampler:
     return BlockSampler(search, settings.block)
 
 
-SAMPLER = Sampler(make_blocks=_make, settings=AutoSettings, objectives="one")
+SAMPLER = Sampler(make_blocks=_make, settings=AutoSettings, objectives="one", otherwise="TPE")
