@@ -110,7 +110,9 @@ def test_ctrl_c_ends_a_run_and_keeps_what_is_done(run_dir: Path, in_loop: bool) 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "stopped [] True", done.stderr
     found = tvmerge.status(run_dir)
-    assert 1 <= found.told < 40
+    assert found.answers is not None
+    assert found.answers.total == 40 * 120
+    assert 1 <= found.answers.told < found.answers.total
     assert not found.held
 
 

@@ -207,6 +207,9 @@ def _told(database: Path) -> int:
             return len(connection.execute("SELECT 1 FROM trials WHERE state != 'RUNNING'").fetchall())
 
 
+_RACES = ("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch", "4")
+
+
 def flags(folder: Path, bench: Path, setting: Setting, url: str) -> list[str]:
     """The command of a study whose judge listens at `url`."""
     models = bundled_demo_models()
@@ -217,7 +220,7 @@ def flags(folder: Path, bench: Path, setting: Setting, url: str) -> list[str]:
         *("--optuna-sampler", setting.sampler, "--trials-in-flight", str(setting.window)),
         *("--engines", str(setting.engines)),
         *("--parallel", str(PARALLEL), "--max-new-tokens", "16", "--holdout", "0.25"),
-        *("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch", "4"),
+        *(() if setting.sampler == "auto" else _RACES),
     ]
 
 

@@ -55,7 +55,7 @@ def test_a_run_counts_each_text_of_the_search_and_the_comparison_once(
     tmp_path: Path, demo_models: Path
 ) -> None:
     folder, bench = tmp_path / "run", make_bench(tmp_path / "bench")
-    panel = ("--judge=openai/a", "--judge=openai/b", "--holdout=0.5", "--racing=off")
+    panel = ("--judge=openai/a", "--judge=openai/b", "--holdout=0.5")
     says = {"a": "[[4]]", "b": "[[6]]"}
     with OpenAIServer(script=lambda request, _: completion(says[request.body["model"]])) as server:
         flags = run_flags(bench, demo_models, folder, server.base_url, *panel)
@@ -73,7 +73,7 @@ def test_an_answer_log_that_is_gone_costs_the_agreement_of_the_search_and_not_th
 ) -> None:
     folder, bench = tmp_path / "run", make_bench(tmp_path / "bench")
     with OpenAIServer() as server:
-        more = ("--judge=openai/a", "--judge-samples=2", "--holdout=0.5", "--n-trials=2", "--racing=off")
+        more = ("--judge=openai/a", "--judge-samples=2", "--holdout=0.5", "--n-trials=2")
         flags = run_flags(bench, demo_models, folder, server.base_url, *more)
         assert run(flags) == 0
         (folder / "model_answer" / "1.jsonl").unlink()

@@ -14,7 +14,7 @@ from tests.cli.judged import make_bench, read_lines, run_flags, write_lines
 from tests.servers.openai_server import OpenAIServer, user_prompt
 from tvmerge.cli.app import run
 
-SIZE = ("--holdout=0", "--racing=off", "--n-trials=3", "--uniform-weights=0,1")
+SIZE = ("--holdout=0", "--n-trials=3", "--uniform-weights=0,1")
 PAIRS = ("--judge=openai/mine", "--judge-mode=pairwise", *SIZE)
 
 

@@ -194,7 +194,7 @@ def study(folder: Path, bench: Path, server: BatchServer, *more: str, step: str 
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *(f"--run-dir={folder / 'run'}", "--study-name=s", "--n-trials=6", "--trials-in-flight=3"),
         *("--max-new-tokens=8", "--holdout=0.25", "--parallel=8", *more),
-        *("--racing-min-questions=6", "--racing-batch=3", "--racing-p=0.5"),
+        *("--optuna-sampler=TPE", "--racing-min-questions=6", "--racing-batch=3", "--racing-p=0.5"),
     ]
     env = {"TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "sk-secret"}
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,8 @@ def today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
 def optimize(study: str, trials: int, *more: str) -> int:
     models = ("--target-model=target", "--base-model=base", "--tuned-model=tuned", "--optimize-mode=uniform")
     asked = ("--bench-name=bench", "--judge=rules", f"--n-trials={trials}", "--max-new-tokens=12")
-    return run(["optimize", *models, *asked, f"--study-name={study}", f"--run-dir={study}", *more])
+    whole = ("--optuna-sampler=TPE",)
+    return run(["optimize", *models, *asked, *whole, f"--study-name={study}", f"--run-dir={study}", *more])
 
 
 def answered(study: str) -> list[str]:

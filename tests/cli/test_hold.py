@@ -24,7 +24,7 @@ def test_a_run_that_lost_its_study_stops_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["demo", f"--n-trials={N_TRIALS}", "--max-new-tokens=4", "--holdout=0"]
+    command = ["demo", "--optuna-sampler=TPE", f"--n-trials={N_TRIALS}", "--max-new-tokens=4", "--holdout=0"]
     with postgresql() as url:
         command.append(f"--storage={url}")
         tell = SearchStudy.tell

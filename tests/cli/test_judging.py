@@ -438,7 +438,7 @@ def test_an_outage_stops_a_run_that_goes_on_when_the_judge_is_back(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    more = ("--judge-patience=0", "--parallel=4")
+    more = ("--judge-patience=0", "--parallel=4", "--optuna-sampler=TPE")
     with OpenAIServer() as server:
         assert optimize(bench, demo_models, tmp_path / "whole", server, *more) == 0
         paid = posts(server)
@@ -471,7 +471,8 @@ def test_a_trial_that_fails_for_want_of_ratings_says_why(
         return "[[7]]" if TEST_QUESTION in prompt or "5たす2" in prompt else "I would rather not say."
 
     with OpenAIServer(reply=reply) as server:
-        assert optimize(bench, demo_models, tmp_path / "run", server, "--judge-reasks=0") == 2
+        more = ("--judge-reasks=0", "--optuna-sampler=TPE")
+        assert optimize(bench, demo_models, tmp_path / "run", server, *more) == 2
     assert "trial 0 failed: " in capsys.readouterr().err
     why = "of the judgments gave a rating; the most common reason: no [[rating]] in the reply"
     assert all(why in trial.user_attrs["failure"] for trial in trials_of(tmp_path / "run"))
@@ -501,7 +502,8 @@ def test_settings_that_cannot_work_are_told_before_the_judge_is_asked(
 def test_a_judge_that_rates_nothing_of_a_trial_ends_the_run_with_a_cure_and_it_goes_on_later(
     bench: Path, demo_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, more = tmp_path / "run", ("--judge-reasks=0", "--no-judge-check")
+    folder, whole = tmp_path / "run", "--optuna-sampler=TPE"
+    more = ("--judge-reasks=0", "--no-judge-check", whole)
     with OpenAIServer(reply=lambda _: "I would rather not say.") as server:
         assert optimize(bench, demo_models, folder, server, *more) == 2
         assert 0 < len(posts(server)) <= 2 * QUESTIONS
@@ -512,7 +514,7 @@ def test_a_judge_that_rates_nothing_of_a_trial_ends_the_run_with_a_cure_and_it_g
     assert "--judge-file" in last
     assert [trial.state.name for trial in trials_of(folder)] == ["RUNNING"]
     with OpenAIServer() as server:
-        assert optimize(bench, demo_models, folder, server) == 0
+        assert optimize(bench, demo_models, folder, server, whole) == 0
     assert [trial.state.name for trial in trials_of(folder)] == ["COMPLETE"] * 3
 
 

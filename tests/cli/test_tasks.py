@@ -49,7 +49,13 @@ def test_a_study_over_jglue_needs_no_judge_and_keeps_the_scores_of_each_task(
 ) -> None:
     jglue = write_jglue(tmp_path / "jglue", 14)
     tasks = "--jglue-tasks=jcommonsenseqa=3,jnli-1.3-0.2=1"
-    more = [tasks, f"--jglue-data={jglue}", "--num-fewshot=1,2", "--jglue-limit=11,10", "--racing=off"]
+    more = [
+        tasks,
+        f"--jglue-data={jglue}",
+        "--num-fewshot=1,2",
+        "--jglue-limit=11,10",
+        "--optuna-sampler=TPE",
+    ]
     assert run(flags(demo_models, tmp_path, *more)) == 0
     assert "rated by lm-eval" in capsys.readouterr().out
     for trial in trials_of(tmp_path):
@@ -64,7 +70,13 @@ def test_a_study_over_jglue_needs_no_judge_and_keeps_the_scores_of_each_task(
 
 def test_a_task_and_a_judged_benchmark_are_weighed_together(demo_models: Path, tmp_path: Path) -> None:
     jglue = write_jglue(tmp_path / "jglue", 12)
-    more = ["--bench-name=demo=0.25", "--judge=rules", "--max-new-tokens=4", "--racing=off", "--n-trials=2"]
+    more = [
+        "--bench-name=demo=0.25",
+        "--judge=rules",
+        "--max-new-tokens=4",
+        "--optuna-sampler=TPE",
+        "--n-trials=2",
+    ]
     more += [f"--jglue-data={jglue}", "--jglue-tasks=jnli=0.75"]
     assert run(flags(demo_models, tmp_path, *more)) == 0
     for trial in trials_of(tmp_path):
@@ -104,7 +116,7 @@ def test_jglue_alone_is_what_the_original_scripts_ask(
         f"--jglue-data={write_jglue(tmp_path / 'jglue', 12)}",
         "--n-trials=1",
         "--holdout=0",
-        "--racing=off",
+        "--optuna-sampler=TPE",
     ]
     assert run(flags(demo_models, tmp_path, *more)) == 0
     told = capsys.readouterr().err.replace("\n", " ")

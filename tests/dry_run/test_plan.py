@@ -72,6 +72,7 @@ def configure(bench: Path, demo_models: Path, tmp_path: Path, monkeypatch: pytes
         "run_dir": str(tmp_path / "run"),
         "n_trials": 5,
         "max_new_tokens": 24,
+        "optuna_sampler": "TPE",
         "racing": "off",
         "uniform_weights": (0.0, 1.0),
         "device": "cpu",

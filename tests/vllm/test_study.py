@@ -17,6 +17,7 @@ SETTINGS = """
 n_trials = 4
 trials_in_flight = 2
 max_new_tokens = 24
+optuna_sampler = "TPE"
 racing = "off"
 
 [temperature]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.errors import ConfigError
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Trial
+from tvmerge.report.numbers import count
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import BlockSearch
 from tvmerge.study.blocks.study import BlockStudy
@@ -15,6 +16,7 @@ from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.sampler import SamplerFactory, make_sampler
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
+from tvmerge.study.storage import StoredStudy
 from tvmerge.study.study import SearchStudy, distributions
 from tvmerge.study.warm_start import InitialTrials
 
@@ -24,9 +26,51 @@ if TYPE_CHECKING:
     from tvmerge.study.settings import SearchConfig
 
 
+FEWEST = 4
+"""How many questions a candidate answers at a time at least, if the settings do not say so."""
+
+
 def asks_blocks(sampler: str) -> bool:
     """Whether candidates of a sampler answer a block of questions at a time."""
     return SAMPLERS.load(sampler).make_blocks is not None
+
+
+def check_no_races(sampler: str, races: Mapping[str, Any]) -> str:
+    """Refuse settings of races where candidates do not race, and return how `--racing off` is meant there.
+
+    Args:
+        sampler: A sampler that asks blocks.
+        races: The settings of races that are set, by key.
+
+    Raises:
+        ConfigError: There are others.
+    """
+    if races == {"racing": "off"}:
+        return (
+            f"--racing off changes nothing with --optuna-sampler {sampler}: most candidates answer few "
+            "questions; with --optuna-sampler TPE all would answer all"
+        )
+    if races:
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in races)
+        raise ConfigError(
+            f"{flags}: candidates do not race with --optuna-sampler {sampler}, which asks those that look "
+            "worse no further questions; leave it out, or use --optuna-sampler TPE"
+        )
+    return ""
+
+
+def check_same_sampler(stored: StoredStudy, sampler: str) -> None:
+    """Check that a study was searched by this sampler, before anything else of it is compared.
+
+    Raises:
+        StudyError: It was another.
+    """
+    before = stored.fingerprint.get("optuna_sampler", sampler)
+    if before != sampler:
+        raise StudyError(
+            f"study '{stored.name}' was searched by {before}, and the sampler is now {sampler}; add "
+            f"--optuna-sampler {before} to continue it, or --fork NEW_NAME to begin a study with its trials"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +109,15 @@ class StudyMaker:
         """Whether candidates answer a block of questions at a time."""
         return asks_blocks(self.config.optuna_sampler)
 
-    def check(self) -> None:
+    def check(self, note: Callable[[str], None]) -> None:
         """Refuse what the sampler cannot search.
 
+        Args:
+            note: Called with each remark for the user.
+
         Raises:
-            ConfigError: No weight varies, or too few, or single questions have no score but need one.
+            ConfigError: No weight varies, or too few, a block is larger than the search, or single questions
+                have no score but need one.
         """
         if not self.by_blocks:
             self._sampler()
@@ -80,6 +128,8 @@ class StudyMaker:
                 f"{self.config.optuna_sampler} needs a score of each question, and a metric here is of all "
                 "documents together; use --optuna-sampler TPE"
             )
+        else:
+            self._check_block(note)
 
     def asked(self, trials: Sequence[Trial]) -> int:
         """How many trials were asked; in a search by blocks, how many would have answered as much."""
@@ -122,6 +172,17 @@ class StudyMaker:
             window=window,
             still_held=still_held,
         )
+
+    def _check_block(self, note: Callable[[str], None]) -> None:
+        number, block = self.questions.number, (self.config.sampler or {}).get("block")
+        if block is None:
+            if number < FEWEST:
+                note(f"a candidate answers {count(number, 'question')} at a time: the search has no more")
+        elif block > number:
+            raise ConfigError(
+                f"[sampler] block is {block}, but the search has {count(number, 'question')}; lower it, "
+                "leave it out, or hold out fewer questions (--holdout)"
+            )
 
     def _sampler(self) -> SamplerFactory:
         config = self.config

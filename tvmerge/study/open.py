@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.urls import hide_passwords
-from tvmerge.errors import ConfigError, StudyError
+from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.report.numbers import count
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
-from tvmerge.study.make import Questions, StudyMaker, asks_blocks
+from tvmerge.study.make import Questions, StudyMaker, asks_blocks, check_no_races, check_same_sampler
 from tvmerge.study.sampler import check_objectives, choose_sampler, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
@@ -60,7 +60,7 @@ class KnownStudy:
         objectives: Number of objectives.
         sampler: The sampler's settings.
         source_studies: The studies in the settings that a new study takes trials from.
-        instead: Why another sampler searches than the one in the user's settings; empty if it does not.
+        remark: How settings are meant that could be misread, for the user; empty if there are none.
     """
 
     config: SearchConfig
@@ -68,7 +68,7 @@ class KnownStudy:
     objectives: int
     sampler: Any
     source_studies: tuple[SourceStudy, ...]
-    instead: str = ""
+    remark: str = ""
 
     @cached_property
     def stored(self) -> StoredStudy | None:
@@ -161,12 +161,12 @@ class KnownStudy:
                 fork of the given study, or the trials of another study cannot be used.
         """
         config, location, stored = self.config, self.location, self.stored
-        if self.instead:
-            note(self.instead)
+        if self.remark:
+            note(self.remark)
         if stored is not None:
-            self._check_sampler(stored)
+            check_same_sampler(stored, config.optuna_sampler)
         maker = self._maker(space, questions)
-        maker.check()
+        maker.check(note)
         if stored is None:
             return [self._origin(of, space, enqueued, note) for of in self.source_studies]
         origin: Origin = stored.attrs.get(ORIGIN, [])
@@ -225,15 +225,6 @@ class KnownStudy:
             refused.pop_all()
         return study
 
-    def _check_sampler(self, stored: StoredStudy) -> None:
-        """Raise if the study was searched by another sampler."""
-        before, now = stored.fingerprint.get("optuna_sampler"), self.config.optuna_sampler
-        if before is not None and before != now:
-            raise StudyError(
-                f"study '{stored.name}' was searched by {before}, and the sampler is {now} now; continue it "
-                f"with --optuna-sampler {before}, or begin a new study with its trials with --fork NEW_NAME"
-            )
-
     def _maker(self, space: Space, questions: Questions) -> StudyMaker:
         return StudyMaker(self.config, self.sampler, space, questions, self.objectives)
 
@@ -291,23 +282,17 @@ def look_up_study(
         by_question: Whether each question has a score.
 
     Raises:
-        ConfigError: The sampler, its table or the study of a warm start is not usable, settings of races are set
-            although candidates do not race, or the sampler cannot say when to stop.
+        ConfigError: The sampler, its table or the study of a warm start is not usable, settings of races
+            are set although candidates do not race, or the sampler cannot say when to stop.
     """
-    name, instead = choose_sampler(config.optuna_sampler, objectives, by_question=by_question)
+    name, remark = choose_sampler(config.optuna_sampler, objectives, by_question=by_question)
     sampler = read_settings(name, config.sampler)
     check_objectives(name, objectives)
     config = replace(config, optuna_sampler=name)
-    if config.stop_when is not None and not asks_blocks(name):
-        raise ConfigError(
-            f"--stop-when needs a sampler that estimates what further answers gain, which "
-            f"{name} does not; use --optuna-sampler auto, or leave --stop-when out"
-        )
-    if asks_blocks(name) and (races := config.racing_settings):
-        raise ConfigError(
-            f"{' and '.join(races)}: with --optuna-sampler {name} candidates do not race, since each answers few "
-            "questions unless it looks good; leave the setting out, or use --optuna-sampler TPE"
-        )
+    if asks_blocks(name):
+        remark = check_no_races(name, config.racing_settings)
+    elif config.stop_when is not None:
+        refuse_stop_when(name, remark)
     source_studies = []
     if config.fork is not None:
         source_studies.append(SourceStudy("fork", location.parent_storage, location.parent))
@@ -315,4 +300,4 @@ def look_up_study(
         source_studies.append(
             warm_start_source(config.warm_start, location.storage, config.warm_start_trials)
         )
-    return KnownStudy(config, location, objectives, sampler, tuple(source_studies), instead)
+    return KnownStudy(config, location, objectives, sampler, tuple(source_studies), remark)

@@ -26,6 +26,7 @@ class Step:
         best: The best result so far, as text; empty if there is none.
         remaining: Estimated seconds left, or None before there is an estimate.
         notable: Whether a short log should mention it.
+        unit: What is counted, if the stage does not say so.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class Step:
     best: str = ""
     remaining: float | None = None
     notable: bool = True
+    unit: str = ""
 
 
 class Display(Protocol):
@@ -96,7 +98,8 @@ class Lines:
     def step(self, step: Step) -> None:
         """Show a line if the step is notable."""
         if step.notable:
-            parts = [f"{step.stage} {step.done}/{step.total}", step.last, step.best, _left(step)]
+            done = f"{step.stage} {step.done}/{step.total}"
+            parts = [f"{done} {step.unit}".rstrip(), step.last, step.best, _left(step)]
             self.note("  ".join(part for part in parts if part))
 
     def note(self, text: str) -> None:
@@ -127,6 +130,7 @@ class Bar:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}", style="dim"),
             console=self._console,
@@ -152,7 +156,7 @@ class Bar:
     def step(self, step: Step) -> None:
         """Move the bar of the step's stage, and show the step's result below it."""
         if step.stage not in self._tasks:
-            self._tasks[step.stage] = self._progress.add_task(step.stage, left="")
+            self._tasks[step.stage] = self._progress.add_task(step.stage, unit=step.unit, left="")
         task = self._tasks[step.stage]
         self._progress.update(task, completed=step.done, total=step.total, left=_left(step))
         self._status.plain = "  ".join(part for part in (step.last, step.best) if part)

@@ -74,9 +74,7 @@ class Progress:
 
     def search_started(self, total: int, done: int = 0) -> None:
         """Note that the search starts, or resumes with `done` of `total` trials told by an earlier run."""
-        self._start(total, done)
-        last = "resumed" if done else ""
-        self._display.step(Step("search", done, total, last=last))
+        self._search_started(total, done)
 
     def trial_told(self, trial: Trial, best: Trial | None) -> None:
         """Note that a trial was told or failed.
@@ -105,7 +103,7 @@ class Progress:
 
     def blocks_started(self, total: int, done: int = 0) -> None:
         """The search begins, or continues, with `done` of its `total` answers told by an earlier run."""
-        self.search_started(total, done)
+        self._search_started(total, done, "answers")
 
     def block_told(self, trial: Trial, done: int, best: Trial | None) -> None:
         """A candidate's answers to a block of questions were told.
@@ -131,6 +129,7 @@ class Progress:
                 best="" if best is None else _best(best, is_new=is_new),
                 remaining=self._pace.remaining(done, self._clock()),
                 notable=done * _LINES // total > before * _LINES // total,
+                unit="answers",
             )
         )
 
@@ -146,6 +145,11 @@ class Progress:
         remaining = self._pace.remaining(self._done, self._clock())
         last = f"{label}: {estimate(found)}"
         self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
+
+    def _search_started(self, total: int, done: int, unit: str = "") -> None:
+        self._start(total, done)
+        last = "resumed" if done else ""
+        self._display.step(Step("search", done, total, last=last, unit=unit))
 
     def _warn_of_thoughts(self, trial: Trial) -> None:
         """Warn once if candidates run out of tokens while thinking."""
