@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from tests.study.studies import SPACE, score
 from tvmerge.config import RunConfig, load_config
 from tvmerge.errors import ConfigError, StudyError
+from tvmerge.study.blocks.study import BlockStudy, Told
 from tvmerge.study.make import Questions
 from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.study.storage import open_storage, read_study
@@ -26,22 +27,30 @@ def config(folder: Path, **settings: Any) -> RunConfig:
     return load_config({**MODELS, **plain, **settings})
 
 
-def look_up(run: RunConfig, objectives: int = 1) -> KnownStudy:
-    return look_up_study(run, run.study_location, objectives, by_question=True)
+def look_up(run: RunConfig, objectives: int = 1, *, by_question: bool = True) -> KnownStudy:
+    return look_up_study(run, run.study_location, objectives, by_question=by_question)
 
 
 def opened(run: RunConfig, *, judge: str = "rules", objectives: int = 1) -> tuple[SearchStudy, list[str]]:
+    study, said = opened_by_any(look_up(run, objectives), judge=judge)
+    assert isinstance(study, SearchStudy)
+    return study, said
+
+
+def opened_by_any(
+    known: KnownStudy, *, judge: str = "rules", questions: int = 20
+) -> tuple[SearchStudy | BlockStudy, list[str]]:
+    """The study of any sampler, and what the user is told."""
     said: list[str] = []
-    known = look_up(run, objectives)
+    sampler = {"optuna_sampler": known.config.optuna_sampler}
     study = known.open(
         SPACE,
-        Questions(20, 9.0),
-        fingerprint={"judge": judge, **known.fingerprint},
+        Questions(questions, 9.0),
+        fingerprint={"judge": judge, **sampler, **known.fingerprint},
         run={},
         enqueued=GIVEN,
         note=said.append,
     )
-    assert isinstance(study, SearchStudy)
     return study, said
 
 
@@ -173,3 +182,81 @@ def test_passwords_are_shown_nowhere() -> None:
     assert "secret" not in str(run.shown)
     assert run.shown["storage"] == "postgresql://u:***@h/db"
     assert "secret" not in str(look_up(run).fingerprint)
+
+
+def test_a_study_of_whole_trials_goes_on_by_blocks_only_as_a_fork(tmp_path: Path) -> None:
+    finish(config(tmp_path))
+    auto = config(tmp_path, optuna_sampler="auto")
+    with pytest.raises(StudyError) as refused:
+        opened_by_any(look_up(auto))
+    assert str(refused.value) == (
+        "study 'old' was searched by TPE, and the sampler is now auto; add --optuna-sampler TPE to continue "
+        "it, or --fork NEW_NAME to begin a study with its trials"
+    )
+    study, said = opened_by_any(look_up(config(tmp_path, optuna_sampler="auto", fork="new")))
+    assert isinstance(study, BlockStudy)
+    assert said == ["study 'new' starts with 6 trials of study 'old'"]
+
+
+def test_a_study_by_blocks_goes_on_in_whole_trials_only_as_a_fork(tmp_path: Path) -> None:
+    study, said = opened_by_any(look_up(config(tmp_path, optuna_sampler="auto")))
+    assert isinstance(study, BlockStudy)
+    assert said == []
+    for _ in range(16):
+        study.ask()
+        study.tell(study.running()[0], Told((5.0,) * 4, {}))
+    with pytest.raises(StudyError, match=r"searched by auto, .* now TPE; add --optuna-sampler auto to"):
+        opened(config(tmp_path, n_trials=2))
+    assert isinstance(opened(config(tmp_path, fork="new"))[0], SearchStudy)
+
+
+def test_a_study_that_auto_searches_by_tpe_is_one_of_tpe(tmp_path: Path) -> None:
+    old = finish(config(tmp_path))
+    known = look_up(config(tmp_path, optuna_sampler="auto"), by_question=False)
+    study, said = opened_by_any(known)
+    assert said == [known.remark] != [""]
+    assert isinstance(study, SearchStudy)
+    assert [dict(trial.recipe.weights) for trial in study.trials] == [row[0] for row in old]
+
+
+@pytest.mark.parametrize(
+    "races", [{"racing": "wilcoxon"}, {"racing": "off", "racing_p": 0.2}, {"racing_min_questions": 20}]
+)
+def test_settings_of_races_are_refused_where_candidates_do_not_race(
+    tmp_path: Path, races: dict[str, Any]
+) -> None:
+    flags = ", ".join(f"--{key.replace('_', '-')}" for key in races)
+    with pytest.raises(ConfigError, match=f"^{flags}: candidates do not race with --optuna-sampler auto"):
+        look_up(config(tmp_path, optuna_sampler="auto", **races))
+    look_up(config(tmp_path, **races))
+    look_up(config(tmp_path, optuna_sampler="auto", **races), by_question=False)
+
+
+def test_races_that_are_off_anyway_are_explained(tmp_path: Path) -> None:
+    _, said = opened_by_any(look_up(config(tmp_path, optuna_sampler="auto", racing="off")))
+    assert len(said) == 1
+    assert said[0].startswith("--racing off changes nothing with --optuna-sampler auto")
+
+
+def test_races_tell_studies_of_whole_trials_apart(tmp_path: Path) -> None:
+    finish(config(tmp_path))
+    finish(config(tmp_path, racing="wilcoxon"))
+    with pytest.raises(StudyError, match=r"racing_p was 0\.35, is 0\.2"):
+        opened(config(tmp_path, racing_p=0.2))
+
+
+def test_fewer_questions_than_a_block_are_answered_at_once(tmp_path: Path) -> None:
+    study, said = opened_by_any(look_up(config(tmp_path, optuna_sampler="auto")), questions=3)
+    assert isinstance(study, BlockStudy)
+    assert said == ["a candidate answers 3 questions at a time: the search has no more"]
+    ask = study.ask()
+    assert (ask.start, ask.stop) == (0, 3)
+
+
+def test_a_block_of_more_questions_than_there_are_is_refused(tmp_path: Path) -> None:
+    known = look_up(config(tmp_path, optuna_sampler="auto", sampler={"block": 8}))
+    with pytest.raises(
+        ConfigError, match=r"^\[sampler\] block is 8, but the search has 7 questions; lower it"
+    ):
+        opened_by_any(known, questions=7)
+    assert opened_by_any(known, questions=8)[1] == []

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.study.studies import KINDS, SPACE, open_study, run, score
 from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
-from tvmerge.study.sampler import make_sampler, read_settings
+from tvmerge.study.sampler import choose_sampler, make_sampler, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.samplers.cma_es import CmaEsSettings
 from tvmerge.study.space import Space
@@ -142,7 +142,18 @@ def test_a_deterministic_objective_can_be_told_to_gp_without_a_warning(tmp_path:
             {"popsze": 8},
             "no key 'popsze' for CMA-ES; did you mean 'popsize'? known: popsize, sigma",
         ),
-        ("TPE", {"popsize": 8}, "no key 'popsize' for TPE; known: n_startup_trials, n_ei_candidates"),
+        (
+            "TPE",
+            {"popsize": 8},
+            "no key 'popsize' for TPE; known: n_startup_trials, n_ei_candidates; "
+            "'popsize' is for --optuna-sampler CMA-ES",
+        ),
+        (
+            "auto",
+            {"n_startup_trials": 5},
+            "no key 'n_startup_trials' for auto; known: block; "
+            "'n_startup_trials' is for --optuna-sampler GP or TPE",
+        ),
         ("random", {"seed": 8}, "no key 'seed' for random; it has none"),
         ("CMA-ES", {"popsize": 1}, "popsize must be at least 4, got 1"),
         ("CMA-ES", {"popsize": 4.5}, "popsize must be int, got float 4.5"),
@@ -159,6 +170,23 @@ def test_a_wrong_sampler_table_is_one_clear_line(name: str, table: dict[str, obj
         read_settings(name, table)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "by_question", "why"),
+    [(2, True, "of several objectives"), (1, False, "a metric here has no score for a single question")],
+)
+def test_auto_is_tpe_where_candidates_cannot_answer_in_blocks(
+    objectives: int, by_question: bool, why: str
+) -> None:
+    chosen, said = choose_sampler("auto", objectives, by_question=by_question)
+    assert (chosen, said) == ("TPE", f"--optuna-sampler auto is TPE in this study, because {why}")
+    for name in ("TPE", "GP", "NSGA-II"):
+        assert choose_sampler(name, objectives, by_question=by_question) == (name, "")
+
+
+def test_auto_is_itself_elsewhere() -> None:
+    assert choose_sampler("auto", 1, by_question=True) == ("auto", "")
 
 
 @given(st.data())

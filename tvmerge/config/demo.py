@@ -17,7 +17,7 @@ def demo_defaults() -> dict[str, Any]:
         "bench_name": ("demo",),
         "judge": ("rules",),
         "study_name": "demo",
-        "n_trials": 100,
+        "n_trials": 8,
         "trials_in_flight": 2,
         "parallel": 16,
         "max_new_tokens": 16,
