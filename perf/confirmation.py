@@ -161,7 +161,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if args.study is None:
-            run(["demo", f"--run-dir={folder}"])
+            run(["demo", f"--run-dir={folder}", "--optuna-sampler=TPE", "--n-trials=100"])
         finalists, baselines = candidates_of(args.study or f"sqlite:///{Path(folder) / 'study.db'}")
     questions = list(fresh_questions(args.questions, QUESTION_SEED))
     known = asyncio.run(rated([*(t.recipe for t in finalists), *(r.recipe for r in baselines)], questions))

@@ -179,7 +179,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if args.study is None:
-            run(["demo", f"--run-dir={folder}", "--racing=off"])
+            run(["demo", f"--run-dir={folder}", "--optuna-sampler=TPE", "--n-trials=100", "--racing=off"])
         search_twice = partial(
             both,
             args.study or f"sqlite:///{folder}/study.db",

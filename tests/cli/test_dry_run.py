@@ -28,7 +28,12 @@ def test_the_demo_is_planned_on_the_screen_and_nothing_is_left_behind(
 ) -> None:
     assert run(["demo", "--dry-run"]) == 0
     screen = capsys.readouterr().out
-    for part in ("study: demo", "at most 960 answers of 240 candidates left", "dimensions: 8", "judge rules: asks nobody"):
+    for part in (
+        "study: demo",
+        "at most 960 answers of 240 candidates left",
+        "dimensions: 8",
+        "judge rules: asks nobody",
+    ):
         assert part in screen
     assert "judge calls" not in screen
     assert list(tmp_path.iterdir()) == []

@@ -51,7 +51,6 @@ def start(folder: Path, bench: Path, models: Path, url: str) -> subprocess.Popen
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(TRIALS)),
         *("--trials-in-flight", "2", "--parallel", "8", "--max-new-tokens", "16", "--holdout", "0"),
-        *("--racing", "off"),
     ]
     return subprocess.Popen(
         [sys.executable, "-c", START, *argv],

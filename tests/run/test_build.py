@@ -41,7 +41,7 @@ def build(demo_models: Path, tmp_path: Path, notes: list[str]) -> Build:
             judge=("rules",),
             run_dir=str(tmp_path / "run"),
             device="cpu",
-            **settings,
+            **{"optuna_sampler": "TPE", **settings},
         )
         with closing(Caches()) as caches:
             suite = build_suite(config, caches, notes.append)
