@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.errors import ConfigError, StudyError
+from tvmerge.errors import ConfigError
 from tvmerge.records import Trial
 from tvmerge.report.numbers import count
 from tvmerge.study.blocks.scale import Scale
@@ -16,7 +16,6 @@ from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.sampler import SamplerFactory, make_sampler
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
-from tvmerge.study.storage import StoredStudy
 from tvmerge.study.study import SearchStudy, distributions
 from tvmerge.study.warm_start import InitialTrials
 
@@ -33,44 +32,6 @@ FEWEST = 4
 def asks_blocks(sampler: str) -> bool:
     """Whether candidates of a sampler answer a block of questions at a time."""
     return SAMPLERS.load(sampler).make_blocks is not None
-
-
-def check_no_races(sampler: str, races: Mapping[str, Any]) -> str:
-    """Refuse settings of races where candidates do not race, and return how `--racing off` is meant there.
-
-    Args:
-        sampler: A sampler that asks blocks.
-        races: The settings of races that are set, by key.
-
-    Raises:
-        ConfigError: There are others.
-    """
-    if races == {"racing": "off"}:
-        return (
-            f"--racing off changes nothing with --optuna-sampler {sampler}: most candidates answer few "
-            "questions; with --optuna-sampler TPE all would answer all"
-        )
-    if races:
-        flags = ", ".join(f"--{key.replace('_', '-')}" for key in races)
-        raise ConfigError(
-            f"{flags}: candidates do not race with --optuna-sampler {sampler}, which asks those that look "
-            "worse no further questions; leave it out, or use --optuna-sampler TPE"
-        )
-    return ""
-
-
-def check_same_sampler(stored: StoredStudy, sampler: str) -> None:
-    """Check that a study was searched by this sampler, before anything else of it is compared.
-
-    Raises:
-        StudyError: It was another.
-    """
-    before = stored.fingerprint.get("optuna_sampler", sampler)
-    if before != sampler:
-        raise StudyError(
-            f"study '{stored.name}' was searched by {before}, and the sampler is now {sampler}; add "
-            f"--optuna-sampler {before} to continue it, or --fork NEW_NAME to begin a study with its trials"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.report.numbers import count
+from tvmerge.study.applicable import check_applicable, check_same_sampler
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.location import StudyLocation
-from tvmerge.study.make import Questions, StudyMaker, asks_blocks, check_no_races, check_same_sampler
+from tvmerge.study.make import Questions, StudyMaker, asks_blocks
 from tvmerge.study.sampler import check_objectives, choose_sampler, read_settings
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
@@ -289,10 +290,7 @@ def look_up_study(
     sampler = read_settings(name, config.sampler)
     check_objectives(name, objectives)
     config = replace(config, optuna_sampler=name)
-    if asks_blocks(name):
-        remark = check_no_races(name, config.racing_settings)
-    elif config.stop_when is not None:
-        refuse_stop_when(name, remark)
+    remark = check_applicable(config, remark)
     source_studies = []
     if config.fork is not None:
         source_studies.append(SourceStudy("fork", location.parent_storage, location.parent))
