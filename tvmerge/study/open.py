@@ -178,10 +178,8 @@ class KnownStudy:
             )
         if config.n_trials < (asked := maker.asked(stored.trials)):
             had = f"{'answers of ' if maker.by_blocks else ''}{count(asked, 'trial')}"
-            raise StudyError(
-                f"study '{location.name}' has {had}; --n-trials {config.n_trials} is lower, "
-                "but it can only be raised"
-            )
+            fewer = f"--n-trials {config.n_trials} is lower, but it can only be raised"
+            raise StudyError(f"study '{location.name}' has {had}; {fewer}")
         return origin
 
     def open(
@@ -289,8 +287,7 @@ def look_up_study(
     name, remark = choose_sampler(config.optuna_sampler, objectives, by_question=by_question)
     sampler = read_settings(name, config.sampler)
     check_objectives(name, objectives)
-    config = replace(config, optuna_sampler=name)
-    remark = check_applicable(config, remark)
+    remark = check_applicable(config := replace(config, optuna_sampler=name), remark)
     source_studies = []
     if config.fork is not None:
         source_studies.append(SourceStudy("fork", location.parent_storage, location.parent))
