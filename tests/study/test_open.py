@@ -241,7 +241,7 @@ def test_races_that_are_off_anyway_are_explained(tmp_path: Path) -> None:
 def test_races_tell_studies_of_whole_trials_apart(tmp_path: Path) -> None:
     finish(config(tmp_path))
     finish(config(tmp_path, racing="wilcoxon"))
-    with pytest.raises(StudyError, match=r"racing_p was 0\.35, is 0\.2"):
+    with pytest.raises(StudyError, match=r"racing_p was 0\.25, is 0\.2"):
         opened(config(tmp_path, racing_p=0.2))
 
 
