@@ -164,7 +164,7 @@ def of_demo(folder: Path, trials: int) -> RunConfig:
         trials_in_flight=2,
         n_trials=trials,
         holdout=0.25,
-        confirm_candidates=2,
+        confirm_candidates=1,
         max_new_tokens=8,
     )
 
@@ -175,7 +175,7 @@ def test_a_run_with_a_free_judge_measures_asks_and_tells_what_it_chose(
     """Extended in other caches, where nothing is answered yet, and in its own, it makes the same table."""
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "cache"))
     said: list[str] = []
-    result = asyncio.run(optimize(of_demo(tmp_path, 7), tell=said.append))
+    result = asyncio.run(optimize(of_demo(tmp_path, 6), tell=said.append))
     (line,) = [line for line in said if line.startswith("a candidate answers ")]
     assert "judging costs nothing, and a candidate takes" in line
     assert result.block == line
@@ -184,8 +184,8 @@ def test_a_run_with_a_free_judge_measures_asks_and_tells_what_it_chose(
     assert read_record(tmp_path / "run" / "result.json", ()).block == line
     assert 16 in {ask.stop - ask.start for trial in result.trials for ask in asks_of(trial)}
     shutil.copytree(tmp_path / "run", tmp_path / "other" / "run")
-    longer = asyncio.run(optimize(of_demo(tmp_path, 9), quiet=True))
+    longer = asyncio.run(optimize(of_demo(tmp_path, 7), quiet=True))
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "empty"))
-    again = asyncio.run(optimize(of_demo(tmp_path / "other", 9), quiet=True))
+    again = asyncio.run(optimize(of_demo(tmp_path / "other", 7), quiet=True))
     assert again.trials == longer.trials
     assert again.block == longer.block == line

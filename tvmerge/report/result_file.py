@@ -47,7 +47,7 @@ def as_json(result: RunRecord) -> dict[str, Any]:
         "front": _front(result),
         "prospects": None if result.prospects is None else dict(result.prospects),
         "judging": {"usage": [dict(row) for row in result.usage], "agreement": result.agreement},
-        **({"block": result.block} if result.block else {}),
+        "block": result.block or None,
         "output": result.output,
         "seconds": round(result.seconds, 3),
         "settings": dict(result.settings),
@@ -178,7 +178,7 @@ def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
         usage=tuple(data["judging"]["usage"]),
         agreement=data["judging"]["agreement"],
         prospects=data.get("prospects"),
-        block=data.get("block", ""),
+        block=data.get("block") or "",
     )
 
 
