@@ -34,6 +34,8 @@ def load_config(
         settings |= _read_toml(file)
     settings |= {key: value for key, value in flags.items() if value is not None}
     _refuse_missing([key for key, (_, default) in options().items() if default is MISSING], settings)
+    if settings.get("judge_anchor") is not None and "judge" not in settings:
+        raise ConfigError("--judge-anchor rates a sample only; name the judge that rates everything: --judge")
     return RunConfig(**settings)
 
 

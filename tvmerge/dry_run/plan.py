@@ -21,6 +21,7 @@ from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
+from tvmerge.run.anchoring import few_pairs_remark
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
@@ -63,11 +64,12 @@ async def plan_run(
             for remark in run_spec.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, run_spec, caches, note)
-            for line in run_spec.stops.lines:
+            few = few_pairs_remark(suite, config.n_trials * len(run_spec.search_questions))
+            for line in (*run_spec.stops.lines, *filter(None, (few,))):
                 note(line)
             return await _plan(run_spec, trials, counter, stored)
         finally:
-            await suite.judge.close()
+            await suite.close()
 
 
 def _open(config: MergeConfig, caches: Caches) -> Merge:
@@ -124,12 +126,19 @@ async def _plan(
     config, models, paths = run_spec.config, run_spec.models, run_spec.paths
     remaining = remaining_work(run_spec, trials)
     baseline, missing = _baseline(run_spec, stored)
-    estimator = RequestEstimator(run_spec.suite, counter, config.max_new_tokens, stored, baseline)
+    suite = run_spec.suite
+    estimator, confirming = (
+        RequestEstimator(asked, counter, config.max_new_tokens, stored, baseline)
+        for asked in (suite, suite.confirming)
+    )
+    search = await _count(estimator, (remaining.search,))
+    if suite.anchor is not None:
+        search += (await _count(confirming, (remaining.search,))).share(suite.anchor.fraction)
     stages = {
         LIVE: RequestCount() if config.no_judge_check else await estimator.check(),
-        "search": await _count(estimator, (remaining.search,)),
+        "search": search,
         "final comparison": await _count(
-            estimator, (remaining.selection, remaining.test, remaining.searched)
+            confirming, (remaining.selection, remaining.test, remaining.searched)
         ),
     }
     batched = config.judge_batch

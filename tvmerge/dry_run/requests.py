@@ -49,6 +49,10 @@ class RequestCount:
             self.stored_replies * times,
         )
 
+    def share(self, fraction: float) -> RequestCount:
+        """Return the calls alone, as expected if each is made with this probability."""
+        return RequestCount(calls={judge: calls.share(fraction) for judge, calls in self.calls.items()})
+
 
 class RequestEstimator:
     """Passes answers to the judges and counts the requests they would send.

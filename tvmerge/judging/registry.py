@@ -105,7 +105,7 @@ def create_judge(
     check_prompts(prompts, questions, pairwise=compares, together=together)
     prompts = needed_prompts(prompts, questions, pairwise=compares, together=together)
     chat = pipeline(create_chat(spec, env), spec, policy or RequestPolicy())
-    model, samples = _identity(spec), samples or spec.samples
+    model, samples = identity_of(spec), samples or spec.samples
     kind = PairwiseJudge if compares else ConversationJudge if together else LLMJudge
     return kind(name=spec.name, chat=chat, prompts=prompts, model=model, samples=samples)
 
@@ -124,7 +124,7 @@ def create_chat(spec: JudgeSpec, env: Mapping[str, str] = environ) -> ChatModel:
     return chat(spec, key)
 
 
-def _identity(spec: JudgeSpec) -> dict[str, object]:
+def identity_of(spec: JudgeSpec) -> dict[str, object]:
     """Return the parts of a judge file that affect ratings."""
     own = PROVIDERS.load(spec.provider).identity
     identity: dict[str, object] = {

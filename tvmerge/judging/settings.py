@@ -35,6 +35,19 @@ class JudgeConfig:
         listed="paths",
         decides="content",
     )
+    judge_anchor: str | None = option(
+        str,
+        "Second judge, for a sample of the search's answers and all held-out ones: NAME=FRACTION, such as "
+        "claude=0.1; scores are on its scale.",
+        None,
+        decides="content",
+    )
+    judge_anchor_anyway: bool = option(
+        bool,
+        "Go on although --judge and --judge-anchor agree too little for two judges to pay.",
+        False,
+        decides="nothing",
+    )
     judge_base_url: str | None = option(
         str, "URL of an OpenAI-compatible server to use instead.", None, decides="content"
     )
@@ -138,6 +151,32 @@ class JudgeConfig:
             weighted(text, lambda name: is_there("benchmarks", name, assets)) for text in self.bench_name
         )
 
+    @property
+    def anchor(self) -> tuple[str, float] | None:
+        """The second judge and the fraction of answers that it rates; None without one.
+
+        The fraction is what follows the last "=", so the name of a model or a file may contain others.
+
+        Raises:
+            ConfigError: There is no name or no fraction, or the fraction is not in (0, 1).
+        """
+        if self.judge_anchor is None:
+            return None
+        name, _, number = self.judge_anchor.rpartition("=")
+        try:
+            fraction = float(number)
+        except ValueError:
+            fraction = math.nan
+        if not name or math.isnan(fraction):
+            raise ConfigError(
+                f"--judge-anchor takes NAME=FRACTION, such as {name or number or 'NAME'}=0.1; got "
+                f"{self.judge_anchor!r}"
+            )
+        if not 0 < fraction < 1:
+            way_out = f"; for ratings by {name} alone use --judge {name}" if fraction >= 1 else ""
+            raise ConfigError(f"the fraction of --judge-anchor must be in (0, 1), got {number}{way_out}")
+        return name, fraction
+
     def __post_init__(self) -> None:
         for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel", "turns"):
             value = getattr(self, name)
@@ -165,3 +204,9 @@ class JudgeConfig:
             raise ConfigError(f"min_japanese must be in [0, 1], got {self.min_japanese:g}")
         if len(set(self.judge)) < len(self.judge) or not self.judge:
             raise ConfigError(f"name each judge of the panel once, got {', '.join(self.judge) or 'none'}")
+        if self.anchor is None and self.judge_anchor_anyway:
+            raise ConfigError("--judge-anchor-anyway is only for --judge-anchor")
+        if self.anchor is not None and self.judge_mode == "pairwise":
+            raise ConfigError("--judge-anchor is for ratings, and --judge-mode pairwise has none")
+        if self.anchor is not None and self.anchor[0] in self.judge:
+            raise ConfigError(f"--judge-anchor: {self.anchor[0]} rates everything already; name another")

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvmerge.errors import ProviderError
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Evaluation, Question, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Evaluation, Judgment, Question, Trial
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.statistics import coverage, finish_share, why_silent
+from tvmerge.study.blocks.anchor import pairs_of
 from tvmerge.study.blocks.study import BlockStudy, Told
-from tvmerge.study.blocks.table import Ask
+from tvmerge.study.blocks.table import Ask, Scores
 
 SILENT = 3
 """Asks in a row without any rating after which a run stops, if its judge is the cause.
@@ -30,15 +31,22 @@ class BlockTrials:
         evaluator: Generates and judges a candidate's answers.
         objective: The objective that is maximised.
         questions: The search questions, in the order of the blocks.
+        anchor: The name of the judge that rates a sample, if there is one.
     """
 
     def __init__(
-        self, study: BlockStudy, evaluator: Evaluator, objective: Objective, questions: Sequence[Question]
+        self,
+        study: BlockStudy,
+        evaluator: Evaluator,
+        objective: Objective,
+        questions: Sequence[Question],
+        anchor: str | None = None,
     ) -> None:
         self._study = study
         self._evaluator = evaluator
         self._objective = objective
         self._questions = questions
+        self._anchor = anchor
 
     async def evaluate(self, ask: Ask) -> Evaluation:
         """Return the candidate's answers to the block and their judgments."""
@@ -57,14 +65,14 @@ class BlockTrials:
         """
         if evaluation.failure:
             return Told((), {}, evaluation.failure)
-        judgments = evaluation.judgments
-        found = self._objective.contributions(judgments, self._questions)
-        scores = tuple(found.get(q.question_id) for q in self._questions[ask.start : ask.stop])
+        judgments = [j for j in evaluation.judgments if j.judge != self._anchor]
+        scores = self._scores(ask, judgments)
         if all(score is None for score in (*scores, *self._latest_scores(ask))) and (
             silent := why_silent(judgments)
         ):
             raise ProviderError(f"trial {ask.trial}: {silent}; then run the same command to resume")
-        return Told(scores, self._attrs(self._study.trials[ask.trial], evaluation))
+        attrs = self._attrs(self._study.trials[ask.trial], evaluation)
+        return Told(scores, attrs, anchor=self._anchored(ask, evaluation))
 
     def tell(self, ask: Ask, told: Told) -> Trial:
         """Tell the study, and return the candidate."""
@@ -75,6 +83,23 @@ class BlockTrials:
         """Return the scores of the asks just before, those of candidates that failed left out."""
         before = [known for known in self._study.asks[: ask.number] if not known.failed]
         return [score for known in before[-(SILENT - 1) :] for score in known.scores or ()]
+
+    def _scores(self, ask: Ask, judgments: Sequence[Judgment]) -> Scores:
+        found = self._objective.contributions(judgments, self._questions)
+        return tuple(found.get(q.question_id) for q in self._questions[ask.start : ask.stop])
+
+    def _anchored(self, ask: Ask, evaluation: Evaluation) -> Scores | None:
+        """Return the anchor's scores of the sampled questions; None without an anchor.
+
+        Raises:
+            ProviderError: It has rated nothing yet, and the answers are not the cause.
+        """
+        if self._anchor is None:
+            return None
+        judgments = [j for j in evaluation.judgments if j.judge == self._anchor]
+        if (silent := why_silent(judgments)) and not pairs_of(self._study.asks):
+            raise ProviderError(f"trial {ask.trial}: {silent}; then run the same command to resume")
+        return self._scores(ask, judgments)
 
     def _attrs(self, trial: Trial, evaluation: Evaluation) -> Mapping[str, Any]:
         """Return what is recorded of all of a candidate's answers, those of this block included."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tvmerge._util.caches import Caches
-    from tvmerge.protocols import Pool
-    from tvmerge.records import Sampling
+    from tvmerge.protocols import Judge, Pool
+    from tvmerge.records import Recipe, Sampling
     from tvmerge.run.outline import Outline
     from tvmerge.study.blocks.study import BlockStudy
     from tvmerge.study.study import SearchStudy
@@ -50,12 +50,21 @@ class Run(RunSpec):
     @cached_property
     def evaluator(self) -> Evaluator:
         """The evaluator of candidates on the search questions."""
-        return self._evaluator(self.sampling)
+        anchor, judge, seed = self.suite.anchor, self.suite.judge, self.config.optuna_seed
+        judge_of = None if anchor is None else partial(anchor.beside, judge, seed)
+        return self._evaluator(judge, self.sampling, judge_of)
 
     @cached_property
     def confirmer(self) -> Evaluator:
         """The evaluator of the best candidates on the held-out questions."""
-        return self._evaluator(self.confirm_sampling)
+        return self._evaluator(self.suite.confirming.judge, self.confirm_sampling)
+
+    @cached_property
+    def baseline_evaluator(self) -> Evaluator:
+        """The evaluator of baselines that are no trials, on the search questions."""
+        if self.suite.anchor is None:
+            return self.evaluator
+        return self._evaluator(self.suite.confirming.judge, self.sampling)
 
     def trials(self, study: SearchStudy) -> Trials:
         """Return the evaluation and scoring of the trials of `study`."""
@@ -73,16 +82,18 @@ class Run(RunSpec):
         """Wait for requests that are paid for, then close the engines, the judge and the study."""
         async with AsyncExitStack() as last:
             last.callback(self.study.close)
-            last.push_async_callback(self.suite.judge.close)
+            last.push_async_callback(self.suite.close)
             last.push_async_callback(self.pool.close)
-            evaluators = (self.evaluator, self.confirmer)
+            evaluators = (self.evaluator, self.confirmer, self.baseline_evaluator)
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
 
-    def _evaluator(self, sampling: Sampling) -> Evaluator:
+    def _evaluator(
+        self, judge: Judge, sampling: Sampling, judge_of: Callable[[Recipe], Judge] | None = None
+    ) -> Evaluator:
         # A batch judge answers only after all requests of a window of trials have been sent, so the whole
         # window is generated first.
         backlog = BACKLOG if self.suite.batching is None else sys.maxsize
-        return Evaluator(self.pool, self.suite.judge, sampling, backlog=backlog, trace=self.trace)
+        return Evaluator(self.pool, judge, sampling, backlog=backlog, trace=self.trace, judge_of=judge_of)
 
 
 def build_run(

@@ -76,6 +76,10 @@ async def judge_answers(
     """
     if (config.judge_mode == "pairwise") != (baseline is not None):
         raise ConfigError("--judge-mode pairwise needs --baseline FILE, and only that mode takes --baseline")
+    if config.judge_anchor is not None:
+        raise ConfigError(
+            "--judge-anchor is for a search; to see how far two judges agree here, name both with --judge"
+        )
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:

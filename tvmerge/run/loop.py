@@ -35,6 +35,7 @@ class Evaluator:
         sampling: The sampling parameters.
         backlog: Number of answers waiting for the judge at which generation pauses.
         trace: Records when each answer was rated.
+        judge_of: Returns the judge of a candidate's answers, if not all candidates have the same.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Evaluator:
         *,
         backlog: int = BACKLOG,
         trace: Trace | None = None,
+        judge_of: Callable[[Recipe], Judge] | None = None,
     ) -> None:
         self._pool = pool
+        self._judge_of = judge_of
         self._ratings = RatingTasks(judge, trace, count_unanswered=True)
         self._sampling = sampling
         self._backlog = backlog
@@ -77,10 +80,11 @@ class Evaluator:
         answers = [_Inbox(len(wave) * self._sampling.samples) for wave in waves]
         answering = asyncio.create_task(self._answer(recipe, waves, answers, race))
         rated: list[Rated] = []
+        judge = None if self._judge_of is None else self._judge_of(recipe)
         stopped = False
         try:
             for wave, inbox in zip(waves, answers, strict=True):
-                rated += await self._rated(wave, inbox)
+                rated += await self._rated(wave, inbox, judge)
                 if race is not None and wave is not waves[-1]:
                     stopped = await asyncio.to_thread(race.should_prune, _judgments(rated))
                     if stopped:
@@ -127,12 +131,12 @@ class Evaluator:
                 inbox.fail(error)
             raise
 
-    async def _rated(self, wave: Sequence[Question], inbox: _Inbox) -> list[Rated]:
+    async def _rated(self, wave: Sequence[Question], inbox: _Inbox, judge: Judge | None) -> list[Rated]:
         """Rate the answers of a wave as they come; raise the first failure at once."""
         asked = {question.question_id: question for question in wave}
         tasks: list[asyncio.Task[Rated]] = []
         async for answer in inbox:
-            task = self._ratings.start(asked[answer.question_id], answer)
+            task = self._ratings.start(asked[answer.question_id], answer, judge)
             task.add_done_callback(inbox.watch)
             tasks.append(task)
         return await all_rated(tasks)

@@ -22,6 +22,7 @@ from tvmerge.report.result_file import as_json, trial_rows
 from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
+from tvmerge.run.anchoring import few_pairs_remark
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.outline import outline
@@ -104,7 +105,7 @@ async def _prepare(
         build_suite, config, caches, note, paths.ledger, waiting=progress.waiting, own=judge
     )
     async with AsyncExitStack() as failed:
-        failed.push_async_callback(suite.judge.close)
+        failed.push_async_callback(suite.close)
         known = await in_thread(outline, config, paths, suite, engines)
         await suite.check_batches()
         if not config.no_judge_check:
@@ -121,7 +122,9 @@ def _tell_remarks(run: Run, note: Note) -> None:
     remarks, place = run.models.remarks(), run.paths.folder / LISTING
     if (whole := listing(remarks)) is not None:
         write_text(place, whole)
-    for line in (*(remark.line(place) for remark in remarks), *run.stops.lines):
+    few = few_pairs_remark(run.suite, run.config.n_trials * len(run.search_questions))
+    lines = (*(remark.line(place) for remark in remarks), *run.stops.lines, *filter(None, (few,)))
+    for line in lines:
         note(line)
 
 
@@ -144,7 +147,7 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
     baselines = choose_baselines(run.space, run.study.trials, run.models.sparse)
 
     async def searched(recipe: Recipe) -> Evaluation:
-        return await run.evaluator.evaluate(recipe, run.search_questions)
+        return await run.baseline_evaluator.evaluate(recipe, run.search_questions)
 
     confirmation = Confirmation(
         run.confirmer.evaluate,
@@ -160,7 +163,7 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         chosen_among + 1 + len({baseline.model for baseline in baselines}), len(run.holdout_questions)
     )
     confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
-    log = answer_log(run, run.paths.holdout)
+    log = answer_log(run, run.paths.holdout, judge=run.suite.confirming.judge.name)
     for model, evaluation in confirmed.evaluations.items():
         log.keep(model, in_order(run, evaluation))
     return confirmed
@@ -190,7 +193,7 @@ def _result(
     return RunResult(
         study=run.paths.study.name,
         benchmark=run.suite.benchmark.name,
-        judge=run.suite.judge.name,
+        judge=run.suite.rated_by,
         models=run.models.identities,
         weight_range=(run.space.low, run.space.high),
         contenders=confirmed.contenders,

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.placement import Placement, place
+from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.stopping import check_prices
 from tvmerge.scoring.objective import Objective
+from tvmerge.study.make import asks_blocks
 from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.tasks.baseline import Baseline, named_baseline
 from tvmerge.tasks.sampling import sampling_of
@@ -61,6 +63,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         UserError: An input is not usable.
     """
     paths.protect(suite.folders)
+    _check_anchor(config, suite)
     check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
     study = look_up_study(
@@ -82,3 +85,22 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         placement=place(config, own),
         known_study=study,
     )
+
+
+def _check_anchor(config: RunConfig, suite: TaskSuite) -> None:
+    """Refuse a second judge where the search needs one judge.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if suite.anchor is None:
+        return
+    if not asks_blocks(config.optuna_sampler):
+        raise ConfigError(
+            f"--judge-anchor needs --optuna-sampler auto; {config.optuna_sampler} scores whole trials by one "
+            "judge"
+        )
+    if config.stop_when is not None:
+        raise ConfigError(
+            "--stop-when forecasts the ratings of one judge; leave out --stop-when or --judge-anchor"
+        )

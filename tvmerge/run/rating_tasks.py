@@ -39,9 +39,9 @@ class RatingTasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, question: Question, answer: Answer) -> asyncio.Task[Rated]:
-        """Start rating `answer`."""
-        task = asyncio.create_task(self._rate(question, answer))
+    def start(self, question: Question, answer: Answer, judge: Judge | None = None) -> asyncio.Task[Rated]:
+        """Start rating `answer`, by `judge` if given."""
+        task = asyncio.create_task(self._rate(question, answer, judge or self._judge))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -66,9 +66,9 @@ class RatingTasks:
             await asyncio.wait(running, timeout=seconds)
             await asyncio.sleep(0)
 
-    async def _rate(self, question: Question, answer: Answer) -> Rated:
+    async def _rate(self, question: Question, answer: Answer, judge: Judge) -> Rated:
         with self._trace.span("judge", f"question {question.question_id}"):
-            judgments = await self._judge.judge(question, answer)
+            judgments = await judge.judge(question, answer)
         missing = self._unanswered(question, answer) if self._count_unanswered else []
         return answer, [*judgments, *missing]
 

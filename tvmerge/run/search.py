@@ -14,6 +14,7 @@ from tvmerge.errors import StudyError
 from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.terminal.progress import Progress
+from tvmerge.run.anchoring import AgreementCheck
 from tvmerge.run.block_size import AskClock, JudgingPrice, SizingStudy, merges_of, most_questions
 from tvmerge.run.block_trials import BlockTrials
 from tvmerge.run.loop import ask_and_tell, search
@@ -45,10 +46,11 @@ def answer_log(
     folder: Path,
     known: Collection[str] = (),
     in_part: Mapping[str, Collection[QuestionId]] = MappingProxyType({}),
+    judge: str | None = None,
 ) -> AnswerLog:
-    """Open the log of answers and judgments in `folder`; see `AnswerLog`."""
+    """Open the log of answers and judgments in `folder`, by all judges or by one; see `AnswerLog`."""
     mode: Literal["single", "pair"] = "pair" if run.suite.compares else "single"
-    return AnswerLog(folder, run.suite.judge.name, known, in_part=in_part, mode=mode)
+    return AnswerLog(folder, judge or run.suite.raters, known, in_part=in_part, mode=mode)
 
 
 def search_log(run: Run) -> AnswerLog:
@@ -89,13 +91,16 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     far can be read and merged.
     """
     log, questions = search_log(run), run.search_questions
-    trials = BlockTrials(study, run.evaluator, run.objective, questions)
+    agreement = AgreementCheck(run.suite, anyway=run.config.judge_anchor_anyway)
+    trials = BlockTrials(study, run.evaluator, run.objective, questions, run.suite.anchor_name)
     stopping = _stopping(run, study)
     clock = AskClock(lambda: merges_of(run.trace))
 
     def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, Trial | None]:
+        outcome = trials.outcome(ask, evaluation)
+        agreement.check(study.asks, ask, outcome)
         log.add(str(ask.trial), in_order(run, evaluation))
-        told = trials.tell(ask, trials.outcome(ask, evaluation))
+        told = trials.tell(ask, outcome)
         stopping.look()
         return told, study.best()
 
@@ -123,6 +128,10 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
             await in_thread(study.pause, run.config.confirm_candidates)
         raise
     await in_thread(study.settle, run.config.confirm_candidates)
+    if (remark := agreement.remark(study.asks)) is not None:
+        progress.note(remark)
+    if run.suite.anchor is not None:
+        return None  # the forecast is of one judge
     prospects = await in_thread(stopping.prospects)
     if prospects is not None:
         progress.note(prospect_line(prospects))

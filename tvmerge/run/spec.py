@@ -101,6 +101,7 @@ class RunSpec(Outline):
             **_weights_of_parts(self.objective),
             "judge": {"name": judge.name, **judge.fingerprint},
             **({"judge_turns": "together"} if config.bench_name and config.judge_turns == "together" else {}),
+            **({} if self.suite.anchor is None else {"judge_anchor": self.suite.anchor.fingerprint}),
             **packages(self.suite.specs),
             **task_packages(config.task_kinds),
             **({} if self.baseline is None else self.baseline.fingerprint),

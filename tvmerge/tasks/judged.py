@@ -18,6 +18,7 @@ from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.client.shared_limits import open_rate_limit_groups
+from tvmerge.judging.judges.anchored import Anchor
 from tvmerge.judging.judges.japanese import JapaneseJudge
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.prompted import PromptedJudge
@@ -28,6 +29,7 @@ from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.registry import create_judge, find_spec, own_scale
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.scoring.objective import Part
+from tvmerge.tasks.anchor import anchor_spec
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.fastchat.benchmark import Benchmark
 from tvmerge.tasks.fastchat.combined import combine
@@ -77,7 +79,8 @@ def suite_of_benchmarks(
     specs = _specs(config, assets)
     benchmarks = judged_benchmarks(config, specs[0].model or specs[0].name, assets, note)
     benchmark = combine(benchmarks)
-    _check_specs(config, specs, reach=counter is None)
+    asked = [*specs, *anchor_spec(config, specs, assets)]
+    _check_specs(config, asked, reach=counter is None)
     prompts = load_prompts(find("prompts", config.judge_file or DEFAULT_PROMPTS, assets))
     ledger = Ledger(ledger_file)
     compares = config.judge_mode == "pairwise"
@@ -91,22 +94,20 @@ def suite_of_benchmarks(
         pauses=Pauses(waiting or _lines(note)),
         batching=batching,
     )
-    groups = open_rate_limit_groups(specs, policy, ledger)
-    judges = [
-        _judge(config, spec, prompts, benchmark, replace(policy, rate_limit_group=groups[spec.name]))
-        for spec in specs
-    ]
-    judge = judges[0] if len(judges) == 1 else PanelJudge(judges)
-    scale = own_scale(specs) or rating_scale(_rating_prompts(config, prompts))
+    judges = _judges(config, asked, prompts, benchmark, policy)
+    raters, anchors = judges[: len(specs)], judges[len(specs) :]
+    judge = raters[0] if len(raters) == 1 else PanelJudge(raters)
+    scale = own_scale(asked[len(specs) :] or specs) or rating_scale(_rating_prompts(config, prompts))
     return TaskSuite(
         benchmark=benchmark,
         parts=parts_of(benchmarks, [w for _, w in config.benchmarks], WIN_RATES if compares else scale),
         folders=tuple(b.folder for b in benchmarks),
-        specs=tuple(specs),
+        specs=tuple(asked),
         rater=watch_script(judge, config, benchmark, scale[0]),
+        anchor=_anchor(config, anchors, benchmark, scale[0]),
         ledger=ledger,
         compares=compares,
-        on_servers=_on_servers(specs, judges),
+        on_servers=_on_servers(asked, judges),
         batching=batching,
     )
 
@@ -125,6 +126,21 @@ def _on_servers(specs: Sequence[JudgeSpec], judges: Sequence[Judge]) -> tuple[Pr
     """Return the judges that are asked over a network."""
     pairs = zip(specs, judges, strict=True)
     return tuple(judge for spec, judge in pairs if isinstance(judge, PromptedJudge) and spec.on_server)
+
+
+def _judges(
+    config: JudgeConfig,
+    specs: Sequence[JudgeSpec],
+    prompts: Mapping[str, JudgePrompt],
+    benchmark: Benchmark,
+    policy: RequestPolicy,
+) -> list[Judge]:
+    assert policy.ledger is not None, "a run has a ledger"
+    groups = open_rate_limit_groups(specs, policy, policy.ledger)
+    return [
+        _judge(config, spec, prompts, benchmark, replace(policy, rate_limit_group=groups[spec.name]))
+        for spec in specs
+    ]
 
 
 def _judge(
@@ -219,6 +235,16 @@ def _rating_prompts(config: JudgeConfig, prompts: Mapping[str, JudgePrompt]) -> 
     """Return the prompts for all turns together, or else the others."""
     together = config.judge_turns == "together"
     return (prompt for name, prompt in prompts.items() if name.endswith(ALL_TURNS) == together)
+
+
+def _anchor(
+    config: JudgeConfig, judges: Sequence[Judge], benchmark: Benchmark, floor: float
+) -> Anchor | None:
+    if config.anchor is None:
+        return None
+    _, fraction = config.anchor
+    (judge,) = judges
+    return Anchor(watch_script(judge, config, benchmark, floor), fraction)
 
 
 def rating_scale(prompts: Iterable[JudgePrompt]) -> tuple[float, float]:

@@ -119,6 +119,11 @@ class SuiteConfig(TaskConfig, JudgeConfig):
     def __post_init__(self) -> None:
         for part in (JudgeConfig, TaskConfig):
             part.__post_init__(self)
+        if self.judge_anchor is not None and (self.has_tasks or self.task_kinds):
+            raise ConfigError(
+                "--judge-anchor is for benchmarks that judges rate, and tasks rate themselves; leave out one "
+                "of them"
+            )
 
     @property
     def judging(self) -> JudgeConfig:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tvmerge.engines.holding_pool import HoldingPool
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.ledger import Ledger
+from tvmerge.judging.judges.anchored import Anchor
 from tvmerge.judging.judges.comparing import with_baseline
 from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.judging.smoke_test import check, try_out
@@ -34,7 +35,7 @@ class TaskSuite:
         benchmark: The benchmark, or several combined, with the references for the judges.
         parts: Each benchmark's part in the objective.
         folders: The folders of the benchmarks.
-        specs: The judge, or the judges of a panel.
+        specs: The judge, or the judges of a panel; then the anchor.
         rater: Rates the answers to the benchmarks; None if there are only tasks.
         ledger: Records what the judges have used.
         compares: Whether answers are compared with those of a baseline, which `with_baseline` sets
@@ -42,6 +43,7 @@ class TaskSuite:
         tasks: The tasks by kind, which rate themselves.
         on_servers: The judges that are asked over a network, which `check` asks.
         batching: State shared by the batches of all judges; None if requests are sent one by one.
+        anchor: A judge that rates a sample of the answers in the search, and all of the held-out comparison.
     """
 
     benchmark: Benchmark
@@ -54,6 +56,36 @@ class TaskSuite:
     tasks: tuple[Tasks, ...] = ()
     on_servers: tuple[PromptedJudge, ...] = ()
     batching: Batching | None = None
+    anchor: Anchor | None = None
+
+    @property
+    def confirming(self) -> TaskSuite:
+        """The suite that rates held-out answers: with an anchor, that judge alone."""
+        return self if self.anchor is None else replace(self, rater=self.anchor.judge, anchor=None)
+
+    @property
+    def anchor_name(self) -> str | None:
+        """The name of the judge that rates a sample; None without one."""
+        return None if self.anchor is None else self.anchor.judge.name
+
+    @property
+    def raters(self) -> str:
+        """The names of all judges, as one name."""
+        return "+".join(filter(None, (self.judge.name, self.anchor_name)))
+
+    @property
+    def rated_by(self) -> str:
+        """Who rates, for readers."""
+        if self.anchor is None:
+            return self.judge.name
+        name, fraction = self.anchor.judge.name, self.anchor.fraction
+        return f"{name} (in the search {self.judge.name}, with {name} for {fraction:.3g} of the answers)"
+
+    async def close(self) -> None:
+        """Close all judges."""
+        await self.judge.close()
+        if self.anchor is not None:
+            await self.anchor.judge.close()
 
     @cached_property
     def judge(self) -> Judge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -29,6 +30,10 @@ class Calls:
 
     def __mul__(self, times: int) -> Calls:
         return Calls(self.calls * times, self.input * times, self.output * times)
+
+    def share(self, fraction: float) -> Calls:
+        """Return the expected count if each request is sent with this probability, rounded up."""
+        return Calls(*(math.ceil(n * fraction) for n in (self.calls, self.input, self.output)))
 
 
 class RequestCounter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tvmerge.study.blocks.anchor import Anchored, Difference
 from tvmerge.study.blocks.model import Model, Posterior
 from tvmerge.study.blocks.table import Table
 
@@ -26,28 +27,32 @@ class Knowledge:
         point: What a ninth of the scale is in scores.
         table: The table.
         theta: The hyperparameters.
+        difference: With an anchor, how its scores differ.
     """
 
-    def __init__(self, model: Model, point: float, table: Table, theta: Floats) -> None:
+    def __init__(
+        self, model: Model, point: float, table: Table, theta: Floats, difference: Difference | None = None
+    ) -> None:
         self._model = model
         self._point = point
         self._content = _content(table)
         self._data, self._trials, self._waiting = table.ratings(point)
         self._theta = theta
+        self._difference = difference
 
     def of(self, table: Table) -> bool:
         """Whether it is what is known from `table`."""
         return self._content == _content(table)
 
     @cached_property
-    def ratings(self) -> Posterior:
-        """What the ratings say."""
-        return self._model.condition(self._data, self._theta)
+    def ratings(self) -> Posterior | Anchored:
+        """What the ratings say; with an anchor, on its scale."""
+        return self._on_scale(self._rated)
 
     @cached_property
-    def expected(self) -> Posterior:
+    def expected(self) -> Posterior | Anchored:
         """What the ratings say, where those in flight are what is expected of them."""
-        return self._model.expect(self.ratings, self._data, self._waiting)
+        return self._on_scale(self._model.expect(self._rated, self._data, self._waiting))
 
     @cached_property
     def ranking(self) -> tuple[Ranked, ...]:
@@ -67,6 +72,13 @@ class Knowledge:
             for row in order
             if rated[row]
         )
+
+    @cached_property
+    def _rated(self) -> Posterior:
+        return self._model.condition(self._data, self._theta)
+
+    def _on_scale(self, rated: Posterior) -> Posterior | Anchored:
+        return rated if self._difference is None else Anchored(rated, self._difference)
 
 
 def _content(table: Table) -> tuple[object, ...]:

@@ -106,15 +106,16 @@ class Model:
 
     Args:
         metric: How alike candidates are, of weights scaled to ranges of length 2.
+        spreads: Prior medians of sf, sb and se, in points.
     """
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, spreads: tuple[float, float, float] = (1.5, 1.5, 1.4)) -> None:
         import numpy as np
 
         self._metric = metric
         directions = len(metric.directions)
         length = np.log(0.55 * directions**0.5)
-        self.prior = np.append(np.full(metric.scales, length), np.log([1.5, 1.5, 1.4]))
+        self.prior = np.append(np.full(metric.scales, length), np.log(spreads))
         self._sd = np.full(len(self.prior), 0.7)
 
     def fit(self, data: Ratings, start: Floats, iterations: int) -> Floats:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tvmerge.study.blocks.anchor import Anchoring
 from tvmerge.study.blocks.factor import factor
 from tvmerge.study.blocks.gain import Forecast
 from tvmerge.study.blocks.initial import first_asks
@@ -66,6 +67,7 @@ class BlockSampler:
         self._point = search.scale / 9
         self._metric = metric_of(Scale(search.space).names)
         self._model = Model(self._metric)
+        self._anchoring = Anchoring(self._metric, self._point, REFITS)
         self._steps = Steps(self._metric.groupings, _RADIUS)
         self._fitted: dict[int, Floats] = {}
         self._last: Knowledge | None = None
@@ -184,7 +186,8 @@ class BlockSampler:
     def _known(self, table: Table) -> Knowledge:
         """What the model makes of a table; kept, since the last one is mostly asked for again."""
         if self._last is None or not self._last.of(table):
-            self._last = Knowledge(self._model, self._point, table, self._theta(table))
+            difference = self._anchoring.difference(table) if table.anchored else None
+            self._last = Knowledge(self._model, self._point, table, self._theta(table), difference)
         return self._last
 
     def _theta(self, table: Table) -> Floats:

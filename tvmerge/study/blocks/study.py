@@ -42,11 +42,13 @@ class Told:
         scores: One a question of the block; None where no judgment gave a rating.
         attrs: What to record with the candidate, as plain JSON data.
         failure: Why the candidate cannot be scored; empty where it can.
+        anchor: The anchor's scores, one a question; None where it did not rate, and without an anchor.
     """
 
     scores: Scores
     attrs: Mapping[str, Any]
     failure: str = ""
+    anchor: Scores | None = None
 
 
 class BlockStudy(StoredSearch):
@@ -162,7 +164,7 @@ class BlockStudy(StoredSearch):
         if not told.failure and len(told.scores) != ask.stop - ask.start:
             raise StudyError(f"ask {ask.number} has {len(told.scores)} scores for its questions")
         self._still_held()
-        done = replace(ask, scores=() if told.failure else tuple(told.scores))
+        done = replace(ask, scores=() if told.failure else tuple(told.scores), anchor=told.anchor)
         trial = self._trials[ask.trial]
         rows = [done.row if row[0] == ask.number else row for row in trial.attrs[BLOCKS]]
         steps = {}

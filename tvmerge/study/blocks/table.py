@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 BLOCKS = "blocks"
 """Trial attribute: its asks as rows (number, first question, behind the last, scores), in order.
 
-The scores are null before the ask is told, and empty where the candidate cannot be scored.
+The scores are null before the ask is told, and empty where the candidate cannot be scored. With an anchor, a
+row that is told ends with the anchor's scores, null for questions that it did not rate.
 """
 
 ESTIMATE = (MEAN, "se", "n")
@@ -35,6 +36,7 @@ class Ask:
         start: Place of its first question in the order of the search.
         stop: Place behind its last question.
         scores: One a question; none where the candidate cannot be scored; None before it is told.
+        anchor: The anchor's scores, one a question, None where it did not rate; None without an anchor.
     """
 
     number: int
@@ -42,6 +44,7 @@ class Ask:
     start: int
     stop: int
     scores: Scores | None = None
+    anchor: Scores | None = None
 
     @property
     def told(self) -> bool:
@@ -56,7 +59,9 @@ class Ask:
     @property
     def row(self) -> list[Any]:
         """Its row in the attribute `BLOCKS`."""
-        return [self.number, self.start, self.stop, None if self.scores is None else list(self.scores)]
+        scores = None if self.scores is None else list(self.scores)
+        anchor = [] if self.anchor is None else [list(self.anchor)]
+        return [self.number, self.start, self.stop, scores, *anchor]
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class Table:
     pending: Sequence[Ask]
     questions: int
     block: int | None = None
+
+    @property
+    def anchored(self) -> bool:
+        """Whether an anchor rates some of the answers."""
+        return any(ask.anchor is not None for ask in self.known)
 
     @property
     def failed(self) -> frozenset[int]:
@@ -131,8 +141,15 @@ def is_under_way(trials: Iterable[Trial]) -> bool:
 def asks_of(trial: Trial) -> list[Ask]:
     """What a candidate was asked, in order; nothing in a study that asks whole trials."""
     return [
-        Ask(number, trial.number, start, stop, None if scores is None else tuple(scores))
-        for number, start, stop, scores in trial.attrs.get(BLOCKS, ())
+        Ask(
+            number,
+            trial.number,
+            start,
+            stop,
+            None if scores is None else tuple(scores),
+            *map(tuple, anchor),
+        )
+        for number, start, stop, scores, *anchor in trial.attrs.get(BLOCKS, ())
     ]
 
 
