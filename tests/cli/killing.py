@@ -44,6 +44,7 @@ from tvmerge.study.blocks.table import BLOCKS
 
 __all__ = ["openai", "optuna", "transformers", "tvmerge"]
 
+CONFIG = "blocks.toml"
 PARALLEL = 8
 DEADLINE = 1500.0
 
@@ -127,6 +128,8 @@ def write_benchmark(folder: Path, setting: Setting) -> Path:
     folder.mkdir(parents=True)
     rows = [question_row(question) for question in fresh_questions(setting.questions, seed=6)]
     write_jsonl(folder / "question.jsonl", rows)
+    # Two runs may choose other sizes of blocks, if one is slower.
+    (folder / CONFIG).write_text("[sampler]\nblock = 4\n", encoding="utf-8")
     return folder
 
 
@@ -213,8 +216,9 @@ _RACES = ("--racing", "wilcoxon", "--racing-min-questions", "8", "--racing-batch
 def flags(folder: Path, bench: Path, setting: Setting, url: str) -> list[str]:
     """The command of a study whose judge listens at `url`."""
     models = bundled_demo_models()
+    config = ["--config", str(bench / CONFIG)] if setting.sampler == "auto" else []
     return [
-        *("optimize", "--bench-name", str(bench), "--judge", "gpt-4", "--judge-base-url", url),
+        *("optimize", *config, "--bench-name", str(bench), "--judge", "gpt-4", "--judge-base-url", url),
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(setting.trials)),
         *("--optuna-sampler", setting.sampler, "--trials-in-flight", str(setting.window)),

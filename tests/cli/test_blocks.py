@@ -22,14 +22,15 @@ from tvmerge.cli.app import run
 
 Row = dict[str, Any]
 
-SETTING = Setting("auto", window=4, trials=7, questions=16)
+SETTING = Setting("auto", window=4, trials=12, questions=16)
+ANSWERS = 12 * 8
 INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
 KILLS = (
     Kill(12, 0.0, held=False),
-    Kill(15, 0.02, held=True),
-    Kill(6, 0.0, held=False, signals=(INTERRUPT,)),
-    Kill(6, 0.0, held=True, signals=(INTERRUPT, INTERRUPT)),
-    Kill(6, 0.0, held=False, signals=(TERMINATE,)),
+    Kill(25, 0.02, held=True),
+    Kill(15, 0.0, held=False, signals=(INTERRUPT,)),
+    Kill(15, 0.0, held=True, signals=(INTERRUPT, INTERRUPT)),
+    Kill(15, 0.0, held=False, signals=(TERMINATE,)),
 )
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
 
@@ -97,7 +98,7 @@ def test_a_search_by_blocks_that_its_judge_or_its_budget_stops_shows_its_best_an
             assert message in said
             assert run(["status", *study]) == 0
             shown = capsys.readouterr().out
-            assert "of 84 answers" in shown
+            assert f"of {ANSWERS} answers" in shown
             assert "best: trial" in shown
         assert run(["merge", "--trial", "best", *study, "--output-dir", str(tmp_path / "best")]) == 0
         assert run(argv) == 0
