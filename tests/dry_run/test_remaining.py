@@ -35,6 +35,7 @@ def specified(models: Path, bench: Path, **settings: Any) -> RunSpec:
         judge=("rules",),
         run_dir=str(bench.parent / "run"),
         device="cpu",
+        optuna_sampler="TPE",
         **settings,
     )
     with closing(Caches()) as caches:
