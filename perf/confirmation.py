@@ -1,6 +1,7 @@
 """Measures how often the confidence interval that a run reports contains the true gain.
 
-    python -m perf.confirmation [--study URL] [--questions 2000] [--seeds 40] [--held-out 120]
+    python -m perf.confirmation [--study URL] [--sampler TPE] [--n-trials N] [--questions 2000] [--seeds 40]
+        [--held-out 120]
 
 A search of the demo (run first, unless --study is the database of one) gives its three best trials, the two
 baselines and the best uniform weight. All of them answer fresh questions, which the rules rate; the
@@ -35,6 +36,7 @@ from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.scoring.split import split
 from tvmerge.study.finalists import Candidate, choose_baselines, choose_finalists
+from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.space import Space
 from tvmerge.study.storage import read_study
 
@@ -154,6 +156,8 @@ def main() -> None:
     """Measure; the exit code is 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--study", help="storage URL of a demo study")
+    parser.add_argument("--sampler", default="TPE", choices=SAMPLERS.names())
+    parser.add_argument("--n-trials", type=int, default=100, help="trials of the demo study")
     parser.add_argument("--questions", type=int, default=2000, help="fresh questions for the true gains")
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--held-out", type=int, default=120)
@@ -161,7 +165,12 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if args.study is None:
-            run(["demo", f"--run-dir={folder}", "--optuna-sampler=TPE", "--n-trials=100"])
+            run(
+                [
+                    *("demo", f"--run-dir={folder}", f"--optuna-sampler={args.sampler}"),
+                    f"--n-trials={args.n_trials}",
+                ]
+            )
         finalists, baselines = candidates_of(args.study or f"sqlite:///{Path(folder) / 'study.db'}")
     questions = list(fresh_questions(args.questions, QUESTION_SEED))
     known = asyncio.run(rated([*(t.recipe for t in finalists), *(r.recipe for r in baselines)], questions))

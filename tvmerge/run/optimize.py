@@ -156,7 +156,7 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         run.suite.benchmark.questions,
         on_scored=lambda candidate, found: progress.confirmed(candidate.label, found),
         min_coverage=run.config.min_coverage,
-        races=run.suite.batching is None,
+        races=run.config.racing != "off" and run.suite.batching is None,
     )
     chosen_among = len(finalists) if len(finalists) > 1 else 0
     progress.confirming(
