@@ -21,12 +21,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
-from tvmerge.records import Answer, Evaluation, Judgment, Question, Rating, Recipe, Trial
+from tvmerge.records import Answer, Evaluation, Finish, Judgment, Question, Rating, Recipe, Trial
 from tvmerge.run.holdout import Confirmation
 from tvmerge.scoring.objective import Objective, Part
 from tvmerge.study.finalists import Candidate
 
 EASE, NOISE, TURNS = 1.2, 1.3, 2
+ENDED: tuple[Finish, ...] = ("stop",) * TURNS
 
 KINDS: Mapping[str, tuple[tuple[float, ...], float]] = {
     "large gains": ((4.2, 6.5, 7.7, 9.0), 0.1),
@@ -78,7 +79,7 @@ class Drawn:
         draw = random.Random(f"{self._seed} {number} {key}")
         scores = [_rating(self._levels[number] + self._ease[key], draw) for _ in range(TURNS)]
         ratings = tuple(Rating(key, turn, score, "drawn", "drawn") for turn, score in enumerate(scores, 1))
-        return Answer(key, ("",) * TURNS, ("stop",) * TURNS), ratings
+        return Answer(key, ("",) * TURNS, ENDED), ratings
 
 
 def measured(kind: str, held_out: int, seed: int, *, races: bool) -> Measured:
