@@ -152,3 +152,5 @@ def test_a_benchmark_of_fewer_questions_than_a_block_is_asked_as_a_whole(tmp_pat
         ask = study.ask()
         assert (ask.start, ask.stop) == (0, 3)
         study.tell(ask, answer(study.trials[ask.trial].recipe, ask))
+    assert study.sizes.final is not None
+    assert study.sizes.final.size == 4
