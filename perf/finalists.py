@@ -27,7 +27,7 @@ from tvmerge.scoring.objective import Objective, Part
 from tvmerge.study.finalists import Candidate
 
 EASE, NOISE, TURNS = 1.2, 1.3, 2
-ENDED: tuple[Finish, ...] = ("stop",) * TURNS
+ENDED: tuple[Finish, ...] = ("stop", "stop")
 
 KINDS: Mapping[str, tuple[tuple[float, ...], float]] = {
     "large gains": ((4.2, 6.5, 7.7, 9.0), 0.1),
