@@ -304,9 +304,15 @@ def test_the_attributes_of_a_trial_are_all_described(finished: Path) -> None:
     storage = f"sqlite:///{(finished / 'runs' / 'demo' / 'study.db').as_posix()}"
     study = optuna.load_study(study_name="demo", storage=storage)
     of_several_benchmarks, of_failures = {"parts", "overall"}, {"failure"}
+    of_whole_trials, of_given_weights = {"scores"}, {"fixed"}
+    of_blocks = {"blocks", "mean"}
+    found = set(study.best_trial.user_attrs)
+    assert of_blocks <= found
     assert table_keys(FILES, "study.db") == (
-        set(study.best_trial.user_attrs) | of_several_benchmarks | of_failures
+        found - of_blocks | of_several_benchmarks | of_failures | of_whole_trials | of_given_weights
     )
+    listed = FILES.read_text(encoding="utf-8")
+    assert all(f"`{attribute}`" in listed for attribute in of_blocks)
     text = FILES.read_text(encoding="utf-8")
     assert all(f"`{attribute}`" in text for attribute in study.user_attrs)
 

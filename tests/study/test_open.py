@@ -260,3 +260,10 @@ def test_a_block_of_more_questions_than_there_are_is_refused(tmp_path: Path) -> 
     ):
         opened_by_any(known, questions=7)
     assert opened_by_any(known, questions=8)[1] == []
+
+
+def test_a_bound_on_the_gain_is_refused_where_auto_is_tpe(tmp_path: Path) -> None:
+    bounded = config(tmp_path, optuna_sampler="auto", stop_when="0.1")
+    look_up(bounded)
+    with pytest.raises(ConfigError, match=r"which TPE does not; leave it out \(--optuna-sampler auto is TPE"):
+        look_up(bounded, by_question=False)
