@@ -259,6 +259,10 @@ NAMES = {"judge": "--judge=rules", "anchor": "--judge-anchor=claude=0.1", "auto"
         ([NAMES["anchor"], "--tasks=arc_easy"], "tasks rate themselves"),
         (["--judge-anchor-anyway"], "--judge-anchor-anyway is only for --judge-anchor"),
         ([NAMES["anchor"], "--optuna-sampler=TPE"], "--judge-anchor needs --optuna-sampler auto"),
+        (
+            [NAMES["anchor"], NAMES["auto"], "--stop-when=0.1"],
+            "--stop-when forecasts the ratings of one judge",
+        ),
     ],
 )
 def test_what_cannot_be_anchored_is_one_line(
