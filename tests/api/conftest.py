@@ -14,7 +14,7 @@ SMALL = {
     "confirm_candidates": 1,
     "turns": 1,
     "optuna_sampler": "TPE",
-    "uniform_weights": (0.0, 1.0),
+    "uniform_weights": (0.0, 1.0, 0.25),
 }
 """Settings of a demo that takes seconds: three trials that answer all questions, each in large batches."""
 
