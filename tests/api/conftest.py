@@ -19,6 +19,12 @@ SMALL = {
 """Settings of a demo that takes seconds: three trials that answer all questions, each in large batches."""
 
 
+def small_flags() -> list[str]:
+    """Return `SMALL` as flags of the command line."""
+    shown = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in SMALL.items()}
+    return [f"--{key.replace('_', '-')}={value}" for key, value in shown.items()]
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tvmerge.RunResult:
     """What a run found that `tvmerge.optimize` made."""

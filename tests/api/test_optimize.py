@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import tvmerge
-from tests.api.conftest import SMALL
+from tests.api.conftest import SMALL, small_flags
 from tvmerge.errors import ConfigError
 
 
@@ -149,7 +149,7 @@ def test_a_study_of_the_command_line_goes_on_in_python(
 ) -> None:
     from tvmerge.cli.app import run
 
-    flags = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
+    flags = small_flags()
     assert run(["demo", f"--run-dir={run_dir}", "--weight-min=0", *flags]) == 0
     result = tvmerge.optimize(
         tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 4, "weight_min": 0})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tvmerge
-from tests.api.conftest import SMALL
+from tests.api.conftest import SMALL, small_flags
 from tvmerge.cli.app import run
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.report.terminal.judged import JudgedAnswers
@@ -19,7 +19,7 @@ from tvmerge.report.terminal.judged import JudgedAnswers
 def test_a_plan_prints_what_the_dry_run_prints(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     planned = tvmerge.plan(tvmerge.testing.demo_config(run_dir=run_dir, **SMALL))
     assert planned.left == 3
-    assert run(["demo", "--dry-run", f"--run-dir={run_dir}", *_flags()]) == 0
+    assert run(["demo", "--dry-run", f"--run-dir={run_dir}", *small_flags()]) == 0
     shown, printed = capsys.readouterr().out.splitlines(), str(planned).splitlines()
     assert [line.rstrip() for line in shown if "free" not in line] == [
         line.rstrip() for line in printed if "free" not in line
@@ -125,7 +125,3 @@ def test_settings_of_a_file_are_read_and_may_be_overruled(tmp_path: Path) -> Non
     assert tvmerge.load_config(str(file), n_trials=7, judge="rules").judge == ("rules",)
     with pytest.raises(ConfigError, match="unknown setting n_trails"):
         tvmerge.load_config(file, n_trails=7)
-
-
-def _flags() -> list[str]:
-    return [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
