@@ -20,6 +20,7 @@ from tvmerge.tasks.suite import TaskSuite
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
+    from tvmerge.study.settings import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,6 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         UserError: An input is not usable.
     """
     paths.protect(suite.folders)
-    _check_anchor(config, suite)
     check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
     study = look_up_study(
@@ -72,6 +72,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         len(objective.parts) if config.multi_objective else 1,
         by_question=objective.by_question,
     )
+    _check_anchor(study.config, suite)
     search, holdout = objective.divide(benchmark.questions, config.holdout, seed)
     objective.check_holdout(holdout, finalists=min(config.confirm_candidates, config.n_trials))
     return Outline(
@@ -87,7 +88,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
     )
 
 
-def _check_anchor(config: RunConfig, suite: TaskSuite) -> None:
+def _check_anchor(config: SearchConfig, suite: TaskSuite) -> None:
     """Refuse a second judge where the search needs one judge.
 
     Raises:
