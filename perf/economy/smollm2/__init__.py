@@ -1,0 +1,1 @@
+"""The comparison of searches on a real small chat model."""
