@@ -173,6 +173,7 @@ def test_a_run_with_a_free_judge_measures_asks_and_tells_what_it_chose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Extended in other caches, where nothing is answered yet, and in its own, it makes the same table."""
+    monkeypatch.setattr("tvmerge.study.blocks.size.SHORT", 0.0)  # the demo's candidates take less
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "cache"))
     said: list[str] = []
     result = asyncio.run(optimize(of_demo(tmp_path, 6), tell=said.append))

@@ -43,12 +43,18 @@ def test_where_judging_is_free_asks_of_another_size_are_measured_first() -> None
     assert (found.size, found.final, found.start) == (PROBE, False, 14)
 
 
+def test_where_candidates_take_no_time_to_speak_of_nothing_is_measured() -> None:
+    found = chosen(0.0, {4: 1.9})
+    assert (found.size, found.final) == (ASSUMED, True)
+    assert found.why == "judging costs nothing, and a candidate takes less than 2 s"
+
+
 @pytest.mark.parametrize(
     ("fixed", "each", "ratio", "size"),
     [
         (8.0, 0.5, 1.0, 4),
         (8.0, 0.5, 4.0, 8),
-        (0.2, 0.0036, 0.87, 8),
+        (2.2, 0.0036, 0.08, 8),
         (30.0, 0.1, 1.0, 16),
         (64.0, 0.01, 1.0, 64),
     ],

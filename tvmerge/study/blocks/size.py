@@ -28,6 +28,12 @@ ASSUMED = SIZES[0]
 PROBE = SIZES[2]
 """The size of the asks that show what a further question takes."""
 
+SHORT = 2.0
+"""Seconds of an ask below which its time does not matter: hundreds of candidates take minutes.
+
+So tables of small models with a free judge do not depend on how fast a machine is.
+"""
+
 PROBES = 6
 """How many asks of a size are measured."""
 
@@ -95,6 +101,10 @@ def choose_size(
         return BlockSize(start, ASSUMED, True, "the price of judging is not known")
     if usd > 0 and not seconds:
         return BlockSize(start, ASSUMED, True, f"{_judging(usd)}, and no time was measured")
+    if not usd and 0 < max(seconds.values(), default=0.0) < SHORT:
+        return BlockSize(
+            start, ASSUMED, True, f"judging costs nothing, and a candidate less than {SHORT:g} s"
+        )
     if len(seconds) > 1:
         return _measured(costs, variance_ratio, most, start)
     largest = _rounded(_most_useful(costs, variance_ratio), most)
