@@ -53,7 +53,7 @@ def today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
 def optimize(study: str, trials: int, *more: str) -> int:
     models = ("--target-model=target", "--base-model=base", "--tuned-model=tuned", "--optimize-mode=uniform")
     asked = ("--bench-name=bench", "--judge=rules", f"--n-trials={trials}", "--max-new-tokens=12")
-    whole = ("--optuna-sampler=TPE",)
+    whole = ("--optuna-sampler=TPE", "--uniform-weights=0,1")
     return run(["optimize", *models, *asked, *whole, f"--study-name={study}", f"--run-dir={study}", *more])
 
 

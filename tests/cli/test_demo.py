@@ -66,9 +66,9 @@ def scores_by_model(folder: Path) -> dict[str, list[float]]:
 def test_the_best_beats_both_baselines_by_a_point_on_questions_the_search_never_saw(demo: Finished) -> None:
     told = demo.result["trials"]
     assert told["complete"] == 3
-    assert told["stopped"] >= 10
+    assert told["estimated"] >= 100
     asked = [trial.user_attrs["questions"] for trial in stored_study(demo.folder).trials]
-    assert 8 * 120 <= sum(asked) < 9 * 120
+    assert sum(asked) == 8 * 120
     for baseline in ("weight_0", "weight_1"):
         gain = demo.result["gain"][baseline]
         assert gain["difference"] >= 1.0

@@ -75,6 +75,7 @@ def test_a_task_and_a_judged_benchmark_are_weighed_together(demo_models: Path, t
         "--judge=rules",
         "--max-new-tokens=4",
         "--optuna-sampler=TPE",
+        "--racing=off",
         "--n-trials=2",
     ]
     more += [f"--jglue-data={jglue}", "--jglue-tasks=jnli=0.75"]
@@ -203,6 +204,7 @@ def test_bad_input_is_told_in_one_line_before_a_model_is_looked_at(
 @pytest.mark.skipif(not REAL.is_dir(), reason="JGLUE's files are not on this machine")
 def test_a_study_over_the_real_jglue_runs_from_end_to_end(demo_models: Path, tmp_path: Path) -> None:
     more = [f"--jglue-data={REAL}", "--jglue-limit=8", "--num-fewshot=0", "--n-trials=2", "--holdout=0.5"]
+    more += ["--optuna-sampler=TPE", "--racing=off"]
     assert run(flags(demo_models, tmp_path, *more)) == 0
     parts = trials_of(tmp_path)[0].user_attrs["parts"]
     assert set(parts) == {f"ja_leaderboard_{name}" for name in ("jcommonsenseqa", "jnli", "jsquad")}

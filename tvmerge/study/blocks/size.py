@@ -102,9 +102,8 @@ def choose_size(
     if usd > 0 and not seconds:
         return BlockSize(start, ASSUMED, True, f"{_judging(usd)}, and no time was measured")
     if not usd and 0 < max(seconds.values(), default=0.0) < SHORT:
-        return BlockSize(
-            start, ASSUMED, True, f"judging costs nothing, and a candidate less than {SHORT:g} s"
-        )
+        why = f"{_judging(0)}, and a candidate takes less than {SHORT:g} s"
+        return BlockSize(start, ASSUMED, True, why)
     if len(seconds) > 1:
         return _measured(costs, variance_ratio, most, start)
     largest = _rounded(_most_useful(costs, variance_ratio), most)
