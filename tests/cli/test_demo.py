@@ -207,15 +207,15 @@ def test_running_it_again_changes_nothing(demo: Finished) -> None:
     assert stored_study(demo.folder).trials == before
 
 
-@pytest.mark.parametrize("sampler", ["TPE", "CMA-ES"])
+@pytest.mark.parametrize(("sampler", "trials"), [("auto", 2), ("TPE", 16), ("CMA-ES", 16)])
 def test_the_same_seed_gives_the_same_trials_and_scores(
-    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: str, trials: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = []
     for name in ("first", "second"):
         monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / name / "cache"))
         folder = tmp_path / name / "run"
-        argv = ["demo", f"--run-dir={folder}", f"--optuna-sampler={sampler}", "--n-trials=16"]
+        argv = ["demo", f"--run-dir={folder}", f"--optuna-sampler={sampler}", f"--n-trials={trials}"]
         assert run([*argv, "--trials-in-flight=3", "--optuna_seed=5"]) == 0
         tables.append([(t.params, t.values) for t in stored_study(folder).trials])
     assert tables[0] == tables[1]
