@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -177,9 +176,9 @@ class KnownStudy:
             raise StudyError(
                 f"study '{config.fork}' exists and is not a fork of '{location.parent}'; choose another name"
             )
-        # With another benchmark, answers are as many as another number of trials; that is refused later.
-        asked = min(maker.asked(stored.trials), stored.attrs.get(N_TRIALS, math.inf))
-        if config.n_trials < asked:
+        asked = maker.asked(stored.trials)
+        # Of another benchmark, which is refused later, they would be as many as another number of trials.
+        if config.n_trials < min(asked, stored.attrs.get(N_TRIALS, asked)):
             had = f"{'answers of ' if maker.by_blocks else ''}{count(asked, 'trial')}"
             fewer = f"--n-trials {config.n_trials} is lower, but it can only be raised"
             raise StudyError(f"study '{location.name}' has {had}; {fewer}")
