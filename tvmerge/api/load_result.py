@@ -28,7 +28,7 @@ def load_result(path: str | PathLike[str]) -> RunResult:
         >>> import tvmerge
         >>> result = tvmerge.load_result("runs/demo")
         >>> result.study, len(result.trials)
-        ('demo', 2)
+        ('demo', 48)
         >>> sorted(result.figures)
         ['history', 'scores', 'weights']
     """

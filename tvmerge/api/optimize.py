@@ -55,9 +55,9 @@ def optimize(
         >>> import tvmerge
         >>> result = tvmerge.optimize(tvmerge.testing.demo_config(), n_trials=2, max_new_tokens=2)
         >>> result.best.key, len(result.trials)
-        ('best', 2)
+        ('best', 48)
         >>> print(result.conclusion)  # doctest: +ELLIPSIS
-        The search found nothing better than ...
+        The best of the search beats the better baseline, ...
     """
     given = caller_objects(judge, engine)
     ready = run_config(config, {**settings, **given.settings})

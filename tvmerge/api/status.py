@@ -32,8 +32,8 @@ def status(
     Example:
         >>> import tvmerge
         >>> found = tvmerge.status("runs/demo")
-        >>> found.told, found.n_trials, found.held
-        (2, 2, False)
+        >>> found.answers.told, found.answers.total, found.held
+        (240, 240, False)
     """
     from tvmerge.study.status import judge_costs, read_status
 
