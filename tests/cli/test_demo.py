@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_the_best_beats_both_baselines_by_a_point_on_questions_the_search_never_
     assert told["complete"] == 3
     assert told["estimated"] >= 100
     asked = [trial.user_attrs["questions"] for trial in stored_study(demo.folder).trials]
-    assert sum(asked) == 8 * 120
+    assert 8 * 120 <= sum(asked) < 9 * 120
     for baseline in ("weight_0", "weight_1"):
         gain = demo.result["gain"][baseline]
         assert gain["difference"] >= 1.0
@@ -211,6 +212,8 @@ def test_running_it_again_changes_nothing(demo: Finished) -> None:
 def test_the_same_seed_gives_the_same_trials_and_scores(
     sampler: str, trials: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However slow this machine is.
+    monkeypatch.setattr("tvmerge.study.blocks.size.SHORT", math.inf)
     tables = []
     for name in ("first", "second"):
         monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / name / "cache"))
