@@ -82,21 +82,21 @@ def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         prog: The command.
         description: What it measures.
     """
-    parser = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         prog, description=description, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--samplers", nargs="+", default=["auto", "TPE"], choices=SAMPLERS.names())
-    parser.add_argument("--modes", nargs="+", default=["layer"], choices=MODES)
-    parser.add_argument("--seeds", type=int, default=20, help="number of seeds")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--budget", type=int, default=3000, help="judge calls of a search")
-    parser.add_argument("--noise", nargs="+", type=_noise, default=[0.0], help="none, or sd and a number")
-    parser.add_argument("--questions", type=int, default=120, help="questions of a search")
-    parser.add_argument("--fresh", type=int, default=240, help="questions of the truth")
-    parser.add_argument(
+    options.add_argument("--samplers", nargs="+", default=["auto", "TPE"], choices=SAMPLERS.names())
+    options.add_argument("--modes", nargs="+", default=["layer"], choices=MODES)
+    options.add_argument("--seeds", type=int, default=20, help="number of seeds")
+    options.add_argument("--first-seed", type=int, default=0)
+    options.add_argument("--budget", type=int, default=3000, help="judge calls of a search")
+    options.add_argument("--noise", nargs="+", type=_noise, default=[0.0], help="none, or sd and a number")
+    options.add_argument("--questions", type=int, default=120, help="questions of a search")
+    options.add_argument("--fresh", type=int, default=240, help="questions of the truth")
+    options.add_argument(
         "--block", type=_block, default=BLOCK, help="questions that a candidate answers at a time, or auto"
     )
-    parser.add_argument("--against", default="TPE", help="the sampler that the others are compared with")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--out", type=Path, help="file of the searches; default: none is kept")
-    return parser
+    options.add_argument("--against", default="TPE", help="the sampler that the others are compared with")
+    options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    options.add_argument("--out", type=Path, help="file of the searches; default: none is kept")
+    return options

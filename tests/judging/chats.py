@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import RatingFormat, ReplyFormat
+from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.protocols import Judge
+from tvmerge.records import Question
 
 KEY = "sk-secret-4711"
 
@@ -49,3 +55,40 @@ def a_spec(base_url: str, **settings: Any) -> JudgeSpec:
     """A judge on a loopback server."""
     values: Mapping[str, Any] = {"provider": "openai", "model": "gpt-4o", "api_key_env": "TEST_KEY"}
     return JudgeSpec(name="loopback", base_url=base_url, **{**values, **settings})
+
+
+@asynccontextmanager
+async def judging(
+    base_url: str,
+    prompts: Mapping[str, JudgePrompt],
+    questions: Sequence[Question],
+    *,
+    samples: int | None = None,
+    together: bool = False,
+    spec: Mapping[str, Any] | None = None,
+    **policy: Any,
+) -> AsyncIterator[Judge]:
+    """A judge at a server, closed at the end.
+
+    Args:
+        base_url: The server.
+        prompts: Its prompts.
+        questions: What it will be asked about.
+        samples: Ratings of each turn.
+        together: Whether it rates all turns in one request.
+        spec: Keys of its judge file.
+        policy: Arguments of `RequestPolicy`.
+    """
+    judge = create_judge(
+        a_spec(base_url, **(spec or {})),
+        prompts,
+        questions,
+        samples=samples,
+        together=together,
+        policy=RequestPolicy(**policy),
+        env={"TEST_KEY": KEY},
+    )
+    try:
+        yield judge
+    finally:
+        await judge.close()

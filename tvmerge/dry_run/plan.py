@@ -21,7 +21,7 @@ from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
-from tvmerge.run.anchoring import few_pairs_remark
+from tvmerge.run.anchoring import anchor_remarks
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
@@ -64,8 +64,8 @@ async def plan_run(
             for remark in run_spec.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, run_spec, caches, note)
-            few = few_pairs_remark(suite, config.n_trials * len(run_spec.search_questions))
-            for line in (*run_spec.stops.lines, *filter(None, (few,))):
+            answers = config.n_trials * len(run_spec.search_questions)
+            for line in (*run_spec.stops.lines, *anchor_remarks(suite, answers)):
                 note(line)
             return await _plan(run_spec, trials, counter, stored)
         finally:

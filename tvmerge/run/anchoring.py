@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.chat import Usage
@@ -84,9 +84,11 @@ class AgreementCheck:
         Raises:
             ConfigError: The judges do not agree enough; says what to do.
         """
+        if self._anyway or self._anchor is None:
+            return
         old = _pairs(before)
-        new = [*old, *_pairs([Ask(ask.number, ask.trial, ask.start, ask.stop, told.scores, told.anchor)])]
-        if self._anyway or self._anchor is None or _looks(len(new)) == _looks(len(old)):
+        new = [*old, *_pairs([replace(ask, scores=told.scores, anchor=told.anchor)])]
+        if _looks(len(new)) == _looks(len(old)):
             return
         found = self._agreed(new, self._anchor.fraction)
         if not found.pays:
@@ -115,16 +117,16 @@ class AgreementCheck:
         )
 
 
-def few_pairs_remark(suite: TaskSuite, answers: int) -> str | None:
-    """Return a remark on a search too short to compare its two judges; None for others.
+def anchor_remarks(suite: TaskSuite, answers: int) -> Iterator[str]:
+    """Return a remark on a search too short to compare its two judges; none for others.
 
     Args:
         suite: The judges.
         answers: How many answers the search asks for.
     """
     if suite.anchor is None or answers * suite.anchor.fraction >= LEAST_PAIRS:
-        return None
-    return (
+        return
+    yield (
         f"{suite.anchor.judge.name} will rate about {answers * suite.anchor.fraction:.0f} of the search's "
         f"{answers:,} answers; with fewer than {LEAST_PAIRS} its scale is known roughly, and whether it "
         "pays is not tested"

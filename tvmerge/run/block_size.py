@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tvmerge.tasks.base import Note
     from tvmerge.tasks.suite import TaskSuite
 
-SECONDS_PER_HOUR = 3600.0
-
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
@@ -136,7 +134,7 @@ class SizingStudy:
         self._study = study
         self._price = price
         self._clock = clock
-        self._usd_per_second = usd_per_hour / SECONDS_PER_HOUR
+        self._usd_per_hour = usd_per_hour
         self._most = most
         self._note = note
 
@@ -163,7 +161,7 @@ class SizingStudy:
         """Return the next ask, after its size has been chosen if that is due."""
         if self._study.sizes.is_due(len(self._study.asks)):
             usd = self._price.usd(self._clock.questions)
-            costs = Costs(usd, self._clock.seconds(), self._usd_per_second)
+            costs = Costs(usd, self._clock.seconds(), self._usd_per_hour)
             found = self._study.choose_size(costs, self._most)
             if found.final:
                 self._note(str(found))

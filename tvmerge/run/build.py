@@ -84,7 +84,7 @@ class Run(RunSpec):
             last.callback(self.study.close)
             last.push_async_callback(self.suite.close)
             last.push_async_callback(self.pool.close)
-            evaluators = (self.evaluator, self.confirmer, self.baseline_evaluator)
+            evaluators = {self.evaluator, self.confirmer, self.baseline_evaluator}
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
 
     def _evaluator(

@@ -22,7 +22,7 @@ from tvmerge.report.result_file import as_json, trial_rows
 from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
-from tvmerge.run.anchoring import few_pairs_remark
+from tvmerge.run.anchoring import anchor_remarks
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.outline import outline
@@ -122,9 +122,9 @@ def _tell_remarks(run: Run, note: Note) -> None:
     remarks, place = run.models.remarks(), run.paths.folder / LISTING
     if (whole := listing(remarks)) is not None:
         write_text(place, whole)
-    few = few_pairs_remark(run.suite, run.config.n_trials * len(run.search_questions))
-    lines = (*(remark.line(place) for remark in remarks), *run.stops.lines, *filter(None, (few,)))
-    for line in lines:
+    answers = run.config.n_trials * len(run.search_questions)
+    lines = (*run.stops.lines, *anchor_remarks(run.suite, answers))
+    for line in (*(remark.line(place) for remark in remarks), *lines):
         note(line)
 
 

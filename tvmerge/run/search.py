@@ -106,7 +106,8 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
         trial, best = await in_thread(tell, ask, evaluation)
-        clock.told(ask)
+        if study.sizes.open:
+            clock.told(ask)
         progress.block_told(trial, study.told, best)
 
     most = run.config.n_trials * len(questions)

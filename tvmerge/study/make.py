@@ -11,6 +11,7 @@ from tvmerge.records import Trial
 from tvmerge.report.numbers import count
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import BlockSearch
+from tvmerge.study.blocks.size import ASSUMED
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.sampler import SamplerFactory, make_sampler
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from tvmerge.study.settings import SearchConfig
-
-
-FEWEST = 4
-"""How many questions a candidate answers at a time at least, if the settings do not say so."""
 
 
 def asks_blocks(sampler: str) -> bool:
@@ -137,7 +134,7 @@ class StudyMaker:
     def _check_block(self, note: Callable[[str], None]) -> None:
         number, block = self.questions.number, (self.config.sampler or {}).get("block")
         if block is None:
-            if number < FEWEST:
+            if number < ASSUMED:
                 note(f"a candidate answers {count(number, 'question')} at a time: the search has no more")
         elif block > number:
             raise ConfigError(

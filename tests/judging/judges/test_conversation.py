@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.judging.chats import KEY, a_spec
+from tests.judging import chats
 from tests.servers import scoring
 from tests.servers.anthropic_server import AnthropicServer
 from tests.servers.cohere_server import CohereServer
@@ -21,11 +21,9 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge._util.assets import bundled_root
 from tvmerge._util.cache import ContentCache
 from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt, load_prompts
-from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
 from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 
@@ -38,29 +36,8 @@ LOOP = "そうです、" * 10
 REFUSAL = error(400, "the content was flagged", code="content_filter")
 
 
-@asynccontextmanager
-async def judging(
-    base_url: str,
-    prompts: Prompts,
-    *,
-    together: bool = True,
-    samples: int | None = None,
-    spec: dict[str, Any] | None = None,
-    **policy: Any,
-) -> AsyncIterator[Judge]:
-    judge = create_judge(
-        a_spec(base_url, **(spec or {})),
-        prompts,
-        [TWO, MATH, THREE],
-        samples=samples,
-        together=together,
-        policy=RequestPolicy(**policy),
-        env={"TEST_KEY": KEY},
-    )
-    try:
-        yield judge
-    finally:
-        await judge.close()
+def judging(base_url: str, prompts: Prompts, **settings: Any) -> AbstractAsyncContextManager[Judge]:
+    return chats.judging(base_url, prompts, [TWO, MATH, THREE], **{"together": True, **settings})
 
 
 async def judge_one(

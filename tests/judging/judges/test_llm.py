@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.judging import chats
 from tests.judging.chats import KEY, a_spec
 from tests.servers import scoring
 from tests.servers.http import Request, Response
@@ -18,7 +19,6 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CredentialsError, OutageError, QuotaError
 from tvmerge.judging.client.chat import InvalidRequestError
-from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
@@ -34,22 +34,8 @@ THREE = Question("q3", "writing", ("一", "二", "三"))
 ANSWER = Answer("q1", ("古池や…", "The old pond…"))
 
 
-@asynccontextmanager
-async def judging(
-    server: OpenAIServer, prompts: Prompts, *, samples: int | None = None, **settings: Any
-) -> AsyncIterator[Judge]:
-    judge = create_judge(
-        a_spec(server.base_url),
-        prompts,
-        [TWO, MATH, THREE],
-        samples=samples,
-        policy=RequestPolicy(**settings),
-        env=ENV,
-    )
-    try:
-        yield judge
-    finally:
-        await judge.close()
+def judging(server: OpenAIServer, prompts: Prompts, **settings: Any) -> AbstractAsyncContextManager[Judge]:
+    return chats.judging(server.base_url, prompts, [TWO, MATH, THREE], **settings)
 
 
 async def judge_one(

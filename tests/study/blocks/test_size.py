@@ -8,7 +8,7 @@ import pytest
 
 from tvmerge.study.blocks.size import ASSUMED, PROBE, SIZES, BlockSize, Costs, choose_size
 
-HOUR = 2.0 / 3600
+HOUR = 2.0
 PROBED = [BlockSize(14, PROBE, False, "their time is measured")]
 
 

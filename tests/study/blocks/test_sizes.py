@@ -26,9 +26,9 @@ from tvmerge.study.warm_start import InitialTrials
 QUESTIONS = 60
 MOST = 5 * QUESTIONS
 
-FREE = Costs(0.0, {4: 2.4, 16: 2.42}, 2 / 3600)
-SLOW = Costs(0.0, {4: 80.0, 16: 320.0}, 2 / 3600)
-PAID = Costs(0.02, {4: 5.0}, 2 / 3600)
+FREE = Costs(0.0, {4: 2.4, 16: 2.42}, 2.0)
+SLOW = Costs(0.0, {4: 80.0, 16: 320.0}, 2.0)
+PAID = Costs(0.02, {4: 5.0}, 2.0)
 
 
 def opened(

@@ -95,11 +95,8 @@ class RatingFormat:
         return _read_aloud(text, partial(self._read, alone=alone))
 
     def _read(self, said: str, alone: bool) -> float | Unreadable:
-        rating = self._in_form(said)
-        if not (alone and isinstance(rating, Unreadable)):
-            return rating
-        number = read_number(said, self.low, self.high)
-        return rating if isinstance(number, Unreadable) else number
+        bare = partial(read_number, said, self.low, self.high)
+        return _or_bare(self._in_form(said), bare if alone else None)
 
     def _in_form(self, said: str) -> float | Unreadable:
         if self.pattern:
@@ -154,11 +151,8 @@ class TurnRatingsFormat:
         return _read_aloud(text, partial(self._read, alone=alone))
 
     def _read(self, said: str, alone: bool) -> Ratings | Unreadable:
-        ratings = self._in_form(said)
-        if not (alone and isinstance(ratings, Unreadable)):
-            return ratings
-        numbers = read_numbers(said, self.turns, self.low, self.high)
-        return ratings if isinstance(numbers, Unreadable) else numbers
+        bare = partial(read_numbers, said, self.turns, self.low, self.high)
+        return _or_bare(self._in_form(said), bare if alone else None)
 
     def _in_form(self, said: str) -> Ratings | Unreadable:
         if self.pattern:
@@ -200,15 +194,21 @@ class VerdictFormat:
         verdict = read_json_verdict(said) if self.structured else None
         if verdict is None:
             verdict = read_verdict(said)
-        if alone and isinstance(verdict, Unreadable):
-            letter = read_letter(said)
-            verdict = verdict if isinstance(letter, Unreadable) else letter
+        verdict = _or_bare(verdict, partial(read_letter, said) if alone else None)
         return verdict if isinstance(verdict, Unreadable) else VERDICT_SHARES[verdict]
 
 
 def _read_aloud(text: str, read: Callable[[str], Read | Unreadable]) -> Read | Unreadable:
     said = without_thoughts(text)
     return Unreadable(IN_THOUGHT) if said is None else read(said)
+
+
+def _or_bare(found: Read | Unreadable, bare: Callable[[], Read | Unreadable] | None) -> Read | Unreadable:
+    """Return what was read, or else what `bare` reads; of two that cannot be read, the first says why."""
+    if bare is None or not isinstance(found, Unreadable):
+        return found
+    alone = bare()
+    return found if isinstance(alone, Unreadable) else alone
 
 
 def _reminder(what: str, form: str) -> str:

@@ -76,12 +76,16 @@ class Costs:
     Attributes:
         usd: What judging an answer costs; 0 if it is free, None if that is unknown.
         seconds: The time of an ask by its number of questions, in seconds of the whole run.
-        usd_per_second: The price of the run's devices.
+        usd_per_hour: The price of the run's devices.
     """
 
     usd: float | None
     seconds: Mapping[int, float]
-    usd_per_second: float
+    usd_per_hour: float
+
+    def of_time(self, seconds: float) -> float:
+        """Return what the devices cost in so many seconds."""
+        return seconds * self.usd_per_hour / 3600
 
 
 def choose_size(
@@ -119,11 +123,10 @@ def _measured(costs: Costs, variance_ratio: float, most: int, start: int) -> Blo
     few, many = min(costs.seconds), max(costs.seconds)
     each = max(0.0, (costs.seconds[many] - costs.seconds[few]) / (many - few))
     fixed = max(0.0, costs.seconds[few] - few * each)
-    price = costs.usd_per_second
-    size = _rounded(_optimum(variance_ratio, fixed * price, each * price + costs.usd), most)
+    size = _rounded(_optimum(variance_ratio, costs.of_time(fixed), costs.of_time(each) + costs.usd), most)
     why = f"{_judging(costs.usd)}, and a candidate takes {fixed:.2g} s and {each:.2g} s for each answer"
     if costs.usd > 0:
-        why += f", of devices at {3600 * price:g} USD an hour"
+        why += f", of devices at {costs.usd_per_hour:g} USD an hour"
     return BlockSize(start, size, True, why)
 
 
@@ -132,7 +135,7 @@ def _most_useful(costs: Costs, variance_ratio: float) -> float:
     longest = max(costs.seconds.values(), default=0.0)
     if not costs.usd:
         return math.inf
-    return _optimum(variance_ratio, longest * costs.usd_per_second, costs.usd)
+    return _optimum(variance_ratio, costs.of_time(longest), costs.usd)
 
 
 def _optimum(variance_ratio: float, fixed: float, each: float) -> float:
@@ -155,7 +158,7 @@ def _why_assumed(costs: Costs, most: int) -> str:
     if costs.usd > 0:
         return (
             f"{_judging(costs.usd)}, and a candidate takes {longest:.2g} s, which cost "
-            f"{longest * costs.usd_per_second:.2g} USD at {3600 * costs.usd_per_second:g} USD an hour"
+            f"{costs.of_time(longest):.2g} USD at {costs.usd_per_hour:g} USD an hour"
         )
     return f"{_judging(costs.usd)}, but the time of an answer by itself was not measured"
 

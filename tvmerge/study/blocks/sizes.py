@@ -45,6 +45,11 @@ class BlockSizes:
         """The size that stays; None before it was chosen."""
         return next((size for size in self._chosen if size.final), None)
 
+    @property
+    def open(self) -> bool:
+        """Whether the size that stays is still to be chosen."""
+        return self._sampler.waits_for_size and self.final is None
+
     def at(self, number: int) -> int | None:
         """Return the size of an ask; None if none was chosen for it."""
         return next((size.size for size in reversed(self._chosen) if size.start <= number), None)
@@ -54,9 +59,9 @@ class BlockSizes:
 
         Asks that are measured have been told by then.
         """
-        last = self._chosen[-1] if self._chosen else None
-        if not self._sampler.waits_for_size or (last is not None and last.final):
+        if not self.open:
             return False
+        last = self._chosen[-1] if self._chosen else None
         return number >= (self._sampler.initial if last is None else last.start + PROBES + self._window - 1)
 
     def choose(self, number: int, table: Table, costs: Costs, most: int) -> BlockSize:
