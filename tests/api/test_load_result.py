@@ -11,14 +11,14 @@ import pytest
 
 import tvmerge
 from tests.report.results import LAYERS, simple
-from tvmerge.errors import AssetError, ConfigError
+from tvmerge.errors import AssetError, TvmergeError
+from tvmerge.report.page.page import render_page
 from tvmerge.report.result_file import as_json
 
 
-def plain(result: tvmerge.RunResult) -> dict[str, object]:
-    """A result as plain data, but for the answers, which are not read back."""
-    found: dict[str, object] = json.loads(json.dumps(as_json(result)))
-    return {**found, "answers": None}
+def plain(result: tvmerge.RunResult) -> object:
+    """A result as plain data."""
+    return json.loads(json.dumps(as_json(result)))
 
 
 def test_a_result_is_read_back_as_it_was_returned(finished: tvmerge.RunResult) -> None:
@@ -34,6 +34,7 @@ def test_a_result_is_read_back_as_it_was_returned(finished: tvmerge.RunResult) -
         )
         assert (found.folder, found.report.is_file()) == (finished.folder, True)
         assert (found.model_folder / "model.safetensors").is_file()
+        assert render_page(found) == finished.report.read_text(encoding="utf-8")
 
 
 def test_a_result_of_an_earlier_release_is_read_with_the_trials_of_its_study(
@@ -79,7 +80,7 @@ def test_undefined_numbers_and_missing_scores_are_read_back(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no .*result.json; pass the folder of a finished run"),
+        (None, "is not a run folder; pass --storage and --study-name"),
         ("{", "not valid JSON"),
         ("[]", "not the result of a run of tvmerge"),
         ('{"study": "s"}', r"not the result of a run of tvmerge \(KeyError: 'settings'\)"),
@@ -88,7 +89,7 @@ def test_undefined_numbers_and_missing_scores_are_read_back(tmp_path: Path) -> N
 def test_what_is_no_result_is_refused_in_a_line(content: str | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "result.json").write_text(content, encoding="utf-8")
-    with pytest.raises((AssetError, ConfigError), match=message) as refusal:
+    with pytest.raises(TvmergeError, match=message) as refusal:
         tvmerge.load_result(tmp_path)
     assert "\n" not in str(refusal.value)
 

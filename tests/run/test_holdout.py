@@ -233,7 +233,8 @@ async def test_without_held_out_questions_the_best_of_the_search_wins_and_nothin
     assert best.search.mean == 9.0
     assert {sample.question for sample in best.samples} == set(SEARCHED)
     assert bench.asked == []
-    assert found.evaluations == {}
+    answered = {key: [a.question_id for a in e.answers] for key, e in found.evaluations.items()}
+    assert answered[str(best.trial)] == [question.question_id for question in SEARCHED]
 
 
 async def test_without_held_out_questions_candidates_of_blocks_are_compared_on_all_search_questions() -> None:

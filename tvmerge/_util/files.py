@@ -115,6 +115,12 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     yield from json_rows(path, read_text(path))
 
 
+def read_growing_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Like `read_jsonl`, for a file that another process may be appending to: its last line may be cut."""
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    yield from json_rows(path, whole.decode("utf-8", errors="replace"))
+
+
 def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) for each line of `text` that is not blank.
 

@@ -5,51 +5,44 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import ConfigError
-from tvmerge.records import Trial
-from tvmerge.report.result_file import RESULT, TRIALS, read_record, read_trials
 from tvmerge.report.run_result import RunResult
 
 
-def load_result(path: str | PathLike[str]) -> RunResult:
-    """Load the result of a run from its folder.
+def load_result(
+    path: str | PathLike[str] | None = None, *, storage: str | None = None, study_name: str | None = None
+) -> RunResult:
+    """Load a run from its folder. Nothing is locked or written.
 
-    It is what `optimize` returned, without the contenders' answers (`Contender.samples`), which are only in
-    their files. Runs of earlier releases can be read too.
+    A finished run is what `optimize` returned. Of a run that has not ended, it is what is known so far;
+    `unfinished` says how far it has come. Runs of earlier releases can be read too, without the contenders'
+    answers (`Contender.samples`).
 
     Args:
-        path: The run folder, or the `result.json` in it.
+        path: The run folder, or the `result.json` in it; None for a study alone, which has no answers.
+        storage: The study's storage; None for the one in the run folder.
+        study_name: The study's name; None for the study of the run folder.
 
     Raises:
-        TvmergeError: The file does not exist, or was not written by a run.
+        TvmergeError: There is no such run, nothing is known of it yet, or a file of it is damaged.
 
     Example:
         >>> import tvmerge
         >>> result = tvmerge.load_result("runs/demo")
         >>> result.study, len(result.trials)
         ('demo', 48)
-        >>> sorted(result.figures)
-        ['history', 'scores', 'weights']
+        >>> result.unfinished
+        ''
     """
-    file = Path(path)
-    if file.is_dir():
-        file /= RESULT
-    if not file.is_file():
-        raise ConfigError(f"there is no {file}; pass the folder of a finished run")
-    folder = file.parent
-    record = read_record(file, _trials(folder))
-    return RunResult.of(record, folder)
+    from tvmerge.run.stored_run import read_run
 
-
-def _trials(folder: Path) -> tuple[Trial, ...]:
-    """Return the trials of the run in `folder`; earlier releases stored them in the study only."""
-    if (folder / TRIALS).is_file():
-        return read_trials(folder / TRIALS)
-    mark, database = folder / ".study", folder / "study.db"
-    if not (mark.is_file() and database.is_file()):
-        return ()
-    from tvmerge.study.storage import read_study
-
-    stored = read_study(sqlite_url(database), mark.read_text(encoding="utf-8").strip())
-    return stored.trials
+    if path is None:
+        if storage is None or study_name is None:
+            raise ConfigError("pass a run folder, or --storage and --study-name")
+        return RunResult.of(read_run(None, storage, study_name), Path())
+    folder = Path(path)
+    if not folder.exists():
+        raise ConfigError(f"there is no {folder}; pass the folder of a run")
+    if folder.is_file():
+        folder = folder.parent
+    return RunResult.of(read_run(folder, storage, study_name), folder)

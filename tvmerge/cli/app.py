@@ -18,6 +18,7 @@ from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
 from tvmerge.cli.merge import merge
 from tvmerge.cli.optimize import demo, optimize
+from tvmerge.cli.report import report
 from tvmerge.cli.status import status
 from tvmerge.errors import TvmergeError
 
@@ -41,7 +42,7 @@ def app() -> None:
     """
 
 
-for command in (optimize, demo, merge, check, judge, import_, list_assets, cache, status):
+for command in (optimize, demo, merge, check, judge, import_, list_assets, cache, status, report):
     app.add_command(command)
 
 

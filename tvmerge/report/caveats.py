@@ -17,6 +17,8 @@ _LENGTH_RATIO = 1.5
 
 def caveats(result: RunRecord) -> tuple[str, ...]:
     """Return sentences that qualify the conclusion; empty if there are no concerns."""
+    if result.unfinished:
+        return ()
     best, baseline = result.contenders[0], better_baseline(result)
     return (
         *_one_weight(best, result.contender("uniform")),

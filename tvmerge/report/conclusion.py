@@ -37,6 +37,8 @@ def conclusion(result: RunRecord) -> str:
 
 def conclude(result: RunRecord) -> Conclusion:
     """Compare the best with the better of the two baselines, weight 0 and weight 1."""
+    if result.unfinished:
+        return Conclusion("unmeasured", result.unfinished)
     best = result.contenders[0]
     own = _baseline_that_is(best, result)
     baseline = better_baseline(result, besides=own)

@@ -88,7 +88,7 @@ class Finalist:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A finished run.
+    """A finished run, or what is known of one that has not ended.
 
     Attributes:
         study: The study's name.
@@ -107,6 +107,7 @@ class RunRecord:
         agreement: How far judges agree, as plain JSON data; None if no turn was rated twice.
         prospects: What a longer search can gain, as plain JSON data; None if the search did not estimate it.
         block: How many questions a candidate answered at a time and why; empty if the search did not choose.
+        unfinished: How far a run has come that has not ended, as a sentence; empty for a finished run.
     """
 
     study: str
@@ -125,6 +126,7 @@ class RunRecord:
     agreement: Mapping[str, Any] | None = None
     prospects: Mapping[str, Any] | None = None
     block: str = ""
+    unfinished: str = ""
 
     def contender(self, key: ContenderKey) -> Contender | None:
         """Return the contender with this key, or None."""

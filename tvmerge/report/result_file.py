@@ -12,7 +12,7 @@ from tvmerge._util.encodings import read_text
 from tvmerge._util.files import read_jsonl
 from tvmerge._version import __version__
 from tvmerge.errors import AssetError
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Difference, Estimate, Recipe, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Difference, Estimate, QuestionId, Recipe, Trial
 from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
 
 RESULT = "result.json"
@@ -38,6 +38,7 @@ def as_json(result: RunRecord) -> dict[str, Any]:
         "search": {c.key: _contender(c, c.search) for c in result.contenders},
         "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
         "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
+        "compared_on": list(dict.fromkeys(s.question.question_id for s in best.samples)),
         "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
         "trials": _trials(result.trials),
         "finalists": [
@@ -85,15 +86,28 @@ def read_record(path: Path, trials: Sequence[Trial]) -> RunRecord:
     Raises:
         AssetError: The file cannot be read, or was not written by a run.
     """
-    try:
-        data = json.loads(read_text(path))
-    except ValueError as error:
-        raise AssetError(f"{path}: not valid JSON: {error}") from error
+    data = _read(path)
     try:
         return _record(data, tuple(trials))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise AssetError(f"{path}: not the result of a run of tvmerge ({problem})") from error
+
+
+def compared_on(path: Path) -> tuple[QuestionId, ...]:
+    """Return the questions whose answers are in the report, from a `result.json`; earlier ones name none.
+
+    Raises:
+        AssetError: The file cannot be read.
+    """
+    return tuple(_read(path).get("compared_on", ()))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise AssetError(f"{path}: not valid JSON: {error}") from error
 
 
 def _trials(trials: Sequence[Trial]) -> dict[str, int]:

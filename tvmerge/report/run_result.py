@@ -42,7 +42,7 @@ class Figure(str):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunResult(RunRecord):
-    """A finished run: the winner, the baselines and all trials.
+    """A run: the winner, the baselines and all trials.
 
     `print` shows the table that the command line shows; a notebook shows the figures too.
 
@@ -86,6 +86,21 @@ class RunResult(RunRecord):
     def figures(self) -> Mapping[str, Figure]:
         """The figures of the report by name, those of installed packages included."""
         return {name: Figure(figure.svg) for name, figure in drawn(self).items()}
+
+    def write_report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML page and return its path.
+
+        Args:
+            path: The file; None for `report.html` in the run folder.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from tvmerge.report.page.page import write_page
+
+        place = self.report if path is None else Path(path)
+        write_page(place, self)
+        return place
 
     def trials_dataframe(self) -> pd.DataFrame:
         """Return all trials as a pandas data frame, one row per trial, with Optuna's column names.

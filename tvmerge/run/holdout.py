@@ -31,7 +31,7 @@ class ConfirmationResult:
     Attributes:
         contenders: All that were compared, the winner first.
         finalists: The candidates the winner was chosen from, in the order of their search scores.
-        evaluations: By model, its answers to the held-out questions and their judgments.
+        evaluations: By model, its answers to the questions of the comparison and their judgments.
     """
 
     contenders: tuple[Contender, ...]
@@ -184,6 +184,8 @@ class Confirmation:
         searched = None
         if candidate.trial is None or not questions:
             searched = await self._search(candidate.recipe)
+        if searched is not None and not questions:
+            self._kept[candidate.model] = searched
         short = self._short(found) if questions else ""
         gain = None
         if questions and candidate.key != "best" and not (short or self._short(best)):

@@ -34,6 +34,7 @@ from tvmerge.study.pareto import pareto_front
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.baseline import baseline_answers
 from tvmerge.tasks.build import build_suite
+from tvmerge.tasks.fastchat.question_file import write_questions
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -73,6 +74,7 @@ async def optimize(
         run = await _prepare(config, paths, caches, progress, still_held, judge=judge, engines=engines)
         # Only now, so that a run that fails its checks does not claim the folder.
         write_text(paths.mark, f"{paths.study.name}\n")
+        write_questions(paths.questions, run.search_questions, run.holdout_questions)
         _tell_remarks(run, progress.note)
         try:
             run = await _with_baseline(run)

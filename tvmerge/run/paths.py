@@ -16,6 +16,7 @@ from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.lock import study_lock
 from tvmerge.study.storage_url import sqlite_file
+from tvmerge.tasks.fastchat.question_file import QUESTIONS
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
@@ -66,6 +67,11 @@ class RunPaths:
         return self.folder / RESULT
 
     @property
+    def questions(self) -> Path:
+        """The file of the questions, for reports that are made later."""
+        return self.folder / QUESTIONS
+
+    @property
     def report(self) -> Path:
         """The report, an HTML page."""
         return self.folder / "report.html"
@@ -87,7 +93,7 @@ class RunPaths:
         check_folder(self.folder, "the run folder")
         for name in _FOLDERS:
             check_folder(self.folder / name, "the run's folder")
-        for file in (self.ledger, self.trials, self.result, self.report):
+        for file in (self.ledger, self.questions, self.trials, self.result, self.report):
             check_file(file, "the run's file")
         # A model is written to a sibling folder, which is then renamed.
         check_folder(self.model.absolute().parent, "the folder of --output-dir,")

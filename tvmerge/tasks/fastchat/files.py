@@ -6,13 +6,13 @@ FastChat's own tools can read these files, and ignore tvmerge's additional keys.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from tvmerge._util.canonical import digest
-from tvmerge._util.files import append_text, jsonl_line, read_jsonl, write_jsonl
+from tvmerge._util.files import append_text, jsonl_line, read_growing_jsonl, read_jsonl, write_jsonl
 from tvmerge.errors import AssetError
 from tvmerge.reasoning.thoughts import SplitText, split_texts
 from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, QuestionId, Rating, Unrated
@@ -48,7 +48,7 @@ def write_answers(
     """Write answers in FastChat's model_answer format, one line per question; samples become choices.
 
     Args:
-        path: The file to replace.
+        path: The file.
         model: Written as `model_id`.
         answers: In any order; a question's line is where its first answer is.
         tstamp: Seconds since 1970, written into every line.
@@ -70,9 +70,8 @@ def read_answers(path: Path, questions: Sequence[Question], turns: int | None = 
 
     If a file of another tool has thoughts in the answers, they are separated (`tvmerge.reasoning.thoughts`).
 
-    Ids match whether they are written as text or as a number. If a question occurs twice, the last line wins,
-    as in FastChat. An answer may have fewer turns than its question. Answers to questions that the benchmark
-    does not have are counted and ignored.
+    Ids match as text or number. If a question occurs twice, the last line wins, as in FastChat. An answer
+    may have fewer turns than its question. Answers to unknown questions are counted and ignored.
 
     Args:
         path: The file.
@@ -81,7 +80,7 @@ def read_answers(path: Path, questions: Sequence[Question], turns: int | None = 
 
     Raises:
         AssetError: A line, named in the message, is malformed or has more turns than its question, or no line
-            answers a question of the benchmark.
+            answers a known question.
     """
     known = {str(question.question_id): question for question in questions}
     found: dict[str, list[Answer]] = {}
@@ -119,7 +118,7 @@ def read_references(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
-    """Write (model, judgment) pairs in FastChat's model_judgment format for single answers.
+    """Write (model, judgment) pairs in FastChat's model_judgment format.
 
     An `Unrated` judgment is written with a score of -1. This is FastChat's convention for "no rating", which
     its `show_result` excludes from every mean; `read_judgments` converts it back. Ratings that have a score
@@ -130,15 +129,11 @@ def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstam
 
 def append_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
     """Like `write_judgments`, but append to the file."""
-    append_text(path, "".join(jsonl_line(_judgment_row(model, row, tstamp)) for model, row in judgments))
+    append_text(path, "".join(jsonl_line(_judgment_row(*pair, tstamp)) for pair in judgments))
 
 
 def read_turns(path: Path) -> dict[QuestionId, tuple[str, ...]]:
-    """Read the unchanged turns of each first answer from a file written by `write_answers`.
-
-    Raises:
-        AssetError: A line, named in the message, is malformed.
-    """
+    """Read the unchanged turns of each first answer, without checking them for thoughts."""
     return {row.question_id(): row.as_texts("turns", _choice_list(row)[0]["turns"]) for row in _rows(path)}
 
 
@@ -151,10 +146,14 @@ def read_judgments(path: Path) -> list[tuple[str, Judgment]]:
     return list(each_judgment(path))
 
 
-def each_judgment(path: Path) -> Iterator[tuple[str, Judgment]]:
-    """Like `read_judgments`, but yield one judgment at a time, since there may be many long ones."""
-    for row in _rows(path):
-        yield row.text("model"), _judgment(row)
+def each_judgment(path: Path, models: Collection[str] | None = None) -> Iterator[tuple[str, Judgment]]:
+    """Like `read_judgments`, but yield one judgment at a time, since there may be many long ones.
+
+    With `models`, only theirs; a run may be appending to the file.
+    """
+    for line, data in read_jsonl(path) if models is None else read_growing_jsonl(path):
+        if models is None or data.get("model") in models:
+            yield (row := Row(path, line, data)).text("model"), _judgment(row)
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -1,0 +1,58 @@
+"""`tvmerge report`, of a run that has not ended and of none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.report.html_tree import parse
+from tests.study.studies import drive, open_at
+from tvmerge._util.urls import sqlite_url
+from tvmerge.cli.app import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the study `s` with 6 trials, in runs/ of the working folder."""
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "runs" / "s"
+    drive(lambda: open_at(sqlite_url(place / "study.db")), 6)
+    (place / ".study").write_text("s\n", encoding="utf-8")
+    return place
+
+
+@pytest.mark.parametrize("name", ["s", "runs/s"])
+def test_the_page_of_a_run_is_made_from_its_folder_or_its_name(
+    folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["report", name]) == 0
+    assert capsys.readouterr().out == f"report: {Path('runs/s/report.html')}\n"
+    verdict = parse((folder / "report.html").read_text(encoding="utf-8")).one(id="verdict").text
+    assert verdict.startswith("This run has not ended: 6 ")
+
+
+def test_the_page_of_a_study_in_a_storage_goes_where_the_user_says(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "page.html"
+    argv = ["report", "--storage", sqlite_url(folder / "study.db"), "--study-name", "s"]
+    assert run([*argv, "--out", str(out)]) == 0
+    assert out.is_file()
+    assert not (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["t"], "there is no run folder t, and none of that name in runs/ (it holds: s)"),
+        ([], "pass a run folder, or --storage and --study-name"),
+        (["--storage", "sqlite:///runs/s/study.db", "--study-name", "s"], "pass --out FILE"),
+        (["runs"], "runs is not a run folder; pass --storage and --study-name"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_line(
+    folder: Path, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["report", *argv]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("error:") == 1

@@ -1,0 +1,47 @@
+"""`tvmerge report`: makes the page of a run, finished or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tvmerge.errors import ConfigError
+
+RUNS = Path("runs")
+"""The folder in which runs have their folders by default."""
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--storage", help="Storage of the study; default: the one in the run folder.")
+@click.option("--study-name", help="Name of the study; default: the study of the run folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: report.html in RUN.")
+def report(run: str | None, *, storage: str | None, study_name: str | None, out: Path | None) -> None:
+    """Make the HTML page of a run at any time, also while it works.
+
+    RUN is a run folder, or the name of a study whose folder is in runs/. Nothing else is written.
+    """
+    from tvmerge.api.load_result import load_result
+
+    folder = None if run is None else _folder(run)
+    result = load_result(folder, storage=storage, study_name=study_name)
+    click.echo(f"report: {result.write_report(_place(folder, out))}")
+
+
+def _folder(run: str) -> Path:
+    """Return the run folder of that path, or of the study of that name."""
+    for folder in (Path(run), RUNS / run):
+        if folder.is_dir():
+            return folder
+    known = sorted(path.name for path in RUNS.iterdir()) if RUNS.is_dir() else []
+    there = f"it holds: {', '.join(known)}" if known else "it holds no run"
+    raise ConfigError(f"there is no run folder {run}, and none of that name in {RUNS}/ ({there})")
+
+
+def _place(folder: Path | None, out: Path | None) -> Path:
+    if out is not None:
+        return out
+    if folder is None:
+        raise ConfigError("pass --out FILE: a study without a run folder has no place for its report")
+    return folder / "report.html"
