@@ -104,7 +104,7 @@ async def _true_means(
     problem: Problem, subject: Subject, weights: Sequence[float], folder: Path
 ) -> dict[float, tuple[float, float]]:
     with closing(Caches(folder / "cache")) as caches:
-        run = _built(_config(problem, 1, subject, folder), caches)
+        run = open_run(problem, 1, subject, folder, caches)
         try:
             space = run.space
             found = {w: await _estimate(run, problem, subject, space.uniform(w)) for w in weights}
@@ -117,7 +117,7 @@ async def _searched(problem: Problem, budget: int, subject: Subject, folder: Pat
     clock = time.perf_counter
     started = clock()
     with closing(Caches(folder / "cache")) as caches:
-        run = _built(_config(problem, budget, subject, folder), caches)
+        run = open_run(problem, budget, subject, folder, caches)
         if problem.noise:
             noisy = NoisyJudge(run.suite.judge, problem.noise, problem.seed)
             run = replace(run, suite=replace(run.suite, rater=noisy))
@@ -143,7 +143,7 @@ async def _with_truths(run: Run, problem: Problem, subject: Subject, recorder: R
     ]
     wanted = {step.calls for step in recommended(steps, recorder.calls).values()}
     return [
-        replace(step, truth=await _truth(run, problem, subject, trial.recipe))
+        replace(step, truth=await truth(run, problem, subject, trial.recipe))
         if step.calls in wanted
         else step
         for step, (_, trial, _) in zip(steps, recorder.steps, strict=True)
@@ -176,12 +176,22 @@ def _config(problem: Problem, budget: int, subject: Subject, folder: Path) -> Ru
     return RunConfig(**settings_for(RunConfig, {**subject.settings, **of_search}))
 
 
-def _built(config: RunConfig, caches: Caches) -> Run:
+def open_run(problem: Problem, budget: int, subject: Subject, folder: Path, caches: Caches) -> Run:
+    """Open the run of a search; the caller closes it.
+
+    Args:
+        problem: What is searched.
+        budget: The most judge calls.
+        subject: The models and questions.
+        folder: Where it writes.
+        caches: Its caches.
+    """
+    config = _config(problem, budget, subject, folder)
     suite = build_suite(config, caches, _silent)
     return build_run(config, outline(config, RunPaths.of(config), suite), caches, _silent)
 
 
-async def _truth(run: Run, problem: Problem, subject: Subject, recipe: Recipe) -> float:
+async def truth(run: Run, problem: Problem, subject: Subject, recipe: Recipe) -> float:
     """Return the mean rating of a candidate on fresh questions, without noise."""
     key = (subject.name, problem.mode, problem.fresh, *recipe.weights.values())
     if key not in _truths:
