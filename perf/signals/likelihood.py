@@ -56,6 +56,8 @@ def turns(chat: ChatFormat, end: int, question: Question, answer: Answer) -> lis
 
 
 async def mean_likelihood(run: Run, recipe: Recipe, texts: Sequence[Continuation]) -> float:
-    """Return the mean over texts of a candidate's log-likelihood of a token, in nats."""
+    """Return the mean over texts of a candidate's log-likelihood of a token, in nats; -1 without texts."""
+    if not texts:
+        return -1.0
     found = await run.pool.loglikelihood(recipe, texts)
     return float(np.mean([one.logprob / len(text.tokens) for one, text in zip(found, texts, strict=True)]))

@@ -90,7 +90,6 @@ class Search:
     async def until(self, calls: int) -> Searched:
         """Ask until so many judge calls are made."""
         while self._calls < calls:
-            await self._learn_likelihoods()
             choice = self.sampler.ask(len(self.found.asks), self._table())
             await self._answer(choice)
             await self._learn_likelihoods()

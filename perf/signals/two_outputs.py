@@ -109,7 +109,7 @@ class TwoOutputs(BlockSampler):
         """
         data, trials, _ = table.ratings(self._point, first)
         reference = sorted({ask.trial for ask in table.known[:size]})
-        logs = -np.log(-np.array(self.likelihoods))
+        logs = -np.log(np.maximum(-np.array(self.likelihoods), 1e-6))
         centre, spread = logs[reference].mean(), logs[reference].std() or 1.0
         z = ((logs - centre) / spread)[trials]
         likelihood = Ratings(data.weights, z[:, None], np.ones((len(z), 1)))

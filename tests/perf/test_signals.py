@@ -20,20 +20,19 @@ from perf.signals.two_outputs import TwoOutputs
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.merging.live import load_into
 from tvmerge.merging.merge import Merge
-from tvmerge.merging.open import open_merge
 from tvmerge.records import Answer, Recipe
 from tvmerge.study.blocks.search import BlockSearch
 from tvmerge.study.blocks.table import Ask, Table
 from tvmerge.study.space import Space
 from tvmerge.study.warm_start import InitialTrials
-from tvmerge.testing.models import demo_questions, stop_ids
+from tvmerge.testing.models import demo_questions, open_models, stop_ids
 
 NAMES = ("a", "b")
 
 
 @pytest.fixture(scope="module")
 def models(demo_models: Path) -> Merge:
-    return open_merge(*(str(demo_models / role) for role in ("target", "base", "tuned")), "layer")
+    return open_models(demo_models)
 
 
 def test_slopes_are_those_of_the_loss(models: Merge) -> None:
