@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tvmerge.records import Answer, Difference, Estimate, Judgment, Question, Trial
+from tvmerge.records import MEAN, Answer, Difference, Estimate, Judgment, Question, Trial
 
 ContenderKey = Literal["best", "weight_0", "weight_1", "uniform"]
 
@@ -127,6 +127,11 @@ class RunRecord:
     prospects: Mapping[str, Any] | None = None
     block: str = ""
     unfinished: str = ""
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether candidates answered some of the questions each, so that their scores are estimates."""
+        return any(MEAN in trial.attrs for trial in self.trials)
 
     def contender(self, key: ContenderKey) -> Contender | None:
         """Return the contender with this key, or None."""

@@ -12,7 +12,7 @@ from tvmerge._util.encodings import read_text
 from tvmerge._util.files import read_jsonl
 from tvmerge._version import __version__
 from tvmerge.errors import AssetError
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Difference, Estimate, QuestionId, Recipe, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, QuestionId, Recipe, Trial
 from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
 
 RESULT = "result.json"
@@ -40,7 +40,7 @@ def as_json(result: RunRecord) -> dict[str, Any]:
         "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
         "compared_on": list(dict.fromkeys(s.question.question_id for s in best.samples)),
         "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
-        "trials": _trials(result.trials),
+        "trials": _trials(result),
         "finalists": [
             {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
             for f in result.finalists
@@ -110,15 +110,14 @@ def _read(path: Path) -> Any:
         raise AssetError(f"{path}: not valid JSON: {error}") from error
 
 
-def _trials(trials: Sequence[Trial]) -> dict[str, int]:
+def _trials(result: RunRecord) -> dict[str, int]:
     """Return how many trials ended how; a search by blocks ends its trials itself, and stops none."""
-    pruned = sum(t.state == "PRUNED" for t in trials)
-    by_blocks = any(MEAN in t.attrs for t in trials)
+    pruned = sum(t.state == "PRUNED" for t in result.trials)
     return {
-        "complete": sum(t.state == "COMPLETE" for t in trials),
-        "estimated": pruned if by_blocks else 0,
-        "stopped": 0 if by_blocks else pruned,
-        "failed": sum(t.state == "FAIL" for t in trials),
+        "complete": sum(t.state == "COMPLETE" for t in result.trials),
+        "estimated": pruned if result.by_blocks else 0,
+        "stopped": 0 if result.by_blocks else pruned,
+        "failed": sum(t.state == "FAIL" for t in result.trials),
     }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,8 +69,14 @@ def hostile_run(text: str) -> RunRecord:
     return replace(made, contenders=(replace(best, weights={text: 1.5}), *others))
 
 
-def articles(page: Node) -> list[Node]:
-    return page.all("article")
+def data_of(page: Node) -> Any:
+    """The data from which the page's script shows answers and tables."""
+    return json.loads(page.one("script", id="data").text)
+
+
+def questions(result: RunRecord) -> Any:
+    """The questions as the script gets them."""
+    return data_of(parse(render_page(result)))["questions"]
 
 
 def test_it_is_written_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None:
@@ -121,49 +129,57 @@ def test_the_contenders_stand_in_a_table_with_both_scores_and_the_gain(page: Nod
     assert rows[4][1:3] == ["23", "6.95 ± 0.21"]
 
 
-def test_all_trials_and_all_weights_are_listed(page: Node) -> None:
-    rows = page.one("table", id="trials").one("tbody").all("tr")
-    assert len(rows) == len(RUN.trials)
-    assert [cell.text for cell in rows[10].all("td")] == ["fail", "-", "-", "22", "40%"]
-    assert [row.attributes.get("class") for row in rows].count("best") == 1
-    weights = page.one("table", id="weight-table").one("tbody").all("tr")
-    assert [row.one("th").text for row in weights] == list(RUN.contenders[0].weights)
-    assert weights[0].one("td").text == f"{RUN.contenders[0].weights['embeddings']:.4f}"
+def test_the_script_gets_all_trials_and_all_weights(page: Node) -> None:
+    assert page.one("table", id="trials").one("tbody").children == []
+    trials, weights = data_of(page)["tables"]["trials"], data_of(page)["tables"]["weight-table"]
+    assert len(trials["rows"]) == len(RUN.trials)
+    assert trials["rows"][10] == ["10", "failed", "-", "-", "22", "40%"]
+    assert trials["best"] == str(RUN.contenders[0].trial)
+    assert [name for name, _ in weights["rows"]] == list(RUN.contenders[0].weights)
+    assert weights["rows"][0][1] == f"{RUN.contenders[0].weights['embeddings']:.4f}"
 
 
 def test_candidates_of_a_search_by_blocks_are_finalists_or_estimated_and_none_was_stopped() -> None:
     raced = replace(RUN, trials=tuple(replace(t, state="PRUNED") for t in RUN.trials[:2]) + RUN.trials[2:3])
     shown = render_page(results.by_blocks(raced))
-    assert [shown.count(f"<td>{state}</td>") for state in ("estimated", "finalist")] == [2, 1]
-    assert "pruned" not in shown
+    rows = data_of(parse(shown))["tables"]["trials"]["rows"]
+    assert [row[1] for row in rows] == ["estimated", "estimated", "finalist"]
     assert "Estimated scores in the search and mean ratings" in shown
 
 
 def test_answers_stand_side_by_side_with_scores_and_the_judges_words(page: Node) -> None:
-    assert len(articles(page)) == 6
-    sample = RUN.contenders[0].samples[0]
-    article = articles(page)[0]
-    assert article.one("h3").text == f"Question {sample.question.question_id}"
-    assert [node.text for node in article.all("h4")] == [
+    data = data_of(page)
+    assert len(data["questions"]) == 6
+    assert [column["label"] for column in data["columns"]] == [
         "weight 0 (the untouched target)",
         "weight 1 (the plain task vector)",
+        "best uniform weight (0.7)",
         "best of the search",
-    ] * len(sample.question.turns)
-    side = article.all("section", class_="best")[1]
+    ]
+    sample, question = RUN.contenders[0].samples[0], data["questions"][0]
+    assert (question["id"], question["category"]) == ("81", sample.question.category)
+    (reply,) = question["turns"][1]["replies"][3]
     rating = sample.judgments[1]
     assert isinstance(rating, Rating)
-    assert side.one("span", class_="rating").text == f"{rating.score:g}"
-    assert [node.text for node in side.all("div", class_="text")] == [sample.answer.turns[1], rating.reply]
-    assert side.one("summary").text == "judge-x"
+    assert reply["text"] == sample.answer.turns[1]
+    assert reply["judgments"] == [[f"{rating.score:g}", rating.reply, "", "judge-x"]]
 
 
-def test_an_article_says_whether_the_best_is_better(page: Node) -> None:
-    marks = {article.attributes["data-change"] for article in articles(page)}
-    assert marks <= {"better", "same", "worse"}
+def test_a_uniform_weight_that_is_another_contender_is_shown_once() -> None:
+    uniform = RUN.contenders[3]
+    same = replace(RUN, contenders=(*RUN.contenders[:3], replace(uniform, weights=results.uniform(1))))
+    keys = [column["key"] for column in data_of(parse(render_page(same)))["columns"]]
+    assert keys == ["weight_0", "weight_1", "best"]
+
+
+def test_a_question_says_whether_the_best_is_better(page: Node) -> None:
     means = {key: _means(key) for key in ("best", "weight_1")}
-    for article, best, baseline in zip(articles(page), means["best"], means["weight_1"], strict=True):
+    for question, best, baseline in zip(
+        data_of(page)["questions"], means["best"], means["weight_1"], strict=True
+    ):
         expected = "same" if best == baseline else "better" if best > baseline else "worse"
-        assert article.attributes["data-change"] == expected
+        assert question["change"] == expected
+        assert question["lead"] == pytest.approx(best - baseline)
 
 
 def _means(key: ContenderKey) -> list[float]:
@@ -173,18 +189,15 @@ def _means(key: ContenderKey) -> list[float]:
     return [sum(given) / len(given) for given in ratings]
 
 
-def test_without_scripts_all_answers_are_visible_and_the_filter_is_not(page: Node) -> None:
-    assert "hidden" in page.one(id="filter").attributes
-    assert not any("hidden" in article.attributes for article in articles(page))
+def test_without_scripts_the_page_says_where_the_answers_are(page: Node) -> None:
+    assert "hidden" in page.one(id="browser").attributes
+    assert "holdout/" in page.one("noscript").text
 
 
 def test_the_filter_offers_every_category_once(page: Node) -> None:
-    category, change = page.one(id="filter").all("select")
+    category, change, _ = page.one(id="browser").all("select")
     values = [option.attributes["value"] for option in category.all("option")]
     assert values == ["", "=writing", "=humanities", "=math"]
-    assert {article.attributes["data-category"] for article in articles(page)} == {
-        value.removeprefix("=") for value in values[1:]
-    }
     assert [option.attributes["value"] for option in change.all("option")] == [
         "",
         "=better",
@@ -193,8 +206,10 @@ def test_the_filter_offers_every_category_once(page: Node) -> None:
     ]
 
 
-def test_references_are_shown_where_there_are_some(page: Node) -> None:
-    shown = [node.text for node in page.all("summary") if node.text == "reference answer"]
+def test_references_are_there_where_there_are_some(page: Node) -> None:
+    shown = [
+        turn["reference"] for q in data_of(page)["questions"] for turn in q["turns"] if turn["reference"]
+    ]
     maths = [s for s in RUN.contenders[0].samples if s.question.reference]
     assert len(shown) == sum(len(s.question.reference) for s in maths) > 0
 
@@ -204,8 +219,8 @@ def test_several_samples_of_an_answer_stand_under_each_other() -> None:
     first, second = results.sample(asked, [7, 8], text="一"), results.sample(asked, [5, 6], text="二")
     made = results.simple()
     both = replace(made, contenders=tuple(replace(c, samples=(first, second)) for c in made.contenders))
-    side = parse(render_page(both)).one("article").all("section", class_="best")[0]
-    assert [node.text for node in side.all("span", class_="rating")] == ["7", "5"]
+    replies = questions(both)[0]["turns"][0]["replies"][-1]
+    assert [[rating for rating, *_ in reply["judgments"]] for reply in replies] == [["7"], ["5"]]
 
 
 def test_what_has_no_rating_says_why() -> None:
@@ -215,23 +230,21 @@ def test_what_has_no_rating_says_why() -> None:
         Rating(1, 2, 1.0, "judge-x", "p", note="empty answer"),
     )
     sample = Sample(asked, Answer(1, ("はい", " ", "…"), ("length", "stop", "stop")), judgments)
-    article = parse(render_page(run_with(sample))).one("article")
-    assert article.attributes["data-change"] == "same"
-    first, second, third = article.all("section", class_="best")
-    assert first.one("span", class_="unrated").text == "-"
-    assert first.one("span", class_="flag").text == "cut off"
-    assert first.one("summary").text == "judge-x: the reply was cut off"
-    assert [node.text for node in second.all("p")] == ["(empty answer)", "empty answer"]
-    assert third.all("span") == []
+    (question,) = questions(run_with(sample))
+    assert question["change"] == "same"
+    first, second, third = (turn["replies"][-1][0] for turn in question["turns"])
+    assert first["end"] == "length"
+    assert first["judgments"] == [["-", "It is", "the reply was cut off", "judge-x"]]
+    assert second["judgments"] == [["1", "", "empty answer", "judge-x"]]
+    assert third["judgments"] == []
 
 
-def test_a_turn_without_an_answer_is_shown_as_such() -> None:
+def test_a_turn_without_an_answer_has_no_reply() -> None:
     asked = Question(1, "writing", ("話して。", "もっと。"))
     sample = Sample(asked, Answer(1, ("はい",), ("stop",)), ())
-    article = parse(render_page(run_with(sample))).one("article")
-    assert article.attributes["data-change"] == "unknown"
-    assert article.all("span", class_="change") == []
-    assert [node.text for node in article.all("p", class_="empty")] == ["(no answer)"] * 3
+    (question,) = questions(run_with(sample))
+    assert (question["change"], question["lead"]) == ("unknown", None)
+    assert all(not replies for replies in question["turns"][1]["replies"])
 
 
 def test_a_run_without_a_holdout_and_without_answers_has_a_page() -> None:
@@ -263,22 +276,21 @@ def test_hostile_text_is_inert_wherever_it_comes_from(text: str) -> None:
     assert {key for node in page.all() for key in node.attributes} == {
         key for node in usual.all() for key in node.attributes
     }
-    answers = [node.text for node in page.one("article").all("div", class_="text")]
-    assert set(answers) == {text.replace("\ud800", "\ufffd")}
+    (question,) = data_of(page)["questions"]
+    answers = {reply["text"] for turn in question["turns"] for side in turn["replies"] for reply in side}
+    assert answers == {text.replace("\ud800", "\ufffd")}
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_text_keeps_its_direction_to_itself(text: str) -> None:
-    page = parse(render_page(hostile_run(text)))
-    assert {node.attributes.get("dir") for node in page.all("div", class_="text")} == {"auto"}
-    assert "unicode-bidi: isolate" in page.all("style")[0].text
+def test_the_data_contains_no_mark_of_html() -> None:
+    data = parse(render_page(hostile_run("".join(HOSTILE)))).one("script", id="data").text
+    assert not set(data) & set("<>&\u2028\u2029")
 
 
 def test_the_policy_allows_the_pages_own_script_and_styles_and_nothing_else(page: Node) -> None:
     (meta,) = [m for m in page.all("meta") if m.attributes.get("http-equiv") == "Content-Security-Policy"]
     policy = dict(part.strip().split(" ", 1) for part in meta.attributes["content"].split(";"))
     assert policy["default-src"] == "'none'"
-    assert policy["script-src"] == _digest(page.one("script").text)
+    assert policy["script-src"] == _digest(page.all("script")[1].text)
     styles = {_digest(node.text) for node in page.all("style")}
     assert set(policy["style-src"].split()) == styles
     assert not any(key.startswith("on") or key == "style" for node in page.all() for key in node.attributes)
@@ -303,10 +315,9 @@ def test_thoughts_are_folded_beside_their_answers_and_unfinished_ones_are_counte
     answer = Answer(81, ("東京です。", ""), ("stop", "thought"), thoughts=("<b>首都は…", "本当に…"))
     made = run_with(replace(rated, answer=answer))
     page = parse(render_page(made))
-    folded = [node for node in page.all("details") if node.all("summary")[0].text == "thought"]
-    assert len(folded) == 2 * len([c for c in made.contenders if c.key != "uniform"])
-    assert "<b>首都は…" in folded[0].text
-    assert "(no answer: cut in thought)" in page.text
+    first, second = (turn["replies"][0][0] for turn in data_of(page)["questions"][0]["turns"])
+    assert (first["thought"], first["end"]) == ("<b>首都は…", "")
+    assert (second["text"], second["end"]) == ("", "thought")
     traits = page.one("table", id="traits")
     assert "Cut in thought" in traits.text
     assert traits.text.count("50%") == len(made.contenders)
@@ -325,7 +336,7 @@ def test_what_a_longer_search_can_gain_is_a_sentence(page: Node) -> None:
 
 
 def test_a_run_without_thoughts_says_nothing_of_them(page: Node) -> None:
-    assert "thought" not in page.text.lower()
+    assert "thought" not in page.one("main").text.lower()
 
 
 def test_a_reply_that_rates_several_turns_is_shown_once() -> None:
@@ -337,7 +348,7 @@ def test_a_reply_that_rates_several_turns_is_shown_once() -> None:
         for sample in (0, 1)
     ]
     once = render_page(run_with(Sample(asked, Answer(1, ("甲", "乙"), ("stop", "stop")), tuple(ratings))))
-    columns = 3
+    columns = 4
     assert once.count("Both are fine.") == columns * 4
     assert once.count("first: see turn 1") == once.count("second: see turn 1") == columns * 2
     apart = [replace(rating, user_prompt=f"turn {rating.turn}") for rating in ratings]

@@ -82,7 +82,7 @@ class HistoryFigure:
 
 def history(result: RunRecord) -> HistoryFigure:
     """Return the scores of all trials, in the order they were told."""
-    if _by_blocks(result):
+    if result.by_blocks:
         return _estimates(result)
     points = tuple(_points(result.trials, "COMPLETE"))
     stopped = tuple(_points(result.trials, "PRUNED"))
@@ -100,10 +100,6 @@ def history(result: RunRecord) -> HistoryFigure:
         whiskers=len(points) <= _MOST_WHISKERS,
         description=words,
     )
-
-
-def _by_blocks(result: RunRecord) -> bool:
-    return any(MEAN in trial.attrs for trial in result.trials)
 
 
 def _estimates(result: RunRecord) -> HistoryFigure:
@@ -271,7 +267,7 @@ def _draw(result: RunRecord) -> str:
 
 def _caption(result: RunRecord) -> str:
     bars = "; bars reach one standard error up and down" if history(result).whiskers else ""
-    if _by_blocks(result):
+    if result.by_blocks:
         return (
             "A dot is a candidate, at the score that is estimated from its answers and from those of "
             f"candidates like it{bars}. The best was chosen by these estimates, so they flatter it."

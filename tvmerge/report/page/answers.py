@@ -9,13 +9,13 @@ from statistics import fmean
 from typing import Literal
 
 from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Rating, Unrated
-from tvmerge.report.conclusion import better_baseline
-from tvmerge.report.numbers import MISSING, score
-from tvmerge.report.result import ContenderKey, RunRecord, Sample
+from tvmerge.report.conclusion import better_baseline, name, same_weights
+from tvmerge.report.numbers import MISSING
+from tvmerge.report.result import Contender, ContenderKey, RunRecord, Sample
 
 Change = Literal["better", "same", "worse", "unknown"]
 
-SIDE_BY_SIDE: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "best")
+SIDE_BY_SIDE: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "uniform", "best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +56,22 @@ class ShownAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A contender's replies to a turn, one for each sample."""
+class Column:
+    """A contender whose answers are shown, with its name."""
 
     key: ContenderKey
     label: str
-    replies: tuple[ShownAnswer, ...]
+    shelf: Mapping[QuestionId, tuple[Sample, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a question, with each contender's reply."""
+    """One turn of a question, with the replies of each column, one for each sample."""
 
     number: int
     prompt: str
     reference: str
-    cells: tuple[Cell, ...]
+    replies: tuple[tuple[ShownAnswer, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +81,37 @@ class Comparison:
     Attributes:
         question: The question.
         change: How the best's mean rating compares with the better baseline's on this question.
-        size: Their formatted difference; a dash if one has no rating.
+        lead: Their difference; None if one has no rating.
         turns: The conversation.
     """
 
     question: Question
     change: Change
-    size: str
+    lead: float | None
     turns: tuple[Turn, ...]
 
 
-def comparisons(result: RunRecord) -> tuple[Comparison, ...]:
+def columns(result: RunRecord) -> tuple[Column, ...]:
+    """Return the contenders whose answers are shown, the best last; a model is shown once."""
+    found: list[Contender] = []
+    for key in SIDE_BY_SIDE:
+        contender = result.contender(key)
+        if contender is None or not contender.samples:
+            continue
+        if key == "uniform" and any(same_weights(contender, other) for other in (*found, *_best(result))):
+            continue
+        found.append(contender)
+    return tuple(Column(c.key, name(c), _by_question(c.samples)) for c in found)
+
+
+def comparisons(result: RunRecord, shown: Sequence[Column]) -> tuple[Comparison, ...]:
     """Return every question that the best has answered, in order."""
-    shelves = {key: _by_question(samples) for key, samples in _columns(result)}
     baseline = better_baseline(result)
-    baseline_key = None if baseline is None else baseline.key
+    shelves = {column.key: column.shelf for column in shown}
+    theirs = {} if baseline is None else shelves.get(baseline.key, {})
     questions = {s.question.question_id: s.question for s in result.contenders[0].samples}
-    labels = {contender.key: contender.label for contender in result.contenders}
     return tuple(
-        _comparison(
-            question, {key: shelf.get(number, ()) for key, shelf in shelves.items()}, baseline_key, labels
-        )
+        _comparison(question, shown, _lead(shelves["best"].get(number, ()), theirs.get(number, ())))
         for number, question in questions.items()
     )
 
@@ -111,11 +121,8 @@ def categories(found: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(comparison.question.category for comparison in found))
 
 
-def _columns(result: RunRecord) -> Iterator[tuple[ContenderKey, tuple[Sample, ...]]]:
-    for key in SIDE_BY_SIDE:
-        contender = result.contender(key)
-        if contender is not None and contender.samples:
-            yield key, contender.samples
+def _best(result: RunRecord) -> tuple[Contender, ...]:
+    return result.contenders[:1]
 
 
 def _by_question(samples: Sequence[Sample]) -> dict[QuestionId, tuple[Sample, ...]]:
@@ -126,20 +133,19 @@ def _by_question(samples: Sequence[Sample]) -> dict[QuestionId, tuple[Sample, ..
     return shelf
 
 
-def _comparison(
-    question: Question,
-    columns: dict[ContenderKey, tuple[Sample, ...]],
-    baseline_key: ContenderKey | None,
-    labels: Mapping[ContenderKey, str],
-) -> Comparison:
-    best = _mean(columns.get("best", ()))
-    baseline = math.nan if baseline_key is None else _mean(columns.get(baseline_key, ()))
+def _comparison(question: Question, shown: Sequence[Column], lead: float | None) -> Comparison:
+    samples = [column.shelf.get(question.question_id, ()) for column in shown]
     return Comparison(
         question=question,
-        change=_change(best, baseline),
-        size=score(abs(best - baseline)),
-        turns=tuple(_turn(question, index, columns, labels) for index in range(len(question.turns))),
+        change=_change(lead),
+        lead=lead,
+        turns=tuple(_turn(question, index, samples) for index in range(len(question.turns))),
     )
+
+
+def _lead(best: Sequence[Sample], baseline: Sequence[Sample]) -> float | None:
+    lead = _mean(best) - _mean(baseline)
+    return None if math.isnan(lead) else lead
 
 
 def _mean(samples: Sequence[Sample]) -> float:
@@ -148,27 +154,20 @@ def _mean(samples: Sequence[Sample]) -> float:
     return fmean(ratings) if ratings else math.nan
 
 
-def _change(best: float, baseline: float) -> Change:
-    if math.isnan(best) or math.isnan(baseline):
+def _change(lead: float | None) -> Change:
+    if lead is None:
         return "unknown"
-    if best == baseline:
+    if lead == 0:
         return "same"
-    return "better" if best > baseline else "worse"
+    return "better" if lead > 0 else "worse"
 
 
-def _turn(
-    question: Question,
-    index: int,
-    columns: dict[ContenderKey, tuple[Sample, ...]],
-    labels: Mapping[ContenderKey, str],
-) -> Turn:
+def _turn(question: Question, index: int, samples: Sequence[tuple[Sample, ...]]) -> Turn:
     return Turn(
         number=index + 1,
         prompt=question.turns[index],
         reference=question.reference[index] if index < len(question.reference) else "",
-        cells=tuple(
-            Cell(key, labels[key], tuple(_replies(samples, index))) for key, samples in columns.items()
-        ),
+        replies=tuple(tuple(_replies(some, index)) for some in samples),
     )
 
 

@@ -1,14 +1,13 @@
 """The page of a run: a self-contained HTML file that makes no network requests.
 
-Answers and judges' replies are untrusted. The template engine escapes them and the style sheet isolates their
-text direction. The page's content security policy only allows its own scripts and styles, by digest, in case
-a script gets through.
+Answers and judges' replies are untrusted. They are in the page as JSON that contains no mark of HTML, from
+which the script makes texts, never elements; the template engine escapes all else. The style sheet isolates
+their text direction. The page's content security policy only allows its own scripts and styles, by digest, in
+case a script gets through.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -17,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.files import write_text
 from tvmerge._version import __version__
-from tvmerge.records import MEAN
 from tvmerge.report import numbers
 from tvmerge.report.answer_stats import answer_stats, has_thoughts
 from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclude, has_holdout, name
-from tvmerge.report.drawing.svg import STYLE, legal
+from tvmerge.report.drawing.svg import legal
 from tvmerge.report.figures import drawn
-from tvmerge.report.page.answers import categories, comparisons
+from tvmerge.report.page.answers import categories, columns, comparisons
+from tvmerge.report.page.assets import FOLDER, policy, script, style
+from tvmerge.report.page.payload import payload
+from tvmerge.report.page.texts import script_texts, state_texts
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.race import race_lines
@@ -32,8 +33,6 @@ from tvmerge.report.terminal.table import in_row_order, lead
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-_FOLDER = Path(__file__).parent
 
 
 def write_page(path: Path, result: RunRecord) -> None:
@@ -47,23 +46,14 @@ def write_page(path: Path, result: RunRecord) -> None:
 
 def render_page(result: RunRecord) -> str:
     """Render the page of a run as HTML."""
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    html = (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            _content(result),
-            style=style,
-            script=script,
-            policy=_policy(scripts=(script,), styles=(style, STYLE)),
-        )
-    )
+    html = _environment().get_template("page.html.j2").render(_content(result))
     return legal(html)
 
 
 def _content(result: RunRecord) -> dict[str, Any]:
-    found = comparisons(result)
+    shown = columns(result)
+    found = comparisons(result, shown)
+    thinking = has_thoughts(result)
     return {
         "version": __version__,
         "result": result,
@@ -72,15 +62,18 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "remarks": caveats(result),
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),
-        "thinking": has_thoughts(result),
+        "thinking": thinking,
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
-        "by_blocks": any(MEAN in trial.attrs for trial in result.trials),
+        "by_blocks": result.by_blocks,
         "choice": list(race_lines(result)),
         "prospects": _sentence(prospect_line(result.prospects)) if result.prospects else "",
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
-        "comparisons": found,
         "categories": categories(found),
         "figures": drawn(result),
+        "data": payload(result, shown, found, {**script_texts(), **state_texts()}, thinking=thinking),
+        "style": style(),
+        "script": script(),
+        "policy": policy(),
     }
 
 
@@ -102,7 +95,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -129,15 +122,3 @@ def _setting(value: object) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _policy(scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
-    return (
-        f"default-src 'none'; script-src {_sources(scripts)}; style-src {_sources(styles)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _sources(texts: tuple[str, ...]) -> str:
-    digests = (hashlib.sha256(text.encode("utf-8")).digest() for text in texts)
-    return " ".join(f"'sha256-{base64.b64encode(value).decode('ascii')}'" for value in digests)

@@ -1,0 +1,113 @@
+"""The data of the page as JSON in a script element, from which the page's script shows what is on screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tvmerge.records import CUT_IN_THOUGHT, MEAN, Trial
+from tvmerge.report.numbers import MISSING, percent, score, standard_error
+from tvmerge.report.page.answers import Column, Comparison, ShownAnswer, Turn
+from tvmerge.report.result import RunRecord
+
+QUESTIONS_PER_PAGE = 10
+ROWS_PER_PAGE = 50
+
+# A script element ends at the next `</script`, whatever stands around it, and some parsers know more marks.
+# JSON may write each of these characters as its number.
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
+def payload(
+    result: RunRecord,
+    columns: Sequence[Column],
+    found: Sequence[Comparison],
+    text: Mapping[str, str],
+    *,
+    thinking: bool,
+) -> str:
+    """Return the page's data as JSON that is inert in a script element.
+
+    Args:
+        result: The run.
+        columns: The contenders whose answers are shown.
+        found: The questions with their answers.
+        text: The texts of the interface that the script shows.
+        thinking: Whether any candidate thinks before it answers.
+    """
+    best = result.contenders[0]
+    return embedded(
+        {
+            "text": dict(text),
+            "page_size": QUESTIONS_PER_PAGE,
+            "table_size": ROWS_PER_PAGE,
+            "columns": [{"key": column.key, "label": column.label} for column in columns],
+            "questions": [_question(comparison) for comparison in found],
+            "tables": {
+                "trials": {
+                    "best": MISSING if best.trial is None else str(best.trial),
+                    "rows": [
+                        _trial(trial, text, by_blocks=result.by_blocks, thinking=thinking)
+                        for trial in result.trials
+                    ],
+                },
+                "weight-table": {
+                    "best": None,
+                    "rows": [[name, f"{value + 0.0:.4f}"] for name, value in best.weights.items()],
+                },
+            },
+        }
+    )
+
+
+def embedded(data: object) -> str:
+    """Return `data` as JSON that contains no character with a meaning in HTML."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_ESCAPES)
+
+
+def _question(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "id": str(comparison.question.question_id),
+        "category": comparison.question.category,
+        "change": comparison.change,
+        "lead": comparison.lead,
+        "size": score(abs(comparison.lead or 0.0)),
+        "turns": [_turn(turn) for turn in comparison.turns],
+    }
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    return {
+        "prompt": turn.prompt,
+        "reference": turn.reference,
+        "replies": [[_reply(reply) for reply in replies] for replies in turn.replies],
+    }
+
+
+def _reply(reply: ShownAnswer) -> dict[str, Any]:
+    return {
+        "text": reply.text,
+        "thought": reply.thought,
+        "end": "thought" if reply.cut_in_thought else "length" if reply.cut_off else "",
+        "judgments": [[j.rating, j.words, j.note, j.judge] for j in reply.judgments],
+    }
+
+
+def _trial(trial: Trial, text: Mapping[str, str], *, by_blocks: bool, thinking: bool) -> list[str]:
+    states = {"COMPLETE": "finalist", "PRUNED": "estimated"} if by_blocks else {}
+    state = states.get(trial.state, trial.state.lower())
+    row = [
+        str(trial.number),
+        text.get(state, state),
+        score(trial.attrs.get(MEAN, trial.value)),
+        score(standard_error(trial)),
+        str(trial.attrs.get("n", MISSING)),
+        _share(trial.attrs.get("coverage")),
+    ]
+    return [*row, _share(trial.attrs.get(CUT_IN_THOUGHT))] if thinking else row
+
+
+def _share(value: object) -> str:
+    return percent(value) if isinstance(value, int | float) else MISSING

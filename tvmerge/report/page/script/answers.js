@@ -1,0 +1,108 @@
+// The browser of answers: filters, text search, order, pages, and the keys j, k and /.
+
+class AnswerBrowser {
+  constructor(root, questions) {
+    this.questions = questions;
+    this.index = new TextIndex(questions);
+    this.cards = root.querySelector("#cards");
+    this.output = root.querySelector("output");
+    [this.category, this.change, this.order] = root.querySelectorAll("select");
+    this.query = root.querySelector("input[type=search]");
+    this.pager = new Pager(DATA.page_size, () => this.draw(0));
+    this.cards.after(this.pager.element);
+    this.current = -1;
+    this.listen(root);
+    root.hidden = false;
+    this.filter();
+  }
+
+  listen(root) {
+    const form = root.querySelector("form");
+    form.addEventListener("change", () => this.filter());
+    form.addEventListener("submit", (event) => event.preventDefault());
+    let waiting = 0;
+    this.query.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => this.filter(), 150);
+    });
+    document.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  filter() {
+    const fits = (select, value) => select.value === "" || select.value === `=${value}`;
+    this.found = this.questions
+      .map((question, index) => ({ question, index }))
+      .filter(
+        ({ question, index }) =>
+          fits(this.category, question.category) &&
+          fits(this.change, question.change) &&
+          this.index.contains(index, this.query.value)
+      );
+    this.sort();
+    this.pager.show(this.found.length);
+    const numbers = { found: this.found.length, total: this.questions.length };
+    this.output.textContent = fill(TEXT.shown, numbers);
+    this.render();
+  }
+
+  sort() {
+    const sign = { gain: -1, loss: 1 }[this.order.value];
+    if (sign) this.found.sort((a, b) => sign * ((a.question.lead ?? 0) - (b.question.lead ?? 0)));
+  }
+
+  // Puts the questions of the page into the document, and nothing else.
+  render() {
+    const { first, size } = this.pager;
+    const page = this.found.slice(first, first + size);
+    this.cards.replaceChildren(...page.map(({ question }) => questionCard(question)));
+    this.current = -1;
+    highlight(this.cards, this.query.value);
+  }
+
+  // Shows the page again and goes to one of its questions.
+  draw(place) {
+    this.render();
+    this.select(place);
+  }
+
+  select(place) {
+    const card = this.cards.children[place];
+    if (!card) return;
+    this.cards.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    this.current = place;
+    card.setAttribute("aria-current", "true");
+    card.focus({ preventScroll: true });
+    card.scrollIntoView({ block: "start" });
+  }
+
+  step(by) {
+    const place = this.current + by;
+    const { page, pages } = this.pager;
+    if (place >= 0 && place < this.cards.children.length) this.select(place);
+    else if (by > 0 && page < pages - 1) this.pager.turn(page + 1);
+    else if (by < 0 && this.current === 0 && page > 0) {
+      this.pager.show(this.found.length, page - 1);
+      this.draw(this.pager.size - 1);
+    }
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape" && event.target === this.query) {
+      event.preventDefault(); // browsers would empty the field
+      this.query.blur();
+      return;
+    }
+    if (event.target.closest?.("input, select, textarea, [contenteditable]")) return;
+    const action = { j: () => this.step(1), k: () => this.step(-1), "/": () => this.find() }[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  find() {
+    this.query.focus();
+    this.query.select();
+    this.query.scrollIntoView({ block: "center" });
+  }
+}
