@@ -190,3 +190,15 @@ def test_a_run_with_a_free_judge_measures_asks_and_tells_what_it_chose(
     again = asyncio.run(optimize(of_demo(tmp_path / "other", 7), quiet=True))
     assert again.trials == longer.trials
     assert again.block == longer.block == line
+
+
+def test_the_same_search_with_all_answers_stored_makes_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvmerge.study.blocks.size.SHORT", 100.0)  # on a machine that is busy too
+    config = of_demo(tmp_path, 6)
+    first = asyncio.run(optimize(config, quiet=True))
+    again = asyncio.run(optimize(replace(config, run_dir=str(tmp_path / "again")), quiet=True))
+    assert again.trials == first.trials
+    assert "a candidate takes less than" in first.block
+    assert "no time was measured" in again.block

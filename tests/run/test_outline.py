@@ -65,6 +65,11 @@ def lay(tmp_path: Path) -> Lay:
             {},
             "(--holdout), compare one candidate (--confirm-candidates 1), or nothing (--holdout 0)",
         ),
+        (
+            (15, 2),
+            {"n_trials": 1},  # a search by blocks has more candidates
+            "(--holdout), compare one candidate (--confirm-candidates 1), or nothing (--holdout 0)",
+        ),
         ((15, 1), {}, "(--holdout), or nothing (--holdout 0)"),
         ((15, 0), {"confirm_candidates": 1}, "(--holdout), or nothing (--holdout 0)"),
     ],
@@ -85,7 +90,7 @@ def test_one_of_several_benchmarks_with_too_few_held_out_questions_is_refused_in
     [
         ((15, 3), {}),
         ((15, 2), {"confirm_candidates": 1}),
-        ((15, 2), {"n_trials": 1}),
+        ((15, 2), {"n_trials": 1, "optuna_sampler": "TPE"}),
         ((15, 2), {"holdout": 0.0}),
         ((0, 0), {}),
         ((1,), {}),

@@ -10,7 +10,7 @@ from tvmerge.records import Question, Recipe, Sampling, Trial
 from tvmerge.study.blocks.initial import LINE
 from tvmerge.study.blocks.table import asks_of, is_under_way
 from tvmerge.study.finalists import choose_baselines, choose_finalists
-from tvmerge.study.make import asks_blocks
+from tvmerge.study.make import asks_blocks, most_candidates
 from tvmerge.study.space import is_density
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
     over = search.number == 0 and not is_under_way(trials)
     finalists = _finalists(run_spec, trials) if over else ()
     baselines, others = _baselines(run_spec, trials, over=over)
-    number = len(finalists) if over else min(run_spec.config.confirm_candidates, _most_candidates(run_spec))
+    candidates = most_candidates(run_spec.known_study.config, len(run_spec.search_questions))
+    number = len(finalists) if over else min(run_spec.config.confirm_candidates, candidates)
     selection, test = run_spec.objective.halve(run_spec.holdout_questions, run_spec.config.optuna_seed)
     if number == 1:
         selection, test = (), run_spec.holdout_questions
@@ -82,12 +83,6 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
         test=Candidates(test, again, baselines, 1 + others),
         searched=_searched(run_spec, trials, baselines, others),
     )
-
-
-def _most_candidates(run_spec: RunSpec) -> int:
-    """Return the maximum number of trials; in a search by blocks each may answer a single question."""
-    each = len(run_spec.search_questions) if asks_blocks(run_spec.config.optuna_sampler) else 1
-    return run_spec.config.n_trials * each
 
 
 def _searched(

@@ -31,6 +31,16 @@ def asks_blocks(sampler: str) -> bool:
     return SAMPLERS.load(sampler).make_blocks is not None
 
 
+def most_candidates(config: SearchConfig, questions: int) -> int:
+    """The maximum number of candidates of a search; by blocks, each may answer a single question.
+
+    Args:
+        config: The settings, with the sampler that searches.
+        questions: How many questions the search has.
+    """
+    return config.n_trials * (questions if asks_blocks(config.optuna_sampler) else 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Questions:
     """What candidates are scored on.

@@ -1,11 +1,11 @@
-"""Cholesky factors of matrices that are nearly covariances."""
+"""Factors and roots of matrices that are nearly covariances."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tvmerge.study.blocks.factor import factor
+from tvmerge.study.blocks.factor import factor, root
 
 
 def test_a_covariance_is_taken_as_it_is() -> None:
@@ -28,3 +28,14 @@ def test_what_rounding_made_indefinite_gets_as_much_as_it_takes(negative: float)
 def test_what_is_no_covariance_is_refused() -> None:
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
         factor(-np.eye(3), np.linalg.cholesky)
+
+
+def test_a_root_of_a_covariance_is_its_factor() -> None:
+    matrix = np.array([[4.0, 1.0], [1.0, 3.0]])
+    assert np.array_equal(root(matrix, least=1e-6), factor(matrix, np.linalg.cholesky, 1e-6))
+
+
+def test_where_rounding_exceeds_what_is_unknown_there_is_a_root_all_the_same() -> None:
+    matrix = np.diag([1.0, 1.0, 1e-9, -2.0])
+    found = root(matrix, least=1e-6)
+    assert found @ found.T == pytest.approx(np.diag([1.0, 1.0, 1e-9, 0.0]))

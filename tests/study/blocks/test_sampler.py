@@ -12,7 +12,7 @@ from tests.study.blocks.searches import BLOCK, ENQUEUED, drive, open_blocks, sea
 from tvmerge.records import Recipe
 from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.scale import Scale
-from tvmerge.study.blocks.study import BlockStudy
+from tvmerge.study.blocks.study import BlockStudy, Told
 from tvmerge.study.blocks.table import Ask, Table, asks_of
 from tvmerge.study.space import Space
 from tvmerge.study.warm_start import InitialTrials
@@ -106,3 +106,15 @@ def test_a_search_finds_what_is_better_than_any_uniform_weight(long: BlockStudy)
     best = long.best()
     assert best is not None
     assert level(best.recipe) > max(level(search().space.uniform(w / 8)) for w in range(13)) + 0.5
+
+
+def test_scores_without_noise_and_beyond_their_scale_are_searched_all_the_same(tmp_path: Path) -> None:
+    one = Space(("uniform",), 0.0, 2.0)
+    study = open_blocks(tmp_path, found=search(one, initial=InitialTrials((one.uniform(0), one.uniform(1)))))
+    while study.told < 160:
+        ask = study.ask()
+        (weight,) = study.trials[ask.trial].recipe.weights.values()
+        study.tell(ask, Told(tuple(30 * weight + q % 5 for q in range(ask.start, ask.stop)), {}))
+    best = study.best()
+    assert best is not None
+    assert best.recipe.weights["uniform"] > 1.95

@@ -89,11 +89,11 @@ def test_the_more_ratings_vary_within_a_candidate_the_larger_a_block() -> None:
     assert sizes == sorted(set(sizes))
 
 
-def test_without_any_time_two_sizes_are_tried_and_then_it_says_what_was_assumed() -> None:
+def test_without_any_time_blocks_stay_as_they_are_and_then_it_says_what_was_assumed() -> None:
     first = chosen(0.0, {})
     second = chosen(0.0, {}, made=[first])
-    assert not first.final
-    assert not second.final
+    assert (first.size, first.final) == (ASSUMED, False)
+    assert (second.size, second.final) == (ASSUMED, False)
     last = chosen(0.0, {}, made=[first, second])
     assert (last.size, last.final) == (ASSUMED, True)
     assert "judging costs nothing, but no time was measured, so this was assumed" in str(last)

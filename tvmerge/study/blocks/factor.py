@@ -1,4 +1,4 @@
-"""Cholesky factors of covariances that rounding may have made indefinite."""
+"""Factors and roots of covariances that rounding may have made indefinite."""
 
 from __future__ import annotations
 
@@ -35,3 +35,30 @@ def factor(matrix: Floats, cholesky: Callable[..., Any], least: float = 0.0) -> 
             continue
         return found
     raise np.linalg.LinAlgError("not positive definite with any jitter")
+
+
+def root(covariance: Floats, least: float) -> Floats:
+    """A matrix whose product with its transpose is the covariance, or nearly.
+
+    It is the Cholesky factor. Ratings without noise can leave so little unknown that rounding exceeds it and
+    no jitter suffices; then it is the symmetric root.
+
+    Args:
+        covariance: Shape (n, n).
+        least: The least of `JITTERS` that is added for a factor.
+    """
+    import numpy as np
+
+    try:
+        return factor(covariance, np.linalg.cholesky, least)
+    except np.linalg.LinAlgError:
+        return symmetric_root(covariance)
+
+
+def symmetric_root(covariance: Floats) -> Floats:
+    """The symmetric root, with what is negative by rounding taken as 0; unlike eigenvectors, there is one."""
+    import numpy as np
+
+    values, vectors = np.linalg.eigh(covariance)
+    found: Floats = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    return found

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tvmerge.study.blocks.factor import symmetric_root
 from tvmerge.study.blocks.model import Model, Posterior, Ratings
 from tvmerge.study.blocks.steps import Steps
 from tvmerge.study.blocks.table import Table
@@ -156,11 +157,7 @@ class Forecast:
 
 def _draws(rng: RandomState, mean: Floats, covariance: Floats, count: int) -> Floats:
     """Draws of a normal distribution, shape (`count`, n)."""
-    import numpy as np
-
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T  # unlike `vectors`, there is only one
-    found: Floats = mean + rng.standard_normal((count, len(mean))) @ root
+    found: Floats = mean + rng.standard_normal((count, len(mean))) @ symmetric_root(covariance)
     return found
 
 
@@ -196,6 +193,8 @@ def _come_true(now: _Look, earlier: Sequence[_Look]) -> float:
     gained = expected = BELIEF
     best = float(now.posterior.mean(now.weights)[0])
     for look in earlier:
+        if look.expected.regret == 0:  # it promised nothing
+            continue
         behind = best - float(now.posterior.mean(look.weights)[0])
         gained += max(0.0, behind) / look.expected.regret
         expected += max(0.0, 1 - now.expected.regret / look.expected.regret)

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tvmerge.study.blocks.anchor import Anchoring
-from tvmerge.study.blocks.factor import factor
+from tvmerge.study.blocks.factor import root
 from tvmerge.study.blocks.gain import Forecast
 from tvmerge.study.blocks.initial import first_asks
 from tvmerge.study.blocks.knowledge import Knowledge, Ranked
@@ -141,8 +141,8 @@ class BlockSampler:
         new = self._steps.draw(rng, weights[ranking[:_BEST]], number, _POINTS)
         again = ranking[:_AGAIN]
         points = np.vstack([new, weights[again]])
-        root = factor(known.covariance(points), np.linalg.cholesky, least=1e-6)
-        drawn = known.mean(points) + root @ rng.standard_normal(len(points))
+        deviations = root(known.covariance(points), least=1e-6) @ rng.standard_normal(len(points))
+        drawn = known.mean(points) + deviations
         asked = _Asked(table)
         choices = (self._next_block(points[i], number, asked) for i in np.argsort(-drawn, kind="stable"))
         return next(filter(None, choices), None) or self._elsewhere(rng, number, table)

@@ -111,7 +111,8 @@ def choose_size(
     if len(seconds) > 1:
         return _measured(costs, variance_ratio, most, start)
     largest = _rounded(_most_useful(costs, variance_ratio), most)
-    probe = next((size for size in (min(PROBE, largest), ASSUMED) if size not in seconds), None)
+    # The size that is assumed comes first: where answers are stored already, they mostly have that one.
+    probe = next((size for size in (ASSUMED, min(PROBE, largest)) if size not in seconds), None)
     if largest > ASSUMED and probe is not None and len(made) < 2:
         return BlockSize(start, probe, False, "their time is measured")
     return BlockSize(start, ASSUMED, True, _why_assumed(costs, most))
