@@ -119,9 +119,9 @@ def test_every_command_line_can_be_typed(
     if not command.whole:
         return
     if command.argv[0] in ("optimize", "demo"):
-        file = settings.pop("config")
-        settings.pop("dry_run")
-        check_run(load_config(given(settings), file, demo_defaults() if command.argv[0] == "demo" else None))
+        of_runs = {key: value for key, value in settings.items() if key in options()}
+        defaults = demo_defaults() if command.argv[0] == "demo" else None
+        check_run(load_config(given(of_runs), settings["config"], defaults))
     elif command.argv[0] == "judge":
         check_judging(JudgeConfig(**given({f.name: settings[f.name] for f in fields(JudgeConfig)})))
     elif command.argv[0] == "merge":

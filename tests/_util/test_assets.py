@@ -46,6 +46,27 @@ def test_a_benchmark_in_fastchats_own_folder_is_suggested_by_its_path(folder: st
     assert find("benchmarks", str(path)) == path
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("mt-bench", "llm_judge/data/mt_bench of a clone of github.com/lm-sys/FastChat"),
+        ("japanese_mt_bench", "llm_judge/data/japanese_mt_bench of a clone of github.com/Stability-AI"),
+        ("jglue", "use --jglue-tasks or --jglue-data instead"),
+    ],
+)
+def test_a_well_known_benchmark_that_does_not_come_with_tvmerge_is_told_where_it_is(
+    name: str, place: str
+) -> None:
+    with pytest.raises(AssetError, match=re.escape(place)):
+        find("benchmarks", name)
+
+
+def test_a_benchmark_of_a_clone_is_suggested_under_the_name_of_its_folder() -> None:
+    path = a_benchmark("FastChat/fastchat/llm_judge/data/mt_bench")
+    with pytest.raises(AssetError, match=rf"\(did you mean {re.escape(str(path))}\?\)"):
+        find("benchmarks", "mt-bench")
+
+
 def test_what_is_nowhere_is_told_with_the_places_and_the_names_that_are_known() -> None:
     with pytest.raises(AssetError) as raised:
         find("benchmarks", "nowhere")

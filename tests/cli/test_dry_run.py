@@ -45,7 +45,8 @@ def test_calls_are_shown_in_a_table(
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     assert run(["demo", "--dry-run", "--judge=gpt-6-luna"]) == 0
     screen = capsys.readouterr().out
-    assert "judge calls (upper bound)" in screen
+    assert "at most" in screen
+    assert "cost: likely" in screen
     assert "gpt-6-luna   search" in screen
     assert "not counted" in screen
 

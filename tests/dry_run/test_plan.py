@@ -22,8 +22,9 @@ from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
 from tests.tasks.lm_eval.tiny import write_jglue
 from tvmerge.config import RunConfig
+from tvmerge.dry_run.calls import likely_of, most_of
 from tvmerge.dry_run.plan import plan_run
-from tvmerge.dry_run.text import RunPlan, TrialSize, total
+from tvmerge.dry_run.text import RunPlan, TrialSize
 from tvmerge.errors import CheckpointError, CredentialsError, StudyError
 from tvmerge.run.optimize import optimize
 
@@ -84,6 +85,11 @@ def plan(config: RunConfig) -> RunPlan:
     return asyncio.run(plan_run(config, lambda line: None))
 
 
+def calls_of(planned: RunPlan) -> list[int]:
+    """The most calls of each judge in each stage."""
+    return [row.most.calls for row in planned.calls]
+
+
 def hits(config: RunConfig) -> int:
     """Replies that a finished run found in the cache."""
     result = json.loads((config.run_folder / "result.json").read_text(encoding="utf-8"))
@@ -111,9 +117,13 @@ def test_a_run_without_races_asks_exactly_what_its_plan_says(configure: Configur
         found = asyncio.run(optimize(config))
         # A winner that is its own baseline answers once.
         spared = 3 - len({contender.trial for contender in found.contenders})
-        assert asked(server) + hits(config) == total(planned.calls).calls - spared * 2 * 2
+        assert asked(server) + hits(config) == most_of(planned.calls).calls - spared * 2 * 2
     checked, searched, compared = planned.calls
-    assert (checked.calls, searched.calls, compared.calls) == (1, 5 * SEARCHED * 2, (3 * 2 + 3 * 2) * 2)
+    assert (checked.most.calls, searched.most.calls, compared.most.calls) == (
+        1,
+        5 * SEARCHED * 2,
+        (3 * 2 + 3 * 2) * 2,
+    )
     assert planned.answers == 5 * SEARCHED + 3 * 2 + 3 * 2
     assert planned.stored is None
 
@@ -133,7 +143,7 @@ def verdict(user_prompt: str) -> str:
 def test_no_run_asks_more_than_its_plan_says(configure: Configure, settings: dict[str, Any]) -> None:
     with OpenAIServer(reply=verdict if "judge_mode" in settings else scoring.reply) as server:
         config = configure(judge_base_url=server.base_url, **settings)
-        planned = total(plan(config).calls).calls
+        planned = most_of(plan(config).calls).calls
         asyncio.run(optimize(config))
         assert 0 < asked(server) <= planned
 
@@ -152,11 +162,14 @@ def test_a_plan_of_a_study_tells_what_is_left_of_it_and_changes_nothing(
         assert (over.told, over.left) == (3, 0)
         assert (longer.told, longer.left) == (3, 2)
         # The winner is not known before it is chosen again; all else is stored.
-        assert [row.calls for row in over.calls] == [0, 2 * 2]  # nor is the test answer asked about again
+        assert [row.most.calls for row in over.calls] == [
+            0,
+            2 * 2,
+        ]  # nor is the test answer asked about again
         assert over.stored == ((3 + 2) * 2, (3 + 2) * 2 * 2)
         again = configure(n_trials=5, **judged)
         asyncio.run(optimize(again))
-        assert asked(server) - paid <= total(longer.calls).calls
+        assert asked(server) - paid <= most_of(longer.calls).calls
 
 
 def test_a_plan_without_a_study_leaves_no_trace(configure: Configure, tmp_path: Path) -> None:
@@ -170,7 +183,7 @@ def test_a_plan_without_a_study_leaves_no_trace(configure: Configure, tmp_path: 
 
 def test_panels_samples_and_pairs_multiply_the_calls(configure: Configure, tmp_path: Path) -> None:
     def calls(**settings: Any) -> list[int]:
-        return [row.calls for row in plan(configure(**settings)).calls]
+        return calls_of(plan(configure(**settings)))
 
     one = calls()
     assert one[0] == 1
@@ -188,10 +201,12 @@ def test_costs_come_from_the_judges_file_or_are_not_known(configure: Configure, 
     file.write_text('provider = "openai"\nmodel = "m"\n', encoding="utf-8")
     planned = plan(configure(judge=(str(file), str(tmp_path / "priced.toml"))))
     unpriced, priced = (row for row in planned.calls if row.stage == "search")
-    assert unpriced.cost is None
+    assert unpriced.most.cost is None
     assert "unknown" in planned.prices["mine"]
-    assert priced.cost == pytest.approx((priced.input_tokens * 30 + priced.output_tokens * 60) / 1e6)
-    assert total(planned.calls).cost is None
+    assert priced.most.cost == pytest.approx(
+        (priced.most.input_tokens * 30 + priced.most.output_tokens * 60) / 1e6
+    )
+    assert most_of(planned.calls).cost is None
 
 
 def test_tasks_that_rate_themselves_cost_no_calls(configure: Configure, tmp_path: Path) -> None:
@@ -202,7 +217,7 @@ def test_tasks_that_rate_themselves_cost_no_calls(configure: Configure, tmp_path
 
 
 def test_a_longer_answer_costs_the_judge_as_many_tokens_more(configure: Configure) -> None:
-    short, long = (plan(configure(max_new_tokens=n)).calls[1] for n in (24, 124))
+    short, long = (plan(configure(max_new_tokens=n)).calls[1].most for n in (24, 124))
     # A prompt of the second turn shows two answers.
     assert long.input_tokens - short.input_tokens == 5 * SEARCHED * (1 + 2) * 100
     assert long.output_tokens == short.output_tokens
@@ -219,8 +234,10 @@ def test_baselines_that_no_trial_is_left_for_and_the_best_of_other_uniform_weigh
     configure: Configure,
 ) -> None:
     """The fourth and fifth of five trials are weights 1 and 0; of three, they are none."""
-    five, three = (plan(configure(uniform_weights=(0.5, 0.25, 0.75), n_trials=n)).calls[2] for n in (5, 3))
-    both = plan(configure()).calls[2]
+    five, three = (
+        plan(configure(uniform_weights=(0.5, 0.25, 0.75), n_trials=n)).calls[2].most for n in (5, 3)
+    )
+    both = plan(configure()).calls[2].most
     assert five.calls == both.calls + 2 * 2 * 2
     assert three.calls == five.calls + 2 * SEARCHED * 2
 
@@ -229,6 +246,47 @@ def test_what_will_stop_a_run_is_foretold(configure: Configure) -> None:
     planned = plan(configure(max_judge_calls=3, max_cost=0.01))
     assert [line.split()[0] for line in planned.warnings] == ["--max-judge-calls", "--max-cost"]
     assert plan(configure(max_judge_calls=1000)).warnings == ()
+
+
+def test_a_limit_that_is_below_the_likely_cost_is_likely_to_be_used_up(configure: Configure) -> None:
+    usual = likely_of(plan(configure()).calls)
+    assert usual.cost is not None
+    below, above = (plan(configure(max_cost=share * usual.cost)).warnings for share in (0.9, 1.1))
+    assert "is likely to be used up" in below[0]
+    assert "may be used up" in above[0]
+
+
+def test_likely_calls_are_fewer_than_possible_ones_if_races_stop_trials(configure: Configure) -> None:
+    planned = plan(configure(racing="wilcoxon", racing_min_questions=3, racing_batch=2))
+    search = planned.calls[1]
+    assert search.likely.calls == round(0.4 * search.most.calls)
+    assert planned.likely_answers < planned.answers
+    assert "40% of their questions" in planned.likely
+    without = plan(configure()).calls[1]
+    assert without.likely.calls == without.most.calls
+    assert without.likely.input_tokens < without.most.input_tokens
+
+
+def test_a_study_says_how_long_its_answers_and_its_judges_replies_are(configure: Configure) -> None:
+    with OpenAIServer() as server:
+        judged = {"judge_base_url": server.base_url}
+        assert "assumed" in plan(configure(**judged)).likely
+        asyncio.run(optimize(configure(n_trials=3, **judged)))
+        longer = plan(configure(n_trials=8, **judged))
+    ledger = [json.loads(line) for line in (configure().run_folder / "ledger.jsonl").read_text().splitlines()]
+    search = longer.calls[0] if longer.calls[0].stage == "search" else longer.calls[1]
+    mean = round(sum(row["input"] for row in ledger) / len(ledger))
+    assert search.likely.input_tokens == mean * search.likely.calls
+    assert "stored answers" in longer.likely
+    assert "calls as long as those so far of priced" in longer.likely
+
+
+def test_a_quota_per_day_is_told_in_days(configure: Configure) -> None:
+    planned = plan(configure(judge_rpd=20))
+    calls = likely_of(planned.calls).calls
+    assert any(f"{-(-calls // 20)} days at 20 requests a day" in line for line in planned.times)
+    assert any("requests a minute" in line for line in plan(configure(judge_rpm=20)).times)
+    assert not any("quota" in line for line in plan(configure()).times)
 
 
 def test_a_mixture_is_planned_without_running_a_model_for_its_routers(

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from tvmerge.dry_run.text import (
-    Comparison,
-    PlannedBlock,
-    PlannedCalls,
-    RunPlan,
-    TrialSize,
-    calls_table,
-    footnotes,
-    plan_lines,
-    total,
-)
+from tvmerge.dry_run.calls import PlannedCalls, Spending
+from tvmerge.dry_run.text import Comparison, PlannedBlock, RunPlan, TrialSize, closing_lines, plan_lines
 from tvmerge.report.numbers import folded
 
-SEARCH = PlannedCalls("mine", "search", 4080, 2_000_000, 1_000_000, 15.0)
-FINAL = PlannedCalls("mine", "final comparison", 20, 9_000, 5_000, 0.25)
+SEARCH = PlannedCalls(
+    "mine", "search", Spending(4080, 2_000_000, 1_000_000, 15.0), Spending(1632, 400_000, 90_000, 3.0)
+)
 PLAN = RunPlan(
     study="s",
     storage="sqlite:///runs/s/study.db",
@@ -38,8 +27,12 @@ PLAN = RunPlan(
     earliest_stop=TrialSize(20, 40, 80),
     comparison=Comparison(finalists=3, selection=7, compared=4, test=1, samples=2),
     answers=1076,
-    calls=(SEARCH, FINAL),
+    likely_answers=464,
+    calls=(SEARCH,),
     prices={"mine": "5 USD"},
+    costs=("cost: likely 3.00 USD",),
+    likely="likely: answers of 10 tokens",
+    times=("time: likely 2 h",),
     reasks=3,
     stored=(12, 24),
     memory=("memory of cpu: enough",),
@@ -61,7 +54,7 @@ def test_a_plan_tells_what_a_run_takes() -> None:
         "20 questions, 40 turns judged with 80 calls at the earliest",
         "final comparison: 3 candidates on 7 questions to choose the winner, then 4 candidates on "
         "1 held-out question, each answered 2 times",
-        "answers to generate: at most 1,076",
+        "answers to generate: likely 464, at most 1,076",
         "stored already: 12 answers of the candidates known now, and judges' replies to them: 24; "
         "neither is generated or paid for again",
         "memory of cpu: enough",
@@ -92,18 +85,18 @@ def test_a_plan_tells_what_there_is_not() -> None:
         assert part in text
 
 
-def test_calls_are_added_up_and_a_price_that_is_not_known_makes_the_sum_unknown() -> None:
-    assert total(PLAN.calls) == PlannedCalls("all", "", 4100, 2_009_000, 1_005_000, 15.25)
-    assert total((SEARCH, replace(FINAL, cost=None))).cost is None
-    screen = io.StringIO()
-    Console(file=screen, width=100).print(calls_table((SEARCH, replace(FINAL, cost=None))))
-    rows = [line.split() for line in screen.getvalue().splitlines()]
-    assert ["mine", "search", "4,080", "2,000,000", "1,000,000", "15.00"] in rows
-    assert ["all", "4,100", "2,009,000", "1,005,000", "no", "price"] in rows
+def test_costs_times_and_what_they_are_computed_with_follow_the_table() -> None:
+    *lines, last = closing_lines(PLAN)
+    assert lines == ["cost: likely 3.00 USD", "time: likely 2 h", "likely: answers of 10 tokens"]
+    assert "asked for again up to 3 times" in last
+    text = str(PLAN)
+    assert text.index("judge calls") < text.index(lines[0])
 
 
-def test_what_is_not_counted_is_said() -> None:
-    assert "asked for again up to 3 times" in footnotes(PLAN)
+def test_a_plan_without_calls_says_nothing_about_them() -> None:
+    bare = replace(PLAN, calls=(), costs=(), times=(), likely="")
+    assert list(closing_lines(bare)) == []
+    assert "judge calls" not in str(bare)
 
 
 def test_few_names_are_not_folded() -> None:

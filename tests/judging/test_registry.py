@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -91,6 +92,20 @@ def test_a_judge_that_is_nearly_a_known_one_is_suggested_and_a_model_can_be_name
         AssetError, match=r"did you mean gemini\?\).*such as openai/gemni, with a provider of"
     ):
         find_spec("gemni", assets=assets)
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("claude-2", "such as anthropic/claude-2,"),
+        ("gpt-3.5-turbo", "such as openai/gpt-3.5-turbo,"),
+        ("command-nightly", "such as cohere/command-nightly,"),
+        ("gemini-1.5-pro", "or provider/model with a provider of"),  # it has an address of its own
+    ],
+)
+def test_the_model_of_an_old_command_line_is_named_with_its_provider(name: str, example: str) -> None:
+    with pytest.raises(AssetError, match=re.escape(example)):
+        find_spec(name)
 
 
 def test_a_wrong_judge_file_is_named_and_not_called_unknown(assets: Path) -> None:

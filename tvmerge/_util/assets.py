@@ -45,9 +45,11 @@ def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
         return found
     places = ", ".join(str(root / kind) for root in _roots(assets))
     known = sorted(names(kind, assets))
-    meant = [*get_close_matches(name, known, 1), *_in_fastchat(kind, name)]
     unknown = f"unknown {kind.removesuffix('s')} '{name}'"
-    if meant:
+    cloned = _in_fastchat(kind, name)
+    if kind == "benchmarks" and not cloned and (elsewhere := _ELSEWHERE.get(_underscored(name))):
+        raise AssetError(f"{unknown}: {elsewhere}")
+    if meant := cloned or get_close_matches(name, known, 1):
         unknown += f" (did you mean {' or '.join(meant)}?)"
     raise AssetError(
         f"{unknown}: not a path, and not in {places}; known: {', '.join(known) or 'none'}{_BY_PATH[kind]}"
@@ -83,9 +85,30 @@ _BY_PATH: dict[AssetKind, str] = {
 }
 
 
+_NOT_SHIPPED = (
+    "its questions do not come with tvmerge; name the folder that has its question.jsonl, such as "
+    f"--bench-name FastChat/{_FASTCHAT}/"
+)
+
+_ELSEWHERE = {
+    "mt_bench": f"{_NOT_SHIPPED}mt_bench of a clone of github.com/lm-sys/FastChat",
+    "vicuna_bench": f"{_NOT_SHIPPED}vicuna_bench of a clone of github.com/lm-sys/FastChat",
+    "japanese_mt_bench": (
+        f"{_NOT_SHIPPED}japanese_mt_bench of a clone of github.com/Stability-AI/FastChat, branch jp-stable"
+    ),
+    "jglue": "JGLUE is not a folder of questions: use --jglue-tasks or --jglue-data instead",
+}
+"""Where well-known benchmarks are that do not come with tvmerge."""
+
+
+def _underscored(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
 def _in_fastchat(kind: AssetKind, name: str) -> list[str]:
     """Return the benchmark in FastChat's folder, which is not searched, since `data/` may be anything."""
-    places = (Path(place) / name for place in (_FASTCHAT, f"FastChat/{_FASTCHAT}", "data"))
+    folders = (_FASTCHAT, f"FastChat/{_FASTCHAT}", "data")
+    places = (Path(folder) / own for folder in folders for own in dict.fromkeys((name, _underscored(name))))
     return [str(place) for place in places if kind == "benchmarks" and _is_asset(kind, place)]
 
 

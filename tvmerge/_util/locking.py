@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tvmerge.errors import StudyError
@@ -16,12 +16,16 @@ _LOOK = 1.0
 def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
     """Lock `folder`, or what `name` stands for in it, for this process.
 
+    The folder is made if need be. After an error that left nothing in it, it is removed again.
+
     Raises:
         StudyError: Another process holds the lock.
     """
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / name)
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    is_new = not (folder / name).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=_LOOK)
@@ -35,8 +39,25 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
         ) from error
     try:
         yield
+    except BaseException:
+        # Whoever waits for the lock notices that its file is gone, and makes another.
+        if is_new and all(_is_lock(path) for path in folder.iterdir()):
+            (folder / name).unlink(missing_ok=True)
+            _remove_empty(missing)
+        raise
     finally:
         lock.release()
+
+
+def _is_lock(path: Path) -> bool:
+    return (path.name.startswith(".") and path.suffix == ".lock") or path.name == ".lock"
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders up to the first that is not empty, each of which is in the next."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def is_locked(folder: Path, name: str = ".lock") -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tvmerge.cli.options import given, run_options
+from tvmerge.cli.spending import ASKS_FROM, agree_on_cost
 from tvmerge.config.demo import demo_defaults
 from tvmerge.errors import CheckpointError, OutputError
 
@@ -17,24 +18,34 @@ _dry_run = click.option(
     help="Print what the run would do and cost, without loading, requesting or writing anything.",
 )
 
+_yes = click.option(
+    "--yes",
+    is_flag=True,
+    help=f"Start although the judges may cost more than {ASKS_FROM:g} USD and no --max-cost is set.",
+)
+
 
 @click.command()
 @_dry_run
+@_yes
 @run_options()
-def optimize(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
+def optimize(config: Path | None, *, dry_run: bool, yes: bool, **flags: Any) -> None:
     """Search the weights, confirm the best on held-out questions, write the merged model."""
-    _run(config, flags, {}, dry_run=dry_run)
+    _run(config, flags, {}, dry_run=dry_run, yes=yes)
 
 
 @click.command()
 @_dry_run
+@_yes
 @run_options(demo_defaults())
-def demo(config: Path | None, *, dry_run: bool, **flags: Any) -> None:
+def demo(config: Path | None, *, dry_run: bool, yes: bool, **flags: Any) -> None:
     """Run `optimize` on the models and questions that ship with tvmerge: no GPU, no key, no download."""
-    _run(config, flags, demo_defaults(), dry_run=dry_run)
+    _run(config, flags, demo_defaults(), dry_run=dry_run, yes=yes)
 
 
-def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, dry_run: bool) -> None:
+def _run(
+    file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, dry_run: bool, yes: bool
+) -> None:
     import asyncio
 
     from tvmerge.config import load_config
@@ -43,6 +54,8 @@ def _run(file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, 
     if dry_run:
         _plan(config)
         return
+    if not yes:
+        agree_on_cost(config)
     from tvmerge.run.optimize import optimize as run_optimize
 
     try:
@@ -60,8 +73,9 @@ def _plan(config: Any) -> None:
 
     from rich.console import Console
 
+    from tvmerge.dry_run.calls import calls_table
     from tvmerge.dry_run.plan import plan_run
-    from tvmerge.dry_run.text import calls_table, footnotes, plan_lines
+    from tvmerge.dry_run.text import closing_lines, plan_lines
 
     console = Console()
     plan = asyncio.run(plan_run(config, lambda line: click.echo(line, err=True)))
@@ -69,7 +83,8 @@ def _plan(config: Any) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if plan.calls:
         console.print(calls_table(plan.calls))
-        console.print(footnotes(plan), highlight=False, soft_wrap=True)
+    for line in closing_lines(plan):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if plan.refusals:
         raise CheckpointError("; ".join(plan.refusals))
 

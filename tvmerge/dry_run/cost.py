@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tvmerge.dry_run.text import PlannedCalls, total
+from tvmerge.dry_run.calls import PlannedCalls, Spending, likely_of, most_of
+from tvmerge.dry_run.stages import CHECK
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.client.chat import Usage
 from tvmerge.judging.client.pipeline import prices_of
@@ -15,31 +16,45 @@ from tvmerge.merging.export.writer import shard_sizes
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
-    from tvmerge.dry_run.requests import CallsByJudge
+    from tvmerge.dry_run.likely import Habits
+    from tvmerge.dry_run.requests import RequestCount
     from tvmerge.engines.transformers.memory import MemoryEstimate
     from tvmerge.judging.spec import JudgeSpec
     from tvmerge.merging.open import Merge
 
 
-LIVE = "judge check"
-"""The stage whose requests are never batched."""
-
-
 def planned_calls(
-    specs: Sequence[JudgeSpec], stages: Mapping[str, CallsByJudge], *, batched: bool = False
+    specs: Sequence[JudgeSpec],
+    most: Mapping[str, RequestCount],
+    likely: Mapping[str, RequestCount],
+    habits: Habits,
+    *,
+    batched: bool = False,
 ) -> tuple[PlannedCalls, ...]:
     """Return each judge's calls and their cost, by stage.
 
     Args:
         specs: The judges.
-        stages: Their calls in each stage.
+        most: The upper bound of what each stage needs.
+        likely: What each stage is likely to need.
+        habits: The lengths of likely requests.
         batched: Whether requests are sent in batches.
     """
     return tuple(
-        _priced(spec, stage, calls[spec.name], batched=batched and stage != LIVE)
+        PlannedCalls(
+            spec.name,
+            stage,
+            most=_priced(spec, calls.calls, calls.input, calls.output, batched=batched and stage != CHECK),
+            likely=_priced(
+                spec,
+                (expected := likely[stage].calls.get(spec.name, Calls())).calls,
+                *habits.usage(spec.name, expected),
+                batched=batched and stage != CHECK,
+            ),
+        )
         for spec in specs
-        for stage, calls in stages.items()
-        if spec.name in calls
+        for stage, count in most.items()
+        if (calls := count.calls.get(spec.name)) is not None
     )
 
 
@@ -76,20 +91,18 @@ def warnings(config: RunConfig, calls: Sequence[PlannedCalls], needed: int, free
     """Return what will stop the run before its end, one line each."""
     if needed > free:
         yield "the model does not fit on the disk; choose another --output-dir"
-    everything = total(calls)
-    if config.max_judge_calls is not None and everything.calls > config.max_judge_calls:
-        yield f"--max-judge-calls {config.max_judge_calls} may be used up before the run ends"
-    if config.max_cost is not None and (everything.cost or 0) > config.max_cost:
-        yield f"--max-cost {config.max_cost:g} may be used up before the run ends"
-
-
-def _priced(spec: JudgeSpec, stage: str, calls: Calls, *, batched: bool) -> PlannedCalls:
-    prices = prices_of(spec, batched=batched)
-    return PlannedCalls(
-        judge=spec.name,
-        stage=stage,
-        calls=calls.calls,
-        input_tokens=calls.input,
-        output_tokens=calls.output,
-        cost=None if prices is None else prices.cost(Usage(calls.input, calls.output)),
+    usual, highest = likely_of(calls), most_of(calls)
+    limits = (
+        ("--max-judge-calls", config.max_judge_calls, usual.calls, highest.calls),
+        ("--max-cost", config.max_cost, usual.cost or 0, highest.cost or 0),
     )
+    for flag, limit, expected, bound in limits:
+        if limit is not None and bound > limit:
+            chance = "is likely to" if expected > limit else "may"
+            yield f"{flag} {limit:.12g} {chance} be used up before the run ends"
+
+
+def _priced(spec: JudgeSpec, calls: int, input_tokens: int, output_tokens: int, *, batched: bool) -> Spending:
+    prices = prices_of(spec, batched=batched)
+    cost = None if prices is None else prices.cost(Usage(input_tokens, output_tokens))
+    return Spending(calls, input_tokens, output_tokens, cost)

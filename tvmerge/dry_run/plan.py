@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
 from tvmerge._util.urls import hide_passwords
 from tvmerge.dry_run.block import planned_block
-from tvmerge.dry_run.cost import LIVE, memory_errors, planned_calls, price_text, warnings, written_sizes
-from tvmerge.dry_run.remaining import Candidates, RemainingWork, remaining_work
+from tvmerge.dry_run.calls import PlannedCalls, cost_lines
+from tvmerge.dry_run.cost import memory_errors, planned_calls, price_text, warnings, written_sizes
+from tvmerge.dry_run.duration import device_time, quota_lines
+from tvmerge.dry_run.likely import Habits, habits_of
+from tvmerge.dry_run.remaining import RemainingWork, remaining_work
 from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
+from tvmerge.dry_run.stages import SEARCH, StageEstimator
 from tvmerge.dry_run.text import Comparison, RunPlan, TrialSize
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.judging.client.request_counter import RequestCounter
@@ -33,6 +37,7 @@ from tvmerge.tasks.judged import judge_memory
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
     from tvmerge.engines.own import OwnEngines
+    from tvmerge.engines.transformers.memory import MemoryEstimate
     from tvmerge.merging.open import Merge
     from tvmerge.merging.settings import MergeConfig
     from tvmerge.protocols import Judge
@@ -126,25 +131,19 @@ async def _plan(
     config, models, paths = run_spec.config, run_spec.models, run_spec.paths
     remaining = remaining_work(run_spec, trials)
     baseline, missing = _baseline(run_spec, stored)
-    suite = run_spec.suite
-    estimator, confirming = (
-        RequestEstimator(asked, counter, config.max_new_tokens, stored, baseline)
-        for asked in (suite, suite.confirming)
+
+    habits = habits_of(run_spec, trials, stored)
+    longest, usual = (
+        StageEstimator(run_spec, counter, length, stored, baseline)
+        for length in (config.max_new_tokens, habits.answer_bytes)
     )
-    search = await _count(estimator, (remaining.search,))
-    if suite.anchor is not None:
-        search += (await _count(confirming, (remaining.search,))).share(suite.anchor.fraction)
-    stages = {
-        LIVE: RequestCount() if config.no_judge_check else await estimator.check(),
-        "search": search,
-        "final comparison": await _count(
-            confirming, (remaining.selection, remaining.test, remaining.searched)
-        ),
-    }
-    batched = config.judge_batch
-    calls_of = {name: stage.calls for name, stage in stages.items()}
-    calls = planned_calls(run_spec.suite.specs, calls_of, batched=batched)
-    whole = sum(stages.values(), RequestCount())
+    most, likely = await longest.stages(remaining), await usual.stages(remaining)
+    likely[SEARCH] = likely[SEARCH].share(habits.answered)
+    specs, batched = run_spec.suite.specs, config.judge_batch
+    calls = planned_calls(specs, most, likely, habits, batched=batched)
+    whole = sum(most.values(), RequestCount())
+    answers, likely_answers = (sum(n.answers for n in x.values()) + missing for x in (most, likely))
+    block = planned_block(run_spec) if asks_blocks(config.optuna_sampler) else None
     sizes, free = written_sizes(models, config), free_space(paths.model)
     memory = run_spec.placement.memory_estimates(models, judges=judge_memory(run_spec.suite.specs))
     return RunPlan(
@@ -158,12 +157,16 @@ async def _plan(
         weights=run_spec.space.names,
         low=run_spec.space.low,
         high=run_spec.space.high,
-        trial=await _trial_size(estimator, run_spec.search_questions),
-        earliest_stop=await _earliest_stop(estimator, run_spec),
+        trial=await _trial_size(longest.searching, run_spec.search_questions),
+        earliest_stop=await _earliest_stop(longest.searching, run_spec),
         comparison=_comparison(run_spec, remaining),
-        answers=whole.answers + missing,
+        answers=answers,
+        likely_answers=likely_answers,
         calls=calls,
-        prices={spec.name: price_text(spec, batched=batched) for spec in run_spec.suite.specs},
+        prices={spec.name: price_text(spec, batched=batched) for spec in specs},
+        costs=tuple(cost_lines(calls, config.jpy_per_usd, config.max_cost)) if calls else (),
+        likely=str(habits) if calls or answers else "",
+        times=tuple(_times(run_spec, memory, calls, habits, likely_answers)),
         reasks=config.judge_reasks,
         stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
         memory=tuple(map(str, memory)),
@@ -172,19 +175,27 @@ async def _plan(
         free_bytes=free,
         warnings=tuple(warnings(config, calls, sum(sizes), free)),
         # Nothing is loaded if all answers are stored.
-        refusals=tuple(memory_errors(memory)) if whole.answers + missing else (),
+        refusals=tuple(memory_errors(memory)) if answers else (),
         stop_when=str(config.stop_bound or ""),
-        block=planned_block(run_spec) if asks_blocks(config.optuna_sampler) else None,
+        block=block,
     )
 
 
-async def _count(estimator: RequestEstimator, groups: Iterable[Candidates]) -> RequestCount:
-    count = RequestCount()
-    for group in groups:
-        count += await estimator.unknown(group.questions, group.sampling.samples) * group.unknown
-        for recipe in group.known:
-            count += await estimator.known(recipe, group.questions, group.sampling)
-    return count
+def _times(
+    run_spec: RunSpec,
+    memory: Sequence[MemoryEstimate],
+    calls: Sequence[PlannedCalls],
+    habits: Habits,
+    answers: int,
+) -> Iterator[str]:
+    """Yield how long the run is likely to take, a line for each reason."""
+    config, questions = run_spec.config, run_spec.search_questions
+    turns = max(1, round(turns_of(questions) / len(questions)))
+    tokens = turns * min(config.max_new_tokens, habits.answer_tokens)
+    block = planned_block(run_spec).size if asks_blocks(config.optuna_sampler) else len(questions)
+    room = run_spec.placement.batch_size(tokens) or 1
+    yield from filter(None, (device_time(run_spec, memory, answers, tokens, min(room, block)),))
+    yield from quota_lines(run_spec.suite.specs, calls, config.judging)
 
 
 def _baseline(run_spec: RunSpec, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:

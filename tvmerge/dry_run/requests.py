@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,22 +50,32 @@ class RequestCount:
             self.stored_replies * times,
         )
 
+    @property
+    def calls_alone(self) -> RequestCount:
+        """The requests to judges, without the answers."""
+        return RequestCount(calls=self.calls)
+
     def share(self, fraction: float) -> RequestCount:
-        """Return the calls alone, as expected if each is made with this probability."""
-        return RequestCount(calls={judge: calls.share(fraction) for judge, calls in self.calls.items()})
+        """Return what is expected if each answer and each call is needed with this probability."""
+        return RequestCount(
+            math.ceil(self.answers * fraction),
+            {judge: calls.share(fraction) for judge, calls in self.calls.items()},
+            self.stored_answers,
+            self.stored_replies,
+        )
 
 
 class RequestEstimator:
     """Passes answers to the judges and counts the requests they would send.
 
-    An unknown answer is represented by a text of as many bytes as an answer may have tokens. Since each byte
-    of a request is counted as a token (`tvmerge.judging.client.tokens`), it counts as an answer of maximum
-    length.
+    An unknown answer is represented by a text of given length. Each byte of a request is counted as a token
+    (`tvmerge.judging.client.tokens`), so a text of as many bytes as an answer may have tokens counts as the
+    longest answer.
 
     Args:
         suite: The judges, built with `counter`.
         counter: Counts the requests.
-        max_new_tokens: Maximum number of tokens per turn of an answer.
+        length: Bytes of a turn of an unknown answer.
         stored: The stored answers; None if they cannot be known.
         baseline: The known answers of the baseline, for pairwise judging.
     """
@@ -73,13 +84,13 @@ class RequestEstimator:
         self,
         suite: TaskSuite,
         counter: RequestCounter,
-        max_new_tokens: int,
+        length: int,
         stored: StoredAnswers | None,
         baseline: Mapping[QuestionId, Answer],
     ) -> None:
         self._suite = suite
         self._counter = counter
-        self._tokens = max_new_tokens
+        self._length = length
         self._stored = stored
         self._baseline = baseline
         self._rated = {question.question_id for question in suite.rated_questions}
@@ -122,7 +133,7 @@ class RequestEstimator:
 
     async def _most_for(self, question: Question) -> CallsByJudge:
         if question.question_id not in self._most:
-            said, other = _stand_ins(self._tokens)
+            said, other = _stand_ins(self._length)
             answer, baseline = (
                 Answer(question.question_id, (text,) * len(question.turns)) for text in (said, other)
             )

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tvmerge.dry_run.calls import PlannedCalls, calls_table
 from tvmerge.report.numbers import count, folded, size
 from tvmerge.report.terminal.plain import plain_text
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCalls:
-    """Upper bound of the requests to one judge in one stage of a run.
-
-    Attributes:
-        judge: The judge's name.
-        stage: The stage.
-        calls: Number of calls, without repeated calls after a reply without a rating.
-        input_tokens: Number of input tokens.
-        output_tokens: Number of output tokens.
-        cost: Cost in USD; None if the judge's file has no price.
-    """
-
-    judge: str
-    stage: str
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +81,12 @@ class RunPlan:
         earliest_stop: A trial up to its first interim check; None without early stopping.
         comparison: The held-out comparison; None if no questions are held out.
         answers: Maximum number of answers to generate.
-        calls: Maximum requests to each judge in each stage; empty if there are none.
+        likely_answers: How many of them are likely.
+        calls: The requests to each judge in each stage; empty if there are none.
         prices: Each judge's price as text.
+        costs: The tokens and the cost of all calls, in a line each.
+        likely: What the likely numbers are computed with; empty without calls and answers.
+        times: How long the run is likely to take, in a line for each reason.
         reasks: How often a judge is asked again after a reply without a rating.
         stored: Number of stored answers and of stored replies to them; None if unknown without reading the
             models.
@@ -135,8 +114,12 @@ class RunPlan:
     earliest_stop: TrialSize | None
     comparison: Comparison | None
     answers: int
+    likely_answers: int
     calls: tuple[PlannedCalls, ...]
     prices: dict[str, str]
+    costs: tuple[str, ...]
+    likely: str
+    times: tuple[str, ...]
     reasks: int
     stored: tuple[int, int] | None
     memory: tuple[str, ...]
@@ -149,8 +132,8 @@ class RunPlan:
     stop_when: str = ""
 
     def __str__(self) -> str:
-        calls = (calls_table(self.calls), footnotes(self)) if self.calls else ()
-        return plain_text(*plan_lines(self), *calls)
+        table = (calls_table(self.calls),) if self.calls else ()
+        return plain_text(*plan_lines(self), *table, *closing_lines(self))
 
 
 def plan_lines(plan: RunPlan) -> Iterator[str]:
@@ -167,7 +150,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     if plan.stop_when:
         yield f"stops earlier: when as many answers again are expected to gain less than {plan.stop_when}"
     yield f"final comparison: {_comparison(plan)}"
-    yield f"answers to generate: at most {plan.answers:,}"
+    yield f"answers to generate: likely {plan.likely_answers:,}, at most {plan.answers:,}"
     yield f"stored already: {_stored(plan.stored)}"
     yield from plan.memory
     for judge, price in plan.prices.items():
@@ -185,49 +168,17 @@ def _state(plan: RunPlan) -> str:
     return f"{state}, at most {count(left, 'answer')} of {count(merges, 'candidate')} left"
 
 
-def footnotes(plan: RunPlan) -> str:
-    """Return how the maximum is counted."""
-    return (
-        "answers and replies count at their longest, prompts with one token per byte; "
-        f"not counted: a reply without a rating is asked for again up to {count(plan.reasks, 'time')}"
-    )
-
-
-def calls_table(calls: Sequence[PlannedCalls]) -> Table:
-    """Return a table of the calls of each judge in each stage, and their sum."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, title="judge calls (upper bound)")
-    table.add_column("judge")
-    table.add_column("stage")
-    for name in ("calls", "tokens in", "tokens out", "USD"):
-        table.add_column(name, justify="right")
-    for _, rows in groupby(calls, key=lambda row: row.judge):
-        for row in rows:
-            table.add_row(row.judge, row.stage, *_cells(row))
-    if len(calls) > 1:
-        table.add_section()
-        table.add_row("all", "", *_cells(total(calls)))
-    return table
-
-
-def total(calls: Sequence[PlannedCalls]) -> PlannedCalls:
-    """Return the sum of all calls, whose cost is None if one is unknown."""
-    costs = [row.cost for row in calls]
-    return PlannedCalls(
-        judge="all",
-        stage="",
-        calls=sum(row.calls for row in calls),
-        input_tokens=sum(row.input_tokens for row in calls),
-        output_tokens=sum(row.output_tokens for row in calls),
-        cost=None if None in costs else sum(cost for cost in costs if cost is not None),
-    )
-
-
-def _cells(row: PlannedCalls) -> tuple[str, ...]:
-    cost = "no price" if row.cost is None else f"{row.cost:,.2f}"
-    return f"{row.calls:,}", f"{row.input_tokens:,}", f"{row.output_tokens:,}", cost
+def closing_lines(plan: RunPlan) -> Iterator[str]:
+    """Yield what follows the table of calls, one line each: costs, times, and how they were computed."""
+    yield from plan.costs
+    yield from plan.times
+    if plan.likely:
+        yield plan.likely
+    if plan.calls:
+        yield (
+            "at most: answers and replies count at their longest, prompts with one token per byte; "
+            f"not counted: a reply without a rating is asked for again up to {count(plan.reasks, 'time')}"
+        )
 
 
 def _trial_size(extent: TrialSize) -> str:

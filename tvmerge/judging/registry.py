@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from os import environ
@@ -50,9 +51,28 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
     except AssetError as error:
         if name in known or Path(name).exists():
             raise
-        example = "" if "/" in name else f", such as openai/{name},"
+        like = "" if "/" in name else _provider_of(name, known.values())
+        example = f", such as {like}/{name}," if like else ""
         models = ", ".join(known for known in PROVIDERS.names() if PROVIDERS.load(known).chat is not None)
         raise AssetError(f"{error}; or provider/model{example} with a provider of {models}") from error
+
+
+def _provider_of(model: str, files: Iterable[Path]) -> str:
+    """Return the provider of a model, from judge files whose models have names that begin like this one.
+
+    Empty if they are on servers with addresses of their own; `openai` if there are none.
+    """
+    families = {
+        _family(spec.model): "" if spec.base_url else spec.provider
+        for spec in map(read_spec, files)
+        if spec.key_required
+    }
+    return families.get(_family(model), "openai")
+
+
+def _family(model: str) -> str:
+    found = re.match("[a-z]+", model.lower())
+    return found[0] if found else ""
 
 
 def _dated(spec: JudgeSpec, known: Iterable[JudgeSpec]) -> JudgeSpec:

@@ -112,6 +112,7 @@ class JudgeConfig:
     max_cost: float | None = option(
         float, "Maximum cost of the judges in USD; default: no limit.", None, decides="nothing"
     )
+    jpy_per_usd: float = option(float, "Yen per US dollar, for costs in yen.", 150.0, decides="nothing")
     max_judge_calls: int | None = option(
         int,
         "Maximum requests to the judges, including failed ones; default: no limit.",

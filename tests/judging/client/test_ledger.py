@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.judging.chats import LocalChat, a_request
 from tvmerge.errors import AssetError, TransientError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.client.ledger import Ledger, Prices, percentile
+from tvmerge.judging.client.ledger import Ledger, Prices, percentile, read_usage
 from tvmerge.judging.client.ledger_chat import LedgerChat
 
 
@@ -29,6 +29,25 @@ def test_calls_are_summed_by_judge() -> None:
     assert first.latency == (1.0, 3.0, 3.0)
     assert (second.cost, second.failures, second.input_tokens) == (None, 1, 0)
     assert (ledger.calls, ledger.cost) == (3, 0.75)
+
+
+def test_the_mean_of_a_call_is_read_without_changing_the_file_or_counting_a_line_that_is_being_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    assert read_usage(path) == {}
+    ledger = Ledger(path)
+    ledger.called("a", Usage(100, 10), 0.5, 1.0)
+    ledger.called("a", Usage(300, 20), 0.5, 1.0)
+    ledger.failed("a")
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"judge": "a", "at"')
+    before = path.read_bytes()
+    assert read_usage(path) == {"a": (2, Usage(200, 15))}
+    assert path.read_bytes() == before
+    path.write_text("{}\n", encoding="utf-8")
+    with pytest.raises(AssetError, match="not a line of a ledger"):
+        read_usage(path)
 
 
 def test_sums_outlive_the_process(tmp_path: Path) -> None:

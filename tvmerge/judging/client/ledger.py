@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tvmerge._util.files import append_text, end_last_line, jsonl_line, read_jsonl
+from tvmerge._util.encodings import read_text
+from tvmerge._util.files import append_text, end_last_line, json_rows, jsonl_line, read_jsonl
 from tvmerge.errors import AssetError, UserError
 from tvmerge.judging.client.chat import Usage
 
@@ -248,6 +249,34 @@ class Ledger:
         total.cost += row["cost"] or 0.0
         total.priced = total.priced and row["cost"] is not None
         total.seconds.append(row["seconds"])
+
+
+def read_usage(path: Path) -> dict[str, tuple[int, Usage]]:
+    """Return each judge's number of answered calls and their mean tokens, without changing the file.
+
+    Args:
+        path: The file of a ledger, which need not exist.
+
+    Raises:
+        AssetError: The file is not a ledger.
+    """
+    if not path.exists():
+        return {}
+    text = read_text(path)
+    totals: dict[str, _Totals] = {}
+    # A last line without an end may be incomplete: a run is writing it, or was stopped while it did.
+    for number, row in json_rows(path, text[: text.rfind("\n") + 1]):
+        if not row.keys() >= _KEYS:
+            raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
+        if not row.get("failed"):
+            total = totals.setdefault(row["judge"], _Totals())
+            total.calls += 1
+            total.input += row["input"]
+            total.output += row["output"]
+    return {
+        name: (total.calls, Usage(round(total.input / total.calls), round(total.output / total.calls)))
+        for name, total in totals.items()
+    }
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,0 +1,69 @@
+"""A run whose cost is high and not limited has to be agreed to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from tvmerge.cli.app import run
+
+SERVER = 'provider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n'
+
+
+@pytest.fixture(autouse=True)
+def _judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    prices = "price_input = 30\nprice_output = 60\n"
+    Path("dear.toml").write_text(SERVER + prices, encoding="utf-8")
+    Path("cheap.toml").write_text(SERVER + "price_input = 0.001\nprice_output = 0.002\n", encoding="utf-8")
+    Path("unpriced.toml").write_text(SERVER, encoding="utf-8")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    assert run(["demo", "--no-judge-check", *flags]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ")
+    assert not Path("runs").exists()
+    return line
+
+
+def test_without_a_terminal_the_flags_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "--judge=dear.toml")
+    assert "no limit is set: set one with --max-cost, or start with --yes" in line
+
+
+def test_at_a_terminal_it_is_asked_and_no_starts_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer_no(text: str, **_: Any) -> bool:
+        asked.append(text)
+        return False
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", answer_no)
+    assert "not started" in refused(capsys, "--judge=dear.toml")
+    assert "USD" in asked[0]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--judge=dear.toml", "--yes"],
+        ["--judge=dear.toml", "--max-cost=500"],
+        ["--judge=unpriced.toml"],
+        ["--judge=cheap.toml"],
+    ],
+    ids=["agreed", "limited", "of unknown price", "cheap"],
+)
+def test_a_run_that_is_agreed_to_limited_or_cheap_starts(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing answers at the judge's address, which is found out when the run starts.
+    assert "nothing answers at http://127.0.0.1:9/v1" in refused(capsys, *flags)

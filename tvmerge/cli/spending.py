@@ -1,0 +1,58 @@
+"""Asks before a run whose judges may cost much and whose cost is not limited."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tvmerge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+
+ASKS_FROM = 20.0
+"""Cost in USD above which a run without a limit has to be agreed to."""
+
+
+def agree_on_cost(config: RunConfig) -> None:
+    """Ask whether to start a run that may cost more than `ASKS_FROM` USD, if `--max-cost` does not limit it.
+
+    Raises:
+        ConfigError: The answer is no, or there is no terminal to ask at.
+        UserError: The run would fail at its start.
+    """
+    if config.max_cost is not None or not _is_paid(config):
+        return
+    import asyncio
+
+    from tvmerge.dry_run.calls import likely_of, most_of
+    from tvmerge.dry_run.plan import plan_run
+
+    plan = asyncio.run(plan_run(config, lambda line: None))
+    usual, highest = likely_of(plan.calls).cost, most_of(plan.calls).cost
+    if usual is None or highest is None or highest <= ASKS_FROM:
+        return
+    costs = f"the judges likely cost {usual:,.2f} USD, at most {highest:,.2f}, and no limit is set"
+    advice = "set one with --max-cost, or start with --yes; --dry-run shows the details"
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{costs}: {advice}")
+    if not click.confirm(f"{costs} (--max-cost). Start?", err=True):
+        raise ConfigError(f"not started: {advice}")
+
+
+def _is_paid(config: RunConfig) -> bool:
+    """Return whether a judge of the run has a price."""
+    if not config.bench_name:
+        return False
+    from pathlib import Path
+
+    from tvmerge.judging.client.ledger import Prices
+    from tvmerge.judging.client.pipeline import prices_of
+    from tvmerge.judging.registry import find_spec
+
+    assets = None if config.assets is None else Path(config.assets)
+    names = (*config.judge, *(() if config.anchor is None else config.anchor[:1]))
+    prices = [prices_of(find_spec(name, assets=assets)) for name in names]
+    return any(price not in {None, Prices(0.0, 0.0)} for price in prices)
