@@ -11,7 +11,7 @@ import pytest
 
 from tvmerge.cli.app import run
 
-SERVER = 'provider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n'
+SERVER = 'provider = "openai"\nmodel = "m"\nbase_url = "http://judge.invalid/v1"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +59,12 @@ def test_at_a_terminal_it_is_asked_and_no_starts_nothing(
         ["--judge=dear.toml", "--max-cost=500"],
         ["--judge=unpriced.toml"],
         ["--judge=cheap.toml"],
+        ["--judge=dear.toml", "--judge-base-url=http://127.0.0.1:9/v1"],
     ],
-    ids=["agreed", "limited", "of unknown price", "cheap"],
+    ids=["agreed", "limited", "of unknown price", "cheap", "on this machine"],
 )
 def test_a_run_that_is_agreed_to_limited_or_cheap_starts(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Nothing answers at the judge's address, which is found out when the run starts.
-    assert "nothing answers at http://127.0.0.1:9/v1" in refused(capsys, *flags)
+    assert "nothing answers at http://" in refused(capsys, *flags)

@@ -43,7 +43,7 @@ def agree_on_cost(config: RunConfig) -> None:
 
 
 def _is_paid(config: RunConfig) -> bool:
-    """Return whether a judge of the run has a price."""
+    """Return whether a judge of the run has a price, and is not a server on this machine."""
     if not config.bench_name:
         return False
     from pathlib import Path
@@ -51,8 +51,13 @@ def _is_paid(config: RunConfig) -> bool:
     from tvmerge.judging.client.ledger import Prices
     from tvmerge.judging.client.pipeline import prices_of
     from tvmerge.judging.registry import find_spec
+    from tvmerge.judging.spec import is_loopback
 
     assets = None if config.assets is None else Path(config.assets)
     names = (*config.judge, *(() if config.anchor is None else config.anchor[:1]))
-    prices = [prices_of(find_spec(name, assets=assets)) for name in names]
-    return any(price not in {None, Prices(0.0, 0.0)} for price in prices)
+    specs = [find_spec(name, assets=assets) for name in names]
+    return any(
+        prices_of(spec) not in {None, Prices(0.0, 0.0)}
+        for spec in specs
+        if not is_loopback(config.judge_base_url or spec.endpoint)
+    )
