@@ -6,18 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.study.blocks.searches import BLOCK, drive, open_blocks, search
+from tests.study.blocks.searches import ENQUEUED as BLOCKS_ENQUEUED
 from tests.study.blocks.searches import SPACE as BLOCKS_SPACE
-from tests.study.blocks.searches import drive, open_blocks
 from tests.study.studies import SPACE, open_study, run
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
+from tvmerge.study.blocks.initial import first_asks
+from tvmerge.study.blocks.scale import Scale
+from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import Space
 from tvmerge.study.warm_start import (
+    InitialTrials,
     SourceStudy,
     choose_trials,
     initial_trials,
+    stored_initial_trials,
     told_asks,
     warm_start_source,
 )
@@ -173,3 +179,27 @@ def test_recipes_that_were_forked_twice_are_tried_once(tmp_path: Path) -> None:
     initial = initial_trials(taken, SPACE, BASELINES)
     every: list[Recipe] = [*initial.enqueued, *initial.inherited.values()]
     assert len(every) == len({tuple(recipe.weights.values()) for recipe in every})
+
+
+def test_a_fork_into_blocks_repeats_what_given_weights_answered_and_resumes_alike(tmp_path: Path) -> None:
+    old = drive(lambda: open_blocks(tmp_path / "deep"), 200)
+    source = SourceStudy("fork", url(tmp_path), "s")
+    numbers = choose_trials(source, BLOCKS_SPACE, BLOCKS_ENQUEUED, quiet)
+    rows = told_asks(source, numbers, BLOCKS_ENQUEUED)
+    assert rows == [(ask.trial, ask.start, ask.stop) for ask in old.asks if ask.told]
+    taken = initial_trials([(source, numbers)], BLOCKS_SPACE, BLOCKS_ENQUEUED, rows)
+    forked = drive(lambda: open_blocks(tmp_path / "new", found=search(initial=taken)), 260)
+    assert _asked(forked)[: len(rows)] == _asked(old)
+    known = stored_initial_trials(forked.trials, rows)
+    assert known is not None
+    assert _first(known) == _first(taken) == _asked(old)
+
+
+def _asked(study: BlockStudy) -> list[tuple[Recipe, int, int]]:
+    return [(study.trials[ask.trial].recipe, ask.start, ask.stop) for ask in study.asks if ask.told]
+
+
+def _first(initial: InitialTrials) -> list[tuple[Recipe, int, int]]:
+    scale = Scale(BLOCKS_SPACE)
+    choices, _ = first_asks(search(initial=initial), BLOCK)
+    return [(scale.recipe(choice.weights), choice.start, choice.stop) for choice in choices]

@@ -243,7 +243,7 @@ class KnownStudy:
             "trials": numbers,
         }
         if of.kind == "fork" and asks_blocks(self.config.optuna_sampler):
-            row["asks"] = told_asks(of, numbers)  # stored, because the other study may go on
+            row["asks"] = told_asks(of, numbers, enqueued)  # stored, because the other study may go on
         return row
 
     def _initial_trials(self, origin: Origin, space: Space, enqueued: Sequence[Recipe]) -> InitialTrials:

@@ -54,13 +54,15 @@ class InitialTrials:
     Attributes:
         enqueued: Recipes to try first: baselines, those of the user, the best of another study.
         inherited: Recipes drawn by the forked study's sampler, by their numbers there.
-        asks: The questions that these answered there, in order, as rows (number, start, stop) where start
-            and stop are positions in the order of the search.
+        asks: The questions that the trials of the forked study answered, in order, as rows (number, start,
+            stop) where start and stop are positions in the order of the search.
+        again: Those of `enqueued` that the forked study tried, by their numbers there.
     """
 
     enqueued: tuple[Recipe, ...] = ()
     inherited: Mapping[int, Recipe] = field(default_factory=dict)
     asks: tuple[tuple[int, int, int], ...] = ()
+    again: Mapping[int, Recipe] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.enqueued) + len(self.inherited)
@@ -138,7 +140,7 @@ def initial_trials(
     Raises:
         StudyError: Another study, or a trial of it, no longer exists.
     """
-    recipes, inherited = list(enqueued), {}
+    recipes, inherited, asked = list(enqueued), {}, {}
     for parent, numbers in taken:
         trials = {trial.number: trial for trial in read_study(parent.storage, parent.study).trials}
         missing = [number for number in numbers if number not in trials]
@@ -150,21 +152,32 @@ def initial_trials(
                 inherited[number] = recipe
             elif recipe not in recipes:
                 recipes.append(recipe)
+        if parent.kind == "fork":
+            asked = {n: space.recipe(trials[n].recipe.weights) for n, *_ in asks if n in trials}
     return InitialTrials(
         tuple(recipes),
         {n: recipe for n, recipe in inherited.items() if recipe not in recipes},
         tuple(asks),
+        {n: recipe for n, recipe in asked.items() if recipe in recipes},
     )
 
 
-def told_asks(parent: SourceStudy, numbers: Sequence[int]) -> list[tuple[int, int, int]]:
+def told_asks(
+    parent: SourceStudy, numbers: Sequence[int], enqueued: Sequence[Recipe] = ()
+) -> list[tuple[int, int, int]]:
     """What trials have answered, in order: (trial, place of the first question, place behind the last).
+
+    Args:
+        parent: Their study.
+        numbers: The trials that are taken from it.
+        enqueued: Recipes that are tried anyway; what they have answered is included.
 
     Raises:
         StudyError: There is no such study.
     """
-    trials = {trial.number: trial for trial in read_study(parent.storage, parent.study).trials}
-    asks = sorted((ask for n in numbers for ask in _told_asks(trials[n])), key=lambda ask: ask.number)
+    trials = read_study(parent.storage, parent.study).trials
+    taken = [trial for trial in trials if trial.number in set(numbers) or trial.recipe in enqueued]
+    asks = sorted((ask for trial in taken for ask in _told_asks(trial)), key=lambda ask: ask.number)
     return [(ask.trial, ask.start, ask.stop) for ask in asks]
 
 
@@ -179,10 +192,13 @@ def stored_initial_trials(
     """
     if all(ENQUEUED in trial.attrs or INHERITED in trial.attrs for trial in trials):
         return None
+    given = [trial for trial in trials if trial.attrs.get(ENQUEUED)]
+    drawn = [trial for trial in trials if INHERITED in trial.attrs and trial not in given]
     return InitialTrials(
-        tuple(trial.recipe for trial in trials if trial.attrs.get(ENQUEUED)),
-        {trial.attrs[INHERITED]: trial.recipe for trial in trials if INHERITED in trial.attrs},
+        tuple(trial.recipe for trial in given),
+        {trial.attrs[INHERITED]: trial.recipe for trial in drawn},
         tuple(asks),
+        {trial.attrs[INHERITED]: trial.recipe for trial in given if INHERITED in trial.attrs},
     )
 
 

@@ -32,6 +32,25 @@ def test_what_a_fork_inherits_is_asked_what_it_was_asked() -> None:
     assert [(recipe, attrs["inherited"]) for recipe, attrs in given[7:]] == [(OWN, 9), (OTHER, 7)]
 
 
+def test_what_the_forked_study_asked_of_weights_tried_anyway_is_asked_too() -> None:
+    initial = InitialTrials(
+        ENQUEUED, {9: OWN}, ((1, 0, 4), (1, 8, 12), (9, 8, 12), (2, 0, 30)), {1: ENQUEUED[1], 2: ENQUEUED[0]}
+    )
+    assert asked(initial)[14:] == [(ENQUEUED[1], 8, 12), (OWN, 8, 12), (ENQUEUED[0], 8, 22)]
+    _, given = first_asks(search(initial=initial), 4)
+    assert [attrs for _, attrs in given[:2]] == [
+        {"fixed": True, "inherited": 2},
+        {"fixed": True, "inherited": 1},
+    ]
+
+
+def test_of_weights_that_a_fork_tried_twice_the_first_trial_counts() -> None:
+    initial = InitialTrials(ENQUEUED, {4: OWN, 5: OWN}, ((5, 8, 12), (4, 0, 8)))
+    assert asked(initial)[14:] == [(OWN, 0, 8)]
+    _, given = first_asks(search(initial=initial), 4)
+    assert [attrs["inherited"] for recipe, attrs in given if recipe == OWN] == [4]
+
+
 def test_nobody_is_asked_a_question_twice_or_nothing() -> None:
     half = SPACE.uniform(0.5)  # inherited, and one of the uniform weights
     initial = InitialTrials(

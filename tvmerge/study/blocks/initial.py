@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tvmerge.records import Recipe
 from tvmerge.study.blocks.scale import Scale
-from tvmerge.study.blocks.search import BlockSearch, Choice
+from tvmerge.study.blocks.search import BlockSearch, Choice, first_run
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
+from tvmerge.study.warm_start import InitialTrials
 
 LINE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 """Uniform weights that are asked first, where they are in the range: they show where to search."""
@@ -39,22 +41,45 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
         for start in range(0, questions, block)[:REPEATS]
         for recipe in enqueued
     ]
+    numbers = _numbers(scale, initial)
+    rows = {
+        number: scale.row(recipe) for number, recipe in (*initial.again.items(), *initial.inherited.items())
+    }
     choices += [
-        Choice(scale.row(initial.inherited[number]), start, min(stop, questions))
+        Choice(rows[number], start, min(stop, questions))
         for number, start, stop in initial.asks
-        if number in initial.inherited
+        if number in rows and numbers[rows[number].tobytes()] == number
     ]
-    given: list[tuple[Recipe, Mapping[str, Any]]] = [(recipe, {ENQUEUED: True}) for recipe in enqueued]
-    given += [(recipe, {INHERITED: number}) for number, recipe in initial.inherited.items()]
+    given: list[tuple[Recipe, Mapping[str, Any]]] = [
+        (recipe, {ENQUEUED: True, **({INHERITED: numbers[key]} if key in numbers else {})})
+        for key, recipe in distinct.items()
+    ]
+    given += [
+        (recipe, {INHERITED: number})
+        for number, recipe in initial.inherited.items()
+        if (key := rows[number].tobytes()) not in distinct and numbers[key] == number
+    ]
     return list(_without_repeats(choices)), given
 
 
+def _numbers(scale: Scale, initial: InitialTrials) -> dict[bytes, int]:
+    """The number in the forked study of each candidate, by its weights; the first where it has several.
+
+    A study records one number of a candidate, so a resumed run could not tell what was asked of another.
+    """
+    numbers: dict[bytes, int] = {}
+    for number, recipe in (*initial.again.items(), *initial.inherited.items()):
+        numbers.setdefault(scale.row(recipe).tobytes(), number)
+    return numbers
+
+
 def _without_repeats(choices: Sequence[Choice]) -> Iterator[Choice]:
-    """Leave out asks without questions, and those with questions that the candidate was asked before."""
+    """Leave out the questions that the candidate was asked before, and asks of which nothing is left."""
     asked: dict[bytes, set[int]] = {}
     for choice in choices:
         had = asked.setdefault(choice.weights.tobytes(), set())
-        questions = range(choice.start, choice.stop)
-        if questions and had.isdisjoint(questions):
-            had.update(questions)
-            yield choice
+        left = range(choice.start, choice.stop)
+        while run := first_run(left, had):
+            yield replace(choice, start=run.start, stop=run.stop)
+            left = range(run.stop, left.stop)
+        had.update(range(choice.start, choice.stop))

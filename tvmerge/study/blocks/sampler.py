@@ -25,7 +25,7 @@ from tvmerge.study.blocks.knowledge import Knowledge, Ranked
 from tvmerge.study.blocks.metric import metric_of
 from tvmerge.study.blocks.model import Model
 from tvmerge.study.blocks.scale import Scale
-from tvmerge.study.blocks.search import BlockSearch, Choice
+from tvmerge.study.blocks.search import BlockSearch, Choice, first_run
 from tvmerge.study.blocks.size import ASSUMED
 from tvmerge.study.blocks.steps import Steps
 from tvmerge.study.blocks.table import Table
@@ -179,7 +179,7 @@ class BlockSampler:
         blocks = -(-self.questions // size)
         for turn in range(blocks):
             start = (number + turn) % blocks * size
-            if left := _first_run(range(start, min(start + size, self.questions)), had):
+            if left := first_run(range(start, min(start + size, self.questions)), had):
                 return Choice(weights, left.start, left.stop)
         return None
 
@@ -201,13 +201,6 @@ class BlockSampler:
                 self._fitted[size] = self._model.fit(data, theta, 25) if data.counts.any() else theta
             theta = self._fitted[size]
         return theta
-
-
-def _first_run(places: range, had: frozenset[int]) -> range:
-    """The first of `places` that were not asked, up to one that was; blocks of other sizes were before."""
-    start = next((place for place in places if place not in had), places.stop)
-    stop = next((place for place in range(start, places.stop) if place in had), places.stop)
-    return range(start, stop)
 
 
 class _Asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,3 +45,10 @@ class BlockSearch:
     questions: int
     scale: float
     seed: int
+
+
+def first_run(places: range, had: AbstractSet[int]) -> range:
+    """The first of `places` that were not asked, up to one that was; blocks of other sizes were before."""
+    start = next((place for place in places if place not in had), places.stop)
+    stop = next((place for place in range(start, places.stop) if place in had), places.stop)
+    return range(start, stop)
