@@ -35,7 +35,7 @@ def test_cents_for_a_call_keep_the_block_at_four(usd: float, seconds: float) -> 
 def test_a_price_that_is_not_known_counts_as_high(seconds: Mapping[int, float]) -> None:
     found = chosen(None, seconds)
     assert (found.size, found.final) == (4, True)
-    assert "the price of judging is not known" in str(found)
+    assert "what judging costs is not known" in str(found)
 
 
 def test_where_judging_is_free_asks_of_another_size_are_measured_first() -> None:

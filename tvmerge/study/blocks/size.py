@@ -102,7 +102,7 @@ def choose_size(
     """
     usd, seconds = costs.usd, costs.seconds
     if usd is None:
-        return BlockSize(start, ASSUMED, True, "the price of judging is not known")
+        return BlockSize(start, ASSUMED, True, "what judging costs is not known")
     if usd > 0 and not seconds:
         return BlockSize(start, ASSUMED, True, f"{_judging(usd)}, and no time was measured")
     if not usd and 0 < max(seconds.values(), default=0.0) < SHORT:
