@@ -81,7 +81,7 @@ def test_the_best_beats_both_baselines_by_a_point_on_questions_the_search_never_
 
 
 def test_the_screen_ends_with_the_table(demo: Finished) -> None:
-    for label in ("weight 0", "weight 1", "best uniform weight", "best of the search"):
+    for label in ("weight 0", "weight 1", "best uniform weight", "winner (trial "):
         assert label in demo.screen
     best = demo.result["holdout"]["best"]
     assert f"{best['mean']:.2f} ± {best['se']:.2f}" in demo.screen

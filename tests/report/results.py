@@ -152,9 +152,23 @@ def simple(
             contender("best", varied(), 7.4, best, trial=23),
             contender("weight_0", uniform(0), 4.5, weight_0, (best - weight_0, 1.4, 3.1), trial=0),
             contender("weight_1", uniform(1), 6.3, weight_1, gain_1, trial=1),
-            contender("uniform", uniform(0.7), 6.5, 6.4, (0.3, -0.1, 0.7), trial=2),
+            contender("uniform", uniform(0.7), 6.5, 6.0, (0.7, -0.1, 1.5), trial=2),
         ]
     )
+
+
+def few(n: int, gain: tuple[float, float, float] = (0.5, 0.2, 0.8)) -> RunRecord:
+    """A run whose gains rest on `n` held-out questions."""
+    run = simple(gain)
+    contenders = (
+        replace(
+            c,
+            holdout=None if c.holdout is None else replace(c.holdout, n=n),
+            gain=None if c.gain is None else replace(c.gain, n=n),
+        )
+        for c in run.contenders
+    )
+    return replace(run, contenders=tuple(contenders))
 
 
 def without_holdout() -> RunRecord:

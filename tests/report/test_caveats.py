@@ -9,6 +9,7 @@ from dataclasses import replace
 from tests.report import results
 from tvmerge.report.answer_stats import answer_stats
 from tvmerge.report.caveats import caveats
+from tvmerge.report.conclusion import conclude
 from tvmerge.report.result import ContenderKey, RunRecord, Sample
 
 JAPANESE = "今日はとても良い天気なので、散歩に行きましょう。"
@@ -63,26 +64,29 @@ def test_a_lead_over_the_estimate_of_a_baseline_that_was_stopped_is_not_called_l
 
 
 def test_a_uniform_weight_that_may_do_as_well_is_mentioned() -> None:
-    assert any("0.7, may do as well: the best is +0.30" in remark for remark in caveats(results.simple()))
+    assert any("0.7, may do as well: the winner is +0.70" in remark for remark in caveats(results.simple()))
 
 
-def test_a_uniform_weight_that_is_better_is_mentioned() -> None:
+def test_a_uniform_weight_that_is_the_strongest_rival_is_left_to_the_conclusion() -> None:
     made = results.simple()
     uniform = results.contender("uniform", results.uniform(0.7), 6.5, 7.2, (-0.5, -0.9, -0.1))
     told = replace(made, contenders=(*made.contenders[:3], uniform))
-    assert any("0.7, is better: the best is -0.50" in remark for remark in caveats(told))
+    assert conclude(told).sentence.startswith(
+        "The winner, trial 23, is worse than the best uniform weight (0.7)"
+    )
+    assert not any("0.7, may do" in remark for remark in caveats(told))
 
 
 def test_a_best_that_is_a_uniform_weight_is_mentioned() -> None:
     made = results.simple()
     best, *others = made.contenders
     same = replace(made, contenders=(replace(best, weights=results.uniform(0.7)), *others))
-    assert "The best is a single weight for everything, 0.7." in caveats(same)
+    assert "The winner is a single weight for everything, 0.7." in caveats(same)
 
 
 def test_answers_cut_off_more_often_are_mentioned() -> None:
     remark = only(run(best=answers(), weight_1=answers(cut_off=True)))
-    assert "cut off 0% of the best's answers and 100% of those of weight 1" in remark
+    assert "cut off 0% of the winner's answers and 100% of those of weight 1" in remark
 
 
 def test_much_longer_answers_are_mentioned() -> None:
@@ -102,7 +106,7 @@ def test_less_japanese_is_mentioned() -> None:
 
 def test_judgments_without_a_rating_are_mentioned() -> None:
     remark = only(run(best=answers(rating=None), weight_1=answers()))
-    assert "no rating for 8 answers of the best and 0 of weight 1" in remark
+    assert "no rating for 8 answers of the winner and 0 of weight 1" in remark
 
 
 def test_failed_trials_are_counted() -> None:
@@ -139,5 +143,5 @@ def test_answers_cut_in_thought_are_mentioned_with_what_helps() -> None:
         for one in answers()
     ]
     remark = only(run(best=answers(), weight_1=unfinished))
-    assert "0% of the best's answers and 50% of those of weight 1" in remark
+    assert "0% of the winner's answers and 50% of those of weight 1" in remark
     assert "--max-thinking-tokens" in remark

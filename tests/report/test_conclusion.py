@@ -15,7 +15,7 @@ def test_a_gain_whose_interval_leaves_out_0_is_claimed() -> None:
     found = conclude(results.simple((0.52, 0.2, 0.84)))
     assert found.kind == "better"
     assert found.sentence == (
-        "The best of the search beats the better baseline, weight 1 (the plain task vector), by 0.52 "
+        "The winner, trial 23, beats weight 1 (the plain task vector) by 0.52 "
         "on 24 held-out questions (95% interval [+0.20, +0.84])."
     )
 
@@ -35,27 +35,27 @@ def test_an_interval_that_includes_0_is_no_clear_difference(
 ) -> None:
     found = conclude(results.simple(gain))
     assert found.kind == "unclear"
-    assert f"scores {amount} the better baseline" in found.sentence
+    assert f"scores {amount} weight 1 (the plain task vector) on 24" in found.sentence
     assert "includes 0: no clear difference" in found.sentence
 
 
 def test_a_loss_is_called_worse() -> None:
     found = conclude(results.simple((-0.6, -0.9, -0.3)))
     assert found.kind == "worse"
-    assert "is worse than the better baseline, weight 1 (the plain task vector), by 0.60" in found.sentence
+    assert "is worse than weight 1 (the plain task vector) by 0.60" in found.sentence
     assert "[-0.90, -0.30]" in found.sentence
 
 
-def test_the_better_baseline_is_the_one_that_is_compared_with() -> None:
+def test_the_strongest_baseline_is_the_one_that_is_compared_with() -> None:
     text = conclusion(results.simple(weight_0=6.5, weight_1=6.18))
-    assert "the better baseline, weight 0 (the untouched target)," in text
+    assert text.startswith("The winner, trial 23, beats weight 0 (the untouched target) by 0.20")
 
 
 def test_without_held_out_questions_the_sentence_says_so_and_gives_no_interval() -> None:
     found = conclude(results.without_holdout())
     assert found.kind == "unmeasured"
     assert found.sentence.startswith("No questions were held out; on those of the search,")
-    assert "1.10 higher than the better baseline, weight 1" in found.sentence
+    assert "trial 23, scores 1.10 higher than weight 1" in found.sentence
     assert "flatters" in found.sentence
     assert "interval" not in found.sentence
 
@@ -64,10 +64,8 @@ def test_a_best_that_is_a_baseline_is_named_and_set_against_the_other() -> None:
     run = results.simple()
     best, *others = run.contenders
     text = conclusion(replace(run, contenders=(replace(best, weights=results.uniform(1)), *others)))
-    assert text.startswith(
-        "The search found nothing better than weight 1 (the plain task vector), which beats "
-    )
-    assert "weight 0 (the untouched target) by 2.30" in text
+    assert text.startswith("The search found nothing better than weight 1 (the plain task vector), which ")
+    assert "scores 0.70 higher than the best uniform weight (0.7) on 24" in text
 
 
 def test_a_best_that_is_the_untouched_target_is_named_too() -> None:
@@ -86,7 +84,33 @@ def test_a_best_that_is_a_baseline_without_a_holdout_is_named() -> None:
     assert "the search found nothing better than weight 1 (the plain task vector), which scores 2.90" in text
 
 
-def test_a_single_question_gives_no_interval() -> None:
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("gain", [(0.5, 0.5, 0.5), (0.5, 0.2, 0.8), (-2.0, -2.5, -1.5), (4.0, 3.9, 4.1)])
+def test_nothing_is_claimed_from_few_questions_whatever_their_interval(
+    n: int, gain: tuple[float, float, float]
+) -> None:
+    found = conclude(results.few(n, gain))
+    assert found.kind == "too_few"
+    assert "too few questions to say which is better (fewer than 6)" in found.sentence
+    assert "95%" not in found.sentence
+
+
+def test_six_questions_are_enough_to_claim_something() -> None:
+    assert conclude(results.few(6)).kind == "better"
+
+
+def test_the_strongest_baseline_may_be_a_uniform_weight() -> None:
+    run = results.simple()
+    uniform = results.contender("uniform", results.uniform(0.75), 6.5, 6.4, (0.93, 0.67, 1.19), n=60)
+    found = conclude(replace(run, contenders=(*run.contenders[:3], uniform)))
+    assert found.sentence == (
+        "The winner, trial 23, beats the best uniform weight (0.75) by 0.93 on 60 held-out questions "
+        "(95% interval [+0.67, +1.19])."
+    )
+    assert found.rival is uniform
+
+
+def test_a_gain_without_an_interval_is_no_claim() -> None:
     found = conclude(results.simple((0.5, math.nan, math.nan)))
     assert found.kind == "unmeasured"
     assert "(no 95% interval)" in found.sentence
@@ -101,7 +125,8 @@ def test_no_question_rated_for_both_is_no_comparison() -> None:
 
 def test_a_baseline_without_a_score_is_not_compared() -> None:
     run = results.simple(weight_1=math.nan)
-    assert "the better baseline, weight 0" in conclusion(run)
+    assert "beats best uniform weight (0.7)" not in conclusion(run)
+    assert "uniform weight (0.7) on 24" in conclusion(run)
 
 
 def test_without_any_baseline_the_score_stands_alone() -> None:

@@ -38,11 +38,33 @@ def test_a_difference_takes_the_questions_both_have_a_rating_of() -> None:
     assert found.n == 2
 
 
-def test_a_constant_difference_is_certain_however_hard_the_questions_vary() -> None:
-    base = [[float(score), float(score)] for score in range(1, 9)]
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 20])
+def test_the_same_difference_on_all_of_a_few_questions_is_not_certain(n: int) -> None:
+    base = [[1.0 + number % 8] * 2 for number in range(n)]
     better = [[score + 1.5 for score in cluster] for cluster in base]
     found = paired_interval(ratings(better), ratings(base))
-    assert (found.difference, found.low, found.high, found.n) == pytest.approx((1.5, 1.5, 1.5, 8))
+    assert (found.difference, found.n) == pytest.approx((1.5, n))
+    assert found.low < 1.5 - 0.5 < 1.5 + 0.5 < found.high
+    assert found.low >= -9
+    assert found.high <= 9
+
+
+def test_the_interval_of_two_questions_is_as_wide_as_the_scale() -> None:
+    found = paired_interval(ratings([[5.0], [7.0]]), ratings([[4.5], [6.5]]))
+    assert (found.difference, found.low, found.high) == (0.5, -9.0, 9.0)
+    unit = paired_interval(ratings([[0.5], [0.7]]), ratings([[0.4], [0.6]]), span=1.0)
+    assert (unit.low, unit.high) == (-1.0, 1.0)
+
+
+def test_intervals_of_a_constant_difference_narrow_with_more_questions() -> None:
+    widths = [
+        found.high - found.low
+        for n in (3, 6, 12, 24, 48, 96)
+        for found in (paired_interval(ratings([[6.0]] * n), ratings([[5.0]] * n)),)
+    ]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] > 10
+    assert widths[-1] < 0.2
 
 
 @given(CLUSTERS)
@@ -96,9 +118,12 @@ def test_more_questions_than_fit_one_chunk_are_resampled_in_several(monkeypatch:
     assert paired_interval(a, b, resamples=1000) == pytest.approx(whole)
 
 
-@pytest.mark.parametrize(("n", "least"), [(8, 0.90), (60, 0.92)])
-def test_intervals_cover_the_truth_as_often_as_they_say(n: int, least: float) -> None:
-    """Two-turn questions of varying difficulty, ratings rounded to whole numbers as judges give them."""
+@pytest.mark.parametrize(("n", "most"), [(8, 1.0), (60, 0.99)])
+def test_intervals_cover_the_truth_as_often_as_they_say(n: int, most: float) -> None:
+    """Two-turn questions of varying difficulty, ratings rounded to whole numbers as judges give them.
+
+    Those of few questions allow for rare failures too, which these ratings do not have.
+    """
     rng = np.random.default_rng(5)
     rounds, hits = 400, 0
     truth = _true_difference()
@@ -106,7 +131,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(n: int, least: float) ->
         a, b = _simulate(rng, n)
         found = paired_interval(ratings(a.tolist()), ratings(b.tolist()), seed=seed, resamples=400)
         hits += found.low <= truth <= found.high
-    assert least <= hits / rounds <= 0.99
+    assert 0.93 <= hits / rounds <= most
 
 
 def _simulate(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +154,7 @@ def drawn(rng: np.random.Generator, n: int, weight: float = 1.0) -> Stratum:
     return Stratum(weight, ratings(first[:, None].tolist()), ratings(second[:, None].tolist()))
 
 
-@pytest.mark.parametrize(("sizes", "least"), [((200, 3), 0.88), ((40, 10, 5), 0.92), ((8, 8), 0.92)])
+@pytest.mark.parametrize(("sizes", "least"), [((200, 3), 0.93), ((40, 10, 5), 0.93), ((8, 8), 0.93)])
 def test_intervals_over_strata_cover_the_truth_as_often_as_they_say(
     sizes: Sequence[int], least: float
 ) -> None:
@@ -140,7 +165,7 @@ def test_intervals_over_strata_cover_the_truth_as_often_as_they_say(
         strata = [drawn(rng, n, 1 / len(sizes)) for n in sizes]
         found = weighted_interval(strata, seed=seed, resamples=400)
         hits += found.low <= 0.5 <= found.high
-    assert least <= hits / rounds <= 0.99
+    assert least <= hits / rounds <= 1
 
 
 def test_a_small_stratum_that_weighs_little_leaves_the_interval_as_it_is() -> None:
@@ -162,10 +187,11 @@ def test_a_stratum_of_one_question_leaves_a_difference_without_bounds() -> None:
     assert math.isnan(found.high)
 
 
-def test_strata_that_differ_everywhere_alike_have_an_interval_without_width() -> None:
+def test_small_strata_that_differ_everywhere_alike_have_a_wide_interval() -> None:
     rise = Stratum(0.5, ratings([[5.0], [7.0], [9.0]]), ratings([[4.0], [6.0], [8.0]]))
     found = weighted_interval([rise, rise])
-    assert (found.difference, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
+    assert found.difference == pytest.approx(1.0)
+    assert found.low < -3 < 5 < found.high
 
 
 def test_a_stratum_without_a_common_question_leaves_no_difference() -> None:
@@ -187,7 +213,7 @@ def test_a_score_that_is_no_mean_has_the_interval_of_its_own_difference() -> Non
     falling = np.arange(40.0)[::-1] + noise[1]
     falling += rising.mean() - falling.mean()
     first, second = (ratings(side[:, None].tolist()) for side in (rising, falling))
-    found = weighted_interval([Stratum(1.0, first, second, correlation)], resamples=500)
+    found = weighted_interval([Stratum(1.0, first, second, correlation, 2.0)], resamples=500)
     assert found.difference == pytest.approx(correlation(first) - correlation(second))
     assert 1.5 < found.low < found.difference < found.high < 2.0
     assert paired_interval(first, second).difference == pytest.approx(0.0)

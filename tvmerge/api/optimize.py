@@ -57,7 +57,7 @@ def optimize(
         >>> result.best.key, len(result.trials)
         ('best', 48)
         >>> print(result.conclusion)  # doctest: +ELLIPSIS
-        The best of the search beats the better baseline, ...
+        The winner, trial ..., beats ...95% interval...
     """
     given = caller_objects(judge, engine)
     ready = run_config(config, {**settings, **given.settings})

@@ -71,8 +71,11 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
     candidates = most_candidates(run_spec.known_study.config, len(run_spec.search_questions))
     number = len(finalists) if over else min(run_spec.config.confirm_candidates, candidates)
     selection, test = run_spec.objective.halve(run_spec.holdout_questions, run_spec.config.optuna_seed)
-    if number == 1:
+    winner: tuple[Recipe, ...] = ()
+    if number == 1 or not selection:
+        number, finalists = 1, finalists[:1]
         selection, test = (), run_spec.holdout_questions
+        winner = tuple(recipe for recipe in finalists if recipe not in baselines)
     # With a single scored candidate there is nothing to choose, and all answer both splits.
     most = number if over else max(number, 1 + len(baselines) + others)
     again = run_spec.confirm_sampling
@@ -80,7 +83,7 @@ def remaining_work(run_spec: RunSpec, trials: Sequence[Trial]) -> RemainingWork:
         search=search,
         finalists=number,
         selection=Candidates(selection, again, finalists, most - len(finalists)),
-        test=Candidates(test, again, baselines, 1 + others),
+        test=Candidates(test, again, (*baselines, *winner), others + (not finalists or bool(selection))),
         searched=_searched(run_spec, trials, baselines, others),
     )
 

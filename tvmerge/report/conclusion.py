@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tvmerge._util.evidence import FEWEST_QUESTIONS
 from tvmerge.records import Difference, Estimate
 from tvmerge.report.numbers import count, estimate, interval, score, weight
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
-Kind = Literal["better", "unclear", "worse", "unmeasured"]
+Kind = Literal["better", "unclear", "worse", "too_few", "unmeasured"]
 
-# The plain task vector first, so that it is named if both baselines score the same.
-_BASELINES: tuple[ContenderKey, ...] = ("weight_1", "weight_0")
+# The simplest alternative first, so that it is named if several score the same.
+_BASELINES: tuple[ContenderKey, ...] = ("uniform", "weight_1", "weight_0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class Conclusion:
     """The conclusion of a run.
 
     Attributes:
-        kind: `better` or `worse` if the 95% interval of the gain over the better baseline excludes 0,
-            `unclear` if it does not, `unmeasured` if no comparison on held-out questions was possible.
+        kind: `better` or `worse` if the 95% interval of the gain over the strongest rival excludes 0,
+            `unclear` if it does not, `too_few` if it rests on fewer than `FEWEST_QUESTIONS` questions,
+            `unmeasured` if no comparison on held-out questions was possible.
         sentence: The conclusion as a sentence.
+        rival: The baseline that it is about; None if none has a score.
     """
 
     kind: Kind
     sentence: str
+    rival: Contender | None = None
 
 
 def conclusion(result: RunRecord) -> str:
@@ -36,30 +40,32 @@ def conclusion(result: RunRecord) -> str:
 
 
 def conclude(result: RunRecord) -> Conclusion:
-    """Compare the best with the better of the two baselines, weight 0 and weight 1."""
+    """Compare the winner with the strongest of the baselines: weight 0, weight 1 and a uniform weight."""
     if result.unfinished:
         return Conclusion("unmeasured", result.unfinished)
     best = result.contenders[0]
     own = _baseline_that_is(best, result)
-    baseline = better_baseline(result, besides=own)
-    if baseline is None:
+    rival = strongest_rival(result)
+    if rival is None:
         return Conclusion("unmeasured", _alone(result, best, own))
-    subject = "the best of the search"
-    other = f"the better baseline, {baseline.label},"
+    subject = subject_of(best)
     if own is not None:
-        subject = f"the search found nothing better than {own.label}, which"
-        other = baseline.label
+        subject = f"the search found nothing better than {named(own)}, which"
     if not has_holdout(result):
-        return Conclusion("unmeasured", _on_search_questions(best, baseline, subject, other))
-    kind, statement = _compared(baseline.gain, other)
-    return Conclusion(kind, _sentence(f"{subject} {statement}"))
+        return Conclusion("unmeasured", _on_search_questions(best, rival, subject), rival)
+    kind, statement = _compared(rival.gain, named(rival))
+    return Conclusion(kind, _sentence(f"{subject} {statement}"), rival)
 
 
-def better_baseline(result: RunRecord, besides: Contender | None = None) -> Contender | None:
-    """Return the baseline with the higher deciding score (see `shown`), if any has a score."""
+def strongest_rival(result: RunRecord) -> Contender | None:
+    """Return the baseline with the highest deciding score (see `shown`), if any has a score.
+
+    A baseline that is the same model as the winner is no rival.
+    """
+    best = result.contenders[0]
     baselines = [result.contender(key) for key in _BASELINES]
-    scores = [(shown(result, c).mean, c) for c in baselines if c is not None and c is not besides]
-    known = [pair for pair in scores if not math.isnan(pair[0])]
+    rivals = [c for c in baselines if c is not None and not same_weights(best, c)]
+    known = [(shown(result, c).mean, c) for c in rivals if not math.isnan(shown(result, c).mean)]
     return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
@@ -79,7 +85,23 @@ def name(contender: Contender) -> str:
     """Return the name of a contender; a uniform weight includes its value."""
     if contender.key != "uniform":
         return contender.label
-    return f"{contender.label} ({weight(next(iter(contender.weights.values())))})"
+    return f"{contender.label} ({weight(uniform_value(contender))})"
+
+
+def named(contender: Contender) -> str:
+    """Return the name of a baseline within a sentence."""
+    return f"the {name(contender)}" if contender.key == "uniform" else name(contender)
+
+
+def subject_of(best: Contender) -> str:
+    """Return what a sentence calls the best: `the winner, trial 31,` of a held-out comparison."""
+    number = "" if best.trial is None else f", trial {best.trial},"
+    return f"the {best.label}{number}"
+
+
+def uniform_value(contender: Contender) -> float:
+    """Return the value of a uniform weight."""
+    return next(iter(contender.weights.values()))
 
 
 def same_weights(a: Contender, b: Contender) -> bool:
@@ -88,7 +110,8 @@ def same_weights(a: Contender, b: Contender) -> bool:
 
 
 def _baseline_that_is(best: Contender, result: RunRecord) -> Contender | None:
-    baselines = [result.contender(key) for key in _BASELINES]
+    # Weight 1 and weight 0 first: the best uniform weight may be one of them.
+    baselines = [result.contender(key) for key in reversed(_BASELINES)]
     return next((c for c in baselines if c is not None and same_weights(best, c)), None)
 
 
@@ -100,21 +123,26 @@ def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
         )
     on = f"on {count(gain.n, 'held-out question')}"
     bounds = f"95% interval {interval(gain)}"
+    amount = _amount(gain.difference)
+    if gain.n < FEWEST_QUESTIONS:
+        return "too_few", (
+            f"scores {amount} {other} {on}: too few questions to say which is better (fewer than "
+            f"{FEWEST_QUESTIONS})"
+        )
     if math.isnan(gain.low) or math.isnan(gain.high):
-        return "unmeasured", f"scores {_amount(gain.difference)} {other} {on} (no 95% interval)"
+        return "unmeasured", f"scores {amount} {other} {on} (no 95% interval)"
     if gain.low > 0:
         return "better", f"beats {other} by {score(gain.difference)} {on} ({bounds})"
     if gain.high < 0:
         return "worse", f"is worse than {other} by {score(-gain.difference)} {on} ({bounds})"
-    amount = _amount(gain.difference)
     return "unclear", f"scores {amount} {other} {on}, but the {bounds} includes 0: no clear difference"
 
 
-def _on_search_questions(best: Contender, baseline: Contender, subject: str, other: str) -> str:
-    lead = _amount(best.search.mean - baseline.search.mean)
+def _on_search_questions(best: Contender, rival: Contender, subject: str) -> str:
+    lead = _amount(best.search.mean - rival.search.mean)
     return (
-        f"No questions were held out; on those of the search, {subject} scores {lead} "
-        f"{other.removesuffix(',')}; a score flatters what was chosen by it."
+        f"No questions were held out; on those of the search, {subject} scores {lead} {named(rival)}; "
+        "a score flatters what was chosen by it."
     )
 
 
@@ -123,12 +151,12 @@ def _alone(result: RunRecord, best: Contender, own: Contender | None) -> str:
     on = count(estimated.n, "held-out question" if has_holdout(result) else "search question")
     if own is not None:
         return (
-            f"The search found nothing better than {own.label}, which scores {estimate(estimated)} on {on}; "
+            f"The search found nothing better than {named(own)}, which scores {estimate(estimated)} on {on}; "
             "there is no other baseline with a score to compare it with."
         )
-    return (
-        f"The best of the search scores {estimate(estimated)} on {on}; "
-        "there is no baseline with a score to compare it with."
+    return _sentence(
+        f"{subject_of(best)} scores {estimate(estimated)} on {on}; there is no baseline with a score to "
+        "compare it with"
     )
 
 
@@ -145,5 +173,7 @@ def _sentence(text: str) -> str:
 def short_name(contender: Contender) -> str:
     """Return the name of a contender in figures."""
     if contender.key == "uniform":
-        return f"uniform {weight(next(iter(contender.weights.values())))}"
+        return f"uniform {weight(uniform_value(contender))}"
+    if contender.key == "best":
+        return contender.label
     return contender.key.replace("_", " ")

@@ -10,6 +10,9 @@ from tvmerge.records import MEAN, Answer, Difference, Estimate, Judgment, Questi
 
 ContenderKey = Literal["best", "weight_0", "weight_1", "uniform"]
 
+WINNER = "winner"
+"""The name of the candidate that the held-out comparison names; without one it is the best of the search."""
+
 LABELS: dict[ContenderKey, str] = {
     "best": "best of the search",
     "weight_0": "weight 0 (the untouched target)",
@@ -67,7 +70,14 @@ class Contender:
     @property
     def label(self) -> str:
         """The name shown to users."""
+        if self.key == "best" and self.holdout is not None:
+            return WINNER
         return label(self.key, self.sparse)
+
+    @property
+    def short(self) -> str:
+        """The name of the best within a sentence: `winner` after a held-out comparison, else `best`."""
+        return WINNER if self.holdout is not None else "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,7 @@ class RunRecord:
         judge: The judge's name.
         models: What `target`, `base` and `tuned` resolved to, as shown to users.
         weight_range: Bounds of the search.
-        contenders: The best first, then the two baselines, then the best uniform weight if there is one.
+        contenders: The winner first, then the two baselines, then the best uniform weight if there is one.
         trials: All trials of the study.
         finalists: The candidates the winner was chosen from, the best of the search first.
         front: Numbers of the trials on the Pareto front, if the study maximises several scores.

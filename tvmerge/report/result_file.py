@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.encodings import read_text
+from tvmerge._util.evidence import FEWEST_QUESTIONS
 from tvmerge._util.files import read_jsonl
 from tvmerge._version import __version__
 from tvmerge.errors import AssetError
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, QuestionId, Recipe, Trial
+from tvmerge.report.conclusion import conclude
 from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
 
 RESULT = "result.json"
@@ -31,6 +33,8 @@ def as_json(result: RunRecord) -> dict[str, Any]:
         "benchmark": result.benchmark,
         "judge": result.judge,
         "models": dict(result.models),
+        "winner": _winner(result),
+        "verdict": _verdict(result),
         "best_trial": best.trial,
         "weights": dict(best.weights),
         "weight_range": list(result.weight_range),
@@ -118,6 +122,28 @@ def _trials(result: RunRecord) -> dict[str, int]:
         "estimated": pruned if result.by_blocks else 0,
         "stopped": 0 if result.by_blocks else pruned,
         "failed": sum(t.state == "FAIL" for t in result.trials),
+    }
+
+
+def _winner(result: RunRecord) -> dict[str, Any] | None:
+    """Return which trial the held-out comparison named, and the best of the search; None without one."""
+    best = result.contenders[0]
+    if best.holdout is None:
+        return None
+    searched = result.finalists[0].trial if result.finalists else best.trial
+    return {"trial": best.trial, "best_of_search": searched}
+
+
+def _verdict(result: RunRecord) -> dict[str, Any]:
+    """Return the conclusion, and what it is about and rests on."""
+    found = conclude(result)
+    gain = None if found.rival is None else found.rival.gain
+    return {
+        "kind": found.kind,
+        "sentence": found.sentence,
+        "rival": None if found.rival is None else found.rival.key,
+        "questions": 0 if gain is None else gain.n,
+        "fewest_questions": FEWEST_QUESTIONS,
     }
 
 

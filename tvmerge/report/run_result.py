@@ -59,7 +59,10 @@ class RunResult(RunRecord):
 
     @property
     def best(self) -> Contender:
-        """The winner; `best.holdout` is its held-out score, `best.search` is biased upwards."""
+        """The winner, or without a held-out comparison the best of the search.
+
+        `best.holdout` is its held-out score; `best.search` is biased upwards.
+        """
         return self.contenders[0]
 
     @property
@@ -69,7 +72,7 @@ class RunResult(RunRecord):
 
     @property
     def conclusion(self) -> str:
-        """Whether the winner beats the better baseline, in a sentence that claims no more than is known."""
+        """Whether the winner beats the strongest baseline, claiming no more than is known."""
         return conclude(self).sentence
 
     @property

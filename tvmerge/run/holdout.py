@@ -2,8 +2,9 @@
 
 The search score of its winner is biased upwards, because the winner was selected by it. So the winner is
 chosen on one half of the held-out questions (the selection split), and compared with the untouched target,
-the plain
-task vector and the best uniform weight on the other half (the test split).
+the plain task vector and the best uniform weight on the other half (the test split). If there are too few
+held-out questions for two halves (`Objective.halve`), the best of the search is the winner, and all of them
+compare it.
 """
 
 from __future__ import annotations
@@ -87,13 +88,15 @@ class Confirmation:
         Args:
             finalists: The candidates to choose from, the best of the search first.
             baselines: The baselines.
-            holdout: The held-out questions; if empty, the best of the search wins without a comparison.
+            holdout: The held-out questions; if empty, the best of the search is not compared.
             seed: Seed of the split into halves.
         """
         candidates = [Candidate("best", trial.recipe, trial) for trial in finalists]
         selection, test = (
             self._objective.halve(holdout, seed) if len(candidates) > 1 else ((), tuple(holdout))
         )
+        if not selection:
+            finalists, candidates = finalists[:1], candidates[:1]
         answered = await self._race(candidates, selection, seed)
         chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
         winner = candidates[self._best_of(answered)]
@@ -190,6 +193,8 @@ class Confirmation:
         gain = None
         if questions and candidate.key != "best" and not (short or self._short(best)):
             gain = self._objective.difference(best.judgments, found.judgments)
+            if found is best:  # the same model, which is known to be as good
+                gain = replace(gain, low=0.0, high=0.0)
         return Contender(
             key=candidate.key,
             trial=None if candidate.trial is None else candidate.trial.number,

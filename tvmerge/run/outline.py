@@ -12,7 +12,7 @@ from tvmerge.records import Question, Sampling
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.stopping import check_prices
 from tvmerge.scoring.objective import Objective
-from tvmerge.study.make import asks_blocks, most_candidates
+from tvmerge.study.make import asks_blocks
 from tvmerge.study.open import KnownStudy, look_up_study
 from tvmerge.tasks.baseline import Baseline, named_baseline
 from tvmerge.tasks.sampling import sampling_of
@@ -74,8 +74,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
     )
     _check_anchor(study.config, suite)
     search, holdout = objective.divide(benchmark.questions, config.holdout, seed)
-    finalists = min(config.confirm_candidates, most_candidates(study.config, len(search)))
-    objective.check_holdout(holdout, finalists)
+    objective.check_holdout(holdout)
     return Outline(
         paths=paths,
         suite=suite,

@@ -3,6 +3,9 @@
 Each resample draws questions with replacement and uses both candidates' ratings of them, so the difficulty of
 the questions cancels. Several sets of questions (strata) are resampled separately, since their sizes are
 fixed.
+
+Of few questions the resamples differ too little, or not at all if all questions have the same difference. So
+an interval is never narrower than Student's t interval with a variance that has a lower bound (`least_sd`).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from tvmerge._util.evidence import SCALE_POINTS, least_sd, student_quantile
 from tvmerge.errors import UserError
 from tvmerge.records import Difference, Judgment, Rating
 from tvmerge.scoring.statistics import ratings_by_question, totals
@@ -47,12 +51,14 @@ class Stratum:
         first: The first candidate's judgments.
         second: The second candidate's judgments.
         aggregate: Returns the score of judgments, if it is not the pooled mean of the ratings.
+        span: The difference between the highest and the lowest score, of a scale from 1 to 10 by default.
     """
 
     weight: float
     first: Iterable[Judgment]
     second: Iterable[Judgment]
     aggregate: Aggregate | None = None
+    span: float = SCALE_POINTS
 
 
 def paired_interval(
@@ -62,6 +68,7 @@ def paired_interval(
     level: float = 0.95,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    span: float = SCALE_POINTS,
 ) -> Difference:
     """Return the difference of two candidates' pooled means, over the questions rated for both.
 
@@ -75,8 +82,9 @@ def paired_interval(
         level: Confidence level, in (0, 1).
         seed: Seed of the resampling; the same input gives the same interval.
         resamples: Number of bootstrap resamples.
+        span: The difference between the highest and the lowest rating.
     """
-    return weighted_interval([Stratum(1.0, a, b)], level=level, seed=seed, resamples=resamples)
+    return weighted_interval([Stratum(1.0, a, b, span=span)], level=level, seed=seed, resamples=resamples)
 
 
 def weighted_interval(
@@ -106,8 +114,15 @@ def weighted_interval(
         stratum.weight * _resampled(pair, [seed, index], resamples) - centre
         for index, (stratum, pair, centre) in enumerate(zip(strata, pairs, centres, strict=True))
     ]
-    low, high = _bounds(deviations, [pair.n for pair in pairs], level)
-    return Difference(difference, difference + low, difference + high, n)
+    deviations, sizes = _scored(deviations), [pair.n for pair in pairs]
+    if not deviations:
+        return Difference(difference, math.nan, math.nan, n)
+    low, high = _bounds(deviations, sizes, level)
+    half = _t_half_width(deviations, strata, sizes, level)
+    low, high = (difference + min(low, -half), difference + max(high, half))
+    # No difference is larger than the scale, unless ratings are outside of it.
+    most = max(abs(difference), math.fsum(stratum.weight * stratum.span for stratum in strata))
+    return Difference(difference, max(low, -most), min(high, most), n)
 
 
 class _Means:
@@ -196,6 +211,16 @@ def _draws(n: int, seed: Sequence[int], resamples: int) -> Iterator[NDArray[np.i
         yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
 
 
+def _scored(deviations: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Return the deviations in the resamples in which all strata have a score; none if too few do."""
+    import numpy as np
+
+    known = np.logical_and.reduce([np.isfinite(values) for values in deviations])
+    if not known.size or known.mean() < KNOWN:
+        return []
+    return [values[known] for values in deviations]
+
+
 def _bounds(
     deviations: Sequence[NDArray[np.float64]], sizes: Sequence[int], level: float
 ) -> tuple[float, float]:
@@ -209,19 +234,33 @@ def _bounds(
     """
     import numpy as np
 
-    known = np.logical_and.reduce([np.isfinite(values) for values in deviations])
-    if not known.size or known.mean() < KNOWN:
-        return math.nan, math.nan
-    deviations = [values[known] for values in deviations]
     pooled = sum(sizes) - len(sizes)
     scaled = [
         values * (_expansion(n) / _expansion(pooled + 1)) for values, n in zip(deviations, sizes, strict=True)
     ]
     freedom = _freedom([float(values.var()) for values in scaled], sizes)
-    wider = _student_quantile(level, freedom) / _student_quantile(level, pooled)
-    tail = NormalDist().cdf(-_expansion(pooled + 1) * _student_quantile(level, pooled))
+    wider = student_quantile(level, freedom) / student_quantile(level, pooled)
+    tail = NormalDist().cdf(-_expansion(pooled + 1) * student_quantile(level, pooled))
     low, high = np.quantile(wider * sum(scaled[1:], start=scaled[0]), [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _t_half_width(
+    deviations: Sequence[NDArray[np.float64]], strata: Sequence[Stratum], sizes: Sequence[int], level: float
+) -> float:
+    """Return half the width of Student's t interval of a sum, with each stratum's least variance.
+
+    The degrees of freedom are those of Welch and Satterthwaite.
+    """
+    variances = [
+        max(
+            float(values.var()) * _expansion(n) ** 2,
+            (stratum.weight * least_sd(stratum.span, n)) ** 2 / n,
+        )
+        for values, stratum, n in zip(deviations, strata, sizes, strict=True)
+    ]
+    quantile = student_quantile(level, _freedom(variances, sizes))
+    return quantile * math.sqrt(math.fsum(variances))
 
 
 def _expansion(n: int) -> float:
@@ -235,10 +274,3 @@ def _freedom(variances: Sequence[float], sizes: Sequence[int]) -> float:
         return sum(sizes) - len(sizes)
     parts = [variance**2 / (n - 1) for variance, n in zip(variances, sizes, strict=True)]
     return math.fsum(variances) ** 2 / math.fsum(parts)
-
-
-def _student_quantile(level: float, freedom: float) -> float:
-    """Return the quantile t such that Student's t is in [-t, t] with probability `level`."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + level) / 2))

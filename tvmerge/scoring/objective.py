@@ -13,12 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tvmerge._util.evidence import FEWEST_QUESTIONS
 from tvmerge.errors import ConfigError
 from tvmerge.records import Difference, Estimate, Judgment, Question, QuestionId, Rating
 from tvmerge.scoring.intervals import RESAMPLES, Aggregate, Stratum, weighted_interval
 from tvmerge.scoring.order import balanced_order
 from tvmerge.scoring.split import Halves, halve, split
 from tvmerge.scoring.statistics import estimate, ratings_by_question, shortfall
+
+FEWEST_OF_A_PART = 2
+"""The fewest questions of each of several benchmarks in a comparison, so that it has an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +99,14 @@ class Objective:
             first.setdefault(self._part_of[question.question_id], place)
         return max(first.values(), default=0)
 
-    def check_holdout(self, holdout: Sequence[Question], finalists: int) -> None:
+    def check_holdout(self, holdout: Sequence[Question]) -> None:
         """Raise if one of several benchmarks has too few held-out questions for the comparison.
 
-        The confidence interval needs two questions of each benchmark, and the choice of the winner one more.
-        A single benchmark may have fewer, since no other benchmark's questions would be wasted.
+        The confidence interval needs two questions of each benchmark. A single benchmark may have fewer,
+        since no other benchmark's questions would be wasted.
 
         Args:
             holdout: The held-out questions.
-            finalists: Number of candidates that the winner is chosen from.
 
         Raises:
             ConfigError: One has too few held-out questions, but not none.
@@ -112,11 +115,10 @@ class Objective:
             return
         for part in self.parts:
             held = sum(question.question_id in part.questions for question in holdout)
-            if held < 2 + (finalists > 1):
-                fewer = " compare one candidate (--confirm-candidates 1)," if held == 2 else ""
+            if held < FEWEST_OF_A_PART:
                 raise ConfigError(
                     f"too few questions of {part.name} are held out to confirm the best of the search: "
-                    f"{held}; hold out more (--holdout),{fewer} or nothing (--holdout 0)"
+                    f"{held}; hold out more (--holdout), or nothing (--holdout 0)"
                 )
 
     def estimate(self, judgments: Iterable[Judgment]) -> Estimate:
@@ -141,14 +143,14 @@ class Objective:
         return {part.name: part.estimate(group) for part, group in zip(self.parts, groups, strict=True)}
 
     def difference(self, first: Iterable[Judgment], second: Iterable[Judgment]) -> Difference:
-        """Return how much better `first` is than `second`, with the 95% interval of a paired bootstrap.
+        """Return how much better `first` is than `second`, with its 95% interval.
 
         It is the difference of their scores, as `estimate` computes them, on the questions rated for both.
         """
         scales = [1.0] if len(self.parts) == 1 else self._scales
         groups = zip(self.parts, scales, self._groups(first), self._groups(second), strict=True)
         return weighted_interval(
-            [Stratum(scale, a, b, part.aggregate) for part, scale, a, b in groups],
+            [Stratum(scale, a, b, part.aggregate, part.span) for part, scale, a, b in groups],
             resamples=min(part.resamples for part in self.parts),
         )
 
@@ -182,11 +184,20 @@ class Objective:
     def halve(self, questions: Sequence[Question], seed: int) -> Halves:
         """Divide held-out questions into a selection split and a test split, each part's evenly.
 
+        The selection split is empty if a split would have fewer than `FEWEST_QUESTIONS`, or fewer than
+        `FEWEST_OF_A_PART` of a part. A winner that so few questions choose is chosen by chance, and so few
+        that are left decide nothing.
+
         Args:
             questions: The held-out questions, in order.
             seed: Seed of the draw.
         """
         halves = [halve([q for q in questions if q.question_id in p.questions], seed) for p in self.parts]
+        least = FEWEST_OF_A_PART if len(self.parts) > 1 else 0
+        if any(len(split) < least for halved in halves for split in halved) or any(
+            sum(map(len, splits)) < FEWEST_QUESTIONS for splits in zip(*halves, strict=True)
+        ):
+            return (), tuple(questions)
         chosen = {question.question_id for first, _ in halves for question in first}
         return (
             tuple(question for question in questions if question.question_id in chosen),

@@ -13,7 +13,8 @@ import pytest
 from tests.report import results
 from tvmerge.records import Estimate, Recipe, Trial
 from tvmerge.report import numbers
-from tvmerge.report.figures import history, scores, weights
+from tvmerge.report.figures import scores, weights
+from tvmerge.report.history import history
 
 
 def trial(number: int, value: float | None, state: str = "COMPLETE", **attrs: object) -> Trial:
@@ -22,20 +23,20 @@ def trial(number: int, value: float | None, state: str = "COMPLETE", **attrs: ob
 
 def test_the_running_best_holds_the_trials_that_beat_all_before() -> None:
     told = [trial(n, value) for n, value in enumerate((5.0, 4.0, 5.0, 6.0, 5.5, 7.0))]
-    data = history.history(replace(results.simple(), trials=tuple(told)))
+    data = history(replace(results.simple(), trials=tuple(told)))
     assert [point.number for point in data.running_best] == [0, 3, 5]
-    assert "The best is trial 5 with 7.00." in data.description
+    assert "The best of the search is trial 5 with 7.00." in data.description
 
 
 def test_failed_trials_are_marked_and_running_ones_left_out() -> None:
     told = (trial(0, 5.0), trial(1, None, "FAIL"), trial(2, None, "RUNNING"), trial(3, math.nan))
-    data = history.history(replace(results.simple(), trials=told))
+    data = history(replace(results.simple(), trials=told))
     assert [point.number for point in data.points] == [0]
     assert data.failed == (1,)
 
 
 def test_baselines_are_drawn_at_their_search_scores() -> None:
-    data = history.history(results.simple())
+    data = history(results.simple())
     assert [(r.label, r.value) for r in data.references] == [
         ("weight 0", 4.5),
         ("weight 1", 6.3),
@@ -44,8 +45,8 @@ def test_baselines_are_drawn_at_their_search_scores() -> None:
 
 
 def test_hundreds_of_trials_get_no_error_bars() -> None:
-    assert history.history(replace(results.simple(), trials=results.trials(60))).whiskers
-    assert not history.history(replace(results.simple(), trials=results.trials(500))).whiskers
+    assert history(replace(results.simple(), trials=results.trials(60))).whiskers
+    assert not history(replace(results.simple(), trials=results.trials(500))).whiskers
 
 
 def test_weights_are_in_model_order_with_the_extremes_in_words() -> None:
@@ -58,12 +59,28 @@ def test_weights_are_in_model_order_with_the_extremes_in_words() -> None:
     )
 
 
-def test_intervals_reach_1_96_standard_errors() -> None:
+def test_held_out_intervals_are_students_and_those_of_the_search_normal() -> None:
     row = scores.contenders(results.simple()).rows[-1]
-    assert row.label == "best"
+    assert row.label == "winner"
     assert row.holdout is not None
-    assert row.holdout.low == pytest.approx(6.7 - 1.96 * 0.25, abs=1e-3)
-    assert row.holdout.high == pytest.approx(6.7 + 1.96 * 0.25, abs=1e-3)
+    assert row.holdout.low == pytest.approx(6.7 - 2.069 * 0.25, abs=1e-3)  # of 24 questions
+    assert row.holdout.high == pytest.approx(6.7 + 2.069 * 0.25, abs=1e-3)
+    assert row.search is not None
+    assert row.search.low == pytest.approx(7.4 - 1.96 * 0.21, abs=1e-3)
+
+
+def test_too_few_questions_have_no_interval_and_no_colour() -> None:
+    run = results.few(5)
+    drawn = scores.contenders(run)
+    row = drawn.rows[-1]
+    assert row.holdout is not None
+    assert row.holdout.low == row.holdout.high
+    assert drawn.undecided
+    svg = scores.draw_contenders(drawn)
+    assert svg.count('class="undecided"') == len(drawn.rows)
+    assert 'class="best"' not in svg
+    assert "too few questions to say" in drawn.description
+    assert 'class="best"' in scores.draw_contenders(scores.contenders(results.few(6)))
 
 
 def test_a_mean_without_an_error_has_no_width_and_none_without_a_mean() -> None:

@@ -15,17 +15,18 @@ import pytest
 
 from tests.report import results
 from tvmerge.report.drawing.svg import WIDTH
-from tvmerge.report.figures import history, scores, weights
+from tvmerge.report.figures import scores, weights
 from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights, short_names
+from tvmerge.report.history import history
 from tvmerge.report.result import RunRecord
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 Draw = Callable[[RunRecord], str]
 DRAWINGS: dict[str, Draw] = {
-    "history": lambda run: draw_history(history.history(run)),
+    "history": lambda run: draw_history(history(run)),
     "weights": lambda run: draw_weights(weights.weights(run)),
     "contenders": lambda run: draw_contenders(scores.contenders(run)),
 }
@@ -123,7 +124,7 @@ def test_a_run_without_a_score_still_gives_figures(draw: Draw) -> None:
 
 def test_the_history_has_a_dot_a_trial_a_cross_a_failure_and_a_line_a_baseline() -> None:
     run = results.simple()
-    root = parse(draw_history(history.history(run)))
+    root = parse(draw_history(history(run)))
     scored = [trial for trial in run.trials if trial.state == "COMPLETE"]
     dots = under(root, "trials", "circle")
     assert len(dots) == len(scored)
@@ -139,7 +140,7 @@ def test_the_history_has_a_dot_a_trial_a_cross_a_failure_and_a_line_a_baseline()
 
 def test_a_higher_score_stands_higher() -> None:
     run = results.simple()
-    dots = under(parse(draw_history(history.history(run))), "trials", "circle")
+    dots = under(parse(draw_history(history(run))), "trials", "circle")
     scores = [trial.value for trial in run.trials if trial.value is not None]
     by_score = sorted(zip(scores, dots, strict=True), key=lambda pair: pair[0])
     heights = [number(dot, "cy") for _, dot in by_score]
@@ -148,7 +149,7 @@ def test_a_higher_score_stands_higher() -> None:
 
 def test_five_hundred_trials_stay_readable() -> None:
     run = replace(results.simple(), trials=results.trials(500))
-    root = parse(draw_history(history.history(run)))
+    root = parse(draw_history(history(run)))
     numbers = [text for text in texts(root) if text.isdigit() and int(text) >= 50]
     assert len(numbers) <= 12
     places = [number(dot, "cx") for dot in under(root, "trials", "circle")]
@@ -160,7 +161,7 @@ def test_five_hundred_trials_stay_readable() -> None:
 def test_labels_of_close_baselines_do_not_overlap() -> None:
     run = results.simple()
     close = [replace(c, search=replace(c.search, mean=6.3)) for c in run.contenders]
-    root = parse(draw_history(history.history(replace(run, contenders=tuple(close)))))
+    root = parse(draw_history(history(replace(run, contenders=tuple(close)))))
     heights = sorted(number(node, "y") for node in under(root, "series-labels", "text"))
     assert all(b - a >= 14 for a, b in pairwise(heights))
 
@@ -229,8 +230,8 @@ def test_names_under_bars_lose_what_all_share_and_keep_their_ends() -> None:
 def test_each_contender_has_a_row_with_both_scores_in_order() -> None:
     root = parse(draw_contenders(scores.contenders(results.simple())))
     found = texts(root)
-    labels = [text for text in found if text in {"weight 0", "weight 1", "uniform 0.7", "best"}]
-    assert labels == ["weight 0", "weight 1", "uniform 0.7", "best"]
+    labels = [text for text in found if text in {"weight 0", "weight 1", "uniform 0.7", "winner"}]
+    assert labels == ["weight 0", "weight 1", "uniform 0.7", "winner"]
     assert "6.70 ± 0.25" in found
     assert "7.40 ± 0.21" in found
     assert len(under(root, "best", "circle")) == 2

@@ -111,19 +111,19 @@ def test_three_figures_are_on_it_with_titles(page: Node) -> None:
     assert [figure.all("title")[0].text for figure in figures] == [
         "Scores of the contenders",
         "Score of each trial of the search",
-        "Weights of the best",
+        "Weights of the winner",
     ]
 
 
 def test_the_contenders_stand_in_a_table_with_both_scores_and_the_gain(page: Node) -> None:
     table = page.one("section", id="contenders").all("table")[0]
     rows = [[cell.text for cell in row.children if isinstance(cell, Node)] for row in table.all("tr")]
-    assert rows[0] == ["Candidate", "Trial", "Search", "Held-out", "Best gains"]
+    assert rows[0] == ["Candidate", "Trial", "Search", "Held-out", "Winner gains"]
     assert [row[0] for row in rows[1:]] == [
         "weight 0 (the untouched target)",
         "weight 1 (the plain task vector)",
         "best uniform weight (0.7)",
-        "best of the search",
+        "winner",
     ]
     assert re.fullmatch(r"\+\d\.\d\d \[[+-]\d\.\d\d, \+\d\.\d\d\]", rows[1][4])
     assert rows[4][1:3] == ["23", "6.95 ± 0.21"]
@@ -154,7 +154,7 @@ def test_answers_stand_side_by_side_with_scores_and_the_judges_words(page: Node)
         "weight 0 (the untouched target)",
         "weight 1 (the plain task vector)",
         "best uniform weight (0.7)",
-        "best of the search",
+        "winner",
     ]
     sample, question = RUN.contenders[0].samples[0], data["questions"][0]
     assert (question["id"], question["category"]) == ("81", sample.question.category)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from tests.report.results import by_blocks, simple, uniform
 from tvmerge.records import Estimate, Recipe, Trial
-from tvmerge.report.figures.history import draw_history, history
+from tvmerge.report.figures.history import draw_history
+from tvmerge.report.history import history
 from tvmerge.report.result import Finalist, RunRecord
 from tvmerge.report.result_file import as_json
 from tvmerge.report.terminal.race import race_lines
@@ -36,7 +37,18 @@ def test_the_choice_names_each_finalist_and_the_winner() -> None:
     line = list(race_lines(replace(raced(), finalists=finalists)))[1]
     winner = raced().contenders[0].trial
     expected = "trial 2 5.20 ± 0.30, trial 0 5.00 ± 0.30"
-    assert line == f"chosen on 12 other held-out questions: {expected}; the winner is trial {winner}"
+    assert line == (
+        f"chosen on 12 other held-out questions: {expected}; "
+        f"the winner is trial {winner} (the best of the search was 2)"
+    )
+
+
+def test_a_winner_that_was_not_chosen_on_held_out_questions_is_said_to_be_the_best_of_the_search() -> None:
+    found = replace(
+        simple(), settings={"confirm_candidates": 3}, finalists=(Finalist(23, Estimate(6, 0.2, 60), None),)
+    )
+    (line,) = race_lines(found)
+    assert line.startswith("the winner is trial 23, the best of the search:")
 
 
 def test_the_front_is_listed_with_each_score() -> None:

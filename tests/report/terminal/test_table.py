@@ -26,7 +26,7 @@ def row(text: str, start: str) -> list[str]:
 
 def test_baselines_come_first_and_the_best_last() -> None:
     lines = [line.strip() for line in printed(results.simple()).splitlines()]
-    names = ("weight 0", "weight 1", "best uniform weight (0.7)", "best of the search")
+    names = ("weight 0", "weight 1", "best uniform weight (0.7)", "winner (trial 23)")
     places = [next(i for i, line in enumerate(lines) if line.startswith(name)) for name in names]
     assert places == sorted(places)
 

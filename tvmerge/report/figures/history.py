@@ -5,125 +5,20 @@ A trial that the race stopped is a small ring at its estimated score, which is f
 
 from __future__ import annotations
 
-import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from tvmerge.records import MEAN, Trial
-from tvmerge.report.conclusion import short_name
 from tvmerge.report.drawing.scale import Scale, apart, padded, tick_labels, ticks
 from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
 from tvmerge.report.figures import Figure
-from tvmerge.report.numbers import count, plus_minus, score, standard_error
-from tvmerge.report.result import ContenderKey, RunRecord
+from tvmerge.report.history import HistoryFigure, Point, history, named
+from tvmerge.report.numbers import plus_minus, score
+from tvmerge.report.result import RunRecord
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 128, 16.0, 268.0
 _HEIGHT = 326.0
 _FAILED_Y = 282.0
 _AXIS_Y = 292.0
-_MOST_WHISKERS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A trial with a score.
-
-    Attributes:
-        number: The trial.
-        score: Its score.
-        se: Its standard error, or None if unknown.
-    """
-
-    number: int
-    score: float
-    se: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A level to compare with.
-
-    Attributes:
-        key: The contender with this score.
-        label: Its name in the figure.
-        value: The score.
-    """
-
-    key: ContenderKey
-    label: str
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryFigure:
-    """The data of the figure of the search.
-
-    Attributes:
-        points: Trials with a score, in order of number.
-        stopped: Trials that the race stopped, with their estimated scores, in order of number.
-        running_best: The trials that were better than all before, in order of number.
-        failed: Numbers of the failed trials.
-        references: The baselines' scores on the same questions.
-        whiskers: Whether to show standard errors; hundreds of error bars would hide the points.
-        description: The figure in words.
-        best: The name of the best.
-    """
-
-    points: tuple[Point, ...]
-    stopped: tuple[Point, ...]
-    running_best: tuple[Point, ...]
-    failed: tuple[int, ...]
-    references: tuple[Reference, ...]
-    whiskers: bool
-    description: str
-    best: str = "best so far"
-
-
-def history(result: RunRecord) -> HistoryFigure:
-    """Return the scores of all trials, in the order they were told."""
-    if result.by_blocks:
-        return _estimates(result)
-    points = tuple(_points(result.trials, "COMPLETE"))
-    stopped = tuple(_points(result.trials, "PRUNED"))
-    failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
-    record = tuple(_records(points))
-    words = f"{count(len(points), 'trial')} with a score, {len(stopped)} stopped early, {len(failed)} failed."
-    if record:
-        words += f" The best is trial {record[-1].number} with {score(record[-1].score)}."
-    return HistoryFigure(
-        points=points,
-        stopped=stopped,
-        running_best=record,
-        failed=failed,
-        references=tuple(_references(result)),
-        whiskers=len(points) <= _MOST_WHISKERS,
-        description=words,
-    )
-
-
-def _estimates(result: RunRecord) -> HistoryFigure:
-    """The candidates of a search by blocks, each at its estimate; none was stopped by a race."""
-    points = tuple(
-        Point(trial.number, trial.attrs[MEAN], standard_error(trial))
-        for trial in result.trials
-        if trial.value is not None and MEAN in trial.attrs
-    )
-    failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
-    best = tuple(point for point in points if point.number == result.contenders[0].trial)
-    words = f"{count(len(points), 'candidate')} with an estimated score, {len(failed)} failed."
-    if best:
-        words += f" The best is trial {best[0].number} with {score(best[0].score)}."
-    return HistoryFigure(
-        points=points,
-        stopped=(),
-        running_best=best,
-        failed=failed,
-        references=tuple(_references(result)),
-        whiskers=len(points) <= _MOST_WHISKERS,
-        description=words,
-        best="the best",
-    )
 
 
 def draw_history(data: HistoryFigure) -> str:
@@ -137,6 +32,7 @@ def draw_history(data: HistoryFigure) -> str:
         group(_running_best(data, x, y), "running-best"),
         group(_rings(data, x, y), "stopped"),
         group(_dots(data, x, y), "trials"),
+        group(_winner_mark(data, x, y), "winner best"),
         group(_failures(data, x), "failures failed"),
         group(_series_labels(data, y), "series-labels"),
     ]
@@ -218,6 +114,13 @@ def _rings(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
         yield label(_RIGHT + 10, _FAILED_Y + 19, f"○ stopped ({len(data.stopped)})", "tick")
 
 
+def _winner_mark(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Element]:
+    if data.winner is not None:
+        place, height = x(data.winner.number), y(data.winner.score)
+        yield element("circle", cx=place, cy=height, r=7, class_="hollow", title=named(data.winner))
+        yield label(place, height - 11, "winner", "series-label", "middle")
+
+
 def _failures(data: HistoryFigure, x: Scale) -> Iterator[ET.Element]:
     for number in data.failed:
         place = x(number)
@@ -240,27 +143,6 @@ def _tooltip(point: Point) -> str:
     return f"trial {point.number}: {plus_minus(point.score, point.se)}"
 
 
-def _points(trials: Sequence[Trial], state: str) -> Iterator[Point]:
-    for trial in trials:
-        if trial.state == state and trial.overall is not None and math.isfinite(trial.overall):
-            yield Point(trial.number, trial.overall, standard_error(trial))
-
-
-def _records(points: Sequence[Point]) -> Iterator[Point]:
-    best = -math.inf
-    for point in points:
-        if point.score > best:
-            best = point.score
-            yield point
-
-
-def _references(result: RunRecord) -> Iterator[Reference]:
-    for key in ("weight_0", "weight_1", "uniform"):
-        contender = result.contender(key)
-        if contender is not None and math.isfinite(contender.search.mean):
-            yield Reference(key, short_name(contender), contender.search.mean)
-
-
 def _draw(result: RunRecord) -> str:
     return draw_history(history(result))
 
@@ -270,12 +152,22 @@ def _caption(result: RunRecord) -> str:
     if result.by_blocks:
         return (
             "A dot is a candidate, at the score that is estimated from its answers and from those of "
-            f"candidates like it{bars}. The best was chosen by these estimates, so they flatter it."
+            f"candidates like it{bars}. {_chosen(result)} by these estimates, so they flatter it."
         )
     return (
-        f"A dot is a trial, on the questions of the search{bars}. The best was chosen on these scores, so "
-        "they flatter it."
+        f"A dot is a trial, on the questions of the search{bars}. {_chosen(result)} by these scores, so they "
+        "flatter it."
     )
+
+
+def _chosen(result: RunRecord) -> str:
+    """Return who was chosen by the scores of the search."""
+    best = result.contenders[0]
+    if best.holdout is None or best.trial is None:
+        return "The best was chosen"
+    several = any(finalist.chosen is not None for finalist in result.finalists)
+    how = "came into the held-out comparison" if several else "was chosen"
+    return f"The winner, trial {best.trial}, {how}"
 
 
 FIGURE = Figure(draw=_draw, heading="Search", caption=_caption, section="search")

@@ -7,13 +7,14 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tvmerge._util.evidence import FEWEST_QUESTIONS, student_quantile
 from tvmerge.records import Estimate
-from tvmerge.report.conclusion import short_name
+from tvmerge.report.conclusion import conclude, short_name
 from tvmerge.report.drawing.scale import Scale, padded, tick_labels, ticks
 from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
 from tvmerge.report.figures import Figure
 from tvmerge.report.numbers import Z95, estimate
-from tvmerge.report.result import ContenderKey, RunRecord
+from tvmerge.report.result import Contender, ContenderKey, RunRecord
 from tvmerge.report.terminal.table import in_row_order
 
 _LEFT, _RIGHT, _TOP = 116.0, WIDTH - 118, 34.0
@@ -23,7 +24,7 @@ _CAP = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its normal 95% interval; the bounds equal the mean if the error is unknown."""
+    """A mean with its 95% interval; the bounds equal the mean if the error is unknown, or as good as."""
 
     mean: float
     low: float
@@ -43,20 +44,32 @@ class ContenderRow:
 
 @dataclass(frozen=True, slots=True)
 class ContendersFigure:
-    """The data of the figure of the contenders."""
+    """The data of the figure of the contenders.
+
+    Attributes:
+        rows: A row per contender.
+        description: The figure in words.
+        undecided: Whether too few questions were asked to say which is better; then no row has a colour.
+    """
 
     rows: tuple[ContenderRow, ...]
     description: str
+    undecided: bool = False
 
 
 def contenders(result: RunRecord) -> ContendersFigure:
     """Return the search and held-out scores of the contenders, baselines first."""
     rows = tuple(
-        ContenderRow(c.key, short_name(c), _interval(c.search), _interval(c.holdout))
+        ContenderRow(c.key, short_name(c), _interval(c.search), _interval(c.holdout, held_out=True))
         for c in in_row_order(result)
     )
     words = "; ".join(f"{row.label}: {_words(row)}" for row in rows)
-    return ContendersFigure(rows=rows, description=f"Scores with 95% intervals. {words}.")
+    found = conclude(result)
+    return ContendersFigure(
+        rows=rows,
+        description=f"Scores with 95% intervals. {words}. {found.sentence}",
+        undecided=found.kind == "too_few",
+    )
 
 
 def draw_contenders(data: ContendersFigure) -> str:
@@ -66,7 +79,10 @@ def draw_contenders(data: ContendersFigure) -> str:
     parts = [
         group(_axes(x, bottom), "axes"),
         group(_legend(data), "legend weight_0"),
-        *(group(_row(row, x, _TOP + _ROW * index), row.key) for index, row in enumerate(data.rows)),
+        *(
+            group(_row(row, x, _TOP + _ROW * index), "undecided" if data.undecided else row.key)
+            for index, row in enumerate(data.rows)
+        ),
     ]
     return figure("contenders", "Scores of the contenders", data.description, bottom + 44, parts)
 
@@ -119,10 +135,13 @@ def _dot(x: float, y: float, *, held_out: bool) -> ET.Element:
     return element("circle", cx=x, cy=y, r=5 if held_out else 4, class_="mark" if held_out else "hollow")
 
 
-def _interval(value: Estimate | None) -> Interval | None:
+def _interval(value: Estimate | None, *, held_out: bool = False) -> Interval | None:
+    """Return a score's interval: Student's on held-out questions, that of an estimate in the search."""
     if value is None or not math.isfinite(value.mean):
         return None
-    half = Z95 * value.se if math.isfinite(value.se) else 0.0
+    half = 0.0
+    if math.isfinite(value.se) and value.n >= FEWEST_QUESTIONS:
+        half = value.se * (student_quantile(0.95, value.n - 1) if held_out else Z95)
     return Interval(value.mean, value.mean - half, value.mean + half, estimate(value))
 
 
@@ -135,4 +154,21 @@ def _draw(result: RunRecord) -> str:
     return draw_contenders(contenders(result))
 
 
-FIGURE = Figure(draw=_draw, heading="Scores", section="contenders")
+def _caption(result: RunRecord) -> str:
+    best = result.contenders[0]
+    bars = "Bars are 95% intervals of single scores"
+    if best.holdout is None:
+        return (
+            f"{bars}. No held-out comparison names a winner; the best of the search was chosen by its score."
+        )
+    rest = "; how far the winner is ahead of another is known better than either score"
+    if conclude(result).kind == "too_few":
+        rest = "; there are too few held-out questions to say which is better, so nothing is coloured"
+    return f"{_named(best)}. {bars}{rest}."
+
+
+def _named(best: Contender) -> str:
+    return "The winner" if best.trial is None else f"The winner is trial {best.trial}"
+
+
+FIGURE = Figure(draw=_draw, heading="Scores", caption=_caption, section="contenders")

@@ -1,4 +1,4 @@
-"""Draws the weights of the best: a bar per group in model order, within the bounds of the search."""
+"""Draws the weights of the winner: a bar per group in model order, within the bounds of the search."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tvmerge.report.conclusion import subject_of
 from tvmerge.report.drawing.scale import Scale, padded, thinned, tick_labels, ticks
 from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
 from tvmerge.report.figures import Figure
 from tvmerge.report.numbers import count, weight
-from tvmerge.report.result import RunRecord
+from tvmerge.report.result import WINNER, RunRecord
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, WIDTH - 96, 16.0, 236.0
 _MOST_NAMES = 36
@@ -21,23 +22,25 @@ _TILT = 55  # degrees, down to the right, where the margin has room for the last
 
 @dataclass(frozen=True, slots=True)
 class WeightsFigure:
-    """The data of the figure of the best's weights.
+    """The data of the figure of the winner's weights.
 
     Attributes:
         weights: Group and weight, in model order.
         bounds: Bounds of the search.
         one: Label of weight 1.
         description: The figure in words.
+        whose: Whose weights they are.
     """
 
     weights: tuple[tuple[str, float], ...]
     bounds: tuple[float, float]
     one: str
     description: str
+    whose: str = WINNER
 
 
 def weights(result: RunRecord) -> WeightsFigure:
-    """Return the best's weight of each group, in model order."""
+    """Return the winner's weight of each group, in model order."""
     values = tuple(result.contenders[0].weights.items())
     words = f"{count(len(values), 'weight')} in model order"
     if values:
@@ -48,7 +51,13 @@ def weights(result: RunRecord) -> WeightsFigure:
         )
     whole = result.contender("weight_1")
     one = "sparse" if whole is not None and whole.sparse else "plain"
-    return WeightsFigure(weights=values, bounds=result.weight_range, one=one, description=f"{words}.")
+    return WeightsFigure(
+        weights=values,
+        bounds=result.weight_range,
+        one=one,
+        description=f"{words}.",
+        whose=result.contenders[0].label,
+    )
 
 
 def draw_weights(data: WeightsFigure) -> str:
@@ -62,7 +71,7 @@ def draw_weights(data: WeightsFigure) -> str:
         group(_names(names), "names"),
     ]
     room = max((len(name) for name in names), default=0) * _CHARACTER * 0.82
-    return figure("weights", "Weights of the best", data.description, _BOTTOM + 24 + room, parts)
+    return figure("weights", f"Weights of the {data.whose}", data.description, _BOTTOM + 24 + room, parts)
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -126,10 +135,12 @@ def _draw(result: RunRecord) -> str:
     return draw_weights(weights(result))
 
 
-def _caption(_: RunRecord) -> str:
+def _caption(result: RunRecord) -> str:
+    whose = subject_of(result.contenders[0]).removesuffix(",")
     return (
-        "new = target + weight × (tuned − base): 0 leaves the target as it is, 1 adds the whole task vector."
+        f"The weights of {whose}: new = target + weight × (tuned − base); 0 leaves the target as it is, 1 "
+        "adds the whole task vector."
     )
 
 
-FIGURE = Figure(draw=_draw, heading="Weights of the best", caption=_caption, section="weights")
+FIGURE = Figure(draw=_draw, heading="Weights of the winner", caption=_caption, section="weights")

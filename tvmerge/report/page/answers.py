@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Literal
 
 from tvmerge.records import WHOLE, Judgment, Question, QuestionId, Rating, Unrated
-from tvmerge.report.conclusion import better_baseline, name, same_weights
+from tvmerge.report.conclusion import name, same_weights, strongest_rival
 from tvmerge.report.numbers import MISSING
 from tvmerge.report.result import Contender, ContenderKey, RunRecord, Sample
 
@@ -80,7 +80,7 @@ class Comparison:
 
     Attributes:
         question: The question.
-        change: How the best's mean rating compares with the better baseline's on this question.
+        change: How the winner's mean rating compares with the strongest rival's on this question.
         lead: Their difference; None if one has no rating.
         turns: The conversation.
     """
@@ -105,8 +105,8 @@ def columns(result: RunRecord) -> tuple[Column, ...]:
 
 
 def comparisons(result: RunRecord, shown: Sequence[Column]) -> tuple[Comparison, ...]:
-    """Return every question that the best has answered, in order."""
-    baseline = better_baseline(result)
+    """Return every question that the winner has answered, in order."""
+    baseline = strongest_rival(result)
     shelves = {column.key: column.shelf for column in shown}
     theirs = {} if baseline is None else shelves.get(baseline.key, {})
     questions = {s.question.question_id: s.question for s in result.contenders[0].samples}

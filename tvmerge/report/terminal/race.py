@@ -26,11 +26,21 @@ def race_lines(result: RunRecord) -> Iterator[str]:
         most = max(f.chosen.n for f in chosen if f.chosen is not None)
         found = ", ".join(_finalist(f, most) for f in chosen)
         on = count(most, "other held-out question")
-        yield f"chosen on {on}: {found}; the winner is trial {result.contenders[0].trial}"
+        yield f"chosen on {on}: {found}; {_winner(result)}"
+    elif result.contenders[0].holdout is not None and result.settings.get("confirm_candidates", 1) > 1:
+        winner = result.contenders[0].trial
+        yield f"the winner is trial {winner}, the best of the search: it was chosen on no held-out questions"
     trials = {trial.number: trial for trial in result.trials}
     for number in result.front:
         parts = trials[number].attrs["parts"].items()
         yield f"front: trial {number}, {', '.join(f'{name} {score(mean)}' for name, mean in parts)}"
+
+
+def _winner(result: RunRecord) -> str:
+    """Name the winner, and the best of the search if that is another trial."""
+    winner, best = result.contenders[0].trial, result.finalists[0].trial
+    other = "which is the best of the search too" if best == winner else f"the best of the search was {best}"
+    return f"the winner is trial {winner} ({other})"
 
 
 def _finalist(finalist: Finalist, most: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvmerge.report.conclusion import conclude, has_holdout, name, same_weights, short_name
+from tvmerge.report.conclusion import Kind, conclude, has_holdout, name, same_weights, short_name
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 ROW_ORDER: tuple[ContenderKey, ...] = ("weight_0", "weight_1", "uniform", "best")
 
-_STYLES = {"better": "bold green", "worse": "bold red", "unclear": "bold yellow", "unmeasured": "bold yellow"}
+_STYLES: dict[Kind, str] = {
+    "better": "bold green",
+    "worse": "bold red",
+    "unclear": "bold yellow",
+    "too_few": "bold",  # no colour, since there is no verdict
+    "unmeasured": "bold yellow",
+}
 
 
 def result_table(result: RunRecord) -> RenderableType:
-    """Return a table of the contenders' scores and the best's gain over each, and the conclusion.
+    """Return a table of the contenders' scores and the winner's gain over each, and the conclusion.
 
     Print it to standard output with a `rich.console.Console`.
     """
@@ -31,12 +37,12 @@ def result_table(result: RunRecord) -> RenderableType:
 
 
 def in_row_order(result: RunRecord) -> list[Contender]:
-    """Return the contenders in display order: baselines first, the best last."""
+    """Return the contenders in display order: baselines first, the winner last."""
     return sorted(result.contenders, key=lambda contender: ROW_ORDER.index(contender.key))
 
 
 def lead(result: RunRecord, contender: Contender) -> str:
-    """Return the best's gain over a contender, or that it is the same model.
+    """Return the winner's gain over a contender, or that it is the same model.
 
     Without held-out questions the gain is the difference of the means.
     """
@@ -54,11 +60,17 @@ def score_rows(result: RunRecord) -> list[dict[str, str]]:
     """Return the table's cells as plain text, for a model card."""
     rows = []
     for contender in in_row_order(result):
-        row = {"candidate": name(contender), "search": estimate(contender.search)}
+        row = {"candidate": _title(contender), "search": estimate(contender.search)}
         if has_holdout(result):
             row["held-out"] = estimate(contender.holdout)
-        rows.append(row | {"the best gains": lead(result, contender) or MISSING})
+        rows.append(row | {f"the {result.contenders[0].short} gains": lead(result, contender) or MISSING})
     return rows
+
+
+def _title(contender: Contender) -> str:
+    """Return the name of a contender, that of the winner with its trial."""
+    number = "" if contender.key != "best" or contender.trial is None else f" (trial {contender.trial})"
+    return f"{name(contender)}{number}"
 
 
 def _table(result: RunRecord) -> Table:
@@ -74,9 +86,9 @@ def _table(result: RunRecord) -> Table:
     table.add_column("search ± SE", justify="right", style="dim" if held_out else None)
     if held_out:
         table.add_column("held-out ± SE", justify="right")
-    table.add_column("best gains [95%]" if held_out else "best gains", justify="right")
+    table.add_column("winner gains [95%]" if held_out else "best gains", justify="right")
     for contender in in_row_order(result):
         holdout = [estimate(contender.holdout)] if held_out else []
-        cells = [name(contender), estimate(contender.search), *holdout, lead(result, contender) or MISSING]
+        cells = [_title(contender), estimate(contender.search), *holdout, lead(result, contender) or MISSING]
         table.add_row(*map(Text, cells), style="bold" if contender.key == "best" else None)
     return table
