@@ -54,7 +54,7 @@ def test_a_question_shows_all_contenders_with_ratings_and_the_judges_words(show:
         "weight 0 (the untouched target)",
         "weight 1 (the plain task vector)",
         "best uniform weight (0.7)",
-        "best of the search",
+        "winner",
     ]
     judgment = RUN.contenders[0].samples[0].judgments[0]
     best = card.locator(".sides").first.locator(".side.best")
@@ -69,7 +69,7 @@ def test_filters_show_what_fits_and_say_how_many(show: Show) -> None:
     page = show(RUN)
     page.get_by_role("combobox", name="Category").select_option("math")
     assert set(page.locator("article .category").all_inner_texts()) == {"math"}
-    page.get_by_role("combobox", name="The best is").select_option("better")
+    page.get_by_role("combobox", name="The winner is").select_option("better")
     better = page.locator("article").count()
     assert page.locator("#browser output").inner_text() == f"{better} of 24 questions"
     assert page.locator("article .change.better").count() == better > 0
