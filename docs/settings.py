@@ -9,7 +9,7 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
-from tvmerge.config import Option, options
+from tvmerge.config import Option, groups, options
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -39,10 +39,15 @@ file. A flag can be repeated. A comma does not separate elements within the path
 
 
 def page() -> str:
-    """The page as Markdown: a row for every setting, in the order they are declared."""
-    rows: list[tuple[str, ...]] = [("Key", "Flag", "Value", "Default", "Fixed", "Meaning"), ("---",) * 6]
-    rows += [_row(key, option, default) for key, (option, default) in options().items()]
-    return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    """The page as Markdown: a table for every group of settings, in the order they are declared."""
+    known = options()
+    tables = (_table(title, [_row(key, *known[key]) for key in keys]) for title, keys in groups().items())
+    return _HEAD + "\n".join(tables)
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> str:
+    head = [("Key", "Flag", "Value", "Default", "Fixed", "Meaning"), ("---",) * 6]
+    return f"## {title}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in [*head, *rows])
 
 
 def _row(key: str, option: Option, default: Any) -> tuple[str, ...]:

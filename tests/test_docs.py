@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import click
 import optuna
 import pytest
 
+import tvmerge
 from docs import gpu_fit
 from docs.picture import PICTURE, picture
 from docs.settings import PAGE, page
@@ -373,3 +375,15 @@ def test_the_python_snippets_run(
     for snippet in snippets:
         exec(compile(snippet.text, str(snippet.document), "exec"), {"__name__": "snippet"})
     assert capsys.readouterr().out
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"version: {tvmerge.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_container_is_built_from_all_that_the_wheel_contains() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    recipe = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for part in (*wheel["packages"], *wheel["force-include"]):
+        assert f"COPY {part} {part}\n" in recipe

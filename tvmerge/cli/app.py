@@ -13,6 +13,7 @@ import click
 from tvmerge._version import __version__
 from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
+from tvmerge.cli.doctor import doctor
 from tvmerge.cli.importing import import_
 from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
@@ -42,7 +43,7 @@ def app() -> None:
     """
 
 
-for command in (optimize, demo, merge, check, judge, import_, list_assets, cache, status, report):
+for command in (optimize, demo, merge, check, judge, import_, list_assets, cache, status, report, doctor):
     app.add_command(command)
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from tvmerge.cli.options import given, setting_options
+from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import ChatConfig, MergeConfig, load_check_config
 
 PLACES = ("engine", "tensor_parallel", "engines", "devices", "device")
 """Settings that affect how much memory a model needs on this machine."""
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from tvmerge.cli.options import given, setting_options
+from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import JudgeConfig
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.option(
     "--answers",
     type=click.Path(path_type=Path),

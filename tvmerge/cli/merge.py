@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tvmerge.cli.options import given, setting_options
+from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import MergeConfig, file_settings
 from tvmerge.run.write_model import CHAT, WRITING, Weights, write_model
 
@@ -17,7 +17,7 @@ BESIDE = (*CHAT, "shard_size", "save_experts")
 """Settings of a run's config file that apply to any merge. An upload must be requested each time."""
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),

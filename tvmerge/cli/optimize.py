@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tvmerge.cli.options import given, run_options
+from tvmerge.cli.options import GroupedCommand, given, run_options
 from tvmerge.cli.spending import ASKS_FROM, agree_on_cost
 from tvmerge.config.demo import demo_defaults
 from tvmerge.errors import CheckpointError, OutputError
@@ -25,7 +25,7 @@ _yes = click.option(
 )
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @_dry_run
 @_yes
 @run_options()
@@ -34,7 +34,7 @@ def optimize(config: Path | None, *, dry_run: bool, yes: bool, **flags: Any) -> 
     _run(config, flags, {}, dry_run=dry_run, yes=yes)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @_dry_run
 @_yes
 @run_options(demo_defaults())

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tvmerge._util.lists import Kind, split
-from tvmerge.config import Option, options
+from tvmerge.config import Option, groups, options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +56,20 @@ class _OneOf(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         return self._choice.shell_complete(ctx, param, incomplete)
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows the settings of runs in groups, after its own options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each group with its title."""
+        records = ((param.name, param.get_help_record(ctx)) for param in self.get_params(ctx))
+        rows = {name: row for name, row in records if row is not None}
+        grouped = {title: [rows.pop(key) for key in keys if key in rows] for title, keys in groups().items()}
+        for title, found in {"Options": list(rows.values()), **grouped}.items():
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl(found)
 
 
 def run_options(defaults: Mapping[str, Any] | None = None) -> Callable[[F], F]:

@@ -12,11 +12,15 @@ from tvmerge._util.files import safe_name
 from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.config.values import settings_for
 from tvmerge.engines.model_settings import ModelConfig
+from tvmerge.engines.prompting.settings import ChatConfig
+from tvmerge.engines.settings import AnswerConfig
 from tvmerge.errors import ConfigError
+from tvmerge.judging.settings import JudgeConfig
+from tvmerge.merging.settings import MergeConfig
 from tvmerge.option import Option, option, weighted
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.settings import SearchConfig
-from tvmerge.tasks.settings import SuiteConfig
+from tvmerge.tasks.settings import SuiteConfig, TaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +141,26 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
 def options() -> dict[str, tuple[Option, Any]]:
     """Return every setting's declaration and default (or `MISSING`), by key."""
     return {f.name: (f.metadata["option"], f.default) for f in fields(RunConfig)}
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """Return the keys of all settings by the title of their group."""
+    known = options()
+    return {
+        title: tuple(key for key in vars(kind)["__annotations__"] if key in known)
+        for title, kind in _GROUPS.items()
+    }
+
+
+_GROUPS: dict[str, type] = {
+    "Models and merging": MergeConfig,
+    "Search": SearchConfig,
+    "Benchmarks and judges": JudgeConfig,
+    "Tasks": TaskConfig,
+    "Chat format": ChatConfig,
+    "Answers and engines": AnswerConfig,
+    "Results": RunConfig,
+}
 
 
 def _last_part(reference: str) -> str:
