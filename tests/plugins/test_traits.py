@@ -173,7 +173,7 @@ def test_a_figure_stands_in_the_section_that_it_names(bring: Bring) -> None:
     bring("tvmerge.figures", "pace", FIGURE)
     result = simple()
     names = [*RunResult.of(result, Path()).figures]
-    assert names == ["scores", "history", "pace", "weights"]
+    assert names == ["scores", "history", "pace", "heatmap", "weights", "scatter", "spending"]
     page = render_page(result)
     assert page.index('id="search"') < page.index("Slow &amp; steady") < page.index('id="weights"')
     assert 'id="figure-pace"' not in page

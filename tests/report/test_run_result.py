@@ -28,7 +28,7 @@ def test_it_prints_the_table_and_the_conclusion_and_is_short_in_a_list() -> None
 def test_a_notebook_shows_table_and_figures_and_no_foreign_markup() -> None:
     hostile = RunResult.of(replace(FOUND, study="<script>alert(1)</script>"), Path())
     html = hostile._repr_html_()
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 6
     assert html.count("<tr>") == len(FOUND.contenders) + 1
     assert "<script" not in html
     for figure in FOUND.figures.values():
@@ -36,7 +36,7 @@ def test_a_notebook_shows_table_and_figures_and_no_foreign_markup() -> None:
 
 
 def test_figures_are_svg_texts_that_can_be_saved(tmp_path: Path) -> None:
-    assert list(FOUND.figures) == ["scores", "history", "weights"]
+    assert list(FOUND.figures) == ["scores", "history", "heatmap", "weights", "scatter", "spending"]
     for name, figure in FOUND.figures.items():
         path = figure.save(tmp_path / f"{name}.svg")
         assert ET.parse(path).getroot().tag.endswith("svg")

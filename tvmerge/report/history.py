@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from tvmerge.records import MEAN, Trial
 from tvmerge.report.conclusion import short_name
-from tvmerge.report.numbers import count, score, standard_error
+from tvmerge.report.language import tr
+from tvmerge.report.numbers import score, standard_error
 from tvmerge.report.result import ContenderKey, RunRecord
 
 _MOST_WHISKERS = 100
@@ -67,7 +68,7 @@ class HistoryFigure:
     references: tuple[Reference, ...]
     whiskers: bool
     description: str
-    best: str = "best so far"
+    best: str
     winner: Point | None = None
 
 
@@ -79,9 +80,19 @@ def history(result: RunRecord) -> HistoryFigure:
     stopped = tuple(_points(result.trials, "PRUNED"))
     failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
     record = tuple(_records(points))
-    words = f"{count(len(points), 'trial')} with a score, {len(stopped)} stopped early, {len(failed)} failed."
+    words = tr(
+        "{n} trials with a score, {stopped} stopped early, {failed} failed.",
+        n=len(points),
+        stopped=len(stopped),
+        failed=len(failed),
+    )
     if record:
-        words += f" The best of the search is trial {record[-1].number} with {score(record[-1].score)}."
+        best = tr(
+            "The best of the search is trial {n} with {score}.",
+            n=record[-1].number,
+            score=score(record[-1].score),
+        )
+        words += f" {best}"
     winner = _winner(result, points)
     if winner is not None:
         words += f" {named(winner)}"
@@ -93,6 +104,7 @@ def history(result: RunRecord) -> HistoryFigure:
         references=tuple(_references(result)),
         whiskers=len(points) <= _MOST_WHISKERS,
         description=words,
+        best=tr("best so far"),
         winner=None if record and winner == record[-1] else winner,
     )
 
@@ -107,7 +119,11 @@ def _winner(result: RunRecord, points: Sequence[Point]) -> Point | None:
 
 def named(winner: Point) -> str:
     """Return a sentence that names the winner."""
-    return f"The winner of the held-out comparison is trial {winner.number} with {score(winner.score)}."
+    return tr(
+        "The winner of the held-out comparison is trial {n} with {score}.",
+        n=winner.number,
+        score=score(winner.score),
+    )
 
 
 def _estimates(result: RunRecord) -> HistoryFigure:
@@ -119,9 +135,11 @@ def _estimates(result: RunRecord) -> HistoryFigure:
     )
     failed = tuple(trial.number for trial in result.trials if trial.state == "FAIL")
     best = tuple(point for point in points if point.number == result.contenders[0].trial)
-    words = f"{count(len(points), 'candidate')} with an estimated score, {len(failed)} failed."
+    words = tr("{n} candidates with an estimated score, {failed} failed.", n=len(points), failed=len(failed))
     if best:
-        words += f" The {result.contenders[0].label} is trial {best[0].number} with {score(best[0].score)}."
+        label = tr(result.contenders[0].label)
+        at = score(best[0].score)
+        words += " " + tr("The {label} is trial {n} with {score}.", label=label, n=best[0].number, score=at)
     return HistoryFigure(
         points=points,
         stopped=(),
@@ -130,7 +148,7 @@ def _estimates(result: RunRecord) -> HistoryFigure:
         references=tuple(_references(result)),
         whiskers=len(points) <= _MOST_WHISKERS,
         description=words,
-        best=result.contenders[0].short,
+        best=tr(result.contenders[0].short),
     )
 
 

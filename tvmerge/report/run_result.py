@@ -88,7 +88,7 @@ class RunResult(RunRecord):
     @property
     def figures(self) -> Mapping[str, Figure]:
         """The figures of the report by name, those of installed packages included."""
-        return {name: Figure(figure.svg) for name, figure in drawn(self).items()}
+        return {name: Figure(figure.svg) for name, figure in drawn(self).items() if figure.svg}
 
     def write_report(self, path: str | Path | None = None) -> Path:
         """Write the HTML page and return its path.

@@ -55,7 +55,7 @@ def test_weights_are_in_model_order_with_the_extremes_in_words() -> None:
     data = weights.weights(replace(run, contenders=(best,)))
     assert [name for name, _ in data.weights] == ["embeddings", "layers.0", "norm"]
     assert data.description == (
-        "3 weights in model order; the smallest is -0.25 (norm), the largest 2 (layers.0)."
+        "3 weights in model order. The smallest is -0.25 (norm), the largest 2 (layers.0)."
     )
 
 

@@ -14,8 +14,17 @@ from itertools import pairwise
 import pytest
 
 from tests.report import results
-from tvmerge.report.drawing.svg import WIDTH
-from tvmerge.report.figures import scores, weights
+from tvmerge.records import Rating, Recipe
+from tvmerge.report.drawing.svg import NARROW, WIDTH, text_width
+from tvmerge.report.figures import (
+    categories,
+    heatmap,
+    importance,
+    scatter,
+    scores,
+    spending,
+    weights,
+)
 from tvmerge.report.figures.history import draw_history
 from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights, short_names
@@ -29,6 +38,10 @@ DRAWINGS: dict[str, Draw] = {
     "history": lambda run: draw_history(history(run)),
     "weights": lambda run: draw_weights(weights.weights(run)),
     "contenders": lambda run: draw_contenders(scores.contenders(run)),
+    "narrow history": lambda run: draw_history(history(run), NARROW),
+    "narrow weights": lambda run: draw_weights(weights.weights(run), NARROW),
+    "narrow contenders": lambda run: draw_contenders(scores.contenders(run), NARROW),
+    "spending": lambda run: spending.draw_spending(spending.spending(run)),
 }
 
 LARGE = tuple(
@@ -241,3 +254,159 @@ def test_without_held_out_questions_no_mark_speaks_of_them() -> None:
     root = parse(draw_contenders(scores.contenders(results.without_holdout())))
     assert "held-out questions" not in texts(root)
     assert len(under(root, "best", "circle")) == 1
+
+
+KINDS = ("self_attn", "mlp")
+GRID = ("embed_tokens", *(f"layers.{layer}.{kind}" for layer in range(3) for kind in KINDS), "lm_head")
+USAGE = {
+    "judge": "judge-x",
+    "calls": 3210,
+    "calls_in_batches": 0,
+    "cache_hits": 812,
+    "failed_attempts": 3,
+    "input_tokens": 3_210_000,
+    "output_tokens": 512_345,
+    "cost_usd": 12.345,
+    "latency_seconds": {"p50": 1.23, "p90": 2.2, "p99": 4.56},
+}
+
+
+def searched(n: int = 80) -> RunRecord:
+    """A run in which the score depends on the weight of one kind in one layer only."""
+    drawn = []
+    for trial in results.trials(n):
+        weights = results.varied(GRID, seed=trial.number)
+        score = 8.0 - 3.0 * abs(weights["layers.1.mlp"] - 1.0)
+        drawn.append(replace(trial, recipe=Recipe(weights), value=score, values=(score,), state="COMPLETE"))
+    run = results.rated(9, GRID, drawn)
+    return replace(run, usage=(USAGE,))
+
+
+def test_the_map_has_a_row_per_kind_and_a_column_per_layer() -> None:
+    data = heatmap.heat_map(searched())
+    assert data.layers == (0, 1, 2)
+    assert list(data.rows) == ["embed_tokens", "self_attn", "mlp", "lm_head"]
+    best = searched().contenders[0].weights
+    assert data.rows["mlp"] == {layer: best[f"layers.{layer}.mlp"] for layer in range(3)}
+    assert data.rows["lm_head"] == {None: best["lm_head"]}
+    cells = under(parse(heatmap.draw_heat_map(data)), "cells", "rect")
+    assert len(cells) == len(GRID)
+    shades = {cell.findtext(f"{SVG}title"): number(cell, "fill-opacity") for cell in cells}
+    ordered = sorted(shades.items(), key=lambda pair: pair[1])
+    assert [float((title or "").rpartition(" ")[2]) for title, _ in ordered] == sorted(
+        float((title or "").rpartition(" ")[2]) for title in shades
+    )
+
+
+def test_weights_below_0_have_another_colour_in_the_map() -> None:
+    run = searched()
+    best = replace(run.contenders[0], weights={**run.contenders[0].weights, "layers.0.mlp": -0.5})
+    data = heatmap.heat_map(replace(run, contenders=(best,), weight_range=(-1.0, 1.0)))
+    cells = under(parse(heatmap.draw_heat_map(data)), "cells", "rect")
+    assert [c.findtext(f"{SVG}title") for c in cells if "below" in c.attrib["class"]] == [
+        "mlp, layer 0: -0.5"
+    ]
+
+
+def test_weights_without_layers_have_no_map() -> None:
+    run = searched()
+    best = replace(run.contenders[0], weights={"everything": 0.7})
+    assert heatmap.draw_heat_map(heatmap.heat_map(replace(run, contenders=(best,)))) == ""
+
+
+def test_the_weight_that_decides_the_score_is_the_most_important() -> None:
+    data = importance.important_weights(searched())
+    assert next(iter(data.shares)) == "layers.1.mlp"
+    assert sum(data.shares.values()) == pytest.approx(1.0)
+    root = parse(importance.draw_importance(data))
+    widths = [number(bar, "width") for bar in under(root, "bars", "rect")]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_importances_of_too_few_candidates_are_not_computed() -> None:
+    data = importance.important_weights(searched(49))
+    assert importance.draw_importance(data) == ""
+    assert data.description == "Importances need 50 drawn candidates with a score; this search has 49."
+
+
+def test_given_weights_have_no_part_in_the_importances_and_estimates_of_blocks_have() -> None:
+    run = searched(60)
+    given = tuple(replace(t, attrs={**t.attrs, "fixed": True}) for t in run.trials[:11])
+    assert not importance.important_weights(replace(run, trials=(*given, *run.trials[11:]))).shares
+    estimated = tuple(
+        replace(t, value=None, values=(), state="RUNNING", attrs={"mean": t.value}) for t in run.trials
+    )
+    shares = importance.important_weights(replace(run, trials=estimated)).shares
+    assert next(iter(shares)) == "layers.1.mlp"
+
+
+def test_scores_are_drawn_against_the_mean_and_the_most_important_weights() -> None:
+    run = searched()
+    data = scatter.scores_by_weight(run)
+    assert [panel.name for panel in data.panels[:2]] == ["mean of all weights", "layers.1.mlp"]
+    assert [len(panel.dots) for panel in data.panels] == [80] * len(data.panels)
+    root = parse(scatter.draw_scatter(data))
+    drawn = [
+        node.attrib["d"].count("M") for node in root.iter(f"{SVG}path") if "drawn" in node.attrib["class"]
+    ]
+    assert drawn == [80] * len(data.panels)
+    best = next(trial for trial in run.trials if trial.number == run.contenders[0].trial)
+    assert data.panels[1].best == scatter.Dot(
+        best.recipe.weights["layers.1.mlp"], best.value or 0.0, given=False
+    )
+
+
+def test_the_means_by_category_are_those_of_the_ratings() -> None:
+    run = searched()
+    data = categories.categories(run)
+    assert {(row.name, row.questions) for row in data.rows} == {
+        ("math", 3),
+        ("humanities", 3),
+        ("writing", 3),
+    }
+    ratings = [
+        judgment.score
+        for sample in run.contenders[0].samples
+        if sample.question.category == "math"
+        for judgment in sample.judgments
+        if isinstance(judgment, Rating)
+    ]
+    (math,) = (row for row in data.rows if row.name == "math")
+    assert math.means["best"] == pytest.approx(sum(ratings) / len(ratings))
+    assert list(math.means) == ["weight_0", "weight_1", "uniform", "best"]
+    root = parse(categories.draw_categories(data))
+    assert len(under(root, "row", "path")) == 12
+
+
+def test_calls_are_as_long_as_there_are_many_and_the_cost_is_written() -> None:
+    root = parse(spending.draw_spending(spending.spending(searched())))
+    calls, hits = under(root, "judge", "rect")
+    assert number(calls, "width") / number(hits, "width") == pytest.approx(3210 / 812, rel=0.01)
+    assert {"judge-x", "12.35 USD", "The search took 2 h 14 min."} <= set(texts(root))
+    assert "3 failed attempts" in " ".join(texts(root))
+
+
+def test_without_a_judge_nothing_was_paid() -> None:
+    data = spending.spending(results.simple())
+    assert data.time == "The search took 2 h 14 min. No judge was called, so judging cost nothing."
+
+
+@pytest.mark.parametrize("width", [WIDTH, NARROW])
+def test_no_text_of_a_figure_ends_outside(width: float) -> None:
+    run = searched()
+    drawings = [
+        heatmap.draw_heat_map(heatmap.heat_map(run), width),
+        importance.draw_importance(importance.important_weights(run), width),
+        scatter.draw_scatter(scatter.scores_by_weight(run), width),
+        categories.draw_categories(categories.categories(run), width),
+        spending.draw_spending(spending.spending(run), width),
+    ]
+    for drawing in drawings:
+        root = parse(drawing)
+        assert root.attrib["viewBox"].split()[2] == f"{width:g}"
+        for node in root.iter(f"{SVG}text"):
+            wide = (
+                text_width(node.text or "")
+                * {"start": 1.0, "middle": 0.5, "end": 0.0}[node.attrib["text-anchor"]]
+            )
+            assert number(node, "x") + wide <= width + 1, node.text

@@ -96,7 +96,7 @@ def test_the_headline_is_the_conclusion_and_what_qualifies_it(page: Node) -> Non
 
 def test_every_link_of_the_page_leads_to_a_section(page: Node) -> None:
     targets = [link.attributes["href"] for link in page.one("nav").all("a")]
-    assert targets == ["#contenders", "#search", "#weights", "#answers", "#settings"]
+    assert targets == ["#contenders", "#search", "#weights", "#figure-spending", "#answers", "#settings"]
     for target in targets:
         assert page.one("section", id=target.removeprefix("#")).all("h2")
 
@@ -106,12 +106,24 @@ def test_no_id_occurs_twice(page: Node) -> None:
     assert max(counts.values()) == 1
 
 
-def test_three_figures_are_on_it_with_titles(page: Node) -> None:
-    figures = page.all("svg")
-    assert [figure.all("title")[0].text for figure in figures] == [
+def test_each_figure_is_on_it_for_wide_and_for_narrow_screens(page: Node) -> None:
+    titles = [
         "Scores of the contenders",
+        "Mean rating by category",
         "Score of each trial of the search",
+        "Weights of the winner by layer and kind",
         "Weights of the winner",
+        "Score against weight",
+        "Calls, cost and time",
+    ]
+    for class_ in ("on-wide", "on-narrow"):
+        shown = [figure.one("svg").all("title")[0].text for figure in page.all("div", class_=class_)]
+        assert shown == titles
+
+
+def test_a_figure_without_data_leaves_a_sentence_or_nothing(page: Node) -> None:
+    assert [note.text for note in page.all("p", class_="figure-note")] == [
+        "Importances need 50 drawn candidates with a score; this search has 37."
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,10 @@ STYLE = (Path(__file__).parent / "figure.css").read_text(encoding="utf-8")
 """The style sheet included in every figure, with colours for light and dark schemes."""
 
 WIDTH = 760.0
-"""Width of every figure in user units; figures scale to the available space."""
+"""Width of a figure in user units; figures scale to the available space."""
+
+NARROW = 360.0
+"""Width of a figure for narrow screens, on which it is shown at its size."""
 
 # Characters that XML 1.0 cannot represent, not even as a reference.
 _ILLEGAL = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -52,16 +56,27 @@ def group(children: Iterable[ET.Element], class_: str) -> ET.Element:
     return element("g", *children, class_=class_)
 
 
-def figure(key: str, title: str, description: str, height: float, children: Iterable[ET.Element]) -> str:
+def figure(
+    key: str,
+    title: str,
+    description: str,
+    height: float,
+    children: Iterable[ET.Element],
+    *,
+    width: float = WIDTH,
+) -> str:
     """Create an SVG document.
 
     Args:
-        key: Prefix of the ids inside; unique among the figures of a page.
+        key: Prefix of the ids inside; unique among the figures of a page; a narrow one gets its own.
         title: Its title, for screen readers.
         description: Its content in words, for screen readers.
         height: Height in user units.
         children: The elements, from back to front.
+        width: Width in user units.
     """
+    if width != WIDTH:
+        key = f"{key}-narrow"
     root = element(
         "svg",
         element("title", text=title, id=f"{key}-title"),
@@ -69,12 +84,18 @@ def figure(key: str, title: str, description: str, height: float, children: Iter
         element("style", text=STYLE),
         *children,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_value(WIDTH)} {_value(height)}",
+        viewBox=f"0 0 {_value(width)} {_value(height)}",
         class_="tvmerge-figure",
         role="img",
         aria_labelledby=f"{key}-title {key}-desc",
     )
     return ET.tostring(root, encoding="unicode")
+
+
+def text_width(text: str, size: float = 12.0) -> float:
+    """Return about how wide a text is in user units: East Asian letters are as wide as the font's size."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return size * (wide + 0.6 * (len(text) - wide))
 
 
 def legal(text: str) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from tvmerge._util.plugins import Plugins
 from tvmerge.errors import ConfigError
+from tvmerge.report.language import tr
 
 if TYPE_CHECKING:
     from tvmerge.report.result import RunRecord
@@ -32,16 +33,20 @@ class Figure:
     """A figure of the report.
 
     Attributes:
-        draw: Returns the figure of a run as an SVG document.
+        draw: Returns the figure of a run as an SVG document; an empty text if the run has nothing for it.
+        narrow: The same for narrow screens, `NARROW` user units wide; None to scale `draw`'s down.
         heading: Heading of its section.
         caption: Returns the caption below the figure of a run; None for no caption.
         section: The section of the page that shows it.
+        place: Its place among the figures of its section, the smallest first.
     """
 
     draw: Callable[[RunRecord], str]
     heading: str
     caption: Callable[[RunRecord], str] | None = None
     section: Section = ""
+    narrow: Callable[[RunRecord], str] | None = None
+    place: int = 9
 
 
 FIGURES = Plugins(what="figure", kind=Figure, attribute="FIGURE", package=__name__, group="tvmerge.figures")
@@ -49,12 +54,16 @@ FIGURES = Plugins(what="figure", kind=Figure, attribute="FIGURE", package=__name
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure of a run: its heading, SVG document, caption and section of the page."""
+    """A figure of a run: its heading, SVG documents, caption and section of the page.
+
+    `narrow` is the document for narrow screens; empty if there is no other than `svg`.
+    """
 
     heading: str
     svg: str
     caption: str
     section: Section
+    narrow: str = ""
 
 
 def drawn(result: RunRecord) -> dict[str, Drawn]:
@@ -63,16 +72,21 @@ def drawn(result: RunRecord) -> dict[str, Drawn]:
     Raises:
         ConfigError: A figure of an installed package, named in the message, fails.
     """
-    order = get_args(Section).index
-    names = sorted(FIGURES.names(), key=lambda name: order(FIGURES.load(name).section))
+    names = sorted(FIGURES.names(), key=_order)
     return {name: _drawn(name, result) for name in names}
+
+
+def _order(name: str) -> tuple[int, int]:
+    found = FIGURES.load(name)
+    return get_args(Section).index(found.section), found.place
 
 
 def _drawn(name: str, result: RunRecord) -> Drawn:
     found = FIGURES.load(name)
     try:
         caption = "" if found.caption is None else found.caption(result)
-        return Drawn(found.heading, found.draw(result), caption, found.section)
+        narrow = "" if found.narrow is None else found.narrow(result)
+        return Drawn(tr(found.heading), found.draw(result), caption, found.section, narrow)
     except Exception as error:
         if not (origin := FIGURES.origin(name)):
             raise

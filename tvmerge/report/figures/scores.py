@@ -11,14 +11,16 @@ from tvmerge._util.evidence import FEWEST_QUESTIONS, student_quantile
 from tvmerge.records import Estimate
 from tvmerge.report.conclusion import conclude, short_name
 from tvmerge.report.drawing.scale import Scale, padded, tick_labels, ticks
-from tvmerge.report.drawing.svg import WIDTH, element, figure, group, label, line
+from tvmerge.report.drawing.svg import NARROW, WIDTH, element, figure, group, label, line, text_width
 from tvmerge.report.figures import Figure
+from tvmerge.report.language import tr
 from tvmerge.report.numbers import Z95, estimate
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
 from tvmerge.report.terminal.table import in_row_order
 
-_LEFT, _RIGHT, _TOP = 116.0, WIDTH - 118, 34.0
-_ROW = 52.0
+_LEFT, _RIGHT, _TOP = 116.0, 118.0, 34.0
+_TIGHT_LEFT, _TIGHT_RIGHT, _TIGHT_TOP = 92.0, 98.0, 72.0
+_ROW, _LINE = 52.0, 18.0
 _CAP = 4.0
 
 
@@ -67,24 +69,28 @@ def contenders(result: RunRecord) -> ContendersFigure:
     found = conclude(result)
     return ContendersFigure(
         rows=rows,
-        description=f"Scores with 95% intervals. {words}. {found.sentence}",
+        description=tr("Scores with 95% intervals. {rows}.", rows=words) + " " + found.sentence,
         undecided=found.kind == "too_few",
     )
 
 
-def draw_contenders(data: ContendersFigure) -> str:
+def draw_contenders(data: ContendersFigure, width: float = WIDTH) -> str:
     """Return the figure as an SVG document."""
-    bottom = _TOP + _ROW * len(data.rows)
-    x = Scale(*padded(_values(data)), _LEFT + 10, _RIGHT - 10)
+    wide = width == WIDTH
+    left, right = (_LEFT, _RIGHT) if wide else (_TIGHT_LEFT, _TIGHT_RIGHT)
+    top = _TOP if wide else _TIGHT_TOP
+    bottom = top + _ROW * len(data.rows)
+    x = Scale(*padded(_values(data)), left + 10, width - right - 10)
     parts = [
-        group(_axes(x, bottom), "axes"),
-        group(_legend(data), "legend weight_0"),
+        group(_axes(x, top, bottom), "axes"),
+        group(_legend(data, x) if wide else _tight_legend(data), "legend weight_0"),
         *(
-            group(_row(row, x, _TOP + _ROW * index), "undecided" if data.undecided else row.key)
+            group(_row(row, x, top + _ROW * index), "undecided" if data.undecided else row.key)
             for index, row in enumerate(data.rows)
         ),
     ]
-    return figure("contenders", "Scores of the contenders", data.description, bottom + 44, parts)
+    title = tr("Scores of the contenders")
+    return figure("contenders", title, data.description, bottom + 44, parts, width=width)
 
 
 def _values(data: ContendersFigure) -> Iterator[float]:
@@ -95,28 +101,42 @@ def _values(data: ContendersFigure) -> Iterator[float]:
                 yield interval.high
 
 
-def _axes(x: Scale, bottom: float) -> Iterator[ET.Element]:
-    values = ticks(x.low, x.high, 7)
+def _axes(x: Scale, top: float, bottom: float) -> Iterator[ET.Element]:
+    values = ticks(x.low, x.high, 7 if x.end - x.start > 300 else 3)
     for value, text in zip(values, tick_labels(values), strict=True):
-        yield line(x(value), _TOP - 6, x(value), bottom, "grid")
+        yield line(x(value), top - 6, x(value), bottom, "grid")
         yield label(x(value), bottom + 16, text, "tick", "middle")
-    yield line(_LEFT, bottom, _RIGHT, bottom, "axis")
-    yield label((_LEFT + _RIGHT) / 2, bottom + 34, "score", "caption", "middle")
+    yield line(x.start - 10, bottom, x.end + 10, bottom, "axis")
+    yield label((x.start + x.end) / 2, bottom + 34, tr("score"), "caption", "middle")
 
 
-def _legend(data: ContendersFigure) -> Iterator[ET.Element]:
-    place = _LEFT + 14
+def _legend(data: ContendersFigure, x: Scale) -> Iterator[ET.Element]:
+    place = x.start + 4
+    for held_out, text in _marks(data):
+        yield _dot(place, 12, held_out=held_out)
+        yield label(place + 10, 16, text, "caption")
+        place += text_width(text) + 34
+    yield label(x.end + 118, 16, tr("bars: 95% intervals"), "caption", "end")
+
+
+def _tight_legend(data: ContendersFigure) -> Iterator[ET.Element]:
+    """Draw the legend with a line for each entry."""
+    y = 12.0
+    for held_out, text in _marks(data):
+        yield _dot(8, y, held_out=held_out)
+        yield label(20, y + 4, text, "caption")
+        y += _LINE
+    yield label(20, y + 4, tr("bars: 95% intervals"), "caption")
+
+
+def _marks(data: ContendersFigure) -> Iterator[tuple[bool, str]]:
     if any(row.holdout is not None for row in data.rows):
-        yield _dot(place, 12, held_out=True)
-        yield label(place + 10, 16, "held-out questions", "caption")
-        place += 144
-    yield _dot(place, 12, held_out=False)
-    yield label(place + 10, 16, "questions of the search", "caption")
-    yield label(_RIGHT + 108, 16, "bars: 95% intervals", "caption", "end")
+        yield True, tr("held-out questions")
+    yield False, tr("questions of the search")
 
 
 def _row(row: ContenderRow, x: Scale, top: float) -> Iterator[ET.Element]:
-    yield label(_LEFT - 12, top + _ROW / 2 + 4, row.label, "series-label", "end")
+    yield label(x.start - 22, top + _ROW / 2 + 4, row.label, "series-label", "end")
     if row.holdout is not None:
         yield from _mark(row.holdout, x, top + 17, held_out=True)
     if row.search is not None:
@@ -128,7 +148,7 @@ def _mark(interval: Interval, x: Scale, y: float, *, held_out: bool) -> Iterator
     caps = f"M{low:.2f} {y - _CAP} v{2 * _CAP} m0 {-_CAP} H{high:.2f} m0 {-_CAP} v{2 * _CAP}"
     yield element("path", d=caps, class_="stroke" if held_out else "stroke faded")
     yield _dot(x(interval.mean), y, held_out=held_out)
-    yield label(_RIGHT + 10, y + 4, interval.text, "label strong" if held_out else "caption")
+    yield label(x.end + 20, y + 4, interval.text, "label strong" if held_out else "caption")
 
 
 def _dot(x: float, y: float, *, held_out: bool) -> ET.Element:
@@ -146,29 +166,33 @@ def _interval(value: Estimate | None, *, held_out: bool = False) -> Interval | N
 
 
 def _words(row: ContenderRow) -> str:
-    parts = [("search", row.search), ("held-out", row.holdout)]
-    return ", ".join(f"{part} {found.text}" for part, found in parts if found is not None) or "no score"
-
-
-def _draw(result: RunRecord) -> str:
-    return draw_contenders(contenders(result))
+    parts = [(tr("search"), row.search), (tr("held-out"), row.holdout)]
+    return ", ".join(f"{part} {found.text}" for part, found in parts if found is not None) or tr("no score")
 
 
 def _caption(result: RunRecord) -> str:
     best = result.contenders[0]
-    bars = "Bars are 95% intervals of single scores"
+    bars = tr("Bars are 95% intervals of single scores.")
     if best.holdout is None:
-        return (
-            f"{bars}. No held-out comparison names a winner; the best of the search was chosen by its score."
-        )
-    rest = "; how far the winner is ahead of another is known better than either score"
+        none = tr("No held-out comparison names a winner; the best of the search was chosen by its score.")
+        return f"{bars} {none}"
+    rest = tr("How far the winner is ahead of another is known better than either score.")
     if conclude(result).kind == "too_few":
-        rest = "; there are too few held-out questions to say which is better, so nothing is coloured"
-    return f"{_named(best)}. {bars}{rest}."
+        rest = tr(
+            "There are too few held-out questions to say which is better, so nothing is coloured.",
+        )
+    return " ".join(filter(None, (_named(best), bars, rest)))
 
 
 def _named(best: Contender) -> str:
-    return "The winner" if best.trial is None else f"The winner is trial {best.trial}"
+    return "" if best.trial is None else tr("The winner is trial {n}.", n=best.trial)
 
 
-FIGURE = Figure(draw=_draw, heading="Scores", caption=_caption, section="contenders")
+FIGURE = Figure(
+    draw=lambda result: draw_contenders(contenders(result)),
+    narrow=lambda result: draw_contenders(contenders(result), NARROW),
+    heading="Scores",
+    caption=_caption,
+    section="contenders",
+    place=0,
+)
