@@ -25,6 +25,7 @@ from tvmerge.report.page.page import render_page
 from tvmerge.report.result_file import read_record
 from tvmerge.run.block_size import AskClock, JudgingPrice, merges_of
 from tvmerge.run.optimize import optimize
+from tvmerge.run.progress import progress_of
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.status import read_status
 from tvmerge.tasks.build import build_suite
@@ -176,7 +177,9 @@ def test_a_run_with_a_free_judge_measures_asks_and_tells_what_it_chose(
     monkeypatch.setattr("tvmerge.study.blocks.size.SHORT", 0.0)  # the demo's candidates take less
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "cache"))
     said: list[str] = []
-    result = asyncio.run(optimize(of_demo(tmp_path, 6), tell=said.append))
+    config = of_demo(tmp_path, 6)
+    with progress_of(config, tell=said.append) as progress:
+        result = asyncio.run(optimize(config, progress))
     (line,) = [line for line in said if line.startswith("a candidate answers ")]
     assert "judging costs nothing, and a candidate takes" in line
     assert result.block == line
@@ -185,9 +188,9 @@ def test_a_run_with_a_free_judge_measures_asks_and_tells_what_it_chose(
     assert read_record(tmp_path / "run" / "result.json", ()).block == line
     assert 16 in {ask.stop - ask.start for trial in result.trials for ask in asks_of(trial)}
     shutil.copytree(tmp_path / "run", tmp_path / "other" / "run")
-    longer = asyncio.run(optimize(of_demo(tmp_path, 7), quiet=True))
+    longer = asyncio.run(optimize(of_demo(tmp_path, 7)))
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "empty"))
-    again = asyncio.run(optimize(of_demo(tmp_path / "other", 7), quiet=True))
+    again = asyncio.run(optimize(of_demo(tmp_path / "other", 7)))
     assert again.trials == longer.trials
     assert again.block == longer.block == line
 

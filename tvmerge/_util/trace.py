@@ -33,8 +33,23 @@ class Span:
     end: float
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A piece of work that is being done.
+
+    Attributes:
+        track: The track, which names the worker.
+        name: The kind of work.
+        of: What it is done for; compared by identity.
+    """
+
+    track: str
+    name: str
+    of: object = None
+
+
 class Trace:
-    """Records spans of work; not thread-safe.
+    """Records spans of work from one thread; others may read what is being done.
 
     Args:
         clock: Returns the time in seconds.
@@ -43,6 +58,8 @@ class Trace:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._tracks: dict[str, None] = {}
+        self._open: dict[int, Work] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
         self.spans: list[Span] = []
 
     def declare(self, track: str) -> None:
@@ -50,14 +67,37 @@ class Trace:
         self._tracks[track] = None
 
     @contextmanager
-    def span(self, track: str, name: str) -> Iterator[None]:
-        """Record the block as a span on `track`, also if it raises."""
+    def span(self, track: str, name: str, of: object = None) -> Iterator[None]:
+        """Record the block as a span on `track`, also if it raises.
+
+        Args:
+            track: The track.
+            name: The kind of work.
+            of: What the work is done for.
+        """
         self.declare(track)
-        start = self._clock()
+        start, work = self._clock(), Work(track, name, of)
+        self._open[id(work)] = work
         try:
             yield
         finally:
-            self.spans.append(Span(track, name, start, self._clock()))
+            del self._open[id(work)]
+            end = self._clock()
+            self.spans.append(Span(track, name, start, end))
+            self._seconds[track, name] = self._seconds.get((track, name), 0.0) + end - start
+
+    def working(self) -> list[Work]:
+        """Return what is being done now."""
+        return list(self._open.values())
+
+    def seconds(self, name: str, kind: str = ENGINE) -> float:
+        """Return the total seconds of the spans of this name, on all tracks of a kind."""
+        known = list(self._seconds.items())
+        return sum(seconds for (track, of), seconds in known if of == name and track.startswith(kind))
+
+    def tracks(self, kind: str = ENGINE) -> int:
+        """Return the number of tracks of a kind."""
+        return sum(track.startswith(kind) for track in list(self._tracks))
 
     def idle_share(self, kind: str = ENGINE) -> float | None:
         """Return the idle fraction of the tracks whose names start with `kind`; None without any work.

@@ -91,12 +91,11 @@ async def optimize_async(
 
 
 async def _run(config: RunConfig, given: CallerObjects, progress: Progress) -> RunResult:
-    from tvmerge.run.optimize import optimize as run
+    from tvmerge.run.progress import progress_of
 
-    return await run(
-        config,
-        quiet=not progress,
-        tell=progress if callable(progress) else None,
-        judge=given.judge,
-        engines=given.engines,
-    )
+    tell = progress if callable(progress) else None
+    with progress_of(config, quiet=not progress, tell=tell) as shown:
+        shown.phase("importing torch")
+        from tvmerge.run.optimize import optimize as run
+
+        return await run(config, shown, judge=given.judge, engines=given.engines)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tvmerge.cli.options import GroupedCommand, given, run_options
 from tvmerge.cli.spending import ASKS_FROM, agree_on_cost
+from tvmerge.config import load_config
 from tvmerge.config.demo import demo_defaults
 from tvmerge.errors import CheckpointError, OutputError
+
+if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
+    from tvmerge.report.run_result import RunResult
+
+_quiet = click.option(
+    "--quiet", "-q", is_flag=True, help="Show no progress: print only errors and the final result."
+)
 
 _dry_run = click.option(
     "--dry-run",
@@ -28,38 +37,28 @@ _yes = click.option(
 @click.command(cls=GroupedCommand)
 @_dry_run
 @_yes
+@_quiet
 @run_options()
-def optimize(config: Path | None, *, dry_run: bool, yes: bool, **flags: Any) -> None:
+def optimize(config: Path | None, *, dry_run: bool, yes: bool, quiet: bool, **flags: Any) -> None:
     """Search the weights, confirm the best on held-out questions, write the merged model."""
-    _run(config, flags, {}, dry_run=dry_run, yes=yes)
+    ready = load_config(given(flags), config)
+    _plan(ready) if dry_run else _run(ready, yes=yes, quiet=quiet)
 
 
 @click.command(cls=GroupedCommand)
 @_dry_run
 @_yes
+@_quiet
 @run_options(demo_defaults())
-def demo(config: Path | None, *, dry_run: bool, yes: bool, **flags: Any) -> None:
+def demo(config: Path | None, *, dry_run: bool, yes: bool, quiet: bool, **flags: Any) -> None:
     """Run `optimize` on the models and questions that ship with tvmerge: no GPU, no key, no download."""
-    _run(config, flags, demo_defaults(), dry_run=dry_run, yes=yes)
+    ready = load_config(given(flags), config, demo_defaults())
+    _plan(ready) if dry_run else _run(ready, yes=yes, quiet=quiet)
 
 
-def _run(
-    file: Path | None, flags: dict[str, Any], defaults: dict[str, Any], *, dry_run: bool, yes: bool
-) -> None:
-    import asyncio
-
-    from tvmerge.config import load_config
-
-    config = load_config(given(flags), file, defaults)
-    if dry_run:
-        _plan(config)
-        return
-    if not yes:
-        agree_on_cost(config)
-    from tvmerge.run.optimize import optimize as run_optimize
-
+def _run(config: RunConfig, *, yes: bool, quiet: bool) -> None:
     try:
-        result = asyncio.run(run_optimize(config))
+        result = _searched(config, yes=yes, quiet=quiet)
     except OutputError as error:
         _show(error.result)
         raise
@@ -68,7 +67,23 @@ def _run(
     click.echo(f"model: {result.output}")
 
 
-def _plan(config: Any) -> None:
+def _searched(config: RunConfig, *, yes: bool, quiet: bool) -> RunResult:
+    """Run, showing at once that it has begun: importing torch alone takes seconds."""
+    import asyncio
+
+    from tvmerge.run.progress import progress_of
+
+    progress = progress_of(config, quiet=quiet)
+    if not yes:
+        agree_on_cost(config, quiet=quiet)
+    with progress:
+        progress.phase("importing torch")
+        from tvmerge.run.optimize import optimize as run_optimize
+
+        return asyncio.run(run_optimize(config, progress))
+
+
+def _plan(config: RunConfig) -> None:
     import asyncio
 
     from rich.console import Console

@@ -16,8 +16,12 @@ ASKS_FROM = 20.0
 """Cost in USD above which a run without a limit has to be agreed to."""
 
 
-def agree_on_cost(config: RunConfig) -> None:
+def agree_on_cost(config: RunConfig, *, quiet: bool = False) -> None:
     """Ask whether to start a run that may cost more than `ASKS_FROM` USD, if `--max-cost` does not limit it.
+
+    Args:
+        config: The run's settings.
+        quiet: Whether not to show that the cost is being counted.
 
     Raises:
         ConfigError: The answer is no, or there is no terminal to ask at.
@@ -27,10 +31,14 @@ def agree_on_cost(config: RunConfig) -> None:
         return
     import asyncio
 
-    from tvmerge.dry_run.calls import likely_of, most_of
-    from tvmerge.dry_run.plan import plan_run
+    from tvmerge.report.terminal.progress import Progress
 
-    plan = asyncio.run(plan_run(config, lambda line: None))
+    with Progress(quiet=quiet) as progress:
+        progress.phase("counting what the judges may cost")
+        from tvmerge.dry_run.calls import likely_of, most_of
+        from tvmerge.dry_run.plan import plan_run
+
+        plan = asyncio.run(plan_run(config, lambda line: None))
     usual, highest = likely_of(plan.calls).cost, most_of(plan.calls).cost
     if usual is None or highest is None or highest <= ASKS_FROM:
         return

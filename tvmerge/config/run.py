@@ -49,6 +49,9 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     trace: str | None = option(
         str, "File for a trace of the run's stages, in Chrome's format.", None, decides="nothing"
     )
+    log_file: str | None = option(
+        str, "File that a JSON line for each event of the run is appended to.", None, decides="nothing"
+    )
     grace: float = option(float, "Seconds to wait for paid judgments after Ctrl-C.", 30.0, decides="nothing")
 
     def __post_init__(self) -> None:

@@ -98,7 +98,7 @@ class EnginePool:
             async with self._leased() as slot:
                 try:
                     engine = await self._become(slot, recipe)
-                    with self._trace.span(_track(slot), "rate"):
+                    with self._trace.span(_track(slot), "rate", recipe):
                         found = await engine.loglikelihood(pairs)
                     slot.deaths = 0
                 except EngineLostError as lost:
@@ -139,23 +139,23 @@ class EnginePool:
             for wave in waves:
                 async with aclosing(engine.generate(wave, sampling)) as stream:
                     # Only the time spent waiting for the engine counts as its work.
-                    while (answers := await self._timed(slot, anext(stream, None))) is not None:
+                    while (answers := await self._timed(slot, recipe, anext(stream, None))) is not None:
                         slot.deaths = 0
                         yield answers
         except EngineLostError as lost:
             await self._bury(slot, lost)
 
-    async def _timed(self, slot: _Slot, answering: Awaitable[T]) -> T:
-        with self._trace.span(_track(slot), "answer"):
+    async def _timed(self, slot: _Slot, recipe: Recipe, answering: Awaitable[T]) -> T:
+        with self._trace.span(_track(slot), "answer", recipe):
             return await answering
 
     async def _become(self, slot: _Slot, recipe: Recipe) -> Engine:
         if slot.engine is None:
-            with self._trace.span(_track(slot), "start"):
+            with self._trace.span(_track(slot), "start", recipe):
                 slot.engine = await slot.start()
         if slot.recipe != recipe:
             slot.recipe = None
-            with self._trace.span(_track(slot), "merge"):
+            with self._trace.span(_track(slot), "merge", recipe):
                 await slot.engine.apply(recipe)
             slot.recipe = recipe
             self._tell_remarks(slot.name, slot.engine)

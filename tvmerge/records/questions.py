@@ -48,6 +48,8 @@ class Answer:
         sample: Which of several sampled answers this is, from 0.
         thoughts: What the model thought before it answered, one text per turn, which may be empty; an empty
             tuple if no turn has a thought.
+        tokens: How many tokens were generated for it just now; 0 if that is not known, or if the answer was
+            stored. No part of what the answer is.
     """
 
     question_id: QuestionId
@@ -55,6 +57,7 @@ class Answer:
     finish: tuple[Finish, ...] = ()
     sample: int = 0
     thoughts: tuple[str, ...] = ()
+    tokens: int = field(default=0, compare=False)
 
     def cut_in_thought(self, turn: int) -> bool:
         """Return whether the model was still thinking when `turn` (from 1) ended."""

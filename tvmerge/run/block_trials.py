@@ -51,7 +51,8 @@ class BlockTrials:
     async def evaluate(self, ask: Ask) -> Evaluation:
         """Return the candidate's answers to the block and their judgments."""
         recipe = self._study.trials[ask.trial].recipe
-        return await self._evaluator.evaluate(recipe, self._questions[ask.start : ask.stop])
+        block = self._questions[ask.start : ask.stop]
+        return await self._evaluator.evaluate(recipe, block, label=f"trial {ask.trial}")
 
     def outcome(self, ask: Ask, evaluation: Evaluation) -> Told:
         """Return what the study is told: the scores of the block, or why the candidate cannot be scored.

@@ -15,6 +15,7 @@ from tvmerge.engines.open_pool import open_pool
 from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
+from tvmerge.report.terminal.flights import Flights
 from tvmerge.run.loop import BACKLOG, Evaluator
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
@@ -41,11 +42,13 @@ class Run(RunSpec):
         study: The study.
         pool: The live models.
         trace: Records where the time goes.
+        flights: The candidates in flight.
     """
 
     study: SearchStudy | BlockStudy
     pool: Pool
     trace: Trace
+    flights: Flights
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -93,7 +96,15 @@ class Run(RunSpec):
         # A batch judge answers only after all requests of a window of trials have been sent, so the whole
         # window is generated first.
         backlog = BACKLOG if self.suite.batching is None else sys.maxsize
-        return Evaluator(self.pool, judge, sampling, backlog=backlog, trace=self.trace, judge_of=judge_of)
+        return Evaluator(
+            self.pool,
+            judge,
+            sampling,
+            backlog=backlog,
+            trace=self.trace,
+            flights=self.flights,
+            judge_of=judge_of,
+        )
 
 
 def build_run(
@@ -102,6 +113,8 @@ def build_run(
     caches: Caches,
     note: Note,
     still_held: Callable[[], None] = lambda: None,
+    *,
+    phase: Note = lambda _: None,
 ) -> Run:
     """Build a run.
 
@@ -111,11 +124,14 @@ def build_run(
         caches: The caches of expensive results; the caller closes them.
         note: Called with each remark for the user.
         still_held: Raises `StudyError` if another run has taken over the study.
+        phase: Called with what it is doing, before each step that may take a while.
 
     Raises:
         UserError: An input is not usable.
     """
+    phase("reading and checking the models")
     models = open_models(config.merge, caches)
+    phase("opening the study")
     merge = resolved(config.merge, models)
     spec = build_run_spec(config, known, models, note)
     with ExitStack() as refused:
@@ -133,15 +149,13 @@ def build_run(
         check_replaceable(folder, spec.owner, overwrite=config.overwrite, sources=sources)
         check_space(folder, models.nbytes(experts=config.save_experts))
         trace = Trace()
-        stored = spec.known_study.stored
-        is_compared = stored is not None and RELOAD in stored.attrs
         pool = open_pool(
             spec.placement,
             models,
             merge,
             spec.chat,
             spec.record,
-            on_compared=None if is_compared else partial(study.record, RELOAD),
+            on_compared=None if _is_compared(spec) else partial(study.record, RELOAD),
             answers=caches.answers,
             identity=spec.answer_identity,
             judges=judge_memory(spec.suite.specs),
@@ -150,4 +164,11 @@ def build_run(
         )
         pool = spec.suite.pool(pool, spec.chat, partial(spec.placement.rated_context, models))
         refused.pop_all()
-    return Run(**{f.name: getattr(spec, f.name) for f in fields(spec)}, study=study, pool=pool, trace=trace)
+    known_parts = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    return Run(**known_parts, study=study, pool=pool, trace=trace, flights=Flights(trace))
+
+
+def _is_compared(spec: RunSpec) -> bool:
+    """Return whether an earlier run of the study has compared vLLM with transformers."""
+    stored = spec.known_study.stored
+    return stored is not None and RELOAD in stored.attrs

@@ -18,6 +18,7 @@ from tvmerge._util.trace import Trace
 from tvmerge.errors import CandidateError
 from tvmerge.protocols import AskAndTell, Judge, Numbered, Pool, Race, Study
 from tvmerge.records import Answer, Evaluation, Judgment, Outcome, Question, Recipe, Sampling, Trial
+from tvmerge.report.terminal.flights import Flight, Flights
 from tvmerge.run.rating_tasks import Rated, RatingTasks, all_rated
 
 Asked = TypeVar("Asked", bound=Numbered)
@@ -35,6 +36,7 @@ class Evaluator:
         sampling: The sampling parameters.
         backlog: Number of answers waiting for the judge at which generation pauses.
         trace: Records when each answer was rated.
+        flights: Gets what each candidate is doing, for the display of the run.
         judge_of: Returns the judge of a candidate's answers, if not all candidates have the same.
     """
 
@@ -46,6 +48,7 @@ class Evaluator:
         *,
         backlog: int = BACKLOG,
         trace: Trace | None = None,
+        flights: Flights | None = None,
         judge_of: Callable[[Recipe], Judge] | None = None,
     ) -> None:
         self._pool = pool
@@ -53,9 +56,10 @@ class Evaluator:
         self._ratings = RatingTasks(judge, trace, count_unanswered=True)
         self._sampling = sampling
         self._backlog = backlog
+        self._flights = flights or Flights()
 
     async def evaluate(
-        self, recipe: Recipe, questions: Sequence[Question], race: Race | None = None
+        self, recipe: Recipe, questions: Sequence[Question], race: Race | None = None, *, label: str = ""
     ) -> Evaluation:
         """Return the answers and judgments of `recipe` on `questions`, in the order of the questions.
 
@@ -69,22 +73,26 @@ class Evaluator:
             recipe: The candidate.
             questions: The questions, in the order of the race.
             race: Decides at its interim checks whether to stop.
+            label: What the candidate is called where the run is watched.
         """
         try:
-            return await self._evaluate(recipe, questions, race)
+            with self._flights.flight(label, recipe, len(questions) * self._sampling.samples) as flight:
+                return await self._evaluate(recipe, questions, race, flight)
         except CandidateError as error:
             return Evaluation(recipe, failure=str(error))
 
-    async def _evaluate(self, recipe: Recipe, questions: Sequence[Question], race: Race | None) -> Evaluation:
+    async def _evaluate(
+        self, recipe: Recipe, questions: Sequence[Question], race: Race | None, flight: Flight
+    ) -> Evaluation:
         waves = _between(questions, () if race is None else race.interim_checks)
         answers = [_Inbox(len(wave) * self._sampling.samples) for wave in waves]
-        answering = asyncio.create_task(self._answer(recipe, waves, answers, race))
+        answering = asyncio.create_task(self._answer(recipe, waves, answers, race, flight))
         rated: list[Rated] = []
         judge = None if self._judge_of is None else self._judge_of(recipe)
         stopped = False
         try:
             for wave, inbox in zip(waves, answers, strict=True):
-                rated += await self._rated(wave, inbox, judge)
+                rated += await self._rated(wave, inbox, judge, flight)
                 if race is not None and wave is not waves[-1]:
                     stopped = await asyncio.to_thread(race.should_prune, _judgments(rated))
                     if stopped:
@@ -111,6 +119,7 @@ class Evaluator:
         waves: Sequence[Sequence[Question]],
         inboxes: Sequence[_Inbox],
         race: Race | None,
+        flight: Flight,
     ) -> None:
         """Generate all answers and put each into the inbox of its wave."""
         inbox_of = {
@@ -123,6 +132,7 @@ class Evaluator:
         try:
             async with aclosing(self._pool.answer(recipe, questions, self._sampling, wave=size)) as stream:
                 async for answers in stream:
+                    self._flights.answered(flight, answers)
                     for answer in answers:
                         inbox_of[answer.question_id].put(answer)
                     await self._breathe()
@@ -131,13 +141,16 @@ class Evaluator:
                 inbox.fail(error)
             raise
 
-    async def _rated(self, wave: Sequence[Question], inbox: _Inbox, judge: Judge | None) -> list[Rated]:
+    async def _rated(
+        self, wave: Sequence[Question], inbox: _Inbox, judge: Judge | None, flight: Flight
+    ) -> list[Rated]:
         """Rate the answers of a wave as they come; raise the first failure at once."""
         asked = {question.question_id: question for question in wave}
         tasks: list[asyncio.Task[Rated]] = []
         async for answer in inbox:
             task = self._ratings.start(asked[answer.question_id], answer, judge)
             task.add_done_callback(inbox.watch)
+            task.add_done_callback(lambda _: self._flights.was_rated(flight))
             tasks.append(task)
         return await all_rated(tasks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from itertools import chain
@@ -15,7 +15,7 @@ from tvmerge._util.threads import in_thread
 from tvmerge.errors import AssetError, OutputError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.merging.export.export import export_merge
-from tvmerge.records import Evaluation, Recipe
+from tvmerge.records import Evaluation, Question, Recipe
 from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import write_page
 from tvmerge.report.result_file import as_json, trial_rows
@@ -27,7 +27,9 @@ from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
+from tvmerge.run.progress import progress_of
 from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
+from tvmerge.run.standing import answers_ahead, spent_by
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.pareto import pareto_front
@@ -44,9 +46,8 @@ if TYPE_CHECKING:
 
 async def optimize(
     config: RunConfig,
+    progress: Progress | None = None,
     *,
-    quiet: bool = False,
-    tell: Note | None = None,
     judge: Judge | None = None,
     engines: OwnEngines | None = None,
 ) -> RunResult:
@@ -54,8 +55,7 @@ async def optimize(
 
     Args:
         config: The run's settings.
-        quiet: Show no progress.
-        tell: Called with each line of progress; None prints it to standard error.
+        progress: Shows how far the run is, from `progress_of`; None shows nothing.
         judge: A judge to use instead of those in the settings.
         engines: Engines to use instead of the one in the settings.
 
@@ -64,30 +64,41 @@ async def optimize(
         ProviderError, BudgetError: The judge cannot continue; all finished work is saved.
         OutputError: The model or a report could not be written; the error holds the result.
     """
+    if progress is None:
+        with progress_of(config, quiet=True) as silent:
+            return await optimize(config, silent, judge=judge, engines=engines)
     paths = RunPaths.of(config)
-    limited = config.max_thinking_tokens is not None
-    with (
-        paths.held() as still_held,
-        closing(Caches()) as caches,
-        Progress(quiet=quiet, tell=tell, thinking_limited=limited) as progress,
-    ):
+    with paths.held() as still_held, closing(Caches()) as caches:
         run = await _prepare(config, paths, caches, progress, still_held, judge=judge, engines=engines)
         # Only now, so that a run that fails its checks does not claim the folder.
         write_text(paths.mark, f"{paths.study.name}\n")
         write_questions(paths.questions, run.search_questions, run.holdout_questions)
         _tell_remarks(run, progress.note)
+        progress.watch(run.flights, spent_by(run), answers_ahead(run, config.confirm_candidates))
         try:
-            run = await _with_baseline(run)
-            started = time.perf_counter()
-            prospects = await run_search(run, progress)
-            seconds = time.perf_counter() - started
-            idle = run.trace.idle_share()
-            if idle is not None:
-                progress.note(f"engines were idle for {idle:.0%} of the search")
-            confirmed = await _confirm(run, progress)
-            result = await in_thread(_conclude, run, confirmed, prospects, seconds, progress.note)
+            return await _to_its_end(run, progress)
+        except BaseException:
+            progress.phase("stopping, as soon as what was paid for is stored")
+            raise
         finally:
             await run.close()
+
+
+async def _to_its_end(run: Run, progress: Progress) -> RunResult:
+    """Search, compare the best on held-out questions and write the results."""
+    if run.baseline is not None:
+        progress.phase("the baseline answers all questions")
+    run = await _with_baseline(run)
+    started = time.perf_counter()
+    prospects = await run_search(run, progress)
+    seconds = time.perf_counter() - started
+    idle = run.trace.idle_share()
+    if idle is not None:
+        progress.note(f"engines were idle for {idle:.0%} of the search")
+    confirmed = await _confirm(run, progress)
+    progress.phase("writing the model and the report")
+    result = await in_thread(_conclude, run, confirmed, prospects, seconds, progress.note)
+    progress.event("run_ended", winner=result.contenders[0].trial, conclusion=conclusion(result))
     return result
 
 
@@ -102,17 +113,20 @@ async def _prepare(
     engines: OwnEngines | None,
 ) -> Run:
     """Build the run, doing all cheap checks before anything expensive."""
-    note = progress.note
+    note, phase = progress.note, progress.phase
+    phase("reading the questions")
     suite = await in_thread(
         build_suite, config, caches, note, paths.ledger, waiting=progress.waiting, own=judge
     )
     async with AsyncExitStack() as failed:
         failed.push_async_callback(suite.close)
+        phase("looking up the study")
         known = await in_thread(outline, config, paths, suite, engines)
         await suite.check_batches()
         if not config.no_judge_check:
+            phase("the judge rates a test answer")
             await suite.check()
-        run = await in_thread(build_run, config, known, caches, note, still_held)
+        run = await in_thread(build_run, config, known, caches, note, still_held, phase=phase)
         failed.pop_all()
     return run
 
@@ -148,11 +162,19 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
     finalists = choose_finalists(run.study.trials, run.config.confirm_candidates)
     baselines = choose_baselines(run.space, run.study.trials, run.models.sparse)
 
+    labels = {tuple(c.recipe.weights.items()): c.label for c in baselines}
+    labels |= {tuple(trial.recipe.weights.items()): f"trial {trial.number}" for trial in finalists}
+
+    async def held_out(recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
+        label = labels[tuple(recipe.weights.items())]
+        return await run.confirmer.evaluate(recipe, questions, label=label)
+
     async def searched(recipe: Recipe) -> Evaluation:
-        return await run.baseline_evaluator.evaluate(recipe, run.search_questions)
+        label = labels[tuple(recipe.weights.items())]
+        return await run.baseline_evaluator.evaluate(recipe, run.search_questions, label=label)
 
     confirmation = Confirmation(
-        run.confirmer.evaluate,
+        held_out,
         searched,
         run.objective,
         run.suite.benchmark.questions,
@@ -161,8 +183,11 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         races=run.config.racing != "off" and run.suite.batching is None,
     )
     chosen_among = len(finalists) if len(finalists) > 1 else 0
+    models = len({baseline.model for baseline in baselines})
     progress.confirming(
-        chosen_among + 1 + len({baseline.model for baseline in baselines}), len(run.holdout_questions)
+        chosen_among + 1 + models,
+        len(run.holdout_questions),
+        answers_ahead(run, len(finalists), models),
     )
     confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
     log = answer_log(run, run.paths.holdout, judge=run.suite.confirming.judge.name)

@@ -13,6 +13,7 @@ from tvmerge._util.locking import locked
 from tvmerge._util.outputs import check_file, check_folder
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.report.result_file import RESULT, TRIALS
+from tvmerge.report.terminal.event_log import EventLog
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.lock import study_lock
 from tvmerge.study.storage_url import sqlite_file
@@ -33,18 +34,21 @@ class RunPaths:
         model: The folder of the merged model.
         study: The study's name and storage.
         trace: The file of the trace; None if none is written.
+        log: The file of the event log; None if none is written.
     """
 
     folder: Path
     model: Path
     study: StudyLocation
     trace: Path | None
+    log: Path | None = None
 
     @classmethod
     def of(cls, config: RunConfig) -> RunPaths:
         """Return the files and folders that the settings name."""
         trace = None if config.trace is None else Path(config.trace)
-        return cls(config.run_folder, config.model_folder, config.study_location, trace)
+        log = None if config.log_file is None else Path(config.log_file)
+        return cls(config.run_folder, config.model_folder, config.study_location, trace, log)
 
     @property
     def holdout(self) -> Path:
@@ -80,6 +84,27 @@ class RunPaths:
     def mark(self) -> Path:
         """The file that names the study that the run folder belongs to."""
         return self.folder / ".study"
+
+    def event_log(self) -> EventLog | None:
+        """Return the log of the run's events; None if none is written.
+
+        Raises:
+            ConfigError: It cannot be written, is not such a log, or is a file that the run writes itself.
+        """
+        if self.log is None:
+            return None
+        study = sqlite_file(self.study.storage)
+        own = [self.ledger, self.trials, self.result, self.report, self.mark, self.trace, study]
+        if self.log.resolve() in {path.resolve() for path in own if path is not None}:
+            raise ConfigError(
+                f"--log-file {self.log} is a file that the run writes itself; name another file"
+            )
+        if self.log.resolve().is_relative_to(self.model.resolve()):
+            raise ConfigError(
+                f"--log-file {self.log} is in the folder of the merged model, which is replaced as a whole; "
+                "name another place"
+            )
+        return EventLog(self.log)
 
     def check_writable(self) -> None:
         """Check that the run can write all of its outputs, without creating anything.

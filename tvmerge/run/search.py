@@ -14,14 +14,16 @@ from tvmerge.errors import StudyError
 from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.terminal.progress import Progress
+from tvmerge.report.terminal.state import Counts
 from tvmerge.run.anchoring import AgreementCheck
 from tvmerge.run.block_size import AskClock, JudgingPrice, SizingStudy, merges_of, most_questions
 from tvmerge.run.block_trials import BlockTrials
 from tvmerge.run.loop import ask_and_tell, search
+from tvmerge.run.standing import baselines_among
 from tvmerge.run.stopping import Stopping
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, asks_of
-from tvmerge.study.ranking import best_of
+from tvmerge.study.ranking import best_of, ranked_with_stopped
 from tvmerge.study.storage import N_ANSWERS, USD_PER_ANSWER
 from tvmerge.study.study import SearchStudy
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
@@ -78,10 +80,14 @@ async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
         return trials.outcome(trial, evaluation)
 
     def on_told(trial: Trial) -> None:
-        progress.trial_told(trial, best_of(study.trials))
+        known = study.trials
+        running = {trial.number for trial in study.running()}
+        progress.standing(Counts.of(known, running), baselines_among(ranked_with_stopped(known)))
+        progress.trial_told(trial, best_of(known))
 
     progress.search_started(run.config.n_trials, study.told)
     await search(study, run.config.n_trials, trials.evaluate, outcome, on_told)
+    progress.search_ended(Counts.of(study.trials, ()))
 
 
 async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospects:
@@ -96,19 +102,21 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     stopping = _stopping(run, study)
     clock = AskClock(lambda: merges_of(run.trace))
 
-    def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, Trial | None]:
+    def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, list[Trial]]:
         outcome = trials.outcome(ask, evaluation)
         agreement.check(study.asks, ask, outcome)
         log.add(str(ask.trial), in_order(run, evaluation))
         told = trials.tell(ask, outcome)
         stopping.look()
-        return told, study.best()
+        return told, study.ranked()
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
-        trial, best = await in_thread(tell, ask, evaluation)
+        trial, ranked = await in_thread(tell, ask, evaluation)
         if study.sizes.open:
             clock.told(ask)
-        progress.block_told(trial, study.told, best)
+        running = {ask.trial for ask in study.running()}
+        progress.standing(Counts.of(study.trials, running), baselines_among(ranked))
+        progress.block_told(trial, study.told, next(iter(ranked), None))
 
     most = run.config.n_trials * len(questions)
     await in_thread(study.record, N_ANSWERS, most)
@@ -129,6 +137,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
             await in_thread(study.pause, run.config.confirm_candidates)
         raise
     await in_thread(study.settle, run.config.confirm_candidates)
+    progress.search_ended(Counts.of(study.trials, ()))
     if (remark := agreement.remark(study.asks)) is not None:
         progress.note(remark)
     if run.suite.anchor is not None:

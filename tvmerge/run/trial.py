@@ -64,7 +64,9 @@ class Trials:
 
     async def evaluate(self, trial: Trial) -> Evaluation:
         """Return the trial's answers and judgments, up to where it is pruned."""
-        return await self._evaluator.evaluate(trial.recipe, self._questions, self._race(trial))
+        return await self._evaluator.evaluate(
+            trial.recipe, self._questions, self._race(trial), label=f"trial {trial.number}"
+        )
 
     def outcome(self, trial: Trial, evaluation: Evaluation) -> Outcome:
         """Return the trial's result: the score, or a failure if too few judgments are ratings.

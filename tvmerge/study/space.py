@@ -59,5 +59,6 @@ def is_density(name: str) -> bool:
 
 def uniform_weight(recipe: Recipe) -> float | None:
     """Return the weight of a recipe whose weights are all equal, else None."""
-    values = {value for name, value in recipe.weights.items() if not is_density(name)}
-    return values.pop() if len(values) == 1 else None
+    values = (value for name, value in recipe.weights.items() if not is_density(name))
+    first = next(values, None)
+    return first if all(value == first for value in values) else None

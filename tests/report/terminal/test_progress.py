@@ -1,20 +1,22 @@
-"""Progress: a bar on a terminal, lines in a log, silence on demand; and the terminal is given back."""
+"""Progress: a live view on a terminal, lines in a log, silence on demand; the terminal is given back."""
 
 from __future__ import annotations
 
 import io
-import os
+import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.terminals import terminal
 from tvmerge.records import Estimate, Recipe, Trial
+from tvmerge.report.terminal.event_log import EventLog
 from tvmerge.report.terminal.progress import Progress
+from tvmerge.report.terminal.state import Counts
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
@@ -48,39 +50,9 @@ def run_search(progress: Progress, clock: Clock, values: Sequence[float | None],
 
 def lines(values: Sequence[float | None], done: int = 0) -> list[str]:
     stream, clock = io.StringIO(), Clock()
-    with Progress(stream=stream, clock=clock) as progress:
+    with Progress(stream=stream, clock=clock, tick=None) as progress:
         run_search(progress, clock, values, done)
     return stream.getvalue().splitlines()
-
-
-@contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[io.TextIOWrapper, list[str]]]:
-    """A real pseudo terminal to write to, and what came out of it once the block has ended."""
-    pty = pytest.importorskip("pty", reason="pseudo terminals exist on POSIX systems only")
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "160")
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-    ours, theirs = pty.openpty()
-    seen: list[str] = []
-    reader = threading.Thread(target=_read_all, args=(ours, seen))
-    reader.start()
-    try:
-        with os.fdopen(theirs, "w", encoding="utf-8") as stream:
-            yield stream, seen
-    finally:
-        reader.join(timeout=10)
-        os.close(ours)
-
-
-def _read_all(handle: int, seen: list[str]) -> None:
-    chunks = []
-    try:
-        while chunk := os.read(handle, 65536):
-            chunks.append(chunk)
-    except OSError:  # how Linux says that the other end is closed
-        pass
-    seen.append(b"".join(chunks).decode("utf-8"))
 
 
 def test_a_log_gets_a_line_for_each_tenth_and_each_new_best() -> None:
@@ -88,8 +60,8 @@ def test_a_log_gets_a_line_for_each_tenth_and_each_new_best() -> None:
     written = lines([9 - 0.01 * n for n in range(100)])
     assert len(written) == 1 + 1 + 10
     assert written[0] == "search 0/100"
-    assert written[1].startswith(
-        "search 1/100  trial 0: 9.00 ± 0.20  best 9.00 ± 0.20 (new)  about 16 min left"
+    assert written[1] == (
+        "search 1/100  trial 0: 9.00 ± 0.20  new best 9.00 ± 0.20 (trial 0)  about 16 min left"
     )
     assert [line.split()[1] for line in written[2:]] == [f"{n}/100" for n in range(10, 101, 10)]
     assert "(trial 0)" in written[2]
@@ -128,12 +100,13 @@ def test_a_resumed_search_counts_on_and_paces_by_its_own_trials() -> None:
 
 def test_finalists_are_named_with_their_scores() -> None:
     stream = io.StringIO()
-    with Progress(stream=stream) as progress:
+    with Progress(stream=stream, tick=None) as progress:
         progress.confirming(2, 24)
         progress.confirmed("weight 1", Estimate(6.1, 0.25, 24))
-    first, second = stream.getvalue().splitlines()
-    assert first == "finalists 0/2  24 held-out questions"
-    assert second.startswith("finalists 1/2  weight 1: 6.10 ± 0.25")
+    assert stream.getvalue().splitlines() == [
+        "finalists 0/2  24 held-out questions",
+        "finalists 1/2  weight 1: 6.10 ± 0.25",
+    ]
 
 
 def test_notes_are_written_as_they_are() -> None:
@@ -152,7 +125,7 @@ def test_a_log_gets_a_line_for_what_is_waited_for_and_none_when_it_is_over() -> 
 
 
 @pytest.mark.parametrize("over", [False, True])
-def test_a_terminal_shows_what_is_waited_for_below_its_bar_until_it_is_over(
+def test_a_terminal_shows_what_is_waited_for_below_its_view_until_it_is_over(
     monkeypatch: pytest.MonkeyPatch, *, over: bool
 ) -> None:
     with terminal(monkeypatch) as (stream, seen), Progress(stream=stream) as progress:
@@ -160,7 +133,8 @@ def test_a_terminal_shows_what_is_waited_for_below_its_bar_until_it_is_over(
         progress.waiting("waiting until 14:03:22")
         if over:
             progress.waiting("")
-    last_drawn = seen[0][seen[0].rindex("search") :]
+        progress.note("a note, which draws the view again")
+    last_drawn = seen[0].split("a note, which draws the view again")[1].split("search")[1]
     assert ("waiting until 14:03:22" in last_drawn) is not over
 
 
@@ -185,13 +159,17 @@ def test_errors_and_interrupts_pass_through(error: type[BaseException], quiet: b
         raise error
 
 
-def test_a_terminal_gets_a_bar_with_score_and_best(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_view_with_counts_score_and_best(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as (stream, seen):
         clock = Clock()
         with Progress(stream=stream, clock=clock) as progress:
             progress.note("a note with [brackets]")
             run_search(progress, clock, [5.0, 6.5, None])
+            known = [trial(0, 5.0), trial(1, 6.5), trial(2, None), trial(3, 1.0)]
+            progress.standing(Counts.of(known, {3}), {"weight 1": trial(0, 5.0)})
     text = seen[0]
+    assert "4 candidates: 2 done, 1 running, 1 failed" in text
+    assert "weight 1 5.00 ± 0.20" in text
     assert "a note with [brackets]" in text
     assert "3/3" in text
     assert "trial 2: failed, 1 failed so far" in text
@@ -243,6 +221,64 @@ def test_plain_lines_do_not_load_rich() -> None:
     )
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
+
+
+def test_what_it_does_before_the_search_is_told_with_the_seconds_it_has_taken() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress(stream=stream, clock=clock, tick=None) as progress:
+        progress.phase("importing torch")
+        progress.tick()
+        for _ in range(5):
+            clock.now += 1
+            progress.tick()
+        progress.search_started(4)
+    assert stream.getvalue().splitlines() == [
+        "importing torch (2 s so far)",
+        "importing torch (4 s so far)",
+        "search 0/4",
+    ]
+
+
+def test_control_characters_never_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Trial(
+        0, Recipe(), state="FAIL", attrs={"failure": "judge said \x1b]0;title\x07\x1b[2Jno\u202e\x9b1m"}
+    )
+    with terminal(monkeypatch) as (stream, seen), Progress(stream=stream) as progress:
+        progress.search_started(2)
+        progress.trial_told(failed, None)
+        progress.waiting("until \x1b[31mred")
+    assert "trial 0 failed: judge said no1m" in seen[0]
+    assert "\x1b]0" not in seen[0]
+    assert "\x1b[2J" not in seen[0]
+    assert "\x1b[31mred" not in seen[0]
+
+
+def test_a_quiet_run_is_logged_all_the_same(tmp_path: Path) -> None:
+    clock, path = Clock(), tmp_path / "log"
+    with (
+        suppress(ValueError),
+        Progress(quiet=True, log=EventLog(path), clock=clock, tick=None) as progress,
+    ):
+        progress.phase("importing torch")
+        run_search(progress, clock, [5.0, None, 7.0])
+        clock.now += 11
+        progress.tick()
+        progress.search_ended(Counts(complete=2, failed=1))
+        progress.confirming(1, 24)
+        progress.confirmed("weight 1", Estimate(6.1, float("nan"), 1))
+        raise ValueError("the disk\nis full")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    kinds = ["phase", "search_started", *["trial"] * 3, "progress", "search_ended", "phase"]
+    assert [row["kind"] for row in rows if row["kind"] != "note"] == [
+        *kinds,
+        *("finalists_started", "finalist", "error"),
+    ]
+    trials = [row for row in rows if row["kind"] == "trial"]
+    assert [row["score"] for row in trials] == [5.0, None, 7.0]
+    assert [row["best"] for row in trials] == [0, 0, 2]
+    assert [row["done"] for row in trials] == [1, 2, 3]
+    assert [row["seconds_left"] for row in trials] == [20.0, 10.0, 0.0]
+    assert rows[-1]["message"] == "the disk is full"
 
 
 @pytest.mark.parametrize(("limited", "advice"), [(False, "set"), (True, "lower")])

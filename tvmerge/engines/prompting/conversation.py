@@ -35,6 +35,10 @@ class Conversation:
         question: What is asked.
         temperature: The temperature of the question's category; 0 is greedy.
         samples: Numbers of the samples it stands for: one, or all if decoding is greedy and they are equal.
+        turns: The model's answers so far.
+        finish: Why each ended.
+        thoughts: The thought before each.
+        tokens: Number of tokens generated for them.
     """
 
     question: Question
@@ -43,6 +47,7 @@ class Conversation:
     turns: list[str] = field(default_factory=list)
     finish: list[Finish] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
+    tokens: int = 0
 
     @property
     def turn(self) -> int:
@@ -64,12 +69,14 @@ class Conversation:
         self.turns.append(reply.text)
         self.finish.append(reply.finish)
         self.thoughts.append(reply.thought)
+        self.tokens += reply.tokens
 
     def restart(self) -> None:
         """Remove the model's answers, to hold the conversation again."""
         self.turns.clear()
         self.finish.clear()
         self.thoughts.clear()
+        self.tokens = 0
 
     def prompt(self, chat: ChatFormat, context: int | None, sampling: Sampling) -> Prompt | None:
         """Return the current turn's prompt; None if all turns are answered or the next does not fit.
@@ -104,11 +111,13 @@ class Conversation:
         return length if context is None else min(length, context)
 
     def answers(self) -> tuple[Answer, ...]:
-        """Return the answer, once for each sample it stands for."""
+        """Return the answer, once for each sample it stands for; the first counts its tokens."""
         turns, finish = tuple(self.turns), tuple(self.finish)
         thoughts = tuple(self.thoughts) if any(self.thoughts) else ()
+        tokens = (self.tokens, *(0 for _ in self.samples[1:]))
         return tuple(
-            Answer(self.question.question_id, turns, finish, sample, thoughts) for sample in self.samples
+            Answer(self.question.question_id, turns, finish, sample, thoughts, new)
+            for sample, new in zip(self.samples, tokens, strict=True)
         )
 
 

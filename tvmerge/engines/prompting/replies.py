@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tvmerge.engines.prompting.chat_format import ChatFormat
@@ -22,11 +22,13 @@ class Reply:
         text: The answer; empty if the thought before it was not finished.
         finish: Why generation ended.
         thought: The thought before the answer; empty if there was none.
+        tokens: Number of tokens generated.
     """
 
     text: str
     finish: Finish
     thought: str = ""
+    tokens: int = field(default=0, compare=False)
 
 
 class ReplyReader:

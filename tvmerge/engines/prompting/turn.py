@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tvmerge.engines.prompting.conversation import Prompt
 from tvmerge.engines.prompting.replies import Reply, ReplyReader
@@ -68,7 +68,8 @@ class Turn:
 
     def reply(self) -> Reply:
         """Return the reply."""
-        return self.reader.read(self.prompt.ids, self.ids, self.finish or "length", self.sampling)
+        read = self.reader.read(self.prompt.ids, self.ids, self.finish or "length", self.sampling)
+        return replace(read, tokens=len(self.ids))
 
     def _think(self, budget: int, finish: Finish, *, open_still: bool) -> None:
         """Close a thought that has reached its limit."""

@@ -156,17 +156,27 @@ class Ledger:
     @property
     def calls(self) -> int:
         """Number of answered calls of all judges."""
-        return sum(total.calls for total in self._totals.values())
+        return sum(total.calls for total in list(self._totals.values()))
 
     @property
     def requests(self) -> int:
         """Number of requests that all judges sent: answered calls and failed attempts."""
-        return sum(len(total.moments) for total in self._totals.values())
+        return sum(len(total.moments) for total in list(self._totals.values()))
+
+    @property
+    def hits(self) -> int:
+        """Number of judgments of all judges that came from the cache."""
+        return sum(total.hits for total in list(self._totals.values()))
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of every call is known."""
+        return all(total.priced for total in list(self._totals.values()))
 
     @property
     def cost(self) -> float:
         """Cost in USD of all judges whose price is known."""
-        return sum(total.cost for total in self._totals.values())
+        return sum(total.cost for total in list(self._totals.values()))
 
     def now(self) -> float:
         """Return the seconds since 1970."""

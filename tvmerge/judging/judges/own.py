@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import canonical_json, digest
 from tvmerge.errors import ConfigError
@@ -146,16 +146,21 @@ class OwnJudge:
 
     def _key(self, question: Question, answer: Answer) -> str:
         # Ratings have no key `baseline`, so those of earlier releases are still found.
-        baseline = {"baseline": asdict(self._baseline[question.question_id])} if self._compares else {}
+        baseline = {"baseline": _plain(self._baseline[question.question_id])} if self._compares else {}
         return digest(
             {
                 "schema": SCHEMA,
                 "judge": {"name": self.name, **self.fingerprint},
                 "question": asdict(question),
-                "answer": asdict(answer),
+                "answer": _plain(answer),
                 **baseline,
             }
         )
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    """Return what the answer is, as plain data; how many tokens it took is no part of it."""
+    return {name: value for name, value in asdict(answer).items() if name != "tokens"}
 
 
 class UnaskedJudge(OwnJudge):

@@ -1,46 +1,28 @@
-"""Three ways to show the progress of a run: a live bar, plain lines, and silence."""
+"""Ways to show the state of a run without a terminal: plain lines, and silence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol
 
-from tvmerge.report.numbers import duration
+from tvmerge.report.terminal.state import RunState
+from tvmerge.report.terminal.view import summary
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.progress import TaskID
+_SHORTEST = 2.0
+"""Minimum seconds between two lines of progress."""
 
+_LONGEST = 60.0
+"""Maximum seconds between two lines of progress."""
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The progress of a stage of a run.
-
-    Attributes:
-        stage: The stage (`search`, `finalists`).
-        done: Number of units done.
-        total: Total number of units.
-        last: The result of the last unit, as text.
-        best: The best result so far, as text; empty if there is none.
-        remaining: Estimated seconds left, or None before there is an estimate.
-        notable: Whether a short log should mention it.
-        unit: What is counted, if the stage does not say so.
-    """
-
-    stage: str
-    done: int
-    total: int
-    last: str = ""
-    best: str = ""
-    remaining: float | None = None
-    notable: bool = True
-    unit: str = ""
+_SHARE = 0.1
+"""Seconds between two lines, as a fraction of the time since the start."""
 
 
 class Display(Protocol):
-    """Shows steps and notes between `__enter__` and `__exit__`; never suppresses an exception."""
+    """Shows the state of a run between `__enter__` and `__exit__`; never suppresses an exception."""
 
     def __enter__(self) -> Display:
         """Start the display."""
@@ -50,14 +32,23 @@ class Display(Protocol):
     ) -> None:
         """Restore the stream."""
 
-    def step(self, step: Step) -> None:
-        """Show the progress of a stage."""
+    def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
+        """Note that the state has changed.
+
+        Args:
+            notable: Whether a short log should mention it.
+            is_new: Whether there is a new best.
+            at_once: Whether even a short log should mention it without delay: where a stage begins or ends.
+        """
 
     def note(self, text: str) -> None:
         """Show a permanent line."""
 
-    def waiting(self, text: str) -> None:
-        """Show what the run is waiting for, replacing the previous text; empty if it waits for nothing."""
+    def waiting(self) -> None:
+        """Note that what the run is waiting for has changed."""
+
+    def tick(self) -> None:
+        """Show what is due; called again and again, from a thread."""
 
 
 class Silence:
@@ -69,108 +60,75 @@ class Silence:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def step(self, step: Step) -> None:
+    def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:
         """Show nothing."""
 
-    def waiting(self, text: str) -> None:
+    def waiting(self) -> None:
+        """Show nothing."""
+
+    def tick(self) -> None:
         """Show nothing."""
 
 
 class Lines:
-    """Shows a line for each notable step, for logs, where a bar would leave control codes.
+    """Shows lines that each stand for themselves, for logs, where a live view would leave control codes.
+
+    Lines of progress are at least two seconds apart. If nothing notable happens, a line comes after a tenth
+    of the time since the start, but at least every minute.
 
     Args:
+        state: The state of the run.
         tell: Called with each line, from any thread.
     """
 
-    def __init__(self, tell: Callable[[str], object]) -> None:
+    def __init__(self, state: RunState, tell: Callable[[str], object]) -> None:
+        self._state = state
         self._tell = tell
+        self._told_at = -float("inf")
+        self._due = False
+        self._is_new = False
 
     def __enter__(self) -> Lines:
+        self._told_at = self._state.clock()
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        if self._due and self._state.stage is not None:
+            self._line()
 
-    def step(self, step: Step) -> None:
-        """Show a line if the step is notable."""
-        if step.notable:
-            done = f"{step.stage} {step.done}/{step.total}"
-            parts = [f"{done} {step.unit}".rstrip(), step.last, step.best, _left(step)]
-            self.note("  ".join(part for part in parts if part))
+    def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
+        """Show a line if the change is notable, at once or as soon as it may come."""
+        self._due = self._due or notable
+        self._is_new = self._is_new or is_new
+        if at_once or (self._due and self._passed() >= _SHORTEST):
+            self._line()
 
     def note(self, text: str) -> None:
         """Show a line."""
         self._tell(text)
 
-    def waiting(self, text: str) -> None:
-        """Show a line unless the text is empty."""
-        if text:
-            self.note(text)
+    def waiting(self) -> None:
+        """Show what the run is waiting for, unless that is over."""
+        if self._state.waiting:
+            self.note(self._state.waiting)
 
+    def tick(self) -> None:
+        """Show a line if one is due."""
+        if self._passed() >= (_SHORTEST if self._due else self._pause()) and (
+            self._state.phase or self._state.stage
+        ):
+            self._line(in_flight=not self._due)
 
-class Bar:
-    """A live bar on a terminal, with notes above it.
+    def _line(self, *, in_flight: bool = False) -> None:
+        self.note(summary(self._state, is_new=self._is_new, in_flight=in_flight))
+        self._told_at, self._due, self._is_new = self._state.clock(), False, False
 
-    Args:
-        stream: The terminal.
-    """
+    def _passed(self) -> float:
+        return self._state.clock() - self._told_at
 
-    def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console, Group
-        from rich.live import Live
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.text import Text
-
-        self._console = Console(file=stream)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", style="dim"),
-            console=self._console,
-        )
-        self._status = Text(no_wrap=True, overflow="ellipsis")
-        self._waiting = Text(style="yellow", overflow="ellipsis")
-        self._tasks: dict[str, TaskID] = {}
-        # Results printed to standard output must not go to the bar's stream.
-        self._live = Live(
-            Group(self._progress, self._status, self._waiting),
-            console=self._console,
-            refresh_per_second=4,
-            redirect_stdout=False,
-        )
-
-    def __enter__(self) -> Bar:
-        self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._live.stop()
-
-    def step(self, step: Step) -> None:
-        """Move the bar of the step's stage, and show the step's result below it."""
-        if step.stage not in self._tasks:
-            self._tasks[step.stage] = self._progress.add_task(step.stage, unit=step.unit, left="")
-        task = self._tasks[step.stage]
-        self._progress.update(task, completed=step.done, total=step.total, left=_left(step))
-        self._status.plain = "  ".join(part for part in (step.last, step.best) if part)
-
-    def note(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(text, markup=False, highlight=False)
-
-    def waiting(self, text: str) -> None:
-        """Show below the bar what the run is waiting for."""
-        self._waiting.plain = text
-
-
-def _left(step: Step) -> str:
-    if step.remaining is None or step.done >= step.total:
-        return ""
-    return f"about {duration(step.remaining)} left"
+    def _pause(self) -> float:
+        since = self._state.clock() - self._state.started
+        return min(_LONGEST, max(_SHORTEST, _SHARE * since))

@@ -5,35 +5,50 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
-from tvmerge.records import CUT_IN_THOUGHT, MEAN, Estimate, Trial
-from tvmerge.report.numbers import count, estimate, percent, plus_minus, score, standard_error
-from tvmerge.report.terminal.displays import Bar, Display, Lines, Silence, Step
+from tvmerge._util.printable import printable
+from tvmerge.records import CUT_IN_THOUGHT, FAILURE, Estimate, Trial
+from tvmerge.report.numbers import count, estimate, percent
+from tvmerge.report.terminal.displays import Display, Lines, Silence
+from tvmerge.report.terminal.flights import Flights
+from tvmerge.report.terminal.pace import FinalistPace, SearchPace
+from tvmerge.report.terminal.state import Counts, RunState, Spent, Stage
+from tvmerge.report.terminal.ticker import Ticker
+from tvmerge.report.terminal.told import best_score, number, outcome, trial_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from tvmerge.report.terminal.event_log import EventLog
 
 _MANY = 0.1
 """Fraction of answers cut in thought above which a run warns."""
 _LINES = 10  # number of lines per stage in a log, besides new bests
 
+_TICK = 0.5
+"""Seconds between two looks at what is due."""
+
+_BEAT = 10.0
+"""Seconds between two events of the log that say how far the run is."""
+
 
 class Progress:
     """Shows a run's progress on standard error; a context manager that suppresses no exceptions.
 
-    It shows a live bar on a terminal. Elsewhere, it prints a line for about each tenth of the trials and for
-    each new best. With `tell`, the lines go to a function instead. Its methods are called in the order of a
-    run: first the search, then the held-out questions.
+    It shows a live view on a terminal, and elsewhere lines that each stand for themselves. With `tell`, the
+    lines go to a function instead. Its methods are called in the order of a run: first the search, then the
+    held-out questions.
 
     Args:
         quiet: Show nothing.
         thinking_limited: Whether candidates' thoughts have a separate limit already.
         stream: The stream, by default standard error.
-        tell: Called with each line; nothing is written to the stream then.
+        tell: Called with each line, from any thread; nothing is written to the stream then.
+        log: Gets all events too, also if nothing is shown.
         clock: Returns the seconds of a monotonic clock.
+        tick: Seconds between two looks at what is due, in a thread; None for never.
     """
 
     def __init__(
@@ -43,34 +58,84 @@ class Progress:
         thinking_limited: bool = False,
         stream: TextIO | None = None,
         tell: Callable[[str], object] | None = None,
+        log: EventLog | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tick: float | None = _TICK,
     ) -> None:
-        self._display = _display(sys.stderr if stream is None else stream, tell, quiet=quiet)
-        self._clock = clock
-        self._pace = _Pace(0, 0, 0.0)
-        self._done = 0
+        now = clock()
+        self._state = RunState(clock=clock, started=now, phase_started=now)
+        self._stream = sys.stderr if stream is None else stream
+        self._display = _display(self._state, self._stream, tell, quiet=quiet)
+        self._log = log
+        self._ticker = Ticker(self.tick, tick)
+        self._logged_at = now
+        self._ahead = 0
         self._failed = 0
         self._warned = False
-        self._best_number: int | None = None
         limit = "lower" if thinking_limited else "set"
         self._more_room = f"raise --max-new-tokens, or {limit} --max-thinking-tokens"
 
     def __enter__(self) -> Progress:
         self._display.__enter__()
+        self._ticker.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ticker.__exit__(kind, error, trace)
+        if error is not None:
+            self.event("error", error=kind.__name__ if kind else "", message=printable(str(error)))
         self._display.__exit__(kind, error, trace)
+
+    def watch(self, flights: Flights, spent: Callable[[], Spent], ahead: int) -> None:
+        """Show what is in flight and what was spent from now on.
+
+        Args:
+            flights: The candidates in flight.
+            spent: Returns what the judges have used; called often.
+            ahead: Maximum number of answers in the comparison of the finalists, for the time left.
+        """
+        self._state.flights, self._state.spent, self._ahead = flights, spent, ahead
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Enter an event into the log; it is not shown."""
+        if self._log is not None and (broken := self._log.write(kind, **fields)):
+            self._display.note(broken)
+
+    def phase(self, text: str) -> None:
+        """Note what the run is doing now, before, between or after the stages that are counted."""
+        state = self._state
+        if text == state.phase:
+            return
+        self._end_stage()
+        state.phase, state.phase_started = text, state.clock()
+        self.event("phase", phase=text)
+        self._display.changed(notable=False)
 
     def note(self, text: str) -> None:
         """Show a permanent line."""
-        self._display.note(text)
+        shown = printable(text)
+        self.event("note", text=shown)
+        self._display.note(shown)
 
     def waiting(self, text: str) -> None:
         """Show what the run is waiting for, replacing the previous text; empty if it waits for nothing."""
-        self._display.waiting(text)
+        self._state.waiting = printable(text)
+        self.event("waiting", text=self._state.waiting)
+        self._display.waiting()
+
+    def standing(self, counts: Counts, baselines: Mapping[str, Trial]) -> None:
+        """Note how the search stands.
+
+        Args:
+            counts: How many candidates are in each state.
+            baselines: The baselines that have a score so far, by name.
+        """
+        self._state.counts = counts
+        self._state.baselines = tuple(
+            f"{name} {best_score(trial)}" for name, trial in baselines.items() if trial.overall is not None
+        )
 
     def search_started(self, total: int, done: int = 0) -> None:
         """Note that the search starts, or resumes with `done` of `total` trials told by an earlier run."""
@@ -83,22 +148,15 @@ class Progress:
             trial: The trial.
             best: The best of all trials so far, including this one; None if none has a score.
         """
-        self._done += 1
+        stage = self._state.stages[-1]
+        stage.done += 1
         self._failed += trial.state == "FAIL"
-        if "failure" in trial.attrs:
-            self.note(f"trial {trial.number} failed: {trial.attrs['failure']}")
-        self._warn_of_thoughts(trial)
-        is_best = best is not None and best.number == trial.number
-        self._display.step(
-            Step(
-                stage="search",
-                done=self._done,
-                total=self._pace.total,
-                last=self._last(trial),
-                best="" if best is None else _best(best, is_new=is_best),
-                remaining=self._pace.remaining(self._done, self._clock()),
-                notable=is_best or _is_milestone(self._done, self._pace.total),
-            )
+        self._show_told(
+            trial,
+            best,
+            trial_fields(trial),
+            last=self._last(trial),
+            notable=_is_milestone(stage.done - 1, stage.done, stage.total),
         )
 
     def blocks_started(self, total: int, done: int = 0) -> None:
@@ -113,43 +171,78 @@ class Progress:
             done: Answers told so far, of all candidates.
             best: The trial that is recommended now, with its estimate; None where none has a score.
         """
-        before, self._done = self._done, done
-        if "failure" in trial.attrs:
-            self.note(f"trial {trial.number} failed: {trial.attrs['failure']}")
-        self._warn_of_thoughts(trial)
-        is_new = best is not None and best.number != self._best_number
-        self._best_number = None if best is None else best.number
-        total = max(1, self._pace.total)
-        self._display.step(
-            Step(
-                stage="search",
-                done=done,
-                total=self._pace.total,
-                last=f"trial {trial.number}: {count(trial.attrs.get('questions', 0), 'question')} answered",
-                best="" if best is None else _best(best, is_new=is_new),
-                remaining=self._pace.remaining(done, self._clock()),
-                notable=done * _LINES // total > before * _LINES // total,
-                unit="answers",
-            )
+        stage = self._state.stages[-1]
+        before, stage.done = stage.done, done
+        fields = {"kind": "block", "trial": trial.number, "answers": done - before}
+        self._show_told(
+            trial,
+            best,
+            fields,
+            last=f"trial {trial.number}: {count(trial.attrs.get('questions', 0), 'question')} answered",
+            notable=_is_milestone(before, done, stage.total),
         )
 
-    def confirming(self, finalists: int, questions: int) -> None:
-        """Note that the search is over and the finalists answer the held-out questions, if there are any."""
-        self._start(finalists, 0)
-        asked = count(questions, "held-out question") if questions else ""
-        self._display.step(Step("finalists", 0, finalists, last=asked))
+    def search_ended(self, counts: Counts) -> None:
+        """Note that the search is over."""
+        self._state.counts = counts
+        self.event("search_ended", counts=counts.as_json())
+        self.phase("choosing the finalists")
+
+    def confirming(self, finalists: int, questions: int, answers: int = 0) -> None:
+        """Note that the search is over and the finalists are compared.
+
+        Args:
+            finalists: Number of results to come.
+            questions: Number of held-out questions; 0 if there are none.
+            answers: Maximum number of answers.
+        """
+        state = self._state
+        self._begin("finalists", finalists, 0, "")
+        state.pace = FinalistPace(answers, state.moment)
+        state.last = count(questions, "held-out question") if questions else "no questions are held out"
+        self.event("finalists_started", total=finalists, questions=questions)
+        self._display.changed(notable=True, at_once=True)
 
     def confirmed(self, label: str, found: Estimate) -> None:
         """Note that a finalist's answers were rated."""
-        self._done += 1
-        remaining = self._pace.remaining(self._done, self._clock())
-        last = f"{label}: {estimate(found)}"
-        self._display.step(Step("finalists", self._done, self._pace.total, last=last, remaining=remaining))
+        stage = self._state.stages[-1]
+        stage.done += 1
+        self._state.last = f"{label}: {estimate(found)}"
+        self.event("finalist", name=label, mean=number(found.mean), se=number(found.se), n=found.n)
+        self._display.changed(notable=True, at_once=stage.done == stage.total)
 
     def _search_started(self, total: int, done: int, unit: str = "") -> None:
-        self._start(total, done)
-        last = "resumed" if done else ""
-        self._display.step(Step("search", done, total, last=last, unit=unit))
+        self._begin("search", total, done, unit)
+        state = self._state
+        state.pace = SearchPace(total, done, state.moment, self._ahead)
+        state.last = "resumed" if done else ""
+        self.event("search_started", total=total, done=done, unit=unit or "trials")
+        self._display.changed(notable=True, at_once=True)
+
+    def _begin(self, name: str, total: int, done: int, unit: str) -> None:
+        """Begin a stage, and end the one before."""
+        self._end_stage()
+        self._state.stages.append(Stage(name, total, done, unit, self._state.clock()))
+        self._state.phase = ""
+
+    def _end_stage(self) -> None:
+        if self._state.stage is not None:
+            self._state.stage.ended = self._state.clock()
+
+    def _show_told(
+        self, trial: Trial, best: Trial | None, fields: dict[str, Any], *, last: str, notable: bool
+    ) -> None:
+        if FAILURE in trial.attrs:
+            self.note(f"trial {trial.number} failed: {trial.attrs[FAILURE]}")
+        self._warn_of_thoughts(trial)
+        state = self._state
+        is_new = best is not None and best.number != state.best_number
+        state.best_number = None if best is None else best.number
+        state.last = last
+        state.best = "" if best is None else f"best {best_score(best)} (trial {best.number})"
+        self.event(**fields, **state.as_json())
+        is_last = state.stages[-1].done >= state.stages[-1].total
+        self._display.changed(notable=notable or is_new, is_new=is_new, at_once=is_last)
 
     def _warn_of_thoughts(self, trial: Trial) -> None:
         """Warn once if candidates run out of tokens while thinking."""
@@ -161,60 +254,34 @@ class Progress:
                 f"empty; {self._more_room}"
             )
 
-    def _start(self, total: int, done: int) -> None:
-        self._pace = _Pace(total, done, self._clock())
-        self._done = done
-
     def _last(self, trial: Trial) -> str:
         failed = f", {self._failed} failed so far" if self._failed else ""
-        return f"trial {trial.number}: {_outcome(trial)}{failed}"
+        return f"trial {trial.number}: {outcome(trial)}{failed}"
+
+    def tick(self) -> None:
+        """Show and log what is due."""
+        self._display.tick()
+        now = self._state.clock()
+        if self._log is not None and now - self._logged_at >= _BEAT:
+            self._logged_at = now
+            self.event("progress", **self._state.as_json(), in_flight=self._state.flights.as_json())
 
 
-class _Pace:
-    """The pace of a stage.
-
-    Args:
-        total: Total number of units.
-        done: Units done before the clock started, which do not count for the pace.
-        started: When it started, in seconds.
-    """
-
-    def __init__(self, total: int, done: int, started: float) -> None:
-        self.total = total
-        self._done_before = done
-        self._started = started
-
-    def remaining(self, done: int, now: float) -> float | None:
-        """Return the seconds left at the pace so far, or None if unknown."""
-        own = done - self._done_before
-        return None if own <= 0 else (now - self._started) / own * (self.total - done)
-
-
-def _outcome(trial: Trial) -> str:
-    if trial.state == "FAIL":
-        return "failed"
-    if trial.state == "PRUNED":
-        asked = count(trial.attrs["questions"], "question")
-        return f"about {score(trial.value)}, stopped after {asked}"
-    return plus_minus(trial.overall, standard_error(trial))
-
-
-def _display(stream: TextIO, tell: Callable[[str], object] | None, *, quiet: bool) -> Display:
+def _display(
+    state: RunState, stream: TextIO, tell: Callable[[str], object] | None, *, quiet: bool
+) -> Display:
     if quiet:
         return Silence()
     if tell is not None:
-        return Lines(tell)
+        return Lines(state, tell)
     # A dumb terminal has no cursor control, and a log file is not a terminal even if colours are forced.
     if stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}:
-        return Bar(stream)
-    return Lines(partial(print, file=stream, flush=True))
+        from tvmerge.report.terminal.live import LiveView, shows_ascii_only
+
+        return LiveView(state, stream, plain=shows_ascii_only(stream))
+    return Lines(state, lambda line: print(line, file=stream, flush=True))
 
 
-def _best(best: Trial, *, is_new: bool) -> str:
-    text = f"best {plus_minus(best.attrs.get(MEAN, best.overall), standard_error(best))}"
-    return f"{text} (new)" if is_new else f"{text} (trial {best.number})"
-
-
-def _is_milestone(done: int, total: int) -> bool:
-    """Return whether this unit completes another tenth of the total."""
-    return done * _LINES // max(1, total) > (done - 1) * _LINES // max(1, total)
+def _is_milestone(before: int, done: int, total: int) -> bool:
+    """Return whether another tenth of the total has been completed."""
+    return done * _LINES // max(1, total) > before * _LINES // max(1, total)

@@ -176,8 +176,12 @@ class BlockStudy(StoredSearch):
 
     def best(self) -> Trial | None:
         """The candidate that is recommended now, with the estimate of its score; None before a score."""
-        found = self._ranked()
-        return found[0] if found else None
+        return next(iter(self.ranked()), None)
+
+    def ranked(self) -> list[Trial]:
+        """The scored candidates with the estimates of their scores, the best first."""
+        ranking = self._sampler.ranked(self._table(len(self._asks) + self._window))
+        return [estimated(self._trials[number], mean, sd) for number, mean, sd in ranking]
 
     def checkpoint(self, every: int) -> int:
         """How many asks were told at the last of the moments that are `every` asks, or a window, apart."""
@@ -207,7 +211,7 @@ class BlockStudy(StoredSearch):
         Raises:
             StudyError: The storage cannot be written, or another run took the study over.
         """
-        ranked = {trial.number: trial for trial in self._ranked()}
+        ranked = {trial.number: trial for trial in self.ranked()}
         best = list(ranked)[:finalists]
         for trial in self.trials:
             found = ranked.get(trial.number)
@@ -243,11 +247,6 @@ class BlockStudy(StoredSearch):
             self._reopen(trial)
             self._store.tell(trial.number, result)
         self._trials[trial.number] = changed
-
-    def _ranked(self) -> list[Trial]:
-        """Scored candidates with the estimates of their scores, the best first."""
-        ranking = self._sampler.ranked(self._table(len(self._asks) + self._window))
-        return [estimated(self._trials[number], mean, sd) for number, mean, sd in ranking]
 
     def _table(self, number: int) -> Table:
         """What ask `number` may depend on."""

@@ -1,0 +1,88 @@
+"""The live view of a run on a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
+from rich.live import Live
+from rich.text import Text
+
+from tvmerge._util.printable import ascii_only, printable
+from tvmerge.report.terminal.state import RunState
+from tvmerge.report.terminal.view import live_rows
+
+REFRESHES = 4
+"""Refreshes per second."""
+
+_STYLES = {"plain": "", "good": "cyan", "faint": "dim", "warn": "yellow"}
+
+
+class LiveView:
+    """Shows the state of a run in place, with notes above it.
+
+    A thread draws it, so that the loop of the run does not wait for the terminal.
+
+    Args:
+        state: The state of the run.
+        stream: The terminal.
+        plain: Whether the terminal shows ASCII only.
+    """
+
+    def __init__(self, state: RunState, stream: TextIO, *, plain: bool) -> None:
+        self._state = state
+        self._plain = plain
+        self._console = Console(file=stream)
+        self._live = Live(
+            console=self._console,
+            get_renderable=lambda: self,
+            refresh_per_second=REFRESHES,
+            # Results printed to standard output must not go to the terminal of the view.
+            redirect_stdout=False,
+            vertical_overflow="crop",
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._state.over = True
+        self._live.stop()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = live_rows(self._state, options.max_width, options.height or 24, ascii_bar=self._plain)
+        for row in rows:
+            text = self._shown(printable(row.text))
+            cut: OverflowMethod = "crop" if self._plain else "ellipsis"
+            yield Text(text, style=_STYLES[row.style], no_wrap=True, overflow=cut)
+
+    def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
+        """Leave it to the next refresh."""
+
+    def note(self, text: str) -> None:
+        """Print a line above the view."""
+        self._console.print(self._shown(text), markup=False, highlight=False)
+
+    def waiting(self) -> None:
+        """Leave it to the next refresh."""
+
+    def tick(self) -> None:
+        """Leave it to the next refresh."""
+
+    def _shown(self, text: str) -> str:
+        return ascii_only(text) if self._plain else text
+
+
+def shows_ascii_only(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a terminal may not show more than ASCII.
+
+    In the locale C, Python writes UTF-8 all the same, and sets LC_CTYPE to C.UTF-8 unless LC_ALL is set.
+    """
+    if not (stream.encoding or "").lower().replace("-", "").startswith("utf"):
+        return True
+    character_type = environment.get("LC_CTYPE", "")
+    named = (environment.get("LC_ALL"), "" if character_type == "C.UTF-8" else character_type)
+    return next(filter(None, (*named, environment.get("LANG"))), "") in {"C", "POSIX"}
