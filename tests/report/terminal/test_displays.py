@@ -30,6 +30,17 @@ def test_lines_are_at_least_two_seconds_apart_however_much_happens() -> None:
     assert all(later - earlier >= 2 for earlier, later in pairwise(said))
 
 
+def test_the_first_result_of_a_stage_comes_at_once_and_the_second_does_not() -> None:
+    said: list[str] = []
+    state = RunState(clock=Clock(), stages=[Stage("search", 9, 0, "", 0.0)])
+    lines = Lines(state, said.append).__enter__()
+    lines.changed(notable=True, at_once=True)
+    for done in (1, 2, 3):
+        state.stages[0].done = done
+        lines.changed(notable=True)
+    assert said == ["search 0/9", "search 1/9"]
+
+
 def test_nothing_new_is_said_more_and_more_seldom_but_every_minute() -> None:
     clock, said = Clock(), list[float]()
     state = RunState(clock=clock, stages=[Stage("search", 1000, 1, "", 0.0)])

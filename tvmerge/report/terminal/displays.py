@@ -76,8 +76,9 @@ class Silence:
 class Lines:
     """Shows lines that each stand for themselves, for logs, where a live view would leave control codes.
 
-    Lines of progress are at least two seconds apart. If nothing notable happens, a line comes after a tenth
-    of the time since the start, but at least every minute.
+    Lines of progress are at least two seconds apart, except that a stage's first result comes at once. If
+    nothing notable happens, a line comes after a tenth of the time since the start, but at least every
+    minute.
 
     Args:
         state: The state of the run.
@@ -90,6 +91,7 @@ class Lines:
         self._told_at = -float("inf")
         self._due = False
         self._is_new = False
+        self._is_first = False
 
     def __enter__(self) -> Lines:
         self._told_at = self._state.clock()
@@ -103,8 +105,9 @@ class Lines:
         """Show a line if the change is notable, at once or as soon as it may come."""
         self._due = self._due or notable
         self._is_new = self._is_new or is_new
-        if at_once or (self._due and self._passed() >= _SHORTEST):
+        if at_once or (self._due and (self._is_first or self._passed() >= _SHORTEST)):
             self._line()
+            self._is_first = at_once
 
     def note(self, text: str) -> None:
         """Show a line."""
