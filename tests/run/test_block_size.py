@@ -200,8 +200,8 @@ def test_the_same_search_with_all_answers_stored_makes_the_same_table(
 ) -> None:
     monkeypatch.setattr("tvmerge.study.blocks.size.SHORT", 100.0)  # on a machine that is busy too
     config = of_demo(tmp_path, 6)
-    first = asyncio.run(optimize(config, quiet=True))
-    again = asyncio.run(optimize(replace(config, run_dir=str(tmp_path / "again")), quiet=True))
+    first = asyncio.run(optimize(config))
+    again = asyncio.run(optimize(replace(config, run_dir=str(tmp_path / "again"))))
     assert again.trials == first.trials
     assert "a candidate takes less than" in first.block
     assert "no time was measured" in again.block
