@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.judging.chats import LocalChat, a_request
 from tvmerge.errors import AssetError, TransientError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
-from tvmerge.judging.client.ledger import Ledger, Prices, percentile, read_usage
+from tvmerge.judging.client.judge_usage import percentile
+from tvmerge.judging.client.ledger import Ledger, Prices, read_usage
 from tvmerge.judging.client.ledger_chat import LedgerChat
 
 
