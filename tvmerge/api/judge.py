@@ -49,7 +49,7 @@ def judge(
         TvmergeError: An answer, the benchmark or the judge is invalid, or the judge cannot continue; its
             replies so far are cached.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> answers = {"mine": [tvmerge.Answer(1, ("4です。", "11です。"))]}
         >>> found = tvmerge.judge(answers, bench_name="demo", judge="rules")

@@ -26,7 +26,7 @@ def load_result(
     Raises:
         TvmergeError: There is no such run, nothing is known of it yet, or a file of it is damaged.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> result = tvmerge.load_result("runs/demo")
         >>> result.study, len(result.trials)

@@ -53,7 +53,7 @@ def merge(
     Raises:
         TvmergeError: The models do not fit together, an argument is invalid, or the folder is not empty.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> tvmerge.merge("merged", config=tvmerge.testing.demo_config(), weight=0.75).name
         'merged'

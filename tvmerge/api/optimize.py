@@ -51,7 +51,7 @@ def optimize(
             or `BudgetError` means that the judge cannot continue. All finished work is saved.
         KeyboardInterrupt: After Ctrl-C, once everything paid for is saved.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> result = tvmerge.optimize(tvmerge.testing.demo_config(), n_trials=2, max_new_tokens=2)
         >>> result.best.key, len(result.trials)

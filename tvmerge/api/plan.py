@@ -37,7 +37,7 @@ def plan(
     Raises:
         TvmergeError: The run could not start.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> planned = tvmerge.plan(tvmerge.testing.demo_config(), n_trials=7, run_dir="runs/planned")
         >>> planned.left, len(planned.weights)

@@ -23,7 +23,7 @@ def load_config(path: str | PathLike[str], **settings: Any) -> RunConfig:
     Raises:
         TvmergeError: The file cannot be read, a key is unknown or missing, or a value is invalid.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> config = tvmerge.load_config("run.toml", n_trials=20)
         >>> config.n_trials, config.bench_name

@@ -29,7 +29,7 @@ def status(
     Raises:
         TvmergeError: The study does not exist, or its storage cannot be read.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> found = tvmerge.status("runs/demo")
         >>> found.answers.told, found.answers.total, found.held

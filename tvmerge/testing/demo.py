@@ -15,7 +15,7 @@ def demo_config(**settings: Any) -> RunConfig:
     Args:
         settings: Fields of `RunConfig` that override those of the demo.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> config = tvmerge.testing.demo_config(n_trials=5)
         >>> config.bench_name, config.judge, config.n_trials

@@ -26,7 +26,7 @@ class JudgeContract:
 
     Subclasses define the fixture `judge`, which can rate `QUESTIONS` and is still open.
 
-    Example:
+    Examples:
         >>> import pytest, tvmerge
         >>> class TestMyJudge(tvmerge.testing.JudgeContract):
         ...     @pytest.fixture

@@ -71,7 +71,7 @@ class ScriptedEngine:
         log: What it did: `apply`, and `answer <question>` for each answer.
         busy: How many streams of answers are open.
 
-    Example:
+    Examples:
         >>> import tvmerge
         >>> engine = tvmerge.testing.ScriptedEngine(answering=lambda recipe, question: question.turns[0])
         >>> engine.capabilities.engine, engine.fingerprint["name"]
@@ -144,7 +144,7 @@ class ScriptedJudge:
         started: Number of calls that have begun.
         finished: Number of calls that returned a rating.
 
-    Example:
+    Examples:
         >>> import asyncio, tvmerge
         >>> judge = tvmerge.testing.ScriptedJudge(rating=lambda question, answer, turn: 4.0 + turn)
         >>> question = tvmerge.Question(1, "math", ("1+1?", "2+2?"))
