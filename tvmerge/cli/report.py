@@ -17,7 +17,10 @@ RUNS = Path("runs")
 @click.option("--storage", help="Storage of the study; default: the one in the run folder.")
 @click.option("--study-name", help="Name of the study; default: the study of the run folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: report.html in RUN.")
-def report(run: str | None, *, storage: str | None, study_name: str | None, out: Path | None) -> None:
+@click.option("--lang", default="en", show_default=True, help="Language of the page: en or ja.")
+def report(
+    run: str | None, *, storage: str | None, study_name: str | None, out: Path | None, lang: str
+) -> None:
     """Make the HTML page of a run at any time, also while it works.
 
     RUN is a run folder, or the name of a study whose folder is in runs/. Nothing else is written.
@@ -26,7 +29,7 @@ def report(run: str | None, *, storage: str | None, study_name: str | None, out:
 
     folder = None if run is None else _folder(run)
     result = load_result(folder, storage=storage, study_name=study_name)
-    click.echo(f"report: {result.write_report(_place(folder, out))}")
+    click.echo(f"report: {result.write_report(_place(folder, out), lang=lang)}")
 
 
 def _folder(run: str) -> Path:

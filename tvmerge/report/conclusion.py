@@ -8,6 +8,7 @@ from typing import Literal
 
 from tvmerge._util.evidence import FEWEST_QUESTIONS
 from tvmerge.records import Difference, Estimate
+from tvmerge.report.language import tr
 from tvmerge.report.numbers import count, estimate, interval, score, weight
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
@@ -50,11 +51,11 @@ def conclude(result: RunRecord) -> Conclusion:
         return Conclusion("unmeasured", _alone(result, best, own))
     subject = subject_of(best)
     if own is not None:
-        subject = f"the search found nothing better than {named(own)}, which"
+        subject = tr("the search found nothing better than {own}, which", own=named(own))
     if not has_holdout(result):
         return Conclusion("unmeasured", _on_search_questions(best, rival, subject), rival)
-    kind, statement = _compared(rival.gain, named(rival))
-    return Conclusion(kind, _sentence(f"{subject} {statement}"), rival)
+    kind, statement = _compared(rival.gain, subject, named(rival))
+    return Conclusion(kind, _sentence(statement), rival)
 
 
 def strongest_rival(result: RunRecord) -> Contender | None:
@@ -90,13 +91,14 @@ def name(contender: Contender) -> str:
 
 def named(contender: Contender) -> str:
     """Return the name of a baseline within a sentence."""
-    return f"the {name(contender)}" if contender.key == "uniform" else name(contender)
+    return tr("the {name}", name=name(contender)) if contender.key == "uniform" else name(contender)
 
 
 def subject_of(best: Contender) -> str:
     """Return what a sentence calls the best: `the winner, trial 31,` of a held-out comparison."""
-    number = "" if best.trial is None else f", trial {best.trial},"
-    return f"the {best.label}{number}"
+    if best.trial is None:
+        return tr("the {name}", name=best.label)
+    return tr("the {name}, trial {n},", name=best.label, n=best.trial)
 
 
 def uniform_value(contender: Contender) -> float:
@@ -115,65 +117,92 @@ def _baseline_that_is(best: Contender, result: RunRecord) -> Contender | None:
     return next((c for c in baselines if c is not None and same_weights(best, c)), None)
 
 
-def _compared(gain: Difference | None, other: str) -> tuple[Kind, str]:
+def _compared(gain: Difference | None, subject: str, other: str) -> tuple[Kind, str]:
     if gain is None or math.isnan(gain.difference):
-        return (
-            "unmeasured",
-            f"cannot be compared with {other} since too few held-out questions were rated for both",
+        return "unmeasured", tr(
+            "{subject} cannot be compared with {other} since too few held-out questions were rated for both",
+            subject=subject,
+            other=other,
         )
-    on = f"on {count(gain.n, 'held-out question')}"
-    bounds = f"95% interval {interval(gain)}"
-    amount = _amount(gain.difference)
+    kind, text = _statement(gain)
+    return kind, tr(
+        text,
+        subject=subject,
+        other=other,
+        on=count(gain.n, "held-out question"),
+        amount=_amount(gain.difference),
+        size=score(abs(gain.difference)),
+        interval=interval(gain),
+        fewest=FEWEST_QUESTIONS,
+    )
+
+
+def _statement(gain: Difference) -> tuple[Kind, str]:
+    """Return what may be claimed, with places for its numbers."""
     if gain.n < FEWEST_QUESTIONS:
         return "too_few", (
-            f"scores {amount} {other} {on}: too few questions to say which is better (fewer than "
-            f"{FEWEST_QUESTIONS})"
+            "{subject} scores {amount} {other} on {on}: too few questions to say which is better (fewer than "
+            "{fewest})"
         )
     if math.isnan(gain.low) or math.isnan(gain.high):
-        return "unmeasured", f"scores {amount} {other} {on} (no 95% interval)"
+        return "unmeasured", "{subject} scores {amount} {other} on {on} (no 95% interval)"
     if gain.low > 0:
-        return "better", f"beats {other} by {score(gain.difference)} {on} ({bounds})"
+        return "better", "{subject} beats {other} by {size} on {on} (95% interval {interval})"
     if gain.high < 0:
-        return "worse", f"is worse than {other} by {score(-gain.difference)} {on} ({bounds})"
-    return "unclear", f"scores {amount} {other} {on}, but the {bounds} includes 0: no clear difference"
+        return "worse", "{subject} is worse than {other} by {size} on {on} (95% interval {interval})"
+    return "unclear", (
+        "{subject} scores {amount} {other} on {on}, but the 95% interval {interval} includes 0: no clear "
+        "difference"
+    )
 
 
 def _on_search_questions(best: Contender, rival: Contender, subject: str) -> str:
-    lead = _amount(best.search.mean - rival.search.mean)
-    return (
-        f"No questions were held out; on those of the search, {subject} scores {lead} {named(rival)}; "
-        "a score flatters what was chosen by it."
+    return tr(
+        "No questions were held out; on those of the search, {subject} scores {amount} {other}; a score "
+        "flatters what was chosen by it.",
+        subject=subject,
+        amount=_amount(best.search.mean - rival.search.mean),
+        other=named(rival),
     )
 
 
 def _alone(result: RunRecord, best: Contender, own: Contender | None) -> str:
     estimated = shown(result, best)
     on = count(estimated.n, "held-out question" if has_holdout(result) else "search question")
+    at = estimate(estimated)
     if own is not None:
-        return (
-            f"The search found nothing better than {named(own)}, which scores {estimate(estimated)} on {on}; "
-            "there is no other baseline with a score to compare it with."
+        return tr(
+            "The search found nothing better than {own}, which scores {score} on {on}; there is no other "
+            "baseline with a score to compare it with.",
+            own=named(own),
+            score=at,
+            on=on,
         )
     return _sentence(
-        f"{subject_of(best)} scores {estimate(estimated)} on {on}; there is no baseline with a score to "
-        "compare it with"
+        tr(
+            "{subject} scores {score} on {on}; there is no baseline with a score to compare it with",
+            subject=subject_of(best),
+            score=at,
+            on=on,
+        )
     )
 
 
 def _amount(difference: float) -> str:
-    if score(difference) == score(0):
-        return "the same as"
-    return f"{score(abs(difference))} {'higher' if difference > 0 else 'lower'} than"
+    size = score(abs(difference))
+    if size == score(0):
+        return tr("the same as")
+    return tr("{size} higher than", size=size) if difference > 0 else tr("{size} lower than", size=size)
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return tr("{sentence}.", sentence=f"{text[0].upper()}{text[1:]}")
 
 
 def short_name(contender: Contender) -> str:
     """Return the name of a contender in figures."""
     if contender.key == "uniform":
-        return f"uniform {weight(uniform_value(contender))}"
+        return tr("uniform {weight}", weight=weight(uniform_value(contender)))
     if contender.key == "best":
         return contender.label
-    return contender.key.replace("_", " ")
+    return tr(contender.key.replace("_", " "))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tvmerge.records import Difference, Estimate, Trial
+from tvmerge.report.language import tr
 
 MISSING = "-"
 Z95 = 1.959963984540054
@@ -38,7 +39,7 @@ def estimate(value: Estimate | None) -> str:
 def interval(difference: Difference) -> str:
     """Format the bounds of a difference, or `no interval` with too few questions."""
     if math.isnan(difference.low) or math.isnan(difference.high):
-        return "no interval"
+        return tr("no interval")
     return f"[{signed(difference.low)}, {signed(difference.high)}]"
 
 
@@ -61,22 +62,22 @@ def percent(share: float) -> str:
 
 def count(n: int, noun: str) -> str:
     """Format a count: `1 question`, `2 questions`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return tr(f"{{n}} {noun}" if n == 1 else f"{{n}} {noun}s", n=n)
 
 
 def duration(seconds: float) -> str:
     """Format a time span with its two largest units."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return tr("{n} s", n=whole)
     minutes = round(seconds / 60)
     if minutes < 60:
-        return f"{minutes} min"
+        return tr("{n} min", n=minutes)
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours} h {minutes} min"
+        return tr("{hours} h {minutes} min", hours=hours, minutes=minutes)
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
+    return tr("{days} d {hours} h", days=days, hours=hours)
 
 
 def folded(names: Sequence[str]) -> str:

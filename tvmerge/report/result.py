@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tvmerge.records import MEAN, Answer, Difference, Estimate, Judgment, Question, Trial
+from tvmerge.report.language import tr
+from tvmerge.report.unfinished import Unfinished
 
 ContenderKey = Literal["best", "weight_0", "weight_1", "uniform"]
 
@@ -28,7 +30,9 @@ def label(key: ContenderKey, sparse: str = "") -> str:
         key: The contender.
         sparse: How weight 1 differs from the plain task vector, such as `TIES, density 0.2`; may be empty.
     """
-    return f"weight 1 ({sparse})" if key == "weight_1" and sparse else LABELS[key]
+    if key == "weight_1" and sparse:
+        return tr("weight 1 ({sparse})", sparse=sparse)
+    return tr(LABELS[key])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,13 @@ class Contender:
     def label(self) -> str:
         """The name shown to users."""
         if self.key == "best" and self.holdout is not None:
-            return WINNER
+            return tr(WINNER)
         return label(self.key, self.sparse)
 
     @property
     def short(self) -> str:
         """The name of the best within a sentence: `winner` after a held-out comparison, else `best`."""
-        return WINNER if self.holdout is not None else "best"
+        return tr(WINNER) if self.holdout is not None else tr("best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class RunRecord:
         agreement: How far judges agree, as plain JSON data; None if no turn was rated twice.
         prospects: What a longer search can gain, as plain JSON data; None if the search did not estimate it.
         block: How many questions a candidate answered at a time and why; empty if the search did not choose.
-        unfinished: How far a run has come that has not ended, as a sentence; empty for a finished run.
+        progress: How far a run has come that has not ended; None for a finished run.
     """
 
     study: str
@@ -136,7 +140,12 @@ class RunRecord:
     agreement: Mapping[str, Any] | None = None
     prospects: Mapping[str, Any] | None = None
     block: str = ""
-    unfinished: str = ""
+    progress: Unfinished | None = None
+
+    @property
+    def unfinished(self) -> str:
+        """How far a run has come that has not ended, in sentences; empty for a finished run."""
+        return "" if self.progress is None else self.progress.sentence
 
     @property
     def by_blocks(self) -> bool:

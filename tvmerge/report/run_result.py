@@ -90,19 +90,21 @@ class RunResult(RunRecord):
         """The figures of the report by name, those of installed packages included."""
         return {name: Figure(figure.svg) for name, figure in drawn(self).items() if figure.svg}
 
-    def write_report(self, path: str | Path | None = None) -> Path:
+    def write_report(self, path: str | Path | None = None, *, lang: str = "en") -> Path:
         """Write the HTML page and return its path.
 
         Args:
             path: The file; None for `report.html` in the run folder.
+            lang: The language of the page: `en` or `ja`.
 
         Raises:
+            TvmergeError: There is no such language.
             OSError: The file cannot be written.
         """
         from tvmerge.report.page.page import write_page
 
         place = self.report if path is None else Path(path)
-        write_page(place, self)
+        write_page(place, self, lang)
         return place
 
     def trials_dataframe(self) -> pd.DataFrame:

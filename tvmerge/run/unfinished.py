@@ -13,8 +13,8 @@ from tvmerge._util.files import folder_name
 from tvmerge._util.lists import exists
 from tvmerge.errors import StudyError
 from tvmerge.records import MEAN, Estimate, Trial
-from tvmerge.report.numbers import count, plus_minus
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
+from tvmerge.report.unfinished import Unfinished
 from tvmerge.study.blocks.table import ESTIMATE, asks_of, is_under_way
 from tvmerge.study.pareto import pareto_front
 from tvmerge.study.ranking import ranked_with_estimates
@@ -52,7 +52,7 @@ def unfinished_record(stored: StoredStudy, *, held: bool) -> RunRecord:
         trials=trials,
         front=tuple(t.number for t in pareto_front(trials)) if several else (),
         settings=settings,
-        unfinished=_progress(stored, ranked[0], held=held, rough=rough),
+        progress=_progress(stored, ranked[0], held=held, rough=rough),
     )
 
 
@@ -130,19 +130,15 @@ def _shown(model: str) -> str:
     return folder_name(Path(model)) if exists(model) else model
 
 
-def _progress(stored: StoredStudy, best: Trial, *, held: bool, rough: bool) -> str:
-    """Return how far the run has come, in a sentence."""
+def _progress(stored: StoredStudy, best: Trial, *, held: bool, rough: bool) -> Unfinished:
     asks = [ask for trial in stored.trials for ask in asks_of(trial)]
-    done, total, what = sum(t.told for t in stored.trials), stored.attrs.get(N_TRIALS), "trial"
-    if asks:
-        done = sum(ask.stop - ask.start for ask in asks if ask.told)
-        total, what = stored.attrs.get(N_ANSWERS), "answer"
-    amount = count(done, what) if total is None else f"{done:,} of {count(total, what)}"
-    working = "a run is working on it" if held else "no run is working on it now"
-    mean = best.attrs.get(MEAN, best.overall)
-    basis = "plain means of few answers" if rough else "scores it was chosen by"
-    return (
-        f"This run has not ended: {amount}, and {working}. So far trial {best.number} leads with "
-        f"{plus_minus(mean, best.attrs.get('se'))}. These are {basis}, so this says nothing yet about a "
-        "gain: the comparison on held-out questions comes at the end of the run."
+    return Unfinished(
+        unit="answer" if asks else "trial",
+        done=sum(a.stop - a.start for a in asks if a.told) if asks else sum(t.told for t in stored.trials),
+        total=stored.attrs.get(N_ANSWERS if asks else N_TRIALS),
+        held=held,
+        rough=rough,
+        leader=best.number,
+        mean=best.attrs.get(MEAN, best.overall),
+        se=best.attrs.get("se"),
     )

@@ -12,8 +12,64 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.report import results
 from tests.report.browser.conftest import Show
+from tvmerge.records import Recipe
+from tvmerge.report.result import RunRecord
 
 RUN = results.rated(12)
+
+GROUPS = (
+    "model.embed_tokens.weight",
+    *(
+        f"model.layers.{layer}.{kind}.weight"
+        for layer in range(32)
+        for kind in ("self_attn.q_proj", "mlp.down_proj", "post_attention_layernorm")
+    ),
+    "lm_head.weight",
+)
+USAGE = {
+    "judge": "a-judge-with-a-long-name-2027-01-01",
+    "calls": 3210,
+    "calls_in_batches": 10,
+    "cache_hits": 812,
+    "failed_attempts": 3,
+    "input_tokens": 3_210_000,
+    "output_tokens": 512_345,
+    "cost_usd": 12.345,
+    "latency_seconds": {"p50": 1.23, "p90": 2.2, "p99": 4.56},
+}
+
+
+def full_run() -> RunRecord:
+    """A run with everything that a page can show."""
+    drawn = [replace(t, recipe=Recipe(results.varied(GROUPS, t.number))) for t in results.trials(120)]
+    return replace(results.rated(12, GROUPS, drawn), usage=(USAGE,))
+
+
+LABELS = "h1, h2, h3, h4, th, td, dt, dd, label, a, p, li, caption, button, summary, figcaption"
+
+CLIPPED = """
+() => {
+  const width = document.documentElement.clientWidth;
+  const shown = (e) => e.checkVisibility() && e.getClientRects().length > 0;
+  const found = [];
+  if (document.scrollingElement.scrollWidth > width) found.push("the page scrolls sideways");
+  for (const text of document.querySelectorAll("svg text")) {
+    if (!shown(text)) continue;
+    const [box, frame] = [text, text.ownerSVGElement].map((e) => e.getBoundingClientRect());
+    const out = box.left < frame.left - 1 || box.right > frame.right + 1;
+    if (out || box.top < frame.top - 1 || box.bottom > frame.bottom + 1 || box.right > width + 1)
+      found.push(text.textContent);
+  }
+  for (const cell of document.querySelectorAll(LABELS)) {
+    if (!shown(cell)) continue;
+    const box = cell.getBoundingClientRect();
+    const inline = getComputedStyle(cell).display === "inline";
+    if (box.right > width + 1 || (!inline && cell.scrollWidth > cell.clientWidth + 1))
+      found.push(`<${cell.tagName}> ${cell.textContent.trim().slice(0, 60)}`);
+  }
+  return found;
+}
+"""
 
 BRIGHTNESS = """
 (selector, name) => {
@@ -36,9 +92,27 @@ def test_the_page_follows_the_scheme_of_the_reader(show: Show, dark: bool) -> No
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(show: Show, dark: bool) -> None:
-    page = show(results.by_blocks(replace(RUN, unfinished="")), dark=dark)
+    page = show(results.by_blocks(RUN), dark=dark)
     page.evaluate(OPEN_ALL)
     page.wait_for_timeout(100)
     violations = Axe().run(page).response["violations"]
     grave = [v for v in violations if v["impact"] in ("serious", "critical")]
     assert {v["id"]: [node["html"][:200] for node in v["nodes"]] for v in grave} == {}
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("width", [360, 768, 1200, 1920])
+def test_no_label_is_clipped(show: Show, width: int, lang: str) -> None:
+    page = show(full_run(), width=width, lang=lang)
+    page.evaluate(OPEN_ALL)
+    page.wait_for_timeout(100)
+    assert page.evaluate(CLIPPED.replace("LABELS", repr(LABELS))) == []
+
+
+def test_a_narrow_screen_gets_figures_that_need_no_scrolling(show: Show) -> None:
+    page = show(RUN, width=360)
+    shown = [f for f in page.locator("figure svg").all() if f.is_visible()]
+    assert len(shown) == page.locator("figure").count()
+    for figure in shown:
+        size = figure.evaluate("e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a")
+        assert size > 9

@@ -14,6 +14,9 @@ STYLE = (Path(__file__).parent / "figure.css").read_text(encoding="utf-8")
 WIDTH = 760.0
 """Width of a figure in user units; figures scale to the available space."""
 
+BOLD = 13.5
+"""A size of font at which a text is about as wide as a bold one of a figure's size."""
+
 NARROW = 360.0
 """Width of a figure for narrow screens, on which it is shown at its size."""
 
@@ -95,7 +98,7 @@ def figure(
 def text_width(text: str, size: float = 12.0) -> float:
     """Return about how wide a text is in user units: East Asian letters are as wide as the font's size."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return size * (wide + 0.6 * (len(text) - wide))
+    return size * (wide + 0.63 * (len(text) - wide))
 
 
 def legal(text: str) -> str:

@@ -12,7 +12,7 @@ from tvmerge.records import Rating
 from tvmerge.report.conclusion import short_name
 from tvmerge.report.drawing.scale import Scale, padded, tick_labels, ticks
 from tvmerge.report.drawing.shortening import fitted
-from tvmerge.report.drawing.svg import NARROW, WIDTH, element, figure, group, label, line, text_width
+from tvmerge.report.drawing.svg import BOLD, NARROW, WIDTH, element, figure, group, label, line, text_width
 from tvmerge.report.figures import Figure
 from tvmerge.report.language import tr
 from tvmerge.report.numbers import score
@@ -89,7 +89,7 @@ def _legend(data: CategoriesFigure, left: float, width: float) -> tuple[list[ET.
     """Return the legend, which takes as many lines as it needs, and where the rows begin."""
     parts, x, y = [], left, 12.0
     for key, text in data.labels.items():
-        wide = 16 + text_width(text) + 18
+        wide = 16 + text_width(text, BOLD) + 18
         if x > left and x + wide > width:
             x, y = left, y + _LINE
         parts.append(group([_shape(key, x + 6, y), label(x + 16, y + 4, text, "series-label")], key))

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from tvmerge.report.drawing.scale import Scale, padded, tick_labels, ticks
 from tvmerge.report.drawing.shortening import fitted
-from tvmerge.report.drawing.svg import NARROW, WIDTH, element, figure, group, label, line
+from tvmerge.report.drawing.svg import BOLD, NARROW, WIDTH, element, figure, group, label, line
 from tvmerge.report.figures import Figure
 from tvmerge.report.group_names import is_density
 from tvmerge.report.importance import importance, score_of
@@ -100,7 +100,7 @@ def draw_scatter(data: ScatterFigure, width: float = WIDTH) -> str:
 def _panel(panel: Panel, data: ScatterFigure, left: float, top: float, wide: float) -> Iterator[ET.Element]:
     x = Scale(*data.weights, left + _LEFT, left + wide - 6)
     y = Scale(*data.scores, top + _TITLE + _PLOT, top + _TITLE)
-    yield label(x.start, top + 14, fitted(panel.name, x.end - x.start), "label strong")
+    yield label(x.start, top + 14, fitted(panel.name, x.end - x.start, BOLD), "label strong")
     levels = ticks(*data.scores, 3)
     for value, text in zip(levels, tick_labels(levels), strict=True):
         yield line(x.start, y(value), x.end, y(value), "grid")

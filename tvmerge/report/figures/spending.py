@@ -9,7 +9,7 @@ from typing import Any
 
 from tvmerge.report.drawing.scale import Scale
 from tvmerge.report.drawing.shortening import fitted, wrapped
-from tvmerge.report.drawing.svg import NARROW, WIDTH, element, figure, group, label
+from tvmerge.report.drawing.svg import BOLD, NARROW, WIDTH, element, figure, group, label
 from tvmerge.report.figures import Figure
 from tvmerge.report.language import tr
 from tvmerge.report.numbers import duration
@@ -75,7 +75,7 @@ def draw_spending(data: SpendingFigure, width: float = WIDTH) -> str:
 
 def _judge(row: JudgeRow, x: Scale, y: float) -> tuple[list[ET.Element], float]:
     parts = [
-        label(0, y, fitted(row.judge, 0.6 * x.end), "label strong"),
+        label(0, y, fitted(row.judge, 0.6 * x.end, BOLD), "label strong"),
         label(x.end, y, row.cost, "label", "end"),
     ]
     y += 6

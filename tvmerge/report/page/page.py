@@ -22,6 +22,7 @@ from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.drawing.svg import legal
 from tvmerge.report.figures import drawn
+from tvmerge.report.language import ENGLISH, current, language, tr
 from tvmerge.report.page.answers import categories, columns, comparisons
 from tvmerge.report.page.assets import FOLDER, policy, script, style
 from tvmerge.report.page.payload import payload
@@ -35,18 +36,25 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def write_page(path: Path, result: RunRecord) -> None:
+def write_page(path: Path, result: RunRecord, lang: str = ENGLISH) -> None:
     """Write the page of a run, replacing an earlier one atomically.
 
+    Args:
+        path: The file.
+        result: The run.
+        lang: The language of the page, see `languages`.
+
     Raises:
+        ConfigError: There is no such language, or a figure of an installed package fails.
         OSError: The disk is full or the folder cannot be written.
     """
-    write_text(path, render_page(result))
+    write_text(path, render_page(result, lang))
 
 
-def render_page(result: RunRecord) -> str:
-    """Render the page of a run as HTML."""
-    html = _environment().get_template("page.html.j2").render(_content(result))
+def render_page(result: RunRecord, lang: str = ENGLISH) -> str:
+    """Render the page of a run as HTML, in a language of `languages`."""
+    with language(lang):
+        html = _environment().get_template("page.html.j2").render(_content(result))
     return legal(html)
 
 
@@ -56,6 +64,8 @@ def _content(result: RunRecord) -> dict[str, Any]:
     thinking = has_thoughts(result)
     return {
         "version": __version__,
+        "lang": current(),
+        "table_caption": _table_caption(result),
         "result": result,
         "best": result.contenders[0],
         "conclusion": conclude(result),
@@ -70,11 +80,31 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "categories": categories(found),
         "figures": drawn(result),
-        "data": payload(result, shown, found, {**script_texts(), **state_texts()}, thinking=thinking),
+        "data": payload(
+            result,
+            shown,
+            found,
+            {**script_texts(result.contenders[0].short), **state_texts()},
+            thinking=thinking,
+        ),
         "style": style(),
         "script": script(),
         "policy": policy(),
     }
+
+
+def _table_caption(result: RunRecord) -> str:
+    mean = tr("Mean ratings ± standard error")
+    if result.by_blocks and has_holdout(result):
+        mean = tr("Estimated scores in the search and mean ratings ± standard error")
+    who = result.contenders[0].short
+    if has_holdout(result):
+        return tr(
+            "{scores}, and how much more the {who} scores on held-out questions, with its 95% interval.",
+            scores=mean,
+            who=who,
+        )
+    return tr("{scores}, and how much more the {who} scores.", scores=mean, who=who)
 
 
 def _contender_rows(result: RunRecord) -> Iterator[dict[str, Any]]:
@@ -101,6 +131,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["_"] = tr
     environment.filters |= {
         "score": numbers.score,
         "estimate": numbers.estimate,
@@ -115,7 +146,7 @@ def _environment() -> Environment:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return tr("{sentence}.", sentence=f"{text[0].upper()}{text[1:]}")
 
 
 def _setting(value: object) -> str:

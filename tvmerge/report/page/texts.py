@@ -5,12 +5,16 @@ from __future__ import annotations
 from tvmerge.report.language import tr
 
 
-def script_texts() -> dict[str, str]:
-    """Return the texts of the script by its names for them, in the language in use."""
+def script_texts(who: str) -> dict[str, str]:
+    """Return the texts of the script by its names for them, in the language in use.
+
+    Args:
+        who: The name of the best, such as `winner`.
+    """
     return {
-        "better": tr("best is better by {size}"),
+        "better": tr("{who} is better by {size}", who=who, size="{size}"),
         "same": tr("no change"),
-        "worse": tr("best is worse by {size}"),
+        "worse": tr("{who} is worse by {size}", who=who, size="{size}"),
         "cut_off": tr("cut off"),
         "cut_in_thought": tr("cut in thought"),
         "empty_answer": tr("(empty answer)"),
