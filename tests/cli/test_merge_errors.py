@@ -5,6 +5,7 @@ Several modules: the command and all of merging.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -44,6 +45,27 @@ def test_what_cannot_be_merged_is_said_in_one_line(
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
     assert message in errors[0]
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_merge_with_infinite_numbers_is_not_written(
+    here: Path, capsys: pytest.CaptureFixture[str], dtype: str
+) -> None:
+    flags = (f"--dtype={dtype}", "--weight=1e300", "--output-dir=out")
+    assert run(["merge", *_PLAIN, *flags]) == 2
+    assert "would hold NaN or infinities" in capsys.readouterr().err.splitlines()[-1]
+    assert not (here / "out").exists()
+    assert not list(here.glob(".*"))
+
+
+def test_an_adapter_with_an_infinite_scale_is_not_merged(here: Path) -> None:
+    saved_adapter(here / "base", here / "lora")
+    file = here / "lora" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"lora_alpha": math.inf}))
+    assert (
+        run(["merge", "--target-model=target", "--tuned-model=lora", "--weight=1", "--output-dir=out"]) == 2
+    )
     assert not (here / "out").exists()
 
 
@@ -114,3 +136,29 @@ def test_a_model_that_does_not_fit_is_told_whole_in_one_line_before_anything_is_
     assert len(errors) == 1
     assert [part for part in parts if part not in errors[0]] == [], errors[0]
     assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "holds"),
+    [
+        (["--weight=1", "--output-dir=."], "the working directory"),
+        (["--weights=out/w.json", "--output-dir=out"], "the file of weights"),
+        (["--weight=1", "--config=out/run.toml", "--output-dir=out"], "the config file"),
+        (["--weight=1", "--output-dir=ran"], "the results of a run"),
+        (["--weight=1", "--output-dir=target"], "a model that is merged from"),
+    ],
+)
+def test_what_a_merge_needs_or_a_run_has_written_is_not_overwritten(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], holds: str
+) -> None:
+    for folder, name, text in (
+        ("out", "w.json", '{"layers.0": 1}'),
+        ("out", "run.toml", ""),
+        ("ran", ".study", "s"),
+    ):
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / name).write_text(text, encoding="utf-8")
+    before = sorted(here.rglob("*"))
+    assert run(["merge", *_PLAIN, *argv, "--overwrite"]) == 2
+    assert f"holds {holds}" in capsys.readouterr().err.splitlines()[-1]
+    assert sorted(here.rglob("*")) == before

@@ -120,6 +120,11 @@ class RecipeMerger:
         copies = {name: operand.checkpoint.specs[operand.name] for name, operand in self.plan.copies.items()}
         return merged | constants | copies
 
+    @cached_property
+    def weighted(self) -> frozenset[str]:
+        """The names of the tensors that get a weight."""
+        return frozenset(row.name for row in self.plan.rows if row.terms)
+
     def merge(self, recipe: Recipe) -> TensorStream:
         """Yield every tensor of the merged model, by its checkpoint name and in the output dtype.
 

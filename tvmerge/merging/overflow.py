@@ -1,4 +1,4 @@
-"""Checks for numbers that bfloat16 can represent but float16 cannot."""
+"""Checks for merged numbers that their dtype cannot represent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from tvmerge.errors import CandidateError
+from tvmerge.errors import CandidateError, CheckpointError
 
 LIMIT = 65520.0
 """The smallest number that float16 rounds to infinity; its largest finite number is 65504."""
@@ -28,6 +28,19 @@ def check_merged(name: str, rows: torch.Tensor) -> None:
     """
     if rows.numel() and not all(math.isfinite(bound.item()) for bound in torch.aminmax(rows)):
         raise overflow_error(name)
+
+
+def check_written(name: str, tensor: torch.Tensor) -> None:
+    """Check that a merged tensor that is about to be written is finite, whatever its dtype.
+
+    Raises:
+        CheckpointError: It is not.
+    """
+    if tensor.numel() and not all(math.isfinite(bound.item()) for bound in torch.aminmax(tensor)):
+        raise CheckpointError(
+            f"with these weights '{name}' would hold NaN or infinities; choose smaller weights, or an "
+            "adapter with a smaller lora_alpha"
+        )
 
 
 def overflow_error(name: str) -> CandidateError:

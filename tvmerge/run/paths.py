@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from tvmerge._util.caches import cache_folder
 from tvmerge._util.locking import locked
 from tvmerge._util.outputs import check_file, check_folder
-from tvmerge.errors import ConfigError, StudyError
+from tvmerge.errors import StudyError
+from tvmerge.merging.export.folders import check_precious
 from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.report.terminal.event_log import EventLog
 from tvmerge.study.location import StudyLocation
@@ -21,6 +22,9 @@ from tvmerge.tasks.fastchat.question_file import QUESTIONS
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
+
+MARK = ".study"
+"""The file that names the study that a run folder belongs to."""
 
 _FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/model_judgment")
 
@@ -83,7 +87,7 @@ class RunPaths:
     @property
     def mark(self) -> Path:
         """The file that names the study that the run folder belongs to."""
-        return self.folder / ".study"
+        return self.folder / MARK
 
     def event_log(self) -> EventLog | None:
         """Return the log of the run's events; None if none is written.
@@ -152,7 +156,7 @@ class RunPaths:
         Raises:
             ConfigError: It contains the run, the study, the questions, the cache or the working directory.
         """
-        place, study = self.model.resolve(), sqlite_file(self.study.storage)
+        study = sqlite_file(self.study.storage)
         precious = [
             ("the run folder", self.folder),
             *(("the benchmark", folder) for folder in benchmarks),
@@ -160,6 +164,4 @@ class RunPaths:
             ("the working directory", Path.cwd()),
             *([] if study is None else [("the study", study)]),
         ]
-        for name, path in precious:
-            if path.resolve().is_relative_to(place):
-                raise ConfigError(f"--output-dir {self.model} holds {name}; choose a separate folder")
+        check_precious(self.model, precious)

@@ -11,6 +11,7 @@ from tvmerge.errors import StudyError
 from tvmerge.records import QuestionId
 from tvmerge.report.result import Contender, RunRecord, Sample
 from tvmerge.report.result_file import RESULT, TRIALS, compared_on, read_record, read_trials
+from tvmerge.run.paths import MARK
 from tvmerge.run.stored_answers import stored_samples
 from tvmerge.run.unfinished import unfinished_record
 from tvmerge.study.lock import is_study_locked
@@ -54,7 +55,7 @@ def _study(folder: Path | None, storage: str | None, study: str | None) -> tuple
 
 
 def _study_of(folder: Path) -> str | None:
-    mark = folder / ".study"
+    mark = folder / MARK
     return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
 
 

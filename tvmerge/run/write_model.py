@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge._util.caches import Caches
+from tvmerge._util.caches import Caches, cache_folder
 from tvmerge._util.encodings import read_text
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
+from tvmerge.merging.export.folders import check_precious
 from tvmerge.records import Recipe
+from tvmerge.run.paths import MARK
 from tvmerge.study.space import is_density
+from tvmerge.study.storage_url import sqlite_file
 
 if TYPE_CHECKING:
     from tvmerge.engines.prompting.open import ChatRecord
@@ -73,6 +76,7 @@ def write_model(
     Raises:
         UserError: An input is not usable, or the folder may not be replaced.
     """
+    check_precious(output_dir, _precious(weights, output_dir, config))
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
     chat: ChatConfig | Mapping[str, Any]
@@ -102,6 +106,20 @@ def write_model(
             **writing,
         ):
             written(line)
+
+
+def _precious(weights: Weights, output_dir: Path, config: Path | None) -> Iterator[tuple[str, Path]]:
+    """Yield what must stay even if the output folder may be replaced, and what it is called."""
+    yield "the working directory", Path.cwd()
+    yield "tvmerge's cache", cache_folder()
+    if config is not None:
+        yield "the config file", config
+    if isinstance(weights.weights, Path):
+        yield "the file of weights", weights.weights
+    if weights.storage is not None and (study := sqlite_file(weights.storage)) is not None:
+        yield "the study", study
+    if (mark := output_dir / MARK).is_file():
+        yield "the results of a run", mark
 
 
 def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:

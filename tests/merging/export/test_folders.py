@@ -1,17 +1,21 @@
-"""Folders appear whole or not at all, and only our own are replaced."""
+"""Only our own folders are replaced."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tvmerge.errors import CheckpointError
-from tvmerge.merging.export.folders import MARKER, check_replaceable, new_folder, read_marker
+from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.export.folders import (
+    MARKER,
+    REPLACED,
+    WRITING,
+    check_precious,
+    check_replaceable,
+    read_marker,
+)
 
 
 def _ours(folder: Path, owner: str = "study-1", *more: str) -> Path:
@@ -21,81 +25,6 @@ def _ours(folder: Path, owner: str = "study-1", *more: str) -> Path:
         (folder / name).write_text("old")
     (folder / MARKER).write_text(json.dumps({"owner": owner, "files": files}))
     return folder
-
-
-def test_a_folder_appears_when_its_block_ends(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "out"
-    with new_folder(folder) as temporary:
-        (temporary / "weights").write_text("new")
-        assert not folder.exists()
-    assert (folder / "weights").read_text() == "new"
-    assert [path.name for path in folder.parent.iterdir()] == ["out"]
-
-
-def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    with new_folder(tmp_path / "out") as temporary:
-        (temporary / "weights").write_text("new")
-    assert (tmp_path / "out" / "weights").read_text() == "new"
-
-
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    folder = _ours(tmp_path / "out", "study-1", "shard-of-old")
-    with new_folder(folder) as temporary:
-        (temporary / "weights").write_text("new")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert [path.name for path in folder.iterdir()] == ["weights"]
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_failure_leaves_the_old_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
-    folder = _ours(tmp_path / "out")
-
-    def fail() -> None:
-        with new_folder(folder) as temporary:
-            (temporary / "weights").write_text("half")
-            raise error
-
-    with pytest.raises(error):
-        fail()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert (folder / "weights").read_text() == "old"
-
-
-def test_what_a_crash_between_the_renames_left_is_put_back(tmp_path: Path) -> None:
-    _ours(tmp_path / ".out.old")
-
-    def fail() -> None:
-        with new_folder(tmp_path / "out"):
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert (tmp_path / "out" / "weights").read_text() == "old"
-
-
-def test_the_old_folder_returns_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = _ours(tmp_path / "out")
-    rename = Path.rename
-
-    def failing(self: Path, place: Path) -> Path:
-        if self.suffix == ".tmp":
-            raise PermissionError(13, "Permission denied")
-        return rename(self, place)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(CheckpointError, match="cannot be written: Permission denied"), new_folder(folder):
-        pass
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert (folder / "weights").read_text() == "old"
-
-
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match="cannot be written"), new_folder(tmp_path / "file" / "out"):
-        pass
 
 
 def test_nothing_an_empty_folder_and_our_own_may_be_written_to(tmp_path: Path) -> None:
@@ -158,22 +87,18 @@ def test_a_file_or_a_link_stays(tmp_path: Path, kind: str) -> None:
         check_replaceable(place, "study-1", overwrite=True)
 
 
-def test_what_a_killed_writer_left_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    script = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from tvmerge.merging.export.folders import new_folder\n"
-        "with new_folder(Path(sys.argv[1])) as temporary:\n"
-        "    (temporary / 'weights').write_text('half')\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "out")], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    (leftover,) = tmp_path.iterdir()
-    assert (leftover / "weights").read_text() == "half"
-    with new_folder(tmp_path / "out") as living, new_folder(tmp_path / "out") as other:
-        assert not leftover.exists()
-        assert living.exists()
-        (other / "weights").write_text("whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert not list((tmp_path / "out").glob(".*"))
+def test_marks_of_a_replacement_that_was_cut_short_are_no_foreign_files(tmp_path: Path) -> None:
+    folder = _ours(tmp_path / "out")
+    for mark in (WRITING, REPLACED):
+        (folder / mark).touch()
+    check_replaceable(folder, "study-1", overwrite=False)
+
+
+def test_what_else_is_needed_is_not_replaced_with_a_folder_around_it(tmp_path: Path) -> None:
+    precious = [("the study", tmp_path / "out" / "deep" / "study.db"), ("the cache", tmp_path / "cache")]
+    with pytest.raises(ConfigError, match="out holds the study; choose a separate folder"):
+        check_precious(tmp_path / "out", precious)
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(ConfigError, match="holds the study"):
+        check_precious(tmp_path / "link", precious)
+    check_precious(tmp_path / "out" / "deep" / "model", precious)

@@ -1,61 +1,24 @@
-"""Writes folders atomically, and replaces only folders that tvmerge wrote.
+"""Decides which folders may be replaced: those that tvmerge wrote, and others if the user asks for it.
 
-A folder is written next to its final place under a hidden name and renamed when it is complete. A folder
-written by tvmerge contains `tvmerge.json`, which names its owner and its files.
+A folder written by tvmerge contains `tvmerge.json`, which names its owner and its files.
 """
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from tvmerge.errors import CheckpointError
+from tvmerge.errors import CheckpointError, ConfigError
 
 MARKER = "tvmerge.json"
-_LOCK = ".lock"
 
+WRITING = ".tvmerge-writing"
+"""Marks a folder that is being filled; see `tvmerge.merging.export.replacement`."""
 
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which replaces `folder` if the block succeeds.
-
-    If the block raises, the new folder is removed and an existing `folder` stays unchanged. A crash between
-    the two renames leaves the old folder as `.NAME.old`, which the next call restores. The next call also
-    removes unfinished folders of killed processes.
-
-    Raises:
-        CheckpointError: The folder cannot be written.
-    """
-    folder = folder.absolute()
-    old = folder.with_name(f".{folder.name}.old")
-    with _translated(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _recover(folder, old)
-        _clear_leftovers(folder)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    lock = FileLock(temporary / _LOCK)
-    lock.acquire()
-    try:
-        yield temporary
-        with _translated(folder):
-            lock.release()
-            (temporary / _LOCK).unlink(missing_ok=True)
-            temporary.chmod(0o755)
-            sync(temporary)
-            _swap(temporary, folder, old)
-    finally:
-        lock.release()
-        shutil.rmtree(temporary, ignore_errors=True)
+REPLACED = ".tvmerge-replaced"
+"""Marks a folder that is renamed to make room for another."""
 
 
 def check_replaceable(
@@ -85,12 +48,30 @@ def check_replaceable(
         written = "was written by another run" if owner else "holds a merged model already"
         whose = written if marker else "is not empty"
         raise CheckpointError(f"{folder} {whose}; choose another output folder, or pass --overwrite")
-    foreign = sorted({path.name for path in folder.iterdir()} - {MARKER, *marker.get("files", ())})
+    foreign = sorted(
+        {path.name for path in folder.iterdir()} - {MARKER, WRITING, REPLACED, *marker.get("files", ())}
+    )
     if foreign:
         raise CheckpointError(
             f"{folder} also holds files tvmerge did not write ({', '.join(foreign[:3])}); move them away, or "
             "pass --overwrite"
         )
+
+
+def check_precious(folder: Path, precious: Iterable[tuple[str, Path]]) -> None:
+    """Check that a folder that may be replaced does not hold anything else that is needed.
+
+    Args:
+        folder: The folder of the model.
+        precious: What must stay, and what it is called in messages.
+
+    Raises:
+        ConfigError: The folder holds something of it.
+    """
+    place = folder.resolve()
+    for name, path in precious:
+        if path.resolve().is_relative_to(place):
+            raise ConfigError(f"--output-dir {folder} holds {name}; choose a separate folder")
 
 
 def read_marker(folder: Path) -> dict[str, Any]:
@@ -100,57 +81,3 @@ def read_marker(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def sync(path: Path) -> None:
-    """Flush a file's content, or a folder's entries, to the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # not supported for folders on Windows
-    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove the leftovers of killed writers; a running one holds its lock."""
-    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
-        lock = FileLock(leftover / _LOCK)
-        with contextlib.suppress(Timeout, OSError):
-            lock.acquire(timeout=0)
-            lock.release()
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _recover(folder: Path, old: Path) -> None:
-    if not old.exists():
-        return
-    if folder.exists():
-        shutil.rmtree(old)
-    else:
-        old.rename(folder)
-
-
-def _swap(temporary: Path, folder: Path, old: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
-        folder.rename(old)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            old.rename(folder)
-            raise
-        sync(folder.parent)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(old)
-    else:
-        temporary.rename(folder)
-        sync(folder.parent)
-
-
-@contextmanager
-def _translated(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error

@@ -56,6 +56,7 @@ def write_merge(
         shard_size=shard_size,
         sources=merge.folders,
         texts=merge_texts(merge, recipe, facts or CardFacts(), texts or {}),
+        finite=merge.merger.weighted,
     )
 
 
@@ -92,6 +93,7 @@ def write_experts(
             provenance=provenance,
             sources=merge.folders,
             texts=files(expert.target.folder),
+            finite=expert.merger.weighted,
             **options,
         )
         folders.append(folder)

@@ -7,7 +7,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,10 @@ from tvmerge.merging.checkpoints.contents import companions
 from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.dtypes import BYTES, code_of, torch_dtype
 from tvmerge.merging.export.config_file import drop_untrusted_code, write_config
-from tvmerge.merging.export.folders import MARKER, check_replaceable, new_folder, sync
+from tvmerge.merging.export.folders import MARKER, check_replaceable
+from tvmerge.merging.export.replacement import new_folder, sync
 from tvmerge.merging.kernels.stream import TensorStream
+from tvmerge.merging.overflow import check_written
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +52,7 @@ def write_model(
     shard_size: int = SHARD_SIZE,
     sources: Iterable[Path] = (),
     texts: Mapping[str, str] | None = None,
+    finite: Collection[str] = (),
 ) -> None:
     """Write a model atomically; the tensors of a `TensorStream` are written directly to the files.
 
@@ -66,18 +69,24 @@ def write_model(
         shard_size: Maximum number of bytes of tensors per file (a larger tensor gets its own file).
         sources: Folders, besides the target's, that must not be replaced.
         texts: Further files to write, by name (the model card).
+        finite: The tensors whose numbers must be finite.
 
     Raises:
-        CheckpointError: The folder may not be replaced, the disk is too full, a file cannot be written, or
-            the stream does not match `specs`. Nothing is left on the disk then.
+        CheckpointError: The folder may not be replaced, the disk is too full, a file cannot be written, the
+            stream does not match `specs`, or a tensor of `finite` is not. Nothing is left on the disk then.
     """
-    check_replaceable(folder, owner, overwrite=overwrite, sources=(target.folder, *sources))
+    sources = (target.folder, *sources)
+
+    def check() -> None:
+        check_replaceable(folder, owner, overwrite=overwrite, sources=sources)
+
+    check()
     needed = sum(spec.nbytes for spec in specs.values())
     taken = companions(target.folder, code=target.trust_remote_code)
     check_space(folder, needed + sum(path.stat().st_size for path in taken))
-    with _full_disk_told(folder, needed), new_folder(folder) as temporary:
+    with _full_disk_told(folder, needed), new_folder(folder, check) as temporary:
         weights = plan_shards(specs, shard_size)
-        write_shards(temporary, weights, stream)
+        write_shards(temporary, weights, stream, finite)
         if len(weights) > 1:
             write_json(temporary / layout.SAFETENSORS_INDEX, _index(weights, needed))
         _copy(taken, target.folder, temporary)
@@ -137,7 +146,10 @@ def plan_shards(specs: Mapping[str, TensorSpec], shard_size: int) -> dict[str, d
 
 
 def write_shards(
-    folder: Path, shards: Mapping[str, Mapping[str, TensorSpec]], stream: Iterator[tuple[str, torch.Tensor]]
+    folder: Path,
+    shards: Mapping[str, Mapping[str, TensorSpec]],
+    stream: Iterator[tuple[str, torch.Tensor]],
+    finite: Collection[str] = (),
 ) -> None:
     """Write tensors, which may come in any order, to the files that `plan_shards` planned.
 
@@ -145,6 +157,10 @@ def write_shards(
         folder: An existing folder.
         shards: The files and the tensors in each.
         stream: The names and tensors.
+        finite: The tensors whose numbers must be finite.
+
+    Raises:
+        CheckpointError: The stream does not match `shards`, or a tensor of `finite` is not.
     """
     import torch
 
@@ -173,6 +189,8 @@ def write_shards(
             raise CheckpointError(
                 f"the merge declared '{name}' as {spec}, but yielded another shape or dtype"
             )
+        if name in finite:
+            check_written(name, tensor)
         if tensor.data_ptr() != memory[name].data_ptr():
             memory[name].copy_(tensor.detach().contiguous().reshape(-1).view(torch.uint8))
     if announced:

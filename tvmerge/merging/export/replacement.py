@@ -1,0 +1,140 @@
+"""Writes folders atomically: a folder appears whole, in place of an earlier one, or not at all.
+
+A folder is filled next to its final place under a hidden name, and renamed when it is complete. What a killed
+process leaves is recognized by files that only this module writes, so nothing else is ever removed: `WRITING`
+in an unfinished folder, `REPLACED` in one that makes room for another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tvmerge.errors import CheckpointError
+from tvmerge.merging.export.folders import REPLACED, WRITING
+
+_PATIENCE = 1.0
+"""Seconds to wait for a lock whose holder may only be looking."""
+
+
+@contextmanager
+def new_folder(folder: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """Yield a folder to fill, which replaces `folder` if the block succeeds.
+
+    If the block raises, the new folder is removed and an existing `folder` stays unchanged. The place is
+    locked meanwhile. What earlier, killed calls left for this place is put back or removed first.
+
+    Args:
+        folder: The final place.
+        check: Raises if `folder` must not be replaced. Called before the block and again before the
+            replacement, both times while the place is locked.
+
+    Raises:
+        CheckpointError: The folder cannot be written, or another process is writing it.
+    """
+    # Resolved once, so that a link that is changed meanwhile does not lead elsewhere.
+    folder = folder.absolute()
+    folder = folder.parent.resolve() / folder.name
+    with _translated(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        with _translated(folder):
+            _recover(folder)
+        check()
+        with _translated(folder):
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        try:
+            (temporary / WRITING).touch()
+            yield temporary
+            check()
+            with _translated(folder):
+                temporary.chmod(0o755)
+                sync(temporary)
+                _swap(temporary, folder)
+        finally:
+            (folder / WRITING).unlink(missing_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file's content, or a folder's entries, to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # not supported for folders on Windows
+    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the place of a folder, which need not exist."""
+    place = folder.with_name(f".{folder.name}.tvmerge.lock")
+    lock = FileLock(place)
+    with _translated(folder):
+        try:
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout as error:
+            raise CheckpointError(
+                f"another tvmerge is writing {folder}; wait for it, or choose another output folder"
+            ) from error
+    try:
+        yield
+    finally:
+        # Whoever waits for the lock notices that its file is gone, and makes another.
+        place.unlink(missing_ok=True)
+        lock.release()
+
+
+def _recover(folder: Path) -> None:
+    """Put back or remove what killed calls left for this place."""
+    name = glob.escape(folder.name)
+    for old in folder.parent.glob(f".{name}.*.old"):
+        if not (old / REPLACED).is_file():
+            continue
+        if folder.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(folder)
+    for mark in (WRITING, REPLACED):
+        (folder / mark).unlink(missing_ok=True)
+    for leftover in folder.parent.glob(f".{name}.*.tmp"):
+        # Only this process may write to the place, so nobody is filling it.
+        if (leftover / WRITING).is_file():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        temporary.rename(folder)
+        sync(folder.parent)
+        return
+    old = folder.with_name(temporary.name.removesuffix(".tmp") + ".old")
+    (folder / REPLACED).touch()
+    folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        old.rename(folder)
+        (folder / REPLACED).unlink(missing_ok=True)
+        raise
+    sync(folder.parent)
+    with contextlib.suppress(OSError):
+        shutil.rmtree(old)
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
