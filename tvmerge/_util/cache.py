@@ -18,6 +18,7 @@ from typing import Any
 import diskcache
 from diskcache.core import MODE_PICKLE, UNKNOWN
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import UserError
 
 SCHEMA = 1
@@ -150,7 +151,7 @@ def _unpack(row: str) -> Any | None:
     checksum, _, text = rest.partition(":")
     if schema != str(SCHEMA) or checksum != _checksum(text):
         return None
-    return json.loads(text)
+    return parse_json(text)
 
 
 def _checksum(text: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.encodings import read_text
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import AssetError
 
 _NAME_SHOWN = 40
@@ -136,8 +137,8 @@ def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise AssetError(f"{path}:{number}: not a JSON line: {error}") from error
         if not isinstance(row, dict):
             raise AssetError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
@@ -151,7 +152,7 @@ def end_last_line(path: Path) -> None:
     if not last:
         return
     try:
-        json.loads(last)
+        parse_json(last)
     except ValueError:
         path.write_bytes(whole)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +10,7 @@ import click
 from tvmerge._util.assets import AssetKind, names
 from tvmerge._util.encodings import read_text
 from tvmerge._util.files import read_jsonl
+from tvmerge._util.parsing import parse_toml
 from tvmerge.errors import AssetError
 
 
@@ -31,6 +31,6 @@ def _describe(path: Path) -> str:
         if path.suffix == ".jsonl":
             return ", ".join(row["name"] for _, row in read_jsonl(path))
         toml = path if path.is_file() else path / "benchmark.toml"
-        return str(tomllib.loads(read_text(toml))["description"])
+        return str(parse_toml(read_text(toml))["description"])
     except (AssetError, ValueError, KeyError, TypeError):
         return str(path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from tvmerge._util.encodings import read_text
+from tvmerge._util.parsing import parse_toml
 from tvmerge.config.run import RunConfig, options
 from tvmerge.config.values import checked
 from tvmerge.engines.model_settings import ModelConfig
@@ -85,8 +85,8 @@ def _refuse_missing(needed: Sequence[str], settings: Mapping[str, Any]) -> None:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(read_text(file, error=ConfigError))
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(read_text(file, error=ConfigError))
+    except ValueError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
     known = options()
     normal = {key.replace("-", "_"): value for key, value in data.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tvmerge._util.encodings import read_text
+from tvmerge._util.parsing import parse_toml
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.providers import PROVIDERS, Provider
 
@@ -118,8 +118,8 @@ def read_spec(path: Path) -> JudgeSpec:
         AssetError: The file cannot be read, has an unknown key, lacks a key or has an invalid value.
     """
     try:
-        table = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+        table = parse_toml(read_text(path))
+    except ValueError as error:
         raise AssetError(f"{path}: not a readable TOML file: {error}") from error
     return _checked(path.name.removesuffix(".toml"), table, str(path))
 

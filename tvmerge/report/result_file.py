@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tvmerge._util.encodings import read_text
 from tvmerge._util.evidence import FEWEST_QUESTIONS
 from tvmerge._util.files import read_jsonl
+from tvmerge._util.parsing import parse_json
 from tvmerge._version import __version__
 from tvmerge.errors import AssetError
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, QuestionId, Recipe, Trial
@@ -109,7 +109,7 @@ def compared_on(path: Path) -> tuple[QuestionId, ...]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(read_text(path))
+        return parse_json(read_text(path))
     except ValueError as error:
         raise AssetError(f"{path}: not valid JSON: {error}") from error
 

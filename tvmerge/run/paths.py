@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tvmerge._util.caches import cache_folder
 from tvmerge._util.locking import locked
 from tvmerge._util.outputs import check_file, check_folder
-from tvmerge.errors import StudyError
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.report.terminal.event_log import EventLog

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.caches import Caches, cache_folder
 from tvmerge._util.encodings import read_text
+from tvmerge._util.parsing import parse_json
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
@@ -181,7 +181,7 @@ def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> Non
 def _read_weights(path: Path) -> Recipe:
     """Read weights from a JSON object, or from `weights` in a `result.json`."""
     try:
-        data = json.loads(read_text(path, error=ConfigError))
+        data = parse_json(read_text(path, error=ConfigError))
     except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
     if isinstance(data, dict) and isinstance(data.get("weights"), dict):

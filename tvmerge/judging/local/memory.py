@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.spec import JudgeSpec
 
@@ -72,7 +72,7 @@ def _file_bytes(path: Path, spec: JudgeSpec) -> int:
     try:
         with path.open("rb") as file:
             # Format: 8 bytes with the header's length, little endian, then the header as JSON.
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header = parse_json(file.read(int.from_bytes(file.read(8), "little")))
         return sum(_loaded(name, header[name], spec) for name in header if name != "__metadata__")
     except (OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError) as error:
         raise CheckpointError(f"{path}: not a sound safetensors file: {error!r}") from error

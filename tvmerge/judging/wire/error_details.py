@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tvmerge._util.parsing import parse_json
+
 _WORDS = (
     *("message", "Message", "msg", "error", "detail", "details", "description", "error_message", "error_msg"),
     *("errors", "title", "base_resp", "status_msg"),
@@ -219,6 +221,6 @@ def _plain(body: str) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import InvalidRequestError, NotJsonError
 from tvmerge.judging.wire.error_details import events_of, is_events, is_page, title_of
@@ -56,8 +57,8 @@ def read_json(body: str) -> Any:
         TransientError: It is not JSON, or truncated.
     """
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = parse_json(body)
+    except ValueError:
         data = _whole(body)
         if data is None:
             raise not_json(body) from None
@@ -134,8 +135,8 @@ def _whole(body: str) -> Any:
     first, _, rest = body.strip().partition("\n\n")
     if rest.strip() == "data: [DONE]" and not first.startswith("data:"):
         try:
-            return json.loads(first)
-        except (ValueError, RecursionError):
+            return parse_json(first)
+        except ValueError:
             return None
     events = events_of(body) if is_events(body) else []
     return events[0] if len(events) == 1 else None

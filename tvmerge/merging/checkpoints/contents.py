@@ -8,13 +8,13 @@ copied.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG, CONFIG
 from tvmerge.merging.export.folders import MARKER
@@ -154,7 +154,7 @@ def hub_ignores(*, code: bool) -> list[str]:
 def stated_in(path: Path) -> dict[str, object]:
     """Return the content of a configuration file; empty if it does not exist or cannot be read."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}  # reported where the file is needed
     return data if isinstance(data, dict) else {}

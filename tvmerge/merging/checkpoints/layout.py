@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import CheckpointError
 
 CONFIG = "config.json"
@@ -50,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         refuse_pointers([path])
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path.parent} has no {path.name}; is it a model folder in transformers' format?"

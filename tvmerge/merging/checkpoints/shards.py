@@ -6,7 +6,6 @@ dtype, shape, [begin, end] in the data), then the data without gaps.
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import refuse_pointers
 from tvmerge.merging.dtypes import BYTES, code_of
@@ -153,7 +153,7 @@ def _read_header(path: Path) -> tuple[dict[str, TensorSpec], dict[str, Extent]]:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
                 raise CheckpointError(f"{path}: not a safetensors file, or truncated ({size} bytes)")
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -5,11 +5,11 @@ A folder written by tvmerge contains `tvmerge.json`, which names its owner and i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import CheckpointError, ConfigError
 
 MARKER = "tvmerge.json"
@@ -77,7 +77,7 @@ def check_precious(folder: Path, precious: Iterable[tuple[str, Path]]) -> None:
 def read_marker(folder: Path) -> dict[str, Any]:
     """Return the content of `tvmerge.json` in `folder`; empty if it is missing or invalid."""
     try:
-        data = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        data = parse_json((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

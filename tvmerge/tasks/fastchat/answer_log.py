@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from tvmerge._util.files import safe_name, write_text
+from tvmerge._util.parsing import parse_json
 from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
 from tvmerge.tasks.fastchat.files import (
     append_judgments,
@@ -101,7 +101,7 @@ class AnswerLog:
 def _about(line: str) -> tuple[str, QuestionId | None]:
     """Return the model and the question of a line; neither for a line truncated by a crash."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         return str(row["model"]), row["question_id"]
     except (ValueError, KeyError, TypeError):
         return "", None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tvmerge._util.encodings import read_text
+from tvmerge._util.parsing import parse_toml
 from tvmerge.errors import AssetError
 from tvmerge.tasks.fastchat.rows import finite
 
@@ -80,8 +80,8 @@ def read_settings(path: Path) -> BenchmarkSettings:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(read_text(path))
+    except ValueError as error:
         raise AssetError(f"{path}: not a TOML file: {error}") from error
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import AssetError
 from tvmerge.tasks.importing.roles import Role, Roles
 from tvmerge.tasks.importing.tables import Table
@@ -180,7 +180,7 @@ def _written_list(text: str) -> Any:
     """Return the list that a text contains, in JSON or Python syntax, or else the text."""
     if not (text.startswith("[") and text.rstrip().endswith("]")):
         return text
-    for read in (json.loads, ast.literal_eval):
+    for read in (parse_json, ast.literal_eval):
         try:
             value = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import Any
 
 from tvmerge._util.encodings import decoded
 from tvmerge._util.files import json_rows
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import AssetError, UserError
 
 READABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -116,8 +116,8 @@ def _json(path: Path, text: str) -> list[Mapping[str, Any]]:
     if path.suffix.lower() != ".json" and not text.lstrip().startswith("["):
         return _lines(path, text)
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = parse_json(text)
+    except ValueError:
         return _lines(path, text)
     if isinstance(data, dict) and _one_row(data):
         data = [data]

@@ -8,7 +8,6 @@ distributed, but users who have its files can use them.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.files import read_jsonl
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.tasks.lm_eval.requests import TaskRequest
 
@@ -154,7 +154,7 @@ def _labelled(path: Path, line: int, row: Mapping[str, Any], labels: Sequence[st
 
 def _squad(path: Path) -> Iterator[Document]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))["data"]
+        data = parse_json(path.read_text(encoding="utf-8"))["data"]
         for article in data:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
