@@ -46,6 +46,7 @@ def test_the_page_of_a_study_in_a_storage_goes_where_the_user_says(folder: Path,
         (["t"], "there is no run folder t, and none of that name in runs/ (it holds: s)"),
         ([], "pass a run folder, or --storage and --study-name"),
         (["--storage", "sqlite:///runs/s/study.db", "--study-name", "s"], "pass --out FILE"),
+        (["s", "--lang", "fr"], "there is no report in the language 'fr'; choose en or ja"),
         (["runs"], "runs is not a run folder; pass --storage and --study-name"),
     ],
 )
@@ -56,3 +57,18 @@ def test_what_cannot_be_reported_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("error:") == 1
+
+
+def test_without_a_browser_nothing_is_written_for_png(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert run(["report", "s", "--png", "figures"]) == 2
+    assert "drawn by Chromium or Chrome, and none was found" in capsys.readouterr().err
+    assert not (folder / "report.html").exists()
+
+
+def test_the_page_can_be_in_japanese(folder: Path) -> None:
+    assert run(["report", "s", "--lang", "ja"]) == 0
+    verdict = parse((folder / "report.html").read_text(encoding="utf-8")).one(id="verdict").text
+    assert verdict.startswith("この実行は終わっていません")

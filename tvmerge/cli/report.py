@@ -18,18 +18,40 @@ RUNS = Path("runs")
 @click.option("--study-name", help="Name of the study; default: the study of the run folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: report.html in RUN.")
 @click.option("--lang", default="en", show_default=True, help="Language of the page: en or ja.")
+@click.option(
+    "--png",
+    type=click.Path(path_type=Path),
+    help="Folder for the figures as PNG files; needs Chromium or Chrome.",
+)
 def report(
-    run: str | None, *, storage: str | None, study_name: str | None, out: Path | None, lang: str
+    run: str | None,
+    *,
+    storage: str | None,
+    study_name: str | None,
+    out: Path | None,
+    lang: str,
+    png: Path | None,
 ) -> None:
     """Make the HTML page of a run at any time, also while it works.
 
     RUN is a run folder, or the name of a study whose folder is in runs/. Nothing else is written.
     """
     from tvmerge.api.load_result import load_result
+    from tvmerge.report.language import language
+    from tvmerge.report.png import find_browser, write_pngs
 
+    if run is None and (storage is None or study_name is None):
+        raise ConfigError("pass a run folder, or --storage and --study-name")
     folder = None if run is None else _folder(run)
+    place = _place(folder, out)
+    if png is not None:
+        find_browser()
     result = load_result(folder, storage=storage, study_name=study_name)
-    click.echo(f"report: {result.write_report(_place(folder, out), lang=lang)}")
+    click.echo(f"report: {result.write_report(place, lang=lang)}")
+    if png is not None:
+        with language(lang):
+            files = write_pngs(png, result.figures)
+        click.echo(f"figures: {', '.join(str(file) for file in files)}")
 
 
 def _folder(run: str) -> Path:

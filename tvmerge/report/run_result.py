@@ -30,13 +30,19 @@ class Figure(str):
         return str(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write the figure to a file, whose name should end in `.svg`.
+        """Write the figure to a file whose name ends in `.svg`, or in `.png`, which needs a browser.
 
         Raises:
+            TvmergeError: No Chromium or Chrome was found to draw a PNG, or it failed.
             OSError: The file cannot be written.
         """
         place = Path(path)
-        place.write_text(self, encoding="utf-8")
+        if place.suffix.lower() == ".png":
+            from tvmerge.report.png import write_png
+
+            write_png(place, self)
+        else:
+            place.write_text(self, encoding="utf-8")
         return place
 
 

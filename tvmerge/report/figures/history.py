@@ -138,7 +138,7 @@ def _series_labels(data: HistoryFigure, x: Scale, y: Scale) -> Iterator[ET.Eleme
         entries.append(("best", data.best, data.running_best[-1].score))
     places = apart([y(value) for _, _, value in entries], 15, _TOP, _BOTTOM)
     for (key, text, value), place in zip(entries, places, strict=True):
-        yield group([label(x.end + 16, place + 4, f"{text}  {score(value)}", "series-label")], key)
+        yield group([label(x.end + 16, place + 4, f"{text}\u2002{score(value)}", "series-label")], key)
 
 
 def _tooltip(point: Point) -> str:

@@ -101,7 +101,7 @@ def _panel(panel: Panel, data: ScatterFigure, left: float, top: float, wide: flo
     x = Scale(*data.weights, left + _LEFT, left + wide - 6)
     y = Scale(*data.scores, top + _TITLE + _PLOT, top + _TITLE)
     yield label(x.start, top + 14, fitted(panel.name, x.end - x.start, BOLD), "label strong")
-    levels = ticks(*data.scores, 3)
+    levels = ticks(*data.scores, 4)
     for value, text in zip(levels, tick_labels(levels), strict=True):
         yield line(x.start, y(value), x.end, y(value), "grid")
         yield label(x.start - 6, y(value) + 4, text, "tick", "end")
