@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from tvmerge._util.printable import printable
 from tvmerge._version import __version__
 from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
@@ -75,7 +76,7 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {' '.join(printable(message).split())}", err=True)
     return BAD_INPUT
 
 

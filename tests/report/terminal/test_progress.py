@@ -91,6 +91,18 @@ def test_why_a_trial_failed_stays_on_the_screen() -> None:
     assert "trial 0 failed: 0% gave a rating\n" in stream.getvalue()
 
 
+def test_many_failures_are_counted_and_not_told_one_by_one() -> None:
+    stream = io.StringIO()
+    with Progress(stream=stream, tick=None) as progress:
+        progress.search_started(50)
+        for number in range(50):
+            progress.trial_told(Trial(number, Recipe(), state="FAIL", attrs={"failure": "overflow"}), None)
+    told = [line for line in stream.getvalue().splitlines() if "overflow" in line]
+    assert len(told) == 5
+    assert told[-1] == "trial 4 failed: overflow; further failures are only counted"
+    assert "trial 49: failed, 50 failed so far" in stream.getvalue()
+
+
 def test_a_resumed_search_counts_on_and_paces_by_its_own_trials() -> None:
     written = lines([5.0] + [4.0] * 9, done=90)
     assert written[0] == "search 90/100  resumed"

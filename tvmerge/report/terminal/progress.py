@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tvmerge._util.printable import printable
 from tvmerge.records import CUT_IN_THOUGHT, FAILURE, Estimate, Trial
 from tvmerge.report.numbers import count, estimate, percent
-from tvmerge.report.terminal.displays import Display, Lines, Silence
 from tvmerge.report.terminal.flights import Flights
+from tvmerge.report.terminal.open_display import open_display
 from tvmerge.report.terminal.pace import FinalistPace, SearchPace
 from tvmerge.report.terminal.state import Counts, RunState, Spent, Stage
 from tvmerge.report.terminal.ticker import Ticker
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 _MANY = 0.1
 """Fraction of answers cut in thought above which a run warns."""
 _LINES = 10  # number of lines per stage in a log, besides new bests
+
+_FAILURES = 5
+"""Failed trials after which no more reasons are shown."""
 
 _TICK = 0.5
 """Seconds between two looks at what is due."""
@@ -65,12 +67,13 @@ class Progress:
         now = clock()
         self._state = RunState(clock=clock, started=now, phase_started=now)
         self._stream = sys.stderr if stream is None else stream
-        self._display = _display(self._state, self._stream, tell, quiet=quiet)
+        self._display = open_display(self._state, self._stream, tell, quiet=quiet)
         self._log = log
         self._ticker = Ticker(self.tick, tick)
         self._logged_at = now
         self._ahead = 0
         self._failed = 0
+        self._reasons = 0
         self._warned = False
         limit = "lower" if thinking_limited else "set"
         self._more_room = f"raise --max-new-tokens, or {limit} --max-thinking-tokens"
@@ -173,7 +176,8 @@ class Progress:
         """
         stage = self._state.stages[-1]
         before, stage.done = stage.done, done
-        fields = {"kind": "block", "trial": trial.number, "answers": done - before}
+        failure = trial.attrs.get(FAILURE)
+        fields = {"kind": "block", "trial": trial.number, "answers": done - before, "failure": failure}
         self._show_told(
             trial,
             best,
@@ -233,7 +237,7 @@ class Progress:
         self, trial: Trial, best: Trial | None, fields: dict[str, Any], *, last: str, notable: bool
     ) -> None:
         if FAILURE in trial.attrs:
-            self.note(f"trial {trial.number} failed: {trial.attrs[FAILURE]}")
+            self._note_failure(trial)
         self._warn_of_thoughts(trial)
         state = self._state
         is_new = best is not None and best.number != state.best_number
@@ -243,6 +247,13 @@ class Progress:
         self.event(**fields, **state.as_json())
         is_last = state.stages[-1].done >= state.stages[-1].total
         self._display.changed(notable=notable or is_new, is_new=is_new, at_once=is_last)
+
+    def _note_failure(self, trial: Trial) -> None:
+        """Tell why a trial failed, unless many have."""
+        self._reasons += 1
+        if self._reasons <= _FAILURES:
+            more = "; further failures are only counted" if self._reasons == _FAILURES else ""
+            self.note(f"trial {trial.number} failed: {trial.attrs[FAILURE]}{more}")
 
     def _warn_of_thoughts(self, trial: Trial) -> None:
         """Warn once if candidates run out of tokens while thinking."""
@@ -265,21 +276,6 @@ class Progress:
         if self._log is not None and now - self._logged_at >= _BEAT:
             self._logged_at = now
             self.event("progress", **self._state.as_json(), in_flight=self._state.flights.as_json())
-
-
-def _display(
-    state: RunState, stream: TextIO, tell: Callable[[str], object] | None, *, quiet: bool
-) -> Display:
-    if quiet:
-        return Silence()
-    if tell is not None:
-        return Lines(state, tell)
-    # A dumb terminal has no cursor control, and a log file is not a terminal even if colours are forced.
-    if stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}:
-        from tvmerge.report.terminal.live import LiveView, shows_ascii_only
-
-        return LiveView(state, stream, plain=shows_ascii_only(stream))
-    return Lines(state, lambda line: print(line, file=stream, flush=True))
 
 
 def _is_milestone(before: int, done: int, total: int) -> bool:
