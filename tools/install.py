@@ -51,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
 def install(arguments: Sequence[str]) -> int:
     """Install with pip, torch for CPUs first where it is the one to take."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    print(f"installs tvmerge and what it needs into {os.path.relpath(sys.prefix)}", flush=True)
+    tests = ", its tests too," if any("[dev]" in argument for argument in arguments) else ""
+    print(f"installs tvmerge and what it needs{tests} into {os.path.relpath(sys.prefix)}", flush=True)
     cpu = None
     if not has_torch():
         cpu = cpu_build(pip) if wants_cpu_build() else None
@@ -160,8 +161,8 @@ def _told(code: int, said: Sequence[str]) -> int:
 
 def _size(cpu: bool) -> str:
     if cpu:
-        return "torch for CPUs: about 0.4 GB to download, 1.6 GB on disk; this takes minutes"
-    return "with torch for GPUs: up to 3 GB to download, 7 GB on disk; this takes minutes"
+        return "with torch for CPUs: about 0.3 GB to download, 1.4 GB on disk; this takes minutes"
+    return "with the usual torch: on Linux about 3 GB to download, 7 GB on disk; this takes minutes"
 
 
 if __name__ == "__main__":
