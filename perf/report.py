@@ -1,8 +1,9 @@
-"""Measures a large report in a real browser: `python -m perf.report [--out FILE]`.
+"""Measures a large report in a real browser: `python -m perf.report [--out FILE] [--long]`.
 
-1,000 trials with 291 weights, and 500 questions of two turns, each answered by four candidates with answers
-and judges' words of some hundred characters. Prints the time to make the page, its size, the time until a
-browser shows the first questions, and the number of elements in the document. Needs Chromium and playwright.
+1,000 trials with 291 weights, and 500 questions of two turns, each answered by four candidates. Answers have
+some hundred characters, or with `--long` up to three thousand; no two are alike. Prints the time to make the
+page, its size, the time until a browser shows the first questions, and the number of elements then. Needs
+Chromium and playwright.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ GROUPS = (
 )
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 
-_ANSWER = "春は桜が咲き、夏は海が輝きます。秋は紅葉、冬は雪。どの季節にも、それぞれの美しさがあります。" * 8
+_LETTERS = "".join(map(chr, (*range(0x3042, 0x3094), *range(0x4E00, 0x5000))))
 _WORDS = "回答は自然で読みやすい日本語です。説明も正確ですが、例が少なく、やや表面的です。" * 5
 
 
@@ -41,8 +42,10 @@ def main() -> None:
     """Make the page, open it several times and print what was measured."""
     parser = argparse.ArgumentParser(description="Measures a large report in a real browser.")
     parser.add_argument("--out", type=Path, help="where to leave the page")
-    out = parser.parse_args().out or Path(tempfile.mkdtemp()) / "report.html"
-    record = large_record()
+    parser.add_argument("--long", action="store_true", help="longer answers")
+    given = parser.parse_args()
+    out = given.out or Path(tempfile.mkdtemp()) / "report.html"
+    record = large_record(longest=3_000 if given.long else 500)
     started = time.perf_counter()
     write_page(out, record)
     print(f"{len(record.trials):,} trials of {len(GROUPS)} weights, {QUESTIONS} questions")
@@ -69,8 +72,8 @@ def opened(page: Path) -> tuple[list[float], int]:
     return seconds, elements
 
 
-def large_record() -> RunRecord:
-    """Return a run as large as they get."""
+def large_record(longest: int = 500) -> RunRecord:
+    """Return a run as large as they get, with answers of up to so many letters."""
     draw = random.Random(1)
     trials = tuple(_trials(draw))
     levels: dict[ContenderKey, float] = {"best": 7.0, "weight_0": 4.5, "weight_1": 6.0, "uniform": 6.3}
@@ -88,7 +91,7 @@ def large_record() -> RunRecord:
             search=Estimate(levels[key], 0.1, 200),
             holdout=Estimate(levels[key], 0.1, QUESTIONS),
             gain=None,
-            samples=tuple(_samples(draw, levels[key])),
+            samples=tuple(_samples(draw, levels[key], longest)),
         )
         for number, (key, given) in enumerate(weights.items())
     )
@@ -111,10 +114,10 @@ def _trials(draw: random.Random) -> Iterator[Trial]:
         yield Trial(number, Recipe(weights), score, "COMPLETE", attrs)
 
 
-def _samples(draw: random.Random, level: float) -> Iterator[Sample]:
+def _samples(draw: random.Random, level: float, longest: int) -> Iterator[Sample]:
     for number in range(QUESTIONS):
         asked = Question(number, f"category {number % 8}", ("日本の四季について説明してください。",) * 2)
-        turns = tuple(_ANSWER[: draw.randint(150, len(_ANSWER))] for _ in range(2))
+        turns = tuple("".join(draw.choices(_LETTERS, k=draw.randint(100, longest))) for _ in range(2))
         ratings = tuple(
             Rating(number, turn, _rating(draw, level), "judge-x", "single-v1", reply=_WORDS)
             for turn in (1, 2)

@@ -21,7 +21,7 @@ _STYLES = ("page", "answers")
 def script() -> str:
     """Return the page's script, whose names are its own."""
     parts = [(FOLDER / "script" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS]
-    return '\n(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+    return '\n(async () => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
 
 @cache

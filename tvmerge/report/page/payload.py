@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvmerge.records import CUT_IN_THOUGHT, MEAN, Trial
+from tvmerge.report.drawing.svg import legal
 from tvmerge.report.numbers import MISSING, percent, score, standard_error
 from tvmerge.report.page.answers import Column, Comparison, ShownAnswer, Turn
 from tvmerge.report.result import RunRecord
 
 QUESTIONS_PER_PAGE = 10
 ROWS_PER_PAGE = 50
+
+PACKED_FROM = 12_000_000
+"""Number of bytes from which the data is packed: unpacking takes longer than reading, but is small."""
 
 # A script element ends at the next `</script`, whatever stands around it, and some parsers know more marks.
 # JSON may write each of these characters as its number.
@@ -62,8 +68,14 @@ def payload(
 
 
 def embedded(data: object) -> str:
-    """Return `data` as JSON that contains no character with a meaning in HTML."""
+    """Return `data` as JSON that contains no character with a meaning in HTML.
+
+    Much data becomes a JSON string: the same JSON packed by gzip, in base64.
+    """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    content = legal(text).encode("utf-8")
+    if len(content) >= PACKED_FROM:
+        return json.dumps(base64.b64encode(gzip.compress(content, 6, mtime=0)).decode("ascii"))
     return text.translate(_ESCAPES)
 
 

@@ -1,4 +1,20 @@
 // The page's data: texts of the interface, answers, trials and weights, as report/page/payload.py writes them.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
+async function unpacked(packed) {
+  const letters = atob(packed);
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+// Much data is a text: the same data packed by gzip, in base64.
+async function load(text) {
+  const data = JSON.parse(text);
+  return typeof data === "string" ? JSON.parse(await unpacked(data)) : data;
+}
+
+const old = document.getElementById("old");
+if (old) old.hidden = "DecompressionStream" in window;
+const DATA = await load(document.getElementById("data").textContent);
 const TEXT = DATA.text;
