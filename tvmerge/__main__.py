@@ -8,8 +8,10 @@ import sys
 def main() -> None:
     """Run the command line and exit with its code."""
     from tvmerge.cli.app import run
+    from tvmerge.cli.last_resort import LastResort
 
-    sys.exit(run(sys.argv[1:]))
+    with LastResort():
+        sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Whatever is wrong with a text is an error that is expected."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvmerge._util.parsing import parse_json, parse_toml
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        f"[{'9' * 400}]",
+        f"[{'9' * 5000}]",
+        b"\xff\xfe\x00",
+        '"\x00"',
+    ],
+    ids=["nothing", "open", "lists", "objects", "long", "endless", "not UTF-8", "NUL"],
+)
+def test_malformed_json_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
+        parse_json(text)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        f"a = {'[' * 50_000}",
+        f"a = {'9' * 400}",
+        f"a = {'9' * 5000}",
+        f"a = [{{b = {'9' * 400}}}]",
+        "a = \x00",
+    ],
+    ids=["no value", "lists", "long", "endless", "within", "NUL"],
+)
+def test_malformed_toml_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_toml(text)
+
+
+def test_what_models_have_in_their_files_is_read() -> None:
+    assert parse_json('{"model_max_length": 1000000000000000019884624838656}') == {
+        "model_max_length": 10**30 + 19884624838656
+    }
+    assert parse_toml("a = [1, 2.5, {b = 'c'}]") == {"a": [1, 2.5, {"b": "c"}]}
+
+
+@given(st.text() | st.binary())
+def test_any_text_is_read_or_refused(text: str | bytes) -> None:
+    for parse in (parse_json, *((parse_toml,) if isinstance(text, str) else ())):
+        try:
+            parse(text)
+        except ValueError:
+            continue
