@@ -66,7 +66,7 @@ def test_no_connection_to_a_study_outlives_a_call(
     found = tvmerge.optimize(config)
     assert (tvmerge.status(run_dir).told, tvmerge.plan(config).left) == (2, 0)
     storage = f"sqlite:///{run_dir / 'study.db'}"
-    tvmerge.merge(tmp_path / "best", trial="best", storage=storage, study_name="demo")
+    tvmerge.merge(tmp_path / "best", trial="winner", storage=storage, study_name="demo")
     assert (found.folder, connections) == (run_dir, set())
 
 

@@ -153,6 +153,29 @@ def test_the_winner_is_the_finalist_that_did_best_on_the_selection_split(demo: F
     assert winner["chosen_on"]["n"] + demo.result["holdout"]["best"]["n"] == 120
 
 
+def test_the_winner_is_named_as_such_everywhere(
+    demo: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    winner = demo.result["best_trial"]
+    named = demo.result["winner"]
+    assert named == {"trial": winner, "best_of_search": demo.result["finalists"][0]["trial"]}
+    assert f"The winner, trial {winner}, beats the best uniform weight" in " ".join(demo.screen.split())
+    assert demo.result["verdict"]["rival"] == "uniform"
+    study = stored_study(demo.folder)
+    assert [t.number for t in study.trials if t.user_attrs.get("winner")] == [winner]
+    assert study.user_attrs["tvmerge:winner"]["sentence"] == demo.result["verdict"]["sentence"]
+    assert run(["status", f"--run-dir={demo.folder}"]) == 0
+    assert f"winner: trial {winner}, named by the held-out comparison" in capsys.readouterr().out
+    place = ["--storage", f"sqlite:///{demo.folder / 'study.db'}", "--study-name=demo"]
+    assert run(["merge", *place, f"--output-dir={tmp_path / 'merged'}"]) == 0
+    assert capsys.readouterr().out.startswith(f"trial {winner}: the winner of the held-out comparison")
+    written, saved = (f / "model.safetensors" for f in (tmp_path / "merged", demo.folder / "model"))
+    assert written.read_bytes() == saved.read_bytes()
+    page = (demo.folder / "report.html").read_text(encoding="utf-8")
+    assert "Weights of the winner" in page
+    assert f"The weights of the winner, trial {winner}:" in page
+
+
 def test_every_score_follows_from_the_answer_log(demo: Finished) -> None:
     scores = scores_by_model(demo.folder)
     study = stored_study(demo.folder)
@@ -182,12 +205,12 @@ def test_the_report_is_one_page_that_needs_no_network(demo: Finished) -> None:
 def test_any_trial_can_be_written_again(demo: Finished, tmp_path: Path) -> None:
     storage = f"--storage=sqlite:///{demo.folder / 'study.db'}"
     winner = str(demo.result["best_trial"])
-    for trial in ("best", winner):
+    for trial in ("best-search", winner):
         output = tmp_path / trial
         assert run(["merge", storage, "--study-name=demo", f"--trial={trial}", f"--output-dir={output}"]) == 0
     same = (demo.folder / "model" / "model.safetensors").read_bytes()
     assert (tmp_path / winner / "model.safetensors").read_bytes() == same
-    best = json.loads((tmp_path / "best" / "tvmerge.json").read_text(encoding="utf-8"))
+    best = json.loads((tmp_path / "best-search" / "tvmerge.json").read_text(encoding="utf-8"))
     assert best["weights"] == stored_study(demo.folder).best_trial.params
 
 

@@ -45,7 +45,8 @@ def test_status_shows_a_study_that_a_run_works_on(folder: Path, capsys: pytest.C
         assert run(["status", "--run-dir", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "6 trials finished, 2 running, 2 stopped early; a run is working on it" in shown
-    assert "best: trial" in shown
+    assert "best of the search: trial" in shown
+    assert "winner: none yet, since there was no held-out comparison" in shown
     assert "judge gpt-4: 2 calls, 0.2500 USD" in shown
     assert "judge rules: 1 calls, price not known" in shown
     assert contents(folder) == before
@@ -115,7 +116,9 @@ def test_status_says_how_many_answers_were_cut_in_thought(
     study.tell(0, (4.0,), {"cut_off": 0.5, "cut_in_thought": 0.25})
     flags = ["status", "--storage", url, "--study-name", "s"]
     assert run(flags) == 0
-    assert "best: trial 0 with 4.000; 25% of its answers cut in thought" in capsys.readouterr().out
+    assert (
+        "best of the search: trial 0 with 4.000; 25% of its answers cut in thought" in capsys.readouterr().out
+    )
     assert run([*flags, "--json"]) == 0
     best = json.loads(capsys.readouterr().out)["best"]
     assert best == [{"number": 0, "scores": [4.0], "cut_off": 0.5, "cut_in_thought": 0.25}]
@@ -143,5 +146,5 @@ def test_status_of_a_search_by_blocks_is_counted_in_answers(
     assert found["best"] == [known]
     assert run(flags) == 0
     shown = capsys.readouterr().out
-    assert f"best: trial {best.number} with an estimated {best.attrs['mean']:.2f} ± " in shown
+    assert f"best of the search: trial {best.number} with an estimated {best.attrs['mean']:.2f} ± " in shown
     assert "stopped early" not in shown

@@ -31,7 +31,11 @@ BESIDE = (*CHAT, "shard_size", "save_experts")
 )
 @click.option("--storage", help="Storage of the study whose trial to write.")
 @click.option("--study-name", help="Name of the study whose trial to write.")
-@click.option("--trial", help="Number of the trial, or `best`.")
+@click.option(
+    "--trial",
+    help="Number of the trial; `winner` (the default), which the held-out comparison named; or "
+    "`best-search`, the best of the search.",
+)
 @click.option("--output-dir", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the contents of the output folder.")
 @setting_options((*(f.name for f in fields(MergeConfig)), *CHAT, *WRITING))

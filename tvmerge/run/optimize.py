@@ -25,6 +25,7 @@ from tvmerge.report.terminal.table import score_rows
 from tvmerge.run.anchoring import anchor_remarks
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
+from tvmerge.run.named_winner import with_winner
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.progress import progress_of
@@ -202,6 +203,7 @@ def _conclude(
     """Write the results; an error carries the result, since all of it is paid for."""
     result = _result(run, confirmed, _agreement(run, confirmed, note), prospects, seconds)
     try:
+        result = with_winner(run.study, result)
         _write(run, result, note)
     except OSError as error:
         raise OutputError(f"{error.filename or run.paths.folder}: {error.strerror}", result) from error

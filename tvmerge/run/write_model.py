@@ -18,6 +18,7 @@ from tvmerge.records import Recipe
 from tvmerge.run.paths import MARK
 from tvmerge.study.space import is_density
 from tvmerge.study.storage_url import sqlite_file
+from tvmerge.study.winner import BY_COMPARISON, Choice
 
 if TYPE_CHECKING:
     from tvmerge.engines.prompting.open import ChatRecord
@@ -40,7 +41,7 @@ class Weights:
     Attributes:
         weight: One weight for everything.
         weights: The weights, or a JSON file with them, or a `result.json`.
-        trial: The number of a study's trial, or `best`.
+        trial: The number of a study's trial, `winner` or `best-search`; without any weights it is `winner`.
         storage: The storage URL of the study.
         study_name: The name of the study.
     """
@@ -81,7 +82,9 @@ def write_model(
     writing = {key: given.pop(key) for key in WRITING if key in given}
     chat: ChatConfig | Mapping[str, Any]
     if _choose(weights) == "--trial":
-        merge, recipe, fingerprint, chat = _from_study(weights, given)
+        merge, choice, fingerprint, chat = _from_study(weights, given)
+        recipe: Recipe | None = choice.trial.recipe
+        written(choice.line)
     else:
         chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
         merge, recipe, fingerprint = load_merge_config(given, config), None, {}
@@ -131,8 +134,11 @@ def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:
 def _choose(weights: Weights) -> str:
     sources = {"--weight": weights.weight, "--weights": weights.weights, "--trial": weights.trial}
     named = [flag for flag, value in sources.items() if value is not None]
+    if not named and weights.storage is not None and weights.study_name is not None:
+        return "--trial"
     if len(named) != 1:
-        raise ConfigError(f"pass one of --weight, --weights or --trial; got {' and '.join(named) or 'none'}")
+        got = " and ".join(named) or "none"
+        raise ConfigError(f"pass one of --weight, --weights or --trial; got {got}")
     return named[0]
 
 
@@ -154,8 +160,8 @@ def _record(
 
 def _from_study(
     weights: Weights, given: Mapping[str, Any]
-) -> tuple[MergeConfig, Recipe, Mapping[str, Any], Mapping[str, Any]]:
-    """Read a trial's weights, its merge settings, model digests and chat settings from the study."""
+) -> tuple[MergeConfig, Choice, Mapping[str, Any], Mapping[str, Any]]:
+    """Read a trial with its weights, its merge settings, model digests and chat settings from the study."""
     if weights.storage is None or weights.study_name is None:
         raise ConfigError("--trial needs --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
@@ -166,7 +172,8 @@ def _from_study(
     stored = read_study(weights.storage, weights.study_name)
     run = dict(stored.run)
     chat = {"texts": run.pop("texts", {}), **run.pop("chat", {})}
-    return MergeConfig(**{**run, **given}), stored.recipe(str(weights.trial)), stored.fingerprint, chat
+    choice = stored.choose(weights.trial or BY_COMPARISON)
+    return MergeConfig(**{**run, **given}), choice, stored.fingerprint, chat
 
 
 def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from tvmerge.study.blocks.table import asks_of, is_under_way
 from tvmerge.study.lock import is_study_locked
 from tvmerge.study.pareto import pareto_front
 from tvmerge.study.storage import N_ANSWERS, N_TRIALS, StoredStudy, read_study
+from tvmerge.study.winner import Winner, latest_winner, winner_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class StudyStatus:
         judges: Calls and USD by judge, over all runs; empty without a ledger.
         answers: Answers told, asked and aimed for, in a search by blocks; None in any other.
         block: How many questions a candidate answers at a time in such a search; None before it is chosen.
+        winner: The winner of the latest held-out comparison; None before the first.
+        winner_holds: Whether the search has not gone on since.
     """
 
     study: str
@@ -78,6 +81,8 @@ class StudyStatus:
     judges: Mapping[str, JudgeCosts] = field(default_factory=dict)
     answers: AnswerCount | None = None
     block: BlockSize | None = None
+    winner: Winner | None = None
+    winner_holds: bool = False
 
     @property
     def told(self) -> int:
@@ -98,6 +103,7 @@ class StudyStatus:
             "failed": self.states.get("FAIL", 0),
             **({} if self.answers is None else {"answers": asdict(self.answers)}),
             **({} if self.block is None else {"block": {"size": self.block.size, "why": self.block.why}}),
+            "winner": self._winner_as_json(),
             "best": [
                 {
                     "number": t.number,
@@ -110,6 +116,9 @@ class StudyStatus:
             "last_told": None if self.last_told is None else self.last_told.astimezone().isoformat(),
             "judges": {name: asdict(costs) for name, costs in self.judges.items()},
         }
+
+    def _winner_as_json(self) -> dict[str, Any] | None:
+        return None if self.winner is None else {**self.winner.as_json(), "holds": self.winner_holds}
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -142,6 +151,8 @@ def read_status(
         judges=judges,
         answers=_answers(stored),
         block=final_size(stored.attrs),
+        winner=latest_winner(stored.attrs),
+        winner_holds=winner_of(stored.attrs, stored.trials) is not None,
     )
 
 
@@ -184,6 +195,19 @@ def _progress(found: StudyStatus) -> str:
     return ", ".join([text, *rest])
 
 
+def _winner_lines(found: StudyStatus) -> Iterator[str]:
+    """Yield who the winner is, if there is anything to be the best of."""
+    winner = found.winner
+    if winner is None:
+        if found.best:
+            yield "  winner: none yet, since there was no held-out comparison"
+    elif found.winner_holds:
+        yield f"  winner: trial {winner.trial}, named by the held-out comparison"
+        yield f"  {winner.sentence}"
+    else:
+        yield f"  winner: trial {winner.trial} of an earlier comparison; the search has gone on since"
+
+
 def _lines(found: StudyStatus) -> Iterator[str]:
     yield f"study {found.study} in {found.storage}"
     yield f"  {_progress(found)}; {'a run is working on it' if found.held else 'no run is working on it'}"
@@ -195,7 +219,9 @@ def _lines(found: StudyStatus) -> Iterator[str]:
             scores = f"an estimated {plus_minus(trial.attrs[MEAN], trial.attrs['se'])}"
         share = trial.attrs.get(CUT_IN_THOUGHT)
         cut = f"; {share:.0%} of its answers cut in thought" if share else ""
-        yield f"  {'best' if len(found.best) == 1 else 'front'}: trial {trial.number} with {scores}{cut}"
+        what = "best of the search" if len(found.best) == 1 else "front"
+        yield f"  {what}: trial {trial.number} with {scores}{cut}"
+    yield from _winner_lines(found)
     if found.last_told is not None:
         yield f"  last trial finished {found.last_told:%Y-%m-%d %H:%M:%S}"
     for judge, costs in found.judges.items():

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tvmerge._util.canonical import canonical_json
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
-from tvmerge.records import Recipe, Trial
-from tvmerge.study.blocks.table import is_under_way
-from tvmerge.study.ranking import ranked
+from tvmerge.records import Trial
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.trials import trial_of
+from tvmerge.study.winner import Choice, choose
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -75,29 +74,13 @@ class StoredStudy:
     attrs: Mapping[str, Any]
     last_told: datetime | None = None
 
-    def recipe(self, trial: str) -> Recipe:
-        """Return the recipe of the trial with that number, or of the `best`.
+    def choose(self, trial: str) -> Choice:
+        """Return the trial with that number, the `winner` or `best-search`; see `winner.choose`.
 
         Raises:
             StudyError: There is no such trial.
         """
-        if trial == "best":
-            if is_under_way(self.trials):
-                raise StudyError(
-                    f"the search of study '{self.name}' has not ended, so none is the best yet; let its run "
-                    "end or run its command again, or pass the number of a trial"
-                )
-            scored = ranked(self.trials)
-            if not scored:
-                raise StudyError(f"study '{self.name}' has no scored trial yet")
-            found = scored[0]
-        elif trial.isdecimal() and int(trial) < len(self.trials):
-            found = self.trials[int(trial)]
-        else:
-            raise StudyError(
-                f"study '{self.name}' has no trial '{trial}'; it has 0 to {len(self.trials) - 1}, and `best`"
-            )
-        return found.recipe
+        return choose(self.name, self.attrs, self.trials, trial)
 
 
 def open_storage(url: str) -> BaseStorage:

@@ -113,13 +113,13 @@ def test_a_paused_search_shows_the_best_of_what_was_told(tmp_path: Path) -> None
     study.ask()
     url = f"sqlite:///{tmp_path / 'study.db'}"
     with pytest.raises(StudyError, match="has not ended, so none is the best yet"):
-        read_study(url, "s").recipe("best")
+        read_study(url, "s").choose("winner")
     assert read_status(url, "s").best == ()
     best = study.best()
     study.pause(2)
     stored = read_study(url, "s")
     assert best is not None
-    assert stored.recipe("best") == best.recipe
+    assert stored.choose("best-search").trial.number == best.number
     assert read_status(url, "s").best[0].number == best.number
     assert [t.number for t in stored.trials if t.state == "RUNNING"] == [
         ask.trial for ask in study.running() if ask.number == asks_of(study.trials[ask.trial])[0].number

@@ -65,6 +65,13 @@ class TrialStore(Protocol):
             StudyError: The storage cannot do that.
         """
 
+    def mark(self, number: int, attrs: Mapping[str, Any]) -> None:
+        """Write attributes of a trial that may have ended, in place of any of the same name.
+
+        An attribute that is None is removed. Nothing is done where the storage changes no trial that has
+        ended.
+        """
+
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial.
 

@@ -53,6 +53,9 @@ class OptunaTrialStore:
             "start a new study with --warm-start"
         )
 
+    def mark(self, number: int, attrs: Mapping[str, Any]) -> None:
+        """Do nothing: no method of an Optuna storage changes a trial that has ended."""
+
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial; raise `StudyError` if it is already finished."""
         from optuna.trial import TrialState

@@ -152,6 +152,16 @@ class RdbTrialStore:
             connection.execute(values.delete().where(values.c.trial_id == trial_id))
             self._delete(connection, "trial_user_attributes", trial_id, "key", without)
 
+    def mark(self, number: int, attrs: Mapping[str, Any]) -> None:
+        """Write attributes of a trial that may have ended; None removes one."""
+        trials = self._table("trials")
+        mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
+        kept = {key: value for key, value in attrs.items() if value is not None}
+        with self._engine.begin() as connection:
+            trial_id = int(connection.execute(trials.select().where(mine)).one().trial_id)
+            self._delete(connection, "trial_user_attributes", trial_id, "key", attrs)
+            self._insert(connection, "trial_user_attributes", _attrs(trial_id, kept))
+
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial.
 
