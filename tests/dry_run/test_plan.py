@@ -160,6 +160,7 @@ def test_a_plan_of_a_study_tells_what_is_left_of_it_and_changes_nothing(
         assert tree(tmp_path) == before
         assert asked(server) == paid
         assert (over.told, over.left) == (3, 0)
+        assert "too few to say" in over.evidence[0]
         assert (longer.told, longer.left) == (3, 2)
         # Four held-out questions are too few to choose on, so the winner is known, and all is stored.
         assert [row.most.calls for row in over.calls] == [0, 0]  # nor is the test answer asked about again
@@ -167,6 +168,16 @@ def test_a_plan_of_a_study_tells_what_is_left_of_it_and_changes_nothing(
         again = configure(n_trials=5, **judged)
         asyncio.run(optimize(again))
         assert asked(server) - paid <= most_of(longer.calls).calls
+
+
+def test_a_plan_says_how_many_questions_a_verdict_would_need(configure: Configure) -> None:
+    (few,) = plan(configure()).evidence
+    assert few.startswith("warning: 4 held-out questions are too few to say whether the winner is better")
+    assert "to see a gain of 0.5 in 80% of runs, about 128 are needed" in few
+    assert "standard deviation of 2 by question, as assumed" in few
+    assert few in str(plan(configure()))
+    (none,) = plan(configure(holdout=0.0)).evidence
+    assert none.startswith("warning: no questions are held out")
 
 
 def test_a_plan_without_a_study_leaves_no_trace(configure: Configure, tmp_path: Path) -> None:

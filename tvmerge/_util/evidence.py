@@ -24,7 +24,8 @@ ASSUMED_SD_POINTS = 2.0
 POWER = 0.8
 """How likely a gain is to be seen with as many questions as `questions_needed` says."""
 
-_LEVEL = 0.95
+LEVEL = 0.95
+"""The level of the intervals that a verdict rests on."""
 
 
 def least_sd(span: float, n: int) -> float:
@@ -43,18 +44,22 @@ def least_sd(span: float, n: int) -> float:
     return 4 * span / (n + 6)
 
 
-def questions_needed(gain: float, sd: float) -> int:
+def questions_needed(gain: float, sd: float, span: float) -> int:
     """Return with how many questions a gain is seen with a probability of `POWER`.
 
-    It is seen if the 95% interval is above 0. By the normal approximation that takes
-    ((z(0.975) + z(0.8)) sd / gain)^2 questions.
+    It is seen if the 95% interval is above 0. That takes n questions with (t s + z sd) / sqrt(n) = gain: s is
+    the larger one of sd and `least_sd`, t the quantile of Student's t and z the normal one of `POWER`.
 
     Args:
         gain: The true mean difference.
         sd: Standard deviation of the differences by question.
+        span: The difference between the highest and the lowest rating.
     """
-    z = NormalDist().inv_cdf((1 + _LEVEL) / 2) + NormalDist().inv_cdf(POWER)
-    return max(FEWEST_QUESTIONS, math.ceil((z * sd / gain) ** 2))
+    power, n = NormalDist().inv_cdf(POWER), FEWEST_QUESTIONS
+    n = max(n, math.floor(((NormalDist().inv_cdf((1 + LEVEL) / 2) + power) * sd / gain) ** 2))
+    while student_quantile(LEVEL, n - 1) * max(sd, least_sd(span, n)) + power * sd > gain * math.sqrt(n):
+        n += 1
+    return n
 
 
 def student_quantile(level: float, freedom: float) -> float:

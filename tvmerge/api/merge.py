@@ -39,9 +39,8 @@ def merge(
         config: The settings of a run; those of models and chat format are used. None: `settings` has them.
         weight: One weight for everything; pass this, `weights` or `trial`.
         weights: A weight for each name, such as `RunResult.recipe`, or a file of them such as `result.json`.
-        trial: Number of a study's trial, `winner` (the default with a study), or `best-search`, the best of
-            the search; models and settings are read from the study.
-        storage: Storage of that study.
+        trial: Number of a study's trial, `winner` (the default with a study) or `best-search`.
+        storage: Storage of that study, from which models and settings are read.
         study_name: Name of that study.
         overwrite: Replace the contents of the folder.
         progress: How notes on the models are shown, as for `optimize`.
@@ -59,7 +58,7 @@ def merge(
         >>> tvmerge.merge("merged", config=tvmerge.testing.demo_config(), weight=0.75).name
         'merged'
         >>> study = {"storage": "sqlite:///runs/demo/study.db", "study_name": "demo"}
-        >>> tvmerge.merge("best", trial="winner", **study).name
+        >>> tvmerge.merge("best", **study).name
         'best'
     """
     from tvmerge.run.write_model import Weights, write_model

@@ -26,6 +26,7 @@ from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.run.anchoring import anchor_remarks
+from tvmerge.run.evidence import evidence_remarks
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
@@ -174,6 +175,7 @@ async def _plan(
         files=len(sizes),
         free_bytes=free,
         warnings=tuple(warnings(config, calls, sum(sizes), free)),
+        evidence=tuple(evidence_remarks(run_spec, trials)),
         # Nothing is loaded if all answers are stored.
         refusals=tuple(memory_errors(memory)) if answers else (),
         stop_when=str(config.stop_bound or ""),

@@ -98,6 +98,7 @@ class RunPlan:
         refusals: Why the run would fail at its start, one line each; empty if it would not.
         block: How many questions a candidate answers at a time, and why; None if trials answer all.
         stop_when: The gain below which the search ends; empty if it asks all its questions.
+        evidence: How little its held-out questions can show, one line each; empty if they are enough.
     """
 
     study: str
@@ -130,6 +131,7 @@ class RunPlan:
     refusals: tuple[str, ...] = ()
     block: PlannedBlock | None = None
     stop_when: str = ""
+    evidence: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         table = (calls_table(self.calls),) if self.calls else ()
@@ -155,6 +157,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     yield from plan.memory
     for judge, price in plan.prices.items():
         yield f"judge {judge}: {price}"
+    yield from plan.evidence
     yield from (f"warning: {line}" for line in plan.warnings)
 
 

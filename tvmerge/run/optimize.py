@@ -22,13 +22,13 @@ from tvmerge.report.result_file import as_json, trial_rows
 from tvmerge.report.run_result import RunResult
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.table import score_rows
-from tvmerge.run.anchoring import anchor_remarks
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.holdout import Confirmation, ConfirmationResult
 from tvmerge.run.named_winner import with_winner
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.progress import progress_of
+from tvmerge.run.remarks import tell_remarks
 from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
 from tvmerge.run.standing import answers_ahead, spent_by
 from tvmerge.study.blocks.study import BlockStudy
@@ -74,7 +74,7 @@ async def optimize(
         # Only now, so that a run that fails its checks does not claim the folder.
         write_text(paths.mark, f"{paths.study.name}\n")
         write_questions(paths.questions, run.search_questions, run.holdout_questions)
-        _tell_remarks(run, progress.note)
+        tell_remarks(run, progress.note)
         progress.watch(run.flights, spent_by(run), answers_ahead(run, config.confirm_candidates))
         try:
             return await _to_its_end(run, progress)
@@ -130,19 +130,6 @@ async def _prepare(
         run = await in_thread(build_run, config, known, caches, note, still_held, phase=phase)
         failed.pop_all()
     return run
-
-
-def _tell_remarks(run: Run, note: Note) -> None:
-    """Report remarks on the merge; long ones are written to the run folder."""
-    from tvmerge.merging.remarks import LISTING, listing
-
-    remarks, place = run.models.remarks(), run.paths.folder / LISTING
-    if (whole := listing(remarks)) is not None:
-        write_text(place, whole)
-    answers = run.config.n_trials * len(run.search_questions)
-    lines = (*run.stops.lines, *anchor_remarks(run.suite, answers))
-    for line in (*(remark.line(place) for remark in remarks), *lines):
-        note(line)
 
 
 async def _with_baseline(run: Run) -> Run:
