@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def test_a_running_study_says_that_it_has_not_ended_and_claims_nothing(folder: P
     assert record.contenders[0].holdout is None
     assert record.unfinished in render_page(record)
     assert files(folder) == before
+
+
+def test_what_the_judges_have_used_is_counted_from_a_ledger_that_is_being_written(
+    folder: Path,
+) -> None:
+    row = {"judge": "gpt-4", "at": 1.0, "input": 100, "output": 20, "cost": 0.25, "seconds": 1.5}
+    (folder / "ledger.jsonl").write_text(2 * f"{json.dumps(row)}\n" + '{"judge": "gp', encoding="utf-8")
+    (usage,) = read_run(folder).usage
+    assert (usage["judge"], usage["calls"], usage["cost_usd"]) == ("gpt-4", 2, 0.5)
 
 
 def test_a_study_that_no_run_works_on_says_so(folder: Path) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MARK = ".study"
 """The file that names the study that a run folder belongs to."""
 
+LEDGER = "ledger.jsonl"
+"""Name of the file of the judges' requests in the run folder."""
+
 _FOLDERS = ("model_answer", "model_judgment", "holdout/model_answer", "holdout/model_judgment")
 
 
@@ -62,7 +65,7 @@ class RunPaths:
     @property
     def ledger(self) -> Path:
         """The file of the judge's requests and their cost."""
-        return self.folder / "ledger.jsonl"
+        return self.folder / LEDGER
 
     @property
     def trials(self) -> Path:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
+from tvmerge.judging.client.ledger import read_ledger
 from tvmerge.records import QuestionId
 from tvmerge.report.result import Contender, RunRecord, Sample
 from tvmerge.report.result_file import RESULT, TRIALS, compared_on, read_record, read_trials
-from tvmerge.run.paths import MARK
+from tvmerge.run.paths import LEDGER, MARK
 from tvmerge.run.stored_answers import stored_samples
 from tvmerge.run.unfinished import unfinished_record
 from tvmerge.study.lock import is_study_locked
@@ -39,7 +40,11 @@ def read_run(folder: Path | None, storage: str | None = None, study: str | None 
     if stored is None:
         raise StudyError(f"{folder} is not a run folder; pass --storage and --study-name")
     record = unfinished_record(stored, held=held)
-    return record if folder is None else _with_samples(record, folder, folder, None)
+    if folder is None:
+        return record
+    usage = read_ledger(folder / LEDGER).usage()
+    record = replace(record, usage=tuple(row.as_json() for row in usage))
+    return _with_samples(record, folder, folder, None)
 
 
 def _study(folder: Path | None, storage: str | None, study: str | None) -> tuple[StoredStudy | None, bool]:

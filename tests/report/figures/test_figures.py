@@ -30,6 +30,7 @@ from tvmerge.report.figures.scores import draw_contenders
 from tvmerge.report.figures.weights import draw_weights, short_names
 from tvmerge.report.history import history
 from tvmerge.report.result import RunRecord
+from tvmerge.report.unfinished import Unfinished
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -389,6 +390,12 @@ def test_calls_are_as_long_as_there_are_many_and_the_cost_is_written() -> None:
 def test_without_a_judge_nothing_was_paid() -> None:
     data = spending.spending(results.simple())
     assert data.time == "The search took 2 h 14 min. No judge was called, so judging cost nothing."
+
+
+def test_nothing_is_said_of_the_cost_of_a_run_whose_ledger_is_not_at_hand() -> None:
+    progress = Unfinished("trial", 3, 9, held=False, rough=False, leader=1, mean=6.0, se=None)
+    run = replace(results.simple(), progress=progress, seconds=0.0)
+    assert spending.draw_spending(spending.spending(run)) == ""
 
 
 @pytest.mark.parametrize("width", [WIDTH, NARROW])

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tvmerge._util.encodings import read_text
-from tvmerge._util.files import append_text, end_last_line, json_rows, jsonl_line, read_jsonl
+from tvmerge._util.files import append_text, end_last_line, jsonl_line, read_growing_jsonl, read_jsonl
 from tvmerge.errors import AssetError, UserError
 from tvmerge.judging.client.chat import Usage
 from tvmerge.judging.client.judge_usage import JudgeUsage, percentile
@@ -73,7 +72,7 @@ class Ledger:
             for number, row in read_jsonl(path):
                 if not row.keys() >= _KEYS:
                     raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
-                self._enter(row)
+                self.enter(row)
 
     def called(
         self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
@@ -175,7 +174,7 @@ class Ledger:
             row["failed"] = True
         if receipt:
             row["receipt"] = receipt
-        self._enter(row)
+        self.enter(row)
         if self._path is not None:
             self._unwritten.append(jsonl_line(row))
             # The reply is worth more than its line in the ledger; the next request raises the error.
@@ -202,7 +201,8 @@ class Ledger:
             ) from error
         self._unwritten = []
 
-    def _enter(self, row: dict[str, Any]) -> None:
+    def enter(self, row: dict[str, Any]) -> None:
+        """Count a line of a ledger's file."""
         total = self._totals_of(row["judge"])
         total.moments.append(row["at"])
         receipt = row.get("receipt")
@@ -219,31 +219,29 @@ class Ledger:
         total.seconds.append(row["seconds"])
 
 
-def read_usage(path: Path) -> dict[str, tuple[int, Usage]]:
-    """Return each judge's number of answered calls and their mean tokens, without changing the file.
-
-    Args:
-        path: The file of a ledger, which need not exist.
+def read_ledger(path: Path) -> Ledger:
+    """Return the records in a file, which need not exist and stays as it is; a run may be writing it.
 
     Raises:
         AssetError: The file is not a ledger.
     """
-    if not path.exists():
-        return {}
-    text = read_text(path)
-    totals: dict[str, _Totals] = {}
-    # A last line without an end may be incomplete: a run is writing it, or was stopped while it did.
-    for number, row in json_rows(path, text[: text.rfind("\n") + 1]):
+    ledger = Ledger()
+    for number, row in read_growing_jsonl(path) if path.exists() else ():
         if not row.keys() >= _KEYS:
             raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
-        if not row.get("failed"):
-            total = totals.setdefault(row["judge"], _Totals())
-            total.calls += 1
-            total.input += row["input"]
-            total.output += row["output"]
+        ledger.enter(row)
+    return ledger
+
+
+def read_usage(path: Path) -> dict[str, tuple[int, Usage]]:
+    """Return each judge's number of answered calls and their mean tokens; see `read_ledger`."""
     return {
-        name: (total.calls, Usage(round(total.input / total.calls), round(total.output / total.calls)))
-        for name, total in totals.items()
+        row.judge: (
+            row.calls,
+            Usage(round(row.input_tokens / row.calls), round(row.output_tokens / row.calls)),
+        )
+        for row in read_ledger(path).usage()
+        if row.calls
     }
 
 

@@ -50,14 +50,16 @@ def spending(result: RunRecord) -> SpendingFigure:
     """Return what the judges of a run have used, over all its runs, and how long the search took."""
     rows = tuple(_row(usage) for usage in result.usage)
     time = tr("The search took {time}.", time=duration(result.seconds)) if result.seconds else ""
-    if not rows:
+    if not rows and result.progress is None:  # of a run that has not ended, a study alone does not say
         time = f"{time} {tr('No judge was called, so judging cost nothing.')}".strip()
     words = [tr("{judge}: {calls} calls, {cost}.", judge=r.judge, calls=r.calls, cost=r.cost) for r in rows]
     return SpendingFigure(rows, time, " ".join((*words, time)))
 
 
 def draw_spending(data: SpendingFigure, width: float = WIDTH) -> str:
-    """Return the figure as an SVG document."""
+    """Return the figure as an SVG document; an empty text if nothing is known."""
+    if not data.rows and not data.time:
+        return ""
     most = max((row.calls + row.hits for row in data.rows), default=0)
     x = Scale(0.0, max(most, 1), 0.0, width)
     y, parts = 14.0, []

@@ -79,7 +79,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "prospects": _sentence(prospect_line(result.prospects)) if result.prospects else "",
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
         "categories": categories(found),
-        "figures": drawn(result),
+        "figures": {name: figure for name, figure in drawn(result).items() if figure.svg or figure.caption},
         "data": payload(
             result,
             shown,
