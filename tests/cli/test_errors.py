@@ -270,7 +270,7 @@ def test_a_config_file_is_checked_by_key_and_type(models: Path, capsys: pytest.C
     config = models / "run.toml"
     config.write_text("n_trails = 3\n", encoding="utf-8")
     error = fails(flags(models, f"--config={config}"), capsys)
-    assert "unknown key n_trails; known: " in error
+    assert "unknown key n_trails (did you mean n_trials?); known: " in error
     config.write_text('n_trials = "3"\n', encoding="utf-8")
     assert "n_trials must be int, got str '3'" in fails(flags(models, f"--config={config}"), capsys)
 

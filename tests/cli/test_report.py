@@ -47,7 +47,7 @@ def test_the_page_of_a_study_in_a_storage_goes_where_the_user_says(folder: Path,
         ([], "pass a run folder, or --storage and --study-name"),
         (["--storage", "sqlite:///runs/s/study.db", "--study-name", "s"], "pass --out FILE"),
         (["s", "--lang", "fr"], "there is no report in the language 'fr'; choose en or ja"),
-        (["runs"], "runs is not a run folder; pass --storage and --study-name"),
+        (["runs"], "runs is not a run folder (it holds the run folders s); pass --storage and --study-name"),
     ],
 )
 def test_what_cannot_be_reported_is_one_line(

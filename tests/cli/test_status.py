@@ -82,7 +82,7 @@ def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.
     [
         ([], "pass --run-dir, or --storage and --study-name"),
         (["--storage", "sqlite:///no.db"], "pass --run-dir, or --storage and --study-name"),
-        (["--run-dir", "nowhere"], "nowhere is not a run folder"),
+        (["--run-dir", "nowhere"], "there is no run folder nowhere"),
         (
             ["--storage", "sqlite:///no.db", "--study-name", "s"],
             "there is no study database at no.db; pass --storage URL and --study-name NAME",

@@ -15,8 +15,8 @@ from tvmerge.errors import StudyError
 from tvmerge.run.build import Run, build_run
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
+from tvmerge.study.compare import compare
 from tvmerge.study.space import uniform_weight
-from tvmerge.study.storage import compare
 from tvmerge.tasks.build import build_suite
 
 Build = Callable[..., Run]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from tests.study.blocks.searches import BLOCK, drive, open_blocks, search
 from tests.study.blocks.searches import ENQUEUED as BLOCKS_ENQUEUED
 from tests.study.blocks.searches import SPACE as BLOCKS_SPACE
-from tests.study.studies import SPACE, open_study, run
+from tests.study.studies import SPACE, open_at, open_study, run
+from tests.study.studies import drive as drive_trials
 from tvmerge._util.urls import sqlite_url
-from tvmerge.errors import StudyError
+from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
 from tvmerge.study.blocks.initial import first_asks
 from tvmerge.study.blocks.scale import Scale
@@ -203,3 +205,22 @@ def _first(initial: InitialTrials) -> list[tuple[Recipe, int, int]]:
     scale = Scale(BLOCKS_SPACE)
     choices, _ = first_asks(search(initial=initial), BLOCK)
     return [(scale.recipe(choice.weights), choice.start, choice.stop) for choice in choices]
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("runs/odl/study.db#s", "there is no file runs/odl/study.db (did you mean runs/old/study.db#s?)"),
+        ("nowhere/study.db#s", "--warm-start nowhere/study.db#s: there is no file nowhere/study.db"),
+        ("runs/old/study.db#S", "there is no study 'S' (did you mean s?) in sqlite:///runs/old/study.db"),
+        ("runs/old", "write --warm-start runs/old/study.db#s"),
+        ("runs/old/study.db", "write --warm-start runs/old/study.db#s"),
+    ],
+)
+def test_a_study_that_was_meant_is_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drive_trials(lambda: open_at(sqlite_url(Path("runs/old/study.db"))), 3)
+    with pytest.raises((ConfigError, StudyError), match=re.escape(message)):
+        choose_trials(warm_start_source(reference, "sqlite:///runs/old/study.db", 3), SPACE, (), quiet)

@@ -7,10 +7,10 @@ bundled with tvmerge (in the wheel, or in the checkout of this file).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from tvmerge._util.suggest import did_you_mean, meaning
 from tvmerge.errors import AssetError
 
 AssetKind = Literal["judges", "benchmarks", "prompts"]
@@ -49,8 +49,7 @@ def find(kind: AssetKind, name: str, assets: Path | None = None) -> Path:
     cloned = _in_fastchat(kind, name)
     if kind == "benchmarks" and not cloned and (elsewhere := _ELSEWHERE.get(_underscored(name))):
         raise AssetError(f"{unknown}: {elsewhere}")
-    if meant := cloned or get_close_matches(name, known, 1):
-        unknown += f" (did you mean {' or '.join(meant)}?)"
+    unknown += meaning(" or ".join(cloned)) if cloned else did_you_mean(name, known)
     raise AssetError(
         f"{unknown}: not a path, and not in {places}; known: {', '.join(known) or 'none'}{_BY_PATH[kind]}"
     )

@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ class Plugins(Generic[T]):
         points = self._points(name)
         packages = [*(["tvmerge"] if name in self._ours else []), *map(_package, points)]
         if not packages:
-            raise ConfigError(f"unknown {self.what} '{name}'; known: {', '.join(self.names())}")
+            known = self.names()
+            near = did_you_mean(name, known)
+            raise ConfigError(f"unknown {self.what} '{name}'{near}; known: {', '.join(known)}")
         if len(packages) > 1:
             raise ConfigError(
                 f"several packages have a {self.what} '{name}': {', '.join(packages)}; uninstall all but one"

@@ -34,6 +34,7 @@ def load_result(
         >>> result.unfinished
         ''
     """
+    from tvmerge.run.run_folder import check_folder
     from tvmerge.run.stored_run import read_run
 
     if path is None:
@@ -41,8 +42,7 @@ def load_result(
             raise ConfigError("pass a run folder, or --storage and --study-name")
         return RunResult.of(read_run(None, storage, study_name), Path())
     folder = Path(path)
-    if not folder.exists():
-        raise ConfigError(f"there is no {folder}; pass the folder of a run")
     if folder.is_file():
         folder = folder.parent
+    check_folder(folder)
     return RunResult.of(read_run(folder, storage, study_name), folder)

@@ -6,9 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge._util.urls import sqlite_url
-from tvmerge.errors import ConfigError, StudyError
-
 if TYPE_CHECKING:
     from tvmerge.study.status import StudyStatus
 
@@ -35,19 +32,9 @@ def status(
         >>> found.answers.told, found.answers.total, found.held
         (240, 240, False)
     """
+    from tvmerge.run.run_folder import named_study
     from tvmerge.study.status import judge_costs, read_status
 
-    if run_dir is None and (storage is None or study_name is None):
-        raise ConfigError("pass --run-dir, or --storage and --study-name")
-    if run_dir is None:
-        return read_status(str(storage), str(study_name))
-    folder = Path(run_dir)
-    url = storage or sqlite_url(folder / "study.db")
-    return read_status(url, study_name or _study_of(folder), judge_costs(folder / "ledger.jsonl"))
-
-
-def _study_of(folder: Path) -> str:
-    mark = folder / ".study"
-    if not mark.is_file():
-        raise StudyError(f"{folder} is not a run folder; pass --storage and --study-name")
-    return mark.read_text(encoding="utf-8").strip()
+    folder = None if run_dir is None else Path(run_dir)
+    url, name = named_study(folder, storage, study_name)
+    return read_status(url, name, {} if folder is None else judge_costs(folder / "ledger.jsonl"))

@@ -8,9 +8,6 @@ import click
 
 from tvmerge.errors import ConfigError
 
-RUNS = Path("runs")
-"""The folder in which runs have their folders by default."""
-
 
 @click.command()
 @click.argument("run", required=False)
@@ -39,10 +36,11 @@ def report(
     from tvmerge.api.load_result import load_result
     from tvmerge.report.language import language
     from tvmerge.report.png import find_browser, write_pngs
+    from tvmerge.run.run_folder import named_folder
 
     if run is None and (storage is None or study_name is None):
         raise ConfigError("pass a run folder, or --storage and --study-name")
-    folder = None if run is None else _folder(run)
+    folder = None if run is None else named_folder(run)
     place = _place(folder, out)
     if png is not None:
         find_browser()
@@ -52,16 +50,6 @@ def report(
         with language(lang):
             files = write_pngs(png, result.figures)
         click.echo(f"figures: {', '.join(str(file) for file in files)}")
-
-
-def _folder(run: str) -> Path:
-    """Return the run folder of that path, or of the study of that name."""
-    for folder in (Path(run), RUNS / run):
-        if folder.is_dir():
-            return folder
-    known = sorted(path.name for path in RUNS.iterdir()) if RUNS.is_dir() else []
-    there = f"it holds: {', '.join(known)}" if known else "it holds no run"
-    raise ConfigError(f"there is no run folder {run}, and none of that name in {RUNS}/ ({there})")
 
 
 def _place(folder: Path | None, out: Path | None) -> Path:

@@ -114,7 +114,7 @@ def _trials(run_spec: RunSpec, fingerprint: Mapping[str, object] | None, note: N
     Raises:
         UserError: It cannot be read, started or resumed with these settings.
     """
-    from tvmerge.study.storage import compare
+    from tvmerge.study.compare import compare
 
     run_spec.known_study.check(run_spec.space, run_spec.questions, run_spec.enqueued, note)
     study = run_spec.known_study.stored

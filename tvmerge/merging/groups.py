@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tvmerge.errors import ConfigError
 from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.groupings import GROUPINGS
+from tvmerge.merging.suggest import near_tensor
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.arrangement import Arrangement, Place, Structure
@@ -100,7 +101,8 @@ def _frozen(names: Iterable[str], places: Mapping[str, Place], expressions: Iter
         found = [name for name in names if re.search(expression, name)]
         if not found:
             raise ConfigError(
-                f"freeze: {expression!r} matches no tensor, such as {next(iter(places), 'none')}"
+                f"freeze: {expression!r} matches no tensor{near_tensor(expression, places)}, such as "
+                f"{next(iter(places), 'none')}"
             )
         frozen |= dict.fromkeys(found, f"frozen by {expression!r}")
     return frozen

@@ -28,6 +28,7 @@ from tvmerge.merging.kernels.stream import Offer, Pairs, TensorStream
 from tvmerge.merging.methods import METHODS
 from tvmerge.merging.overflow import check_merged
 from tvmerge.merging.plan import Plan, Row, Term
+from tvmerge.merging.suggest import listed, near_group
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ class RecipeMerger:
         known = set(self._names)
         densities = {t.density for row in self.plan.rows for t in row.terms if isinstance(t.density, str)}
         # Unknown names first: they are what was written, and often why others lack a weight.
-        problems = [f"unknown group '{name}'" for name in recipe.weights if name not in known]
+        unknown = [name for name in recipe.weights if name not in known]
+        problems = [f"unknown group '{name}'{near_group(name, self._names)}" for name in unknown]
         problems += [f"no weight for '{name}'" for name in self._names if name not in recipe.weights]
         for name, value in recipe.weights.items():
             if not math.isfinite(value):
@@ -153,7 +155,8 @@ class RecipeMerger:
                 problems.append(f"'{name}' is {value} and must be in [0, 1]")
         if problems:
             more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-            raise CheckpointError(f"the recipe does not fit: {'; '.join(problems[:3])}{more}")
+            names = f"; known: {listed(self._names)}" if unknown else ""
+            raise CheckpointError(f"the recipe does not fit: {'; '.join(problems[:3])}{more}{names}")
 
     def release(self) -> None:
         """Free what is held on accelerators; a later merge brings it there again."""

@@ -15,6 +15,7 @@ from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.report.terminal.event_log import EventLog
+from tvmerge.run.run_folder import MARK
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.lock import study_lock
 from tvmerge.study.storage_url import sqlite_file
@@ -22,9 +23,6 @@ from tvmerge.tasks.fastchat.question_file import QUESTIONS
 
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
-
-MARK = ".study"
-"""The file that names the study that a run folder belongs to."""
 
 LEDGER = "ledger.jsonl"
 """Name of the file of the judges' requests in the run folder."""

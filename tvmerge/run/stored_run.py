@@ -12,7 +12,8 @@ from tvmerge.judging.client.ledger import read_ledger
 from tvmerge.records import QuestionId
 from tvmerge.report.result import Contender, RunRecord, Sample
 from tvmerge.report.result_file import RESULT, TRIALS, compared_on, read_record, read_trials
-from tvmerge.run.paths import LEDGER, MARK
+from tvmerge.run.paths import LEDGER
+from tvmerge.run.run_folder import STUDY, marked_study, no_run
 from tvmerge.run.stored_answers import stored_samples
 from tvmerge.run.unfinished import unfinished_record
 from tvmerge.study.lock import is_study_locked
@@ -37,31 +38,27 @@ def read_run(folder: Path | None, storage: str | None = None, study: str | None 
     if folder is not None and (finished := _finished(folder, stored, held=held)) is not None:
         wanted = compared_on(folder / RESULT)
         return _with_samples(finished, folder, folder / "holdout", wanted)
-    if stored is None:
-        raise StudyError(f"{folder} is not a run folder; pass --storage and --study-name")
-    record = unfinished_record(stored, held=held)
     if folder is None:
-        return record
+        if stored is None:
+            raise StudyError("pass --storage and --study-name")
+        return unfinished_record(stored, held=held)
+    if stored is None:
+        raise no_run(folder)
     usage = read_ledger(folder / LEDGER).usage()
-    record = replace(record, usage=tuple(row.as_json() for row in usage))
+    record = replace(unfinished_record(stored, held=held), usage=tuple(row.as_json() for row in usage))
     return _with_samples(record, folder, folder, None)
 
 
 def _study(folder: Path | None, storage: str | None, study: str | None) -> tuple[StoredStudy | None, bool]:
     """Return the study, if it can be read, and whether a run is working on it."""
-    url = storage or (None if folder is None else sqlite_url(folder / "study.db"))
-    name = study or (None if folder is None else _study_of(folder))
+    url = storage or (None if folder is None else sqlite_url(folder / STUDY))
+    name = study or (None if folder is None else marked_study(folder))
     if url is None or name is None:
         return None, False
     file = sqlite_file(url)
     if storage is None and file is not None and not file.is_file():
         return None, False
     return read_study(url, name), is_study_locked(url, name)
-
-
-def _study_of(folder: Path) -> str | None:
-    mark = folder / MARK
-    return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
 
 
 def _finished(folder: Path, stored: StoredStudy | None, *, held: bool) -> RunRecord | None:

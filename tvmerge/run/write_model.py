@@ -15,7 +15,7 @@ from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.records import Recipe
-from tvmerge.run.paths import MARK
+from tvmerge.run.run_folder import MARK
 from tvmerge.study.space import is_density
 from tvmerge.study.storage_url import sqlite_file
 from tvmerge.study.winner import BY_COMPARISON, Choice

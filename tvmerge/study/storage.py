@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tvmerge._util.canonical import canonical_json
+from tvmerge._util.suggest import did_you_mean, meaning, near_file
 from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
+from tvmerge.study.compare import compare
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.trials import trial_of
@@ -214,6 +215,17 @@ def has_study(url: str, name: str) -> bool:
         )
 
 
+def study_names(url: str) -> tuple[str, ...]:
+    """Return the names of the studies in a storage, without writing anything; none if there is no storage.
+
+    Raises:
+        StudyError: The storage cannot be read.
+    """
+    with translated(url):
+        storage = _look_into(url)
+        return () if storage is None else tuple(study.study_name for study in storage.get_all_studies())
+
+
 def read_study(
     url: str, name: str, *, remedy: str = "pass --storage URL and --study-name NAME"
 ) -> StoredStudy:
@@ -229,13 +241,16 @@ def read_study(
     """
     file, shown = sqlite_file(url), hide_passwords(url)
     if file is not None and not file.is_file():
-        raise StudyError(f"there is no study database at {file}; {remedy}")
+        near = meaning(near_file(file))
+        raise StudyError(f"there is no study database at {file}{near}; {remedy}")
     with translated(url):
         storage = _look_into(url)
         known = {} if storage is None else {study.study_name: study for study in storage.get_all_studies()}
         if storage is None or name not in known:
             holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
-            raise StudyError(hide_passwords(f"there is no study '{name}' in {shown} ({holds}); {remedy}"))
+            near = did_you_mean(name, known)
+            where = f"{near} in {shown} ({holds})"
+            raise StudyError(hide_passwords(f"there is no study '{name}'{where}; {remedy}"))
         attrs = known[name].user_attrs
         rows = open_trial_store(storage, storage.get_study_id_from_name(name)).read()
     if RUN not in attrs:
@@ -258,26 +273,3 @@ def translated(storage: object) -> Iterator[None]:
         first_line = str(error.__cause__ or error).strip().split("\n")[0]
         where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
         raise StudyError(hide_passwords(f"the study's storage {where} failed: {first_line}")) from error
-
-
-def compare(name: str, stored: Mapping[str, object], current: Mapping[str, object]) -> None:
-    """Check that a study's fingerprint is unchanged.
-
-    Raises:
-        StudyError: It has changed; the message lists the changes.
-    """
-    changed = [
-        f"{key} was {_short(stored.get(key))}, is {_short(current.get(key))}"
-        for key in dict.fromkeys((*stored, *current))
-        if canonical_json(stored.get(key)) != canonical_json(current.get(key))
-    ]
-    if changed:
-        raise StudyError(
-            f"study '{name}' cannot be resumed with other settings: {'; '.join(changed)}; "
-            "restore them, choose another --study-name, or continue from its trials with --fork NEW_NAME"
-        )
-
-
-def _short(value: object, limit: int = 100) -> str:
-    text = value if isinstance(value, str) else canonical_json(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."

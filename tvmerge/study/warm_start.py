@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tvmerge._util.suggest import meaning, near_file
 from tvmerge._util.urls import hide_passwords, sqlite_url
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe, Trial
@@ -18,7 +19,7 @@ from tvmerge.study.blocks.table import Ask, asks_of, is_under_way
 from tvmerge.study.ranking import ranked_with_estimates
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import Space
-from tvmerge.study.storage import StoredStudy, read_study
+from tvmerge.study.storage import StoredStudy, read_study, study_names
 
 Kind = Literal["fork", "warm-start"]
 
@@ -28,6 +29,9 @@ _REMEDIES: Mapping[Kind, str] = {
     "warm-start": "write --warm-start FILE-OR-URL#NAME, such as runs/NAME/study.db#NAME",
 }
 """What the user can do about a study that was not found."""
+
+_DATABASES = frozenset({".db", ".sqlite", ".sqlite3"})
+"""Suffixes of files that are an SQLite database; a study's name has none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,17 @@ def warm_start_source(reference: str, storage: str, most: int) -> SourceStudy:
     """Return the study that `--warm-start` names: a name in `storage`, or `<file or URL>#<name>`.
 
     Raises:
-        ConfigError: It is a URL without the name of a study.
+        ConfigError: It is a URL without the name of a study, or a file that does not exist.
     """
     shown = hide_passwords(reference)
     if "://" in shown and "#" not in shown:  # a "#" in a password does not start the name
         raise ConfigError(f"--warm-start {shown} names a storage but no study; add #NAME")
     place, sign, name = reference.rpartition("#")
     if not sign or not ("://" in place or Path(place).is_file()):
+        if sign and Path(place).suffix in _DATABASES:
+            near = near_file(Path(place))
+            meant = meaning(None if near is None else f"{near}#{name}")
+            raise ConfigError(f"--warm-start {shown}: there is no file {place}{meant}")
         return SourceStudy("warm-start", storage, reference, most)
     return SourceStudy("warm-start", place if "://" in place else sqlite_url(Path(place)), name, most)
 
@@ -98,7 +106,7 @@ def choose_trials(
         StudyError: There is no such study, it has other weights, its best trials are not known yet, or it has
             no trial that could be taken.
     """
-    source = read_study(parent.storage, parent.study, remedy=_REMEDIES[parent.kind])
+    source = read_study(parent.storage, parent.study, remedy=_remedy(parent))
     if parent.kind == "warm-start" and is_under_way(source.trials):
         raise StudyError(
             f"the search of study '{parent.study}' has not ended, so its best trials are not known yet; "
@@ -210,6 +218,16 @@ def _told_asks(trial: Trial) -> list[Ask]:
         if asks
         else [Ask(trial.number, trial.number, 0, trial.attrs.get("questions", 0))]
     )
+
+
+def _remedy(of: SourceStudy) -> str:
+    """Return what the user can do if there is no such study."""
+    path = Path(of.study)
+    file = path / "study.db" if path.is_dir() else path
+    if of.kind == "fork" or not file.is_file():
+        return _REMEDIES[of.kind]
+    names = study_names(sqlite_url(file))
+    return f"write --warm-start {file}#{names[0] if len(names) == 1 else 'NAME'}"
 
 
 def _check_names(source: StoredStudy, trial: Trial, space: Space) -> None:

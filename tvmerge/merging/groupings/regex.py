@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.errors import ConfigError
 from tvmerge.merging.groupings import Grouping, Patterns
+from tvmerge.merging.suggest import near_tensor
 
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.arrangement import Place
@@ -23,9 +24,11 @@ def _label(places: Mapping[str, Place], patterns: Patterns) -> dict[str, str]:
             unused.pop(label, None)
     if unused:
         label, expression = next(iter(unused.items()))
-        raise ConfigError(
-            f"pattern '{label}': {expression!r} matches no tensor that an earlier pattern has not matched"
-        )
+        if any(re.search(expression, name) for name in places):
+            why = "matches no tensor that an earlier pattern has not matched"
+        else:
+            why = f"matches no tensor{near_tensor(expression, places)}"
+        raise ConfigError(f"pattern '{label}': {expression!r} {why}")
     return found
 
 

@@ -1,0 +1,47 @@
+"""Which known name an unknown one may be meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like `name`; None if none is.
+
+    Case does not count, and `_` is the same as `-`.
+    """
+    plain = {_plain(own): own for own in known}
+    near = get_close_matches(_plain(name), plain, 1)
+    return plain[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` for the known name that is most like `name`; empty if none is."""
+    return meaning(closest(name, known))
+
+
+def meaning(meant: object) -> str:
+    """Return ` (did you mean X?)`; empty for None."""
+    return "" if meant is None else f" (did you mean {meant}?)"
+
+
+def near_file(path: Path) -> Path | None:
+    """Return the existing file that `path` becomes if the first part of it that does not exist is mended.
+
+    Args:
+        path: A path at which nothing is.
+    """
+    missing = next((part for part in reversed([path, *path.parents]) if not part.exists()), path)
+    folder = missing.parent
+    names = [found.name for found in folder.iterdir()] if folder.is_dir() else []
+    name = closest(missing.name, names)
+    if name is None:
+        return None
+    found = folder / name / path.relative_to(missing)
+    return found if found.is_file() else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")
