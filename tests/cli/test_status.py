@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
     study = open_at(url, window=2)
     study.ask()
     study.ask()
+    study.close()
     (tmp_path / ".study").write_text("s\n", encoding="utf-8")
     rows = [
         {"judge": "gpt-4", "cost": 0.25},
