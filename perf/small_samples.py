@@ -26,7 +26,7 @@ Draw = Callable[[np.random.Generator, int], Pairs]
 """Draws the ratings of so many questions."""
 
 TARGET, SMALL = 0.93, 10
-_TRUTH_OF = 2_000_000  # questions that the true difference is taken from
+_TRUTH_OF = 400_000  # questions that the true difference is taken from
 _RESAMPLES = 1000
 
 

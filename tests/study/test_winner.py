@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ TRIALS = 8
 
 
 def named(trial: int, told: int, best: int = 3) -> Winner:
-    return Winner(trial, best, "better", f"The winner, trial {trial}, beats all.", told)
+    return Winner(trial, best, "better", f"The winner, trial {trial}, beats all.", told, chosen_on=20)
 
 
 @pytest.fixture
@@ -96,6 +97,12 @@ def test_a_winner_that_is_the_best_of_the_search_is_said_to_be_both(url: str) ->
     name(url, best)
     assert stored(url).choose("winner").line.endswith("comparison, and the best of the search")
     assert stored(url).choose("best-search").line.endswith(", and the winner of the held-out comparison")
+
+
+def test_a_winner_that_was_not_chosen_among_several_is_said_to_be_the_best_of_the_search(url: str) -> None:
+    best, study = best_of_search(url), open_at(url)
+    study.name_winner(replace(named(best, told_of(study.trials), best), chosen_on=0))
+    assert f"winner: trial {best}, the best of the search, since no others" in str(read_status(url, "s"))
 
 
 def test_a_winner_holds_until_the_search_goes_on(url: str) -> None:

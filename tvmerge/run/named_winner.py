@@ -22,5 +22,7 @@ def with_winner(study: SearchStudy | BlockStudy, result: RunResult) -> RunResult
         return result
     found = conclude(result)
     searched = result.finalists[0].trial if result.finalists else best.trial
-    study.name_winner(Winner(best.trial, searched, found.kind, found.sentence, told_of(study.trials)))
+    chosen_on = max((f.chosen.n for f in result.finalists if f.chosen is not None), default=0)
+    told = told_of(study.trials)
+    study.name_winner(Winner(best.trial, searched, found.kind, found.sentence, told, chosen_on))
     return replace(result, trials=study.trials)

@@ -202,7 +202,10 @@ def _winner_lines(found: StudyStatus) -> Iterator[str]:
         if found.best:
             yield "  winner: none yet, since there was no held-out comparison"
     elif found.winner_holds:
-        yield f"  winner: trial {winner.trial}, named by the held-out comparison"
+        how = "named by the held-out comparison"
+        if not winner.chosen_on:
+            how = "the best of the search, since no others were compared on held-out questions"
+        yield f"  winner: trial {winner.trial}, {how}"
         yield f"  {winner.sentence}"
     else:
         yield f"  winner: trial {winner.trial} of an earlier comparison; the search has gone on since"

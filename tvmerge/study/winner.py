@@ -31,6 +31,7 @@ class Winner:
         verdict: The kind of the conclusion, such as `better` or `too_few`.
         sentence: The conclusion.
         told: How far the search was: its finished trials, or told answers in a search by blocks.
+        chosen_on: On how many held-out questions it was chosen among several; 0 if the search chose it.
     """
 
     trial: int
@@ -38,6 +39,7 @@ class Winner:
     verdict: str
     sentence: str
     told: int
+    chosen_on: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
