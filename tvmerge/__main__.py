@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from tvmerge.cli.app import run
-    from tvmerge.cli.last_resort import LastResort
 
+    def end() -> None:
+        """End without taking apart what is loaded, which takes seconds with torch."""
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            return  # Python reports it
+        os._exit(code)
+
+    # Registered before anything else, so it is called after what libraries have registered.
+    code = 1
+    atexit.register(end)
+    from tvmerge.cli.app import run
+    from tvmerge.cli.last_resort import INTERNAL_ERROR, LastResort
+
+    code = INTERNAL_ERROR  # unless the command returns one
     with LastResort():
-        sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    sys.exit(code)
 
 
 if __name__ == "__main__":

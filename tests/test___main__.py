@@ -1,0 +1,56 @@
+"""The end of the command: its code, what libraries do at exit, and no time spent on taking torch apart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tvmerge.cli.last_resort import INTERNAL_ERROR
+
+COMMAND = (
+    "import sys\n"
+    "from tvmerge.__main__ import main\n"
+    "class Taken:\n"
+    "    def __del__(self):\n"
+    "        print('taken apart')\n"
+    "taken = Taken()\n"
+    "import tvmerge.cli.app as app\n"
+    "def run(argv):\n"
+    "    import atexit\n"
+    "    atexit.register(print, 'closed')\n"
+    "    {what}\n"
+    "app.run = run\n"
+    "main()\n"
+)
+
+
+def ended(what: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-c", COMMAND.format(what=what)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("code", [0, 2, 130])
+def test_the_code_is_that_of_the_command_and_libraries_close_before_the_end(code: int) -> None:
+    done = ended(f"print('result', end=''); return {code}")
+    assert done.stdout == "resultclosed\n"
+    assert done.stderr == ""
+    assert done.returncode == code
+
+
+def test_an_error_that_nobody_expected_has_its_code() -> None:
+    done = ended("raise ZeroDivisionError")
+    assert done.returncode == INTERNAL_ERROR
+    assert done.stderr.startswith("error: this is a bug in tvmerge (ZeroDivisionError")
+    assert done.stdout == "closed\n"
+
+
+def test_a_reader_that_is_gone_is_no_crash() -> None:
+    writer = [sys.executable, "-m", "tvmerge", "--help"]
+    with subprocess.Popen(writer, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"Traceback" not in said
