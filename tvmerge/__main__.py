@@ -23,11 +23,13 @@ def main() -> None:
     code = 1
     atexit.register(end)
     from tvmerge.cli.app import run
-    from tvmerge.cli.last_resort import INTERNAL_ERROR, LastResort
+    from tvmerge.cli.last_resort import LastResort
 
-    code = INTERNAL_ERROR  # unless the command returns one
-    with LastResort():
-        code = run(sys.argv[1:])
+    try:
+        with LastResort():
+            code = run(sys.argv[1:])
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
     sys.exit(code)
 
 
