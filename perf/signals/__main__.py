@@ -7,7 +7,9 @@ r"""Measures what two signals that need no judge are worth to a search by blocks
 The demo's models, judge by rules and questions are those of `python -m perf.economy`, and so is the truth.
 
 learnt: weights learnt by gradient on 16 prompts outside the search's and 16 texts of the target (see
-`perf.signals.learnt`), and the truth of their merge, beside that of uniform weights.
+`perf.signals.learnt`), and the truth of their merge, beside that of uniform weights. With --hard only the
+texts' tokens are learnt, as models of different vocabularies would need; with --continued the target's texts
+continue the prompts.
 ranks: Spearman's correlation of the truth of a search's candidates with the likelihood of the best answers of
 its first 14, 20 and 40 asks, of all candidates and of the better half.
 searches: the truth of what is recommended with `auto` alone (plain), with the learnt weights as one more
@@ -55,7 +57,7 @@ async def learnt(args: argparse.Namespace) -> None:
             for weight in UNIFORM:
                 value = await truth(run, problem, demo(), run.space.uniform(weight))
                 print(f"uniform {weight:g}: {value:.2f}", flush=True)
-        recipe = _learnt(run, problem.seed, args.prompts)
+        recipe = _learnt(run, problem.seed, args)
         found.append(await truth(run, problem, demo(), recipe))
         weights = ", ".join(f"{name} {weight:.2f}" for name, weight in recipe.weights.items())
         print(f"learnt, seed {problem.seed}: {found[-1]:.2f} ({weights})", flush=True)
@@ -84,7 +86,7 @@ async def searches(args: argparse.Namespace) -> None:
             if (problem.mode, problem.noise, problem.seed, arm, args.budget) in done:
                 continue
             begin = args.first if arm.startswith("likelihood") else None
-            first = [_learnt(run, problem.seed, args.prompts)] if arm == "learnt" else []
+            first = [_learnt(run, problem.seed, args)] if arm == "learnt" else []
             search = Search(run, problem, begin, first)
             found = await search.until(args.budget)
             shown = [calls for calls in CHECKPOINTS if found.recommended[0][0] <= calls <= args.budget]
@@ -140,10 +142,11 @@ async def _opened(problem: Problem, budget: int) -> AsyncIterator[Run]:
             await run.close()
 
 
-def _learnt(run: Run, seed: int, prompts: int) -> Recipe:
+def _learnt(run: Run, seed: int, args: argparse.Namespace) -> Recipe:
     """Return the weights learnt from prompts of this seed."""
-    questions = list(demo().questions(prompts, PROMPTS_SEED + seed))
-    return learnt_weights(run.models, lessons(run.models, run.chat, run.stops.ids[0], questions, seed))
+    questions = list(demo().questions(args.prompts, PROMPTS_SEED + seed))
+    how = {"soft": not args.hard, "continued": args.continued}
+    return learnt_weights(run.models, lessons(run.models, run.chat, run.stops.ids[0], questions, seed, **how))
 
 
 def _read(path: Path | None) -> list[dict[str, object]]:
@@ -174,6 +177,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--first", type=int, default=14, help="asks whose best answers' likelihood is the second output"
     )
     parser.add_argument("--prompts", type=int, default=16, help="prompts of the learnt weights")
+    parser.add_argument("--hard", action="store_true", help="learn tokens, not probabilities")
+    parser.add_argument("--continued", action="store_true", help="let the target continue the prompts")
     parser.add_argument("--questions", type=int, default=120, help="questions of a search")
     parser.add_argument("--fresh", type=int, default=240, help="questions of the truth")
     parser.add_argument("--out", type=Path, help="file of the searches; default: none is kept")

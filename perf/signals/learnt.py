@@ -39,20 +39,34 @@ class Lesson:
 
     Attributes:
         texts: The texts.
-        logprobs: The teacher's logarithms of probabilities, shape (tokens of all texts, vocabulary).
+        logprobs: The teacher's logarithms of probabilities, shape (tokens of all texts, vocabulary); None
+            if only the tokens are to be learnt.
     """
 
     texts: Sequence[Continuation]
-    logprobs: torch.Tensor
+    logprobs: torch.Tensor | None
 
-    def divergence(self, model: Any) -> torch.Tensor:
-        """Return the mean Kullback-Leibler divergence of a model from the teacher, in nats a token."""
-        ratio = self.logprobs - _logprobs(model, self.texts)
-        return (self.logprobs.exp() * ratio).sum(-1).mean()
+    def loss(self, model: Any) -> torch.Tensor:
+        """Return the mean Kullback-Leibler divergence of a model from the teacher, in nats a token.
+
+        If only the tokens are to be learnt, it is their mean negative log-likelihood.
+        """
+        found = _logprobs(model, self.texts)
+        if self.logprobs is None:
+            tokens = torch.tensor([token for text in self.texts for token in text.tokens])
+            return -found.gather(1, tokens[:, None]).mean()
+        return (self.logprobs.exp() * (self.logprobs - found)).sum(-1).mean()
 
 
 def lessons(
-    models: Merge, chat: ChatFormat, end: int, prompts: Sequence[Question], seed: int
+    models: Merge,
+    chat: ChatFormat,
+    end: int,
+    prompts: Sequence[Question],
+    seed: int,
+    *,
+    soft: bool = True,
+    continued: bool = False,
 ) -> list[Lesson]:
     """Return chats of the tuned model on the prompts, and as many texts of the target.
 
@@ -62,6 +76,8 @@ def lessons(
         end: The token that ends an answer.
         prompts: What the tuned model answers.
         seed: Seed of the target's texts.
+        soft: Whether the teachers' probabilities are learnt, not only the tokens. It needs one vocabulary.
+        continued: Whether the target continues the prompts' first turns, without a chat template.
     """
     tuned = PlainModel(models.sources["tuned"].folder)
     chats = [
@@ -70,9 +86,11 @@ def lessons(
         for one in turns(chat, end, question, Answer(question.question_id, tuned.answer(question, 16)))
     ]
     target = _model(models)
-    texts = _texts(target, end, len(prompts), seed)
+    start = [int(target.config.bos_token_id)]
+    begun = [chat.encode_text(question.turns[0]) if continued else start for question in prompts]
+    taught = [(chats, tuned.model), (_texts(target, end, begun, seed), target)]
     with torch.no_grad():
-        return [Lesson(chats, _logprobs(tuned.model, chats)), Lesson(texts, _logprobs(target, texts))]
+        return [Lesson(texts, _logprobs(model, texts) if soft else None) for texts, model in taught]
 
 
 def learnt_weights(models: Merge, given: Sequence[Lesson]) -> Recipe:
@@ -85,7 +103,7 @@ def learnt_weights(models: Merge, given: Sequence[Lesson]) -> Recipe:
         load_into(model, iter(models.merger.merge(_recipe(names, weights))))
         with slopes(model, models.merger.plan.rows) as found:
             for lesson in given:
-                torch.autograd.backward([lesson.divergence(model)])
+                torch.autograd.backward([lesson.loss(model)])
         weights.grad = torch.tensor([found[name] for name in names])
         adam.step()
         schedule.step()
@@ -139,22 +157,23 @@ def _logprobs(model: Any, texts: Sequence[Continuation]) -> torch.Tensor:
     return torch.cat(wanted).log_softmax(-1)
 
 
-def _texts(model: Any, end: int, count: int, seed: int) -> list[Continuation]:
-    """Return texts that a model makes up from nothing."""
-    start = int(model.config.bos_token_id)
+def _texts(model: Any, end: int, begun: Sequence[Sequence[int]], seed: int) -> list[Continuation]:
+    """Return how a model goes on after each beginning, at temperature 1."""
+    found = []
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        prompts = torch.full((count, 1), start)
-        drawn = model.generate(
-            prompts,
-            attention_mask=torch.ones_like(prompts),
-            do_sample=True,
-            top_k=0,
-            max_new_tokens=_LENGTH,
-            pad_token_id=end,
-        )
-    found = [row[1 : row.index(end) + 1 if end in row else None] for row in drawn.tolist()]
-    return [Continuation((start,), tuple(row)) for row in found]
+        for ids in begun:
+            prompt = torch.tensor([ids])
+            drawn = model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                do_sample=True,
+                top_k=0,
+                max_new_tokens=_LENGTH,
+                pad_token_id=end,
+            )
+            found.append(Continuation(tuple(ids), tuple(drawn[0, len(ids) :].tolist())))
+    return found
 
 
 def _model(models: Merge) -> Any:

@@ -42,7 +42,7 @@ def test_slopes_are_those_of_the_loss(models: Merge) -> None:
 
     def loss(recipe: Recipe) -> torch.Tensor:
         load_into(model, iter(models.merger.merge(recipe)))
-        return first.divergence(model) + second.divergence(model)
+        return first.loss(model) + second.loss(model)
 
     at = dict.fromkeys(models.group_names, 0.6)
     before = loss(Recipe(at))
@@ -63,7 +63,7 @@ def test_learnt_weights_follow_their_teachers(models: Merge) -> None:
     @torch.no_grad()
     def loss(recipe: Recipe) -> float:
         load_into(model, iter(models.merger.merge(recipe)))
-        return sum(float(lesson.divergence(model)) for lesson in given)
+        return sum(float(lesson.loss(model)) for lesson in given)
 
     found = learnt_weights(models, given)
     uniform = min(loss(Recipe(dict.fromkeys(models.group_names, w))) for w in (0.5, 0.75, 1.0))
