@@ -35,9 +35,13 @@ def models(demo_models: Path) -> Merge:
     return open_models(demo_models)
 
 
-def test_slopes_are_those_of_the_loss(models: Merge) -> None:
-    folder = models.target.folder
-    first, second = lessons(models, ChatFormat(folder), stop_ids(folder)[0], demo_questions(2), 0)
+@pytest.mark.parametrize("soft", [True, False])
+def test_slopes_are_those_of_the_loss(models: Merge, soft: bool) -> None:
+    folder, prompts = models.target.folder, demo_questions(2)
+    first, second = lessons(
+        models, ChatFormat(folder), stop_ids(folder)[0], prompts, 0, soft=soft, continued=not soft
+    )
+    assert (second.texts[0].context == second.texts[1].context) is soft
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
     def loss(recipe: Recipe) -> torch.Tensor:
