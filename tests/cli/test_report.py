@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.report.html_tree import parse
+from tests.report.results import simple
 from tests.study.studies import drive, open_at
 from tvmerge._util.urls import sqlite_url
 from tvmerge.cli.app import run
+from tvmerge.report.result_file import as_json
 
 
 @pytest.fixture
@@ -72,3 +75,14 @@ def test_the_page_can_be_in_japanese(folder: Path) -> None:
     assert run(["report", "s", "--lang", "ja"]) == 0
     verdict = parse((folder / "report.html").read_text(encoding="utf-8")).one(id="verdict").text
     assert verdict.startswith("この実行は終わっていません")
+
+
+def test_the_page_of_an_earlier_release_is_not_replaced_by_one_without_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(as_json(simple())), encoding="utf-8")
+    (tmp_path / "report.html").write_text("with answers", encoding="utf-8")
+    assert run(["report", str(tmp_path)]) == 2
+    assert "a new page would lack the answers" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "with answers"
+    assert run(["report", str(tmp_path), "--out", str(tmp_path / "new.html")]) == 0

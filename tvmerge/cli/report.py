@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tvmerge.errors import ConfigError
+from tvmerge.tasks.fastchat.question_file import QUESTIONS
 
 
 @click.command()
@@ -45,11 +46,22 @@ def report(
     if png is not None:
         find_browser()
     result = load_result(folder, storage=storage, study_name=study_name)
+    if out is None and folder is not None:
+        _protect(place, folder, finished=result.progress is None)
     click.echo(f"report: {result.write_report(place, lang=lang)}")
     if png is not None:
         with language(lang):
             files = write_pngs(png, result.figures)
         click.echo(f"figures: {', '.join(str(file) for file in files)}")
+
+
+def _protect(place: Path, folder: Path, *, finished: bool) -> None:
+    """Refuse to replace a page of an earlier release, which shows answers that a new one would lack."""
+    if finished and place.exists() and not (folder / QUESTIONS).is_file():
+        raise ConfigError(
+            f"{folder} has no {QUESTIONS}, as runs of earlier releases, so a new page would lack the answers "
+            f"that {place} shows; pass --out FILE"
+        )
 
 
 def _place(folder: Path | None, out: Path | None) -> Path:

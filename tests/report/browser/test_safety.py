@@ -6,6 +6,7 @@ Several modules: the page with its data, scripts and security policy.
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.report import results
 from tests.report.browser.conftest import Show
@@ -29,6 +30,5 @@ def test_the_policy_stops_a_script_that_is_not_the_pages_own(show: Show) -> None
     html = render_page(results.rated(3))
     planted = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
     page = show(html.replace("</body>", f"{planted}</body>"), strict=False)
-    page.wait_for_timeout(200)
+    expect(page.locator("article")).to_have_count(3)
     assert page.evaluate("window.pwned") is None
-    assert page.locator("article").count() == 3

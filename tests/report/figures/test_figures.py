@@ -344,7 +344,7 @@ def test_given_weights_have_no_part_in_the_importances_and_estimates_of_blocks_h
 def test_scores_are_drawn_against_the_mean_and_the_most_important_weights() -> None:
     run = searched()
     data = scatter.scores_by_weight(run)
-    assert [panel.name for panel in data.panels[:2]] == ["mean of all weights", "layers.1.mlp"]
+    assert [panel.name for panel in data.panels[:2]] == ["mean weight", "layers.1.mlp"]
     assert [len(panel.dots) for panel in data.panels] == [80] * len(data.panels)
     root = parse(scatter.draw_scatter(data))
     drawn = [

@@ -57,7 +57,7 @@ def scores_by_weight(result: RunRecord) -> ScatterFigure:
     scored = [trial for trial in result.trials if score_of(trial) is not None and trial.state != "FAIL"]
     names = [name for name in result.contenders[0].weights if not is_density(name)]
     ranked = [name for name in importance(result.trials).shares if not is_density(name)] or names
-    columns = [(tr("mean of all weights"), names)]
+    columns = [(tr("mean weight"), names)]
     if len(names) > 1:
         columns += [(name, [name]) for name in ranked[: PANELS - 1]]
     panels = []
