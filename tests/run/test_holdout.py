@@ -192,14 +192,20 @@ async def test_of_equals_and_without_ratings_the_best_of_the_search_wins(rate: R
     assert found.contenders[0].trial == FIRST.number
 
 
-async def test_a_finalist_with_too_few_ratings_is_not_chosen() -> None:
+@pytest.mark.parametrize(
+    ("rated", "min_coverage", "winner"),
+    [(6, 0.9, FIRST), (6, 0.1, SECOND), (5, 0.1, FIRST), (1, 0.05, FIRST)],
+)
+async def test_a_finalist_with_too_few_ratings_is_not_chosen(
+    rated: int, min_coverage: float, winner: Trial
+) -> None:
     def rate(recipe: Recipe, question: Question) -> float | None:
-        if recipe.weights["a"] == 0.2 and question in SELECTION[2:]:
+        if recipe.weights["a"] == 0.2 and question in SELECTION[rated:]:
             return None
         return by_split({0.2: 9.9}, {})(recipe, question)
 
-    assert (await Bench(rate).run([FIRST, SECOND])).contenders[0].trial == FIRST.number
-    assert (await Bench(rate, min_coverage=0.1).run([FIRST, SECOND])).contenders[0].trial == SECOND.number
+    found = await Bench(rate, min_coverage=min_coverage).run([FIRST, SECOND])
+    assert found.contenders[0].trial == winner.number
 
 
 async def test_nothing_is_claimed_against_a_baseline_with_too_few_ratings() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tvmerge._util.evidence import FEWEST_QUESTIONS
 from tvmerge._util.tasks import first_failure, stop
 from tvmerge.records import MEAN, Estimate, Evaluation, Question, Recipe, Trial
 from tvmerge.report.result import Contender, Finalist, Sample
@@ -142,16 +143,17 @@ class Confirmation:
         return not found.failure and not clearly_behind(best, found, self._objective, asked)
 
     def _best_of(self, answered: Sequence[Evaluation]) -> int:
-        """Return the place of the best among those that answered the most.
+        """Return the place of the best among those that answered the most, with enough ratings to choose by.
 
         max() returns the first of equals, so without enough ratings the search's order decides.
         """
         most = max(len(evaluation.rated) for evaluation in answered)
         ranks = []
         for evaluation in answered:
-            mean = self._objective.estimate(evaluation.judgments).mean
-            left = len(evaluation.rated) < most or math.isnan(mean) or self._short(evaluation)
-            ranks.append(-math.inf if left else mean)
+            found = self._objective.estimate(evaluation.judgments)
+            few = found.n < FEWEST_QUESTIONS or math.isnan(found.mean)
+            left = len(evaluation.rated) < most or few or self._short(evaluation)
+            ranks.append(-math.inf if left else found.mean)
         return max(range(len(answered)), key=ranks.__getitem__)
 
     async def _ask(

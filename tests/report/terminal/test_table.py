@@ -31,6 +31,21 @@ def test_baselines_come_first_and_the_best_last() -> None:
     assert places == sorted(places)
 
 
+def coloured(result: RunRecord) -> str:
+    """The last line as a terminal gets it, with its control codes."""
+    stream = io.StringIO()
+    Console(file=stream, width=300, force_terminal=True, color_system="standard").print(result_table(result))
+    return stream.getvalue().rstrip().splitlines()[-1]
+
+
+def test_a_verdict_has_a_colour_and_too_few_questions_have_none() -> None:
+    assert coloured(results.simple()).startswith("\x1b[1;32mThe winner")
+    few = coloured(results.few(5))
+    assert "too few questions to say" in few
+    assert few.startswith("\x1b[1mThe winner")
+    assert "\x1b[3" not in few
+
+
 def test_a_row_has_both_scores_and_the_gain_with_its_interval() -> None:
     cells = " ".join(row(printed(results.simple()), "weight 1"))
     assert cells.endswith("6.30 ± 0.21 6.18 ± 0.25 +0.52 [+0.20, +0.84]")
