@@ -35,7 +35,7 @@ Show = Callable[..., "Page"]
 """Opens the page of a run, or a page of HTML, in the browser."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it is open, its event loop keeps others from running
 def browser() -> Iterator[Browser]:
     """Chromium with an empty profile."""
     if CHROMIUM is None:
