@@ -6,9 +6,11 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 
@@ -204,6 +206,33 @@ def test_the_terminal_gets_its_cursor_back(
     assert HIDE_CURSOR in seen[0]
     assert seen[0].rindex(SHOW_CURSOR) > seen[0].rindex(HIDE_CURSOR)
     assert (sys.stdout, sys.stderr) == before
+
+
+def test_the_terminal_gets_its_cursor_back_where_the_thread_of_the_display_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beaten = threading.Event()
+
+    class FailingLog(EventLog):
+        """A log that cannot take what the thread enters."""
+
+        def write(self, kind: str, **fields: Any) -> str:
+            if kind == "progress":
+                beaten.set()
+                raise RuntimeError("nothing catches this")
+            return ""
+
+    clock = Clock()
+
+    def watch(stream: TextIO, folder: Path) -> None:
+        log = FailingLog(folder / "log")
+        with Progress(stream=stream, log=log, clock=clock, tick=0.001):
+            clock.now += 11
+            assert beaten.wait(timeout=10)
+
+    with terminal(monkeypatch) as (stream, seen), pytest.raises(RuntimeError, match="nothing catches"):
+        watch(stream, tmp_path)
+    assert seen[0].rindex(SHOW_CURSOR) > seen[0].rindex(HIDE_CURSOR)
 
 
 def test_results_printed_meanwhile_stay_on_standard_output(

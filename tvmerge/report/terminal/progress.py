@@ -86,10 +86,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ticker.__exit__(kind, error, trace)
         if error is not None:
             self.event("error", error=kind.__name__ if kind else "", message=printable(str(error)))
-        self._display.__exit__(kind, error, trace)
+        try:
+            self._ticker.__exit__(kind, error, trace)
+        finally:
+            self._display.__exit__(kind, error, trace)
 
     def watch(self, flights: Flights, spent: Callable[[], Spent], ahead: int) -> None:
         """Show what is in flight and what was spent from now on.
