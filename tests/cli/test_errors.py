@@ -289,7 +289,12 @@ def test_a_second_run_in_the_same_folder_is_refused(models: Path, capsys: pytest
         ([], "one of --weight, --weights or --trial; got none"),
         (["--weight=1", "--trial=1"], "got --weight and --trial"),
         (["--weight=1"], "missing: --target-model"),
-        (["--trial=1"], "--trial needs --storage and --study-name"),
+        (["--trial=1"], "--trial needs --run-dir, or --storage and --study-name"),
+        (["--run-dir=runs/none"], "there is no run folder runs/none"),
+        (
+            ["--run-dir=runs", "--weight=1"],
+            "--run-dir is for a trial of that run; leave it out",
+        ),
         (["--trial=1", "--storage=sqlite:///none.db", "--study-name=x"], "there is no study database"),
     ],
 )

@@ -225,5 +225,9 @@ def test_any_trial_of_a_search_is_written_with_the_chat_template_it_was_scored_w
     template.unlink()
     study = ["--storage", f"sqlite:///{tmp_path / 'run' / 'study.db'}", "--study-name=s", "--trial=0"]
     assert run(["merge", *study, "--output-dir", str(tmp_path / "trial")]) == 0
-    for model in (tmp_path / "run" / "model", tmp_path / "trial"):
+    of_run = [f"--run-dir={tmp_path / 'run'}", f"--output-dir={tmp_path / 'winner'}"]
+    assert run(["merge", *of_run]) == 0
+    winner, written = (load_file(tmp_path / name / "model.safetensors") for name in ("run/model", "winner"))
+    assert_equal(written, winner)
+    for model in (tmp_path / "run" / "model", tmp_path / "trial", tmp_path / "winner"):
         assert (model / "chat_template.jinja").read_text() == text

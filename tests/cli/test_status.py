@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
     study.ask()
     study.ask()
     study.close()
+    gc.collect()  # connections of the runs before, whose end changes the file
     (tmp_path / ".study").write_text("s\n", encoding="utf-8")
     rows = [
         {"judge": "gpt-4", "cost": 0.25},

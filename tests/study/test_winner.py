@@ -163,6 +163,11 @@ def test_a_search_by_blocks_has_a_winner_until_more_is_answered(tmp_path: Path) 
     assert "gone on since" in stored(url).choose("winner").line
 
 
+def test_a_name_of_a_trial_that_is_misspelt_is_suggested(url: str) -> None:
+    with pytest.raises(StudyError, match=r"has no trial 'winer' \(did you mean winner\?\); it has 0 to 7"):
+        stored(url).choose("winer")
+
+
 @pytest.mark.parametrize("wanted", ["99", "worst", "-1", ""])
 def test_a_trial_that_does_not_exist_is_refused_in_a_line(url: str, wanted: str) -> None:
     with pytest.raises(StudyError, match=r"it has 0 to 7, `winner` and `best-search`$"):

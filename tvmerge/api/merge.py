@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ def merge(
     weight: float | None = None,
     weights: Recipe | Mapping[str, float] | str | PathLike[str] | None = None,
     trial: int | str | None = None,
+    run_dir: str | PathLike[str] | None = None,
     storage: str | None = None,
     study_name: str | None = None,
     overwrite: bool = False,
@@ -40,8 +41,9 @@ def merge(
         weight: One weight for everything; pass this, `weights` or `trial`.
         weights: A weight for each name, such as `RunResult.recipe`, or a file of them such as `result.json`.
         trial: Number of a study's trial, `winner` (the default with a study) or `best-search`.
-        storage: Storage of that study, from which models and settings are read.
-        study_name: Name of that study.
+        run_dir: Run folder of that study, from which models and settings are read.
+        storage: Storage of that study; None for the one in the run folder.
+        study_name: Name of that study; None for the study of the run folder.
         overwrite: Replace the contents of the folder.
         progress: How notes on the models are shown, as for `optimize`.
         settings: Fields of `RunConfig` that concern models, chat format and how a model is written
@@ -57,27 +59,20 @@ def merge(
         >>> import tvmerge
         >>> tvmerge.merge("merged", config=tvmerge.testing.demo_config(), weight=0.75).name
         'merged'
-        >>> study = {"storage": "sqlite:///runs/demo/study.db", "study_name": "demo"}
-        >>> tvmerge.merge("best", **study).name
+        >>> tvmerge.merge("best", run_dir="runs/demo").name
         'best'
     """
     from tvmerge.run.write_model import Weights, write_model
 
-    if trial is not None and config is not None:
+    if (trial is not None or run_dir is not None) and config is not None:
         raise ConfigError("the settings of a trial's merge come from its study; leave config out")
     tell, folder = progress_callback(progress), Path(output_dir)
     given = {**({} if config is None else _of_run(config)), **_checked(settings)}
+    run = None if run_dir is None else Path(run_dir)
+    of_study = Weights(run_dir=run, storage=storage, study_name=study_name)
     number = None if trial is None else str(trial)
-    write_model(
-        Weights(
-            weight=weight, weights=_weights(weights), trial=number, storage=storage, study_name=study_name
-        ),
-        given,
-        folder,
-        overwrite=overwrite,
-        remark=tell,
-        written=tell,
-    )
+    chosen = replace(of_study, weight=weight, weights=_weights(weights), trial=number)
+    write_model(chosen, given, folder, overwrite=overwrite, remark=tell, written=tell)
     return folder
 
 

@@ -29,8 +29,9 @@ BESIDE = (*CHAT, "shard_size", "save_experts")
 @click.option(
     "--weights", type=click.Path(path_type=Path), help='JSON file: {"layers.0": 0.7, ...}, or a result.json.'
 )
-@click.option("--storage", help="Storage of the study whose trial to write.")
-@click.option("--study-name", help="Name of the study whose trial to write.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Run folder whose trial to write.")
+@click.option("--storage", help="Storage of the study whose trial to write; default: the one in --run-dir.")
+@click.option("--study-name", help="Name of that study; default: the study of --run-dir.")
 @click.option(
     "--trial",
     help="Number of the trial; `winner` (the default), which the held-out comparison named; or "
@@ -44,6 +45,7 @@ def merge(
     config: Path | None,
     weight: float | None,
     weights: Path | None,
+    run_dir: Path | None,
     storage: str | None,
     study_name: str | None,
     trial: str | None,
@@ -53,7 +55,14 @@ def merge(
 ) -> None:
     """Write target + weight * (tuned - base), without a search."""
     write_model(
-        Weights(weight=weight, weights=weights, trial=trial, storage=storage, study_name=study_name),
+        Weights(
+            weight=weight,
+            weights=weights,
+            trial=trial,
+            run_dir=run_dir,
+            storage=storage,
+            study_name=study_name,
+        ),
         {**file_settings(config, BESIDE), **given(flags)},
         output_dir,
         config=config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.records import Recipe
-from tvmerge.run.run_folder import MARK
+from tvmerge.run.run_folder import MARK, named_study
 from tvmerge.study.space import is_density
 from tvmerge.study.storage_url import sqlite_file
 from tvmerge.study.winner import BY_COMPARISON, Choice
@@ -42,13 +42,15 @@ class Weights:
         weight: One weight for everything.
         weights: The weights, or a JSON file with them, or a `result.json`.
         trial: The number of a study's trial, `winner` or `best-search`; without any weights it is `winner`.
-        storage: The storage URL of the study.
-        study_name: The name of the study.
+        run_dir: The run folder of the study; None if the next two name it.
+        storage: The storage URL of the study; None for the one in the run folder.
+        study_name: The name of the study; None for the study of the run folder.
     """
 
     weight: float | None = None
     weights: Recipe | Path | None = None
     trial: str | None = None
+    run_dir: Path | None = None
     storage: str | None = None
     study_name: str | None = None
 
@@ -77,6 +79,7 @@ def write_model(
     Raises:
         UserError: An input is not usable, or the folder may not be replaced.
     """
+    weights = _with_study(weights)
     check_precious(output_dir, _precious(weights, output_dir, config))
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
@@ -109,6 +112,16 @@ def write_model(
             **writing,
         ):
             written(line)
+
+
+def _with_study(weights: Weights) -> Weights:
+    """Return the weights with the storage and the name of the study of their run folder."""
+    if weights.run_dir is None:
+        return weights
+    if weights.weight is not None or weights.weights is not None:
+        raise ConfigError("--run-dir is for a trial of that run; leave it out with --weight and --weights")
+    storage, study = named_study(weights.run_dir, weights.storage, weights.study_name)
+    return replace(weights, storage=storage, study_name=study)
 
 
 def _precious(weights: Weights, output_dir: Path, config: Path | None) -> Iterator[tuple[str, Path]]:
@@ -163,7 +176,7 @@ def _from_study(
 ) -> tuple[MergeConfig, Choice, Mapping[str, Any], Mapping[str, Any]]:
     """Read a trial with its weights, its merge settings, model digests and chat settings from the study."""
     if weights.storage is None or weights.study_name is None:
-        raise ConfigError("--trial needs --storage and --study-name")
+        raise ConfigError("--trial needs --run-dir, or --storage and --study-name")
     fixed = [f"--{key.replace('_', '-')}" for key in given if key not in ELSEWHERE]
     if fixed:
         raise ConfigError(f"{', '.join(fixed)} cannot be combined with --trial: the study defines it")

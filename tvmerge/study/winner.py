@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
 from tvmerge.study.blocks.table import asks_of, is_under_way
@@ -101,9 +102,10 @@ def choose(study: str, attrs: Mapping[str, Any], trials: Sequence[Trial], name: 
     if name.isdecimal() and int(name) < len(trials):
         return Choice(trials[int(name)], f"trial {int(name)}")
     if name not in {BY_COMPARISON, BY_SEARCH, "best"}:
+        near = did_you_mean(name, (BY_COMPARISON, BY_SEARCH))
         raise StudyError(
-            f"study '{study}' has no trial '{name}'; it has 0 to {len(trials) - 1}, `{BY_COMPARISON}` and "
-            f"`{BY_SEARCH}`"
+            f"study '{study}' has no trial '{name}'{near}; it has 0 to {len(trials) - 1}, "
+            f"`{BY_COMPARISON}` and `{BY_SEARCH}`"
         )
     if is_under_way(trials):
         raise StudyError(
