@@ -48,3 +48,22 @@ def test_a_configuration_that_transformers_cannot_read_is_refused(tmp_path: Path
     (tmp_path / "config.json").write_text(json.dumps(unknown))
     with pytest.raises(CheckpointError, match=r"^mine: brings modelling code of its own; pass --trust-"):
         read_empty_model(tmp_path, "mine", unknown)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {},
+        {"model_type": ["llama"]},
+        {"model_type": {"llama": 1}, "auto_map": {}},
+        {"model_type": "t5", "architectures": 1, "num_layers": 1},
+        {"model_type": "t5", "architectures": [1, "T5Model"], "num_layers": 1},
+    ],
+    ids=["nothing", "list", "object", "number of architectures", "mixed architectures"],
+)
+def test_a_configuration_with_values_of_wrong_types_is_refused(
+    tmp_path: Path, stated: dict[str, object]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(stated))
+    with pytest.raises(CheckpointError, match=r"^mine: "):
+        read_empty_model(tmp_path, "mine", stated, trust_remote_code=True)

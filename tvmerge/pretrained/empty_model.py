@@ -77,17 +77,19 @@ def empty_model(config: PreTrainedConfig, name: str, *, trust_remote_code: bool 
 
 def _unusable(stated: Mapping[str, Any], error: BaseException, *, trusted: bool) -> str:
     """Return why transformers failed to read a configuration."""
-    own, known = "auto_map" in stated, stated.get("model_type") in CONFIG_MAPPING
+    kind = stated.get("model_type")
+    own, known = "auto_map" in stated, isinstance(kind, str) and kind in CONFIG_MAPPING
     if own and not known and not trusted:
         return "brings modelling code of its own; pass --trust-remote-code if you trust it"
-    hint = f"; transformers knows {stated['model_type']}: leave out --trust-remote-code" * (
-        own and known and trusted
-    )
+    hint = f"; transformers knows {kind}: leave out --trust-remote-code" if own and known and trusted else ""
     return f"its config.json is not usable: {_first_line(error)}{hint}"
 
 
 def _refuse_other_kinds(config: PreTrainedConfig, name: str, factory: Any) -> None:
-    declared = ", ".join(config.architectures or ()) or config.model_type
+    stated = config.architectures
+    # Whatever a file says is taken over unchecked.
+    named = [text for text in stated if isinstance(text, str)] if isinstance(stated, list) else []
+    declared = ", ".join(named) or config.model_type
     refusal = f"{name}: {declared} is not a decoder-only language model"
     if config.is_encoder_decoder:
         raise CheckpointError(f"{refusal}: it has an encoder; only decoder-only models can be merged")
