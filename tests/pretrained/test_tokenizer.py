@@ -117,3 +117,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(TokenizerError, match=r"tokenizer\.json is damaged or of another kind"):
         load_tokenizer(folder, "model")
+
+
+@pytest.mark.parametrize("longest", ["4096", [1], {"a": 1}])
+def test_a_longest_text_that_is_no_number_is_named(tmp_path: Path, longest: object) -> None:
+    folder = _model(tmp_path / "model")
+    save_tokenizer(folder, ["a", "b"])
+    file = folder / "tokenizer_config.json"
+    stated = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**stated, "model_max_length": longest}))
+    with pytest.raises(TokenizerError, match="model_max_length in its settings is .* and not a number"):
+        load_tokenizer(folder, "model")

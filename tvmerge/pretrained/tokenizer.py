@@ -79,6 +79,11 @@ def load_tokenizer(folder: Path, name: str, *, generic: bool = False, trust_remo
     if not words:
         reason = _install(missing) if missing else f"{_files(folder)} has only special tokens"
         raise TokenizerError(f"{failed}: {reason}")
+    longest = getattr(tokenizer, "model_max_length", 0)
+    if not isinstance(longest, int | float):
+        raise TokenizerError(
+            f"{failed}: model_max_length in its settings is {longest!r:.40} and not a number"
+        )
     return tokenizer
 
 
