@@ -126,5 +126,5 @@ def test_a_longest_text_that_is_no_number_is_named(tmp_path: Path, longest: obje
     file = folder / "tokenizer_config.json"
     stated = json.loads(file.read_text()) if file.is_file() else {}
     file.write_text(json.dumps({**stated, "model_max_length": longest}))
-    with pytest.raises(TokenizerError, match="model_max_length in its settings is .* and not a number"):
+    with pytest.raises(TokenizerError, match=r"model_max_length in its settings is .* and not a number"):
         load_tokenizer(folder, "model")
