@@ -74,7 +74,7 @@ async def test_a_run_that_is_cancelled_goes_on_where_it_stopped(run_dir: Path) -
     config = tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 6})
 
     def progress(line: str) -> None:
-        if "trial 0" in line:
+        if line.startswith("search 1/6"):
             loop.call_soon_threadsafe(told.set)
 
     running = asyncio.create_task(tvmerge.optimize_async(config, progress=progress))
