@@ -127,7 +127,8 @@ def test_every_command_line_can_be_typed(
     elif command.argv[0] == "judge":
         check_judging(JudgeConfig(**given({f.name: settings[f.name] for f in fields(JudgeConfig)})))
     elif command.argv[0] == "merge":
-        assert sum(settings[key] is not None for key in ("weight", "weights", "trial")) == 1
+        of_study = settings["trial"] or settings["run_dir"]
+        assert sum(found is not None for found in (settings["weight"], settings["weights"], of_study)) == 1
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=by_name)

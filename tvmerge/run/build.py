@@ -145,6 +145,7 @@ def build_run(
             still_held=still_held,
         )
         refused.callback(study.close)
+        study.name_objectives(_objective_names(spec, study.objectives))
         folder, sources = known.paths.model, models.folders
         check_replaceable(folder, spec.owner, overwrite=config.overwrite, sources=sources)
         check_space(folder, models.nbytes(experts=config.save_experts))
@@ -172,3 +173,10 @@ def _is_compared(spec: RunSpec) -> bool:
     """Return whether an earlier run of the study has compared vLLM with transformers."""
     stored = spec.known_study.stored
     return stored is not None and RELOAD in stored.attrs
+
+
+def _objective_names(spec: RunSpec, objectives: int) -> list[str]:
+    """Return what each objective is the score on."""
+    if objectives > 1:
+        return [f"score on {part.name}" for part in spec.objective.parts]
+    return [f"score on {spec.suite.benchmark.name}"]

@@ -19,6 +19,7 @@ def with_winner(study: SearchStudy | BlockStudy, result: RunResult) -> RunResult
     """
     best = result.contenders[0]
     if best.holdout is None or best.trial is None:
+        study.note_trials()
         return result
     found = conclude(result)
     searched = result.finalists[0].trial if result.finalists else best.trial

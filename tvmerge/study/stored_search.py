@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tvmerge.study.notes import write_note
+from tvmerge.study.describe import describe
+from tvmerge.study.notes import noted, write_notes
+from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.storage import close_storage, translated
 from tvmerge.study.winner import IS_WINNER, WINNER, Winner
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
     from tvmerge.records import Trial
     from tvmerge.study.store.base import TrialStore
+
+
+METRIC_NAMES = "study:metric_names"
+"""System attribute in which Optuna stores the names of objectives (`Study.set_metric_names`)."""
 
 
 class StoredSearch:
@@ -58,13 +64,42 @@ class StoredSearch:
             if not wins and IS_WINNER not in trial.attrs:
                 continue
             others = {key: value for key, value in trial.attrs.items() if key != IS_WINNER}
-            text = f"the winner of the held-out comparison. {winner.sentence}" if wins else ""
             with translated(self._storage):
                 self._store.mark(trial.number, {IS_WINNER: True if wins else None})
-                identity = self._storage.get_trial_id_from_study_id_trial_number(self._id, trial.number)
-                write_note(self._storage, self._id, identity, text)
             marked = {**others, IS_WINNER: True} if wins else others
             self._trials[trial.number] = replace(trial, attrs=marked)
+        self.note_trials(winner)
+
+    def note_trials(self, winner: Winner | None = None) -> None:
+        """Say in notes for optuna-dashboard what the scored trials and those of given weights are.
+
+        A trial that has a note from before gets a new one, since it may have been the best then.
+
+        Raises:
+            StudyError: The storage cannot be written, or another run took the study over.
+        """
+        self._still_held()
+        with translated(self._storage):
+            rows = self._storage.get_all_trials(self._id, deepcopy=False)
+            ids = {row.number: row._trial_id for row in rows}
+            before = noted(self._storage, self._id)
+            texts = {
+                ids[trial.number]: describe(trial, winner)
+                for trial in self._trials
+                if trial.scored or ENQUEUED in trial.attrs or ids[trial.number] in before
+            }
+            write_notes(self._storage, self._id, texts)
+
+    def name_objectives(self, names: Sequence[str]) -> None:
+        """Name the objectives for the tools of Optuna, unless they have names.
+
+        Raises:
+            StudyError: The storage cannot be written, or another run took the study over.
+        """
+        self._still_held()
+        with translated(self._storage):
+            if not self._storage.get_study_system_attrs(self._id).get(METRIC_NAMES):
+                self._storage.set_study_system_attr(self._id, METRIC_NAMES, list(names))
 
     def close(self) -> None:
         """Close the connections to the storage; what is known of the trials stays readable."""
