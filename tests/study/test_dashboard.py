@@ -1,4 +1,7 @@
-"""A study as optuna-dashboard shows it, asked by its own interface."""
+"""A study as optuna-dashboard shows it, asked by its own interface.
+
+Several modules: the study, its winner and its notes.
+"""
 
 from __future__ import annotations
 
