@@ -64,6 +64,8 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
         raise ConfigError(
             f"{place}{key} must be {option.kind.__name__}, got {type(value).__name__} {value!r}"
         )
+    if isinstance(found, str) and "\0" in found:
+        raise ConfigError(f"{place}{key} must not contain the character NUL")
     if option.choices and found not in option.choices:
         raise ConfigError(f"{place}{key} must be one of {', '.join(option.choices)}, got {found!r}")
     return found
