@@ -203,12 +203,15 @@ def test_an_output_folder_that_holds_another_model_is_left_alone(
     assert (output / "tvmerge.json").exists()
 
 
-@pytest.mark.parametrize("where", ["run", ".", "demo-bench"])
+@pytest.mark.parametrize("where", ["run", ".", "demo-bench", "earlier", "runs"])
 def test_no_overwriting_destroys_a_study_or_its_questions(
     models: Path, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench = models / "demo-bench"
     bench.mkdir()
+    for earlier in ("earlier", "runs/earlier"):
+        (models / earlier).mkdir(parents=True)
+        (models / earlier / ".study").write_text("earlier\n", encoding="utf-8")
     row = {"question_id": 1, "category": "a", "turns": ["1+1?"]}
     (bench / "question.jsonl").write_text(json.dumps(row), encoding="utf-8")
     more = [f"--output-dir={models / where}", "--overwrite", f"--bench-name={bench}", "--holdout=0"]

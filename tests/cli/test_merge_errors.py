@@ -145,6 +145,7 @@ def test_a_model_that_does_not_fit_is_told_whole_in_one_line_before_anything_is_
         (["--weights=out/w.json", "--output-dir=out"], "the file of weights"),
         (["--weight=1", "--config=out/run.toml", "--output-dir=out"], "the config file"),
         (["--weight=1", "--output-dir=ran"], "the results of a run"),
+        (["--weight=1", "--output-dir=runs"], "the results of a run"),
         (["--weight=1", "--output-dir=target"], "a model that is merged from"),
     ],
 )
@@ -155,8 +156,9 @@ def test_what_a_merge_needs_or_a_run_has_written_is_not_overwritten(
         ("out", "w.json", '{"layers.0": 1}'),
         ("out", "run.toml", ""),
         ("ran", ".study", "s"),
+        ("runs/demo", ".study", "demo"),
     ):
-        Path(folder).mkdir(exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / name).write_text(text, encoding="utf-8")
     before = sorted(here.rglob("*"))
     assert run(["merge", *_PLAIN, *argv, "--overwrite"]) == 2

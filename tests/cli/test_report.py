@@ -50,6 +50,7 @@ def test_the_page_of_a_study_in_a_storage_goes_where_the_user_says(folder: Path,
         ([], "pass a run folder, or --storage and --study-name"),
         (["--storage", "sqlite:///runs/s/study.db", "--study-name", "s"], "pass --out FILE"),
         (["s", "--lang", "fr"], "there is no report in the language 'fr'; choose en or ja"),
+        (["s", "--out", "runs/s/study.db"], "study.db exists and is not an HTML page; pass another --out"),
         (["runs"], "runs is not a run folder (it holds the run folders s); pass --storage and --study-name"),
     ],
 )
@@ -60,6 +61,7 @@ def test_what_cannot_be_reported_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("error:") == 1
+    assert (folder / "study.db").read_bytes().startswith(b"SQLite")
 
 
 def test_without_a_browser_nothing_is_written_for_png(

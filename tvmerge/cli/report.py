@@ -9,6 +9,9 @@ import click
 from tvmerge.errors import ConfigError
 from tvmerge.tasks.fastchat.question_file import QUESTIONS
 
+_PAGE = b"<!doctype html"
+"""How a page begins, in lower case."""
+
 
 @click.command()
 @click.argument("run", required=False)
@@ -43,6 +46,8 @@ def report(
         raise ConfigError("pass a run folder, or --storage and --study-name")
     folder = None if run is None else named_folder(run)
     place = _place(folder, out)
+    if out is not None:
+        _check_page(out)
     if png is not None:
         find_browser()
     result = load_result(folder, storage=storage, study_name=study_name)
@@ -53,6 +58,15 @@ def report(
         with language(lang):
             files = write_pngs(png, result.figures)
         click.echo(f"figures: {', '.join(str(file) for file in files)}")
+
+
+def _check_page(place: Path) -> None:
+    """Refuse to replace a file that is no page, such as the database of the study."""
+    if place.is_file():
+        with place.open("rb") as file:
+            start = file.read(len(_PAGE))
+        if start and start.lower() != _PAGE:
+            raise ConfigError(f"{place} exists and is not an HTML page; pass another --out FILE")
 
 
 def _protect(place: Path, folder: Path, *, finished: bool) -> None:

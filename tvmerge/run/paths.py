@@ -15,7 +15,7 @@ from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.report.terminal.event_log import EventLog
-from tvmerge.run.run_folder import MARK
+from tvmerge.run.run_folder import MARK, runs_within
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.lock import study_lock
 from tvmerge.study.storage_url import sqlite_file
@@ -155,7 +155,8 @@ class RunPaths:
             benchmarks: The folders of the benchmarks.
 
         Raises:
-            ConfigError: It contains the run, the study, the questions, the cache or the working directory.
+            ConfigError: It contains this or another run, the study, the questions, the cache or the working
+                directory.
         """
         study = sqlite_file(self.study.storage)
         precious = [
@@ -164,5 +165,6 @@ class RunPaths:
             ("tvmerge's cache", cache_folder()),
             ("the working directory", Path.cwd()),
             *([] if study is None else [("the study", study)]),
+            *(("the results of another run", run) for run in runs_within(self.model)),
         ]
         check_precious(self.model, precious)

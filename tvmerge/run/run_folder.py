@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from tvmerge._util.suggest import closest, meaning
@@ -70,6 +71,12 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise StudyError(f"there is no run folder {folder}{meaning(near_run(folder))}")
+
+
+def runs_within(folder: Path) -> Iterator[Path]:
+    """Yield the run folders that are `folder` or in it, two folders deep at most."""
+    for pattern in ("", "*/", "*/*/"):
+        yield from (mark.parent for mark in sorted(folder.glob(f"{pattern}{MARK}")))
 
 
 def near_run(folder: Path) -> Path | None:

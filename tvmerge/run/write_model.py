@@ -15,7 +15,7 @@ from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.records import Recipe
-from tvmerge.run.run_folder import MARK, named_study
+from tvmerge.run.run_folder import named_study, runs_within
 from tvmerge.study.space import is_density
 from tvmerge.study.storage_url import sqlite_file
 from tvmerge.study.winner import BY_COMPARISON, Choice
@@ -134,8 +134,8 @@ def _precious(weights: Weights, output_dir: Path, config: Path | None) -> Iterat
         yield "the file of weights", weights.weights
     if weights.storage is not None and (study := sqlite_file(weights.storage)) is not None:
         yield "the study", study
-    if (mark := output_dir / MARK).is_file():
-        yield "the results of a run", mark
+    for run in runs_within(output_dir):
+        yield "the results of a run", run
 
 
 def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:
