@@ -55,6 +55,18 @@ def test_status_shows_a_study_that_a_run_works_on(folder: Path, capsys: pytest.C
     assert contents(folder) == before
 
 
+def test_a_run_folder_is_named_as_for_the_report(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    (folder.parent / "runs").symlink_to(".")
+    shown = []
+    for argv in (["--run-dir", str(folder)], [str(folder)], [folder.name]):
+        assert run(["status", *argv]) == 0
+        shown.append(capsys.readouterr().out.split("\n", 1)[1])
+    assert shown[0] == shown[1] == shown[2] != ""
+
+
 def test_status_is_also_one_json_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = sqlite_url(folder / "study.db")
     assert run(["status", "--storage", url, "--study-name", "s", "--json"]) == 0
@@ -83,9 +95,11 @@ def test_status_of_several_objectives_is_a_front(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "pass --run-dir, or --storage and --study-name"),
-        (["--storage", "sqlite:///no.db"], "pass --run-dir, or --storage and --study-name"),
+        ([], "pass a run folder, or --storage and --study-name"),
+        (["--storage", "sqlite:///no.db"], "pass a run folder, or --storage and --study-name"),
         (["--run-dir", "nowhere"], "there is no run folder nowhere"),
+        (["nowhere"], "there is no run folder nowhere, and none of that name in runs/ (it holds no run)"),
+        (["here", "--run-dir", "there"], "the run folder is given twice: as here and as --run-dir there"),
         (
             ["--storage", "sqlite:///no.db", "--study-name", "s"],
             "there is no study database at no.db; pass --storage URL and --study-name NAME",
