@@ -115,7 +115,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
         if study.sizes.open:
             clock.told(ask)
         running = {ask.trial for ask in study.running()}
-        progress.standing(Counts.of(study.trials, running), baselines_among(ranked))
+        progress.standing(Counts.of(study.trials, running, by_blocks=True), baselines_among(ranked))
         progress.block_told(trial, study.told, next(iter(ranked), None))
 
     most = run.config.n_trials * len(questions)

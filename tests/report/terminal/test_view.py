@@ -145,3 +145,10 @@ def test_trials_are_counted_by_what_they_are() -> None:
     assert counts == Counts(complete=2, running=1, open=2, pruned=1, failed=2)
     assert str(counts) == "2 done, 1 running, 2 open, 1 pruned, 2 failed"
     assert counts.all == 8
+
+
+def test_trials_of_a_search_by_blocks_are_open_again_when_it_is_resumed() -> None:
+    states = ["COMPLETE", "PRUNED", "PRUNED", "RUNNING", "FAIL"]
+    trials = [Trial(number, Recipe(), None, state) for number, state in enumerate(states)]
+    counts = Counts.of(trials, {2}, by_blocks=True)
+    assert str(counts) == "1 running, 3 open, 1 failed"

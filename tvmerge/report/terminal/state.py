@@ -31,16 +31,19 @@ class Counts:
     failed: int = 0
 
     @classmethod
-    def of(cls, trials: Iterable[Trial], in_flight: Collection[int]) -> Counts:
+    def of(cls, trials: Iterable[Trial], in_flight: Collection[int], *, by_blocks: bool = False) -> Counts:
         """Count the trials of a study.
 
         Args:
             trials: All trials.
             in_flight: The numbers of those that are answering or being judged.
+            by_blocks: Whether they are of a search by blocks that goes on. If it was paused, its trials are
+                stored as complete or pruned, and yet each may be asked more.
         """
         found = dict.fromkeys(("complete", "running", "open", "pruned", "failed"), 0)
         for trial in trials:
-            found[_state(trial, in_flight)] += 1
+            state = _state(trial, in_flight)
+            found["open" if by_blocks and state in {"complete", "pruned"} else state] += 1
         return cls(**found)
 
     @property
