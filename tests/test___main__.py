@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+from tvmerge.cli.app import BAD_INPUT, INTERRUPTED
 from tvmerge.cli.last_resort import INTERNAL_ERROR
 
 COMMAND = (
@@ -44,6 +46,30 @@ def test_an_error_that_nobody_expected_has_its_code() -> None:
     assert done.returncode == INTERNAL_ERROR
     assert done.stderr.startswith("error: this is a bug in tvmerge (ZeroDivisionError")
     assert done.stdout == "closed\n"
+
+
+def test_an_interrupt_that_nobody_handled_is_no_crash() -> None:
+    done = ended("raise KeyboardInterrupt")
+    assert done.stderr == ""
+    assert done.returncode == INTERRUPTED
+
+
+def test_streams_that_are_closed_are_no_crash() -> None:
+    close = "sys.stdout = None"
+    done = ended(f"{close}; return 2")
+    assert done.stderr == ""
+    assert done.returncode == BAD_INPUT
+
+
+def test_an_error_that_nobody_reads_keeps_its_code() -> None:
+    argv = [sys.executable, "-m", "tvmerge", "no-such-command"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(argv, stderr=writing, check=False, timeout=60)
+    finally:
+        os.close(writing)
+    assert done.returncode == BAD_INPUT
 
 
 def test_a_reader_that_is_gone_is_no_crash() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 
@@ -13,23 +14,27 @@ def main() -> None:
     def end() -> None:
         """End without taking apart what is loaded, which takes seconds with torch."""
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            if sys.stdout is not None:  # None if it was closed before the start
+                sys.stdout.flush()
         except OSError:
             return  # Python reports it
+        with contextlib.suppress(OSError, AttributeError):
+            sys.stderr.flush()
         os._exit(code)
 
     # Registered before anything else, so it is called after what libraries have registered.
     code = 1
     atexit.register(end)
-    from tvmerge.cli.app import run
-    from tvmerge.cli.last_resort import LastResort
-
     try:
+        from tvmerge.cli.app import run
+        from tvmerge.cli.last_resort import LastResort
+
         with LastResort():
             code = run(sys.argv[1:])
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+    except KeyboardInterrupt:
+        code = 130  # as in `run`, but while the command is imported, or a second time
     sys.exit(code)
 
 

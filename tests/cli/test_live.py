@@ -160,6 +160,7 @@ def test_a_quiet_run_prints_the_result_and_nothing_else(
         ("notes.txt/log", "is a file, not a folder"),
         ("run/result.json", "is a file that the run writes itself"),
         ("run/study.db", "is a file that the run writes itself"),
+        ("run/questions.jsonl", "is a file that the run writes itself"),
         ("run/model/log", "is in the folder of the merged model"),
     ],
 )

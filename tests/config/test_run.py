@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from tvmerge.config import load_config, options
+from tvmerge.errors import ConfigError
 from tvmerge.option import Decides
 
 NEEDED = {"target_model": ("t",), "base_model": "b", "tuned_model": "v", "bench_name": ("demo",)}
@@ -71,3 +72,9 @@ def test_the_run_knows_every_part_of_its_settings() -> None:
     config = load_config(NEEDED)
     assert config.merge.target_model == ("t",)
     assert config.judging.bench_name == ("demo",)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "caf\udce9"])
+def test_a_text_that_files_and_urls_cannot_hold_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="run_dir must "):
+        load_config({**NEEDED, "run_dir": text})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,35 @@ def test_a_judge_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: p
     Path("judges/broken.toml").write_text("what = 1\n", encoding="utf-8")
     (judge,) = told("judges")
     assert "unknown key 'what'" in judge.text
+
+
+def test_torch_that_cannot_be_imported_is_a_problem_and_the_rest_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = list(examine())
+    (torch,) = (finding for finding in found if finding.topic == "torch")
+    assert torch.problem
+    assert "cannot be imported" in torch.text
+    assert found[-1].topic == "cache"
+
+
+def test_a_device_that_cannot_be_used_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def busy(number: int) -> str:
+        raise RuntimeError("CUDA error: all devices are busy\nfor debugging")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", busy)
+    (device,) = told("cuda:0")
+    assert str(device) == "cuda:0: PROBLEM: cannot be used: CUDA error: all devices are busy"
+
+
+def test_a_copy_that_is_not_installed_is_examined_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", none)
+    (packages,) = told("packages")
+    assert "without being installed" in packages.text

@@ -76,7 +76,8 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str) -> int:
-    click.echo(f"error: {' '.join(printable(message).split())}", err=True)
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(f"error: {' '.join(printable(message).split())}", err=True)
     return BAD_INPUT
 
 

@@ -66,6 +66,9 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
         )
     if isinstance(found, str) and "\0" in found:
         raise ConfigError(f"{place}{key} must not contain the character NUL")
+    # Halves of surrogate pairs, which stand for bytes of an argument that are not UTF-8.
+    if isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
+        raise ConfigError(f"{place}{key} must be text in UTF-8, got {found!r}")
     if option.choices and found not in option.choices:
         raise ConfigError(f"{place}{key} must be one of {', '.join(option.choices)}, got {found!r}")
     return found

@@ -54,7 +54,12 @@ def _packages() -> Iterator[Finding]:
     """Yield the versions of what every run needs, and of each extra."""
     extras: dict[str, list[str]] = defaultdict(list)
     missing: dict[str, list[str]] = defaultdict(list)
-    for line in requires("tvmerge") or ():
+    try:
+        needs = requires("tvmerge") or ()
+    except PackageNotFoundError:
+        yield Finding("packages", "tvmerge runs without being installed, so what it needs is not known")
+        return
+    for line in needs:
         needed = Requirement(line)
         extra = _extra(needed)
         if extra in {"all", "dev", "vllm-cpu"} or not _applies(needed, extra):
@@ -96,22 +101,33 @@ def _applies(needed: Requirement, extra: str) -> bool:
 
 def _devices() -> Iterator[Finding]:
     """Yield the devices, and the engine that `--engine auto` would choose."""
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError, RuntimeError) as error:
+        yield Finding("torch", f"cannot be imported: {_one_line(error)}; install it again", problem=True)
+        return
     from tvmerge.engines.vllm.version import is_usable
 
     room = available_memory()
     memory = "" if room is None else f", {size(room)} of memory free"
     yield Finding("cpu", f"{count(os.cpu_count() or 1, 'core')}{memory}")
     for number in range(torch.cuda.device_count()):
-        free, whole = torch.cuda.mem_get_info(number)
-        name = torch.cuda.get_device_name(number)
+        try:
+            name = torch.cuda.get_device_name(number)
+            free, whole = torch.cuda.mem_get_info(number)
+        except RuntimeError as error:
+            yield Finding(f"cuda:{number}", f"cannot be used: {_one_line(error)}", problem=True)
+            continue
         yield Finding(f"cuda:{number}", f"{name}, {size(free)} of {size(whole)} free")
     if not torch.cuda.is_available():
         build = "a build of torch for CPUs" if torch.version.cuda is None else "torch finds no GPU"
         yield Finding("gpu", f"none ({build}), so models run on the CPU")
     chosen = "vllm" if torch.cuda.is_available() and is_usable() else "transformers"
     yield Finding("engine", f"--engine auto chooses {chosen}")
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _judges() -> Iterator[Finding]:

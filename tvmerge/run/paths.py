@@ -99,8 +99,8 @@ class RunPaths:
         if self.log is None:
             return None
         study = sqlite_file(self.study.storage)
-        own = [self.ledger, self.trials, self.result, self.report, self.mark, self.trace, study]
-        if self.log.resolve() in {path.resolve() for path in own if path is not None}:
+        own = [self.ledger, self.questions, self.trials, self.result, self.report, self.mark]
+        if self.log.resolve() in {path.resolve() for path in (*own, self.trace, study) if path is not None}:
             raise ConfigError(
                 f"--log-file {self.log} is a file that the run writes itself; name another file"
             )

@@ -73,3 +73,8 @@ def test_a_log_that_breaks_says_so_once(tmp_path: Path) -> None:
     (tmp_path / "folder").touch()
     assert "the run goes on without it" in log.write("one")
     assert log.write("two") == ""
+
+
+def test_a_name_that_is_no_text_is_written_as_escapes(tmp_path: Path) -> None:
+    EventLog(tmp_path / "log").write("note", text="caf\udce9")
+    assert rows(tmp_path / "log")[0]["text"] == "caf\udce9"

@@ -66,7 +66,9 @@ class EventLog:
     def _append(self, row: dict[str, Any]) -> None:
         if not self._begun and self._path.exists():
             end_last_line(self._path)
-        append_text(self._path, jsonl_line(row))
+        # What is no text, such as half a surrogate in the name of a file, is written as JSON's escapes.
+        line = jsonl_line(row).encode("utf-8", "backslashreplace").decode("utf-8")
+        append_text(self._path, line)
         self._begun = True
 
 
