@@ -99,8 +99,8 @@ def test_a_search_by_blocks_that_its_judge_or_its_budget_stops_shows_its_best_an
             assert run(["status", *study]) == 0
             shown = capsys.readouterr().out
             assert f"of {ANSWERS} answers" in shown
-            assert "best: trial" in shown
-        assert run(["merge", "--trial", "best", *study, "--output-dir", str(tmp_path / "best")]) == 0
+            assert "best of the search: trial" in shown
+        assert run(["merge", "--trial", "best-search", *study, "--output-dir", str(tmp_path / "best")]) == 0
         assert run(argv) == 0
         prompts = [user_prompt(request) for request in server.requests if request.body]
     assert table(tmp_path) == whole[1].table
