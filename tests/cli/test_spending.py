@@ -37,6 +37,11 @@ def test_without_a_terminal_the_flags_are_named(capsys: pytest.CaptureFixture[st
     assert "no limit is set: set one with --max-cost, or start with --yes" in line
 
 
+def test_a_judge_of_unknown_price_hides_no_cost_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "--judge=dear.toml,unpriced.toml")
+    assert "(without those whose price is unknown), and no limit is set" in line
+
+
 def test_at_a_terminal_it_is_asked_and_no_starts_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

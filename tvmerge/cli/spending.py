@@ -39,10 +39,13 @@ def agree_on_cost(config: RunConfig, *, quiet: bool = False) -> None:
         from tvmerge.dry_run.plan import plan_run
 
         plan = asyncio.run(plan_run(config, lambda line: None))
-    usual, highest = likely_of(plan.calls).cost, most_of(plan.calls).cost
-    if usual is None or highest is None or highest <= ASKS_FROM:
+    # Of a panel, a judge without a price does not make the others cheaper.
+    priced = [row for row in plan.calls if row.most.cost is not None]
+    usual, highest = likely_of(priced).cost or 0.0, most_of(priced).cost or 0.0
+    if highest <= ASKS_FROM:
         return
-    costs = f"the judges likely cost {usual:,.2f} USD, at most {highest:,.2f}, and no limit is set"
+    besides = "" if len(priced) == len(plan.calls) else " (without those whose price is unknown)"
+    costs = f"the judges likely cost {usual:,.2f} USD, at most {highest:,.2f}{besides}, and no limit is set"
     advice = "set one with --max-cost, or start with --yes; --dry-run shows the details"
     if not sys.stdin.isatty():
         raise ConfigError(f"{costs}: {advice}")
