@@ -127,7 +127,7 @@ def test_prompts_are_checked_before_a_judge_is_made(prompts: dict[str, JudgeProm
 
 def test_a_missing_key_is_named_by_its_variable(prompts: dict[str, JudgePrompt]) -> None:
     for env in ({}, {"OPENAI_API_KEY": " "}):
-        with pytest.raises(CredentialsError, match="environment variable OPENAI_API_KEY"):
+        with pytest.raises(CredentialsError, match="variable OPENAI_API_KEY, or choose another judge"):
             check_ready(find_spec("gpt-4"), env)
         with pytest.raises(CredentialsError, match="environment variable OPENAI_API_KEY"):
             create_judge(find_spec("gpt-4"), prompts, env=env)

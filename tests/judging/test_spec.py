@@ -66,10 +66,20 @@ def test_every_shipped_judge_file_is_sound_and_sets_no_limits(path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('provider = "openai"\nmodel = "m"\nrpmm = 3', "unknown key 'rpmm'; known keys: provider, model"),
+        (
+            'provider = "openai"\nmodel = "m"\nrpmm = 3',
+            "unknown key 'rpmm' (did you mean rpm?); known keys: prov",
+        ),
+        (
+            'provider = "openai"\nmodel = "m"\nbase-url = ""',
+            "unknown key 'base-url' (did you mean base_url?)",
+        ),
         ('model = "m"', "the key 'provider' is missing"),
         ('provider = "openai"', "the key 'model' is missing"),
-        ('provider = "opnai"\nmodel = "m"', "unknown provider 'opnai'; known: anthropic, cohere, local"),
+        (
+            'provider = "opnai"\nmodel = "m"',
+            "unknown provider 'opnai' (did you mean openai?); known: anthropic",
+        ),
         ('provider = "openai"\nmodel = 3', "'model' must be a text; got 3"),
         ('provider = "openai"\nmodel = "m"\nrpm = 0', "'rpm' must be an integer of at least 1"),
         ('provider = "openai"\nmodel = "m"\nrpm = true', "'rpm' must be an integer"),

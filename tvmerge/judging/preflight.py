@@ -119,7 +119,8 @@ def api_key(spec: JudgeSpec, env: Mapping[str, str] = environ) -> str:
     key = env.get(spec.api_key_env, "").strip()
     if not key and spec.key_required:
         raise CredentialsError(
-            f"the judge '{spec.name}' needs an API key: set the environment variable {spec.api_key_env}"
+            f"the judge '{spec.name}' needs an API key: set the environment variable {spec.api_key_env}, "
+            "or choose another judge with --judge (`tvmerge doctor` shows which keys are set)"
         )
     if not (key.isascii() and key.isprintable()):
         raise CredentialsError(

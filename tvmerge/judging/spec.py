@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_toml
+from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.providers import PROVIDERS, Provider
 
@@ -256,7 +257,8 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
 def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
     for key, value in table.items():
         if key not in _RULES:
-            raise AssetError(f"{source}: unknown key '{key}'; known keys: {', '.join(_RULES)}")
+            meant = did_you_mean(key, _RULES)
+            raise AssetError(f"{source}: unknown key '{key}'{meant}; known keys: {', '.join(_RULES)}")
         fits, rule = _RULES[key]
         if not fits(value):
             raise AssetError(f"{source}: '{key}' must be {rule}; got {value!r}")

@@ -138,7 +138,7 @@ def test_a_default_temperature_holds_for_every_category_the_file_does_not_name(w
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("descripton = 'd'", "unknown key 'descripton'; known: description, reference_categories"),
+        ("descripton = 'd'", "unknown key 'descripton' (did you mean description?); known: description"),
         ("[scale]\nlow = 1", "unknown key 'scale'"),
         ("description =", "not a TOML file"),
         ("description = 1", "'description' must be a text"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_toml
+from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import AssetError
 from tvmerge.tasks.fastchat.rows import finite
 
@@ -67,7 +68,8 @@ def read_settings(path: Path) -> BenchmarkSettings:
     table = _parse(path)
     unknown = sorted(set(table) - set(_KNOWN))
     if unknown:
-        raise AssetError(f"{path}: unknown key '{unknown[0]}'; known: {', '.join(_KNOWN)}")
+        meant = did_you_mean(unknown[0], _KNOWN)
+        raise AssetError(f"{path}: unknown key '{unknown[0]}'{meant}; known: {', '.join(_KNOWN)}")
     temperatures, default = _temperatures(path, table.get("temperature", {}))
     return BenchmarkSettings(
         description=_text(path, "description", table.get("description", "")),
