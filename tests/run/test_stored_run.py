@@ -11,14 +11,17 @@ from tests.report import results
 from tests.study.blocks.searches import drive as drive_blocks
 from tests.study.blocks.searches import open_blocks
 from tests.study.studies import drive, open_at
+from tvmerge._util.files import write_jsonl
 from tvmerge._util.urls import sqlite_url
-from tvmerge.errors import StudyError
+from tvmerge.errors import AssetError, StudyError
 from tvmerge.records import Answer, Evaluation, Question, Recipe
 from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import render_page
+from tvmerge.report.result_file import trial_rows
 from tvmerge.run.stored_answers import stored_samples
 from tvmerge.run.stored_run import read_run
 from tvmerge.study.lock import study_lock
+from tvmerge.study.winner import Winner, told_of
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
 from tvmerge.tasks.fastchat.question_file import read_questions, write_questions
 
@@ -126,3 +129,18 @@ def test_a_result_that_the_study_has_gone_beyond_is_not_the_end(folder: Path) ->
     (folder / "result.json").write_text("{}", encoding="utf-8")
     (folder / "trials.jsonl").write_text("", encoding="utf-8")
     assert read_run(folder).unfinished
+
+
+def test_a_result_is_not_the_end_where_blocks_were_answered_since_by_a_run_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    study = drive_blocks(lambda: open_blocks(tmp_path), 12)
+    study.name_winner(Winner(0, 0, "better", "It beats all.", told_of(study.trials)))
+    study.close()
+    (tmp_path / ".study").write_text("s\n", encoding="utf-8")
+    (tmp_path / "result.json").write_text("{}", encoding="utf-8")
+    write_jsonl(tmp_path / "trials.jsonl", trial_rows(study.trials))
+    with pytest.raises(AssetError, match=r"result\.json"):  # the result is read
+        read_run(tmp_path)
+    drive_blocks(lambda: open_blocks(tmp_path), 16)
+    assert read_run(tmp_path).unfinished.startswith("This run has not ended")

@@ -19,6 +19,7 @@ from tvmerge.run.unfinished import unfinished_record
 from tvmerge.study.lock import is_study_locked
 from tvmerge.study.storage import StoredStudy, read_study
 from tvmerge.study.storage_url import sqlite_file
+from tvmerge.study.winner import latest_winner, winner_of
 from tvmerge.tasks.fastchat.question_file import QUESTIONS, read_questions
 
 
@@ -65,6 +66,9 @@ def _finished(folder: Path, stored: StoredStudy | None, *, held: bool) -> RunRec
     """Return the result in the folder; None if there is none or the study has gone on since."""
     if held or not (folder / RESULT).is_file():
         return None
+    if stored is not None and latest_winner(stored.attrs) and not winner_of(stored.attrs, stored.trials):
+        return None
+    # Studies of earlier releases, and of runs without held-out questions, name no winner.
     told = None if stored is None else sum(trial.told for trial in stored.trials)
     if (folder / TRIALS).is_file():
         trials = read_trials(folder / TRIALS)
