@@ -208,6 +208,15 @@ async def test_a_finalist_with_too_few_ratings_is_not_chosen(
     assert found.contenders[0].trial == winner.number
 
 
+async def test_where_no_finalist_has_enough_ratings_no_score_is_said_to_have_chosen() -> None:
+    def rate(recipe: Recipe, question: Question) -> float | None:
+        return None if question in SELECTION[5:] else by_split({0.2: 9.9}, {})(recipe, question)
+
+    found = await Bench(rate, min_coverage=0.1).run([FIRST, SECOND])
+    assert found.contenders[0].trial == FIRST.number
+    assert [finalist.chosen for finalist in found.finalists] == [None, None]
+
+
 async def test_nothing_is_claimed_against_a_baseline_with_too_few_ratings() -> None:
     def rate(recipe: Recipe, question: Question) -> float | None:
         return None if recipe.weights["a"] == 0.0 and question in TEST[2:] else 5.0

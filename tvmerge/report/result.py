@@ -92,7 +92,8 @@ class Finalist:
         trial: Its trial.
         search: Its score on the questions of the search.
         chosen: Its score on the half of the held-out questions used to choose the winner; None if there was
-            only one candidate, or there are no such questions.
+            only one candidate, there are no such questions, or no candidate has enough ratings there, so
+            that the search has chosen.
     """
 
     trial: int

@@ -99,8 +99,11 @@ class Confirmation:
         if not selection:
             finalists, candidates = finalists[:1], candidates[:1]
         answered = await self._race(candidates, selection, seed)
-        chosen = [self._objective.estimate(evaluation.judgments) for evaluation in answered]
-        winner = candidates[self._best_of(answered)]
+        ranks = self._ranks(answered)
+        # Where none may be chosen, the search has chosen, and no score here did.
+        by_split = bool(selection) and max(ranks) > -math.inf
+        chosen = [self._objective.estimate(e.judgments) if by_split else None for e in answered]
+        winner = candidates[_best_of(ranks)]
         compared = (winner, *baselines)
         reported = await self._ask(compared, test)
         best = reported[0]
@@ -112,7 +115,7 @@ class Confirmation:
                 ]
             ),
             finalists=tuple(
-                Finalist(trial.number, search_estimate(trial), found if selection else None)
+                Finalist(trial.number, search_estimate(trial), found)
                 for trial, found in zip(finalists, chosen, strict=True)
             ),
             evaluations=self._kept,
@@ -132,7 +135,7 @@ class Confirmation:
             for place, answered in zip(racing, answers, strict=True):
                 found[place] = _joined(found[place], answered)
             asked += part
-            best = found[racing[self._best_of([found[place] for place in racing])]]
+            best = found[racing[_best_of(self._ranks([found[place] for place in racing]))]]
             racing = [place for place in racing if self._goes_on(found[place], best, asked)]
         for candidate, evaluation in zip(finalists, found, strict=True):
             if selection:
@@ -142,11 +145,8 @@ class Confirmation:
     def _goes_on(self, found: Evaluation, best: Evaluation, asked: Sequence[Question]) -> bool:
         return not found.failure and not clearly_behind(best, found, self._objective, asked)
 
-    def _best_of(self, answered: Sequence[Evaluation]) -> int:
-        """Return the place of the best among those that answered the most, with enough ratings to choose by.
-
-        max() returns the first of equals, so without enough ratings the search's order decides.
-        """
+    def _ranks(self, answered: Sequence[Evaluation]) -> list[float]:
+        """Return each one's score; -inf if it did not answer the most, or has too few ratings for a choice."""
         most = max(len(evaluation.rated) for evaluation in answered)
         ranks = []
         for evaluation in answered:
@@ -154,7 +154,7 @@ class Confirmation:
             few = found.n < FEWEST_QUESTIONS or math.isnan(found.mean)
             left = len(evaluation.rated) < most or few or self._short(evaluation)
             ranks.append(-math.inf if left else found.mean)
-        return max(range(len(answered)), key=ranks.__getitem__)
+        return ranks
 
     async def _ask(
         self, candidates: Sequence[Candidate], questions: Sequence[Question], *, tell: bool = True
@@ -224,6 +224,11 @@ class Confirmation:
             Sample(self._questions[answer.question_id], answer, judgments)
             for answer, judgments in evaluation.rated
         )
+
+
+def _best_of(ranks: Sequence[float]) -> int:
+    """Return the place of the best; max() returns the first of equals, so the search's order decides them."""
+    return max(range(len(ranks)), key=ranks.__getitem__)
 
 
 def _joined(first: Evaluation, second: Evaluation) -> Evaluation:
