@@ -146,7 +146,7 @@ class Confirmation:
         return not found.failure and not clearly_behind(best, found, self._objective, asked)
 
     def _ranks(self, answered: Sequence[Evaluation]) -> list[float]:
-        """Return each one's score; -inf if it did not answer the most, or has too few ratings for a choice."""
+        """Return each one's score; -inf if it did not answer the most, or has too few ratings."""
         most = max(len(evaluation.rated) for evaluation in answered)
         ranks = []
         for evaluation in answered:
