@@ -40,6 +40,26 @@ def test_the_newest_build_for_cpus_is_found_among_what_pip_lists(listed: str, ne
 
 
 @pytest.mark.parametrize(
+    ("listed", "found"),
+    [
+        ("Available versions: 2.15.0+cpu, 2.13.0+cpu, 2.13.0", "2.13.0+cpu"),
+        ("Available versions: 2.15.0+cpu, 12.13.0+cpu, 2.13.0, 2.13.0+cpu.cxx11.abi", None),
+    ],
+)
+def test_of_a_pinned_torch_only_that_release_is_taken(listed: str, found: str | None) -> None:
+    assert install.newest_cpu_build(listed, "2.13.0") == found
+
+
+def test_the_constraints_pin_torch() -> None:
+    """Else pip would replace a newer build for CPUs by the usual one of the pinned release."""
+    constraints = SCRIPT.parent.parent / "constraints.txt"
+    pinned = install.pinned_torch(["--constraint", str(constraints), "--editable", "."])
+    assert pinned is not None
+    assert f"torch=={pinned}" in constraints.read_text(encoding="utf-8").splitlines()
+    assert install.pinned_torch(["--editable", "."]) is None
+
+
+@pytest.mark.parametrize(
     ("system", "drivers", "wanted"),
     [("Linux", False, True), ("Linux", True, False), ("Darwin", False, False)],
 )

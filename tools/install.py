@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -55,7 +56,7 @@ def install(arguments: Sequence[str]) -> int:
     print(f"installs tvmerge and what it needs{tests} into {os.path.relpath(sys.prefix)}", flush=True)
     cpu = None
     if not has_torch():
-        cpu = cpu_build(pip) if wants_cpu_build() else None
+        cpu = cpu_build(pip, pinned_torch(arguments)) if wants_cpu_build() else None
         print(_size(cpu is not None), flush=True)
     if cpu is not None:
         version, source = cpu
@@ -80,21 +81,45 @@ def wants_cpu_build() -> bool:
     return platform.system() == "Linux" and not any(Path(driver).exists() for driver in DRIVERS)
 
 
-def cpu_build(pip: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Return the newest build of torch for CPUs and how to tell pip where it is; None if there is none."""
+def pinned_torch(arguments: Sequence[str]) -> str | None:
+    """Return the release of torch that the constraints among pip's arguments ask for; None if they do not.
+
+    Pip would replace any other, by the usual build.
+    """
+    files = [file for flag, file in pairwise(arguments) if flag == "--constraint"]
+    pins = [re.search(r"^torch==([\d.]+)\s*$", Path(file).read_text("utf-8"), re.MULTILINE) for file in files]
+    return next((pin[1] for pin in pins if pin is not None), None)
+
+
+def cpu_build(pip: Sequence[str], release: str | None = None) -> tuple[str, list[str]] | None:
+    """Return a build of torch for CPUs and how to tell pip where it is; None if there is none.
+
+    Args:
+        pip: The command.
+        release: The release to look for; None for the newest.
+    """
     sources: tuple[list[str], ...] = ([], ["--index-url", CPU_INDEX])
     for source in sources:
         argv = [*pip, "--retries", "0", "--timeout", "5", "index", "versions", "torch", *source]
         _, said = watched("looking for torch for CPUs", argv)
-        if version := newest_cpu_build("\n".join(said)):
+        if version := newest_cpu_build("\n".join(said), release):
             return version, source
     return None
 
 
-def newest_cpu_build(listed: str) -> str | None:
-    """Return the newest suitable build for CPUs among the versions that pip lists; None if there is none."""
+def newest_cpu_build(listed: str, release: str | None = None) -> str | None:
+    """Return the newest suitable build for CPUs among the versions that pip lists; None if there is none.
+
+    Args:
+        listed: What pip said.
+        release: The only release that is suitable; None for all that tvmerge works with.
+    """
     found = re.findall(r"(?<![\w.])((\d+)\.(\d+)[.\d]*\+cpu)(?![\w.])", listed)
-    suitable = [version for version, *numbers in found if tuple(map(int, numbers)) >= OLDEST]
+    suitable = [
+        version
+        for version, *numbers in found
+        if tuple(map(int, numbers)) >= OLDEST and release in {None, version.removesuffix("+cpu")}
+    ]
     return max(suitable, key=lambda v: [int(n) for n in re.findall(r"\d+", v)], default=None)
 
 

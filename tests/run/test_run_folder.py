@@ -55,3 +55,9 @@ def test_a_run_is_found_by_its_path_or_its_name_in_runs() -> None:
     assert named_folder("demo") == Path("runs/demo")
     with pytest.raises(StudyError, match=r"folder dmo \(did you mean runs/demo\?\), and none"):
         named_folder("dmo")
+
+
+def test_a_mark_that_cannot_be_read_is_named() -> None:
+    Path("mine/.study").write_bytes(b"\xff\xfe")
+    with pytest.raises(StudyError, match=r"\.study"):
+        named_study(Path("mine"), None, None)

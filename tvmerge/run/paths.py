@@ -15,7 +15,7 @@ from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.report.terminal.event_log import EventLog
-from tvmerge.run.run_folder import MARK, runs_within
+from tvmerge.run.run_folder import MARK, marked_study, runs_within
 from tvmerge.study.location import StudyLocation
 from tvmerge.study.lock import study_lock
 from tvmerge.study.storage_url import sqlite_file
@@ -144,7 +144,7 @@ class RunPaths:
         self.check_writable()
         study = self.study.name
         with locked(self.folder), study_lock(self.study.storage, study) as still_held:
-            if self.mark.exists() and (owner := self.mark.read_text(encoding="utf-8").strip()) != study:
+            if (owner := marked_study(self.folder)) not in {None, study}:
                 raise StudyError(f"{self.folder} holds the study '{owner}'; choose another --run-dir")
             yield still_held
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tvmerge._util.encodings import read_text
 from tvmerge._util.suggest import closest, meaning
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import ConfigError, StudyError
@@ -58,9 +59,13 @@ def no_run(folder: Path) -> StudyError:
 
 
 def marked_study(folder: Path) -> str | None:
-    """Return the name of the study of a run folder; None if it is no run folder."""
+    """Return the name of the study of a run folder; None if it is no run folder.
+
+    Raises:
+        StudyError: The file with the name cannot be read.
+    """
     mark = folder / MARK
-    return mark.read_text(encoding="utf-8").strip() if mark.is_file() else None
+    return read_text(mark, error=StudyError).strip() if mark.is_file() else None
 
 
 def check_folder(folder: Path) -> None:
