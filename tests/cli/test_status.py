@@ -151,7 +151,10 @@ def test_status_of_a_search_by_blocks_is_counted_in_answers(
     assert run(flags) == 0
     candidates = len(study.trials)
     shown = capsys.readouterr().out
-    assert f"  60 of 88 answers, 4 in flight; {candidates} candidates; no run is working on it" in shown
+    assert f"  60 of 88 answers, 4 unfinished; {candidates} candidates; no run is working on it" in shown
+    with study_lock(sqlite_url(tmp_path / "study.db"), "s"):
+        assert run(flags) == 0
+    assert "60 of 88 answers, 4 in flight; " in capsys.readouterr().out
     study.tell(study.running()[0], Told((5.0,) * 4, {}))
     study.settle(2)
     assert run([*flags, "--json"]) == 0

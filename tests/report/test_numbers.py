@@ -51,3 +51,10 @@ def test_a_gain_without_bounds_says_so() -> None:
 )
 def test_durations_have_the_units_that_matter(seconds: float, text: str) -> None:
     assert numbers.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "0 answers"), (1, "1 answer"), (2, "2 answers"), (1020, "1,020 answers")]
+)
+def test_counts_are_grouped_by_thousands(n: int, text: str) -> None:
+    assert numbers.count(n, "answer") == text

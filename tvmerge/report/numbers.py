@@ -61,8 +61,8 @@ def percent(share: float) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """Format a count: `1 question`, `2 questions`."""
-    return tr(f"{{n}} {noun}" if n == 1 else f"{{n}} {noun}s", n=n)
+    """Format a count: `1 question`, `1,020 questions`."""
+    return tr(f"{{n}} {noun}" if n == 1 else f"{{n}} {noun}s", n=f"{n:,}")
 
 
 def duration(seconds: float) -> str:

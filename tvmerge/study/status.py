@@ -186,7 +186,7 @@ def _progress(found: StudyStatus) -> str:
         told, asked, total = astuple(found.answers)
         states = {"FAIL": "failed"}
         plan = "" if total is None else f" of {total:,}"
-        flying = f", {asked - told:,} in flight" if asked > told else ""
+        flying = f", {asked - told:,} {'in flight' if found.held else 'unfinished'}" if asked > told else ""
         text = f"{told:,}{plan} answers{flying}; {count(sum(found.states.values()), 'candidate')}"
     else:
         plan = "" if found.n_trials is None else f" of {found.n_trials}"
