@@ -28,4 +28,4 @@ def test_weight_1_of_a_sparse_vector_is_called_what_it_is(
     for text in (shown.out, page, card):
         assert "weight 1 (DARE, density 0.5)" in text
     for text in (shown.out, shown.err, page, card):
-        assert "plain" not in text
+        assert "plain task vector" not in text
