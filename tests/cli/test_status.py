@@ -28,12 +28,14 @@ def folder(tmp_path: Path) -> Path:
     study.close()
     gc.collect()  # connections of the runs before, whose end changes the file
     (tmp_path / ".study").write_text("s\n", encoding="utf-8")
-    rows = [
+    call = {"at": 1.0, "input": 100, "output": 20, "seconds": 1.5}
+    rows: list[dict[str, object]] = [
         {"judge": "gpt-4", "cost": 0.25},
-        {"judge": "gpt-4", "cost": None},
+        {"judge": "gpt-4", "cost": 0},
+        {"judge": "rules", "cost": 0.25},
         {"judge": "rules", "cost": None},
     ]
-    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"judge": "gpt'
+    text = "".join(json.dumps({**row, **call}) + "\n" for row in rows) + '{"judge": "gpt'
     (tmp_path / "ledger.jsonl").write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -51,7 +53,7 @@ def test_status_shows_a_study_that_a_run_works_on(folder: Path, capsys: pytest.C
     assert "best of the search: trial" in shown
     assert "winner: none yet, since there was no held-out comparison" in shown
     assert "judge gpt-4: 2 calls, 0.2500 USD" in shown
-    assert "judge rules: 1 calls, price not known" in shown
+    assert "judge rules: 2 calls, price not known" in shown
     assert contents(folder) == before
 
 

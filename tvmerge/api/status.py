@@ -32,9 +32,13 @@ def status(
         >>> found.answers.told, found.answers.total, found.held
         (240, 240, False)
     """
+    from tvmerge.judging.client.ledger import read_ledger
+    from tvmerge.run.paths import LEDGER
     from tvmerge.run.run_folder import named_study
-    from tvmerge.study.status import judge_costs, read_status
+    from tvmerge.study.status import JudgeCosts, read_status
 
     folder = None if run_dir is None else Path(run_dir)
     url, name = named_study(folder, storage, study_name)
-    return read_status(url, name, {} if folder is None else judge_costs(folder / "ledger.jsonl"))
+    usage = () if folder is None else read_ledger(folder / LEDGER).usage()
+    costs = {row.judge: JudgeCosts(row.calls, row.cost) for row in usage if row.calls}
+    return read_status(url, name, costs)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +27,7 @@ class JudgeCosts:
 
     Attributes:
         calls: Number of calls it answered.
-        cost_usd: Their cost in USD; None if no price is known.
+        cost_usd: Their cost in USD; None if the price of any is unknown.
     """
 
     calls: int = 0
@@ -154,21 +152,6 @@ def read_status(
         winner=latest_winner(stored.attrs),
         winner_holds=winner_of(stored.attrs, stored.trials) is not None,
     )
-
-
-def judge_costs(ledger: Path) -> dict[str, JudgeCosts]:
-    """Read the calls and USD by judge, ignoring a line that is still being written."""
-    found: dict[str, JudgeCosts] = {}
-    if not ledger.is_file():
-        return found
-    *whole, _ = ledger.read_text(encoding="utf-8").split("\n")
-    for row in map(json.loads, whole):
-        if row.get("failed"):
-            continue
-        known, cost = found.get(row["judge"], JudgeCosts()), row["cost"]
-        costs = known.cost_usd if cost is None else (known.cost_usd or 0.0) + cost
-        found[row["judge"]] = JudgeCosts(known.calls + 1, costs)
-    return found
 
 
 def _answers(stored: StoredStudy) -> AnswerCount | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.judging.chats import LocalChat, a_request
 from tvmerge.errors import AssetError, TransientError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.judge_usage import percentile
-from tvmerge.judging.client.ledger import Ledger, Prices, read_usage
+from tvmerge.judging.client.ledger import Ledger, Prices, read_ledger, read_usage
 from tvmerge.judging.client.ledger_chat import LedgerChat
 
 
@@ -82,11 +83,24 @@ def test_a_last_line_without_its_end_is_ended(tmp_path: Path) -> None:
     assert Ledger(path).calls == 2
 
 
-def test_a_file_that_is_no_ledger_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"judge": "a"}',
+        '{"judge": "a", "at": 1.0, "input": 1, "output": 1, "cost": "0.1", "seconds": 1.0}',
+        '{"judge": "a", "at": 1.0, "input": null, "output": 1, "cost": 0.1, "seconds": 1.0}',
+        '{"judge": ["a"], "at": 1.0, "input": 1, "output": 1, "cost": null, "seconds": 1.0}',
+        '{"judge": "a", "at": 1.0, "input": 1, "output": 1, "seconds": 1.0}',
+    ],
+)
+@pytest.mark.parametrize("read", [Ledger, read_ledger])
+def test_a_file_that_is_no_ledger_is_an_error(
+    tmp_path: Path, row: str, read: Callable[[Path], Ledger]
+) -> None:
     path = tmp_path / "ledger.jsonl"
-    path.write_text('{"judge": "a"}\n', encoding="utf-8")
+    path.write_text(f"{row}\n", encoding="utf-8")
     with pytest.raises(AssetError, match=r"ledger\.jsonl:1: not a line of a ledger"):
-        Ledger(path)
+        read(path)
 
 
 def test_failed_requests_are_counted_apart_over_all_runs_and_old_ledgers_are_read(tmp_path: Path) -> None:

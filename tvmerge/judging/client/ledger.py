@@ -15,7 +15,8 @@ from tvmerge.errors import AssetError, UserError
 from tvmerge.judging.client.chat import Usage
 from tvmerge.judging.client.judge_usage import JudgeUsage, percentile
 
-_KEYS = frozenset({"judge", "at", "input", "output", "cost", "seconds"})
+_NUMBERS = ("at", "input", "output", "seconds", "cost")
+"""The numbers in a line, beside the name of the judge; the cost may be null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,7 @@ class Ledger:
         if path is not None and path.exists():
             end_last_line(path)
             for number, row in read_jsonl(path):
-                if not row.keys() >= _KEYS:
-                    raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
-                self.enter(row)
+                self.enter(_checked(row, path, number))
 
     def called(
         self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
@@ -227,10 +226,17 @@ def read_ledger(path: Path) -> Ledger:
     """
     ledger = Ledger()
     for number, row in read_growing_jsonl(path) if path.exists() else ():
-        if not row.keys() >= _KEYS:
-            raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
-        ledger.enter(row)
+        ledger.enter(_checked(row, path, number))
     return ledger
+
+
+def _checked(row: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
+    numbers = [row.get(key, "") for key in _NUMBERS]
+    if row.get("cost") is None and "cost" in row:
+        numbers.pop()
+    if not (isinstance(row.get("judge"), str) and all(type(value) in {int, float} for value in numbers)):
+        raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
+    return row
 
 
 def read_usage(path: Path) -> dict[str, tuple[int, Usage]]:
