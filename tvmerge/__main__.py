@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and end the process with its code."""
 
     def end() -> None:
         """End without taking apart what is loaded, which takes seconds with torch."""
@@ -25,17 +25,22 @@ def main() -> None:
     # Registered before anything else, so it is called after what libraries have registered.
     code = 1
     atexit.register(end)
+    code = exit_code()
+    sys.exit(code)
+
+
+def exit_code() -> int:
+    """Run the command line and return its exit code, whatever happens."""
     try:
         from tvmerge.cli.app import run
         from tvmerge.cli.last_resort import LastResort
 
         with LastResort():
-            code = run(sys.argv[1:])
+            return run(sys.argv[1:])
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        return error.code if isinstance(error.code, int) else 1
     except KeyboardInterrupt:
-        code = 130  # as in `run`, but while the command is imported, or a second time
-    sys.exit(code)
+        return 130  # as in `run`, but while the command is imported, or a second time
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tvmerge.__main__ import main
+from tvmerge.__main__ import exit_code
 from tvmerge.cli import app
 
 
@@ -22,12 +22,6 @@ def _failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(sys, "argv", ["tvmerge", "postgresql://u:geheim@h/db"])
-
-
-def exit_code() -> object:
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code
 
 
 @pytest.mark.usefixtures("_failing")
