@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def plan() -> str:
     with tempfile.TemporaryDirectory() as folder, chdir(folder), _gpu():
         shutil.copytree(ROOT / "examples", "examples", ignore=shutil.ignore_patterns("demo"))
         for name in (*config.target_model, config.base_model, config.tuned_model):
-            _headers(Path(str(name)))
+            write_headers(Path(str(name)), MISTRAL)
         keys = {"GEMINI_API_KEY": "none", "TVMERGE_CACHE_DIR": str(Path(folder) / "cache")}
         with patch.dict(os.environ, keys):
             text = str(tvmerge.plan(config))
@@ -75,10 +75,15 @@ def _gpu() -> Iterator[None]:
         yield
 
 
-def _headers(folder: Path) -> None:
-    """Write a model of zeros that take no room on the disk."""
+def write_headers(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Write a model like the demo's target, of zeros that take no room on the disk.
+
+    Args:
+        folder: The folder to make.
+        changes: What is different in its `config.json`.
+    """
     shutil.copytree(ROOT / "examples" / "demo" / "models" / "target", folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | MISTRAL
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")) | dict(changes)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     factory: Any = AutoModelForCausalLM
     with torch.device("meta"):

@@ -47,7 +47,8 @@ def test_the_flags_of_an_original_script_are_accepted(script: str) -> None:
     numbers = ("n_trials", "weight_min", "weight_max", "optuna_seed", "parallel", "jglue_limit")
     argv = [f"--{flag}={values.get(flag, '1' if flag in numbers else 'example')}" for flag in SCRIPTS[script]]
     parent = app.make_context("tvmerge", ["optimize"])
-    app.commands["optimize"].make_context("optimize", argv, parent=parent)
+    parsed = app.commands["optimize"].make_context("optimize", argv, parent=parent).params
+    assert sum(value not in (None, (), False) for value in parsed.values()) > 5
 
 
 @pytest.mark.parametrize("folder", BOTH, ids=str)

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
+from docs.run_24gb import write_headers
 from tests.merging.hub import hub
 from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
@@ -342,7 +341,9 @@ def test_a_study_with_other_settings_is_refused(configure: Configure) -> None:
 def test_large_models_are_planned_from_their_headers(
     configure: Configure, demo_models: Path, tmp_path: Path
 ) -> None:
-    models = {role: sparse_model(tmp_path / role, demo_models / role) for role in ("target", "base", "tuned")}
+    models = {role: tmp_path / role for role in ("target", "base", "tuned")}
+    for folder in models.values():
+        write_headers(folder, {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 2})
     argv = ["optimize", "--dry-run", "--bench-name=demo", "--judge=rules"]
     argv += [f"--{role}-model={folder}" for role, folder in models.items()]
     # A child's rusage would hold what its parent had when it forked.
@@ -356,26 +357,6 @@ def test_large_models_are_planned_from_their_headers(
     assert "unknown, because no run has used these models yet" in screen  # they were not read
     peak = int(screen.splitlines()[-1]) * 1024
     assert peak < 0.9e9  # of which the libraries take 0.6; one model would take 0.5
-
-
-def sparse_model(folder: Path, like: Path) -> Path:
-    """A model with two layers of the size of a 7B model, of zeros that take no room on the disk."""
-    shutil.copytree(like, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config |= {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 2}
-    (folder / "config.json").write_text(json.dumps(config))
-    with torch.device("meta"):
-        factory: Any = AutoModelForCausalLM
-        model = factory.from_config(AutoConfig.from_pretrained(folder))
-    entries, end = {}, 0
-    for name, tensor in model.state_dict().items():
-        begin, end = end, end + 2 * tensor.numel()
-        entries[name] = {"dtype": "BF16", "shape": list(tensor.shape), "data_offsets": [begin, end]}
-    header = json.dumps(entries).encode()
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        file.truncate(8 + len(header) + end)
-    return folder
 
 
 def test_models_that_do_not_fit_into_memory_are_refused_after_the_plan_is_shown(

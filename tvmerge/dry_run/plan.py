@@ -18,7 +18,7 @@ from tvmerge.dry_run.likely import Habits, habits_of
 from tvmerge.dry_run.remaining import RemainingWork, remaining_work
 from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
 from tvmerge.dry_run.stages import SEARCH, StageEstimator
-from tvmerge.dry_run.text import Comparison, RunPlan, TrialSize
+from tvmerge.dry_run.text import Comparison, PlannedBlock, RunPlan, TrialSize
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.merging.build import open_models
@@ -167,7 +167,7 @@ async def _plan(
         prices={spec.name: price_text(spec, batched=batched) for spec in specs},
         costs=tuple(cost_lines(calls, config.jpy_per_usd, config.max_cost)) if calls else (),
         likely=str(habits) if calls or answers else "",
-        times=tuple(_times(run_spec, memory, calls, habits, likely_answers)),
+        times=tuple(_times(run_spec, memory, habits, answers=likely_answers, calls=calls, block=block)),
         reasks=config.judge_reasks,
         stored=None if stored is None else (whole.stored_answers, whole.stored_replies),
         memory=tuple(map(str, memory)),
@@ -186,17 +186,19 @@ async def _plan(
 def _times(
     run_spec: RunSpec,
     memory: Sequence[MemoryEstimate],
-    calls: Sequence[PlannedCalls],
     habits: Habits,
+    *,
     answers: int,
+    calls: Sequence[PlannedCalls],
+    block: PlannedBlock | None,
 ) -> Iterator[str]:
     """Yield how long the run is likely to take, a line for each reason."""
     config, questions = run_spec.config, run_spec.search_questions
     turns = max(1, round(turns_of(questions) / len(questions)))
     tokens = turns * min(config.max_new_tokens, habits.answer_tokens)
-    block = planned_block(run_spec).size if asks_blocks(config.optuna_sampler) else len(questions)
-    room = run_spec.placement.batch_size(tokens) or 1
-    yield from filter(None, (device_time(run_spec, memory, answers, tokens, min(room, block)),))
+    asked = len(questions) if block is None else block.size
+    at_once = min(run_spec.placement.batch_size(tokens) or 1, asked)
+    yield from filter(None, (device_time(run_spec, memory, answers, tokens, at_once),))
     yield from quota_lines(run_spec.suite.specs, calls, config.judging)
 
 

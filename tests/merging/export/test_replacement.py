@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,18 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.merging.export.written import ours
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, REPLACED, check_replaceable
 from tvmerge.merging.export.replacement import new_folder
-
-
-def ours(folder: Path, owner: str = "study-1", *more: str) -> Path:
-    folder.mkdir(parents=True)
-    files = ["weights", *more]
-    for name in files:
-        (folder / name).write_text("old")
-    (folder / MARKER).write_text(json.dumps({"owner": owner, "files": files}))
-    return folder
 
 
 def test_a_folder_appears_when_its_block_ends(tmp_path: Path) -> None:

@@ -19,8 +19,11 @@ def test_it_is_called_until_the_end_and_its_thread_ends() -> None:
 
 
 def test_without_a_pause_it_is_never_called() -> None:
-    with Ticker(lambda: pytest.fail("called"), None):
-        pass
+    called: list[None] = []
+    before = threading.active_count()
+    with Ticker(lambda: called.append(None), None):
+        assert threading.active_count() == before
+    assert called == []
 
 
 @pytest.mark.parametrize("other", [False, True])
