@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,15 @@ def test_a_run_that_ends_well_keeps_its_folder(tmp_path: Path) -> None:
     with locked(tmp_path / "run"):
         pass
     assert (tmp_path / "run").is_dir()
+
+
+def test_the_error_that_ends_a_run_is_told_even_if_its_folder_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def lose() -> None:
+        with locked(folder):
+            shutil.rmtree(folder)
+            raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        lose()

@@ -40,24 +40,29 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # Whoever waits for the lock notices that its file is gone, and makes another.
-        if is_new and all(_is_lock(path) for path in folder.iterdir()):
-            (folder / name).unlink(missing_ok=True)
-            _remove_empty(missing)
+        if is_new:
+            _withdraw(folder, name, missing)
         raise
     finally:
         lock.release()
 
 
-def _is_lock(path: Path) -> bool:
-    return (path.name.startswith(".") and path.suffix == ".lock") or path.name == ".lock"
+def _withdraw(folder: Path, name: str, made: Iterable[Path]) -> None:
+    """Remove a lock file and the folders that were made for it, if there is nothing but locks in them.
 
+    Whoever waits for the lock notices that its file is gone, and makes another.
 
-def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders up to the first that is not empty, each of which is in the next."""
+    Args:
+        folder: The folder of the lock.
+        name: The lock file's name.
+        made: The folders that were made, each of which is in the next.
+    """
+    # The error that ends the run counts, not what hinders tidying up after it.
     with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
+        if all(path.name.startswith(".") and path.name.endswith(".lock") for path in folder.iterdir()):
+            (folder / name).unlink(missing_ok=True)
+            for place in made:
+                place.rmdir()
 
 
 def is_locked(folder: Path, name: str = ".lock") -> bool:
