@@ -280,6 +280,14 @@ def test_what_it_does_before_the_search_is_told_with_the_seconds_it_has_taken() 
     ]
 
 
+def test_a_terminal_shows_what_is_over_before_the_next_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    phases = [f"phase {number}" for number in range(20)]
+    with terminal(monkeypatch) as (stream, seen), Progress(stream=stream) as progress:
+        for phase in phases:
+            progress.phase(phase)
+    assert all(phase in seen[0] for phase in phases)
+
+
 def test_control_characters_never_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Trial(
         0, Recipe(), state="FAIL", attrs={"failure": "judge said \x1b]0;title\x07\x1b[2Jno\u202e\x9b1m"}

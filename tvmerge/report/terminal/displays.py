@@ -41,6 +41,9 @@ class Display(Protocol):
             at_once: Whether even a short log should mention it without delay: where a stage begins or ends.
         """
 
+    def phase(self) -> None:
+        """Note that the run now does something else, before, between or after the stages that are counted."""
+
     def note(self, text: str) -> None:
         """Show a permanent line."""
 
@@ -61,6 +64,9 @@ class Silence:
         pass
 
     def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
+        """Show nothing."""
+
+    def phase(self) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:
@@ -108,6 +114,9 @@ class Lines:
         if at_once or (self._due and (self._is_first or self._passed() >= _SHORTEST)):
             self._line()
             self._is_first = at_once
+
+    def phase(self) -> None:
+        """Leave it to the next line that is due."""
 
     def note(self, text: str) -> None:
         """Show a line."""

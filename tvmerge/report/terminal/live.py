@@ -62,6 +62,10 @@ class LiveView:
     def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
         """Leave it to the next refresh."""
 
+    def phase(self) -> None:
+        """Draw it now: it can be over, or hold the interpreter's lock, before the next refresh."""
+        self._live.refresh()
+
     def note(self, text: str) -> None:
         """Print a line above the view."""
         self._console.print(self._shown(text), markup=False, highlight=False)

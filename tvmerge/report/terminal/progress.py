@@ -116,7 +116,7 @@ class Progress:
         self._end_stage()
         state.phase, state.phase_started = text, state.clock()
         self.event("phase", phase=text)
-        self._display.changed(notable=False)
+        self._display.phase()
 
     def note(self, text: str) -> None:
         """Show a permanent line."""
