@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,13 +68,42 @@ def _withdraw(folder: Path, name: str, made: Iterable[Path]) -> None:
 
 
 def is_locked(folder: Path, name: str = ".lock") -> bool:
-    """Return whether another process has locked `folder`, or what `name` stands for in it."""
+    """Return whether another process has locked `folder`, or what `name` stands for in it.
+
+    Nothing is written, so the folder may be one that this user can only read.
+
+    Raises:
+        StudyError: The lock's file cannot be read.
+    """
+    place = folder / name
+    try:
+        with place.open("rb") as file:
+            return _is_held(place) if sys.platform == "win32" else _is_flocked(file.fileno())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno in {errno.ENOSYS, errno.ENOTSUP}:  # a network's file system without such locks
+            return _is_held(place)
+        raise StudyError(f"{place}: cannot be read: {error.strerror or error}") from error
+
+
+def _is_flocked(descriptor: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _is_held(place: Path) -> bool:
+    """Return whether the lock is held, by taking it."""
     from filelock import FileLock, Timeout
 
-    if not (folder / name).exists():
-        return False
     try:
-        with FileLock(folder / name, timeout=0):
+        with FileLock(place, timeout=0):
             return False
     except Timeout:
         return True

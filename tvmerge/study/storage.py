@@ -13,7 +13,7 @@ from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
 from tvmerge.study.compare import compare
-from tvmerge.study.storage_url import read_url, sqlite_file
+from tvmerge.study.storage_url import read_url, reading_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.trials import trial_of
 from tvmerge.study.winner import Choice, choose
@@ -122,9 +122,10 @@ def _look_into(url: str) -> BaseStorage | None:
     from optuna.storages import RDBStorage
     from sqlalchemy import NullPool, create_engine, inspect
 
-    file, address = sqlite_file(url), read_url(url).render_as_string(hide_password=False)
+    file = sqlite_file(url)
     if file is not None and not file.is_file():
         return None
+    address = reading_url(url)
     tables = inspect(create_engine(address, poolclass=NullPool)).get_table_names()
     if not _TABLES.issubset(tables):  # opening it would make Optuna create tables
         return None

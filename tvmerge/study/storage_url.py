@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,3 +58,25 @@ def sqlite_file(text: str) -> Path | None:
     """
     url = read_url(text)
     return Path(url.database or "") if url.drivername.startswith("sqlite") else None
+
+
+def reading_url(text: str) -> str:
+    """Return the URL to read a storage by, which differs for an SQLite file that this user can only read.
+
+    SQLite needs a file of shared memory beside a database with a write-ahead log. Without such a log nobody
+    is writing, so the database can be opened as one that does not change.
+
+    Raises:
+        StudyError: See `read_url`.
+    """
+    url, file = read_url(text), sqlite_file(text)
+    if file is None or _may_write(file):
+        return url.render_as_string(hide_password=False)
+    log = file.with_name(f"{file.name}-wal")
+    query = {"mode": "ro", "uri": "true", **({} if log.exists() else {"immutable": "1"})}
+    return url.set(database=file.absolute().as_uri(), query=query).render_as_string(hide_password=False)
+
+
+def _may_write(file: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(place, os.W_OK, effective_ids=effective) for place in (file, file.absolute().parent))

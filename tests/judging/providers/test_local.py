@@ -289,6 +289,15 @@ def test_a_hub_id_is_its_own_identity() -> None:
     assert identity("CohereForAI/c4ai-command-r-plus-4bit") == "CohereForAI/c4ai-command-r-plus-4bit"
 
 
+def test_the_identity_of_a_judge_sees_a_change_in_the_middle_of_its_weights(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    found = set()
+    for byte in (b"a", b"b"):
+        weights.write_bytes(bytes(3 << 19) + byte + bytes(3 << 19))
+        found.add(identity(str(tmp_path)))
+    assert len(found) == 2
+
+
 async def test_a_model_that_cannot_be_loaded_is_an_error_for_everyone(folder: Path, tmp_path: Path) -> None:
     copy = copied(folder, tmp_path)
     (copy / "model.safetensors").unlink()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,31 @@ def test_the_digest_sees_a_single_changed_weight(folder: Path) -> None:
     weights["model.norm.weight"][3] = 7
     save_file(weights, folder / "model.safetensors")
     assert Checkpoint(folder).digest != before
+
+
+def test_a_cached_digest_sees_a_change_of_the_same_size_and_time(folder: Path, tmp_path: Path) -> None:
+    weights = folder / "model.safetensors"
+    with closing(ContentCache(tmp_path / "cache")) as cache:
+        before = Checkpoint(folder, digest_cache=cache).digest
+        state = weights.stat()
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+        os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert (weights.stat().st_size, weights.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+        assert Checkpoint(folder, digest_cache=cache).digest != before
+
+
+def test_a_file_put_in_the_place_of_another_is_read_again(folder: Path, tmp_path: Path) -> None:
+    config, other = folder / "generation_config.json", tmp_path / "other.json"
+    config.write_text('{"a": 1}')
+    other.write_text('{"a": 2}')
+    for path in (config, other):
+        os.utime(path, (1, 1))
+    with closing(ContentCache(tmp_path / "cache")) as cache:
+        before = Checkpoint(folder, digest_cache=cache).digest
+        other.replace(config)
+        assert Checkpoint(folder, digest_cache=cache).digest != before
 
 
 def test_a_remembered_digest_is_used_until_the_file_changes(folder: Path, tmp_path: Path) -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.spec import JudgeSpec
 
-_SAMPLE = 1 << 20
+_SAMPLE, _STEP = 1 << 16, 1 << 20
+"""Of a large file, so many bytes are read at every multiple of the step."""
+
+_WHOLE = 1 << 26
+"""Files of up to so many bytes are read in full."""
 
 
 def identity(model: str) -> str:
     """Return what identifies a model in a judge's cache keys: its hub id, or a digest of its folder.
 
-    Weights are too large to be read in full. Of each file over 2 MiB, the digest covers the size, the first
-    MiB (which has the names and shapes of its tensors) and the last.
+    Weights are too large to be read in full each time. Of a file of more than 64 MiB, the digest covers the
+    size, the first MiB (which has the names and shapes of its tensors), 64 KiB of every MiB, and the end.
 
     Raises:
         CheckpointError: The model is a path that does not exist.
@@ -28,12 +32,16 @@ def identity(model: str) -> str:
     content = hashlib.sha256()
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     for path in files:
-        content.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        size = path.stat().st_size
+        content.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
-            content.update(file.read(_SAMPLE))
-            if path.stat().st_size > _SAMPLE:
-                file.seek(max(_SAMPLE, path.stat().st_size - _SAMPLE))
-                content.update(file.read())
+            if size <= _WHOLE:
+                content.update(file.read(_WHOLE))
+                continue
+            content.update(file.read(_STEP))
+            for start in (*range(_STEP, size - _SAMPLE, _STEP), size - _SAMPLE):
+                file.seek(start)
+                content.update(file.read(_SAMPLE))
     return f"{folder.name}@{content.hexdigest()[:16]}"
 
 

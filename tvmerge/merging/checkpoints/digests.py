@@ -1,12 +1,19 @@
 """Digests of files' contents, which identify a model independently of its path.
 
-Reading a 7B model takes half a minute, so a file's digest is cached by its real path, size and modification
-time.
+Reading a 7B model takes half a minute and one of 70 GB some minutes, so a file's digest is cached: by its
+real path, size, modification time, inode and the time its inode last changed (`st_ctime`). Programs can set
+the modification time to what it was, but not the last: it follows each write, rename and change of the
+metadata. A file that was moved or whose metadata changed is read once more.
+
+A write within the same tick of the file system's clock as an earlier one would leave all of these as they
+were. So reading begins after that tick, and a digest is cached only if the state is the same at the end.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +23,9 @@ from tvmerge._util.canonical import digest
 from tvmerge.errors import CheckpointError
 
 _WORKERS = 4
+
+_TICK, _COARSE_TICK = 0.02, 2.0
+"""Seconds within which two writes may get the same time: on Linux, and where a time has no fractions."""
 
 
 class DigestCache(Protocol):
@@ -50,15 +60,33 @@ def file_digest(path: Path, cache: DigestCache | None = None) -> str:
         CheckpointError: The file cannot be read.
     """
     try:
-        state = path.stat()
-        key = digest(["file-sha256", str(path.resolve()), state.st_size, state.st_mtime_ns])
-        known = cache.get(key) if cache is not None else None
-        if isinstance(known, str):
-            return known
         with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            key = _key(path, state)
+            known = cache.get(key) if cache is not None else None
+            if isinstance(known, str):
+                return known
+            _wait_out(state)
             content = hashlib.file_digest(file, "sha256").hexdigest()
+            unchanged = _key(path, os.fstat(file.fileno())) == key
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if not unchanged:
+        raise CheckpointError(
+            f"{path}: was changed while it was read; run the command again once it is whole"
+        )
     if cache is not None:
         cache.put(key, content)
     return content
+
+
+def _key(path: Path, state: os.stat_result) -> str:
+    """Return what the digest of a file in this state is cached by."""
+    times = [state.st_mtime_ns, state.st_ctime_ns]
+    return digest(["file-sha256", str(path.resolve()), state.st_size, state.st_ino, *times])
+
+
+def _wait_out(state: os.stat_result) -> None:
+    """Wait until a later write would change the file's state."""
+    tick = _TICK if state.st_ctime_ns % 10**9 else _COARSE_TICK
+    time.sleep(min(max(0.0, state.st_ctime_ns / 1e9 + tick - time.time()), tick))
