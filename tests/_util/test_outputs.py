@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import diskcache
 import pytest
 
 from tvmerge._util.cache import ContentCache
@@ -112,16 +113,14 @@ def test_the_caches_say_which_variable_names_their_folder(tmp_path: Path) -> Non
         Caches(tmp_path / "file")
 
 
-class SmallDisk(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
-    """A cache on a disk that is full after 20 pages."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._sql("PRAGMA max_page_count = 20")
-
-
 def test_a_cache_whose_disk_is_full_names_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diskcache, "Cache", SmallDisk)
+    def small(*args: Any, **settings: Any) -> sqlite3.Connection:
+        database = connect(*args, **settings)
+        database.execute("PRAGMA max_page_count = 20")
+        return database
+
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", small)
     cache = ContentCache(tmp_path / "judgments")
     with pytest.raises(UserError, match=r"the cache folder .*judgments cannot be written: .*full"):
         cache.put_many({f"key {n}": "x" * 2000 for n in range(200)})

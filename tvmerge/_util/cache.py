@@ -1,93 +1,107 @@
 """A content-addressed cache of expensive results.
 
-It is built on diskcache (SQLite in WAL mode, shared by concurrent processes, safe under kill -9) with three
-differences: values are JSON text and pickled rows are rejected (a cache file from elsewhere must not run
-code), nothing is evicted, and only the user can read the folder.
+It is a table of SQLite in WAL mode, shared by concurrent processes and safe under kill -9. Values are JSON
+text with a checksum. Nothing is evicted, nothing is unpickled, and only the user can read the folder. The
+table has the layout of diskcache, which earlier releases used and which put long values into files.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
-import diskcache
-from diskcache.core import MODE_PICKLE, UNKNOWN
-
-from tvmerge._util.parsing import parse_json
+from tvmerge._util.cache_rows import INLINE, Row, lenient, own_file, pack, read_row
+from tvmerge._util.private import make_private
 from tvmerge.errors import UserError
 
-SCHEMA = 1
-"""Stored with every row; rows of another schema are not read."""
+DATABASE = "cache.db"
 
+_PATIENCE = 60.0
+"""Seconds to wait for another process that is writing."""
 
-@dataclass(frozen=True, slots=True)
-class ForeignKey:
-    """A key that tvmerge did not write, as stored in the database; a pickled one is never loaded.
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
-    Attributes:
-        key: The column `key`.
-        raw: The column `raw`, which is false if the key is pickled.
-    """
+_PAGE = 500
+"""Number of rows that are read at once."""
 
-    key: Any
-    raw: bool
-
-    def __str__(self) -> str:
-        return f"a cache key must be text, got {self.key!r}" if self.raw else "a pickled key"
-
-
-class _JsonDisk(diskcache.Disk):
-    """Stores keys and values as text; a pickled key is read as `ForeignKey`, a pickled value raises."""
-
-    def get(self, key: Any, raw: bool) -> Any:
-        return key if raw and isinstance(key, str) else ForeignKey(key, raw)
-
-    def put(self, key: Any) -> Any:
-        return (key.key, key.raw) if isinstance(key, ForeignKey) else super().put(key)
-
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
-        if mode == MODE_PICKLE:
-            raise UserError(
-                "the cache has a pickled row, which is not read; remove it with `tvmerge cache prune`"
-            )
-        return super().fetch(mode, filename, value, read)
-
-    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
-        if not isinstance(value, str):
-            raise TypeError("cache values are JSON text")
-        return super().store(value, read, key=key)
+_LAYOUT = (
+    "CREATE TABLE IF NOT EXISTS Cache (rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER, store_time REAL, "
+    "expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0, tag BLOB, size INTEGER DEFAULT 0, "
+    "mode INTEGER DEFAULT 0, filename TEXT, value BLOB)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS Cache_key_raw ON Cache(key, raw)",
+)
+_BY_KEY = "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_BY_NUMBER = (
+    "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE rowid >= ? AND rowid <= ? "
+    "ORDER BY rowid LIMIT ?"
+)
 
 
 class ContentCache:
     """Maps SHA-256 keys to JSON values; damaged rows count as missing.
 
+    It may be used by several threads.
+
     Args:
         folder: Its folder; created if missing, readable only by the user.
+        note: Called with a line for the first damaged row that is asked for.
+
+    Raises:
+        UserError: The folder cannot be opened.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, note: Callable[[str], None] = lambda _: None) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._cache = diskcache.Cache(
-                str(folder), disk=_JsonDisk, eviction_policy="none", cull_limit=0, statistics=0, timeout=60
-            )
-        except Exception as error:
-            raise UserError(f"the cache folder {folder} cannot be opened: {error}") from error
+        self.note = note
+        self._lock = RLock()
+        self._noted = False
+        self._database: sqlite3.Connection | None = None
+        self._open()
 
     def get(self, key: str) -> Any | None:
         """Return the value stored under `key`, or None.
 
         Raises:
-            UserError: The row is pickled, so tvmerge did not write it.
+            UserError: The database cannot be read.
         """
-        row = self._cache.get(key, retry=True)
-        return _unpack(row) if isinstance(row, str) else None
+        row = self.row(key)
+        if row is not None and row.fault and not self._noted:
+            self._noted = True
+            self.note(
+                f"the cache folder {self.folder} has a damaged row, which counts as missing: {row.fault}; "
+                "`tvmerge cache verify` lists all of them"
+            )
+        return None if row is None else row.value
+
+    def row(self, key: str) -> Row | None:
+        """Return the row of `key`, sound or not; None if there is none.
+
+        Raises:
+            UserError: The database cannot be read.
+        """
+        found = self._ask(_BY_KEY, key)
+        return read_row(self.folder, found[0]) if found else None
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows that are there now, sound or not, in the order in which they were stored.
+
+        Raises:
+            UserError: The database cannot be read.
+        """
+        ((first, last),) = self._ask("SELECT min(rowid), max(rowid) FROM Cache")
+        while first is not None and first <= last:
+            page = self._ask(_BY_NUMBER, first, last, _PAGE)
+            for columns in page:
+                yield read_row(self.folder, columns)
+            if not page or page[-1][0] == last:
+                return
+            first = page[-1][0] + 1
 
     def put(self, key: str, value: object) -> None:
         """Store one value."""
@@ -99,60 +113,133 @@ class ContentCache:
         Raises:
             UserError: The disk is full or the folder cannot be written.
         """
-        try:
-            with self._cache.transact(retry=True):
-                for key, value in values.items():
-                    self._cache.set(key, _pack(value), retry=True)
-        except (sqlite3.Error, OSError) as error:
-            raise UserError(f"the cache folder {self._cache.directory} cannot be written: {error}") from error
+        now = time.time()
+        packed = [(key, pack(value)) for key, value in values.items()]
+        replaced: list[object] = []
+        with self._writing() as database:
+            for key, text in packed:
+                old = database.execute("SELECT filename FROM Cache WHERE key = ? AND raw = 1", (key,))
+                replaced += [filename for (filename,) in old if filename is not None]
+                database.execute(
+                    "INSERT INTO Cache(key, raw, store_time, access_time, size, mode, value) "
+                    "VALUES (?, 1, ?, ?, 0, ?, ?) ON CONFLICT(key, raw) DO UPDATE SET "
+                    "store_time = excluded.store_time, access_time = excluded.access_time, size = 0, "
+                    "mode = excluded.mode, filename = NULL, value = excluded.value",
+                    (key, now, now, INLINE, text),
+                )
+        self._remove(replaced)
 
-    def sound(self, key: str) -> bool:
-        """Return whether the row of `key` can be read and is unchanged."""
-        try:
-            return self.get(key) is not None
-        except UserError:
-            return False
+    def drop(self, numbers: Collection[int]) -> None:
+        """Delete the rows with these numbers, with their files if these are the cache's own.
 
-    def strangers(self) -> list[ForeignKey]:
-        """Return the keys that tvmerge did not write; their rows are never read."""
-        return [key for key in self._cache if isinstance(key, ForeignKey)]
-
-    def drop(self, keys: Iterable[str | ForeignKey]) -> None:
-        """Delete rows."""
-        with self._cache.transact(retry=True):
-            for key in keys:
-                self._cache.delete(key, retry=True)
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        files: list[object] = []
+        with self._writing() as database:
+            for number in numbers:
+                found = database.execute("SELECT filename FROM Cache WHERE rowid = ?", (number,))
+                files += [filename for (filename,) in found if filename is not None]
+                database.execute("DELETE FROM Cache WHERE rowid = ?", (number,))
+        self._remove(files)
 
     def volume(self) -> int:
         """Return the size on disk in bytes."""
-        return int(self._cache.volume())
+        sizes = 0
+        for place, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(FileNotFoundError):  # another process may have removed it
+                    sizes += Path(place, name).lstat().st_size
+        return sizes
 
     def __contains__(self, key: str) -> bool:
-        return key in self._cache
+        return self.row(key) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return (key for key in self._cache if isinstance(key, str))
+        return (row.key for row in self.rows() if row.ours)
 
     def __len__(self) -> int:
-        return len(self._cache)
+        return int(self._ask("SELECT count(*) FROM Cache")[0][0])
 
     def close(self) -> None:
-        """Close the cache."""
-        self._cache.close()
+        """Close the database; it is opened again when it is used."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+            self._database = None
+
+    def _open(self) -> sqlite3.Connection:
+        """Return the open database."""
+        with self._lock:
+            if self._database is None:
+                try:
+                    make_private(self.folder)
+                    self._database = _patiently(_opened, self.folder / DATABASE)
+                except (sqlite3.Error, OSError) as error:
+                    raise self._error("opened", error) from error
+            return self._database
+
+    def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                return self._open().execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._error("read", error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction, which is undone if it fails."""
+        with self._lock:
+            database = self._open()
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield database
+                    database.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):  # SQLite undoes it by itself if the disk is full
+                        database.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise self._error("written", error) from error
+
+    def _remove(self, filenames: Collection[object]) -> None:
+        for filename in filenames:
+            path = own_file(self.folder, filename)
+            if path is not None:
+                with suppress(OSError):  # nothing names the file any more
+                    path.unlink()
+
+    def _error(self, what: str, error: Exception) -> UserError:
+        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        remedy = "; its database is damaged or not a cache: move the folder away" if damaged else ""
+        return UserError(f"the cache folder {self.folder} cannot be {what}: {error}{remedy}")
 
 
-def _pack(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return f"{SCHEMA}:{_checksum(text)}:{text}"
+def _patiently(opening: Callable[[Path], sqlite3.Connection], path: Path) -> sqlite3.Connection:
+    """Return the opened database; others may be opening it, and SQLite's own patience is not for that."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return opening(path)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
-def _unpack(row: str) -> Any | None:
-    schema, _, rest = row.partition(":")
-    checksum, _, text = rest.partition(":")
-    if schema != str(SCHEMA) or checksum != _checksum(text):
-        return None
-    return parse_json(text)
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        database.text_factory = lenient
+        # What a database from elsewhere defines (views, triggers) may call no function with side effects.
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.execute("PRAGMA auto_vacuum = FULL")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        for statement in _LAYOUT:
+            database.execute(statement)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database

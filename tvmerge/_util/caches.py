@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.outputs import check_folder
-from tvmerge.errors import TvmergeError
+from tvmerge._util.private import make_private
+from tvmerge.errors import TvmergeError, UserError
+
+BATCHES = "batches"
+"""The folder of batches that were sent to judges, next to the caches."""
+
+_NAMES = ("answers", "judgments", "digests", BATCHES)
 
 
 class Caches:
@@ -25,11 +32,15 @@ class Caches:
     _digests: type[ContentCache] = ContentCache
 
     def __init__(self, folder: Path | None = None) -> None:
-        root = cache_folder() if folder is None else folder
-        check_folder(root, "the cache folder (TVMERGE_CACHE_DIR)")
+        root = _prepared(cache_folder() if folder is None else folder)
         self.answers = ContentCache(root / "answers")
         self.judgments = ContentCache(root / "judgments")
         self.digests = self._digests(root / "digests")
+
+    def tell(self, note: Callable[[str], None]) -> None:
+        """Have a line noted for a damaged row; see `ContentCache`."""
+        for cache in (self.answers, self.judgments, self.digests):
+            cache.note = note
 
     def close(self) -> None:
         """Close all of them."""
@@ -77,6 +88,24 @@ class KnownCaches(Caches):
         super().close()
         if self._stand_in is not None:
             self._stand_in.cleanup()
+
+
+def open_cache(name: str) -> ContentCache:
+    """Return one of the user's caches, which opens although another may be damaged.
+
+    Raises:
+        UserError: The folder cannot be written, or the disk is too full.
+    """
+    return ContentCache(_prepared(cache_folder()) / name)
+
+
+def _prepared(root: Path) -> Path:
+    check_folder(root, "the cache folder (TVMERGE_CACHE_DIR)")
+    try:
+        make_private(root, with_only=_NAMES)
+    except OSError as error:
+        raise UserError(f"the cache folder {root} cannot be made: {error.strerror or error}") from error
+    return root
 
 
 def cache_folder() -> Path:

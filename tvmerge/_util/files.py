@@ -25,8 +25,17 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: The file cannot be written; `filename` of the error is `path`.
     """
+    write_pieces(path, (text,))
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Like `write_text`, for a text in pieces, which need not fit into memory together.
+
+    Raises:
+        OSError: The file cannot be written; `filename` of the error is `path`.
+    """
     try:
-        _write(Path(os.path.realpath(path)), text)
+        _write(Path(os.path.realpath(path)), pieces)
     except OSError as error:
         raise _placed(error, path) from error
 
@@ -50,14 +59,14 @@ def _placed(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, f"cannot be written: {error.strerror or error}", str(path))
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, pieces: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Shortened, since `path` may already have a name of the maximum length.
     prefix = f".{path.name[:_NAME_SHOWN]}."
     handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)

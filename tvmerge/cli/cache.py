@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tvmerge.errors import ConfigError
+from tvmerge.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from tvmerge._util.cache import ContentCache, ForeignKey
+    from tvmerge._util.cache import ContentCache
+    from tvmerge._util.cache_rows import Row
 
 KINDS = ("answers", "judgments", "digests")
 REFUSALS = "refusals"
+
+_AT_ONCE = 10_000
+"""Number of rows dropped in one transaction."""
 
 
 @click.group()
@@ -31,8 +37,11 @@ def stats() -> None:
     from tvmerge._util.caches import cache_folder
 
     click.echo(f"folder: {cache_folder()}")
-    for kind, opened in _opened():
-        click.echo(f"{kind:10} {len(opened):>9,} rows  {opened.volume() / 1e6:>10,.1f} MB")
+    _with_each(
+        lambda kind, opened: click.echo(
+            f"{kind:10} {len(opened):>9,} rows  {opened.volume() / 1e6:>10,.1f} MB"
+        )
+    )
 
 
 @cache.command()
@@ -40,11 +49,17 @@ def stats() -> None:
 def explain(key: str) -> None:
     """Show the rows whose keys start with KEY. A judgment's row includes the request it answers."""
     found = 0
-    for kind, opened in _opened():
-        for name in opened:
-            if name.startswith(key):
+
+    def show(kind: str, opened: ContentCache) -> None:
+        nonlocal found
+        for row in opened.rows():
+            if row.ours and row.key.startswith(key):
                 found += 1
-                _print({"kind": kind, "key": name, "value": opened.get(name)})
+                if row.fault:
+                    raise ConfigError(f"{_named(kind, row)}; `tvmerge cache prune` drops it")
+                _print({"kind": kind, "key": row.key, "value": row.value})
+
+    _with_each(show)
     if not found:
         raise ConfigError(f"no key of the cache starts with '{key}'; `tvmerge cache export` lists them")
 
@@ -52,14 +67,25 @@ def explain(key: str) -> None:
 @cache.command()
 def verify() -> None:
     """Read every row and list the damaged ones; exit with 2 if there are any."""
-    damaged = [f"{kind} {key}" for kind, opened in _opened() for key in _damaged(opened)]
-    for line in damaged:
-        click.echo(line)
-    if damaged:
+    damaged: Counter[bool] = Counter()
+
+    def look(kind: str, opened: ContentCache) -> None:
+        for row in opened.rows():
+            damaged[bool(row.fault)] += 1
+            if row.fault:
+                click.echo(_named(kind, row))
+
+    try:
+        _with_each(look)
+    except UserError as error:
+        raise UserError(
+            f"{error}; of the rows read, {damaged[False]} are valid and {damaged[True]} damaged"
+        ) from error
+    if damaged[True]:
         raise ConfigError(
-            f"{len(damaged)} rows are damaged and count as missing; `tvmerge cache prune` drops them"
+            f"{damaged[True]} rows are damaged and count as missing; `tvmerge cache prune` drops them"
         )
-    click.echo("every row is valid")
+    click.echo(f"every row is valid: {damaged[False]} rows")
 
 
 @cache.command()
@@ -67,16 +93,15 @@ def verify() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; without it, standard output.")
 def export(kind: str, out: Path | None) -> None:
     """Write the rows as JSON lines, including keys. A judgment's row includes the request it answers."""
-    from tvmerge._util.files import jsonl_line, write_text
+    from tvmerge._util.files import jsonl_line, write_pieces
 
-    for name, opened in _opened():
-        if name == kind:
-            rows = ({"key": key, "value": opened.get(key)} for key in opened if opened.sound(key))
-            text = "".join(map(jsonl_line, rows))
-    if out is not None:
-        write_text(out, text)
-    else:
-        click.echo(text, nl=False)
+    with _opened(kind) as opened:
+        lines = (jsonl_line({"key": row.key, "value": row.value}) for row in opened.rows() if not row.fault)
+        if out is not None:
+            write_pieces(out, lines)
+        else:
+            for line in lines:
+                click.echo(line, nl=False)
 
 
 @cache.command()
@@ -92,38 +117,57 @@ def prune(kind: str | None, yes: bool) -> None:
     if kind is not None and not yes:
         click.confirm(f"drop all {kind}?", abort=True)
     dropped = 0
-    for name, opened in _opened():
-        doomed = _refusals(name, opened) if kind == REFUSALS else _doomed(name, opened, kind)
-        opened.drop(doomed)
-        dropped += len(doomed)
-    click.echo(f"{dropped} rows dropped")
+
+    def drop(name: str, opened: ContentCache) -> None:
+        nonlocal dropped
+        doomed = (row.number for row in opened.rows() if _is_doomed(name, row, kind))
+        while some := list(islice(doomed, _AT_ONCE)):
+            opened.drop(some)
+            dropped += len(some)
+
+    try:
+        _with_each(drop)
+    finally:
+        click.echo(f"{dropped} rows dropped")
 
 
-def _doomed(name: str, opened: ContentCache, kind: str | None) -> list[str | ForeignKey]:
-    return [*opened, *opened.strangers()] if name == kind else _damaged(opened)
-
-
-def _refusals(name: str, opened: ContentCache) -> list[str]:
-    """Return the keys of texts that a judge's provider refused."""
+def _is_doomed(name: str, row: Row, kind: str | None) -> bool:
+    """Return whether `prune` drops a row of the cache `name`."""
     from tvmerge.judging.client.cache import is_refusal
 
-    if name != "judgments":
-        return []
-    return [key for key in opened if opened.sound(key) and is_refusal(opened.get(key))]
+    if kind is None:
+        return bool(row.fault)
+    return is_refusal(row.value) if kind == REFUSALS else name == kind
 
 
-def _damaged(opened: ContentCache) -> list[str | ForeignKey]:
-    """Return the keys whose rows cannot be read, and keys that tvmerge did not write."""
-    return [*(key for key in opened if not opened.sound(key)), *opened.strangers()]
+def _named(kind: str, row: Row) -> str:
+    from tvmerge._util.printable import printable
+
+    return printable(f"{kind} {row.key}: {row.fault}")
 
 
-def _opened() -> Iterator[tuple[str, ContentCache]]:
-    from tvmerge._util.caches import Caches
+def _with_each(work: Callable[[str, ContentCache], None]) -> None:
+    """Do something with each cache, although another may be unreadable.
 
-    with closing(Caches()) as caches:
-        for kind in KINDS:
-            yield kind, getattr(caches, kind)
+    Raises:
+        UserError: One of them is.
+    """
+    unreadable: UserError | None = None
+    for kind in KINDS:
+        try:
+            with _opened(kind) as opened:
+                work(kind, opened)
+        except UserError as error:
+            unreadable = unreadable or error
+    if unreadable is not None:
+        raise unreadable
 
 
-def _print(data: object) -> None:
+def _opened(kind: str) -> closing[ContentCache]:
+    from tvmerge._util.caches import open_cache
+
+    return closing(open_cache(kind))
+
+
+def _print(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.canonical import digest
 from tvmerge.reasoning.thoughts import split_texts
 from tvmerge.records import Answer, Question, Recipe, Sampling
+from tvmerge.records.questions import Finish
 
 SCHEMA = "answer-v1"
+
+_FINISHES = frozenset(get_args(Finish))
 
 
 class StoredAnswers:
@@ -34,11 +37,12 @@ class StoredAnswers:
         missing: list[Question] = []
         for question in questions:
             keys = [self._key(recipe, question, sample, sampling) for sample in range(sampling.samples)]
-            rows = [row for row in map(self._cache.get, keys) if row is not None and _is_parted(row)]
-            if len(rows) < len(keys):
+            found = [_unpack(self._cache.get(key), question, sample) for sample, key in enumerate(keys)]
+            known = [answer for answer in found if answer is not None]
+            if len(known) < len(keys):
                 missing.append(question)
             else:
-                hits.extend(_unpack(row, question, sample) for sample, row in enumerate(rows))
+                hits.extend(known)
         return hits, missing
 
     def keep(self, recipe: Recipe, answers: Iterable[tuple[Question, Answer]], sampling: Sampling) -> None:
@@ -81,16 +85,18 @@ def _pack(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _is_parted(row: Mapping[str, Any]) -> bool:
-    """Return whether thoughts are stored apart from answers; older releases stored both in one text."""
-    return "thoughts" in row or not any(parted.thoughts for parted in split_texts(row["turns"]))
-
-
-def _unpack(row: Mapping[str, Any], question: Question, sample: int) -> Answer:
-    return Answer(
-        question.question_id,
-        tuple(row["turns"]),
-        tuple(row["finish"]),
-        sample,
-        tuple(row.get("thoughts", ())),
-    )
+def _unpack(row: Any, question: Question, sample: int) -> Answer | None:
+    """Return the answer in a row of the cache; None if it is none, or one of an older release."""
+    match row:
+        case {"turns": [*turns], "finish": [*finish], "thoughts": [*thoughts]}:
+            pass
+        case {"turns": [*turns], "finish": [*finish]}:
+            thoughts = []
+        case _:
+            return None
+    if not all(isinstance(text, str) for text in (*turns, *finish, *thoughts)) or set(finish) - _FINISHES:
+        return None
+    # Older releases stored thoughts and answers in one text.
+    if "thoughts" not in row and any(parted.thoughts for parted in split_texts(turns)):
+        return None
+    return Answer(question.question_id, tuple(turns), tuple(finish), sample, tuple(thoughts))

@@ -59,18 +59,18 @@ class CachedPool:
     async def loglikelihood(self, recipe: Recipe, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
         """Return stored likelihoods, and have the pool rate the other pairs."""
         keys = await asyncio.to_thread(self._pair_keys, recipe, pairs)
-        found: dict[str, Any] = await asyncio.to_thread(
-            lambda: {key: self._cache.get(key) for key in dict.fromkeys(keys)}
+        found: dict[str, LogLikelihood | None] = await asyncio.to_thread(
+            lambda: {key: _likelihood(self._cache.get(key)) for key in dict.fromkeys(keys)}
         )
         missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if found[key] is None}
         if missing:
             rated = await self._pool.loglikelihood(recipe, list(missing.values()))
-            rows = {key: [one.logprob, one.greedy] for key, one in zip(missing, rated, strict=True)}
+            new = dict(zip(missing, rated, strict=True))
             # An overflowing model gives NaN or inf, which is not a likelihood to store.
-            kept = {key: row for key, row in rows.items() if math.isfinite(row[0])}
+            kept = {key: [one.logprob, one.greedy] for key, one in new.items() if math.isfinite(one.logprob)}
             await asyncio.to_thread(self._cache.put_many, kept)
-            found |= rows
-        return [LogLikelihood(*found[key]) for key in keys]
+            found |= new
+        return [one for key in keys if (one := found[key]) is not None]
 
     async def close(self) -> None:
         """Close the pool, but not the cache, which the caller opened."""
@@ -81,6 +81,14 @@ class CachedPool:
         model = digest({"schema": LIKELIHOODS, "model": self._identity, "weights": dict(recipe.weights)})
         contexts = {context: digest(list(context)) for context in dict.fromkeys(p.context for p in pairs)}
         return [digest([model, contexts[pair.context], list(pair.tokens)]) for pair in pairs]
+
+
+def _likelihood(row: Any) -> LogLikelihood | None:
+    """Return the likelihood in a row of the cache; None if it is none."""
+    match row:
+        case [float() | int() as logprob, bool(greedy)]:
+            return LogLikelihood(float(logprob), greedy)
+    return None
 
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge._util.caches import Caches, cache_folder
+from tvmerge._util.caches import BATCHES, Caches, cache_folder
 from tvmerge._util.canonical import digest
 from tvmerge._util.locking import locked
 from tvmerge._util.outputs import LEAST, check_file
+from tvmerge._util.private import make_private
 from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
@@ -83,6 +84,7 @@ async def judge_answers(
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
+        caches.tell(note)
         if own is not None:
             suite = await asyncio.to_thread(suite_of_own_judge, own, config, caches, note)
         else:
@@ -124,7 +126,9 @@ def _batch_folder(config: JudgeConfig, answers: AnswersToJudge) -> Iterator[Path
         else [str(path.resolve()) for path in answers]
     )
     judged = [config.bench_name, config.judge, config.judge_mode, given]
-    folder = cache_folder() / "batches" / digest(judged)[:16]
+    batches = cache_folder() / BATCHES
+    make_private(batches)
+    folder = batches / digest(judged)[:16]
     with locked(folder):
         yield folder
 

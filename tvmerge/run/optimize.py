@@ -115,6 +115,7 @@ async def _prepare(
 ) -> Run:
     """Build the run, doing all cheap checks before anything expensive."""
     note, phase = progress.note, progress.phase
+    caches.tell(note)
     phase("reading the questions")
     suite = await in_thread(
         build_suite, config, caches, note, paths.ledger, waiting=progress.waiting, own=judge

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -89,7 +89,6 @@ class ReplyStore:
         try:
             await asyncio.wrap_future(self._thread.submit(self._store_rest))
         finally:
-            # diskcache keeps a connection per thread, which only that thread can close.
             await asyncio.wrap_future(self._thread.submit(self._cache.close))
             self._thread.shutdown()
 
@@ -261,5 +260,8 @@ def _unpacked(row: Any) -> ChatReply | None:
     return None
 
 
-def _usage(stored: Mapping[str, int] | None) -> Usage | None:
-    return None if stored is None else Usage(stored["input"], stored["output"])
+def _usage(stored: Any) -> Usage | None:
+    match stored:
+        case {"input": int(read), "output": int(written)}:
+            return Usage(read, written)
+    return None

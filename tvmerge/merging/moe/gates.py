@@ -59,13 +59,26 @@ def hidden_gates(donor: Checkpoint, prompts: Sequence[ExpertPrompts]) -> torch.T
     if cache is None:
         return _measure(donor.folder, prompts)
     key = digest(["hidden-gates", donor.digest, [asdict(expert) for expert in prompts]])
-    if (known := cache.get(key)) is not None:
-        values = bytearray(base64.b64decode(known["float32"]))
-        return torch.frombuffer(values, dtype=torch.float32).view(known["shape"])
+    if (known := _stored(cache.get(key))) is not None:
+        return known
     gates = _measure(donor.folder, prompts)
     text = base64.b64encode(gates.numpy().tobytes()).decode()
     cache.put(key, {"shape": list(gates.shape), "float32": text})
     return gates
+
+
+def _stored(row: Any) -> torch.Tensor | None:
+    """Return the routers in a row of the cache; None if it has none."""
+    match row:
+        case {"shape": [int(layers), int(experts), int(size)], "float32": str(text)}:
+            pass
+        case _:
+            return None
+    try:
+        values = torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.float32)
+        return values.view(layers, experts, size)
+    except (ValueError, RuntimeError):
+        return None
 
 
 @torch.inference_mode()
