@@ -61,6 +61,15 @@ def test_streams_that_are_closed_are_no_crash() -> None:
     assert done.returncode == BAD_INPUT
 
 
+def test_no_file_gets_the_number_of_a_stream_that_is_closed() -> None:
+    streams = "*(os.path.realpath(f'/proc/self/fd/{n}') for n in (0, 2))"
+    command = COMMAND.format(what=f"import os; print({streams}, open('/dev/zero').fileno() > 2); return 0")
+    shell = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", sys.executable, "-c", command]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.stdout == f"{os.devnull} {os.devnull} True\nclosed\n"
+    assert done.returncode == 0
+
+
 def test_an_error_that_nobody_reads_keeps_its_code() -> None:
     argv = [sys.executable, "-m", "tvmerge", "no-such-command"]
     reading, writing = os.pipe()

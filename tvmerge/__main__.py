@@ -14,7 +14,7 @@ def main() -> None:
     def end() -> None:
         """End without taking apart what is loaded, which takes seconds with torch."""
         try:
-            if sys.stdout is not None:  # None if it was closed before the start
+            if sys.stdout is not None:
                 sys.stdout.flush()
         except OSError:
             return  # Python reports it
@@ -23,6 +23,7 @@ def main() -> None:
         os._exit(code)
 
     # Registered before anything else, so it is called after what libraries have registered.
+    _open_closed_streams()
     code = 1
     atexit.register(end)
     code = exit_code()
@@ -41,6 +42,18 @@ def exit_code() -> int:
         return error.code if isinstance(error.code, int) else 1
     except KeyboardInterrupt:
         return 130  # as in `run`, but while the command is imported, or a second time
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that were closed before the start, as by `2>&-`.
+
+    The next file that is opened, such as a database, would otherwise get the number of standard error, and
+    what libraries write there would go into it.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, os.fdopen(handle, "r" if name == "stdin" else "w", encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -76,12 +76,12 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str) -> int:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         click.echo(f"error: {' '.join(printable(message).split())}", err=True)
     return BAD_INPUT
 
 
 def _interrupted() -> int:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         click.echo("interrupted; all finished work is saved, run the same command to resume", err=True)
     return INTERRUPTED

@@ -16,6 +16,7 @@ from tvmerge.errors import CheckpointError, OutputError
 if TYPE_CHECKING:
     from tvmerge.config import RunConfig
     from tvmerge.report.run_result import RunResult
+    from tvmerge.report.terminal.progress import Progress
 
 _quiet = click.option(
     "--quiet", "-q", is_flag=True, help="Show no progress: print only errors and the final result."
@@ -57,25 +58,27 @@ def demo(config: Path | None, *, dry_run: bool, yes: bool, quiet: bool, **flags:
 
 
 def _run(config: RunConfig, *, yes: bool, quiet: bool) -> None:
+    from tvmerge.run.progress import progress_of
+
+    progress = progress_of(config, quiet=quiet)
+    if not yes:
+        agree_on_cost(config, quiet=quiet)
     try:
-        result = _searched(config, yes=yes, quiet=quiet)
+        result = _searched(config, progress)
     except OutputError as error:
         _show(error.result)
         raise
     _show(result)
     click.echo(f"report: {config.run_folder / 'report.html'}")
     click.echo(f"model: {result.output}")
+    if progress.lost:
+        click.echo(progress.lost)
 
 
-def _searched(config: RunConfig, *, yes: bool, quiet: bool) -> RunResult:
+def _searched(config: RunConfig, progress: Progress) -> RunResult:
     """Run, showing at once that it has begun: importing torch alone takes seconds."""
     import asyncio
 
-    from tvmerge.run.progress import progress_of
-
-    progress = progress_of(config, quiet=quiet)
-    if not yes:
-        agree_on_cost(config, quiet=quiet)
     with progress:
         progress.phase("importing torch")
         from tvmerge.run.optimize import optimize as run_optimize

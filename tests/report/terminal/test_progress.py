@@ -6,11 +6,10 @@ import io
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
@@ -208,31 +207,25 @@ def test_the_terminal_gets_its_cursor_back(
     assert (sys.stdout, sys.stderr) == before
 
 
-def test_the_terminal_gets_its_cursor_back_where_the_thread_of_the_display_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    beaten = threading.Event()
-
+def test_a_log_that_fails_in_a_way_nobody_expected_is_told_once_and_ends_no_run(tmp_path: Path) -> None:
     class FailingLog(EventLog):
-        """A log that cannot take what the thread enters."""
+        """A log that cannot take what is entered again and again."""
 
         def write(self, kind: str, **fields: Any) -> str:
             if kind == "progress":
-                beaten.set()
                 raise RuntimeError("nothing catches this")
             return ""
 
-    clock = Clock()
-
-    def watch(stream: TextIO, folder: Path) -> None:
-        log = FailingLog(folder / "log")
-        with Progress(stream=stream, log=log, clock=clock, tick=0.001):
+    clock, stream = Clock(), io.StringIO()
+    with Progress(stream=stream, log=FailingLog(tmp_path / "log"), clock=clock, tick=None) as progress:
+        progress.search_started(4)
+        for _ in range(3):
             clock.now += 11
-            assert beaten.wait(timeout=10)
-
-    with terminal(monkeypatch) as (stream, seen), pytest.raises(RuntimeError, match="nothing catches"):
-        watch(stream, tmp_path)
-    assert seen[0].rindex(SHOW_CURSOR) > seen[0].rindex(HIDE_CURSOR)
+            progress.tick()
+        progress.trial_told(trial(0, 5.0), trial(0, 5.0))
+    (told,) = [line for line in stream.getvalue().splitlines() if "not logged any more" in line]
+    assert "RuntimeError: nothing catches this (test_progress.py, line " in told
+    assert "search 1/4" in stream.getvalue()
 
 
 def test_results_printed_meanwhile_stay_on_standard_output(

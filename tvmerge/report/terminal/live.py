@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from typing import TextIO
@@ -10,20 +11,27 @@ from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from tvmerge._util.caught import Caught
 from tvmerge._util.printable import ascii_only, printable
 from tvmerge.report.terminal.state import RunState
-from tvmerge.report.terminal.view import live_rows
-
-REFRESHES = 4
-"""Refreshes per second."""
+from tvmerge.report.terminal.view import Row, live_rows
 
 _STYLES = {"plain": "", "good": "cyan", "faint": "dim", "warn": "yellow"}
+
+
+class _Terminal(Console):
+    """A console that raises where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that rich handles."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class LiveView:
     """Shows the state of a run in place, with notes above it.
 
-    A thread draws it, so that the loop of the run does not wait for the terminal.
+    It is drawn with each tick, so that the loop of the run does not wait for the terminal. An error of
+    drawing is raised by the next call, never where other libraries write a line above the view.
 
     Args:
         state: The state of the run.
@@ -34,11 +42,12 @@ class LiveView:
     def __init__(self, state: RunState, stream: TextIO, *, plain: bool) -> None:
         self._state = state
         self._plain = plain
-        self._console = Console(file=stream)
+        self._error: Exception | None = None
+        self._console = _Terminal(file=stream)
         self._live = Live(
             console=self._console,
             get_renderable=lambda: self,
-            refresh_per_second=REFRESHES,
+            auto_refresh=False,
             # Results printed to standard output must not go to the terminal of the view.
             redirect_stdout=False,
             vertical_overflow="crop",
@@ -53,28 +62,38 @@ class LiveView:
         self._live.stop()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = live_rows(self._state, options.max_width, options.height or 24, ascii_bar=self._plain)
+        rows: list[Row] = []
+        with Caught() as caught:
+            rows = live_rows(self._state, options.max_width, options.height or 24, ascii_bar=self._plain)
+        self._error = self._error or caught.error
         for row in rows:
             text = self._shown(printable(row.text))
             cut: OverflowMethod = "crop" if self._plain else "ellipsis"
             yield Text(text, style=_STYLES[row.style], no_wrap=True, overflow=cut)
 
     def changed(self, *, notable: bool, is_new: bool = False, at_once: bool = False) -> None:
-        """Leave it to the next refresh."""
+        """Leave it to the next tick."""
 
     def phase(self) -> None:
-        """Draw it now: it can be over, or hold the interpreter's lock, before the next refresh."""
-        self._live.refresh()
+        """Draw it now: it can be over, or hold the interpreter's lock, before the next tick."""
+        self.tick()
 
     def note(self, text: str) -> None:
         """Print a line above the view."""
+        self._check()
         self._console.print(self._shown(text), markup=False, highlight=False)
 
     def waiting(self) -> None:
-        """Leave it to the next refresh."""
+        """Leave it to the next tick."""
 
     def tick(self) -> None:
-        """Leave it to the next refresh."""
+        """Draw the view."""
+        self._live.refresh()
+        self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     def _shown(self, text: str) -> str:
         return ascii_only(text) if self._plain else text

@@ -11,6 +11,7 @@ from tvmerge._util.printable import printable
 from tvmerge.records import CUT_IN_THOUGHT, FAILURE, Estimate, Trial
 from tvmerge.report.numbers import count, estimate, percent
 from tvmerge.report.terminal.flights import Flights
+from tvmerge.report.terminal.heartbeat import Heartbeat
 from tvmerge.report.terminal.open_display import open_display
 from tvmerge.report.terminal.pace import FinalistPace, SearchPace
 from tvmerge.report.terminal.state import Counts, RunState, Spent, Stage
@@ -29,11 +30,8 @@ _LINES = 10  # number of lines per stage in a log, besides new bests
 _FAILURES = 5
 """Failed trials after which no more reasons are shown."""
 
-_TICK = 0.5
-"""Seconds between two looks at what is due."""
-
-_BEAT = 10.0
-"""Seconds between two events of the log that say how far the run is."""
+_TICK = 0.25
+"""Seconds between two looks at what is due, which draw the live view."""
 
 
 class Progress:
@@ -51,6 +49,9 @@ class Progress:
         log: Gets all events too, also if nothing is shown.
         clock: Returns the seconds of a monotonic clock.
         tick: Seconds between two looks at what is due, in a thread; None for never.
+
+    Attributes:
+        lost: Why nothing is shown any more, if that failed; empty otherwise. The run goes on.
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class Progress:
     ) -> None:
         now = clock()
         self._state = RunState(clock=clock, started=now, phase_started=now)
-        self._stream = sys.stderr if stream is None else stream
-        self._display = open_display(self._state, self._stream, tell, quiet=quiet)
+        shown_on: TextIO | None = sys.stderr if stream is None else stream
+        self._display = open_display(self._state, shown_on, tell, self._display_failed, quiet=quiet)
+        self.lost = ""
         self._log = log
+        self._heartbeat = Heartbeat(self._state, self.event, self._display.note)
         self._ticker = Ticker(self.tick, tick)
-        self._logged_at = now
         self._ahead = 0
         self._failed = 0
         self._reasons = 0
@@ -274,10 +276,14 @@ class Progress:
     def tick(self) -> None:
         """Show and log what is due."""
         self._display.tick()
-        now = self._state.clock()
-        if self._log is not None and now - self._logged_at >= _BEAT:
-            self._logged_at = now
-            self.event("progress", **self._state.as_json(), in_flight=self._state.flights.as_json())
+        if self._log is not None:
+            self._heartbeat.tick()
+
+    def _display_failed(self, reason: str, *, silent: bool) -> None:
+        """Note that the display has failed: in the log, where lines are shown, and at the end."""
+        self.lost = reason if silent else ""
+        self.event("note", text=reason)
+        self._display.note(reason)
 
 
 def _is_milestone(before: int, done: int, total: int) -> bool:
