@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tvmerge.cli.app import BAD_INPUT, INTERRUPTED
+from tvmerge.cli.app import BAD_INPUT
 from tvmerge.cli.last_resort import INTERNAL_ERROR
 
 COMMAND = (
@@ -51,7 +51,7 @@ def test_an_error_that_nobody_expected_has_its_code() -> None:
 def test_an_interrupt_that_nobody_handled_is_no_crash() -> None:
     done = ended("raise KeyboardInterrupt")
     assert done.stderr == ""
-    assert done.returncode == INTERRUPTED
+    assert done.returncode == 130
 
 
 def test_streams_that_are_closed_are_no_crash() -> None:

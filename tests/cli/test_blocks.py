@@ -53,7 +53,7 @@ def test_a_search_by_blocks_that_is_killed_or_interrupted_ends_with_the_same_tab
 ) -> None:
     folder, expected = whole
     cut = play(tmp_path / "cut", bench, SETTING, KILLS)
-    assert [hit.code for hit in cut.hits] == [-9, -9, 130, 130, -15]
+    assert [hit.code for hit in cut.hits] == [-9, -9, 130, 130, 143]
     assert cut.table == expected.table
     assert {state for _, _, _, state, *_ in cut.table} == {"COMPLETE", "PRUNED"}
     assert cut.asked_again <= PARALLEL * len(KILLS)

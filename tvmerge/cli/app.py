@@ -1,4 +1,4 @@
-"""The command group, and how errors become exit codes: 0 done, 2 bad input, 130 interrupted."""
+"""The command group, and how errors become exit codes: 0 done, 2 bad input, 130 and the like interrupted."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tvmerge._version import __version__
 from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
 from tvmerge.cli.doctor import doctor
+from tvmerge.cli.ending import ended_by_signals
 from tvmerge.cli.importing import import_
 from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
@@ -25,7 +26,6 @@ from tvmerge.cli.status import status
 from tvmerge.errors import TvmergeError
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 
 @click.group(
@@ -53,16 +53,17 @@ def run(argv: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # do not fail if the console cannot encode a character
-    try:
-        code = app.main(args=list(argv), prog_name="tvmerge", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return 0
-    except (KeyboardInterrupt, click.Abort):
-        return _interrupted()
-    except (click.ClickException, TvmergeError, sqlite3.Error, OSError) as error:
-        return _fail(_message(error))
-    return code if isinstance(code, int) else 0
+    with ended_by_signals() as ending:
+        try:
+            code = app.main(args=list(argv), prog_name="tvmerge", standalone_mode=False)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            return 0
+        except (KeyboardInterrupt, click.Abort):
+            return _interrupted(ending.code)
+        except (click.ClickException, TvmergeError, sqlite3.Error, OSError) as error:
+            return _fail(_message(error))
+        return code if isinstance(code, int) else 0
 
 
 def _message(error: Exception) -> str:
@@ -81,7 +82,7 @@ def _fail(message: str) -> int:
     return BAD_INPUT
 
 
-def _interrupted() -> int:
+def _interrupted(code: int) -> int:
     with contextlib.suppress(OSError):
         click.echo("interrupted; all finished work is saved, run the same command to resume", err=True)
-    return INTERRUPTED
+    return code

@@ -1,0 +1,104 @@
+"""Signals that end a command from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Sequence
+
+import click
+import pytest
+
+pytest.importorskip("pty", reason="signals are those of POSIX systems")
+
+import pty
+
+from tvmerge.cli import app
+from tvmerge.cli.ending import ended_by_signals
+
+TERM, HUP = signal.SIGTERM, signal.SIGHUP
+CODES = {signal.SIGINT: 130, TERM: 143, HUP: 129}
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Those of a command that was started by a shell, and later those of the tests."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in CODES}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+async def paid_work(sent: Sequence[signal.Signals], done: list[str]) -> None:
+    """Get signals, and finish what was begun, as the requests in flight are."""
+    try:
+        for number in sent:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(0)
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(0)
+        done.append("stored")
+
+
+@pytest.mark.parametrize(
+    ("sent", "ignored"),
+    [(signal.SIGINT, False), *((sent, ignored) for sent in (TERM, HUP) for ignored in (False, True))],
+)
+def test_a_signal_ends_a_command_once_what_was_begun_is_done(
+    sent: signal.Signals, ignored: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where Ctrl-C is ignored, as in the background of a script."""
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    done: list[str] = []
+
+    @click.command()
+    def work() -> None:
+        asyncio.run(paid_work([sent], done))
+
+    monkeypatch.setattr(app, "app", work)
+    assert app.run([]) == CODES[sent]
+    assert done == ["stored"]
+    assert "run the same command to resume" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == (signal.SIG_IGN if ignored else signal.default_int_handler)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with ended_by_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_what_is_printed_after_the_terminal_is_gone_fails_nothing() -> None:
+    master, slave = pty.openpty()
+    kept = os.dup(2)
+    os.dup2(slave, 2)
+    try:
+        with ended_by_signals():
+            os.close(slave)
+            os.close(master)
+            with pytest.raises(OSError, match="Input/output error"):
+                os.write(2, b"lost")
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGHUP)
+            assert os.write(2, b"not shown")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def test_a_thread_that_is_not_the_main_one_gets_no_signals() -> None:
+    async def inside() -> int:
+        def run() -> int:
+            with ended_by_signals() as ending:
+                return ending.code
+
+        return await asyncio.to_thread(run)
+
+    assert asyncio.run(inside()) == 130
