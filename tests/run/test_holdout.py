@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -45,6 +45,7 @@ class Bench:
         self.asked: list[tuple[float, int]] = []
         self.searched: list[Recipe] = []
         self.scored: list[tuple[str, Estimate]] = []
+        self.steps: Callable[[Recipe], int] = lambda recipe: 0
         self._evaluator = Evaluator(self.table, self.table, Sampling())
         self._confirmation = Confirmation(
             self._evaluate,
@@ -58,6 +59,8 @@ class Bench:
 
     async def _evaluate(self, recipe: Recipe, questions: Sequence[Question]) -> Evaluation:
         self.asked.append((recipe.weights["a"], len(questions)))
+        for _ in range(self.steps(recipe)):
+            await asyncio.sleep(0)
         return await self._evaluator.evaluate(recipe, questions)
 
     async def _search(self, recipe: Recipe) -> Evaluation:
@@ -135,6 +138,14 @@ async def test_a_single_finalist_is_reported_on_all_held_out_questions() -> None
     assert found.contenders[0].holdout is not None
     assert found.contenders[0].holdout.n == len(HELD)
     assert [finalist.chosen for finalist in found.finalists] == [None]
+
+
+@pytest.mark.parametrize("late", [0.0, 0.2, 1.0])
+async def test_answers_are_logged_in_the_order_of_the_candidates_whoever_is_rated_first(late: float) -> None:
+    at_once, delayed = Bench(by_split({}, {})), Bench(by_split({}, {}))
+    delayed.steps = lambda recipe: round(1000 * abs(recipe.weights["a"] - late))
+    found = [await bench.run([FIRST, SECOND, THIRD]) for bench in (at_once, delayed)]
+    assert list(found[0].evaluations) == list(found[1].evaluations)
 
 
 MANY = [Question(f"h{number}", f"kind {number % 3}", ("?",)) for number in range(80)]

@@ -163,6 +163,9 @@ class Confirmation:
         if not questions:
             return [Evaluation(candidate.recipe) for candidate in candidates]
         models = {candidate.model: candidate for candidate in reversed(candidates)}
+        for model, candidate in models.items():
+            # The log has this order, whichever of them is rated first.
+            self._kept.setdefault(model, Evaluation(candidate.recipe))
         tasks = {name: asyncio.create_task(self._one(e, questions, tell=tell)) for name, e in models.items()}
         try:
             await first_failure(tasks.values())
@@ -174,8 +177,7 @@ class Confirmation:
         found = await self._evaluate(candidate.recipe, questions)
         if tell:
             self._on_scored(candidate, self._objective.estimate(found.judgments))
-        before = self._kept.get(candidate.model, Evaluation(candidate.recipe))
-        self._kept[candidate.model] = _joined(before, found)
+        self._kept[candidate.model] = _joined(self._kept[candidate.model], found)
         return found
 
     async def _contender(
