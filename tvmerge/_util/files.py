@@ -18,6 +18,11 @@ from tvmerge.errors import AssetError
 _NAME_SHOWN = 40
 """Number of characters of a file's name that its temporary file's name starts with."""
 
+_MARK = ".tvmerge-"
+"""What a temporary file's name contains, so that only such files are taken for leftovers."""
+
+_LEFTOVER = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}\.tmp", re.DOTALL)
+
 
 def write_text(path: Path, text: str) -> None:
     """Replace the content of `path` atomically, as UTF-8 with Unix line ends, following links.
@@ -38,6 +43,18 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
         _write(Path(os.path.realpath(path)), pieces)
     except OSError as error:
         raise _placed(error, path) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in `folder`, to which no other process writes.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _LEFTOVER.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                path.unlink()
 
 
 def append_text(path: Path, text: str) -> None:
@@ -62,7 +79,7 @@ def _placed(error: OSError, path: Path) -> OSError:
 def _write(path: Path, pieces: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Shortened, since `path` may already have a name of the maximum length.
-    prefix = f".{path.name[:_NAME_SHOWN]}."
+    prefix = f".{path.name[:_NAME_SHOWN]}{_MARK}"
     handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:

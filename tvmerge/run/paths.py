@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import cache_folder
+from tvmerge._util.files import remove_leftovers
 from tvmerge._util.locking import locked
 from tvmerge._util.outputs import check_file, check_folder
 from tvmerge.errors import ConfigError, StudyError
@@ -146,7 +147,20 @@ class RunPaths:
         with locked(self.folder), study_lock(self.study.storage, study) as still_held:
             if (owner := marked_study(self.folder)) not in {None, study}:
                 raise StudyError(f"{self.folder} holds the study '{owner}'; choose another --run-dir")
+            self._tidy()
             yield still_held
+
+    def _tidy(self) -> None:
+        """Remove what killed runs left in the locked run folder.
+
+        Raises:
+            StudyError: The folder cannot be changed.
+        """
+        try:
+            for name in ("", *_FOLDERS):
+                remove_leftovers(self.folder / name)
+        except OSError as error:
+            raise StudyError(f"{error.filename} cannot be removed: {error.strerror}") from error
 
     def protect(self, benchmarks: Sequence[Path]) -> None:
         """Raise if the output folder contains something that must not be overwritten.

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all, and what a kill leaves of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from tvmerge._util.files import remove_leftovers, write_text
+
+
+def cut_off(path: Path) -> None:
+    """Write a file in a process that ends before the file has its name."""
+    with patch("os.fsync", lambda _: os._exit(9)):
+        write_text(path, "new")
+
+
+@pytest.mark.parametrize("name", ["result.json", "結果.json", "x" * 200, "a\nb"])
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "old")
+    process = multiprocessing.get_context("fork").Process(target=cut_off, args=(tmp_path / name,))
+    process.start()
+    process.join()
+    foreign = {".result.json.abcdefgh.tmp", "x.tvmerge-abcdefgh.tmp", ".x.tvmerge-abcdefgh.tmp.bak", ".y.tmp"}
+    for other in foreign:
+        (tmp_path / other).touch()
+    (tmp_path / ".folder.tvmerge-abcdefgh.tmp").mkdir()
+    (tmp_path / ".link.tvmerge-abcdefgh.tmp").symlink_to(tmp_path / name)
+    assert len(list(tmp_path.iterdir())) == len(foreign) + 4
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(name, ".folder.tvmerge-abcdefgh.tmp", ".link.tvmerge-abcdefgh.tmp"),
+        *foreign,
+    }
+    assert (tmp_path / name).read_text(encoding="utf-8") == "old"
+
+
+def test_a_folder_that_does_not_exist_has_no_leftovers(tmp_path: Path) -> None:
+    remove_leftovers(tmp_path / "none")
