@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import count
 from typing import Any
 
@@ -93,6 +96,19 @@ def test_a_wait_longer_than_the_patience_ends_the_run(asking: Asking) -> None:
         asking.run(4)
     assert not asking.server.batches
     assert asking.ledger().requests == 0
+
+
+def test_a_batch_in_doubt_is_not_waited_for_as_long_as_the_clock_was_set_back(asking: Asking) -> None:
+    asking.options = {"patience": 0.0}
+    asking.server.refuse = at_first("create", Response({}, breakage="reset"))
+    with pytest.raises(OutageError):
+        asking.run(4)
+    with closing(sqlite3.connect(asking.store)) as database, database:
+        database.execute("UPDATE batches SET planned = planned + 3600, tried = tried + 3600")
+    started = time.monotonic()
+    assert asking.scores(4) == expected(4)
+    assert time.monotonic() - started < 600, "an hour is waited for"
+    assert len(asking.server.billed) == 4
 
 
 @pytest.mark.parametrize("kind", ["poll", "results"])

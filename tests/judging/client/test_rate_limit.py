@@ -313,6 +313,18 @@ def test_a_day_that_is_used_up_stops_the_run() -> None:
     run(calls())
 
 
+@pytest.mark.parametrize(("ahead", "waits"), [(3600, 86_400), (10 * 365 * 86_400, 0)])
+def test_requests_sent_before_the_clock_was_set_back_are_waited_for_no_longer_than_a_day(
+    ahead: float, waits: float
+) -> None:
+    async def calls() -> float:
+        limiter = RateLimiter(rpd=1, earlier=[80_000.0 + ahead], wall=lambda: 80_000.0, wait_for_quota=True)
+        await limiter.admit()
+        return asyncio.get_running_loop().time()
+
+    assert run(calls()) == pytest.approx(waits)
+
+
 def test_a_day_is_waited_out_where_that_is_wanted() -> None:
     async def calls() -> float:
         limiter = RateLimiter(rpd=3, earlier=[0.0, 50_000.0], wall=lambda: 80_000.0, wait_for_quota=True)

@@ -157,14 +157,17 @@ class BatchRunner:
     async def _find(self, batch: StoredBatch) -> str:
         """Return the id of a batch that may have been created; empty if it was not."""
         tried = batch.planned if batch.tried is None else batch.tried
+        loop = asyncio.get_running_loop()
+        # At most that long, even if the system's clock was set back since.
+        settled = loop.time() + min(tried - self._waiting.wall(), 0.0) + SETTLING
         while True:
-            young = self._waiting.wall() - tried < SETTLING
+            young = loop.time() < settled
             if name := await self._listed(batch, min(tried, batch.planned)):
                 await in_thread(self._store.made, batch.number, name)
                 return name
             if not young:
                 return ""
-            seconds = max(0.0, tried + SETTLING - self._waiting.wall())
+            seconds = max(0.0, settled - loop.time())
             why = f"whether the provider has the last batch of judge {self._waiting.judge} is not known yet"
             self._waiting.pauses.wait(batch.mark, seconds, why)
             await asyncio.sleep(seconds)

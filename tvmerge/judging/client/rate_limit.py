@@ -169,9 +169,11 @@ class RateLimiter:
     def _recall(self) -> None:
         """Count the requests of earlier runs, converted to the event loop's clock."""
         if self._day is not None and self._earlier:
-            offset = asyncio.get_running_loop().time() - self._wall()
+            wall, now = self._wall(), asyncio.get_running_loop().time()
             for moment in sorted(self._earlier):
-                self._day.spend(1, moment + offset)
+                # It is in the future if the clock was set back since, and was now at the latest.
+                if moment - wall < DAY:
+                    self._day.spend(1, now + min(moment - wall, 0.0))
         self._earlier = ()
 
     def _advance(self) -> None:
