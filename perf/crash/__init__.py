@@ -1,0 +1,1 @@
+"""Breaks runs from outside, and checks that nothing is lost, paid twice or left behind."""

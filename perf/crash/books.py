@@ -1,0 +1,57 @@
+"""What was sent to the judge, what the ledger has of it, and what the cache has of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cli.slowness import SlowJudge
+from tvmerge._util.cache import ContentCache
+from tvmerge._util.files import read_growing_jsonl
+
+
+@dataclass(frozen=True)
+class Books:
+    """The state of a study's requests.
+
+    Attributes:
+        sent: How often each prompt reached the judge.
+        entered: Number of requests in the ledger.
+        stored: Prompts whose replies are in the cache.
+    """
+
+    sent: Counter[str]
+    entered: int
+    stored: frozenset[str]
+
+    @property
+    def not_entered(self) -> int:
+        """Number of requests that reached the judge and are not in the ledger."""
+        return self.sent.total() - self.entered
+
+    @property
+    def not_stored(self) -> frozenset[str]:
+        """Prompts that reached the judge and have no reply in the cache."""
+        return frozenset(self.sent) - self.stored
+
+
+def read_books(folder: Path, judge: SlowJudge) -> Books:
+    """Read the books of a study whose process has ended; its files stay as they are."""
+    ledger = folder / "run" / "ledger.jsonl"
+    rows = list(read_growing_jsonl(ledger)) if ledger.exists() else []
+    return Books(Counter(judge.prompts()), len(rows), _stored(folder / "cache" / "judgments"))
+
+
+def _stored(cache: Path) -> frozenset[str]:
+    if not cache.is_dir():
+        return frozenset()
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copytree(cache, copy, dirs_exist_ok=True)
+        with closing(ContentCache(Path(copy))) as judgments:
+            rows = [row for key in judgments if (row := judgments.get(key)) is not None]
+    replies = [row["request"] for row in rows if row["kind"] == "judgment"]
+    return frozenset(request["body"]["messages"][-1]["content"] for request in replies)
