@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.llama_cpp import content, write_programs
 from tvmerge.cli.app import run
 
 
@@ -210,6 +212,20 @@ def test_a_runs_file_brings_its_chat_template_to_any_merge(here: Path) -> None:
     merged(*PLAIN, "--weight=1", "--config=run.toml")
     tokenizer: Any = AutoTokenizer.from_pretrained("out")
     assert tokenizer.chat_template == "{{ messages[0].content }}!"
+
+
+def test_gguf_files_are_written_beside_the_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    programs = write_programs(here / "programs")
+    merged(*PLAIN, "--weight=1", "--quantise=q4_k_m,q8_0", f"--llama-cpp={programs}")
+    weights = hashlib.sha256((here / "out/model.safetensors").read_bytes()).hexdigest()
+    for kind in ("Q4_K_M", "Q8_0"):
+        made = content(here / f"out-gguf/out-{kind}.gguf")
+        assert (made["type"], made["weights"]) == (kind, weights)
+    assert capsys.readouterr().out.splitlines() == [
+        "model: out",
+        "gguf: out-gguf/out-Q4_K_M.gguf (0.0 MB)",
+        "gguf: out-gguf/out-Q8_0.gguf (0.0 MB)",
+    ]
 
 
 def test_any_trial_of_a_search_is_written_with_the_chat_template_it_was_scored_with(

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.llama_cpp import write_programs
 from tests.merging.checkpoints.lora.adapters import saved_adapter
 from tests.merging.families import saved_model
 from tvmerge.cli.app import run
@@ -36,6 +37,7 @@ _PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
         (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
         (["--weight=1", "--gate=zeros"], "settings of a mixture need two target models or more"),
         (["--weight=1", "--base-model=extended", "--vocab=error"], "does not fit target"),
+        (["--weight=1", "--quantise=q8_0", "--llama-cpp=none"], "--llama-cpp none is not a folder"),
     ],
 )
 def test_what_cannot_be_merged_is_said_in_one_line(
@@ -45,6 +47,16 @@ def test_what_cannot_be_merged_is_said_in_one_line(
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
     assert message in errors[0]
+    assert not (here / "out").exists()
+
+
+def test_an_unknown_type_of_gguf_file_is_told_before_anything_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs = write_programs(here / "programs")
+    flags = ("--weight=1", "--quantise=f16,q9", f"--llama-cpp={programs}", "--output-dir=out")
+    assert run(["merge", *_PLAIN, *flags]) == 2
+    assert "--quantise q9: llama-quantize knows no such type" in capsys.readouterr().err.splitlines()[-1]
     assert not (here / "out").exists()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.convertible import save_convertible_demo
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
@@ -28,3 +29,9 @@ def llamas(llama_folders: tuple[Path, Path, Path]) -> tuple[Checkpoint, Checkpoi
     """The three models, opened."""
     target, base, tuned = (Checkpoint(folder) for folder in llama_folders)
     return target, base, tuned
+
+
+@pytest.fixture(scope="session")
+def convertible_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo's models, with a tokenizer that llama.cpp's converter knows."""
+    return save_convertible_demo(tmp_path_factory.mktemp("convertible"))

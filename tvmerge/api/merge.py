@@ -15,7 +15,15 @@ from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
 
 _MERGE = tuple(f.name for f in fields(MergeConfig))
-_BESIDE = ("chat_template", "chat_template_kwargs", "stop_token", "shard_size", "save_experts")
+_BESIDE = (
+    "chat_template",
+    "chat_template_kwargs",
+    "stop_token",
+    "shard_size",
+    "save_experts",
+    "quantise",
+    "llama_cpp",
+)
 """Settings of a run that apply to any merge. An upload must be requested each time."""
 
 
@@ -47,7 +55,8 @@ def merge(
         overwrite: Replace the contents of the folder.
         progress: How notes on the models are shown, as for `optimize`.
         settings: Fields of `RunConfig` that concern models, chat format and how a model is written
-            (`shard_size`, `save_experts`, `push_to_hub`); they override those of `config`.
+            (`shard_size`, `save_experts`, `quantise`, `llama_cpp`, `push_to_hub`); they override those of
+            `config`.
 
     Returns:
         The folder.

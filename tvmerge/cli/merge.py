@@ -13,7 +13,7 @@ from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import MergeConfig, file_settings
 from tvmerge.run.write_model import CHAT, WRITING, Weights, write_model
 
-BESIDE = (*CHAT, "shard_size", "save_experts")
+BESIDE = (*CHAT, "shard_size", "save_experts", "quantise", "llama_cpp")
 """Settings of a run's config file that apply to any merge. An upload must be requested each time."""
 
 

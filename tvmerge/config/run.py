@@ -39,6 +39,20 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     save_experts: bool = option(
         bool, "Also write a mixture's experts, as dense models.", False, decides="nothing"
     )
+    quantise: tuple[str, ...] = option(
+        str,
+        "Also write the model as GGUF files of these types, such as q4_k_m,q8_0; a run scores its winner in "
+        "each.",
+        (),
+        many=True,
+        decides="nothing",
+    )
+    llama_cpp: str | None = option(
+        str,
+        "Folder with llama.cpp's programs; default: those of the Python environment or on the PATH.",
+        None,
+        decides="nothing",
+    )
     push_to_hub: str | None = option(
         str, "Hub repository (owner/name) to upload the model to.", None, decides="nothing"
     )

@@ -11,9 +11,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tvmerge._util.threads import run_apart
 from tvmerge.errors import ConfigError, OutputError
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -70,9 +70,7 @@ def write_pngs(folder: Path, figures: Mapping[str, str]) -> list[Path]:
     browser = find_browser()
     folder.mkdir(parents=True, exist_ok=True)
     files = {folder / f"{name}.png": svg for name, svg in figures.items()}
-    # In a thread, since the caller may have a running loop, as notebooks do.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _draw_all(files, browser)).result()
+    run_apart(_draw_all(files, browser))
     return list(files)
 
 

@@ -64,6 +64,8 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         UserError: An input is not usable.
     """
     paths.protect(suite.folders)
+    if config.quantise:
+        raise ConfigError("--quantise is for tvmerge merge; write the run's winner with merge --run-dir")
     check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
     study = look_up_study(

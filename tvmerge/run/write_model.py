@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
 from tvmerge.records import Recipe
+from tvmerge.run.gguf import GgufOfMerge
 from tvmerge.run.run_folder import named_study, runs_within
 from tvmerge.study.space import is_density
 from tvmerge.study.storage_url import sqlite_file
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 """Merge settings that may differ from those of the study that the trial belongs to."""
 
-WRITING = ("shard_size", "save_experts", "push_to_hub")
+WRITING = ("shard_size", "save_experts", "quantise", "llama_cpp", "push_to_hub")
 """Settings that decide how a model is written."""
 
 CHAT = ("chat_template", "chat_template_kwargs", "stop_token")
@@ -83,6 +85,7 @@ def write_model(
     check_precious(output_dir, _precious(weights, output_dir, config))
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
+    gguf = GgufOfMerge.opened(output_dir, writing, overwrite=overwrite)
     chat: ChatConfig | Mapping[str, Any]
     if _choose(weights) == "--trial":
         merge, choice, fingerprint, chat = _from_study(weights, given)
@@ -102,15 +105,13 @@ def write_model(
         for found in models.remarks():
             remark(found.line(output_dir / LISTING))
         record = _record(chat, models, remark)
-        for line in export_merge(
-            models,
-            output_dir,
-            recipe or _recipe(weights, models.group_names),
-            facts=CardFacts(notes=record.notes, settings=record.settings),
-            overwrite=overwrite,
-            files=record.files,
-            **writing,
-        ):
+        gguf.check(models)
+        recipe = recipe or _recipe(weights, models.group_names)
+        facts = CardFacts(notes=record.notes, settings=record.settings)
+        lines = export_merge(
+            models, output_dir, recipe, facts=facts, overwrite=overwrite, files=record.files, **writing
+        )
+        for line in chain(lines, gguf.write(models, recipe, record, remark)):
             written(line)
 
 

@@ -45,7 +45,7 @@ def new_folder(folder: Path, check: Callable[[], None] = lambda: None) -> Iterat
     folder = folder.parent.resolve() / folder.name
     with _translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked_place(folder):
         with _translated(folder):
             _recover(folder)
         check()
@@ -76,8 +76,12 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock the place of a folder, which need not exist."""
+def locked_place(folder: Path) -> Iterator[None]:
+    """Lock the place of a folder, which need not exist, for writing.
+
+    Raises:
+        CheckpointError: Another process is writing it, or the place cannot be written.
+    """
     place = folder.with_name(f".{folder.name}.tvmerge.lock")
     lock = FileLock(place)
     with _translated(folder):

@@ -1,0 +1,1 @@
+"""GGUF files of a merged model, written by the programs of llama.cpp."""
