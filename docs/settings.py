@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge.config import Option, groups, options
+from tvmerge.option import FROM_0, FROM_1
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -61,7 +62,14 @@ def _value(option: Option) -> str:
     if option.choices:
         return ", ".join(f"`{choice}`" for choice in option.choices)
     kind = {bool: "switch", int: "whole number", float: "number", str: "text", dict: "table"}[option.kind]
-    return f"list of {kind}s" if option.many else kind
+    return f"{f'list of {kind}s' if option.many else kind}{_bounds(option)}"
+
+
+def _bounds(option: Option) -> str:
+    if option.kind not in {int, float} or option.within == FROM_0:
+        return ""
+    least, most = option.within
+    return f", {least} or more" if option.within == FROM_1 else f" in [{least}, {most}]"
 
 
 def _default(default: Any) -> str:

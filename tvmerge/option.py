@@ -18,6 +18,24 @@ tried, so the value is part of the study's fingerprint. `content`: the fingerpri
 setting refers to instead of its value. `nothing`: it may change when a study is resumed.
 """
 
+Bounds = tuple[float, float]
+"""The smallest and the largest value of a number."""
+
+FROM_0: Bounds = (0, 10**9)
+"""Bounds of amounts."""
+
+FROM_1: Bounds = (1, 10**9)
+"""Bounds of counts that cannot be 0."""
+
+SHARE: Bounds = (0, 1)
+"""Bounds of shares."""
+
+SEED: Bounds = (0, 2**32 - 1)
+"""Bounds of seeds, which are those of numpy."""
+
+WEIGHT: Bounds = (-(10**6), 10**6)
+"""Bounds of a task vector's weights."""
+
 Names = tuple[str, ...] | Callable[[], tuple[str, ...]]
 """Names, or a function that looks them up, since plug-ins may add some."""
 
@@ -34,6 +52,7 @@ class Option:
         many: The value is a list of `kind`; the flag takes a comma-separated list and may be repeated.
         listed: What the items of such a list are, which decides at which commas it is split.
         decides: What it affects in a study.
+        within: The smallest and the largest value of a number.
     """
 
     kind: type
@@ -43,6 +62,24 @@ class Option:
     many: bool = False
     listed: Kind = "plain"
     decides: Decides = "nothing"
+    within: Bounds = FROM_0
+
+    def check_number(self, key: str, value: float, place: str = "") -> None:
+        """Check that a number is within the bounds.
+
+        Raises:
+            ConfigError: It is not.
+        """
+        least, most = self.within
+        if not math.isfinite(value):
+            raise ConfigError(f"{place}{key} must be finite, got {value}")
+        if least <= value <= most:
+            return
+        if self.within == SHARE:
+            bound = "in [0, 1]"
+        else:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+        raise ConfigError(f"{place}{key} must be {bound}, got {value}")
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -60,9 +97,10 @@ def option(
     many: bool = False,
     listed: Kind = "plain",
     decides: Decides,
+    within: Bounds = FROM_0,
 ) -> Any:
     """Return a dataclass field for a setting, which is required if it has no default."""
-    declared = Option(kind, text, choices, aliases, many, listed, decides)
+    declared = Option(kind, text, choices, aliases, many, listed, decides, within)
     return field(default=default, metadata={"option": declared})
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.caches import Caches
-from tvmerge._util.outputs import check_file, check_folder
+from tvmerge._util.outputs import check_file, check_folder, check_new_folder
 from tvmerge.errors import ConfigError, UserError
 
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_a_path_says_why(tmp_path: Path) -> None:
         check_file(tmp_path / "file" / "out.jsonl", "--out")
     with pytest.raises(ConfigError, match="is a file and not a folder"):
         check_folder(tmp_path / "file", "--run-dir")
-    with pytest.raises(ConfigError, match=r"cannot be written \(File name too long\)"):
+    with pytest.raises(ConfigError, match="is too long; shorten it"):
         check_file(tmp_path / ("語" * 100), "--out")
 
 
@@ -126,3 +126,33 @@ def test_a_cache_whose_disk_is_full_names_its_folder(tmp_path: Path, monkeypatch
         cache.put_many({f"key {n}": "x" * 2000 for n in range(200)})
     assert list(cache) == []
     cache.close()
+
+
+@pytest.mark.parametrize("folder", ["", "not/there/yet/"])
+def test_a_name_that_is_too_long_is_refused_even_in_folders_that_are_not_there(
+    tmp_path: Path, folder: str
+) -> None:
+    for check in (check_file, check_folder, check_new_folder):
+        check(tmp_path / folder / ("n" * 200), "--out")
+        for name in ("n" * 256, "\u732b" * 86, "d" * 300 + "/n"):
+            with pytest.raises(ConfigError, match=r"^--out .*(too long)"):
+                check(tmp_path / folder / name, "--out")
+    with pytest.raises(ConfigError, match="too long"):
+        check_new_folder(tmp_path / folder / ("n" * 250), "--out")
+
+
+def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d" * 100] * 40)
+    for check in (check_file, check_folder, check_new_folder):
+        with pytest.raises(ConfigError, match="the path is too long"):
+            check(deep, "--out")
+
+
+def test_a_folder_to_fill_must_be_none_or_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    check_new_folder(tmp_path / "a" / "b", "--output-dir")
+    check_new_folder(tmp_path, "--output-dir")
+    with pytest.raises(ConfigError, match="is a file and not a folder"):
+        check_new_folder(tmp_path / "file", "--output-dir")
+    with pytest.raises(ConfigError, match="a part of the path is a file"):
+        check_new_folder(tmp_path / "file" / "model", "--output-dir")

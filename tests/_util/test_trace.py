@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tvmerge._util.trace import Trace
+from tvmerge._util.trace import Trace, check_is_trace
+from tvmerge.errors import ConfigError
 
 
 class Clock:
@@ -66,3 +67,15 @@ def test_the_file_has_a_row_for_each_piece_of_work_that_overlaps(tmp_path: Path)
         ("two", "judge 2", 1_000_000, 1_000_000),
         ("work", "judge", 2_000_000, 1_500_000),
     }
+
+
+def test_only_a_trace_or_nothing_is_replaced_by_a_trace(tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    check_is_trace(file)
+    Trace().write(file)
+    check_is_trace(file)
+    file.write_text("", encoding="utf-8")
+    check_is_trace(file)
+    file.write_text('{"n_trials": 3}', encoding="utf-8")
+    with pytest.raises(ConfigError, match="exists and is not a trace"):
+        check_is_trace(file)

@@ -14,7 +14,7 @@ import pytest
 
 import tvmerge
 from tests.api.conftest import SMALL, small_flags
-from tvmerge.errors import ConfigError
+from tvmerge.errors import ConfigError, OutputError
 
 
 def test_a_run_is_silent_unless_asked(run_dir: Path) -> None:
@@ -44,6 +44,19 @@ def test_progress_goes_to_a_function_or_to_standard_error(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "search 3/3" in shown.err
+
+
+def test_a_failed_upload_withholds_nothing(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tvmerge.run.optimize.check_upload", lambda repo: None)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    config = tvmerge.testing.demo_config(run_dir=run_dir, push_to_hub="owner/merged", **SMALL)
+    with pytest.raises(
+        OutputError, match=f"To upload it later: hf upload owner/merged {run_dir}/model"
+    ) as caught:
+        tvmerge.optimize(config)
+    assert len(caught.value.result.trials) == 3
+    for name in ("result.json", "report.html", "trials.jsonl", "model/model.safetensors"):
+        assert (run_dir / name).is_file()
 
 
 async def test_a_run_works_while_a_loop_is_running(run_dir: Path) -> None:

@@ -125,7 +125,8 @@ def test_an_amount_that_is_none_is_refused(
 ) -> None:
     assert judge(bench, "--judge=rules", f"--{flag}={value}") == 2
     name = flag.replace("-", "_")
-    assert f"error: {name} must be finite and not negative, got {value}" in capsys.readouterr().err
+    bound = "at least 0" if value == "-1" else "finite"
+    assert f"error: {name} must be {bound}, got {value}" in capsys.readouterr().err
 
 
 def test_one_judgment_is_in_flight_where_nobody_says(bench: Path) -> None:

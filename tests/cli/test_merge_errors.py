@@ -32,7 +32,7 @@ _PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
         (["--weight=1", "--weights=w.json"], "pass one of --weight, --weights or --trial; got --weight and"),
         (["--weights=none.json"], "none.json: cannot be read"),
         (["--weight=nan"], "the recipe does not fit: the weight of"),
-        (["--weight=1", "--shard-size=0"], "shard_size must be larger than 0"),
+        (["--weight=1", "--shard-size=0"], "shard_size must be at least 1e-06"),
         (["--weight=1", "--method=ties", "--density=1.5"], "density must be in (0, 1]"),
         (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
         (["--weight=1", "--gate=zeros"], "settings of a mixture need two target models or more"),

@@ -1,4 +1,7 @@
-"""`tvmerge status` and `tvmerge report` of runs in folders that one can only read."""
+"""`tvmerge status` and `tvmerge report` of runs in folders that one can only read.
+
+Several modules: both commands, locks and storages.
+"""
 
 from __future__ import annotations
 

@@ -78,3 +78,30 @@ def test_the_run_knows_every_part_of_its_settings() -> None:
 def test_a_text_that_files_and_urls_cannot_hold_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="run_dir must "):
         load_config({**NEEDED, "run_dir": text})
+
+
+NUMBERS = [key for key, (option, _) in options().items() if option.kind in {int, float}]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_a_number_beyond_its_bounds_is_refused(key: str) -> None:
+    option, _ = options()[key]
+    least, most = option.within
+    kind = option.kind
+    for value in (least - 1, most + 1, *((float("nan"), float("inf"), 1e300) if kind is float else (2**64,))):
+        given = kind(value)
+        with pytest.raises(ConfigError, match=f"^{key} must be "):
+            load_config({**NEEDED, key: (given,) if option.many else given})
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "a\n", "a\x1bb", "a\tb", "\u3000a", "n" * 513])
+@pytest.mark.parametrize("key", ["study_name", "fork"])
+def test_a_name_that_is_not_told_from_another_where_it_is_printed_is_refused(key: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--{key.replace('_', '-')} must "):
+        load_config({**NEEDED, key: name})
+
+
+def test_a_study_of_a_long_name_gets_a_folder_of_a_name_that_fits() -> None:
+    folders = [load_config({**NEEDED, "study_name": "\u732b" * 300 + end}).run_folder for end in "ab"]
+    assert folders[0] != folders[1]
+    assert all(len(folder.name.encode()) <= 200 for folder in folders)

@@ -1,12 +1,68 @@
-"""The folders of a run, while it holds them."""
+"""Where a run writes to, checked before anything is paid for, and its folders while it holds them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tvmerge._util.urls import sqlite_url
+from tvmerge.config import load_config
+from tvmerge.errors import ConfigError
 from tvmerge.run.paths import RunPaths
 from tvmerge.study.location import StudyLocation
+
+NEEDED = {"target_model": ("t",), "base_model": "b", "tuned_model": "v", "bench_name": ("demo",)}
+
+
+def check(tmp_path: Path, **settings: Any) -> None:
+    settings = {"run_dir": str(tmp_path / "run"), **settings}
+    RunPaths.of(load_config({**NEEDED, **settings})).check_writable()
+
+
+def test_what_can_be_written_passes_and_nothing_is_made(tmp_path: Path) -> None:
+    more = {"output_dir": str(tmp_path / "out"), "trace": str(tmp_path / "trace.json")}
+    check(tmp_path, **more, log_file=str(tmp_path / "log"), save_experts=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["run_dir", "output_dir", "trace", "log_file"])
+def test_each_output_has_a_place_where_it_can_be_written(key: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    for place in (tmp_path / "file" / "deep" / "out", Path("/proc/none/out"), tmp_path / "a" / ("n" * 256)):
+        with pytest.raises(ConfigError, match=f"--{key.replace('_', '-')}|the run"):
+            check(tmp_path, **{key: str(place)})
+
+
+@pytest.mark.parametrize("key", ["trace", "log_file"])
+@pytest.mark.parametrize(
+    "name", ["ledger.jsonl", "result.json", "report.html", "study.db", ".study", "model/x"]
+)
+def test_a_file_that_a_run_writes_itself_is_none_for_its_trace_or_log(
+    key: str, name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"--{key.replace('_', '-')} .*name another"):
+        check(tmp_path, **{key: str(tmp_path / "run" / name)})
+
+
+def test_trace_and_log_are_two_files(tmp_path: Path) -> None:
+    both = str(tmp_path / "both")
+    with pytest.raises(ConfigError, match="name another file"):
+        check(tmp_path, trace=both, log_file=both)
+
+
+def test_a_file_of_the_user_is_no_trace(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is not a trace"):
+        check(tmp_path, trace=str(mine))
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out-experts").write_text("x", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--save-experts, .* is a file and not a folder"):
+        check(tmp_path, output_dir=str(tmp_path / "out"), save_experts=True)
 
 
 def test_what_killed_runs_left_in_the_run_folder_is_gone_once_it_is_held(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -22,6 +23,10 @@ _MARK = ".tvmerge-"
 """What a temporary file's name contains, so that only such files are taken for leftovers."""
 
 _LEFTOVER = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}\.tmp", re.DOTALL)
+
+
+_LONGEST_NAME = 200
+"""Bytes of a name made from a text: file systems take 255 with what is added, such as `_single.jsonl`."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -95,8 +100,16 @@ def _write(path: Path, pieces: Iterable[str]) -> None:
 
 
 def safe_name(text: str) -> str:
-    """Return `text` as a file name of letters and digits of any script, dots, dashes and underscores."""
-    return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
+    """Return `text` as a file name of letters and digits of any script, dots, dashes and underscores.
+
+    A name that is too long is cut, and ends in a digest of the text, which keeps it apart from others.
+    """
+    name = re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
+    content = name.encode("utf-8")
+    if len(content) <= _LONGEST_NAME:
+        return name
+    mark = hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return f"{content[: _LONGEST_NAME - 17].decode('utf-8', errors='ignore')}-{mark}"
 
 
 def hub_snapshot(folder: Path) -> tuple[str, str] | None:

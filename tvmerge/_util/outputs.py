@@ -6,6 +6,7 @@ existing parent.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -21,6 +22,13 @@ LEAST = 1 << 20
 """Bytes that must be free where results are written."""
 
 
+BESIDE = 24
+"""Bytes that a hidden file or folder beside an output may add to its name, such as `.NAME.tvmerge.lock`."""
+
+_NAME_MAX, _PATH_MAX = 255, 4096
+"""The longest name and path in bytes, where a system does not tell: those of Linux."""
+
+
 def check_file(path: Path, what: str, room: int = LEAST) -> None:
     """Check that a file can be written or replaced, following links.
 
@@ -32,6 +40,7 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
     Raises:
         ConfigError: It is not a file, cannot be written or the disk is too full.
     """
+    _check_length(path, what)
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
@@ -54,11 +63,53 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
     Raises:
         ConfigError: It is not a folder, cannot be written or the disk is too full.
     """
+    _check_length(path, what)
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
             raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; choose a folder")
         _try(Path(os.path.realpath(path)), room)
+
+
+def check_new_folder(path: Path, what: str) -> None:
+    """Check that a folder can be filled beside its place and renamed to it.
+
+    Args:
+        path: The folder, which may not exist yet. What it holds is not checked.
+        what: Its name in messages, such as `--output-dir`.
+
+    Raises:
+        ConfigError: It is not a folder, cannot be written or the disk is too full.
+    """
+    _check_length(path, what, BESIDE)
+    with _translated(path, what):
+        mode = _mode(path)
+        if mode is not None and not stat.S_ISDIR(mode):
+            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; choose a folder")
+    check_folder(path.absolute().parent, f"the folder of {what},")
+
+
+def _check_length(path: Path, what: str, more: int = 0) -> None:
+    """Check that no name on the way to `path` is too long, nor the path with names of `more` bytes beside it.
+
+    Names in folders that do not exist yet are not checked by the system.
+    """
+    place = path.absolute()
+    longest, whole = (_limit(place, name) for name in ("PC_NAME_MAX", "PC_PATH_MAX"))
+    # What is written into a folder has a name, too.
+    if len(os.fsencode(place)) + longest > whole:
+        raise ConfigError(f"{what} {str(path)[:60]}...: the path is too long; choose a shorter one")
+    for part in place.parts[1:]:
+        if len(os.fsencode(part)) + (more if part == place.name else 0) > longest:
+            raise ConfigError(f"{what} {str(path)[:200]}: the name {part[:20]}... is too long; shorten it")
+
+
+def _limit(place: Path, name: str) -> int:
+    """Return a limit of the file system of `place`, or of the nearest folder on the way that exists."""
+    for folder in (place, *place.parents):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows has no such function
+            return os.pathconf(folder, name)
+    return _NAME_MAX if "NAME" in name else _PATH_MAX
 
 
 def _mode(path: Path) -> int | None:

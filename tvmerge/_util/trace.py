@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.files import write_text
+from tvmerge.errors import ConfigError
 
 ENGINE = "engine"
 """The prefix of the names of engines' tracks."""
@@ -133,6 +134,27 @@ class Trace:
             for row, span in rows
         ]
         write_text(path, json.dumps({"traceEvents": names + work, "displayTimeUnit": "ms"}))
+
+
+_START = b'{"traceEvents"'
+"""How a trace begins."""
+
+
+def check_is_trace(path: Path) -> None:
+    """Check that a file is a trace, empty or missing, so that it may be replaced by a trace.
+
+    Raises:
+        ConfigError: It is something else, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_START))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"--trace {path}: cannot be read: {error.strerror or error}") from error
+    if start not in {b"", _START}:
+        raise ConfigError(f"--trace {path} exists and is not a trace; name another file")
 
 
 def _lanes(spans: Sequence[Span]) -> list[tuple[str, Span]]:

@@ -10,6 +10,7 @@ import click
 
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import JudgeConfig
+from tvmerge.config.values import settings_for
 
 
 @click.command(cls=GroupedCommand)
@@ -38,7 +39,7 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
     from tvmerge.report.terminal.usage import usage_lines
     from tvmerge.run.judge_answers import judge_answers
 
-    settings = given(flags)
+    settings = settings_for(JudgeConfig, given(flags))
     if len(settings.get("bench_name", ())) != 1:
         raise ConfigError("set the one benchmark that was answered: --bench-name NAME")
     work = judge_answers(

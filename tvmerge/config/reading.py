@@ -11,7 +11,7 @@ from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_toml
 from tvmerge._util.suggest import did_you_mean
 from tvmerge.config.run import RunConfig, options
-from tvmerge.config.values import checked
+from tvmerge.config.values import checked, settings_for
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.errors import ConfigError
 from tvmerge.merging.settings import MergeConfig
@@ -50,7 +50,7 @@ def load_merge_config(flags: Mapping[str, Any], file: Path | None = None) -> Mer
     settings = {} if file is None else {k: v for k, v in _read_toml(file).items() if k in known}
     settings |= flags
     _refuse_missing(("target_model",), settings)
-    return MergeConfig(**settings)
+    return MergeConfig(**settings_for(MergeConfig, settings))
 
 
 def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> ModelConfig:
@@ -61,7 +61,7 @@ def load_check_config(flags: Mapping[str, Any], file: Path | None = None) -> Mod
     """
     settings = {**file_settings(file, [f.name for f in fields(ModelConfig)]), **flags}
     _refuse_missing(("target_model",), settings)
-    return ModelConfig(**settings)
+    return ModelConfig(**settings_for(ModelConfig, settings))
 
 
 def file_settings(file: Path | None, keys: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from tvmerge.engines.prompting.settings import ChatConfig
 from tvmerge.engines.settings import AnswerConfig
 from tvmerge.errors import ConfigError
 from tvmerge.judging.settings import JudgeConfig
+from tvmerge.merging.export.hub import check_repository
 from tvmerge.merging.settings import MergeConfig
 from tvmerge.option import Option, option, weighted
 from tvmerge.study.location import StudyLocation
@@ -34,7 +34,11 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
         str, "Folder of the merged model; default: <run-dir>/model.", None, decides="nothing"
     )
     shard_size: float = option(
-        float, "Maximum size of each file of the written model, in gigabytes.", 5.0, decides="nothing"
+        float,
+        "Maximum size of each file of the written model, in gigabytes.",
+        5.0,
+        decides="nothing",
+        within=(10**-6, 10**6),
     )
     save_experts: bool = option(
         bool, "Also write a mixture's experts, as dense models.", False, decides="nothing"
@@ -71,22 +75,18 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     def __post_init__(self) -> None:
         for name, value in settings_for(RunConfig, vars(self)).items():
             object.__setattr__(self, name, value)
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ConfigError(f"{f.name} must be finite, got {value}")
         for part in (ModelConfig, SuiteConfig, SearchConfig):
             part.__post_init__(self)
+        _check_name("--study-name", self.study_name)
+        _check_name("--fork", self.fork)
+        if self.push_to_hub is not None:
+            check_repository(self.push_to_hub)
         if not (self.bench_name or self.has_tasks or self.task_kinds):
             raise ConfigError("nothing to ask: set --bench-name, --tasks, --jglue-tasks or --jglue-data")
-        if self.grace < 0:
-            raise ConfigError(f"grace must not be negative, got {self.grace:g}")
         if bool(self.task_vectors) == (self.tuned_model is not None):
             raise ConfigError("pass --tuned-model and --base-model, or [[task_vectors]] in the config file")
         if self.fork == self.parent_study:
             raise ConfigError(f"--fork {self.fork} is the study itself; give the new study another name")
-        if not self.shard_size > 0:
-            raise ConfigError(f"shard_size must be larger than 0, got {self.shard_size:g}")
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -169,6 +169,9 @@ def groups() -> dict[str, tuple[str, ...]]:
     }
 
 
+_LONGEST_NAME = 512
+"""Characters of a study's name in Optuna's tables."""
+
 _GROUPS: dict[str, type] = {
     "Models and merging": MergeConfig,
     "Search": SearchConfig,
@@ -178,6 +181,18 @@ _GROUPS: dict[str, type] = {
     "Answers and engines": AnswerConfig,
     "Results": RunConfig,
 }
+
+
+def _check_name(flag: str, name: str | None) -> None:
+    """Check that a study's name can be told from others where it is printed, and stored in every database."""
+    if name is None:
+        return
+    if not name or name != name.strip():
+        raise ConfigError(f"{flag} must be a name without blanks at its ends, got {name!r}")
+    if not name.isprintable():
+        raise ConfigError(f"{flag} must not contain control characters, got {name!r}")
+    if len(name) > _LONGEST_NAME:
+        raise ConfigError(f"{flag} must have at most {_LONGEST_NAME} characters, got {len(name)}")
 
 
 def _last_part(reference: str) -> str:

@@ -64,6 +64,8 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
         raise ConfigError(
             f"{place}{key} must be {option.kind.__name__}, got {type(value).__name__} {value!r}"
         )
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        option.check_number(key, found, place)
     if isinstance(found, str) and "\0" in found:
         raise ConfigError(f"{place}{key} must not contain the character NUL")
     # Halves of surrogate pairs, which stand for bytes of an argument that are not UTF-8.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tvmerge.engines.kinds import ENGINES
 from tvmerge.errors import ConfigError
-from tvmerge.option import option
+from tvmerge.option import FROM_1, option
 
 POOLS = ("local", "ray")
 
@@ -18,18 +18,23 @@ POOLS = ("local", "ray")
 class AnswerConfig:
     """The settings of generation and engines."""
 
-    max_new_tokens: int = option(int, "Maximum number of tokens per answer.", 512, decides="scores")
+    max_new_tokens: int = option(
+        int, "Maximum number of tokens per answer.", 512, decides="scores", within=FROM_1
+    )
     max_thinking_tokens: int | None = option(
         int,
         "Maximum number of tokens of a thought, after which the model has to answer; "
         "default: --max-new-tokens counts both.",
         None,
         decides="scores",
+        within=FROM_1,
     )
     truncate: bool = option(
         bool, "Drop the start of conversations that do not fit into the context.", False, decides="scores"
     )
-    batch_tokens: int = option(int, "Token budget of a generation batch.", 32768, decides="nothing")
+    batch_tokens: int = option(
+        int, "Token budget of a generation batch.", 32768, decides="nothing", within=FROM_1
+    )
     temperature: Mapping[str, Any] | None = option(
         dict,
         "Sampling temperature per category, which overrides the benchmark's; `default` for all others.",
@@ -43,7 +48,9 @@ class AnswerConfig:
         choices=lambda: ("auto", *ENGINES.names()),
         decides="content",
     )
-    tensor_parallel: int = option(int, "GPUs that share each model, with vLLM.", 1, decides="nothing")
+    tensor_parallel: int = option(
+        int, "GPUs that share each model, with vLLM.", 1, decides="nothing", within=(1, 1024)
+    )
     vllm: Mapping[str, Any] | None = option(
         dict,
         "Further arguments for vLLM's engine: max_model_len, gpu_memory_utilization, ...",
@@ -61,6 +68,7 @@ class AnswerConfig:
         "Number of models that answer at once; if more than one, each in its own process.",
         1,
         decides="nothing",
+        within=(1, 1024),
     )
     devices: tuple[str, ...] = option(
         str,
@@ -84,9 +92,6 @@ class AnswerConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "max_thinking_tokens", "batch_tokens", "engines", "tensor_parallel"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for category, value in (self.temperature or {}).items():
             if type(value) not in {int, float} or not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"temperature of {category} must be a number of at least 0, got {value!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tvmerge._util.assets import is_there
 from tvmerge.errors import ConfigError
-from tvmerge.option import option, weighted
+from tvmerge.option import FROM_1, SHARE, option, weighted
 
 JUDGE_MODES = ("single", "pairwise")
 JUDGE_TURNS = ("apart", "together")
@@ -63,6 +63,7 @@ class JudgeConfig:
         "Number of turns of each question to ask and judge; default: all.",
         None,
         decides="content",
+        within=FROM_1,
     )
     judge_mode: str = option(
         str,
@@ -86,7 +87,7 @@ class JudgeConfig:
         decides="content",
     )
     judge_samples: int | None = option(
-        int, "Independent ratings per turn; default: 1.", None, decides="content"
+        int, "Independent ratings per turn; default: 1.", None, decides="content", within=FROM_1
     )
     judge_reasks: int = option(
         int, "How often a judge is asked again after a reply without a rating.", 3, decides="nothing"
@@ -99,12 +100,17 @@ class JudgeConfig:
         "Maximum requests per minute; default: read from the provider's headers.",
         None,
         decides="nothing",
+        within=FROM_1,
     )
     judge_tpm: int | None = option(
-        int, "Maximum tokens per minute; default: read from the provider's headers.", None, decides="nothing"
+        int,
+        "Maximum tokens per minute; default: read from the provider's headers.",
+        None,
+        decides="nothing",
+        within=FROM_1,
     )
     judge_rpd: int | None = option(
-        int, "Maximum requests per day; default: no limit.", None, decides="nothing"
+        int, "Maximum requests per day; default: no limit.", None, decides="nothing", within=FROM_1
     )
     wait_for_quota: bool = option(
         bool, "Wait for the next day's quota instead of stopping.", False, decides="nothing"
@@ -112,7 +118,9 @@ class JudgeConfig:
     max_cost: float | None = option(
         float, "Maximum cost of the judges in USD; default: no limit.", None, decides="nothing"
     )
-    jpy_per_usd: float = option(float, "Yen per US dollar, for costs in yen.", 150.0, decides="nothing")
+    jpy_per_usd: float = option(
+        float, "Yen per US dollar, for costs in yen.", 150.0, decides="nothing", within=(0.01, 10**6)
+    )
     max_judge_calls: int | None = option(
         int,
         "Maximum requests to the judges, including failed ones; default: no limit.",
@@ -133,12 +141,17 @@ class JudgeConfig:
         "Minimum share of Japanese script in an answer; default: not enforced.",
         None,
         decides="content",
+        within=SHARE,
     )
     non_japanese_penalty: float = option(
         float, "Points subtracted from answers below --min-japanese.", 3.0, decides="content"
     )
     parallel: int | None = option(
-        int, "Judgments in flight at once; default: as the judge's file says, or 1.", None, decides="nothing"
+        int,
+        "Judgments in flight at once; default: as the judge's file says, or 1.",
+        None,
+        decides="nothing",
+        within=FROM_1,
     )
     assets: str | None = option(
         str, "Folder with judges/, benchmarks/ and prompts/ of your own.", None, decides="nothing"
@@ -179,21 +192,6 @@ class JudgeConfig:
         return name, fraction
 
     def __post_init__(self) -> None:
-        for name in ("judge_samples", "judge_rpm", "judge_tpm", "judge_rpd", "parallel", "turns"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1, got {value}")
-        for name in (
-            "judge_reasks",
-            "judge_patience",
-            "judge_batch_patience",
-            "max_cost",
-            "max_judge_calls",
-            "non_japanese_penalty",
-        ):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name} must be finite and not negative, got {value:g}")
         if self.baseline is not None and self.judge_mode != "pairwise":
             raise ConfigError("--baseline is only for --judge-mode pairwise")
         if self.judge_turns == "together" and self.judge_mode == "pairwise":
@@ -201,8 +199,6 @@ class JudgeConfig:
                 "--judge-turns together asks for ratings, and --judge-mode pairwise compares answers turn by "
                 "turn: leave one of them out"
             )
-        if self.min_japanese is not None and not 0 <= self.min_japanese <= 1:
-            raise ConfigError(f"min_japanese must be in [0, 1], got {self.min_japanese:g}")
         if len(set(self.judge)) < len(self.judge) or not self.judge:
             raise ConfigError(f"name each judge of the panel once, got {', '.join(self.judge) or 'none'}")
         if self.anchor is None and self.judge_anchor_anyway:

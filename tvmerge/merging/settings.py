@@ -8,7 +8,7 @@ from typing import Any
 
 from tvmerge.merging.groupings import GROUPINGS
 from tvmerge.merging.methods import METHODS
-from tvmerge.option import option
+from tvmerge.option import FROM_1, SEED, option
 
 VOCABS = ("align", "skip", "error")
 ARITHMETICS = ("float32", "original")
@@ -55,12 +55,15 @@ class MergeConfig:
         choices=GROUPINGS.names,
         decides="candidates",
     )
-    layer_granularity: int = option(int, "Consecutive layers that share a weight.", 1, decides="content")
+    layer_granularity: int = option(
+        int, "Consecutive layers that share a weight.", 1, decides="content", within=FROM_1
+    )
     smooth: int | None = option(
         int,
         "Knots between which the layers' weights are interpolated; default: none.",
         None,
         decides="content",
+        within=(2, 10**9),
     )
     patterns: tuple[Mapping[str, Any], ...] = option(
         dict, "For optimize_mode regex: tables with name and pattern.", (), many=True, decides="content"
@@ -102,7 +105,7 @@ class MergeConfig:
         choices=ARITHMETICS,
         decides="content",
     )
-    merge_seed: int = option(int, "Seed of dare and of random gates.", 0, decides="content")
+    merge_seed: int = option(int, "Seed of dare and of random gates.", 0, decides="content", within=SEED)
     experts_per_token: int = option(int, "Number of experts per token of a mixture.", 2, decides="content")
     gate: str = option(str, "How a mixture's router is made.", "random", choices=GATES, decides="content")
     moe_base: str | None = option(

@@ -15,6 +15,7 @@ from tvmerge._util.threads import in_thread
 from tvmerge.errors import AssetError, OutputError, UserError
 from tvmerge.judging.agreement import Agreement, agreement
 from tvmerge.merging.export.export import export_merge
+from tvmerge.merging.export.hub import check_upload, push_to_hub
 from tvmerge.records import Evaluation, Question, Recipe
 from tvmerge.report.conclusion import conclusion
 from tvmerge.report.page.page import write_page
@@ -116,6 +117,9 @@ async def _prepare(
     """Build the run, doing all cheap checks before anything expensive."""
     note, phase = progress.note, progress.phase
     caches.tell(note)
+    if config.push_to_hub is not None:
+        phase("asking the hub whether the model can be uploaded")
+        await in_thread(check_upload, config.push_to_hub)
     phase("reading the questions")
     suite = await in_thread(
         build_suite, config, caches, note, paths.ledger, waiting=progress.waiting, own=judge
@@ -261,7 +265,7 @@ def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement
 
 
 def _write(run: Run, result: RunResult, note: Note) -> None:
-    """Write the model, then the report, which must not name a model that does not exist."""
+    """Write the model, then the report, which must not name a model that does not exist, then upload."""
     from tvmerge.merging.export.card import CardFacts
 
     config = run.config
@@ -278,7 +282,6 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
         overwrite=config.overwrite,
         shard_size=config.shard_size,
         save_experts=config.save_experts,
-        push_to_hub=config.push_to_hub,
         files=run.record.files,
     )
     for line in lines:
@@ -288,3 +291,5 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     write_page(run.paths.report, result)
     if run.paths.trace is not None:
         run.trace.write(run.paths.trace)
+    if config.push_to_hub is not None:
+        note(f"hub: {push_to_hub(run.paths.model, config.push_to_hub)}")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from tvmerge._util.caches import cache_folder
 from tvmerge._util.files import remove_leftovers
 from tvmerge._util.locking import locked
-from tvmerge._util.outputs import check_file, check_folder
+from tvmerge._util.outputs import check_file, check_folder, check_new_folder
+from tvmerge._util.trace import check_is_trace
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.merging.export.folders import check_precious
+from tvmerge.merging.export.folders import check_precious, experts_folder
 from tvmerge.report.result_file import RESULT, TRIALS
 from tvmerge.report.terminal.event_log import EventLog
 from tvmerge.run.run_folder import MARK, marked_study, runs_within
@@ -41,6 +42,7 @@ class RunPaths:
         study: The study's name and storage.
         trace: The file of the trace; None if none is written.
         log: The file of the event log; None if none is written.
+        experts: The folder of a mixture's experts; None if none are written.
     """
 
     folder: Path
@@ -48,13 +50,16 @@ class RunPaths:
     study: StudyLocation
     trace: Path | None
     log: Path | None = None
+    experts: Path | None = None
 
     @classmethod
     def of(cls, config: RunConfig) -> RunPaths:
         """Return the files and folders that the settings name."""
         trace = None if config.trace is None else Path(config.trace)
         log = None if config.log_file is None else Path(config.log_file)
-        return cls(config.run_folder, config.model_folder, config.study_location, trace, log)
+        model = config.model_folder
+        experts = experts_folder(model) if config.save_experts else None
+        return cls(config.run_folder, model, config.study_location, trace, log, experts)
 
     @property
     def holdout(self) -> Path:
@@ -99,18 +104,22 @@ class RunPaths:
         """
         if self.log is None:
             return None
+        self._check_apart("--log-file", self.log)
+        return EventLog(self.log)
+
+    def _check_apart(self, flag: str, file: Path) -> None:
+        """Check that a file that the user named is none that the run writes itself."""
         study = sqlite_file(self.study.storage)
         own = [self.ledger, self.questions, self.trials, self.result, self.report, self.mark]
-        if self.log.resolve() in {path.resolve() for path in (*own, self.trace, study) if path is not None}:
+        others = [*own, study, *(path for path in (self.trace, self.log) if path is not file)]
+        place = file.resolve()
+        if place in {path.resolve() for path in others if path is not None}:
+            raise ConfigError(f"{flag} {file} is a file that the run writes itself; name another file")
+        if place.is_relative_to(self.model.resolve()):
             raise ConfigError(
-                f"--log-file {self.log} is a file that the run writes itself; name another file"
+                f"{flag} {file} is in the folder of the merged model, which is replaced as a whole; name "
+                "another place"
             )
-        if self.log.resolve().is_relative_to(self.model.resolve()):
-            raise ConfigError(
-                f"--log-file {self.log} is in the folder of the merged model, which is replaced as a whole; "
-                "name another place"
-            )
-        return EventLog(self.log)
 
     def check_writable(self) -> None:
         """Check that the run can write all of its outputs, without creating anything.
@@ -126,10 +135,16 @@ class RunPaths:
             check_folder(self.folder / name, "the run's folder")
         for file in (self.ledger, self.questions, self.trials, self.result, self.report):
             check_file(file, "the run's file")
-        # A model is written to a sibling folder, which is then renamed.
-        check_folder(self.model.absolute().parent, "the folder of --output-dir,")
+        check_new_folder(self.model, "--output-dir")
+        if self.experts is not None:
+            check_new_folder(self.experts, "the folder of --save-experts,")
         if self.trace is not None:
+            self._check_apart("--trace", self.trace)
             check_file(self.trace, "--trace")
+            check_is_trace(self.trace)
+        if self.log is not None:
+            self._check_apart("--log-file", self.log)
+            check_file(self.log, "--log-file")
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.caches import Caches, cache_folder
 from tvmerge._util.encodings import read_text
+from tvmerge._util.outputs import check_new_folder
 from tvmerge._util.parsing import parse_json
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious
+from tvmerge.merging.export.hub import check_upload
 from tvmerge.records import Recipe
 from tvmerge.run.gguf import GgufOfMerge
 from tvmerge.run.run_folder import named_study, runs_within
@@ -82,7 +84,10 @@ def write_model(
         UserError: An input is not usable, or the folder may not be replaced.
     """
     weights = _with_study(weights)
+    check_new_folder(output_dir, "--output-dir")
     check_precious(output_dir, _precious(weights, output_dir, config))
+    if (repository := settings.get("push_to_hub")) is not None:
+        check_upload(repository)
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
     gguf = GgufOfMerge.opened(output_dir, writing, overwrite=overwrite)

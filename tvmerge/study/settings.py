@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tvmerge.errors import ConfigError
-from tvmerge.option import option
+from tvmerge.option import FROM_1, SEED, SHARE, WEIGHT, option
 from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.stop_when import StopWhen
@@ -25,8 +24,8 @@ UNIFORM_WEIGHTS = (0.75, 0.5, 1.0, 0.25, 1.25, 0.0, 1.5)
 class SearchConfig:
     """The settings of the search."""
 
-    weight_min: float = option(float, "Smallest weight.", 0.0, decides="candidates")
-    weight_max: float = option(float, "Largest weight.", 2.0, decides="candidates")
+    weight_min: float = option(float, "Smallest weight.", 0.0, decides="candidates", within=WEIGHT)
+    weight_max: float = option(float, "Largest weight.", 2.0, decides="candidates", within=WEIGHT)
     optuna_sampler: str = option(
         str, "Sampler that proposes the weights.", "auto", choices=SAMPLERS.names, decides="candidates"
     )
@@ -34,10 +33,14 @@ class SearchConfig:
         dict, "Settings of the sampler; see docs/search.md.", None, decides="content"
     )
     optuna_seed: int = option(
-        int, "Seed of the search, the hold-out and the answers.", 42, decides="candidates"
+        int, "Seed of the search, the hold-out and the answers.", 42, decides="candidates", within=SEED
     )
     n_trials: int = option(
-        int, "Total number of trials; raise it to continue a finished run.", 30, decides="nothing"
+        int,
+        "Total number of trials; raise it to continue a finished run.",
+        30,
+        decides="nothing",
+        within=(1, 10**6),
     )
     stop_when: str | None = option(
         str,
@@ -45,13 +48,16 @@ class SearchConfig:
         None,
         decides="nothing",
     )
-    trials_in_flight: int = option(int, "Number of candidates evaluated at once.", 1, decides="candidates")
+    trials_in_flight: int = option(
+        int, "Number of candidates evaluated at once.", 1, decides="candidates", within=FROM_1
+    )
     uniform_weights: tuple[float, ...] = option(
         float,
         "Uniform weights to try first, in this order; 1 and 0 follow if they are not among them.",
         UNIFORM_WEIGHTS,
         many=True,
         decides="candidates",
+        within=WEIGHT,
     )
     warm_start: str | None = option(
         str,
@@ -60,13 +66,14 @@ class SearchConfig:
         decides="content",
     )
     warm_start_trials: int = option(
-        int, "Number of its best trials that a warm start uses.", 5, decides="content"
+        int, "Number of its best trials that a warm start uses.", 5, decides="content", within=FROM_1
     )
     holdout: float | None = option(
         float,
         "Share of questions held out for the final comparison; default: the file's split, or 0.3.",
         None,
         decides="content",
+        within=SHARE,
     )
     racing: str | None = option(
         str,
@@ -81,15 +88,21 @@ class SearchConfig:
         f"p-value below which a trial counts as worse; default: {DEFAULT_RULES.p:g}.",
         None,
         decides="content",
+        within=SHARE,
     )
     racing_min_questions: int | None = option(
         int,
         f"Questions a trial answers before the first test; default: {DEFAULT_RULES.minimum}.",
         None,
         decides="content",
+        within=FROM_1,
     )
     racing_batch: int | None = option(
-        int, f"Questions between two tests; default: {DEFAULT_RULES.batch}.", None, decides="content"
+        int,
+        f"Questions between two tests; default: {DEFAULT_RULES.batch}.",
+        None,
+        decides="content",
+        within=FROM_1,
     )
     device_usd_per_hour: float = option(
         float,
@@ -99,9 +112,13 @@ class SearchConfig:
         decides="nothing",
     )
     confirm_candidates: int = option(
-        int, "Number of best candidates that the held-out questions choose among.", 3, decides="nothing"
+        int,
+        "Number of best candidates that the held-out questions choose among.",
+        3,
+        decides="nothing",
+        within=FROM_1,
     )
-    confirm_samples: int = option(int, "Answers per held-out question.", 1, decides="nothing")
+    confirm_samples: int = option(int, "Answers per held-out question.", 1, decides="nothing", within=FROM_1)
     multi_objective: bool = option(
         bool,
         "Search the Pareto front of several benchmarks instead of their weighted mean.",
@@ -113,6 +130,7 @@ class SearchConfig:
         "Minimum share of each benchmark's judgments with a rating; below it the trial fails.",
         0.9,
         decides="scores",
+        within=SHARE,
     )
     study_name: str | None = option(
         str, "Name of the study; default: <target>-<benchmark>.", None, decides="nothing"
@@ -142,19 +160,6 @@ class SearchConfig:
         outside = [w for w in self.uniform_weights if not self.weight_min <= w <= self.weight_max]
         if outside and self.uniform_weights != UNIFORM_WEIGHTS:
             raise ConfigError(f"uniform_weights must be within the range of the weights, got {outside[0]:g}")
-        for name in (
-            *("n_trials", "trials_in_flight", "racing_min_questions", "racing_batch"),
-            *("confirm_candidates", "confirm_samples", "warm_start_trials"),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1, got {value}")
-        for name in ("holdout", "min_coverage"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {value:g}")
-        if not 0 <= self.device_usd_per_hour < math.inf:
-            raise ConfigError(f"device_usd_per_hour must be at least 0, got {self.device_usd_per_hour:g}")
         if self.racing_p is not None and not 0 < self.racing_p < 1:
             raise ConfigError(f"racing_p must be in (0, 1), got {self.racing_p:g}")
         if self.holdout == 1:

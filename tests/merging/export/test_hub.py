@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tvmerge.errors import CheckpointError
-from tvmerge.merging.export.hub import push_to_hub
+from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.export.hub import check_repository, check_upload, push_to_hub
 
 
 class _Hub:
@@ -25,6 +25,8 @@ class _Hub:
         self.made: list[dict[str, Any]] = []
         self.commits: list[dict[str, bytes]] = []
         self.refuses = False
+        self.user: dict[str, Any] = {"name": "owner", "auth": {"accessToken": {"role": "write"}}}
+        self.knows_token = True
 
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         if path == "/api/repos/create":
@@ -51,7 +53,10 @@ def _hub() -> Iterator[_Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._reply(200, {"id": "owner/merged", "sha": "0", "siblings": []})
+            if self.path == "/api/whoami-v2":
+                self._reply(*((200, hub.user) if hub.knows_token else (401, {"error": "Invalid token"})))
+            else:
+                self._reply(200, {"id": "owner/merged", "sha": "0", "siblings": []})
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -108,9 +113,62 @@ def test_all_files_arrive_in_one_commit(hub: _Hub, folder: Path) -> None:
 def test_a_refusal_is_told_in_one_line_and_leaves_the_folder(hub: _Hub, folder: Path) -> None:
     hub.refuses = True
     with pytest.raises(
-        CheckpointError, match=r"could not be uploaded to owner/merged: .*403.*HF_TOKEN"
+        CheckpointError, match=r"could not be uploaded to owner/merged: .*403.*HF_TOKEN.*hf upload"
     ) as caught:
         push_to_hub(folder, "owner/merged")
     assert "\n" not in str(caught.value)
     assert (folder / "model.safetensors").exists()
     assert hub.commits == []
+
+
+@pytest.mark.parametrize(
+    "repo",
+    [
+        "merged",
+        "a/b/c",
+        "",
+        "a/",
+        "a b/c",
+        "-a/b",
+        "a/b--c",
+        "a/b.git",
+        "a/\u00fcber",
+        "a/" + "b" * 97,
+        "a/b\n",
+    ],
+)
+def test_a_name_that_the_hub_has_no_repositories_of_is_refused(repo: str) -> None:
+    with pytest.raises(ConfigError, match="is not the name of a repository: owner/name"):
+        check_repository(repo)
+
+
+def test_a_token_that_may_write_to_the_owner_is_enough(hub: _Hub) -> None:
+    check_upload("owner/merged")
+    hub.user["orgs"] = [{"name": "team"}]
+    check_upload("team/merged")
+    assert (hub.made, hub.commits) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("user", "knows_token", "expected"),
+    [
+        ({"name": "owner"}, False, "rejects the token"),
+        ({"name": "else"}, True, "that of else, who is not a member of owner"),
+        ({"name": "owner", "auth": {"accessToken": {"role": "read"}}}, True, "may only read"),
+        ({"name": 1, "orgs": [None, "x"], "auth": []}, True, "not a member of owner"),
+    ],
+)
+def test_an_upload_that_will_fail_is_known_before_a_run(
+    hub: _Hub, user: dict[str, Any], knows_token: bool, expected: str
+) -> None:
+    hub.user, hub.knows_token = user, knows_token
+    with pytest.raises(ConfigError, match=expected) as caught:
+        check_upload("owner/merged")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_upload_without_a_token_is_refused(hub: _Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
+    with pytest.raises(ConfigError, match="no token of the hub; set HF_TOKEN"):
+        check_upload("owner/merged")

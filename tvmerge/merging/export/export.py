@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge.errors import ConfigError
+from tvmerge.merging.export.folders import experts_folder
 from tvmerge.merging.export.merge_folder import write_experts, write_merge
 from tvmerge.records import Recipe
 
@@ -46,8 +45,6 @@ def export_merge(
     Raises:
         CheckpointError: A folder may not be replaced, the disk is full, or the upload failed.
     """
-    if not 0 < shard_size < math.inf:
-        raise ConfigError(f"shard_size must be larger than 0 and finite, got {shard_size:g}")
     size = int(shard_size * 10**9)
     write_merge(
         models,
@@ -61,7 +58,7 @@ def export_merge(
     )
     yield f"model: {folder}"
     if save_experts:
-        experts = folder.with_name(f"{folder.name}-experts")
+        experts = experts_folder(folder)
         written = write_experts(
             models, experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, files=files
         )

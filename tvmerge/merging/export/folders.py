@@ -5,7 +5,7 @@ A folder written by tvmerge contains `tvmerge.json`, which names its owner and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ WRITING = ".tvmerge-writing"
 
 REPLACED = ".tvmerge-replaced"
 """Marks a folder that is renamed to make room for another."""
+
+
+def experts_folder(folder: Path) -> Path:
+    """Return the folder for the experts of a mixture that is written to `folder`."""
+    return folder.with_name(f"{folder.name}-experts")
 
 
 def check_replaceable(
@@ -49,7 +54,7 @@ def check_replaceable(
         whose = written if marker else "is not empty"
         raise CheckpointError(f"{folder} {whose}; choose another output folder, or pass --overwrite")
     foreign = sorted(
-        {path.name for path in folder.iterdir()} - {MARKER, WRITING, REPLACED, *marker.get("files", ())}
+        {path.name for path in folder.iterdir()} - {MARKER, WRITING, REPLACED, *_written(marker)}
     )
     if foreign:
         raise CheckpointError(
@@ -72,6 +77,13 @@ def check_precious(folder: Path, precious: Iterable[tuple[str, Path]]) -> None:
     for name, path in precious:
         if path.resolve().is_relative_to(place):
             raise ConfigError(f"--output-dir {folder} holds {name}; choose a separate folder")
+
+
+def _written(marker: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the files that a marker lists."""
+    files = marker.get("files")
+    if isinstance(files, list):
+        yield from (name for name in files if isinstance(name, str))
 
 
 def read_marker(folder: Path) -> dict[str, Any]:

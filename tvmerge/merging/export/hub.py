@@ -1,11 +1,65 @@
-"""Uploads a written model to a model hub."""
+"""Uploads a written model to a model hub, and checks beforehand that this will be possible."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
-from tvmerge.errors import CheckpointError
+from tvmerge.errors import CheckpointError, ConfigError
+
+_NAME = re.compile(r"(?!-|\.)(?!.*(--|\.\.))[\w.-]{1,96}(?<![-.])(?<!\.git)", re.ASCII)
+"""Names that the hub takes for owners and repositories."""
+
+
+def check_repository(repo: str) -> None:
+    """Check the name of a repository, without asking the hub.
+
+    Args:
+        repo: `owner/name`.
+
+    Raises:
+        ConfigError: The hub has no repositories of such a name.
+    """
+    owner, _, name = repo.partition("/")
+    if not (_NAME.fullmatch(owner) and _NAME.fullmatch(name)):
+        raise ConfigError(
+            f"--push-to-hub {repo!r} is not the name of a repository: owner/name, each of up to 96 letters, "
+            "digits, '-', '_' and '.'"
+        )
+
+
+def check_upload(repo: str) -> None:
+    """Check that the hub knows the token, and that its user may write to the owner of a repository.
+
+    Args:
+        repo: `owner/name`.
+
+    Raises:
+        ConfigError: There is no token, the hub rejects it or cannot be reached, or it may not write there.
+    """
+    from huggingface_hub import HfApi, get_token
+
+    check_repository(repo)
+    flag = f"--push-to-hub {repo}"
+    if not get_token():
+        raise ConfigError(f"{flag}: there is no token of the hub; set HF_TOKEN, or run `hf auth login`")
+    try:
+        user: Any = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).whoami()
+    except Exception as error:  # the hub's client does not translate errors of its HTTP library
+        raise ConfigError(
+            f"{flag}: the hub cannot be asked, or rejects the token (HF_TOKEN): {_reason(error)}"
+        ) from error
+    if not isinstance(user, dict):
+        return
+    owner = repo.partition("/")[0]
+    mine = [user.get("name"), *(org.get("name") for org in user.get("orgs") or () if isinstance(org, dict))]
+    if owner not in mine:
+        raise ConfigError(f"{flag}: the token is that of {mine[0]}, who is not a member of {owner}")
+    if _role(user) == "read":
+        raise ConfigError(f"{flag}: the token may only read; make one that may write, and set HF_TOKEN to it")
 
 
 def push_to_hub(folder: Path, repo: str, *, private: bool = False) -> str:
@@ -29,8 +83,20 @@ def push_to_hub(folder: Path, repo: str, *, private: bool = False) -> str:
         url = api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Merge with tvmerge")
     except Exception as error:  # the hub's client does not translate errors of its HTTP library
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
-            f"{folder} could not be uploaded to {repo}: {reason}; is HF_TOKEN set, and may it write there?"
+            f"{folder} is written, but could not be uploaded to {repo}: {_reason(error)}; may HF_TOKEN write "
+            f"there? To upload it later: hf upload {repo} {shlex.quote(str(folder))} ."
         ) from error
     return str(url)
+
+
+def _role(user: dict[str, Any]) -> object:
+    """Return what a token may do: `read`, `write` or `fineGrained`; None if the hub does not tell."""
+    found: Any = user
+    for key in ("auth", "accessToken", "role"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

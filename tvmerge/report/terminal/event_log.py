@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 from tvmerge._util.files import append_text, end_last_line, jsonl_line
 from tvmerge._util.outputs import check_file
+from tvmerge._util.parsing import parse_json
 from tvmerge.errors import ConfigError
 
 FLAG = "--log-file"
@@ -90,7 +90,7 @@ def _check_is_log(path: Path) -> None:
 
 def _is_event(line: bytes) -> bool:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return False
     return isinstance(row, dict) and {"time", "kind"} <= row.keys()
