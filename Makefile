@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LISTED := $(wildcard requirements/*.txt)
 
-.PHONY: demo test test-vllm test-mergekit gpu-check lint format docs build clean
+.PHONY: demo test test-vllm test-mergekit gpu-check fuzz lint format bandit audit sbom lock docs build clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tvmerge demo
@@ -29,6 +30,11 @@ test-mergekit: $(VENV)/.installed-dev .venv-mergekit/.installed
 gpu-check: $(VENV)/.installed
 	$(BIN)/python -m perf.gpu
 
+# Random replies of judges and headers of checkpoints, a minute each, guided by what they reach in the code.
+fuzz: $(VENV)/.installed-fuzz
+	$(BIN)/python -m perf.fuzz replies --seconds 60
+	$(BIN)/python -m perf.fuzz headers --seconds 60
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -37,6 +43,25 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# What bandit finds in the code is an error.
+bandit: .venv-audit/.installed
+	.venv-audit/bin/bandit --quiet --configfile pyproject.toml --recursive tvmerge tools docs
+
+# Known weaknesses of the packages that make installs. Asks PyPI's advisory service, and fails where it has no answer.
+audit: bandit
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip \
+		$(foreach file,torch tvmerge dev docs build,--requirement requirements/$(file).txt)
+
+# What tvmerge needs, with the hashes of the files, as CycloneDX: dist/tvmerge.cdx.json.
+sbom: .venv-audit/.installed
+	@mkdir -p dist
+	cat requirements/torch.txt requirements/tvmerge.txt | .venv-audit/bin/python -W ignore -m cyclonedx_py requirements - \
+		--pyproject pyproject.toml --mc-type application --output-reproducible --output-file dist/tvmerge.cdx.json
+
+# Writes requirements/ from pyproject.toml and constraints.txt.
+lock: .venv-audit/.installed
+	.venv-audit/bin/python tools/lock.py
 
 # The documentation as a site, in site/. A broken link is an error.
 docs: $(VENV)/.installed-docs
@@ -54,16 +79,25 @@ $(VENV)/bin/python:
 		|| { echo "error: tvmerge needs Python 3.11 or newer; say which: make PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) tools/install.py venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python tools/install.py packages --constraint constraints.txt --editable .
+$(VENV)/.installed: pyproject.toml $(LISTED) | $(VENV)/bin/python
+	@$(BIN)/python tools/install.py tvmerge
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python tools/install.py packages --constraint constraints.txt --editable '.[dev]'
+$(VENV)/.installed-dev: pyproject.toml $(LISTED) | $(VENV)/bin/python
+	@$(BIN)/python tools/install.py tvmerge dev
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+$(VENV)/.installed-docs: pyproject.toml $(LISTED) | $(VENV)/bin/python
+	@$(BIN)/python tools/install.py tvmerge docs
+	@touch $@
+
+$(VENV)/.installed-fuzz: requirements/fuzz.txt | $(VENV)/.installed-dev
+	@$(BIN)/python tools/install.py tools fuzz
+	@touch $@
+
+.venv-audit/.installed: requirements/audit.txt
+	@$(PYTHON) tools/install.py venv .venv-audit
+	@.venv-audit/bin/python tools/install.py tools audit
 	@touch $@
 
 # torchvision and its like come along for pictures and break the import where their torch is another.

@@ -5,10 +5,12 @@ No module: tools/install, which is no part of the package.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -26,40 +28,6 @@ def run_script(*arguments: str, **environment: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize(
-    ("listed", "newest"),
-    [
-        ("torch (2.15.0)\nAvailable versions: 2.15.0, 2.14.1, 2.13.0+cpu, 2.13.0, 2.9.1+cpu", "2.13.0+cpu"),
-        ("Available versions: 2.9.0+cpu, 2.10.0+cpu, 2.10.0+cpu.cxx11.abi", "2.10.0+cpu"),
-        ("Available versions: 2.5.1+cpu, 2.6.0+cu124, 2.15.0", None),
-        ("ERROR: No matching distribution found for torch", None),
-        ("", None),
-    ],
-)
-def test_the_newest_build_for_cpus_is_found_among_what_pip_lists(listed: str, newest: str | None) -> None:
-    assert install.newest_cpu_build(listed) == newest
-
-
-@pytest.mark.parametrize(
-    ("listed", "found"),
-    [
-        ("Available versions: 2.15.0+cpu, 2.13.0+cpu, 2.13.0", "2.13.0+cpu"),
-        ("Available versions: 2.15.0+cpu, 12.13.0+cpu, 2.13.0, 2.13.0+cpu.cxx11.abi", None),
-    ],
-)
-def test_of_a_pinned_torch_only_that_release_is_taken(listed: str, found: str | None) -> None:
-    assert install.newest_cpu_build(listed, "2.13.0") == found
-
-
-def test_the_constraints_pin_torch() -> None:
-    """Else pip would replace a newer build for CPUs by the usual one of the pinned release."""
-    constraints = SCRIPT.parent.parent / "constraints.txt"
-    pinned = install.pinned_torch(["--constraint", str(constraints), "--editable", "."])
-    assert pinned is not None
-    assert f"torch=={pinned}" in constraints.read_text(encoding="utf-8").splitlines()
-    assert install.pinned_torch(["--editable", "."]) is None
-
-
-@pytest.mark.parametrize(
     ("system", "drivers", "wanted"),
     [("Linux", False, True), ("Linux", True, False), ("Darwin", False, False)],
 )
@@ -74,15 +42,23 @@ def test_only_linux_without_a_gpu_needs_another_build(
     assert install.wants_cpu_build() is wanted
 
 
-def test_an_index_without_builds_for_cpus_is_no_error(tmp_path: Path) -> None:
-    """A stand-in for pip lists versions of the usual build only, and knows no other index."""
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "2.15.0",
+        "torch (2.15.0)\nAvailable versions: 2.15.0+cpu, 12.13.0+cpu, 2.13.0, 2.13.0+cpu.cxx11.abi",
+    ],
+)
+def test_an_index_without_the_build_for_cpus_is_no_error(tmp_path: Path, listed: str) -> None:
+    """A stand-in for pip lists other builds only, and knows no other index or one that has it."""
     pip = tmp_path / "pip.py"
-    pip.write_text("import sys\nsys.exit('no such index') if '--index-url' in sys.argv else print('2.15.0')")
-    assert install.cpu_build([sys.executable, str(pip)]) is None
-    pip.write_text("import sys\nprint('2.15.0+cpu' if '--index-url' in sys.argv else '2.15.0')")
-    assert install.cpu_build([sys.executable, str(pip)]) == ("2.15.0+cpu", ["--index-url", install.CPU_INDEX])
-    pip.write_text("print('2.15.0, 2.14.0+cpu')")
-    assert install.cpu_build([sys.executable, str(pip)]) == ("2.14.0+cpu", [])
+    pip.write_text(f"import sys\nsys.exit('none') if '--index-url' in sys.argv else print({listed!r})")
+    assert install.cpu_source([sys.executable, str(pip)], "2.13.0") is None
+    pip.write_text(f"import sys\nprint('2.14.0, 2.13.0+cpu' if '--index-url' in sys.argv else {listed!r})")
+    found = install.cpu_source([sys.executable, str(pip)], "2.13.0")
+    assert found == ["--index-url", install.CPU_INDEX]
+    pip.write_text("print('2.14.0+cpu, 2.13.0+cpu')")
+    assert install.cpu_source([sys.executable, str(pip)], "2.13.0") == []
 
 
 def test_a_command_that_works_shows_what_it_does_and_not_its_output(
@@ -95,19 +71,42 @@ def test_a_command_that_works_shows_what_it_does_and_not_its_output(
     assert printed.err == ""
 
 
-def test_what_pip_says_of_a_failure_is_shown_and_make_stops() -> None:
-    done = run_script("packages", "--no-index", "tvmerge-needs-no-such-package")
-    assert done.returncode == 1
-    assert done.stdout.startswith("installs tvmerge and what it needs into ")
-    assert "installing: failed" in done.stdout
-    assert "No matching distribution found for tvmerge-needs-no-such-package" in done.stderr
+def test_what_pip_says_of_a_failure_is_shown_and_make_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "REQUIREMENTS", tmp_path)
+    (tmp_path / "none.txt").write_text(f"tvmerge-needs-no-such-package==1 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert install.main(["tools", "none"]) == 1
+    printed = capfd.readouterr()
+    assert "installing none: failed" in printed.out
+    assert "No matching distribution found for tvmerge-needs-no-such-package" in printed.err
 
 
-def test_an_environment_that_is_complete_is_left_as_it_is() -> None:
-    done = run_script("packages", "--no-index", "pip")
-    assert done.returncode == 0, done.stderr
-    assert "to download" not in done.stdout
-    assert "installing: done" in done.stdout
+def test_a_file_with_another_hash_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "REQUIREMENTS", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "installed"))
+    wheel = write_wheel(tmp_path, "tvmerge_sample")
+    for digest, code in (("0" * 64, 1), (hashlib.sha256(wheel.read_bytes()).hexdigest(), 0)):
+        (tmp_path / "one.txt").write_text(f"tvmerge-sample==1.0 --hash=sha256:{digest}\n")
+        assert install.main(["tools", "one"]) == code
+        assert (tmp_path / "installed" / "tvmerge_sample.py").exists() is (code == 0)
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in capfd.readouterr().err
+
+
+def write_wheel(folder: Path, name: str) -> Path:
+    """Write a wheel of one module, version 1.0."""
+    path, info = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
 
 
 def test_what_it_cannot_do_is_said() -> None:

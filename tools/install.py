@@ -1,11 +1,12 @@
 """Installs tvmerge for `make`, and shows that it goes on.
 
-    python tools/install.py venv FOLDER         make a virtual environment
-    python tools/install.py packages ARGUMENT.. pip install, into the environment of the Python that runs this
+    python tools/install.py venv FOLDER    make a virtual environment
+    python tools/install.py tvmerge NAME.. install tvmerge and what the files NAME in requirements/ list
+    python tools/install.py tools NAME..   install only what these files list
 
-On Linux without a GPU, the build of torch for CPUs is taken, which is much smaller than the other, if the
-configured package index or PyTorch's own has it. Otherwise pip takes what it finds. Needs only the standard
-library.
+Both install into the environment of the Python that runs this, and only files whose hashes are listed. With
+one exception: on Linux without a GPU, torch is the build for CPUs, which is much smaller than the usual one,
+if the configured package index or PyTorch's own has it. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own package index of builds for CPUs."""
 
-OLDEST = (2, 6)
-"""The oldest torch that tvmerge works with."""
-
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What there is on Linux if a driver for NVIDIA's or AMD's GPUs is loaded, or Windows lends one."""
 
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
+"""What is installed: `python tools/lock.py` writes the files."""
+
+_ROOT = REQUIREMENTS.parent
+_PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 _EVERY = 0.5  # seconds between two updates on a terminal
 _SELDOM = 10.0  # seconds between two lines elsewhere
 _TAIL = 40  # lines of a command that failed
@@ -43,37 +45,70 @@ def main(argv: Sequence[str]) -> int:
     match list(argv):
         case ["venv", folder]:
             return _told(*watched(f"making {folder}", [sys.executable, "-m", "venv", folder]))
-        case ["packages", *arguments] if arguments:
-            return install(arguments)
+        case ["tvmerge", *names]:
+            return install(names)
+        case ["tools", *names] if names:
+            return _told(*watched(f"installing {' '.join(names)}", [*_PIP, "install", *listed(*names)]))
     print(__doc__, file=sys.stderr)
     return 2
 
 
-def install(arguments: Sequence[str]) -> int:
-    """Install with pip, torch for CPUs first where it is the one to take."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    tests = ", its tests too," if any("[dev]" in argument for argument in arguments) else ""
+def install(names: Sequence[str]) -> int:
+    """Install torch for CPUs where it is the one to take, then what is listed, then tvmerge."""
+    tests = ", its tests too," if "dev" in names else ""
     print(f"installs tvmerge and what it needs{tests} into {os.path.relpath(sys.prefix)}", flush=True)
-    cpu = None
-    if not has_torch():
-        cpu = cpu_build(pip, pinned_torch(arguments)) if wants_cpu_build() else None
-        print(_size(cpu is not None), flush=True)
-    if cpu is not None:
-        version, source = cpu
-        # Without its dependencies: they come from the configured index, as everything else.
-        argv = [*pip, "install", "--no-deps", *source, f"torch=={version}"]
-        code, _ = watched(f"installing torch {version}", argv)
-        if code:
-            print("torch for CPUs could not be installed; pip takes the usual build", flush=True)
-    return _told(*watched("installing", [*pip, "install", *arguments]))
+    files = ["tvmerge", *names]
+    release = pinned_torch()
+    if installed_torch() != release:
+        source = cpu_source(_PIP, release) if wants_cpu_build() else None
+        print(_size(source is not None), flush=True)
+        if source is None or not _install_cpu_build(release, source):
+            files.insert(0, "torch")
+    # Nothing is built with packages that pip picks: `build` has them all.
+    steps = (
+        ("installing what builds", listed("build")),
+        ("installing", ["--no-build-isolation", *listed(*files)]),
+        ("installing tvmerge", ["--no-build-isolation", "--no-deps", "--editable", str(_ROOT)]),
+    )
+    return next(
+        (code for what, argv in steps if (code := _told(*watched(what, [*_PIP, "install", *argv])))), 0
+    )
 
 
-def has_torch() -> bool:
-    """Return whether this environment has torch already."""
+def listed(*names: str) -> list[str]:
+    """Return pip's arguments for what files in requirements/ list."""
+    files = (str(REQUIREMENTS / f"{name}.txt") for name in names)
+    # Without a search for dependencies: the files list them all.
+    return [
+        "--require-hashes",
+        "--no-deps",
+        *(argument for file in files for argument in ("--requirement", file)),
+    ]
+
+
+def installed_torch() -> str | None:
+    """Return the release of the torch in this environment, whatever its build; None if there is none."""
     try:
-        return bool(importlib.metadata.version("torch"))
+        return importlib.metadata.version("torch").partition("+")[0]
     except importlib.metadata.PackageNotFoundError:
-        return False
+        return None
+
+
+def pinned_torch() -> str:
+    """Return the release of torch that is listed."""
+    text = (REQUIREMENTS / "torch.txt").read_text("utf-8")
+    return next(
+        line.split()[0].removeprefix("torch==") for line in text.splitlines() if line.startswith("torch==")
+    )
+
+
+def _install_cpu_build(release: str, source: Sequence[str]) -> bool:
+    """Return whether torch for CPUs could be installed; what it needs is listed."""
+    argv = [*_PIP, "install", "--no-deps", *source, f"torch=={release}+cpu"]
+    code, _ = watched(f"installing torch {release} for CPUs", argv)
+    if code:
+        print("torch for CPUs could not be installed; pip takes the usual build", flush=True)
+    return code == 0
 
 
 def wants_cpu_build() -> bool:
@@ -81,46 +116,20 @@ def wants_cpu_build() -> bool:
     return platform.system() == "Linux" and not any(Path(driver).exists() for driver in DRIVERS)
 
 
-def pinned_torch(arguments: Sequence[str]) -> str | None:
-    """Return the release of torch that the constraints among pip's arguments ask for; None if they do not.
-
-    Pip would replace any other, by the usual build.
-    """
-    files = [file for flag, file in pairwise(arguments) if flag == "--constraint"]
-    pins = [re.search(r"^torch==([\d.]+)\s*$", Path(file).read_text("utf-8"), re.MULTILINE) for file in files]
-    return next((pin[1] for pin in pins if pin is not None), None)
-
-
-def cpu_build(pip: Sequence[str], release: str | None = None) -> tuple[str, list[str]] | None:
-    """Return a build of torch for CPUs and how to tell pip where it is; None if there is none.
+def cpu_source(pip: Sequence[str], release: str) -> list[str] | None:
+    """Return how to tell pip where torch for CPUs is; None if there is none.
 
     Args:
         pip: The command.
-        release: The release to look for; None for the newest.
+        release: The release to look for.
     """
     sources: tuple[list[str], ...] = ([], ["--index-url", CPU_INDEX])
     for source in sources:
         argv = [*pip, "--retries", "0", "--timeout", "5", "index", "versions", "torch", *source]
         _, said = watched("looking for torch for CPUs", argv)
-        if version := newest_cpu_build("\n".join(said), release):
-            return version, source
+        if re.search(rf"(?<![\w.]){re.escape(release)}\+cpu(?![\w.])", "\n".join(said)):
+            return source
     return None
-
-
-def newest_cpu_build(listed: str, release: str | None = None) -> str | None:
-    """Return the newest suitable build for CPUs among the versions that pip lists; None if there is none.
-
-    Args:
-        listed: What pip said.
-        release: The only release that is suitable; None for all that tvmerge works with.
-    """
-    found = re.findall(r"(?<![\w.])((\d+)\.(\d+)[.\d]*\+cpu)(?![\w.])", listed)
-    suitable = [
-        version
-        for version, *numbers in found
-        if tuple(map(int, numbers)) >= OLDEST and release in {None, version.removesuffix("+cpu")}
-    ]
-    return max(suitable, key=lambda v: [int(n) for n in re.findall(r"\d+", v)], default=None)
 
 
 def watched(what: str, argv: Sequence[str]) -> tuple[int, list[str]]:
@@ -134,7 +143,7 @@ def watched(what: str, argv: Sequence[str]) -> tuple[int, list[str]]:
         Its exit code and the lines of its output.
     """
     start, said = time.monotonic(), list[str]()
-    with subprocess.Popen(
+    with subprocess.Popen(  # nosec B603  # its callers' own commands, and no shell
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         reader = threading.Thread(target=_read, args=(process, said), daemon=True)

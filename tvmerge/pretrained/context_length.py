@@ -16,4 +16,7 @@ def model_context(folder: Path, *, trust_remote_code: bool = False) -> int | Non
     """Return the context length of the model in a folder, in tokens; None if it has no limit."""
     from transformers import AutoConfig
 
-    return context_length(AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code))
+    config = AutoConfig.from_pretrained(  # nosec B615  # a folder, so nothing is downloaded
+        folder, trust_remote_code=trust_remote_code
+    )
+    return context_length(config)

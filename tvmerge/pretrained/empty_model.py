@@ -53,7 +53,9 @@ def read_empty_model(
         CheckpointError: The configuration is not usable, or not of a decoder-only language model.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(  # nosec B615  # a folder, so nothing is downloaded
+            folder, trust_remote_code=trust_remote_code
+        )
     except Exception as error:  # transformers and models' own code raise all kinds of errors
         raise CheckpointError(f"{name}: {_unusable(stated, error, trusted=trust_remote_code)}") from error
     assert isinstance(config, PreTrainedConfig)

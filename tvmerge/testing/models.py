@@ -81,8 +81,10 @@ class PlainModel:
     """
 
     def __init__(self, folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)  # nosec B615  # a folder, so nothing is downloaded
+        self.model: Any = AutoModelForCausalLM.from_pretrained(  # nosec B615  # a folder, so nothing is downloaded
+            folder, dtype=torch.float32
+        )
         if weights is not None:
             self.model.load_state_dict(weights)
 

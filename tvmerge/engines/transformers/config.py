@@ -21,7 +21,9 @@ def read_config(folder: Path, *, trust_remote_code: bool) -> Any:
         CheckpointError: The configuration cannot be read.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(  # nosec B615  # a folder, so nothing is downloaded
+            folder, trust_remote_code=trust_remote_code
+        )
     except (OSError, ValueError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise CheckpointError(

@@ -62,10 +62,12 @@ class TransformersChat:
     def __init__(self, spec: JudgeSpec) -> None:
         self._name = spec.model
         name, _, revision = spec.model.partition("@")
-        source = {"pretrained_model_name_or_path": name, "revision": revision or "main"}
+        revision = revision or "main"
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(**source, padding_side="left")
-            self._model: Any = AutoModelForCausalLM.from_pretrained(**source, **placement(spec))
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, padding_side="left")
+            self._model: Any = AutoModelForCausalLM.from_pretrained(
+                name, revision=revision, **placement(spec)
+            )
         except ImportError as error:
             raise MissingExtraError(error.name or "bitsandbytes", "local") from error
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
