@@ -118,6 +118,13 @@ def test_an_index_cannot_reach_out_of_its_folder(tmp_path: Path) -> None:
         Checkpoint(folder)
 
 
+def test_an_index_has_names_of_files(tmp_path: Path) -> None:
+    folder = _sharded(tmp_path / "model")
+    _edit(folder / "model.safetensors.index.json", weight_map={"x": None})
+    with pytest.raises(CheckpointError, match="must have names of files, got None"):
+        Checkpoint(folder)
+
+
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
     folder = _sharded(tmp_path / "model")
     first, second = sorted(folder.glob("*.safetensors"))[:2]
@@ -143,7 +150,19 @@ def test_a_file_cut_short_is_refused(folder: Path) -> None:
         (10).to_bytes(8, "little") + b"not json!!",
         (2).to_bytes(8, "little") + b"[]",
         (9).to_bytes(8, "little") + b'{"a": {}}',
-        (54).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,4]}}' + b"1234",
+        *(
+            len(entry).to_bytes(8, "little") + entry + b"12345678"
+            for entry in (
+                b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}',
+                b'{"a":{"dtype":"F32","shape":[Infinity],"data_offsets":[0,8]}}',
+                b'{"a":{"dtype":"F32","shape":[-1,-2],"data_offsets":[0,8]}}',
+                b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}',
+                b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,9]}}',
+                b'{"a":{"dtype":5,"shape":[2],"data_offsets":[0,8]}}',
+                b'{"a":{"dtype":"X","shape":[2' + b",2" * 64 + b'],"data_offsets":[0,8]}}',
+                b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"format":5}}',
+            )
+        ),
     ],
 )
 def test_a_corrupt_header_is_refused(folder: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
 from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
+from tvmerge.judging.wire.usage import usage_of
 
 MODELS: Known = (
     (re.compile(r"claude-(2|instant|3)"), Capabilities(structured=False)),
@@ -115,9 +116,9 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
 
 def _usage(data: Any) -> Usage | None:
     match data:
-        case {"input_tokens": int(sent), "output_tokens": int(replied), **rest}:
+        case {"input_tokens": sent, "output_tokens": replied, **rest}:
             cached = (rest.get("cache_read_input_tokens"), rest.get("cache_creation_input_tokens"))
-            return Usage(sent + sum(tokens for tokens in cached if isinstance(tokens, int)), replied)
+            return usage_of(sent, replied, *cached)
     return None
 
 

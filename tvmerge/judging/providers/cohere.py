@@ -15,6 +15,7 @@ from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import ModelParameters
 from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
+from tvmerge.judging.wire.usage import usage_of
 
 if TYPE_CHECKING:
     import httpx
@@ -102,10 +103,10 @@ async def _keep(response: httpx.Response) -> None:
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     match data:
         case {"message": {} as message, **rest}:
-            blocks = message.get("content") or []
+            blocks = message.get("content")
             texts = [
                 str(block.get("text") or "")
-                for block in blocks
+                for block in (blocks if isinstance(blocks, list) else ())
                 if isinstance(block, dict) and block.get("type") == "text"
             ]
             return ChatReply(
@@ -120,17 +121,10 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
 
 def _usage(data: Any) -> Usage | None:
     match data:
-        case {
-            "tokens": {"input_tokens": float() | int() as sent, "output_tokens": float() | int() as replied}
+        case {"tokens": {"input_tokens": sent, "output_tokens": replied}} | {
+            "billed_units": {"input_tokens": sent, "output_tokens": replied}
         }:
-            return Usage(int(sent), int(replied))
-        case {
-            "billed_units": {
-                "input_tokens": float() | int() as sent,
-                "output_tokens": float() | int() as replied,
-            }
-        }:
-            return Usage(int(sent), int(replied))
+            return usage_of(sent, replied)
     return None
 
 

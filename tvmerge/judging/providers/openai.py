@@ -26,6 +26,7 @@ from tvmerge.judging.wire.replies import (
     wrong_shape,
 )
 from tvmerge.judging.wire.reply_text import reply_text
+from tvmerge.judging.wire.usage import usage_of
 
 if TYPE_CHECKING:
     import openai
@@ -187,8 +188,8 @@ def _complaint(data: Any) -> ErrorDetails | None:
 
 def _usage(data: Any) -> Usage | None:
     match data:
-        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
-            return Usage(prompt, completion)
+        case {"prompt_tokens": sent, "completion_tokens": replied}:
+            return usage_of(sent, replied)
     return None
 
 

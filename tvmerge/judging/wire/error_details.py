@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge.judging.wire.moments import positive
 
 _WORDS = (
     *("message", "Message", "msg", "error", "detail", "details", "description", "error_message", "error_msg"),
@@ -165,7 +166,7 @@ def _status(layer: Mapping[str, Any]) -> int | None:
     for name in ("code", "status", "status_code", "statusCode"):
         try:
             status = int(layer.get(name) or 0)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if 400 <= status <= 599:
             return status
@@ -194,10 +195,7 @@ def _param(layers: Iterable[Mapping[str, Any]]) -> str | None:
 def _delay(layer: Mapping[str, Any]) -> float | None:
     """Return Google's `retryDelay` in seconds, which is written as a number with an `s`."""
     told = re.fullmatch(r"([0-9.]+)s", str(layer.get("retryDelay", "")))
-    try:
-        return float(told[1]) if told else None
-    except ValueError:
-        return None
+    return positive(told[1]) if told else None
 
 
 def _flags_content(layer: Mapping[str, Any]) -> bool:

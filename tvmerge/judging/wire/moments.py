@@ -48,8 +48,8 @@ def read_wait(text: str, now: Callable[[], float]) -> Wait | None:
     seconds = _duration(text)
     if seconds is not None:
         return Wait(seconds)
-    date = _date(text)
-    return None if date is None else _until(date.replace(tzinfo=date.tzinfo or UTC).timestamp(), now)
+    moment = _moment(text)
+    return None if moment is None else _until(moment, now)
 
 
 def positive(text: str | None) -> float | None:
@@ -78,10 +78,12 @@ def _duration(text: str) -> float | None:
     return positive(str(total))
 
 
-def _date(text: str) -> datetime | None:
+def _moment(text: str) -> float | None:
+    """Return the seconds since 1970 of a date."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            return read(text)
-        except ValueError:
+            date = read(text)
+            return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+        except (ValueError, OverflowError):
             continue
     return None

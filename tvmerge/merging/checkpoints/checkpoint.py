@@ -251,7 +251,10 @@ def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard])
     weight_map = layout.read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index}: has no 'weight_map'")
-    files = sorted({str(file) for file in weight_map.values()})
+    odd = [file for file in weight_map.values() if not isinstance(file, str)]
+    if odd:
+        raise CheckpointError(f"{index}: its 'weight_map' must have names of files, got {odd[0]!r}")
+    files = sorted(set(weight_map.values()))
     outside = [file for file in files if Path(file).name != file]
     if outside:
         raise CheckpointError(f"{index}: refers to a file outside its folder: {outside[0]}")

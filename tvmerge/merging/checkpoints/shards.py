@@ -7,7 +7,6 @@ dtype, shape, [begin, end] in the data), then the data without gaps.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,13 @@ if TYPE_CHECKING:
 
 _HEADER_LIMIT = 100_000_000
 """Maximum size of a header in bytes, as in the safetensors library."""
+
+
+_DIMENSIONS = 64
+"""Maximum number of dimensions of a tensor, as in torch."""
+
+_SHOWN = 100
+"""Number of characters of a wrong value in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,26 +165,54 @@ def _read_header(path: Path) -> tuple[dict[str, TensorSpec], dict[str, Extent]]:
     except ValueError as error:
         raise CheckpointError(f"{path}: its safetensors header is damaged: {error}") from error
     try:
-        header.pop("__metadata__", None)
+        _check_metadata(header.pop("__metadata__", {}))
         specs = {name: _spec(entry) for name, entry in header.items()}
-        spans = {name: (int(e["data_offsets"][0]), int(e["data_offsets"][1])) for name, e in header.items()}
-        end = max((last for _, last in spans.values()), default=0)
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        spans = {name: _span(entry["data_offsets"]) for name, entry in header.items()}
+        _check_sizes(specs, spans)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its safetensors header is damaged: {error!r}") from error
-    if 8 + length + end != size:
-        raise CheckpointError(
-            f"{path}: has {size} bytes where its header promises {8 + length + end}; download it again"
-        )
     data = 8 + length
+    end = data + max((last for _, last in spans.values()), default=0)
+    if end != size:
+        raise CheckpointError(f"{path}: has {size} bytes where its header promises {end}; download it again")
     return specs, {name: Extent(path, data + first, last - first) for name, (first, last) in spans.items()}
 
 
+def _check_metadata(metadata: Mapping[str, object]) -> None:
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata must be texts")
+
+
 def _spec(entry: Mapping[str, Any]) -> TensorSpec:
-    spec = TensorSpec(tuple(int(length) for length in entry["shape"]), str(entry["dtype"]))
-    begin, end = entry["data_offsets"]
-    if spec.dtype in BYTES and end - begin != spec.nbytes:
-        raise ValueError(f"{spec} in {end - begin} bytes")
-    return spec
+    shape, dtype = entry["shape"], entry["dtype"]
+    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > _DIMENSIONS:
+        raise ValueError(f"a tensor of dtype {dtype!r} and shape {shape!r}"[:_SHOWN])
+    return TensorSpec(tuple(map(_size, shape)), dtype)
+
+
+def _span(offsets: object) -> tuple[int, int]:
+    match offsets:
+        case [begin, end]:
+            return _size(begin), _size(end)
+    raise ValueError(f"data_offsets {offsets!r}"[:_SHOWN])
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r} where a size is expected"[:_SHOWN])
+    return value
+
+
+def _check_sizes(specs: Mapping[str, TensorSpec], spans: Mapping[str, tuple[int, int]]) -> None:
+    """Check that tensors take their bytes, and lie one behind the other without gaps."""
+    expected = 0
+    for (begin, end), name in sorted((span, name) for name, span in spans.items()):
+        if begin != expected or end < begin:
+            raise ValueError(f"'{name}' lies at {begin} to {end}, but what is before it ends at {expected}")
+        expected = end
+        spec = specs[name]
+        if spec.dtype in BYTES and end - begin != spec.nbytes:
+            raise ValueError(f"{spec} in {end - begin} bytes")
 
 
 def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
@@ -190,7 +224,7 @@ def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:  # the format before torch 1.6 cannot be memory-mapped
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged pickle raises all kinds of errors
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path}: cannot be loaded as a pickle of tensors only: {reason}") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):

@@ -37,6 +37,9 @@ PLAIN: dict[str, Any] = {"peft_type": "LORA", "r": 8, "lora_alpha": 16}
         ({"rank_pattern": {"q_proj": "8"}}, r"must be whole numbers above 0; got \[8, '8'\]"),
         ({"lora_alpha": None}, r"alphas .* must be numbers; got \[None\]"),
         ({"alpha_pattern": {"layers.(0": 8}}, "is not a regular expression"),
+        ({"rank_pattern": ["q_proj"]}, "rank_pattern .* must be a table"),
+        ({"trainable_token_indices": 7}, "must be lists of ids of tokens; got 7"),
+        ({"trainable_token_indices": {"lm_head": ["x"]}}, r"must be lists of ids of tokens; got \['x'\]"),
     ],
 )
 def test_another_kind_is_refused_by_its_name(change: dict[str, Any], message: str) -> None:

@@ -81,6 +81,7 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
             "merge it into its base, do so and pass the result"
         )
     _check_scales(config, name)
+    _check_tokens(config.get("trainable_token_indices") or [], name)
 
 
 def adapter_scale(config: Mapping[str, Any], module: str) -> float:
@@ -100,6 +101,9 @@ def trained_tokens(config: Mapping[str, Any], module: str) -> tuple[int, ...]:
 
 def _check_scales(config: Mapping[str, Any], name: str) -> None:
     patterns = {key: config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")}
+    for key, found in patterns.items():
+        if not isinstance(found, dict):
+            raise CheckpointError(f"{name}: {key} in its {ADAPTER_CONFIG} must be a table; got {found!r}")
     ranks = [config.get("r"), *patterns["rank_pattern"].values()]
     alphas = [config.get("lora_alpha"), *patterns["alpha_pattern"].values()]
     if not all(type(rank) is int and rank > 0 for rank in ranks):
@@ -116,6 +120,15 @@ def _check_scales(config: Mapping[str, Any], name: str) -> None:
                 raise CheckpointError(
                     f"{name}: {key} {pattern!r} is not a regular expression: {error}"
                 ) from error
+
+
+def _check_tokens(given: object, name: str) -> None:
+    for rows in given.values() if isinstance(given, dict) else (given,):
+        if not isinstance(rows, list) or not all(type(row) is int and row >= 0 for row in rows):
+            raise CheckpointError(
+                f"{name}: trainable_token_indices in its {ADAPTER_CONFIG} must be lists of ids of tokens; "
+                f"got {rows!r}"
+            )
 
 
 def _own(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
