@@ -80,6 +80,16 @@ def test_every_shipped_judge_file_is_sound_and_sets_no_limits(path: Path) -> Non
             'provider = "opnai"\nmodel = "m"',
             "unknown provider 'opnai' (did you mean openai?); known: anthropic",
         ),
+        (
+            'provider = "Google"\nmodel = "m"',
+            "there is no provider 'Google'; write provider = \"openai\" with base_url = "
+            '"https://generativelanguage.googleapis.com/v1beta/openai" and its key',
+        ),
+        (
+            'provider = "lm-studio"\nmodel = "m"',
+            'write provider = "openai" with base_url = "http://localhost:1234/v1"',
+        ),
+        ('provider = "azure_openai"\nmodel = "m"', "with api_version and the address of your resource"),
         ('provider = "openai"\nmodel = 3', "'model' must be a text; got 3"),
         ('provider = "openai"\nmodel = "m"\nrpm = 0', "'rpm' must be an integer of at least 1"),
         ('provider = "openai"\nmodel = "m"\nrpm = true', "'rpm' must be an integer"),

@@ -73,7 +73,12 @@ class Bench:
         trials: Sequence[Trial] = (ZERO, ONE),
         held: Sequence[Question] = HELD,
     ) -> ConfirmationResult:
-        return await self._confirmation.run(finalists, choose_baselines(SPACE, trials), held, 0)
+        baselines = choose_baselines(SPACE, trials)
+        expected = self._confirmation.results(finalists, baselines, held, 0)
+        before = len(self.scored)
+        found = await self._confirmation.run(finalists, baselines, held, 0)
+        assert len(self.scored) == before + expected
+        return found
 
 
 def noise(question: Question) -> float:
@@ -170,7 +175,7 @@ async def test_a_finalist_that_is_clearly_behind_stops_after_a_part_of_the_selec
     assert zero.gain.n == 40
     told = [(model, estimate.n) for model, estimate in bench.scored]
     assert told[:3] == [("2", 10), ("3", chosen[3]), ("4", chosen[4])]
-    assert len(told) == 3 + 3
+    assert len(told) == 3 + len(found.contenders)
     seen = {a.question_id for a in found.evaluations["2"].answers}
     kinds = [q.category for q in MANY if q.question_id in seen]
     assert sorted(kinds.count(kind) for kind in set(kinds)) == [3, 3, 4]

@@ -64,14 +64,16 @@ def notes(url: str) -> dict[int, str]:
 
 def test_without_a_comparison_the_winner_is_the_best_of_the_search_and_the_line_says_so(url: str) -> None:
     best = best_of_search(url)
-    for wanted in ("winner", "best"):
-        choice = stored(url).choose(wanted)
-        assert choice.trial.number == best
-        assert choice.line == (
-            f"trial {best}: the best of the search; no held-out comparison has named a winner"
-        )
+    choice = stored(url).choose("winner")
+    assert choice.trial.number == best
+    assert choice.line == f"trial {best}: the best of the search; no held-out comparison has named a winner"
     assert read_status(url, "s").winner is None
     assert "winner: none yet" in str(read_status(url, "s"))
+
+
+def test_the_former_name_of_the_winner_is_refused_with_its_name(url: str) -> None:
+    with pytest.raises(StudyError, match=r"no trial 'best' \(did you mean winner\?\); it has 0 to "):
+        stored(url).choose("best")
 
 
 def test_the_winner_and_the_best_of_the_search_are_chosen_by_their_names(url: str) -> None:

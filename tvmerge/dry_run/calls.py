@@ -48,12 +48,14 @@ class PlannedCalls:
         stage: The stage.
         most: Upper bound.
         likely: What is likely.
+        dearest: The most that one of the calls costs, in USD; None if the price is unknown.
     """
 
     judge: str
     stage: str
     most: Spending = field(default_factory=Spending)
     likely: Spending = field(default_factory=Spending)
+    dearest: float | None = 0.0
 
 
 def most_of(calls: Iterable[PlannedCalls]) -> Spending:

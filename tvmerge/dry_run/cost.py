@@ -51,6 +51,9 @@ def planned_calls(
                 *habits.usage(spec.name, expected),
                 batched=batched and stage != CHECK,
             ),
+            dearest=_priced(
+                spec, 1, calls.largest.input, calls.largest.output, batched=batched and stage != CHECK
+            ).cost,
         )
         for spec in specs
         for stage, count in most.items()

@@ -20,6 +20,7 @@ from tvmerge.judging.judges.pairwise import PairwiseJudge
 from tvmerge.judging.preflight import api_key, check_packages
 from tvmerge.judging.prompts.prompts import JudgePrompt, check_prompts, needed_prompts
 from tvmerge.judging.providers import PROVIDERS
+from tvmerge.judging.servers import as_openai
 from tvmerge.judging.spec import JudgeSpec, is_loopback, read_spec, spec_for_model
 from tvmerge.records import Question
 
@@ -54,7 +55,11 @@ def find_spec(name: str, *, assets: Path | None = None) -> JudgeSpec:
         like = "" if "/" in name else _provider_of(name, known.values())
         example = f", such as {like}/{name}," if like else ""
         models = ", ".join(known for known in PROVIDERS.names() if PROVIDERS.load(known).chat is not None)
-        raise AssetError(f"{error}; or provider/model{example} with a provider of {models}") from error
+        meant = as_openai(provider) if model else ""
+        server = f"; for '{provider}', a judge file of yours says: {meant}" if meant else ""
+        raise AssetError(
+            f"{error}; or provider/model{example} with a provider of {models}{server}"
+        ) from error
 
 
 def _provider_of(model: str, files: Iterable[Path]) -> str:

@@ -16,6 +16,7 @@ from tvmerge._util.parsing import parse_toml
 from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.providers import PROVIDERS, Provider
+from tvmerge.judging.servers import as_openai
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,8 @@ def _checked(name: str, table: Mapping[str, Any], source: str) -> JudgeSpec:
         raise AssetError(
             f"{source}: the key 'provider' is missing; it is one of {', '.join(PROVIDERS.names())}"
         )
+    if table["provider"] not in PROVIDERS.names() and (meant := as_openai(table["provider"])):
+        raise AssetError(f"{source}: there is no provider '{table['provider']}'; write {meant}")
     try:
         provider = PROVIDERS.load(table["provider"])
     except ConfigError as error:

@@ -50,7 +50,7 @@ class Confirmation:
             there are no held-out questions.
         objective: The objective that is maximised.
         questions: All questions, of the search and held out.
-        on_scored: Called each time all answers of a model to a set of held-out questions are rated.
+        on_scored: Called as often as `results` says, each time a candidate is scored on a set of questions.
         min_coverage: Minimum fraction of each benchmark's judgments that must be ratings; a candidate below
             it is not compared.
         races: Whether finalists that are clearly behind stop before they have answered the whole selection
@@ -77,6 +77,17 @@ class Confirmation:
         self._races = races
         self._kept: dict[str, Evaluation] = {}
 
+    def results(
+        self,
+        finalists: Sequence[Trial],
+        baselines: Sequence[Candidate],
+        holdout: Sequence[Question],
+        seed: int,
+    ) -> int:
+        """Return how many scores `run` tells with the same arguments."""
+        selection = self._split(finalists, holdout, seed)[0]
+        return (len(finalists) if selection else 0) + 1 + len(baselines)
+
     async def run(
         self,
         finalists: Sequence[Trial],
@@ -93,9 +104,7 @@ class Confirmation:
             seed: Seed of the split into halves.
         """
         candidates = [Candidate("best", trial.recipe, trial) for trial in finalists]
-        selection, test = (
-            self._objective.halve(holdout, seed) if len(candidates) > 1 else ((), tuple(holdout))
-        )
+        selection, test = self._split(finalists, holdout, seed)
         if not selection:
             finalists, candidates = finalists[:1], candidates[:1]
         answered = await self._race(candidates, selection, seed)
@@ -120,6 +129,12 @@ class Confirmation:
             ),
             evaluations=self._kept,
         )
+
+    def _split(
+        self, finalists: Sequence[Trial], holdout: Sequence[Question], seed: int
+    ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+        """Return the questions that choose among the finalists, if any, and those that compare the winner."""
+        return self._objective.halve(holdout, seed) if len(finalists) > 1 else ((), tuple(holdout))
 
     async def _race(
         self, finalists: Sequence[Candidate], selection: Sequence[Question], seed: int
@@ -162,8 +177,10 @@ class Confirmation:
         """Evaluate all candidates at once on held-out questions, each distinct recipe only once."""
         if not questions:
             return [Evaluation(candidate.recipe) for candidate in candidates]
-        models = {candidate.model: candidate for candidate in reversed(candidates)}
-        for model, candidate in models.items():
+        models: dict[str, list[Candidate]] = {}
+        for candidate in reversed(candidates):
+            models.setdefault(candidate.model, []).insert(0, candidate)
+        for model, (candidate, *_) in models.items():
             # The log has this order, whichever of them is rated first.
             self._kept.setdefault(model, Evaluation(candidate.recipe))
         tasks = {name: asyncio.create_task(self._one(e, questions, tell=tell)) for name, e in models.items()}
@@ -173,11 +190,15 @@ class Confirmation:
         finally:
             await stop(tasks.values())
 
-    async def _one(self, candidate: Candidate, questions: Sequence[Question], *, tell: bool) -> Evaluation:
-        found = await self._evaluate(candidate.recipe, questions)
-        if tell:
+    async def _one(
+        self, candidates: Sequence[Candidate], questions: Sequence[Question], *, tell: bool
+    ) -> Evaluation:
+        """Evaluate candidates that are one model."""
+        model, recipe = candidates[0].model, candidates[0].recipe
+        found = await self._evaluate(recipe, questions)
+        for candidate in candidates if tell else ():
             self._on_scored(candidate, self._objective.estimate(found.judgments))
-        self._kept[candidate.model] = _joined(self._kept[candidate.model], found)
+        self._kept[model] = _joined(self._kept[model], found)
         return found
 
     async def _contender(
@@ -193,6 +214,9 @@ class Confirmation:
             searched = await self._search(candidate.recipe)
         if searched is not None and not questions:
             self._kept[candidate.model] = searched
+        scored = self._search_estimate(candidate, searched)
+        if not questions:
+            self._on_scored(candidate, scored)
         short = self._short(found) if questions else ""
         gain = None
         if questions and candidate.key != "best" and not (short or self._short(best)):
@@ -203,7 +227,7 @@ class Confirmation:
             key=candidate.key,
             trial=None if candidate.trial is None else candidate.trial.number,
             weights=candidate.recipe.weights,
-            search=self._search_estimate(candidate, searched),
+            search=scored,
             holdout=self._objective.estimate(found.judgments) if questions else None,
             gain=gain,
             shortfall=short,

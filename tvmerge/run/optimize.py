@@ -175,14 +175,14 @@ async def _confirm(run: Run, progress: Progress) -> ConfirmationResult:
         min_coverage=run.config.min_coverage,
         races=run.config.racing != "off" and run.suite.batching is None,
     )
-    chosen_among = len(finalists) if len(finalists) > 1 else 0
+    seed = run.config.optuna_seed
     models = len({baseline.model for baseline in baselines})
     progress.confirming(
-        chosen_among + 1 + models,
+        confirmation.results(finalists, baselines, run.holdout_questions, seed),
         len(run.holdout_questions),
         answers_ahead(run, len(finalists), models),
     )
-    confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, run.config.optuna_seed)
+    confirmed = await confirmation.run(finalists, baselines, run.holdout_questions, seed)
     log = answer_log(run, run.paths.holdout, judge=run.suite.confirming.judge.name)
     for model, evaluation in confirmed.evaluations.items():
         log.keep(model, in_order(run, evaluation))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tvmerge._util.suggest import did_you_mean
+from tvmerge._util.suggest import did_you_mean, meaning
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
 from tvmerge.study.blocks.table import asks_of, is_under_way
@@ -87,8 +87,7 @@ def latest_winner(attrs: Mapping[str, Any]) -> Winner | None:
 def choose(study: str, attrs: Mapping[str, Any], trials: Sequence[Trial], name: str) -> Choice:
     """Return the trial with a number, the `winner`, or `best-search`, the best of the search.
 
-    Without a held-out comparison, `winner` is the best of the search, and the line says so. `best`, the
-    name in earlier releases, is the same as `winner`.
+    Without a held-out comparison, `winner` is the best of the search, and the line says so.
 
     Args:
         study: The study's name, for messages.
@@ -101,8 +100,9 @@ def choose(study: str, attrs: Mapping[str, Any], trials: Sequence[Trial], name: 
     """
     if name.isdecimal() and int(name) < len(trials):
         return Choice(trials[int(name)], f"trial {int(name)}")
-    if name not in {BY_COMPARISON, BY_SEARCH, "best"}:
-        near = did_you_mean(name, (BY_COMPARISON, BY_SEARCH))
+    if name not in {BY_COMPARISON, BY_SEARCH}:
+        # `best` was the name of the winner.
+        near = meaning(BY_COMPARISON) if name == "best" else did_you_mean(name, (BY_COMPARISON, BY_SEARCH))
         raise StudyError(
             f"study '{study}' has no trial '{name}'{near}; it has 0 to {len(trials) - 1}, "
             f"`{BY_COMPARISON}` and `{BY_SEARCH}`"

@@ -43,5 +43,5 @@ def test_what_is_stored_is_told_apart_from_what_would_be_sent_and_nothing_is_sen
     run(ask())
     assert sent == [stored]
     most = most_tokens(new)
-    assert counter.take() == ({"mine": Calls(1, most.input, most.output)}, 1)
+    assert counter.take() == ({"mine": Calls(1, most.input, most.output, most)}, 1)
     assert counter.take() == ({}, 0)

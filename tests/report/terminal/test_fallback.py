@@ -17,10 +17,9 @@ import pytest
 
 from tests.terminals import terminal
 from tvmerge.records import Recipe, Trial
-from tvmerge.report.terminal import live
 from tvmerge.report.terminal.event_log import EventLog
 from tvmerge.report.terminal.progress import Progress
-from tvmerge.report.terminal.view import Row
+from tvmerge.report.terminal.view import Row, live_rows
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
@@ -28,14 +27,14 @@ SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """An event that, once set, makes the live view fail."""
-    begun, whole = threading.Event(), live.live_rows
+    begun = threading.Event()
 
     def rows(*args: Any, **settings: Any) -> list[Row]:
         if begun.is_set():
             raise ZeroDivisionError("of a time\nleft")
-        return whole(*args, **settings)
+        return live_rows(*args, **settings)
 
-    monkeypatch.setattr(live, "live_rows", rows)
+    monkeypatch.setattr("tvmerge.report.terminal.live.live_rows", rows)
     return begun
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.client.reask import UnusableError
 from tvmerge.judging.client.tokens import most_tokens
 
@@ -19,21 +19,30 @@ class Calls:
         calls: Number of calls.
         input: Maximum number of input tokens.
         output: Maximum number of output tokens.
+        largest: The tokens in and out that no single call exceeds.
     """
 
     calls: int = 0
     input: int = 0
     output: int = 0
+    largest: Usage = field(default_factory=Usage)
 
     def __add__(self, other: Calls) -> Calls:
-        return Calls(self.calls + other.calls, self.input + other.input, self.output + other.output)
+        ours, theirs = self.largest, other.largest
+        return Calls(
+            self.calls + other.calls,
+            self.input + other.input,
+            self.output + other.output,
+            Usage(max(ours.input, theirs.input), max(ours.output, theirs.output)),
+        )
 
     def __mul__(self, times: int) -> Calls:
-        return Calls(self.calls * times, self.input * times, self.output * times)
+        return Calls(self.calls * times, self.input * times, self.output * times, self.largest)
 
     def share(self, fraction: float) -> Calls:
         """Return the expected count if each request is sent with this probability, rounded up."""
-        return Calls(*(math.ceil(n * fraction) for n in (self.calls, self.input, self.output)))
+        calls, read, written = (math.ceil(n * fraction) for n in (self.calls, self.input, self.output))
+        return Calls(calls, read, written, self.largest)
 
 
 class RequestCounter:
@@ -46,7 +55,7 @@ class RequestCounter:
     def asked(self, judge: str, request: ChatRequest) -> None:
         """Count a request that a judge would send."""
         usage = most_tokens(request)
-        self._asked[judge] += Calls(1, usage.input, usage.output)
+        self._asked[judge] += Calls(1, usage.input, usage.output, usage)
 
     def stored(self, judge: str) -> None:
         """Count a reply that a judge would find in the cache."""

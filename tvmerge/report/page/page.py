@@ -18,6 +18,7 @@ from tvmerge._util.files import write_text
 from tvmerge._version import __version__
 from tvmerge.report import numbers
 from tvmerge.report.answer_stats import answer_stats, has_thoughts
+from tvmerge.report.block_reason import block_reason
 from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclude, has_holdout, name
 from tvmerge.report.drawing.svg import legal
@@ -75,6 +76,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "thinking": thinking,
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
         "by_blocks": result.by_blocks,
+        "block": block_reason(result.block),
         "choice": list(race_lines(result)),
         "prospects": _sentence(prospect_line(result.prospects)) if result.prospects else "",
         "stopped": sum(trial.state == "PRUNED" for trial in result.trials),
