@@ -256,8 +256,8 @@ class Study(AskAndTell[Trial], Protocol):
         `attrs["questions"]` questions.
         """
 
-    def known_at(self, number: int) -> Sequence[Trial]:
-        """Return the trials that had been told when trial `number` was asked.
+    def best_known_at(self, number: int) -> Trial | None:
+        """Return the best of the trials that had been told when trial `number` was asked; None without one.
 
-        They are the same after a resume, and after a finished study is extended.
+        It is the same after a resume, and after a finished study is extended.
         """

@@ -93,9 +93,14 @@ def test_what_was_known_when_a_trial_was_asked_does_not_change_when_more_is_told
             number = study.ask().number
             seen[number] = study.known_at(number)
             assert seen[number] == study.trials[: study.told]
-        study.tell(study.told, float(study.told), {})
+            assert study.best_known_at(number) == best_of(seen[number])
+        # Rising and falling, with equal ones, and some that were stopped or failed.
+        value = None if study.told % 5 == 2 else float(study.told * 4 % 9)
+        study.tell(study.told, value, {"questions": 8}, state="PRUNED" if study.told == 3 else "COMPLETE")
+        assert study.best == best_of(study.trials)
     again = open_study(tmp_path, "TPE", 3)
     assert {number: again.known_at(number) for number in seen} == seen
+    assert all(again.best_known_at(number) == best_of(seen[number]) for number in seen)
     assert len(seen[11]) == 9
 
 

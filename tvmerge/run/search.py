@@ -19,11 +19,10 @@ from tvmerge.run.anchoring import AgreementCheck
 from tvmerge.run.block_size import AskClock, JudgingPrice, SizingStudy, merges_of, most_questions
 from tvmerge.run.block_trials import BlockTrials
 from tvmerge.run.loop import ask_and_tell, search
-from tvmerge.run.standing import baselines_among
+from tvmerge.run.standing import SearchStanding, baselines_among
 from tvmerge.run.stopping import Stopping
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, asks_of
-from tvmerge.study.ranking import best_of, ranked_with_stopped
 from tvmerge.study.storage import N_ANSWERS, USD_PER_ANSWER
 from tvmerge.study.study import SearchStudy
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
@@ -79,11 +78,12 @@ async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
         log.keep(str(trial.number), in_order(run, evaluation))
         return trials.outcome(trial, evaluation)
 
+    standing = SearchStanding(study.trials[: study.told])
+
     def on_told(trial: Trial) -> None:
-        known = study.trials
-        running = {trial.number for trial in study.running()}
-        progress.standing(Counts.of(known, running), baselines_among(ranked_with_stopped(known)))
-        progress.trial_told(trial, best_of(known))
+        standing.add(trial)
+        progress.standing(standing.counts(len(study.running())), standing.baselines)
+        progress.trial_told(trial, study.best)
 
     progress.search_started(run.config.n_trials, study.told)
     await search(study, run.config.n_trials, trials.evaluate, outcome, on_told)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Trial
 from tvmerge.report.numbers import weight
-from tvmerge.report.terminal.state import Spent
+from tvmerge.report.terminal.state import Counts, Spent
+from tvmerge.study.ranking import ranked_with_stopped
 from tvmerge.study.space import uniform_weight
 
 if TYPE_CHECKING:
@@ -29,6 +30,37 @@ def baselines_among(ranked: Iterable[Trial]) -> dict[str, Trial]:
     best = next(((value, trial) for value, trial in known if value not in {0.0, 1.0}), None)
     named = {} if best is None else {f"uniform {weight(best[0])}": best[1]}
     return {**dict(sorted(found.items())), **named}
+
+
+class SearchStanding:
+    """How a search of whole trials stands, noted trial by trial, so that a long search takes no longer.
+
+    Args:
+        told: The trials that have been told.
+
+    Attributes:
+        baselines: Those that have a score, as from `baselines_among`.
+    """
+
+    def __init__(self, told: Iterable[Trial]) -> None:
+        self._counts = Counts()
+        self.baselines: Mapping[str, Trial] = {}
+        for trial in told:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """Note a trial that was told."""
+        self._counts += Counts.of([trial], ())
+        if uniform_weight(trial.recipe) is not None:
+            self.baselines = baselines_among(ranked_with_stopped([*self.baselines.values(), trial]))
+
+    def counts(self, running: int) -> Counts:
+        """Return how many trials are in each state.
+
+        Args:
+            running: The number of those that have not been told.
+        """
+        return self._counts + Counts(running=running)
 
 
 def spent_by(run: Run) -> Callable[[], Spent]:

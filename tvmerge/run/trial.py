@@ -24,7 +24,6 @@ from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.racing import RacingRules, Scores, projected_score, should_prune
 from tvmerge.scoring.statistics import coverage, finish_share, shortfall, why_silent
-from tvmerge.study.ranking import best_of
 
 SCORES = "scores"
 """Trial attribute: what each question adds to the score, in the order asked; None without a rating."""
@@ -132,7 +131,7 @@ class Trials:
         return _IncumbentRace(incumbent.attrs[SCORES], self._rules, self._scores)
 
     def _incumbent(self, trial: Trial) -> Trial | None:
-        return best_of(self._study.known_at(trial.number))
+        return self._study.best_known_at(trial.number)
 
 
 class _IncumbentRace:

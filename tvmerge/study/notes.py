@@ -7,53 +7,65 @@ that rises with each change, and the text in pieces.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 OURS = "**tvmerge:** "
 """What a paragraph of a note begins with that is not the user's."""
 
 _LONGEST = 2045  # characters of an attribute, as in optuna-dashboard
 _VERSION = re.compile(r"dashboard:(\d+):note_ver$")
+_PIECE = re.compile(r"dashboard:(\d+):note_str:(\d+)$")
 _GAP = "\n\n"
 
 
-def noted(storage: BaseStorage, study_id: int) -> frozenset[int]:
-    """Return the ids of the trials that have notes."""
-    keys = storage.get_study_system_attrs(study_id)
-    return frozenset(int(found[1]) for key in keys if (found := _VERSION.match(key)))
-
-
-def write_notes(storage: BaseStorage, study_id: int, texts: Mapping[int, str]) -> None:
-    """Write a paragraph of trials' notes in place of an earlier one, and leave the user's paragraphs.
+def noted(attrs: Iterable[str]) -> frozenset[int]:
+    """Return the ids of the trials that have notes.
 
     Args:
-        storage: The study's storage.
-        study_id: Its id.
+        attrs: The names of the study's system attributes.
+    """
+    return frozenset(int(found[1]) for key in attrs if (found := _VERSION.match(key)))
+
+
+def changed_notes(attrs: Mapping[str, Any], texts: Mapping[int, str]) -> dict[str, Any]:
+    """Return the attributes that put a paragraph into trials' notes, in place of an earlier one.
+
+    The user's paragraphs stay. Notes that have the paragraph already need no change.
+
+    Args:
+        attrs: The system attributes of the study.
         texts: The paragraphs, in Markdown, by the ids of the trials in the storage.
     """
-    attrs = storage.get_study_system_attrs(study_id)
+    pieces = _pieces(attrs)
+    found: dict[str, Any] = {}
     for trial_id, text in texts.items():
-        _write(storage, study_id, attrs, trial_id, text)
+        before = [piece for _, piece in sorted(pieces[trial_id])]
+        body = _with_paragraph("".join(before), text)
+        if body != "".join(before):
+            version = f"dashboard:{trial_id}:note_ver"
+            found |= _cut(trial_id, body, len(before)) | {version: int(attrs.get(version, 0)) + 1}
+    return found
 
 
-def _write(storage: BaseStorage, study_id: int, attrs: Mapping[str, Any], trial_id: int, text: str) -> None:
-    version, pieces = f"dashboard:{trial_id}:note_ver", f"dashboard:{trial_id}:note_str:"
-    before = [attrs[key] for key in sorted((k for k in attrs if k.startswith(pieces)), key=_place)]
-    others = [part for part in "".join(before).split(_GAP) if part and not part.startswith(OURS)]
-    body = _GAP.join([*([f"{OURS}{text}"] if text else []), *others])
-    if body == "".join(before):
-        return
-    # Pieces that are not needed any more are emptied, since attributes cannot be removed.
-    count = max(len(before), -(-len(body) // _LONGEST))
-    for number in range(count):
-        piece = body[number * _LONGEST : (number + 1) * _LONGEST]
-        storage.set_study_system_attr(study_id, f"{pieces}{number}", piece)
-    storage.set_study_system_attr(study_id, version, int(attrs.get(version, 0)) + 1)
+def _pieces(attrs: Mapping[str, Any]) -> Mapping[int, list[tuple[int, str]]]:
+    """Return the pieces of each trial's note, with their places."""
+    pieces = defaultdict(list)
+    for key, piece in attrs.items():
+        if found := _PIECE.match(key):
+            pieces[int(found[1])].append((int(found[2]), str(piece)))
+    return pieces
 
 
-def _place(key: str) -> int:
-    return int(key.rpartition(":")[2])
+def _with_paragraph(note: str, text: str) -> str:
+    others = [part for part in note.split(_GAP) if part and not part.startswith(OURS)]
+    return _GAP.join([*([f"{OURS}{text}"] if text else []), *others])
+
+
+def _cut(trial_id: int, body: str, before: int) -> dict[str, str]:
+    """Cut a note into pieces; those not needed any more are emptied, since attributes cannot be removed."""
+    return {
+        f"dashboard:{trial_id}:note_str:{number}": body[number * _LONGEST : (number + 1) * _LONGEST]
+        for number in range(max(before, -(-len(body) // _LONGEST)))
+    }

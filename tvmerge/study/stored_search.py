@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tvmerge.study.describe import describe
-from tvmerge.study.notes import noted, write_notes
+from tvmerge.study.notes import changed_notes, noted
 from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.storage import close_storage, translated
 from tvmerge.study.winner import IS_WINNER, WINNER, Winner
@@ -80,15 +80,15 @@ class StoredSearch:
         """
         self._still_held()
         with translated(self._storage):
-            rows = self._storage.get_all_trials(self._id, deepcopy=False)
-            ids = {row.number: row._trial_id for row in rows}
-            before = noted(self._storage, self._id)
+            ids = self._store.ids()
+            attrs = self._storage.get_study_system_attrs(self._id)
+            before = noted(attrs)
             texts = {
                 ids[trial.number]: describe(trial, winner)
                 for trial in self._trials
                 if trial.scored or ENQUEUED in trial.attrs or ids[trial.number] in before
             }
-            write_notes(self._storage, self._id, texts)
+            self._store.note(changed_notes(attrs, texts))
 
     def name_objectives(self, names: Sequence[str]) -> None:
         """Name the objectives for the tools of Optuna, unless they have names.

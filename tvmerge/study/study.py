@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.study.pareto import pareto_front
+from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED, SamplerView
 from tvmerge.study.space import Space
 from tvmerge.study.storage import translated
@@ -82,6 +83,10 @@ class SearchStudy(StoredSearch):
             rows = self._store.read()
         self._view = SamplerView(rows, self.objectives)
         self._trials = [trial_of(row, space) for row in rows]
+        self._told = sum(trial.state != "RUNNING" for trial in self._trials)
+        self._leaders: list[int | None] = [None]
+        for trial in self._trials[: self._told]:
+            self._lead(trial)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -96,21 +101,29 @@ class SearchStudy(StoredSearch):
     @property
     def told(self) -> int:
         """The number of trials that have been told, which are the first ones."""
-        return self.asked - len(self.running())
+        return self._told
 
     @property
     def may_ask(self) -> bool:
         """Whether the window has room for another trial in flight."""
-        return len(self.running()) < self._window
+        return self.asked - self.told < self._window
 
     def running(self) -> tuple[Trial, ...]:
         """Return the trials that were asked but not told: in flight, or left by an interrupted run."""
-        return tuple(trial for trial in self._trials if trial.state == "RUNNING")
+        return tuple(self._trials[self._told :])
+
+    @property
+    def best(self) -> Trial | None:
+        """The scored trial with the highest score, the earliest of equal ones."""
+        return self._leader_of(self._told)
 
     def known_at(self, number: int) -> tuple[Trial, ...]:
         """Return the trials that had been told when trial `number` was asked."""
-        due = max(0, number - self._window + 1)
-        return tuple(self._trials[: min(due, self.told)])
+        return tuple(self._trials[: self._due(number)])
+
+    def best_known_at(self, number: int) -> Trial | None:
+        """Return the best of the trials that had been told when trial `number` was asked."""
+        return self._leader_of(self._due(number))
 
     def ask(self) -> Trial:
         """Return the next candidate, after writing it to the storage.
@@ -187,6 +200,23 @@ class SearchStudy(StoredSearch):
             attrs={**asked.attrs, **attrs},
             values=scores,
         )
+        self._told += 1
+        self._lead(self._trials[number])
+
+    def _due(self, number: int) -> int:
+        """Return how many trials had been told when trial `number` was asked."""
+        return min(max(0, number - self._window + 1), self._told)
+
+    def _leader_of(self, told: int) -> Trial | None:
+        """Return the best of the first `told` trials."""
+        number = self._leaders[told]
+        return None if number is None else self._trials[number]
+
+    def _lead(self, trial: Trial) -> None:
+        """Note the best trial up to one that was told, so that a long study is not searched for it again."""
+        known = [found for found in (self._leader_of(len(self._leaders) - 1), trial) if found is not None]
+        best = best_of(known)
+        self._leaders.append(None if best is None else best.number)
 
     def front(self) -> tuple[Trial, ...]:
         """Return the Pareto front of the scored trials, in order of number."""

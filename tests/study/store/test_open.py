@@ -96,6 +96,23 @@ def test_bulk_and_plain_write_and_read_the_same_rows(
         assert abs(row.datetime_start - datetime.now()) < timedelta(hours=1)
 
 
+@pytest.mark.parametrize("schemas", [stores.SCHEMAS, frozenset()], ids=["bulk", "plain"])
+def test_what_is_noted_of_a_study_replaces_what_was_there(
+    storage: RDBStorage, monkeypatch: pytest.MonkeyPatch, schemas: frozenset[str]
+) -> None:
+    monkeypatch.setattr(stores, "SCHEMAS", schemas)
+    study_id, other = write(storage, [None, None]), write(storage, [])
+    storage.set_study_system_attr(other, "文", "of another study")
+    storage.set_study_system_attr(study_id, "kept", [1.5, None])
+    store = open_trial_store(storage, study_id)
+    store.note({"文": "first", "n": 1})
+    store.note({"文": "second"})
+    store.note({})
+    assert storage.get_study_system_attrs(study_id) == {"kept": [1.5, None], "文": "second", "n": 1}
+    assert storage.get_study_system_attrs(other) == {"文": "of another study"}
+    assert store.ids() == {row.number: row._trial_id for row in storage.get_all_trials(study_id)}
+
+
 class _Contract(TrialStoreContract):
     @pytest.fixture
     def store(self, storage: RDBStorage) -> TrialStore:

@@ -51,6 +51,9 @@ class Counts:
         """The number of all candidates."""
         return self.complete + self.running + self.open + self.pruned + self.failed
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: n + getattr(other, name) for name, n in self.as_json().items()})
+
     def as_json(self) -> dict[str, int]:
         """Return the counts as plain JSON data."""
         return {name: getattr(self, name) for name in self.__slots__}

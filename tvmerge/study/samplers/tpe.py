@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from tvmerge.study.samplers import Sampler, key
 
 if TYPE_CHECKING:
     from optuna.distributions import FloatDistribution
     from optuna.samplers import TPESampler
+
+    from tvmerge.study.known_space_tpe import Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +29,18 @@ class TpeSettings:
     n_ei_candidates: int = key(int, 24, 1)
 
 
-def _make(space: Mapping[str, FloatDistribution], seed: int, settings: TpeSettings) -> TPESampler:
-    from optuna.samplers import TPESampler
+class _Tpe:
+    """Makes the samplers of trials, which share what they have read of a study."""
 
-    return TPESampler(seed=seed, multivariate=True, **asdict(settings))
+    def __init__(self) -> None:
+        self._rows: Rows = WeakKeyDictionary()
+
+    def __call__(
+        self, space: Mapping[str, FloatDistribution], seed: int, settings: TpeSettings
+    ) -> TPESampler:
+        from tvmerge.study.known_space_tpe import KnownSpaceTpe
+
+        return KnownSpaceTpe(space, self._rows, seed=seed, **asdict(settings))
 
 
-SAMPLER = Sampler(make=_make, settings=TpeSettings)
+SAMPLER = Sampler(make=_Tpe(), settings=TpeSettings)

@@ -78,3 +78,9 @@ class TrialStore(Protocol):
         Raises:
             StudyError: The trial is not running.
         """
+
+    def ids(self) -> dict[int, int]:
+        """Return the ids of all trials in the storage, by their numbers."""
+
+    def note(self, attrs: Mapping[str, Any]) -> None:
+        """Write system attributes of the study, in place of any of the same name."""

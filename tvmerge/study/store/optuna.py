@@ -67,6 +67,16 @@ class OptunaTrialStore:
             self._storage.set_trial_intermediate_value(trial_id, result.step, result.values[0])
         self._storage.set_trial_state_values(trial_id, TrialState[result.state], result.values or None)
 
+    def ids(self) -> dict[int, int]:
+        """Return the ids of all trials in the storage, by their numbers."""
+        rows = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return {row.number: row._trial_id for row in rows}
+
+    def note(self, attrs: Mapping[str, Any]) -> None:
+        """Write system attributes of the study."""
+        for key, item in attrs.items():
+            self._storage.set_study_system_attr(self._study_id, key, item)
+
     def _running(self, number: int) -> int:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         if self._storage.get_trial(trial_id).state.is_finished():

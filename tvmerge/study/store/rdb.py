@@ -178,6 +178,28 @@ class RdbTrialStore:
             self._delete(connection, "trial_intermediate_values", trial_id, "step", steps)
             self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, steps))
 
+    def ids(self) -> dict[int, int]:
+        """Return the ids of all trials in the database, by their numbers."""
+        from sqlalchemy import select
+
+        trials = self._table("trials")
+        mine = select(trials.c.number, trials.c.trial_id).where(trials.c.study_id == self._study_id)
+        with self._engine.connect() as connection:
+            return {row.number: row.trial_id for row in connection.execute(mine)}
+
+    def note(self, attrs: Mapping[str, Any]) -> None:
+        """Write system attributes of the study in one transaction, in place of any of the same name."""
+        from sqlalchemy import bindparam
+
+        if not attrs:
+            return
+        table = self._table("study_system_attributes")
+        old = (table.c.study_id == self._study_id) & (table.c.key == bindparam("name"))
+        rows = [{"study_id": self._study_id, "key": k, "value_json": json.dumps(v)} for k, v in attrs.items()]
+        with self._engine.begin() as connection:
+            connection.execute(table.delete().where(old), [{"name": key} for key in attrs])
+            connection.execute(table.insert(), rows)
+
     def _update(
         self, connection: Connection, number: int, state: str | None, values: Mapping[str, Any]
     ) -> int:
