@@ -29,10 +29,12 @@ class TvmergeError(Exception):
 
     Attributes:
         sent: For a failed request to a provider, whether the provider may have received it.
+        paid: Whether the provider certainly bills the request, although it failed.
         receipt: Identifies the provider's answer if it came in a batch; empty otherwise.
     """
 
     sent = True
+    paid = False
     receipt = ""
 
 

@@ -202,6 +202,16 @@ def test_a_server_that_does_not_listen_is_an_error_before_anything_is_loaded() -
             check_ready(a_spec(url), {"TEST_KEY": KEY})
 
 
+def test_a_server_that_never_ends_its_headers_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping(OpenAIServer):
+        def handle(self, request: Request) -> Response:
+            return Response({}, breakage="drip")
+
+    monkeypatch.setattr("tvmerge.judging.preflight.REACH_SECONDS", 0.2)
+    with Dripping() as server, pytest.raises(ConfigError, match=r"no headers within 0\.2 s"):
+        check_ready(a_spec(server.base_url), {"TEST_KEY": KEY})
+
+
 def test_an_address_of_a_provider_that_nothing_answers_at_may_be_the_networks_fault() -> None:
     with pytest.raises(ConfigError, match=r"nothing answers at .*; check the network, base_url or the proxy"):
         check_ready(a_spec("http://judge.invalid/v1"), {"TEST_KEY": KEY})

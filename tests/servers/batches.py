@@ -269,7 +269,9 @@ class AnthropicBatchServer(BatchServer, AnthropicServer):
                 },
                 "created_at": created.replace("+00:00", "Z"),
                 "expires_at": created,
-                "results_url": f"{self.url}/v1/messages/batches/{batch.name}/results" if batch.over else None,
+                "results_url": f"http://elsewhere.invalid/v1/messages/batches/{batch.name}/results"
+                if batch.over
+                else None,
             }
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-Breakage = Literal["reset", "stall", "truncate"]
+Breakage = Literal["reset", "stall", "truncate", "drip"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Response:
     """What is sent back.
 
     Attributes:
-        body: JSON data.
+        body: JSON data, or a text or bytes that are sent as they are.
         breakage: `reset` closes the connection unanswered, `stall` never answers, `truncate` sends half the
-            body that was announced and closes.
+            body that was announced and closes, `drip` sends a byte now and then and never ends.
     """
 
     body: Any
@@ -124,13 +124,21 @@ class LoopbackServer:
         finally:
             self.in_flight -= 1
 
+    async def _drip(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
+        while not self._stop.is_set():
+            writer.write(b".")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
     async def _write(self, response: Response, writer: asyncio.StreamWriter) -> bool:
         if response.breakage == "reset":
             return False
         if response.breakage == "stall":
             await self._stop.wait()
-        body = response.body if isinstance(response.body, str) else json.dumps(response.body)
-        payload = body.encode()
+        if response.breakage == "drip":
+            await self._drip(writer)
+        payload = _payload(response.body)
         headers = {
             "content-type": response.content_type,
             "content-length": str(len(payload)),
@@ -147,6 +155,12 @@ class LoopbackServer:
         writer.write(payload)
         await writer.drain()
         return True
+
+
+def _payload(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return (body if isinstance(body, str) else json.dumps(body)).encode()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from typing import Any
 
 _MOST_DIGITS = 300
 """Longer whole numbers do not fit into a float. No file has them but to do harm."""
+_DEEPEST = 200
+"""Deeper nesting would end whatever walks through the data in a `RecursionError`."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -16,10 +19,27 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: It is not JSON or not UTF-8, is nested too deeply or has a number of too many digits.
     """
+    return _parsed(text)
+
+
+def parse_strict_json(text: str) -> Any:
+    """Return the data of a JSON text of a stranger, which says only one thing.
+
+    Raises:
+        ValueError: As for `parse_json`, or it has a key twice or a number that is none or infinite.
+    """
+    return _parsed(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+
+
+def _parsed(text: str | bytes, **hooks: Any) -> Any:
     try:
-        return json.loads(text, parse_int=_whole)
+        data = json.loads(text, parse_int=_whole, **hooks)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    brackets = text.count("[") + text.count("{") if isinstance(text, str) else len(text)
+    if brackets > _DEEPEST:
+        _check_depth(data)
+    return data
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -36,10 +56,38 @@ def parse_toml(text: str) -> dict[str, Any]:
     return data
 
 
+def _check_depth(data: Any) -> None:
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list) and item
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
+
+
 def _whole(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]}, which is not a finite number")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError("a key twice")
+    return data
 
 
 def _check_numbers(data: Any) -> None:

@@ -10,17 +10,22 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]",
     re.DOTALL,
 )
-_BREAK = re.compile(r"\s*[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]\s*")
-# Control characters, and those that turn the direction of what follows.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BREAK = re.compile(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+# Control characters, those that turn the direction of what follows, those that show nothing, and halves of
+# surrogate pairs. Joiners (U+200C, U+200D) are part of many scripts.
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 _ASCII = str.maketrans({"±": "+-", "…": "...", "·": ",", "–": "-", "—": "-", "×": "x"})
 
 
 def printable(text: str) -> str:
     """Return `text` in one line, without anything that a terminal obeys."""
-    one_line = _BREAK.sub(" ", _SEQUENCE.sub("", text)).rstrip()
-    return _CONTROL.sub("", one_line.replace("\t", " "))
+    first, *others = _BREAK.split(_SEQUENCE.sub("", text))
+    parts = (first.rstrip(), *filter(None, (part.strip() for part in others))) if others else (first,)
+    return _CONTROL.sub("", " ".join(parts).rstrip().replace("\t", " "))
 
 
 def ascii_only(text: str) -> str:

@@ -7,6 +7,7 @@ CUT_OFF = "cut off at the token limit"
 THINKING = f"{CUT_OFF}: thinking took all of it"
 FAILED = "the provider failed within its reply"
 EMPTY = "empty reply"
+NOT_READ = "the reply was not read"
 IN_THOUGHT = "the reply ends within a thought"
 
 _MORE_ROOM = (
@@ -16,6 +17,7 @@ _MORE_ROOM = (
 _CURES = (
     (CUT_OFF, _MORE_ROOM),
     (IN_THOUGHT, _MORE_ROOM),
+    (NOT_READ, "check base_url, or choose another judge"),
     (FAILED, "run again later, or choose another judge"),
     (
         EMPTY,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from os import environ
 from typing import Any
 
+from tvmerge._util.printable import printable
 from tvmerge.errors import ConfigError, CredentialsError, MissingExtraError
 from tvmerge.judging.providers import PROVIDERS
 from tvmerge.judging.spec import JudgeSpec, is_loopback
 
-_REACH_SECONDS = 10.0
+REACH_SECONDS = 10.0
+"""Seconds in which the user's own server must have sent the headers of a reply."""
 
 
 def check_ready(spec: JudgeSpec, env: Mapping[str, str] = environ, *, reach: bool = True) -> None:
@@ -137,11 +141,23 @@ def _reach(spec: JudgeSpec) -> None:
         return
     http: Any = import_module(library)
     try:
-        http.get(spec.endpoint, timeout=_REACH_SECONDS, follow_redirects=False)
+        with ThreadPoolExecutor(1) as thread:  # since an event loop may be running in this one
+            thread.submit(asyncio.run, _headers_of(http, spec.endpoint)).result()
     # ImportError: a SOCKS proxy is set and the package for it is missing.
-    except (http.TransportError, http.InvalidURL, ImportError, ValueError) as error:
+    except (http.TransportError, http.InvalidURL, ImportError, ValueError, TimeoutError) as error:
         cure = "start the server, or correct" if is_loopback(spec.endpoint) else "check the network,"
+        said = printable(str(error)) or f"no headers within {REACH_SECONDS:g} s"
         raise ConfigError(
-            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({error}); {cure} base_url or the "
+            f"the judge '{spec.name}': nothing answers at {spec.endpoint} ({said}); {cure} base_url or the "
             "proxy"
         ) from error
+
+
+async def _headers_of(http: Any, endpoint: str) -> None:
+    """Wait for the headers of a reply; its body is not read, and no redirect is followed."""
+    async with (
+        asyncio.timeout(REACH_SECONDS),
+        http.AsyncClient(timeout=REACH_SECONDS) as client,
+        client.stream("GET", endpoint, follow_redirects=False),
+    ):
+        pass

@@ -139,6 +139,41 @@ def test_many_texts_refused_among_others_do_not_stop_a_run(asking: Asking) -> No
     assert [isinstance(judgment, Unrated) for judgment in judgments] == [n % 2 == 0 for n in range(40)]
 
 
+@pytest.mark.parametrize("size", ["large", "small"])
+def test_a_result_that_cannot_be_read_is_paid_for_once_and_costs_no_other_request_its_own(
+    asking: Asking, size: str
+) -> None:
+    def spoilt(kind: str, response: Response) -> Response:
+        if kind != "results" or not response.body:
+            return response
+        first, *others = response.body.splitlines()
+        spoilt = first[:-1] + (" " * 5 * 2**20 + first[-1] if size == "large" else "")
+        return replace(response, body="\n".join((spoilt, "[]", "17", *others)))
+
+    asking.server.change, asking.options = spoilt, {"patience": 1.0}
+    judgments = asking.run(4)
+    assert [judgment.reason for judgment in judgments if isinstance(judgment, Unrated)] == [
+        "the reply was not read: its result is too large or is not JSON"
+    ]
+    assert sizes(asking) == [4]
+    (usage,) = asking.ledger().usage()
+    assert (usage.calls, usage.failures) == (3, 1)
+    assert usage.cost is not None
+    assert usage.cost > 3 * 120 / 2e6
+
+
+def test_results_larger_than_any_stay_with_the_provider(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for provider in ("openai", "anthropic"):
+        monkeypatch.setattr(f"tvmerge.judging.batch.{provider}.FILE_BYTES", 100)
+    with pytest.raises(OutageError, match=r"cannot be read .* they remain with the provider"):
+        asking.run(2)
+    monkeypatch.undo()
+    assert asking.scores(2) == expected(2)
+    assert sizes(asking) == [2]
+
+
 def test_results_that_nobody_asked_for_are_left_out_and_told(asking: Asking) -> None:
     asking.server.strangers = 2
     assert asking.scores(3) == expected(3)

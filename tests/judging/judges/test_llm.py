@@ -19,6 +19,7 @@ from tests.servers.openai_server import OpenAIServer, completion, error, user_pr
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CredentialsError, OutageError, QuotaError
 from tvmerge.judging.client.chat import InvalidRequestError
+from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.registry import create_judge
 from tvmerge.protocols import Judge
@@ -392,3 +393,24 @@ async def test_an_answer_cut_in_thought_gets_the_floor_without_a_call(
     assert isinstance(second, Rating)
     assert server.answered == 1
     assert "In English…" not in second.user_prompt
+
+
+async def test_a_reply_that_is_too_large_is_paid_for_once_and_no_rating(prompts: Prompts) -> None:
+    huge = completion("Rating: [[9]]" + 5 * 2**20 * " ")
+    ledger = Ledger()
+    with OpenAIServer(script=lambda request, number: huge) as server:
+        (only,) = await judge_one(
+            server,
+            prompts,
+            answer=Answer("q1", ("古池や…",)),
+            ledger=ledger,
+            spec={"price_input": 1.0, "price_output": 1.0},
+        )
+        assert isinstance(only, Unrated)
+        assert only.reason == "the reply was not read: it is larger than 4 MiB"
+        assert only.remedy == "check base_url, or choose another judge"
+        assert len(server.requests) == ledger.requests == 1
+    (usage,) = ledger.usage()
+    assert (usage.calls, usage.failures) == (0, 1)
+    assert usage.cost is not None
+    assert usage.cost > 2048 / 1e6  # the most that the reply can have cost

@@ -12,13 +12,15 @@ import json
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import anthropic
 import httpx2
 
 from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, BatchMatch, Progress, Result
-from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
+from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, is_id, results_of, whole
 from tvmerge.judging.client.chat import ChatRequest
+from tvmerge.judging.wire.bounds import FILE_BYTES, replies_up_to
 from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.replies import wrong_shape
 
@@ -112,10 +114,10 @@ class AnthropicBatches(SdkEndpoint):
     async def results(self, progress: Progress) -> Mapping[str, Result]:
         """Return the results of all requests."""
         results: dict[str, Result] = {}
-        for address in progress.results:
-            response: httpx2.Response = await self._call(self._client.get(address, cast_to=httpx2.Response))
-            for row in rows_of(response.text):
-                results[str(row.get("custom_id"))] = _result(row.get("result"))
+        with replies_up_to(FILE_BYTES):
+            for path in progress.results:
+                response: httpx2.Response = await self._call(self._client.get(path, cast_to=httpx2.Response))
+                results |= results_of(response.content, lambda row: _result(row.get("result")))
         return results
 
     async def _json(self, work: Awaitable[Any]) -> Any:
@@ -124,16 +126,22 @@ class AnthropicBatches(SdkEndpoint):
 
     def _progress(self, data: Any) -> Progress:
         match data:
-            case {"id": str(name), "processing_status": str(status), "request_counts": {} as counts, **rest}:
-                done = sum(int(counts.get(word) or 0) for word in _PROCESSED)
-                address: Any = rest.get("results_url")
+            case {
+                "id": str(name),
+                "processing_status": str(status),
+                "request_counts": {} as counts,
+                **rest,
+            } if is_id(name):
+                done = sum(whole(counts.get(word)) for word in _PROCESSED)
+                # The address that the server names may be at another host, which would get the key.
+                path = f"/v1/messages/batches/{quote(name, safe='')}/results"
                 return Progress(
                     id=name,
                     state="over" if status == "ended" else "running",
-                    total=done + int(counts.get("processing") or 0),
+                    total=done + whole(counts.get("processing")),
                     done=done,
                     created=_moment(rest.get("created_at")),
-                    results=(address,) if address else (),
+                    results=(path,) if rest.get("results_url") else (),
                 )
         raise wrong_shape(data, "a message batch of Anthropic's", self._key)
 
@@ -154,6 +162,6 @@ def _result(result: Any) -> Result:
 def _moment(text: Any) -> float:
     """Return when a batch was created, in seconds since 1970; 0 if unknown."""
     try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
+        return max(0.0, datetime.fromisoformat(str(text)).timestamp())
+    except (ValueError, OverflowError, OSError):
         return 0.0

@@ -14,10 +14,11 @@ State = Literal["running", "over", "refused"]
 EXPIRED = "the batch expired before it was processed"
 CANCELLED = "the batch was cancelled before it was processed"
 MISSING = "the batch has no result for it"
+NOT_READ = "its result is too large or is not JSON"
 
 Result = Mapping[str, Any]
 """The result of one request of a batch, as JSON data: `{"status": int, "body": data}` if it was answered or
-refused, `{"lost": why}` if it was not processed."""
+refused, `{"lost": why}` if it was not processed or its result cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ from tvmerge.errors import (
     TransientError,
     TvmergeError,
 )
-from tvmerge.judging.batch.api import CANCELLED, BatchApi, Result
+from tvmerge.judging.batch.api import CANCELLED, NOT_READ, BatchApi, Result
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.batch.collector import Collector, Slot
 from tvmerge.judging.batch.runner import BatchRunner, Waiting, receipt
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, NotReadError
 from tvmerge.judging.client.ledger import Prices
 from tvmerge.judging.client.tokens import most_tokens
 
@@ -218,6 +218,8 @@ class BatchChat(ChatWrapper):
                 "the batch was cancelled at the judge's provider; its finished replies are kept: run "
                 "again to send the rest"
             )
+        if lost == NOT_READ:
+            raise NotReadError(NOT_READ)
         if lost:
             raise TransientError(str(lost))
         return self._api.read(result, request)

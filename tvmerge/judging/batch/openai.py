@@ -16,8 +16,9 @@ import openai
 
 from tvmerge.errors import TransientError, TvmergeError
 from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, BatchMatch, Progress, Result, State
-from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, rows_of
+from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, is_id, results_of, whole
 from tvmerge.judging.client.chat import ChatRequest
+from tvmerge.judging.wire.bounds import FILE_BYTES, replies_up_to
 from tvmerge.judging.wire.error_details import read_error_details
 from tvmerge.judging.wire.http import ApiKey
 from tvmerge.judging.wire.refusals import translate
@@ -29,6 +30,9 @@ _PAGES = 20
 _PAGE = 100
 _SKEW = 86400
 """Seconds by which our clock and the provider's may differ; large, since the mark identifies a batch."""
+
+_LATEST = 1e11
+"""A time in seconds since 1970 that is in the year 5138."""
 
 _STATES: Mapping[str, State] = {
     "completed": "over",
@@ -80,7 +84,7 @@ class OpenAIBatches(SdkEndpoint):
         file = (f"{_MARK}-{mark}.jsonl", ("\n".join(lines) + "\n").encode(), "application/jsonl")
         data = await self._json(self._client.files.with_raw_response.create(file=file, purpose="batch"))
         match data:
-            case {"id": str(name)}:
+            case {"id": str(name)} if is_id(name):
                 return name
         raise wrong_shape(data, "a file of OpenAI's", self._key)
 
@@ -100,11 +104,13 @@ class OpenAIBatches(SdkEndpoint):
             listed = self._client.batches.with_raw_response.list(limit=_PAGE, after=after)
             page = self._page(data := await self._json(listed))
             for row in page:
-                if isinstance(row, dict) and (row.get("metadata") or {}).get(_MARK) == mark:
-                    return [BatchMatch(self._progress(row), sure=True)]
-            if not page or not data.get("has_more") or _moment(page[-1]) < since - _SKEW:
+                match row:
+                    case {"metadata": {"tvmerge": named}} if named == mark:
+                        return [BatchMatch(self._progress(row), sure=True)]
+            last = page[-1] if page and isinstance(page[-1], dict) else {}
+            if not last.get("id") or not data.get("has_more") or _moment(last) < since - _SKEW:
                 break
-            after = str(page[-1]["id"])
+            after = str(last["id"])
         return []
 
     async def poll(self, batch: str) -> Progress:
@@ -114,10 +120,10 @@ class OpenAIBatches(SdkEndpoint):
     async def results(self, progress: Progress) -> Mapping[str, Result]:
         """Return the results in the output file and the error file."""
         results: dict[str, Result] = {}
-        for file in progress.results:
-            content = await self._call(self._client.files.content(file))
-            for row in rows_of(content.text):
-                results[str(row.get("custom_id"))] = _result(row)
+        with replies_up_to(FILE_BYTES):
+            for file in progress.results:
+                response = await self._call(self._client.files.content(file))
+                results |= results_of(response.content, _result)
         return results
 
     async def _json(self, work: Awaitable[Any]) -> Any:
@@ -126,18 +132,19 @@ class OpenAIBatches(SdkEndpoint):
 
     def _progress(self, data: Any) -> Progress:
         match data:
-            case {"id": str(name), "status": str(status)}:
+            case {"id": str(name), "status": str(status)} if is_id(name):
                 rest: Mapping[str, Any] = data
-                counts: Mapping[str, Any] = rest.get("request_counts") or {}
-                files: tuple[Any, ...] = (rest.get("output_file_id"), rest.get("error_file_id"))
+                counts = rest.get("request_counts")
+                counts = counts if isinstance(counts, dict) else {}
+                files = (rest.get("output_file_id"), rest.get("error_file_id"))
                 return Progress(
                     id=name,
                     state=_STATES.get(status, "running"),
-                    total=counts.get("total") or 0,
-                    done=(counts.get("completed") or 0) + (counts.get("failed") or 0),
+                    total=whole(counts.get("total")),
+                    done=whole(counts.get("completed")) + whole(counts.get("failed")),
                     created=_moment(rest),
                     lost=_LOST.get(status, MISSING),
-                    results=tuple(file for file in files if file),
+                    results=tuple(file for file in files if isinstance(file, str) and is_id(file)),
                     error=self._refusal(rest.get("errors")) if status == "failed" else None,
                 )
         raise wrong_shape(data, "a batch of OpenAI's", self._key)
@@ -167,4 +174,4 @@ def _result(row: Any) -> Result:
 def _moment(row: Mapping[str, Any]) -> float:
     """Return when a batch was created, in seconds since 1970; 0 if unknown."""
     at = row.get("created_at")
-    return float(at) if isinstance(at, int | float) else 0.0
+    return float(at) if isinstance(at, int | float) and 0 < at < _LATEST else 0.0

@@ -22,6 +22,7 @@ from tvmerge.judging.batch.api import BatchApi, Progress, Result
 from tvmerge.judging.batch.call_retry import CallRetry
 from tvmerge.judging.batch.collector import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
+from tvmerge.judging.client.chat import NotReadError
 from tvmerge.judging.client.pauses import Pauses, clock
 
 _FIRST_LOOK = 1.0
@@ -121,7 +122,7 @@ class BatchRunner:
         if progress.state == "refused":
             await in_thread(self._store.forget, batch.number)
             raise self._refusal(batch, progress)
-        found = await self._retry(lambda: self._api.results(progress))
+        found = await self._found(progress)
         known = {request.key for request in batch.requests}
         if strangers := len(found.keys() - known):
             self._note(f"the batch {batch.id} has {strangers} results without a request; ignored")
@@ -184,8 +185,17 @@ class BatchRunner:
     async def _holds(self, name: str, batch: StoredBatch) -> bool:
         """Return whether a batch consists of these requests, judging by its results once it is over."""
         progress = await self._over(name)
-        results = await self._retry(lambda: self._api.results(progress))
+        results = await self._found(progress)
         return results.keys() == {request.key for request in batch.requests}
+
+    async def _found(self, progress: Progress) -> Mapping[str, Result]:
+        try:
+            return await self._retry(lambda: self._api.results(progress))
+        except NotReadError as error:
+            raise OutageError(
+                f"the results of the batch {progress.id} cannot be read ({error}); they remain with the "
+                "provider: leave --judge-batch out to ask one by one"
+            ) from error
 
     async def _over(self, name: str) -> Progress:
         """Wait until a batch is over."""

@@ -207,6 +207,12 @@ class TooLongError(RequestError):
     """The prompt does not fit into the judge's context."""
 
 
+class NotReadError(RequestError):
+    """The reply is larger than any judgment, or the result of a batch is not JSON. It was paid for."""
+
+    paid = True
+
+
 class InvalidRequestError(RequestError):
     """The request was refused for its form or for its text; the provider does not say which.
 

@@ -91,17 +91,26 @@ class Ledger:
         """Enter a judgment that came from the cache."""
         self._totals_of(judge).hits += 1
 
-    def failed(self, judge: str, seconds: float = 0.0, *, sent: bool = True, receipt: str = "") -> None:
+    def failed(
+        self,
+        judge: str,
+        seconds: float = 0.0,
+        *,
+        cost: float | None = 0.0,
+        sent: bool = True,
+        receipt: str = "",
+    ) -> None:
         """Enter an attempt that failed.
 
         Args:
             judge: The judge's name.
             seconds: How long it took.
+            cost: Cost in USD if it is billed all the same, or None if the price is unknown.
             sent: Whether the provider may have received it. If not, it does not count as a call.
             receipt: Identifies a reply that came in a batch, which is entered only once.
         """
         if sent:
-            self._note(judge, Usage(), 0.0, seconds, failed=True, receipt=receipt)
+            self._note(judge, Usage(), cost, seconds, failed=True, receipt=receipt)
         else:
             self._totals_of(judge).failures += 1
 
@@ -206,6 +215,8 @@ class Ledger:
         total.moments.append(row["at"])
         receipt = row.get("receipt")
         self._receipts |= {receipt} if receipt else set()
+        total.cost += row["cost"] or 0.0
+        total.priced = total.priced and row["cost"] is not None
         if row.get("failed"):
             total.failures += 1
             return
@@ -213,8 +224,6 @@ class Ledger:
         total.batched += bool(receipt)
         total.input += row["input"]
         total.output += row["output"]
-        total.cost += row["cost"] or 0.0
-        total.priced = total.priced and row["cost"] is not None
         total.seconds.append(row["seconds"])
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tvmerge.errors import TvmergeError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
 from tvmerge.judging.client.ledger import Ledger, Prices
 from tvmerge.judging.client.tokens import most_tokens
 
@@ -53,15 +53,19 @@ class LedgerChat(ChatWrapper):
             reply = await self._inner.send(request)
         except TvmergeError as error:
             seconds = self._clock() - begun
-            self._ledger.failed(self._judge, seconds, sent=error.sent, receipt=error.receipt)
+            cost = self._cost(request, None) if error.paid else 0.0
+            self._ledger.failed(self._judge, seconds, cost=cost, sent=error.sent, receipt=error.receipt)
             raise
         except asyncio.CancelledError:
             if not self._left:
                 # Cancelled while in flight: the provider has it.
                 self._ledger.failed(self._judge, self._clock() - begun)
             raise
-        # Without a reported usage, assume the most expensive one.
-        cost = self._prices.cost(reply.usage or most_tokens(request)) if self._prices else None
         seconds = self._clock() - begun
+        cost = self._cost(request, reply.usage)
         self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
         return reply
+
+    def _cost(self, request: ChatRequest, usage: Usage | None) -> float | None:
+        """Return the cost of a call; without a reported usage, that of the most expensive one."""
+        return self._prices.cost(usage or most_tokens(request)) if self._prices else None

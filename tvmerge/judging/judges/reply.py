@@ -10,17 +10,26 @@ from tvmerge.errors import TransientError
 from tvmerge.judging.client.chat import (
     ChatModel,
     ChatReply,
+    NotReadError,
     ParameterRefusedError,
     TextRefusedError,
     TooLongError,
 )
 from tvmerge.judging.client.reask import UnusableError
-from tvmerge.judging.faults import remedy
+from tvmerge.judging.faults import NOT_READ, remedy
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 
 T = TypeVar("T")
+
+_WHY: Mapping[type[Exception], str] = {
+    TooLongError: "longer than the judge's context",
+    NotReadError: NOT_READ,
+    TextRefusedError: "refused by the provider",
+    TransientError: "the provider fails with this request",
+}
+"""Errors that concern one question only, and what they say of it."""
 
 _MOST_TRIES = 8
 """Maximum number of versions of one request; more than there are parameters that can be left out."""
@@ -68,12 +77,10 @@ async def ask(
         return JudgeReply(
             user, reply=error.reply, reason=str(error), refused=error.refused, remedy=remedy(str(error))
         )
-    except TooLongError as error:
-        return JudgeReply(user, reason=f"longer than the judge's context: {error}")
-    except TextRefusedError as error:
-        return JudgeReply(user, reason=f"refused by the provider: {error}")
-    except TransientError as error:
-        return JudgeReply(user, reason=f"the provider fails with this request: {error}")
+    except tuple(_WHY) as error:
+        why = next(why for kind, why in _WHY.items() if isinstance(error, kind))
+        cure = remedy(why) if isinstance(error, NotReadError) else ""
+        return JudgeReply(user, reason=f"{why}: {error}", remedy=cure)
     read = reply_format.read(reply.text, alone=bool(reply.before))
     if isinstance(read, Unreadable):
         return JudgeReply(user, reply=reply.whole, reason=read.reason, remedy=remedy(read.reason))

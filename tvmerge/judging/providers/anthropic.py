@@ -11,6 +11,7 @@ from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.bounds import client_arguments
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
@@ -39,6 +40,7 @@ class AnthropicChat:
 
     def __init__(self, spec: JudgeSpec, api_key: str) -> None:
         import anthropic
+        import httpx2
 
         self._spec = spec
         self._key = ApiKey(api_key, spec.api_key_env)
@@ -46,7 +48,13 @@ class AnthropicChat:
         self._reader = ResponseReader(self._parameters, self._key, _reply)
         # max_retries=0: tvmerge retries in one place, where it is limited and counted.
         self._client = anthropic.AsyncAnthropic(
-            api_key=api_key or "unused", base_url=spec.endpoint, timeout=spec.timeout, max_retries=0
+            api_key=api_key or "unused",
+            base_url=spec.endpoint,
+            timeout=spec.timeout,
+            max_retries=0,
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                timeout=spec.timeout, **client_arguments(httpx2, spec.endpoint)
+            ),
         )
 
     def request(self, system: str, user: str, reply_format: ReplyFormat, *, sample: int = 0) -> ChatRequest:

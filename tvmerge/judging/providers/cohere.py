@@ -10,6 +10,7 @@ from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.bounds import client_arguments
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import ModelParameters
@@ -42,7 +43,9 @@ class CohereChat:
         self._reader = ResponseReader(self._parameters, self._key, _reply)
         # A separate HTTP client, since the SDK's cannot be closed and allows only 100 connections.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self._http = httpx.AsyncClient(timeout=spec.timeout, limits=limits, event_hooks={"response": [_keep]})
+        bounds = client_arguments(httpx, spec.endpoint)
+        bounds["event_hooks"]["response"].append(_keep)
+        self._http = httpx.AsyncClient(timeout=spec.timeout, limits=limits, **bounds)
         self._client = cohere.AsyncClientV2(
             api_key=api_key or "unused",
             base_url=spec.endpoint,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.printable import printable
 from tvmerge.errors import ProviderError
 from tvmerge.judging.batch.api import BatchApi
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
@@ -13,6 +14,7 @@ from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
+from tvmerge.judging.wire.bounds import client_arguments
 from tvmerge.judging.wire.error_details import ErrorDetails, error_within
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
@@ -117,10 +119,12 @@ class OpenAIChat:
 
 
 def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
+    import httpx2
     import openai
 
     # max_retries=0: tvmerge retries in one place, where it is limited and counted.
     key = api_key or "unused"
+    http = openai.DefaultAsyncHttpxClient(timeout=spec.timeout, **client_arguments(httpx2, spec.endpoint))
     if spec.api_version:
         return openai.AsyncAzureOpenAI(
             azure_endpoint=spec.base_url or "",
@@ -129,8 +133,11 @@ def _client(spec: JudgeSpec, api_key: str) -> openai.AsyncOpenAI:
             api_key=key,
             timeout=spec.timeout,
             max_retries=0,
+            http_client=http,
         )
-    return openai.AsyncOpenAI(api_key=key, base_url=spec.endpoint, timeout=spec.timeout, max_retries=0)
+    return openai.AsyncOpenAI(
+        api_key=key, base_url=spec.endpoint, timeout=spec.timeout, max_retries=0, http_client=http
+    )
 
 
 def _address(spec: JudgeSpec) -> str:
@@ -149,7 +156,9 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
             return ChatReply(
                 text=key.blotted(reply_text(message, word)),
                 finish="refused" if message.get("refusal") else "failed" if failure else finish_of(word),
-                finish_detail=key.blotted(failure.words)[:_WORDS] if failure else unknown_word(word),
+                finish_detail=printable(key.blotted(failure.words))[:_WORDS]
+                if failure
+                else unknown_word(word),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )

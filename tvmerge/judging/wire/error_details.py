@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,12 @@ _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DO
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _EVENTS = re.compile(r"\s*(?:event|data|id|retry)?:")
 _DEEPEST = 6
-_TITLED = 20_000
+_TITLED = 5_000
 """Number of characters of a page that are searched for its title."""
+_WORDY = 4_000
+"""Number of characters of an error's message that are read; patterns are searched in it."""
+_GATEWAYS = 2
+"""Maximum number of gateways before a provider that repeat its error as text."""
 _REPLIES = frozenset({"choices", "content", "candidates", "output"})
 """Keys of which every reply has one, in any protocol."""
 
@@ -63,10 +67,14 @@ class ErrorDetails:
 
 def read_error_details(body: str) -> ErrorDetails:
     """Read the body of an error; never fails, whatever the body is."""
+    return _read(body, _GATEWAYS)
+
+
+def _read(body: str, gateways: int) -> ErrorDetails:
     data = _json(body)
     if isinstance(data, dict | list):
-        return _of_json(data)
-    return ErrorDetails(data if isinstance(data, str) else _plain(body))
+        return _of_json(data, gateways)
+    return ErrorDetails((data if isinstance(data, str) else _plain(body))[:_WORDY])
 
 
 def error_within(data: Any) -> ErrorDetails | None:
@@ -95,10 +103,10 @@ def is_events(body: str) -> bool:
     return _EVENTS.match(body) is not None and "data:" in body
 
 
-def events_of(body: str) -> list[Any]:
-    """Return the JSON data of a stream of server-sent events, in order, without comments and `[DONE]`."""
+def events_of(body: str) -> Iterator[Any]:
+    """Yield the JSON data of a stream of server-sent events, in order, without comments and `[DONE]`."""
     lines = (line.removeprefix("data:").strip() for line in body.splitlines() if line.startswith("data:"))
-    return [data for line in lines if isinstance(data := _json(line), dict | list)]
+    return (data for line in lines if isinstance(data := _json(line), dict | list))
 
 
 def title_of(page: str) -> str:
@@ -108,14 +116,13 @@ def title_of(page: str) -> str:
     return " ".join(html.unescape(_MARKUP.sub(" ", titled[2] if titled else page)).split())
 
 
-def _of_json(data: Any) -> ErrorDetails:
+def _of_json(data: Any, gateways: int = _GATEWAYS) -> ErrorDetails:
     layers = list(_layers(data, 0))
-    words = _sentence(data)
-    raw = next((_behind(layer) for layer in layers if _behind(layer)), "")
+    words = _sentence(data)[:_WORDY]
+    raw = next(filter(None, (_behind(layer, gateways) for layer in layers)), "")
+    said = words if raw in words else ": ".join(filter(None, (words, raw)))
     return ErrorDetails(
-        words=f"{words}: {raw}"
-        if raw and raw not in words
-        else words or json.dumps(data, ensure_ascii=False),
+        words=said or json.dumps(data, ensure_ascii=False)[:_WORDY],
         status=next((status for layer in layers if (status := _status(layer)) is not None), None),
         codes=frozenset(_texts(layers, _CODES)),
         param=_param(layers),
@@ -156,10 +163,10 @@ def _sentence(data: Any, depth: int = 0) -> str:
     return f"{'.'.join(map(str, place))}: {words}" if isinstance(place, list) and words else words
 
 
-def _behind(layer: Mapping[str, Any]) -> str:
+def _behind(layer: Mapping[str, Any], gateways: int) -> str:
     """Return the message of the provider behind a gateway."""
     raw = layer.get("raw")
-    return read_error_details(raw).words if isinstance(raw, str) else ""
+    return _read(raw, gateways - 1).words if gateways and isinstance(raw, str) else ""
 
 
 def _status(layer: Mapping[str, Any]) -> int | None:
@@ -212,8 +219,8 @@ def _headers(layers: Iterable[Mapping[str, Any]]) -> Mapping[str, str]:
 
 
 def _plain(body: str) -> str:
-    if is_events(body) and (events := events_of(body)):
-        return _sentence(events[0])
+    if is_events(body) and (event := next(events_of(body), None)) is not None:
+        return _sentence(event)
     return title_of(body) if is_page(body) else " ".join(body.split())
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from tvmerge._util.printable import printable
 from tvmerge.judging.client.chat import FinishReason
 
 _WORDS: Mapping[FinishReason, str] = {
@@ -59,4 +60,4 @@ def finish_of(word: object) -> FinishReason:
 
 def unknown_word(word: object) -> str:
     """Return `word` if its meaning is unknown, else an empty string."""
-    return " ".join(str(word).split())[:40] if finish_of(word) == "other" else ""
+    return " ".join(printable(str(word)).split())[:40] if finish_of(word) == "other" else ""

@@ -17,6 +17,8 @@ _HINT = re.compile(
 _LONG_UNITS = re.compile(r" ?(s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)\b ?")
 _ASTRAY = 5.0
 """Seconds that two clocks may differ: `date` has whole seconds, and a reply takes time to arrive."""
+_NO_LIMIT = 1e12
+"""Requests or tokens from which on a limit is none."""
 _QUOTED = 4
 """Minimum number of characters of a key whose quotation reveals something."""
 
@@ -127,7 +129,7 @@ def _names(kind: str, what: str) -> tuple[str, ...]:
 def _count(text: str) -> int | None:
     """Return the number in `100`, or the first one in `100, 100;w=60`."""
     number = positive(text.partition(",")[0].partition(";")[0])
-    return None if number is None else int(number)
+    return int(number) if number is not None and number < _NO_LIMIT else None
 
 
 def lower_case(headers: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,9 @@ _UNIX = 1e9
 _UNIX_IN_PARTS = 1e11
 """Numbers from this on are such times in milliseconds or finer units; in seconds, it is the year 5138."""
 
+_LONGEST = 100
+"""Maximum number of characters of a time in any format."""
+
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)\s*(ms|us|µs|ns|d|h|m|s)\s*")
 
@@ -42,6 +45,8 @@ def read_wait(text: str, now: Callable[[], float]) -> Wait | None:
         now: Returns the seconds since 1970.
     """
     text = text.strip().replace("\u03bc", "µ")
+    if len(text) > _LONGEST:
+        return None
     number = positive(text)
     if number is not None:
         return Wait(number) if number < _UNIX else _until(_in_seconds(number), now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tvmerge._util.printable import printable
 from tvmerge.errors import (
     CredentialsError,
     ProviderError,
@@ -130,7 +131,7 @@ def _names_no_model(status: int, details: ErrorDetails, words: str) -> bool:
 
 
 def _shown(status: int, words: str, key: ApiKey) -> str:
-    said = " ".join(key.blotted(words).split())
+    said = " ".join(printable(key.blotted(words)).split())
     return f"HTTP {status}: {said[:_WORDS_SHOWN] or 'without a word'}"
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import islice
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tvmerge._util.parsing import parse_json
-from tvmerge.errors import TransientError
+from tvmerge._util.parsing import parse_strict_json
+from tvmerge._util.printable import printable
+from tvmerge.errors import ProviderError, TransientError
 from tvmerge.judging.client.chat import InvalidRequestError, NotJsonError
 from tvmerge.judging.wire.error_details import events_of, is_events, is_page, title_of
 from tvmerge.judging.wire.finish import finish_of
@@ -54,35 +57,35 @@ def read_json(body: str) -> Any:
 
     Raises:
         NotJsonError: It is an HTML page or a stream of events.
-        TransientError: It is not JSON, or truncated.
+        TransientError: It is not JSON, truncated, or says more than one thing.
     """
     try:
-        data = parse_json(body)
-    except ValueError:
+        data = parse_strict_json(body)
+    except ValueError as error:
         data = _whole(body)
         if data is None:
-            raise not_json(body) from None
+            raise not_json(body, "" if isinstance(error, JSONDecodeError) else f": {error}") from None
     return _storable(data) if _HALF.search(body) else data
 
 
-def not_json(body: str) -> TransientError:
-    """Return the error for a body that is not JSON."""
+def not_json(body: str, why: str = "") -> TransientError:
+    """Return the error for a body that is not JSON, or whose JSON is not read."""
     if is_page(body):
-        title = title_of(body)[:_SHOWN]
+        title = printable(title_of(body))[:_SHOWN]
         return NotJsonError(f"a page of HTML ('{title}') where JSON was asked for: check base_url")
     if is_events(body):
         return NotJsonError(
             "a stream of events where one JSON reply was asked for: set `stream = false` under [parameters] "
             "in the judge's file, or in the server"
         )
-    return TransientError("the reply is not JSON" if body.strip() else "the reply is empty")
+    return TransientError(f"the reply is not JSON{why}" if body.strip() else "the reply is empty")
 
 
 def wrong_shape(data: Any, expected: str, key: ApiKey) -> InvalidRequestError:
     """Return the error for JSON that is not a reply of the protocol."""
     shapes = (name for name, shape in _SHAPES.items() if isinstance(data, dict) and shape <= data.keys())
     other = next((name for name in shapes if name != expected), "")
-    shown = key.blotted(json.dumps(data, ensure_ascii=False))[:_SHOWN]
+    shown = _shown(data, key)
     is_other = f"{other}, not {expected}" if other else f"not {expected}"
     said = f"HTTP 200: {is_other}: {shown}"
     return InvalidRequestError(
@@ -99,14 +102,29 @@ def nothing_said(data: Mapping[str, Any], key: ApiKey) -> tuple[FinishReason, st
     shown = json.dumps(rest, ensure_ascii=False)
     blocked = _BLOCKED.search(shown)
     finish: FinishReason = "refused" if blocked and finish_of(blocked[1]) == "refused" else "stop"
-    return finish, key.blotted(shown)[:_SHOWN]
+    return finish, _shown(rest, key)
 
 
-def connection_error(error: Exception) -> TransientError:
-    """Return the error for a failed connection, with the reason that the SDKs leave out."""
+def connection_error(error: Exception) -> ProviderError:
+    """Return the error for a failed connection, with the reason that the SDKs leave out.
+
+    What is raised while a response arrives (`tvmerge.judging.wire.bounds`), the SDKs take for one too.
+    """
     cause = error.__cause__ or error
+    if isinstance(cause, ProviderError):
+        return cause
+    if type(cause).__name__ == "TooManyRedirects":
+        said = "redirects without end"
+        return InvalidRequestError(
+            f"the judge's server replies with {said}: correct base_url", said=said, certain=True
+        )
     unsent = type(cause).__name__ in _NEVER_SENT
-    return TransientError(f"{type(error).__name__}: {error}", sent=not unsent)
+    said = f"{type(cause).__name__}: {cause}" if str(cause) else f"{type(error).__name__}: {error}"
+    return TransientError(printable(said)[:_SHOWN], sent=not unsent)
+
+
+def _shown(data: Any, key: ApiKey) -> str:
+    return printable(key.blotted(json.dumps(data, ensure_ascii=False)))[:_SHOWN]
 
 
 _NEVER_SENT = frozenset(
@@ -135,8 +153,8 @@ def _whole(body: str) -> Any:
     first, _, rest = body.strip().partition("\n\n")
     if rest.strip() == "data: [DONE]" and not first.startswith("data:"):
         try:
-            return parse_json(first)
+            return parse_strict_json(first)
         except ValueError:
             return None
-    events = events_of(body) if is_events(body) else []
+    events = list(islice(events_of(body), 2)) if is_events(body) else []
     return events[0] if len(events) == 1 else None
