@@ -183,10 +183,13 @@ class CachedChat(ChatWrapper):
         if (reply := await self._look_up(request)) is not None:
             return reply
         try:
-            return await self._inner.send(request)
+            reply = await self._inner.send(request)
         except ProviderError as error:
             await self._store.put_refusal(request, error)
             raise
+        if reply.cached:  # another process has paid for it meanwhile
+            self._on_hit(request, reply)
+        return reply
 
 
 class StoringChat(ChatWrapper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Pauses:
 
         Args:
             who: Identifies what is waiting.
-            seconds: How long it waits.
+            seconds: How long it waits; infinite if nobody knows, until `over`.
             why: The reason, for the message.
             latest: Whether `seconds` is a maximum and the wait usually ends earlier.
         """
@@ -91,10 +92,15 @@ class Pauses:
         if now >= self._due(now):
             self._told_at, self._shown = now, True
             first = min(self._waits.values(), key=lambda wait: wait.until)
-            until = clock(first.until - now, self._wall())
-            self._show(f"waiting until {until}{' at the latest' if first.latest else ''}: {first.why}")
+            self._show(f"waiting{self._end_of(first, now)}: {first.why}")
         next_end = min(wait.until for wait in self._waits.values())
         self._timer = asyncio.get_running_loop().call_at(min(self._due(now), next_end), self._look)
+
+    def _end_of(self, wait: _Wait, now: float) -> str:
+        if math.isinf(wait.until):
+            return ""
+        until = clock(wait.until - now, self._wall())
+        return f" until {until}{' at the latest' if wait.latest else ''}"
 
     def _due(self, now: float) -> float:
         """Return when the next line is due."""

@@ -1,10 +1,11 @@
 """Puts the wrappers in order, from the outermost; free steps come before paid ones.
 
-cache and single flight -> re-asks -> standing -> concurrency -> storing -> retries -> budget -> rate limits
--> wire -> ledger -> timeout -> provider
+cache and single flight -> re-asks -> standing -> wait for other processes -> concurrency -> claim -> storing
+-> retries -> budget -> rate limits -> wire -> ledger -> timeout -> provider
 
 The budget is inside the retries, so that every attempt is counted. A refused request that waits for the
-replies to other requests is outside the concurrency limit, so that those can be sent.
+replies to other requests is outside the concurrency limit, so that those can be sent; so is one that another
+process is sending. It is claimed inside, so that processes share the work of which each can do only a part.
 
 Limits are applied in two places: the concurrency limit outside the retries, so that a call waiting for its
 retry still takes a place and relieves the provider; the rate limits inside, so that every attempt is counted.
@@ -30,6 +31,7 @@ from tvmerge.judging.batch.runner import Waiting
 from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest
+from tvmerge.judging.client.claims import AwaitingChat, ClaimingChat, RequestClaims
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
 from tvmerge.judging.client.ledger import Ledger, Prices
 from tvmerge.judging.client.ledger_chat import LedgerChat
@@ -96,14 +98,14 @@ def _paid(
     chat = _live(provider, spec, policy, ledger, rate_limit_group)
     if policy.batching is not None:
         chat = RoutedChat(_batched(provider, spec, policy, ledger, policy.batching), chat, policy.batching)
-    if store is not None:
-        chat = StoringChat(chat, store)
-    return RefusalChat(
-        ConcurrencyLimitedChat(chat, rate_limit_group.concurrency_limiter),
-        rate_limit_group.concurrency_limiter,
-        patient=policy.batching is not None,
-        note=_noting(policy, spec),
-    )
+    limiter = rate_limit_group.concurrency_limiter
+    if store is None or policy.cache is None:
+        chat = ConcurrencyLimitedChat(chat, limiter)
+    else:
+        claims = RequestClaims(policy.cache.folder / "claims", policy.note)
+        claiming = ClaimingChat(StoringChat(chat, store), claims, store)
+        chat = AwaitingChat(ConcurrencyLimitedChat(claiming, limiter), claims, store, policy.pauses)
+    return RefusalChat(chat, limiter, patient=policy.batching is not None, note=_noting(policy, spec))
 
 
 def _reasking(
