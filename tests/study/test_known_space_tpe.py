@@ -6,18 +6,18 @@ from weakref import WeakKeyDictionary
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from tvmerge.study.known_space_tpe import KnownSpaceTpe, Rows
 
-SPACE = {
+VARYING = {
     "norm": FloatDistribution(0, 2),
     "embeddings": FloatDistribution(0, 2),
-    "fixed": FloatDistribution(1, 1),
     "層.0": FloatDistribution(-1, 1),
 }
-VARYING = {name: distribution for name, distribution in sorted(SPACE.items()) if name != "fixed"}
+FLOATS = {**VARYING, "fixed": FloatDistribution(1, 1)}
+SPACE: dict[str, BaseDistribution] = dict(FLOATS)
 
 
 @pytest.mark.parametrize("objectives", [1, 2])
@@ -26,7 +26,7 @@ def test_it_draws_what_optuna_draws_whatever_became_of_the_trials(objectives: in
     rows: Rows = WeakKeyDictionary()
     asked = []
     for number in range(30):
-        known.sampler = KnownSpaceTpe(SPACE, rows, seed=number, n_startup_trials=8)
+        known.sampler = KnownSpaceTpe(FLOATS, rows, seed=number, n_startup_trials=8)
         plain.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=8, multivariate=True)
         first, second = known.ask(SPACE), plain.ask(SPACE)
         assert first.params == second.params
@@ -46,11 +46,13 @@ def test_studies_that_share_what_was_read_do_not_take_each_other_s_trials() -> N
     for value in (1.0, -1.0):
         study = optuna.create_study(direction="maximize")
         for number in range(14):
-            study.sampler = KnownSpaceTpe(SPACE, shared, seed=number)
+            study.sampler = KnownSpaceTpe(FLOATS, shared, seed=number)
             trial = study.ask(SPACE)
             study.tell(trial, value * trial.params["norm"])
+        study.ask()
+        running = study.trials[-1]
         drawn = [
-            KnownSpaceTpe(SPACE, rows, seed=99).sample_relative(study, study.trials[0], VARYING)
+            KnownSpaceTpe(FLOATS, rows, seed=99).sample_relative(study, running, dict(VARYING))
             for rows in (shared, WeakKeyDictionary())
         ]
         assert drawn[0] == drawn[1] != {}
