@@ -200,6 +200,7 @@ def test_the_report_is_one_page_that_needs_no_network(demo: Finished) -> None:
 
     Links().feed(page)
     assert f"{demo.result['holdout']['best']['mean']:.2f}" in page
+    assert "course-title" in page
 
 
 def test_any_trial_can_be_written_again(demo: Finished, tmp_path: Path) -> None:

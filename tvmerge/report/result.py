@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tvmerge.records import MEAN, Answer, Difference, Estimate, Judgment, Question, Trial
+from tvmerge.report.course import Course
 from tvmerge.report.language import tr
 from tvmerge.report.unfinished import Unfinished
 
@@ -123,6 +124,7 @@ class RunRecord:
         prospects: What a longer search can gain, as plain JSON data; None if the search did not estimate it.
         block: How many questions a candidate answered at a time and why; empty if the search did not choose.
         progress: How far a run has come that has not ended; None for a finished run.
+        course: How its best score, calls and cost went on, over all sessions; None if no times are stored.
     """
 
     study: str
@@ -142,6 +144,7 @@ class RunRecord:
     prospects: Mapping[str, Any] | None = None
     block: str = ""
     progress: Unfinished | None = None
+    course: Course | None = None
 
     @property
     def unfinished(self) -> str:

@@ -18,6 +18,7 @@ from tvmerge.merging.export.export import export_merge
 from tvmerge.merging.export.hub import check_upload, push_to_hub
 from tvmerge.records import Evaluation, Question, Recipe
 from tvmerge.report.conclusion import conclusion
+from tvmerge.report.course import course_of
 from tvmerge.report.page.page import write_page
 from tvmerge.report.result_file import as_json, trial_rows
 from tvmerge.report.run_result import RunResult
@@ -32,6 +33,7 @@ from tvmerge.run.progress import progress_of
 from tvmerge.run.remarks import tell_remarks
 from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
 from tvmerge.run.standing import answers_ahead, spent_by
+from tvmerge.run.stored_run import paid_calls
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.finalists import choose_baselines, choose_finalists
 from tvmerge.study.pareto import pareto_front
@@ -195,7 +197,8 @@ def _conclude(
     """Write the results; an error carries the result, since all of it is paid for."""
     result = _result(run, confirmed, _agreement(run, confirmed, note), prospects, seconds)
     try:
-        result = with_winner(run.study, result)
+        course = course_of(run.study.trials, run.study.times(), paid_calls(run.paths.folder))
+        result = with_winner(run.study, replace(result, course=course))
         _write(run, result, note)
     except OSError as error:
         raise OutputError(f"{error.filename or run.paths.folder}: {error.strerror}", result) from error

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
-from tvmerge.judging.client.ledger import read_ledger
+from tvmerge.judging.client.ledger import read_calls, read_ledger
 from tvmerge.records import QuestionId
+from tvmerge.report.course import PaidCall, course_of
 from tvmerge.report.result import Contender, RunRecord, Sample
 from tvmerge.report.result_file import RESULT, TRIALS, compared_on, read_record, read_trials
 from tvmerge.run.paths import LEDGER
@@ -36,6 +37,21 @@ def read_run(folder: Path | None, storage: str | None = None, study: str | None 
         AssetError: A file of the run, named in the message, is damaged.
     """
     stored, held = _study(folder, storage, study)
+    record = _read(folder, stored, held=held)
+    times = {} if stored is None else stored.times
+    return replace(record, course=course_of(record.trials, times, paid_calls(folder)))
+
+
+def paid_calls(folder: Path | None) -> list[PaidCall]:
+    """Return the calls in the ledger of a run folder.
+
+    Raises:
+        AssetError: The ledger is damaged.
+    """
+    return [] if folder is None else [PaidCall(*call) for call in read_calls(folder / LEDGER)]
+
+
+def _read(folder: Path | None, stored: StoredStudy | None, *, held: bool) -> RunRecord:
     if folder is not None and (finished := _finished(folder, stored, held=held)) is not None:
         wanted = compared_on(folder / RESULT)
         return _with_samples(finished, folder, folder / "holdout", wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,13 @@ from tvmerge.records import Trial
 from tvmerge.study.compare import compare
 from tvmerge.study.storage_url import read_url, reading_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
-from tvmerge.study.trials import trial_of
+from tvmerge.study.trials import times_of, trial_of
 from tvmerge.study.winner import Choice, choose
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+    from tvmerge.report.course import TrialTimes
 
 FINGERPRINT = "tvmerge:fingerprint"
 """Study attribute: everything that scores and the sequence of candidates depend on, by a readable name."""
@@ -66,6 +68,7 @@ class StoredStudy:
         trials: Its trials, in order of number.
         attrs: All study attributes.
         last_told: When the last trial finished, in local time; None before the first.
+        times: When each trial was asked and ended, by number.
     """
 
     name: str
@@ -74,6 +77,7 @@ class StoredStudy:
     trials: tuple[Trial, ...]
     attrs: Mapping[str, Any]
     last_told: datetime | None = None
+    times: Mapping[int, TrialTimes] = field(default_factory=dict)
 
     def choose(self, trial: str) -> Choice:
         """Return the trial with that number, the `winner` or `best-search`; see `winner.choose`.
@@ -259,7 +263,7 @@ def read_study(
     _check_version(name, attrs)
     told = max((row.datetime_complete for row in rows if row.datetime_complete), default=None)
     trials = tuple(map(trial_of, rows))
-    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), trials, attrs, told)
+    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), trials, attrs, told, times_of(rows))
 
 
 @contextmanager

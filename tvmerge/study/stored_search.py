@@ -10,12 +10,14 @@ from tvmerge.study.describe import describe
 from tvmerge.study.notes import changed_notes, noted
 from tvmerge.study.sampler_view import ENQUEUED
 from tvmerge.study.storage import close_storage, translated
+from tvmerge.study.trials import times_of
 from tvmerge.study.winner import IS_WINNER, WINNER, Winner
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from tvmerge.records import Trial
+    from tvmerge.report.course import TrialTimes
     from tvmerge.study.store.base import TrialStore
 
 
@@ -89,6 +91,15 @@ class StoredSearch:
                 if trial.scored or ENQUEUED in trial.attrs or ids[trial.number] in before
             }
             self._store.note(changed_notes(attrs, texts))
+
+    def times(self) -> dict[int, TrialTimes]:
+        """Return when each trial was asked and ended, by number.
+
+        Raises:
+            StudyError: The storage cannot be read.
+        """
+        with translated(self._storage):
+            return times_of(self._storage.get_all_trials(self._id, deepcopy=False))
 
     def name_objectives(self, names: Sequence[str]) -> None:
         """Name the objectives for the tools of Optuna, unless they have names.

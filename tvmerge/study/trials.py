@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tvmerge.records import Recipe, Trial
+from tvmerge.report.course import TrialTimes
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from optuna.trial import FrozenTrial
 
     from tvmerge.study.space import Space
@@ -27,3 +31,14 @@ def trial_of(row: FrozenTrial, space: Space | None = None) -> Trial:
         attrs=dict(row.user_attrs),
         values=tuple(row.values or ()),
     )
+
+
+def times_of(rows: Iterable[FrozenTrial]) -> dict[int, TrialTimes]:
+    """Return when each of Optuna's trials was asked and ended, by number."""
+    return {
+        row.number: TrialTimes(_seconds(row.datetime_start), _seconds(row.datetime_complete)) for row in rows
+    }
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()

@@ -239,6 +239,13 @@ def read_ledger(path: Path) -> Ledger:
     return ledger
 
 
+def read_calls(path: Path) -> list[tuple[float, float | None]]:
+    """Return when each request was sent, in seconds since 1970, and its cost in USD; see `read_ledger`."""
+    rows = read_growing_jsonl(path) if path.exists() else ()
+    checked = (_checked(row, path, number) for number, row in rows)
+    return [(row["at"], row["cost"]) for row in checked]
+
+
 def _checked(row: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
     numbers = [row.get(key, "") for key in _NUMBERS]
     if row.get("cost") is None and "cost" in row:
