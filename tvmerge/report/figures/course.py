@@ -12,6 +12,7 @@ from tvmerge.report.drawing.svg import NARROW, WIDTH, element, figure, group, la
 from tvmerge.report.figures import Figure
 from tvmerge.report.language import tr
 from tvmerge.report.numbers import duration, score
+from tvmerge.report.result import RunRecord
 
 _LEFT, _RIGHT, _HEIGHT, _STEP = 56.0, 16.0, 120.0, 190.0
 _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
