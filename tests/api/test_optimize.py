@@ -50,11 +50,8 @@ def test_a_failed_upload_withholds_nothing(run_dir: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tvmerge.run.optimize.check_upload", lambda repo: None)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     config = tvmerge.testing.demo_config(run_dir=run_dir, push_to_hub="owner/merged", **SMALL)
-    with pytest.raises(
-        OutputError, match=f"To upload it later: hf upload owner/merged {run_dir}/model"
-    ) as caught:
+    with pytest.raises(OutputError, match=f"To upload it later: hf upload owner/merged {run_dir}/model"):
         tvmerge.optimize(config)
-    assert len(caught.value.result.trials) == 3
     for name in ("result.json", "report.html", "trials.jsonl", "model/model.safetensors"):
         assert (run_dir / name).is_file()
 

@@ -6,6 +6,7 @@ import codecs
 import re
 from pathlib import Path
 
+from tvmerge._util.regular import read_bytes
 from tvmerge.errors import AssetError
 
 _MARKS = (
@@ -37,7 +38,7 @@ def read_text(path: Path, *, error: type[Exception] = AssetError, hint: str = ""
         error: The file cannot be read or is not UTF-8; the message names its probable encoding.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as failure:
         raise error(f"{path}: cannot be read: {failure.strerror or failure}") from failure
     return decoded(content, path, error=error, hint=hint)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import read_bytes
 from tvmerge.errors import AssetError
 
 _NAME_SHOWN = 40
@@ -105,10 +106,10 @@ def safe_name(text: str) -> str:
     A name that is too long is cut, and ends in a digest of the text, which keeps it apart from others.
     """
     name = re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
-    content = name.encode("utf-8")
+    content = name.encode("utf-8", errors="surrogatepass")
     if len(content) <= _LONGEST_NAME:
         return name
-    mark = hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    mark = hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
     return f"{content[: _LONGEST_NAME - 17].decode('utf-8', errors='ignore')}-{mark}"
 
 
@@ -157,7 +158,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def read_growing_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Like `read_jsonl`, for a file that another process may be appending to: its last line may be cut."""
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    whole, _, _ = read_bytes(path).rpartition(b"\n")
     yield from json_rows(path, whole.decode("utf-8", errors="replace"))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tvmerge._util.regular import open_regular
 from tvmerge.errors import StudyError
 
 _LOOK = 1.0
@@ -77,7 +78,7 @@ def is_locked(folder: Path, name: str = ".lock") -> bool:
     """
     place = folder / name
     try:
-        with place.open("rb") as file:
+        with open_regular(place) as file:
             return _is_held(place) if sys.platform == "win32" else _is_flocked(file.fileno())
     except FileNotFoundError:
         return False

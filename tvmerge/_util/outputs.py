@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tvmerge._util.regular import kind_of
 from tvmerge.errors import ConfigError
 
 LEAST = 1 << 20
@@ -46,7 +47,7 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
         if mode is not None and stat.S_ISDIR(mode):
             raise ConfigError(f"{what} {path} is a folder; choose a file")
         if mode is not None and not stat.S_ISREG(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a file; choose a file")
+            raise ConfigError(f"{what} {path} is {kind_of(mode)} and not a file; choose a file")
         if mode is not None and not os.access(path, os.W_OK):
             raise ConfigError(f"{what} {path} is write-protected; choose another file")
         _try(Path(os.path.realpath(path)).parent, room)
@@ -67,7 +68,7 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; choose a folder")
+            raise ConfigError(f"{what} {path} is {kind_of(mode)} and not a folder; choose a folder")
         _try(Path(os.path.realpath(path)), room)
 
 
@@ -85,7 +86,7 @@ def check_new_folder(path: Path, what: str) -> None:
     with _translated(path, what):
         mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
-            raise ConfigError(f"{what} {path} is {_kind(mode)} and not a folder; choose a folder")
+            raise ConfigError(f"{what} {path} is {kind_of(mode)} and not a folder; choose a folder")
     check_folder(path.absolute().parent, f"the folder of {what},")
 
 
@@ -130,15 +131,6 @@ def _try(folder: Path, room: int) -> None:
         # Free space on the disk may not be available to this user.
         file.write(bytes(LEAST))
         file.flush()
-
-
-def _kind(mode: int) -> str:
-    kinds = (
-        (stat.S_ISREG, "a file"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    )
-    return next((name for is_one, name in kinds if is_one(mode)), "a device")
 
 
 @contextmanager

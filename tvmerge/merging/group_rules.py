@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tvmerge.errors import ConfigError
+from tvmerge.merging.expressions import fault_of
 from tvmerge.merging.groupings import GROUPINGS, Grouping
 
 
@@ -45,10 +45,8 @@ class GroupRules:
             raise ConfigError(f"each pattern needs a unique name; got {', '.join(map(repr, names))}")
         self._check_layers()
         for expression in (*(expression for _, expression in self.patterns), *self.freeze):
-            try:
-                re.compile(expression)
-            except re.error as error:
-                raise ConfigError(f"{expression!r} is not a regular expression: {error}") from error
+            if fault := fault_of(expression):
+                raise ConfigError(f"{expression!r:.200} is not a regular expression: {fault}")
 
     def _check_layers(self) -> None:
         if self.layer_granularity < 1:

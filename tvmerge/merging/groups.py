@@ -7,13 +7,13 @@ neighbouring knots if weights are interpolated over the layers.
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import ConfigError
+from tvmerge.merging.expressions import found_in
 from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.groupings import GROUPINGS
 from tvmerge.merging.suggest import near_tensor
@@ -97,8 +97,8 @@ def group_names(shares: Iterable[Share]) -> tuple[str, ...]:
 
 def _frozen(names: Iterable[str], places: Mapping[str, Place], expressions: Iterable[str]) -> dict[str, str]:
     frozen: dict[str, str] = {}
-    for expression in expressions:
-        found = [name for name in names if re.search(expression, name)]
+    given = list(expressions)
+    for expression, found in zip(given, found_in(given, names, "freeze"), strict=True):
         if not found:
             raise ConfigError(
                 f"freeze: {expression!r} matches no tensor{near_tensor(expression, places)}, such as "

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.regular import irregular, kind_of
 from tvmerge.errors import CheckpointError
 
 FAST = "tokenizer.json"
@@ -62,6 +63,10 @@ def load_tokenizer(folder: Path, name: str, *, generic: bool = False, trust_remo
     """
     if not has_tokenizer(folder):
         raise TokenizerError(f"{name} has no tokenizer; save one there with transformers")
+    if (
+        odd := irregular(folder)
+    ) is not None:  # transformers would wait for a pipe, and read a device for ever
+        raise TokenizerError(f"{odd}: is {kind_of(odd.stat().st_mode)} and not a file; remove it")
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     factory: Any = PreTrainedTokenizerFast if generic else AutoTokenizer

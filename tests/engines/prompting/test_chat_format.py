@@ -161,3 +161,31 @@ def test_a_prompt_with_a_token_that_the_model_lacks_is_refused(tmp_path: Path) -
         CheckpointError, match=f"question 0, turn 1: .*'</s>', number {last} .* end at row {last - 1}"
     ):
         check_prompts(chat, QUESTIONS, last)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            r"has no end: it takes more than 1\.1 s",
+        ),
+        ("{{ 'x' * 10 ** 10 }}", "has no end: it takes more than 1024 MiB of memory"),
+        ("{{ '%9999999999d' % 1 }}", "has no end: it takes more than"),
+        ("{{ 7 ** (9 ** 12) }}", r"has no end: it takes more than"),
+        ("{{ 'x' * 20000000 }}", "question 0, turn 1: the chat template writes 20,000,000 characters"),
+        ("{% for i in range(10 ** 9) %}x{% endfor %}", "question 0, turn 1: the chat template fails: Range"),
+        ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "question 0, turn 1: the chat template fails"),
+    ],
+)
+def test_a_template_without_an_end_is_refused_before_anything_is_asked(
+    tmp_path: Path, template: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvmerge.engines.prompting.chat_format.SECONDS", 0.5)
+    chat = chat_of(tmp_path, template)
+    with pytest.raises(CheckpointError, match=expected) as caught:
+        check_prompts(chat, QUESTIONS, ROWS)
+    assert "\n" not in str(caught.value)
+    if "no end" in expected:
+        with pytest.raises(CheckpointError, match="no end"):
+            chat.refuse_endless()

@@ -312,6 +312,17 @@ async def test_a_model_without_a_chat_template_is_an_error(folder: Path, tmp_pat
         await ask(spec_of(copy), "x")
 
 
+async def test_a_model_whose_chat_template_never_ends_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvmerge.judging.local.transformers.SECONDS", 0.2)
+    copy = copied(folder, tmp_path)
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    (copy / "chat_template.jinja").write_text(loop, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"has no end: it takes more than 0\.2 s"):
+        await ask(spec_of(copy), "x")
+
+
 def test_the_original_scripts_judge_is_found_by_its_name() -> None:
     assert find_spec("cohere").model == "CohereForAI/c4ai-command-r-plus-4bit"
 

@@ -10,7 +10,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.bounded import OutOfBoundsError, WorkError, bounded
 from tvmerge._util.files import folder_name
+from tvmerge._util.regular import read_utf8
 from tvmerge.engines.prompting.template_date import FUNCTION, VARIABLE, asks_for_date, directives, with_date
 from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.pretrained.tokenizer import load_tokenizer
@@ -20,8 +22,20 @@ Message = dict[str, str]
 TEMPLATE = "chat_template.jinja"
 """The name of the file with a model's chat template."""
 
+SECONDS, _SECONDS_EACH = 10.0, 0.1
+"""How long a chat template may take: for the first conversation that it is tried on, and for each."""
+
+LONGEST_PROMPT = 1 << 24
+"""Characters of a prompt at most."""
+
+_REMEDY = "fix it, or set another with --chat-template"
+
 INPUTS = frozenset({"tools", "documents"})
 """Arguments of transformers' `apply_chat_template` that are passed to the template unchanged."""
+
+
+class EndlessTemplateError(CheckpointError):
+    """A chat template takes more time or memory than a prompt can need."""
 
 
 class ChatFormat:
@@ -112,21 +126,74 @@ class ChatFormat:
         Raises:
             CheckpointError: There is no template, or it fails on this conversation.
         """
+        try:
+            return self._rendered(messages, prompt, variables)
+        except CheckpointError:
+            raise
+        except Exception as error:
+            raise _failing(error) from error
+
+    def render_bounded(self, prompts: Mapping[str, Sequence[Message]]) -> list[str]:
+        """Return prompts as texts, rendered where a template cannot compute or write for ever.
+
+        Args:
+            prompts: The messages so far, by what the prompt is for.
+
+        Raises:
+            CheckpointError: There is no template, or it fails on a prompt or writes too much for it; the
+                message names the prompt.
+            EndlessTemplateError: It takes too long or too much memory.
+        """
+        self.require_template()
+        try:
+            return bounded(lambda: self._all_rendered(prompts), SECONDS + _SECONDS_EACH * len(prompts))
+        except OutOfBoundsError as error:
+            raise EndlessTemplateError(f"the chat template has no end: {error}; {_REMEDY}") from error
+        except WorkError as error:
+            raise CheckpointError(str(error)) from error
+
+    def _all_rendered(self, prompts: Mapping[str, Sequence[Message]]) -> list[str]:
+        texts = []
+        for place, messages in prompts.items():
+            try:
+                text = self._rendered(messages, True, {})
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise CheckpointError(f"{place}: {_failing(error)}") from error
+            if len(text) > LONGEST_PROMPT:
+                raise CheckpointError(
+                    f"{place}: the chat template writes {len(text):,} characters; {_REMEDY}"
+                )
+            texts.append(text)
+        return texts
+
+    def refuse_endless(self) -> None:
+        """Check that the template ends, on conversations of one and two turns.
+
+        Raises:
+            EndlessTemplateError: It takes too long or too much memory.
+        """
+        asked, said = {"role": "user", "content": "Yes?"}, {"role": "assistant", "content": "Yes."}
+        for messages in ([asked], [asked, said], [asked, said, asked]):
+            try:
+                self.render_bounded({"a conversation": messages})
+            except EndlessTemplateError:
+                raise
+            except CheckpointError:
+                continue  # reported where the conversation is needed
+
+    def _rendered(self, messages: Sequence[Message], prompt: bool, variables: Mapping[str, Any]) -> str:
         template, values = self.require_template(), {**self.arguments, **variables}
         if self.may_tell_date:
             template, values = with_date(template), {VARIABLE: directives(self.day), **values}
-        try:
-            text = self.tokenizer.apply_chat_template(
-                list(messages),
-                chat_template=template,
-                add_generation_prompt=prompt,
-                tokenize=False,
-                **values,
-            )
-        except Exception as error:
-            raise CheckpointError(
-                f"the chat template fails: {_first_line(error)}; fix it, or set another with --chat-template"
-            ) from error
+        text = self.tokenizer.apply_chat_template(
+            list(messages),
+            chat_template=template,
+            add_generation_prompt=prompt,
+            tokenize=False,
+            **values,
+        )
         return str(text)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -184,10 +251,14 @@ def template_texts(template: Path) -> dict[str, str]:
         CheckpointError: It cannot be read.
     """
     try:
-        return {TEMPLATE: template.read_text(encoding="utf-8")}
+        return {TEMPLATE: read_utf8(template)}
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"--chat-template {template}: cannot be read: {reason}") from error
+
+
+def _failing(error: Exception) -> CheckpointError:
+    return CheckpointError(f"the chat template fails: {_first_line(error)}; {_REMEDY}")
 
 
 def _first_line(error: Exception) -> str:

@@ -99,12 +99,15 @@ def open_chat(config: ChatConfig, models: Merge) -> ChatFormat:
     Raises:
         UserError: They cannot be read, or they do not fit the settings.
     """
-    return ChatFormat(
+    chat = ChatFormat(
         models.target.folder,
         None if config.chat_template is None else Path(config.chat_template),
         arguments=config.chat_template_kwargs,
         trust_remote_code=models.request.trust_remote_code,
     )
+    if chat.identity:
+        chat.refuse_endless()
+    return chat
 
 
 def find_stop_tokens(chat: ChatFormat, config: ChatConfig, models: Merge) -> StopTokens:

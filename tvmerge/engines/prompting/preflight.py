@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 
-from tvmerge.engines.prompting.chat_format import ChatFormat
+from tvmerge.engines.prompting.chat_format import ChatFormat, Message
 from tvmerge.engines.prompting.conversation import Conversation
 from tvmerge.engines.prompting.replies import Reply
 from tvmerge.errors import CheckpointError
@@ -34,20 +35,38 @@ def check_prompts(chat: ChatFormat, questions: Iterable[Question], rows: int) ->
             message names the question.
     """
     one, other = (chat.on(day) for day in DAYS)
-    dated = False
-    for question in questions:
-        chat.require_template()
-        conversation = Conversation(question, 0.0, (0,))
-        for turn in range(len(question.turns)):
-            try:
-                text = one.render(conversation.messages)
+    prompts = {
+        f"question {question.question_id}, turn {turn + 1}": messages
+        for question in questions
+        for turn, messages in enumerate(_conversations(question))
+    }
+    if not prompts:
+        return False
+    texts = one.render_bounded(prompts)
+    checked: set[str] = set()
+    for place, text in zip(prompts, texts, strict=True):
+        if text not in checked:
+            with _placed(place):
                 _check_rows(chat, text, rows)
-                if chat.may_tell_date and not dated:
-                    dated = other.render(conversation.messages) != text
-            except CheckpointError as error:
-                raise CheckpointError(f"question {question.question_id}, turn {turn + 1}: {error}") from error
-            conversation.add(ANSWER)
-    return dated
+            checked.add(text)
+    return chat.may_tell_date and other.render_bounded(prompts) != texts
+
+
+def _conversations(question: Question) -> Iterator[list[Message]]:
+    """Yield the messages up to each turn of a question, with placeholders for answers."""
+    conversation = Conversation(question, 0.0, (0,))
+    for _ in question.turns:
+        yield conversation.messages
+        conversation.add(ANSWER)
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Put the question and turn before errors."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{place}: {error}") from error
 
 
 def _check_rows(chat: ChatFormat, text: str, rows: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import open_regular
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.spec import JudgeSpec
 
@@ -25,6 +26,9 @@ _KEPT = ("embed", "lm_head")
 
 _SPREAD = frozenset({"auto", "balanced", "balanced_low_0", "sequential"})
 """Device maps that spread a model over all devices."""
+
+_LONGEST_HEADER = 100_000_000
+"""Bytes of a header at most, as in the safetensors library."""
 
 
 def weight_bytes(spec: JudgeSpec) -> int:
@@ -70,9 +74,9 @@ def _folder(model: str) -> Path | None:
 
 def _file_bytes(path: Path, spec: JudgeSpec) -> int:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             # Format: 8 bytes with the header's length, little endian, then the header as JSON.
-            header = parse_json(file.read(int.from_bytes(file.read(8), "little")))
+            header = parse_json(file.read(min(int.from_bytes(file.read(8), "little"), _LONGEST_HEADER)))
         return sum(_loaded(name, header[name], spec) for name in header if name != "__metadata__")
     except (OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError) as error:
         raise CheckpointError(f"{path}: not a sound safetensors file: {error!r}") from error

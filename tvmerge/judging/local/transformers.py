@@ -17,6 +17,7 @@ from transformers import (
     LogitsProcessorList,
 )
 
+from tvmerge._util.bounded import OutOfBoundsError, WorkError, bounded
 from tvmerge.errors import CheckpointError, ConfigError, MissingExtraError
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.pretrained.bfloat16 import has_bfloat16
@@ -30,6 +31,9 @@ _Quantization: Any = BitsAndBytesConfig
 _OWN = frozenset(
     {"model", "dtype", "quantization", "messages", "max_new_tokens", "temperature", "chat_template_kwargs"}
 )
+
+SECONDS = 10.0
+"""How long the chat template may take for a conversation that it is tried on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class TransformersChat:
         revision = revision or "main"
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, padding_side="left")
+            self._refuse_endless()
             self._model: Any = AutoModelForCausalLM.from_pretrained(
                 name, revision=revision, **placement(spec)
             )
@@ -84,6 +89,22 @@ class TransformersChat:
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token_id = self._ends[0]
 
+    def _refuse_endless(self) -> None:
+        """Check that the chat template ends, before the weights are loaded.
+
+        Raises:
+            CheckpointError: It takes too long or too much memory.
+        """
+        messages = [{"role": role, "content": "Yes?"} for role in ("system", "user")]
+        try:
+            bounded(lambda: len(self._text({"messages": messages})), SECONDS)
+        except OutOfBoundsError as error:
+            raise CheckpointError(
+                f"the chat template of the judge model {self._name} has no end: {error}"
+            ) from error
+        except WorkError:
+            return  # reported where the judge is asked
+
     @property
     def context(self) -> int:
         """Maximum number of tokens that the model can attend to."""
@@ -91,16 +112,18 @@ class TransformersChat:
 
     def encode(self, body: Mapping[str, Any]) -> list[int]:
         """Return the token ids of the conversation in `body["messages"]`, up to where the reply begins."""
+        ids: list[int] = self._tokenizer(self._text(body), add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _text(self, body: Mapping[str, Any]) -> str:
         messages = body["messages"]
         options = {"add_generation_prompt": True, "tokenize": False, **body.get("chat_template_kwargs", {})}
         try:
-            text = self._tokenizer.apply_chat_template(messages, **options)
+            return str(self._tokenizer.apply_chat_template(messages, **options))
         except TemplateError:
             # For templates without a system message, it is put before the user's.
             joined = "\n\n".join(message["content"] for message in messages)
-            text = self._tokenizer.apply_chat_template([{"role": "user", "content": joined}], **options)
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+            return str(self._tokenizer.apply_chat_template([{"role": "user", "content": joined}], **options))
 
     def generate(
         self,

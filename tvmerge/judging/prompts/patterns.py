@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from tvmerge._util.bounded import OutOfBoundsError, WorkError, bounded
 from tvmerge.errors import ConfigError
+
+_COMPILING = 5.0
+"""Seconds within which an expression must be read."""
 
 SECONDS = 1.0
 """Time limit of a search, in case it backtracks endlessly."""
@@ -13,9 +17,12 @@ def fault_of(pattern: str) -> str:
     import regex
 
     try:
-        groups = regex.compile(pattern).groups
-    except regex.error as error:
+        # In bounds: a repetition of repetitions may take all memory.
+        groups = bounded(lambda: int(regex.compile(pattern).groups), _COMPILING)
+    except WorkError as error:
         return f"is not a regular expression ({error})"
+    except OutOfBoundsError as error:
+        return f"cannot be used: {error}"
     return "" if groups == 1 else f"must have one group, which holds the rating; it has {groups}"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import read_utf8
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG, CONFIG
 from tvmerge.merging.export.folders import MARKER
@@ -154,7 +155,7 @@ def hub_ignores(*, code: bool) -> list[str]:
 def stated_in(path: Path) -> dict[str, object]:
     """Return the content of a configuration file; empty if it does not exist or cannot be read."""
     try:
-        data = parse_json(path.read_text(encoding="utf-8"))
+        data = parse_json(read_utf8(path))
     except (OSError, ValueError):
         return {}  # reported where the file is needed
     return data if isinstance(data, dict) else {}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tvmerge._util.canonical import digest
+from tvmerge._util.regular import open_regular
 from tvmerge.errors import CheckpointError
 
 _WORKERS = 4
@@ -60,7 +61,7 @@ def file_digest(path: Path, cache: DigestCache | None = None) -> str:
         CheckpointError: The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             state = os.fstat(file.fileno())
             key = _key(path, state)
             known = cache.get(key) if cache is not None else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import open_regular, read_utf8
 from tvmerge.errors import CheckpointError
 
 CONFIG = "config.json"
@@ -32,7 +33,7 @@ def refuse_pointers(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 begin = file.read(max(map(len, _POINTERS)))
         except OSError:  # reported when the file is read
             continue
@@ -50,7 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         refuse_pointers([path])
-        data = parse_json(path.read_text(encoding="utf-8"))
+        data = parse_json(read_utf8(path))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path.parent} has no {path.name}; is it a model folder in transformers' format?"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.regular import read_utf8
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.configurations import grouped
@@ -59,7 +60,7 @@ def chat_template(folder: Path) -> str | None:
     path = folder / layout.CHAT_TEMPLATE
     if path.is_file():
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return read_utf8(path).strip()
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
     for name in (_OLD_TEMPLATE, _TOKENIZER_CONFIG):

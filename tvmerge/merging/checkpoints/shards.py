@@ -7,6 +7,7 @@ dtype, shape, [begin, end] in the data), then the data without gaps.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import open_regular
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import refuse_pointers
 from tvmerge.merging.dtypes import BYTES, code_of
@@ -154,8 +156,8 @@ def _read_header(path: Path) -> tuple[dict[str, TensorSpec], dict[str, Extent]]:
     """What the file holds, and where."""
     refuse_pointers([path])
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
                 raise CheckpointError(f"{path}: not a safetensors file, or truncated ({size} bytes)")
@@ -169,7 +171,7 @@ def _read_header(path: Path) -> tuple[dict[str, TensorSpec], dict[str, Extent]]:
         specs = {name: _spec(entry) for name, entry in header.items()}
         spans = {name: _span(entry["data_offsets"]) for name, entry in header.items()}
         _check_sizes(specs, spans)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: its safetensors header is damaged: {error!r}") from error
     data = 8 + length
     end = data + max((last for _, last in spans.values()), default=0)

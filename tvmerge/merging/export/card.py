@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.regular import read_utf8
 from tvmerge._version import __version__
 from tvmerge.merging.checkpoints.layout import CARD
 from tvmerge.merging.export.reproduce import SETTINGS
@@ -93,7 +94,7 @@ def model_card(
 def licence_of(folder: Path) -> str | None:
     """Return the licence in the metadata of a model's card; None if there is none."""
     try:
-        text = (folder / CARD).read_text(encoding="utf-8")
+        text = read_utf8(folder / CARD)
     except (OSError, UnicodeDecodeError):
         return None
     front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import read_utf8
 from tvmerge.errors import CheckpointError, ConfigError
 
 MARKER = "tvmerge.json"
@@ -89,7 +90,7 @@ def _written(marker: Mapping[str, Any]) -> Iterator[str]:
 def read_marker(folder: Path) -> dict[str, Any]:
     """Return the content of `tvmerge.json` in `folder`; empty if it is missing or invalid."""
     try:
-        data = parse_json((folder / MARKER).read_text(encoding="utf-8"))
+        data = parse_json(read_utf8(folder / MARKER))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

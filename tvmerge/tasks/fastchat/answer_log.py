@@ -16,6 +16,7 @@ from typing import Literal
 
 from tvmerge._util.files import safe_name, write_text
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import read_utf8
 from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
 from tvmerge.tasks.fastchat.files import (
     append_judgments,
@@ -88,7 +89,7 @@ class AnswerLog:
     def _drop_all_but(self, known: frozenset[str], in_part: Mapping[str, Collection[QuestionId]]) -> None:
         if not self._judgments.exists():
             return
-        text = self._judgments.read_text(encoding="utf-8")
+        text = read_utf8(self._judgments)
         # Only \n ends a line; texts may contain other line separators.
         lines = ((line, *_about(line)) for line in text.split("\n"))
         kept = "".join(

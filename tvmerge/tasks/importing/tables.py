@@ -13,6 +13,7 @@ from typing import Any
 from tvmerge._util.encodings import decoded
 from tvmerge._util.files import json_rows
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import open_regular, read_bytes
 from tvmerge.errors import AssetError, UserError
 
 READABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -73,7 +74,7 @@ def read_encoded(path: Path, encoding: str | None) -> str:
         AssetError: The file cannot be read, or has another encoding.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror or error}") from error
     if encoding is None:
@@ -179,7 +180,8 @@ def _parquet(path: Path) -> Sequence[Mapping[str, Any]]:
             f"{path}: to read Parquet run: pip install pyarrow; or save the table as CSV or JSON lines"
         ) from error
     try:
-        rows: list[Mapping[str, Any]] = parquet.read_table(path).to_pylist()
+        with open_regular(path) as file:
+            rows: list[Mapping[str, Any]] = parquet.read_table(file).to_pylist()
     except (arrow.ArrowException, OSError) as error:
         raise AssetError(f"{path}: cannot be read as Parquet: {error}") from error
     return rows

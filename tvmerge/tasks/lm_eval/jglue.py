@@ -17,6 +17,7 @@ from typing import Any
 
 from tvmerge._util.files import read_jsonl
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.regular import read_utf8
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.tasks.lm_eval.requests import TaskRequest
 
@@ -154,7 +155,7 @@ def _labelled(path: Path, line: int, row: Mapping[str, Any], labels: Sequence[st
 
 def _squad(path: Path) -> Iterator[Document]:
     try:
-        data = parse_json(path.read_text(encoding="utf-8"))["data"]
+        data = parse_json(read_utf8(path))["data"]
         for article in data:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:

@@ -9,7 +9,13 @@ import pytest
 
 from tests.merging.checkpoints.lora.adapters import peft
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoints.lora.config import KINDS, KNOWN, adapter_scale, check_adapter_config
+from tvmerge.merging.checkpoints.lora.config import (
+    KINDS,
+    KNOWN,
+    adapter_scale,
+    adapter_scales,
+    check_adapter_config,
+)
 
 PLAIN: dict[str, Any] = {"peft_type": "LORA", "r": 8, "lora_alpha": 16}
 
@@ -71,3 +77,29 @@ def test_every_key_that_peft_writes_is_known() -> None:
 )
 def test_the_scale_follows_pefts_patterns(change: dict[str, Any], module: str, scale: float) -> None:
     assert adapter_scale(PLAIN | change, module) == pytest.approx(scale)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rank_pattern": ["q_proj"]},
+        {"alpha_pattern": 3},
+        {"modules_to_save": 1},
+        {"trainable_token_indices": ["1"]},
+        {"trainable_token_indices": {"embed_tokens": [-1]}},
+        {"base_model_name_or_path": ["base"]},
+        {"r": "8"},
+        {"lora_alpha": None},
+        {"rank_pattern": {"(": 4}},
+    ],
+)
+def test_a_value_of_another_type_than_peft_writes_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(CheckpointError, match=f"{next(iter(change))}|ranks|alphas"):
+        check_adapter_config(PLAIN | change, "adapter")
+
+
+def test_a_pattern_that_backtracks_for_ever_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tvmerge.merging.expressions.SECONDS", 0.2)
+    config = PLAIN | {"rank_pattern": {r"((\w|\.)+)+_": 4}}
+    with pytest.raises(CheckpointError, match=r"rank_pattern .* takes more than 0\.2 s"):
+        adapter_scales(config, {"model.layers.0.self_attn.q-proj"}, "adapter")

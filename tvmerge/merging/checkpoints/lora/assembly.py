@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.checkpoints.lora.config import adapter_scale, trained_tokens
+from tvmerge.merging.checkpoints.lora.config import adapter_scales, trained_tokens
 from tvmerge.merging.checkpoints.lora.fit import misfits, rows_of
 from tvmerge.merging.checkpoints.lora.names import Piece, Role, read_pieces
 from tvmerge.merging.checkpoints.lora.parts import Fused, Part
@@ -70,6 +70,7 @@ class _Assembly:
     def __init__(self, adapter: Model, config: Mapping[str, Any], base: Checkpoint) -> None:
         self._adapter, self._config, self._base = adapter, config, base
         pieces, strange = read_pieces(adapter.specs, base.structure, config)
+        self._scales = adapter_scales(config, {piece.module for piece in pieces}, adapter.name)
         arrangement = base.arrangement
         self._tensors = {**arrangement.tied, **arrangement.names}
         self._skeleton = Skeleton(base)
@@ -128,7 +129,7 @@ class _Assembly:
             bias=keys.get("bias"),
             tokens=keys.get("tokens"),
             indices=trained_tokens(self._config, module) if "tokens" in keys else (),
-            scale=adapter_scale(self._config, module) if keys.keys() & {"a", "b", "bias"} else 1.0,
+            scale=self._scales[module] if keys.keys() & {"a", "b", "bias"} else 1.0,
             own="base_layer" not in whole and self._is_saved(whole),
         )
 

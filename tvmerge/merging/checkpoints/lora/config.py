@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG
+from tvmerge.merging.expressions import fault_of, in_time
 
 KINDS = {
     "alora_invocation_tokens": "aLoRA, which works from its invocation tokens on only",
@@ -80,8 +81,23 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
             f"{name}: uses {', and '.join(odd)}; only plain LoRA and DoRA can be added; if peft can "
             "merge it into its base, do so and pass the result"
         )
+    _check_types(config, name)
     _check_scales(config, name)
     _check_tokens(config.get("trainable_token_indices") or [], name)
+
+
+def adapter_scales(config: Mapping[str, Any], modules: Collection[str], name: str) -> Mapping[str, float]:
+    """Return the factor of B·A by module; see `adapter_scale`.
+
+    Raises:
+        CheckpointError: The patterns of ranks and alphas take too long.
+    """
+    if not (config.get("rank_pattern") or config.get("alpha_pattern")):
+        return {module: adapter_scale(config, module) for module in modules}
+    what = f"{name}: rank_pattern or alpha_pattern in its {ADAPTER_CONFIG}"
+    return in_time(
+        lambda: {module: adapter_scale(config, module) for module in modules}, what, CheckpointError
+    )
 
 
 def adapter_scale(config: Mapping[str, Any], module: str) -> float:
@@ -99,6 +115,28 @@ def trained_tokens(config: Mapping[str, Any], module: str) -> tuple[int, ...]:
     return tuple(int(row) for row in given)
 
 
+def _check_types(config: Mapping[str, Any], name: str) -> None:
+    """Check the types of what is read from the configuration besides ranks, alphas and switches."""
+    tokens = config.get("trainable_token_indices")
+    rows = list(tokens.values()) if isinstance(tokens, Mapping) else [tokens]
+    fits = {
+        "rank_pattern": isinstance(config.get("rank_pattern") or {}, Mapping),
+        "alpha_pattern": isinstance(config.get("alpha_pattern") or {}, Mapping),
+        "modules_to_save": isinstance(config.get("modules_to_save") or [], list),
+        "trainable_token_indices": all(row is None or _are_whole(row) for row in rows),
+        "base_model_name_or_path": isinstance(config.get("base_model_name_or_path") or "", str),
+    }
+    if wrong := [key for key, fit in fits.items() if not fit]:
+        raise CheckpointError(
+            f"{name}: {wrong[0]} in its {ADAPTER_CONFIG} is of a kind that peft does not write: "
+            f"{config[wrong[0]]!r:.60}"
+        )
+
+
+def _are_whole(rows: object) -> bool:
+    return isinstance(rows, list) and all(type(row) is int and row >= 0 for row in rows)
+
+
 def _check_scales(config: Mapping[str, Any], name: str) -> None:
     patterns = {key: config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")}
     for key, found in patterns.items():
@@ -114,12 +152,8 @@ def _check_scales(config: Mapping[str, Any], name: str) -> None:
         raise CheckpointError(f"{name}: alphas in its {ADAPTER_CONFIG} must be numbers; got {alphas}")
     for key, found in patterns.items():
         for pattern in found:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise CheckpointError(
-                    f"{name}: {key} {pattern!r} is not a regular expression: {error}"
-                ) from error
+            if fault := fault_of(pattern):
+                raise CheckpointError(f"{name}: {key} {pattern!r:.200} is not a regular expression: {fault}")
 
 
 def _check_tokens(given: object, name: str) -> None:
