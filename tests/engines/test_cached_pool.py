@@ -211,3 +211,41 @@ def test_a_row_of_an_earlier_release_counts_where_it_holds_no_thought(
         earlier.setattr(cache, "put_many", put_as_before)
         stored.keep(ONE, [(QUESTIONS[1], Answer(1, (text,), ("stop",)))], Sampling())
     assert bool(stored.look_up(ONE, [QUESTIONS[1]], Sampling())[0]) == known
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        7,
+        "text",
+        [],
+        {"turns": "ab", "finish": ["stop"]},
+        {"turns": ["a", 7], "finish": ["stop", "stop"], "thoughts": []},
+        {"turns": ["a"], "finish": ["ended"], "thoughts": []},
+        {"turns": ["a"], "finish": [["stop"]], "thoughts": []},
+        {"turns": ["a"], "finish": ["stop"], "thoughts": None},
+    ],
+)
+def test_a_row_that_is_no_answer_or_no_likelihood_is_a_miss(cache: ContentCache, row: object) -> None:
+    pair = Continuation((1,), (7,))
+    answers(CountingPool(), cache, ONE)
+    asyncio.run(CachedPool(CountingPool(), cache, {"target": "m"}).loglikelihood(ONE, [pair]))
+    cache.put_many(dict.fromkeys(list(cache), row))
+    pool = CountingPool()
+    assert len(answers(pool, cache, ONE)) == 12
+    (found,) = asyncio.run(CachedPool(pool, cache, {"target": "m"}).loglikelihood(ONE, [pair]))
+    assert found == LogLikelihood(-1.0, greedy=True)
+    assert (len(pool.answered), len(pool.rated)) == (6, 1)
+
+
+async def test_half_a_surrogate_pair_in_an_answer_is_replaced_before_anyone_sees_it(
+    cache: ContentCache,
+) -> None:
+    class Broken(CountingPool):
+        async def answer(self, *_: Any, **__: Any) -> AsyncGenerator[tuple[Answer, ...], None]:
+            yield (Answer(0, ("a\ud83d", "b"), ("stop", "stop")),)
+
+    pool = CachedPool(Broken(), cache, {"target": "m"})
+    async with aclosing(pool.answer(ONE, QUESTIONS[:1], Sampling())) as stream:
+        assert [one async for some in stream for one in some] == [Answer(0, ("a�", "b"), ("stop", "stop"))]
+    assert [row.value["turns"] for row in cache.rows()] == [["a�", "b"]]

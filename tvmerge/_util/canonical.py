@@ -18,4 +18,5 @@ def canonical_json(data: object) -> str:
 
 def digest(data: object) -> str:
     """Return the SHA-256 of the canonical JSON of `data`, in hexadecimal."""
-    return hashlib.sha256(canonical_json(data).encode("utf-8")).hexdigest()
+    # Half of a surrogate pair, which is refused or replaced where it is read, has a digest all the same.
+    return hashlib.sha256(canonical_json(data).encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+R = TypeVar("R")
 
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -26,3 +29,20 @@ def well_formed_data(data: Any) -> Any:
         return json.loads(well_formed(json.dumps(data, ensure_ascii=False)))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def well_formed_record(record: R) -> R:
+    """Return a record (a dataclass) with its texts and tuples of texts made storable; see `well_formed`."""
+    made: Any = record
+    changed = {}
+    for each in fields(made):
+        value = getattr(made, each.name)
+        if isinstance(value, str):
+            sound: object = well_formed(value)
+        elif isinstance(value, tuple):
+            sound = tuple(well_formed(item) if isinstance(item, str) else item for item in value)
+        else:
+            continue
+        if sound != value:
+            changed[each.name] = sound
+    return replace(made, **changed) if changed else record

@@ -90,7 +90,7 @@ def _unpack(row: Any, question: Question, sample: int) -> Answer | None:
     match row:
         case {"turns": [*turns], "finish": [*finish], "thoughts": [*thoughts]}:
             pass
-        case {"turns": [*turns], "finish": [*finish]}:
+        case {"turns": [*turns], "finish": [*finish]} if "thoughts" not in row:
             thoughts = []
         case _:
             return None

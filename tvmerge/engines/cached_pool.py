@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.canonical import digest
+from tvmerge._util.well_formed import well_formed_record
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.protocols import Pool
 from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Recipe, Sampling
@@ -51,7 +52,9 @@ class CachedPool:
             return
         by_id = {question.question_id: question for question in missing}
         async with aclosing(self._pool.answer(recipe, missing, sampling, wave=wave)) as stream:
-            async for answers in stream:
+            async for given in stream:
+                # Engines may be the user's own.
+                answers = tuple(map(well_formed_record, given))
                 pairs = [(by_id[answer.question_id], answer) for answer in answers]
                 await asyncio.to_thread(self._answers.keep, recipe, pairs, sampling)
                 yield answers

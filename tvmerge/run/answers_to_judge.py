@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tvmerge._util.well_formed import well_formed_record
 from tvmerge.errors import AssetError
 from tvmerge.records import Answer, Question
 from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers
@@ -47,6 +48,7 @@ def _taken(
         if len(answer.turns) > len(questions[place[answer.question_id]].turns):
             raise AssetError(f"model {model}: the answer to {answer.question_id} has more turns than it")
     kept = (
-        replace(a, turns=a.turns[:turns], finish=a.finish[:turns], thoughts=a.thoughts[:turns]) for a in known
+        replace(a, turns=a.turns[:turns], finish=a.finish[:turns], thoughts=a.thoughts[:turns])
+        for a in map(well_formed_record, known)
     )
     return ModelAnswers(model, tuple(kept), len({a.question_id for a in answers} - place.keys()))

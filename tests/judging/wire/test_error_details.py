@@ -149,3 +149,9 @@ def test_no_body_is_too_odd_to_be_read(body: Any) -> None:
 @given(st.text(max_size=60))
 def test_no_text_is_too_odd_to_be_read(body: str) -> None:
     assert isinstance(read_error_details(body).words, str)
+
+
+def test_half_a_surrogate_pair_in_a_message_can_be_stored() -> None:
+    body = json.dumps({"error": {"message": "no \ud83d thing", "metadata": {"raw": '"of \\ud83d"'}}})
+    assert read_error_details(body).words.startswith("no � thing")
+    read_error_details(body).words.encode("utf-8")

@@ -10,6 +10,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import canonical_json, digest
+from tvmerge._util.well_formed import well_formed_record
 from tvmerge.errors import ConfigError
 from tvmerge.judging.judges.pairwise import LOSS, WIN
 from tvmerge.judging.settings import JudgeConfig
@@ -109,9 +110,9 @@ class OwnJudge:
                 f"pairwise judging: the baseline has no answer to question {question.question_id}"
             )
         key = self._key(question, answer)
-        stored = await asyncio.to_thread(self._cache.get, key)
-        if stored is not None:
-            return [Rating(**row) for row in stored]
+        stored = _stored(await asyncio.to_thread(self._cache.get, key))
+        if stored is not None and not self._problem_with(stored, question, answer):
+            return stored
         async with self._places:
             work = asyncio.ensure_future(self._rated(key, question, answer))
             try:
@@ -124,8 +125,9 @@ class OwnJudge:
         """Leave the judge open, since it belongs to the caller."""
 
     async def _rated(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
-        found = tuple(await self._rater.judge(question, answer))
-        self._check(found, question, answer)
+        given = tuple(await self._rater.judge(question, answer))
+        self._check(given, question, answer)
+        found = tuple(map(well_formed_record, given))
         if found and all(isinstance(judgment, Rating) for judgment in found):
             rows = [asdict(judgment) for judgment in found]
             await asyncio.to_thread(self._cache.put_many, {key: rows})
@@ -133,16 +135,22 @@ class OwnJudge:
 
     def _check(self, found: Sequence[object], question: Question, answer: Answer) -> None:
         """Raise if a judgment is invalid or a turn has none."""
+        if problem := self._problem_with(found, question, answer):
+            raise ConfigError(f"the judge '{self.name}' on question {question.question_id}: {problem}")
+
+    def _problem_with(self, found: Sequence[object], question: Question, answer: Answer) -> str:
+        """Return why a judgment is invalid or which turn has none; an empty string if all is well."""
         turns = set(range(1, len(answer.turns) + 1))
         for judgment in found:
             if problem := _problem(judgment, question, turns, self._scale):
-                raise ConfigError(f"the judge '{self.name}' on question {question.question_id}: {problem}")
+                return problem
         said = {judgment.turn for judgment in found if isinstance(judgment, Rating | Unrated)}
         if turns - said:
-            raise ConfigError(
-                f"the judge '{self.name}' on question {question.question_id}: it returned nothing for turn "
-                f"{min(turns - said)}; return tvmerge.Unrated if there is no rating"
+            return (
+                f"it returned nothing for turn {min(turns - said)}; return tvmerge.Unrated if there is no "
+                "rating"
             )
+        return ""
 
     def _key(self, question: Question, answer: Answer) -> str:
         # Ratings have no key `baseline`, so those of earlier releases are still found.
@@ -161,6 +169,15 @@ class OwnJudge:
 def _plain(answer: Answer) -> dict[str, Any]:
     """Return what the answer is, as plain data; how many tokens it took is no part of it."""
     return {name: value for name, value in asdict(answer).items() if name != "tokens"}
+
+
+def _stored(row: Any) -> list[Rating] | None:
+    """Return the ratings in a row of the cache; None if it has none."""
+    try:
+        ratings = [Rating(**each) for each in row]
+        return ratings if all(math.isfinite(rating.score) for rating in ratings) else None
+    except TypeError:
+        return None
 
 
 class UnaskedJudge(OwnJudge):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.well_formed import well_formed_data
 from tvmerge.judging.wire.moments import positive
 
 _WORDS = (
@@ -226,6 +227,7 @@ def _plain(body: str) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return parse_json(text)
+        data = parse_json(text)
+        return well_formed_data(data) if "\\u" in text else data
     except ValueError:
         return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tvmerge._util.parsing import parse_strict_json
 from tvmerge._util.printable import printable
+from tvmerge._util.well_formed import well_formed_data
 from tvmerge.errors import ProviderError, TransientError
 from tvmerge.judging.client.chat import InvalidRequestError, NotJsonError
 from tvmerge.judging.wire.error_details import events_of, is_events, is_page, title_of
@@ -65,7 +66,7 @@ def read_json(body: str) -> Any:
         data = _whole(body)
         if data is None:
             raise not_json(body, "" if isinstance(error, JSONDecodeError) else f": {error}") from None
-    return _storable(data) if _HALF.search(body) else data
+    return well_formed_data(data) if _HALF.search(body) else data
 
 
 def not_json(body: str, why: str = "") -> TransientError:
@@ -140,12 +141,6 @@ _SHAPES = {
     "a reply of OpenAI's responses": {"output", "status"},
     "a reply of Gemini's own protocol": {"candidates"},
 }
-
-
-def _storable(data: Any) -> Any:
-    """Return `data` with unpaired surrogates, which models can produce, replaced."""
-    text = json.dumps(data, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _whole(body: str) -> Any:
