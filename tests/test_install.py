@@ -71,6 +71,17 @@ def test_a_command_that_works_shows_what_it_does_and_not_its_output(
     assert printed.err == ""
 
 
+def test_a_long_line_is_cut_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "_SELDOM", 0.0)
+    said = "print('Installing ' + 'package, ' * 100, flush=True); import time; time.sleep(1)"
+    install.watched("installing", [sys.executable, "-c", said])
+    shown = [line for line in capsys.readouterr().out.splitlines() if "package, package" in line]
+    assert shown
+    assert all(len(line) == 100 and line.endswith("...") for line in shown)
+
+
 def test_what_pip_says_of_a_failure_is_shown_and_make_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,7 @@ _ROOT = REQUIREMENTS.parent
 _PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 _EVERY = 0.5  # seconds between two updates on a terminal
 _SELDOM = 10.0  # seconds between two lines elsewhere
+_LONGEST = 100  # characters of a line elsewhere: pip names a hundred packages in one
 _TAIL = 40  # lines of a command that failed
 
 
@@ -172,7 +173,7 @@ class _Line:
             sys.stdout.flush()
         elif seconds - self._printed_at >= _SELDOM:
             self._printed_at = seconds
-            print(text, flush=True)
+            print(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}...", flush=True)
 
     def end(self, text: str) -> None:
         columns = shutil.get_terminal_size().columns - 1
