@@ -61,6 +61,42 @@ def test_scored_trials_have_notes_that_say_what_they_are(shown: dict[str, Any]) 
     assert [t["number"] for t in drawn if "drawn by the sampler" not in noted[t["number"]]] == []
 
 
+def test_every_trial_has_a_note_as_soon_as_it_ends(tmp_path: Path) -> None:
+    dashboard = pytest.importorskip("optuna_dashboard")
+    url = sqlite_url(tmp_path / "study.db")
+    drive(lambda: open_at(url), 5)
+    storage = open_storage(url)
+    trials = ask(dashboard.wsgi(storage), "/api/studies/1")["trials"]
+    close_storage(storage)
+    ended = [trial for trial in trials if trial["state"] != "Running"]
+    assert len(ended) >= 5
+    for trial in ended:
+        body, state = trial["note"]["body"], trial["state"]
+        said = {"Complete": "Score ", "Pruned": "Stopped by the race after ", "Fail": "Failed"}[state]
+        assert body.startswith("**tvmerge:** Weight")
+        assert said in body
+        assert trial["note"]["version"] == 1
+
+
+def test_a_note_of_the_user_stays_when_its_trial_ends(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "study.db")
+    study = open_at(url)
+    trial = study.ask()
+    storage = open_storage(url)
+    (row,) = storage.get_all_trials(1)
+    mine: dict[str, Any] = {"note_ver": 4, "note_str:0": "mine"}
+    for key, value in mine.items():
+        storage.set_study_system_attr(1, f"dashboard:{row._trial_id}:{key}", value)
+    study.tell(trial.number, 5.0, {"se": 0.25, "n": 4})
+    attrs = storage.get_study_system_attrs(1)
+    study.close()
+    close_storage(storage)
+    note = attrs[f"dashboard:{row._trial_id}:note_str:0"]
+    assert note.startswith("**tvmerge:** ")
+    assert note.endswith("Score 5.00 ± 0.25 (SE).\n\nmine")
+    assert attrs[f"dashboard:{row._trial_id}:note_ver"] == 5
+
+
 def test_the_winner_has_an_attribute(shown: dict[str, Any]) -> None:
     marked = [t["number"] for t in shown["trials"] for a in t["user_attrs"] if a["key"] == "winner"]
     assert marked == [3]

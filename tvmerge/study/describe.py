@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tvmerge.records import MEAN, Trial
-from tvmerge.report.numbers import plus_minus
+from tvmerge.records import FAILURE, MEAN, Trial
+from tvmerge.report.numbers import count, plus_minus, score
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.space import uniform_weight
 from tvmerge.study.winner import Winner
@@ -16,7 +16,7 @@ def describe(trial: Trial, winner: Winner | None) -> str:
         trial: The trial.
         winner: The winner of the study's comparison; None if there was none.
     """
-    return " ".join((*_place(trial, winner), _weights(trial), *_score(trial)))
+    return " ".join((*_place(trial, winner), _weights(trial), *_outcome(trial)))
 
 
 def _place(trial: Trial, winner: Winner | None) -> tuple[str, ...]:
@@ -40,12 +40,22 @@ def _weights(trial: Trial) -> str:
     return f"{weights} drawn by the sampler."
 
 
+def _outcome(trial: Trial) -> tuple[str, ...]:
+    if trial.state == "FAIL" or FAILURE in trial.attrs:
+        why = str(trial.attrs.get(FAILURE, "")).rstrip(".")
+        return (f"Failed: {why}.",) if why else ("Failed.",)
+    if trial.state == "PRUNED" and MEAN not in trial.attrs and trial.overall is not None:
+        asked = count(trial.attrs.get("questions", 0), "question")
+        return (f"Stopped by the race after {asked}, with a score of about {score(trial.overall)}.",)
+    return _score(trial)
+
+
 def _score(trial: Trial) -> tuple[str, ...]:
     """Return the mean and its standard error: an estimate if the trial answered some questions only."""
+    if MEAN in trial.attrs:
+        return (f"Estimated score {plus_minus(trial.attrs[MEAN], trial.attrs['se'])} (SE).",)
+    if trial.value is None:
+        return ()
     if "se" not in trial.attrs:
-        return ()
-    estimated = MEAN in trial.attrs
-    if not estimated and trial.value is None:
-        return ()
-    what = "Estimated score" if estimated else "Score"
-    return (f"{what} {plus_minus(trial.attrs[MEAN] if estimated else trial.value, trial.attrs['se'])} (SE).",)
+        return (f"Score {score(trial.overall)}.",)
+    return (f"Score {plus_minus(trial.value, trial.attrs['se'])} (SE).",)

@@ -20,6 +20,11 @@ _PIECE = re.compile(r"dashboard:(\d+):note_str:(\d+)$")
 _GAP = "\n\n"
 
 
+def note_prefix(trial_id: int) -> str:
+    """Return how the names of the attributes begin that hold a trial's note."""
+    return f"dashboard:{trial_id}:note_"
+
+
 def noted(attrs: Iterable[str]) -> frozenset[int]:
     """Return the ids of the trials that have notes.
 

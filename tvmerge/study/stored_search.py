@@ -73,7 +73,7 @@ class StoredSearch:
         self.note_trials(winner)
 
     def note_trials(self, winner: Winner | None = None) -> None:
-        """Say in notes for optuna-dashboard what the scored trials and those of given weights are.
+        """Say in notes for optuna-dashboard what the trials are that have ended or whose weights were given.
 
         A trial that has a note from before gets a new one, since it may have been the best then.
 
@@ -88,9 +88,20 @@ class StoredSearch:
             texts = {
                 ids[trial.number]: describe(trial, winner)
                 for trial in self._trials
-                if trial.scored or ENQUEUED in trial.attrs or ids[trial.number] in before
+                if trial.told or ENQUEUED in trial.attrs or ids[trial.number] in before
             }
             self._store.note(changed_notes(attrs, texts))
+
+    def note_trial(self, number: int) -> None:
+        """Say in a note for optuna-dashboard what a trial is that has ended, in one write.
+
+        Raises:
+            StudyError: The storage cannot be written.
+        """
+        with translated(self._storage):
+            trial_id, attrs = self._store.note_of(number)
+            text = describe(self._trials[number], None)
+            self._store.note(changed_notes(attrs, {trial_id: text}))
 
     def times(self) -> dict[int, TrialTimes]:
         """Return when each trial was asked and ended, by number.

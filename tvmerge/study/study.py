@@ -202,6 +202,7 @@ class SearchStudy(StoredSearch):
         )
         self._told += 1
         self._lead(self._trials[number])
+        self.note_trial(number)
 
     def _due(self, number: int) -> int:
         """Return how many trials had been told when trial `number` was asked."""

@@ -223,6 +223,7 @@ class BlockStudy(StoredSearch):
                 state = "COMPLETE" if trial.number in best else "PRUNED"
                 result = TrialResult(state, found.values, {k: found.attrs[k] for k in ESTIMATE})
             self._end(trial, result)
+        self.note_trials()
 
     def pause(self, finalists: int) -> None:
         """Settle an interrupted search, so that readers find its best so far.

@@ -82,5 +82,8 @@ class TrialStore(Protocol):
     def ids(self) -> dict[int, int]:
         """Return the ids of all trials in the storage, by their numbers."""
 
+    def note_of(self, number: int) -> tuple[int, dict[str, Any]]:
+        """Return a trial's id in the storage, and the system attributes of the study that hold its note."""
+
     def note(self, attrs: Mapping[str, Any]) -> None:
         """Write system attributes of the study, in place of any of the same name."""

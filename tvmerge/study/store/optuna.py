@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import StudyError
+from tvmerge.study.notes import note_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -71,6 +72,12 @@ class OptunaTrialStore:
         """Return the ids of all trials in the storage, by their numbers."""
         rows = self._storage.get_all_trials(self._study_id, deepcopy=False)
         return {row.number: row._trial_id for row in rows}
+
+    def note_of(self, number: int) -> tuple[int, dict[str, Any]]:
+        """Return a trial's id in the storage, and the system attributes of the study that hold its note."""
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        attrs = self._storage.get_study_system_attrs(self._study_id)
+        return trial_id, {key: item for key, item in attrs.items() if key.startswith(note_prefix(trial_id))}
 
     def note(self, attrs: Mapping[str, Any]) -> None:
         """Write system attributes of the study."""

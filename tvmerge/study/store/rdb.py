@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tvmerge.errors import StudyError
+from tvmerge.study.notes import note_prefix
+from tvmerge.study.store.local_time import from_utc, to_utc
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -76,8 +78,8 @@ class RdbTrialStore:
             state=TrialState[row.state],
             value=None,
             values=[_number(v.value, v.value_type) for v in values] or None,
-            datetime_start=_local(row.datetime_start),
-            datetime_complete=_local(row.datetime_complete),
+            datetime_start=from_utc(row.datetime_start),
+            datetime_complete=from_utc(row.datetime_complete),
             params={
                 p.param_name: distributions[p.param_name].to_external_repr(p.param_value)
                 for p in parts["trial_params"]
@@ -122,7 +124,7 @@ class RdbTrialStore:
                 "number": row.number,
                 "study_id": self._study_id,
                 "state": row.state.name,
-                "datetime_start": _utc(row.datetime_start),
+                "datetime_start": to_utc(row.datetime_start),
             }
             done = connection.execute(trials.insert().values(trial))
             trial_id = cast("Row[Any]", done.inserted_primary_key)[0]
@@ -169,7 +171,7 @@ class RdbTrialStore:
             StudyError: Another run has finished it.
         """
         with self._engine.begin() as connection:
-            ended = {"state": result.state, "datetime_complete": _utc(datetime.now())}
+            ended = {"state": result.state, "datetime_complete": to_utc(datetime.now())}
             trial_id = self._update(connection, number, "RUNNING", ended)
             self._delete(connection, "trial_user_attributes", trial_id, "key", result.attrs)
             self._insert(connection, "trial_user_attributes", _attrs(trial_id, result.attrs))
@@ -186,6 +188,20 @@ class RdbTrialStore:
         mine = select(trials.c.number, trials.c.trial_id).where(trials.c.study_id == self._study_id)
         with self._engine.connect() as connection:
             return {row.number: row.trial_id for row in connection.execute(mine)}
+
+    def note_of(self, number: int) -> tuple[int, dict[str, Any]]:
+        """Return a trial's id in the storage, and the system attributes of the study that hold its note."""
+        from sqlalchemy import select
+
+        trials, system = self._table("trials"), self._table("study_system_attributes")
+        mine = (trials.c.study_id == self._study_id) & (trials.c.number == number)
+        with self._engine.connect() as connection:
+            trial_id = int(connection.execute(select(trials.c.trial_id).where(mine)).one().trial_id)
+            first = note_prefix(trial_id)
+            # A range, which the index finds without a look at the notes of other trials.
+            here = (system.c.key >= first) & (system.c.key < f"{first}~")
+            rows = connection.execute(system.select().where((system.c.study_id == self._study_id) & here))
+            return trial_id, {row.key: json.loads(row.value_json) for row in rows}
 
     def note(self, attrs: Mapping[str, Any]) -> None:
         """Write system attributes of the study in one transaction, in place of any of the same name."""
@@ -279,12 +295,3 @@ def _intermediate(trial_id: int, steps: Mapping[int, float]) -> Iterator[dict[st
 
 def _number(value: float | None, kind: str) -> float:
     return _NOT_FINITE[kind] if value is None else value
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """Convert Optuna's naive local time to the naive UTC that it stores."""
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _local(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
