@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LISTED := $(wildcard requirements/*.txt)
 
-.PHONY: demo test test-vllm test-mergekit gpu-check fuzz lint format bandit audit sbom lock docs build clean
+.PHONY: demo test test-vllm test-mergekit gpu-check coverage mutants fuzz lint format bandit audit sbom lock docs build clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tvmerge demo
@@ -29,6 +29,16 @@ test-mergekit: $(VENV)/.installed-dev .venv-mergekit/.installed
 # Values and speeds on this machine's GPU, in less than 4 minutes.
 gpu-check: $(VENV)/.installed
 	$(BIN)/python -m perf.gpu
+
+# The whole suite again, with the lines and branches it reaches: at the end, and in build/coverage/html.
+coverage: $(VENV)/.installed-quality
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term --cov-report=html
+
+# Small faults, one at a time, in what decides scores, money and waits, and whether a test fails. Hours for all of them;
+# ONLY="tvmerge.scoring.*" takes some. `.venv/bin/mutmut results` lists those that no test has noticed.
+mutants: $(VENV)/.installed-quality
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(ONLY)
 
 # Random replies of judges and headers of checkpoints, a minute each, guided by what they reach in the code.
 fuzz: $(VENV)/.installed-fuzz
@@ -71,7 +81,7 @@ build: $(VENV)/.installed-dev
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build site mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The stamps are written last: an install that was interrupted is done again.
 $(VENV)/bin/python:
@@ -93,6 +103,10 @@ $(VENV)/.installed-docs: pyproject.toml $(LISTED) | $(VENV)/bin/python
 
 $(VENV)/.installed-fuzz: requirements/fuzz.txt | $(VENV)/.installed-dev
 	@$(BIN)/python tools/install.py tools fuzz
+	@touch $@
+
+$(VENV)/.installed-quality: requirements/quality.txt | $(VENV)/.installed-dev
+	@$(BIN)/python tools/install.py tools quality
 	@touch $@
 
 .venv-audit/.installed: requirements/audit.txt

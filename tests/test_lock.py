@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from tools.lock import FOLDER, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FILES = ("torch", "tvmerge", "dev", "docs", "build", "audit", "fuzz")
+FILES = ("torch", "tvmerge", "dev", "docs", "build", "audit", "fuzz", "quality")
 
 
 def listed(*names: str) -> dict[str, list[str]]:

@@ -41,8 +41,9 @@ def main() -> int:
     for name in ("tvmerge", "dev"):
         pins += ["--constraint", f"requirements/{name}.txt"]
     write("build", locked("-", *pins, stdin=BUILD))
-    for group in ("audit", "fuzz"):
-        write(group, locked("--group", group))
+    for group in ("fuzz", "quality"):  # installed beside the others
+        write(group, locked("--group", group, *pins))
+    write("audit", locked("--group", "audit"))
     return 0
 
 
