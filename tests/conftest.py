@@ -19,8 +19,13 @@ from tvmerge._util.assets import bundled_demo_models
 # The contract suites are tests outside of the tests.
 pytest.register_assert_rewrite("tvmerge.testing")
 
-# A slow machine is no failure of an example, nor of drawing it.
-settings.register_profile("tvmerge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A slow machine is no failure of an example, nor of drawing it. CI draws the same examples each time.
+settings.register_profile(
+    "tvmerge",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("tvmerge")
 
 

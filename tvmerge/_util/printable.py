@@ -25,7 +25,7 @@ def printable(text: str) -> str:
     """Return `text` in one line, without anything that a terminal obeys."""
     first, *others = _BREAK.split(_SEQUENCE.sub("", text))
     parts = (first.rstrip(), *filter(None, (part.strip() for part in others))) if others else (first,)
-    return _CONTROL.sub("", " ".join(parts).rstrip().replace("\t", " "))
+    return _CONTROL.sub("", " ".join(parts).replace("\t", " ")).rstrip()
 
 
 def ascii_only(text: str) -> str:

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 _RULES = ("optimize_mode", "layer_granularity", "smooth", "patterns", "freeze")
 _VECTOR = ("tuned", "base", "name", "weight_min", "weight_max", "method", "density", *_RULES)
+_TEXT: tuple[type, ...] = (str,)
+_WHOLE: tuple[type, ...] = (int,)
+_NUMBER: tuple[type, ...] = (int, float)
+_LIST: tuple[type, ...] = (list, tuple)
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("tuned", "base", "name", "method", "optimize_mode", "pattern"), _TEXT),
+    **dict.fromkeys(("layer_granularity", "smooth"), _WHOLE),
+    **dict.fromkeys(("weight_min", "weight_max"), _NUMBER),
+    **dict.fromkeys(("patterns", "freeze", "positive", "negative"), _LIST),
+}
+"""The types of values in tables; None stands for a key that is not given."""
+
+_NAMES = {_TEXT: "a text", _WHOLE: "a whole number", _NUMBER: "a number", _LIST: "a list"}
 
 
 def open_models(config: MergeConfig, caches: Caches, *, verify: bool = True, download: bool = True) -> Merge:
@@ -145,3 +158,15 @@ def _known(name: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
     if unknown:
         named = ", ".join(f"{key}{did_you_mean(key, keys)}" for key in unknown)
         raise ConfigError(f"{name}: unknown key {named}; known: {', '.join(keys)}")
+    for key, value in table.items():
+        _check_type(f"{name}: {key}", value, _TYPES.get(key), dict if key == "patterns" else str)
+
+
+def _check_type(place: str, value: object, kinds: tuple[type, ...] | None, entries: type) -> None:
+    if value is None or kinds is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise ConfigError(f"{place} must be {_NAMES[kinds]}, got {value!r}")
+    if isinstance(value, list | tuple) and not all(isinstance(item, entries) for item in value):
+        kind = "tables" if entries is dict else "texts"
+        raise ConfigError(f"{place} must be a list of {kind}, got {value!r}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tvmerge.errors import ConfigError
 from tvmerge.merging.groupings import GROUPINGS
 from tvmerge.merging.methods import METHODS
 from tvmerge.option import FROM_1, SEED, option
@@ -136,3 +137,5 @@ class MergeConfig:
             value: Any = getattr(self, f.name)
             if isinstance(value, list):
                 object.__setattr__(self, f.name, tuple(value))
+        if not self.target_model:
+            raise ConfigError("target_model must name at least one model")

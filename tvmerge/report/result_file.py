@@ -93,7 +93,7 @@ def read_record(path: Path, trials: Sequence[Trial]) -> RunRecord:
     data = _read(path)
     try:
         return _record(data, tuple(trials))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise AssetError(f"{path}: not the result of a run of tvmerge ({problem})") from error
 
@@ -102,9 +102,15 @@ def compared_on(path: Path) -> tuple[QuestionId, ...]:
     """Return the questions whose answers are in the report, from a `result.json`; earlier ones name none.
 
     Raises:
-        AssetError: The file cannot be read.
+        AssetError: The file cannot be read, or was not written by a run.
     """
-    return tuple(_read(path).get("compared_on", ()))
+    data = _read(path)
+    found = data.get("compared_on", []) if isinstance(data, dict) else None
+    if not isinstance(found, list) or not all(type(key) in {int, str} for key in found):
+        raise AssetError(
+            f"{path}: not the result of a run of tvmerge: its compared_on are no ids of questions"
+        )
+    return tuple(found)
 
 
 def _read(path: Path) -> Any:

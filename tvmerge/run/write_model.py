@@ -146,7 +146,7 @@ def _precious(weights: Weights, output_dir: Path, config: Path | None) -> Iterat
 
 def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:
     if isinstance(weights.weights, Path):
-        return _read_weights(weights.weights)
+        return read_weights(weights.weights)
     return weights.weights or _uniform(names, weights.weight)
 
 
@@ -204,7 +204,7 @@ def _check_sources(found: Mapping[str, str], expected: Mapping[str, Any]) -> Non
         )
 
 
-def _read_weights(path: Path) -> Recipe:
+def read_weights(path: Path) -> Recipe:
     """Read weights from a JSON object, or from `weights` in a `result.json`."""
     try:
         data = parse_json(read_text(path, error=ConfigError))

@@ -37,7 +37,7 @@ class StopWhen:
             bound = math.nan
         if not (math.isfinite(bound) and bound > 0):
             raise ConfigError(
-                f"stop_when must be points such as 0.05, or points per USD such as 0.1/USD, got '{text}'"
+                f"stop_when must be points such as 0.05, or points per USD such as 0.1/USD, got {text!r}"
             )
         return cls(bound, per_usd)
 

@@ -29,7 +29,7 @@ def read_url(text: str) -> URL:
 
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise StudyError(
             f"--storage {hide_passwords(text)!r} is not a database URL; use sqlite:///<file>, "
             "postgresql://<user>@<host>/<database> or mysql://<user>@<host>/<database>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -250,9 +251,15 @@ def _checked(row: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
     numbers = [row.get(key, "") for key in _NUMBERS]
     if row.get("cost") is None and "cost" in row:
         numbers.pop()
-    if not (isinstance(row.get("judge"), str) and all(type(value) in {int, float} for value in numbers)):
+    texts = row.get("judge"), row.get("receipt", "")
+    if not (all(isinstance(text, str) for text in texts) and all(map(_is_amount, numbers))):
         raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
     return row
+
+
+def _is_amount(value: object) -> bool:
+    """Return whether a value is a number that a ledger can add up: neither less than nothing nor endless."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def read_usage(path: Path) -> dict[str, tuple[int, Usage]]:

@@ -134,7 +134,9 @@ def append_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tsta
 
 def read_turns(path: Path) -> dict[QuestionId, tuple[str, ...]]:
     """Read the unchanged turns of each first answer, without checking them for thoughts."""
-    return {row.question_id(): row.as_texts("turns", _choice_list(row)[0]["turns"]) for row in _rows(path)}
+    return {
+        row.question_id(): row.as_texts("turns", _choice_list(row)[0].get("turns")) for row in _rows(path)
+    }
 
 
 def read_judgments(path: Path) -> list[tuple[str, Judgment]]:
