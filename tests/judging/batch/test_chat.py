@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -225,6 +226,21 @@ async def given_up(asking: Asking, count: int) -> None:
         with suppress(asyncio.CancelledError):
             await rating
         await judge.close()
+
+
+@pytest.mark.parametrize("result", ["'{'", "'[7]'", "CAST(x'ff' AS TEXT)", "NULL"])
+def test_stored_results_that_are_damaged_are_fetched_again_and_not_paid_for_again(
+    openai: Asking, result: str
+) -> None:
+    openai.server.polls = 10**6
+    asyncio.run(given_up(openai, 3))
+    openai.server.polls = 0
+    with closing(sqlite3.connect(openai.store)) as database, database:
+        database.execute("UPDATE batches SET received = 1")
+        database.execute(f"UPDATE requests SET result = {result}")
+    assert openai.scores(3) == expected(3)
+    assert len(openai.server.billed) == 3
+    assert any("results of the batch" in note and "damaged" in note for note in openai.notes)
 
 
 def test_requests_with_the_provider_count_in_the_budget_of_the_next_run(asking: Asking) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from tvmerge._util.parsing import parse_json
 from tvmerge._util.threads import in_thread
+from tvmerge._util.well_formed import well_formed_data
 from tvmerge.errors import (
     ConfigError,
     OutageError,
@@ -160,12 +161,17 @@ class BatchChat(ChatWrapper):
             Slot(request.key, request.cost, number=request.number, receipt=receipt(batch, request.number))
             for request in batch.requests
         ]
-        for slot, request in zip(slots, batch.requests, strict=True):
+        for slot in slots:
             self._left[slot.key].append(slot)
-            if request.result is not None:
-                slot.result.set_result(json.loads(request.result))
-        if not batch.received:
-            self._start(self._follow(runner, batch, slots), slots)
+        if (results := _stored(batch)) is not None:
+            _hand_out(slots, results)
+            return
+        if batch.received:
+            self._waiting.note(
+                f"judge {self._waiting.judge}: the stored results of the batch {batch.id} are damaged and are "
+                "fetched again"
+            )
+        self._start(self._follow(runner, batch, slots), slots)
 
     def _slot(self, request: ChatRequest) -> Slot:
         """Return the slot for the request's result: from an earlier run, or a new one."""
@@ -223,6 +229,24 @@ class BatchChat(ChatWrapper):
         if lost:
             raise TransientError(str(lost))
         return self._api.read(result, request)
+
+
+def _stored(batch: StoredBatch) -> Mapping[int, Result] | None:
+    """Return the results of a batch, as stored; None if there are none, or if one cannot be read."""
+    if not batch.received:
+        return None
+    found: dict[int, Result] = {}
+    for request in batch.requests:
+        try:
+            result = parse_json(request.result or "")
+        except ValueError:
+            return None
+        match result:
+            case {"status": int(), "body": _} | {"lost": _}:
+                found[request.number] = well_formed_data(result)
+            case _:
+                return None
+    return found
 
 
 def _hand_out(slots: Sequence[Slot], results: Mapping[int, Result]) -> None:

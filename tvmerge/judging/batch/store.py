@@ -81,6 +81,8 @@ class BatchStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, check_same_thread=False, timeout=60, isolation_level=None)
+            # Bytes that are no text must not hide the batches: their results are fetched again.
+            self._database.text_factory = lambda content: content.decode("utf-8", "replace")
             # Records of what was paid for must survive a power failure.
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_TABLES)
