@@ -140,6 +140,29 @@ def test_the_counts_of_the_log_are_those_of_the_study(tmp_path: Path, sampler: s
     assert next(row["winner"] for row in rows if row["kind"] == "run_ended") == result["best_trial"]
 
 
+def test_judging_shows_how_many_answers_are_rated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"question_id": n, "choices": [{"index": 0, "turns": ["4です。", "11です。"]}]} for n in (1, 2, 3)
+    ]
+    answers = tmp_path / "mine.jsonl"
+    answers.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    drawn = watched(monkeypatch, ["judge", "--bench-name=demo", "--judge=rules", f"--answers={answers}"])
+    shown = "\n".join(drawn)
+    assert "reading the questions and the answers" in shown
+    assert re.search(r"^judging +━{20} 3/3 answers  0:\d\d$", shown, re.MULTILINE)
+
+
+def test_a_merge_shows_what_it_does_and_prints_its_outputs_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [f"--{role}-model={demo_models / role}" for role in ("target", "base", "tuned")]
+    drawn = watched(monkeypatch, ["merge", *models, "--weight=0.5", f"--output-dir={tmp_path / 'out'}"])
+    shown = "\n".join(drawn)
+    assert "reading and checking the models" in shown
+    assert "writing the model" in shown
+    assert capsys.readouterr().out == f"model: {tmp_path / 'out'}\n"
+
+
 def test_a_quiet_run_prints_the_result_and_nothing_else(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

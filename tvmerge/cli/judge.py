@@ -36,18 +36,20 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
 
     from tvmerge.errors import ConfigError, OutputError, ProviderError
     from tvmerge.report.terminal.judged import JudgedAnswers, judged_table
+    from tvmerge.report.terminal.progress import Progress
     from tvmerge.report.terminal.usage import usage_lines
     from tvmerge.run.judge_answers import judge_answers
 
     settings = settings_for(JudgeConfig, given(flags))
     if len(settings.get("bench_name", ())) != 1:
         raise ConfigError("set the one benchmark that was answered: --bench-name NAME")
-    work = judge_answers(
-        JudgeConfig(**settings), answers, baseline, out, lambda text: click.echo(text, err=True)
-    )
     unwritten = None
     try:
-        judged = asyncio.run(work)
+        with Progress() as progress:
+            work = judge_answers(
+                JudgeConfig(**settings), answers, baseline, out, progress.note, progress=progress
+            )
+            judged = asyncio.run(work)
     except OutputError as error:
         if not isinstance(error.result, JudgedAnswers):
             raise

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tvmerge.cli.options import GroupedCommand, given, setting_options
-from tvmerge.config import MergeConfig, RunConfig, file_settings
-from tvmerge.config.values import settings_for
+from tvmerge.config import MergeConfig, file_settings
 from tvmerge.run.write_model import CHAT, WRITING, Weights, write_model
 
 BESIDE = (*CHAT, "shard_size", "save_experts", "quantise", "llama_cpp")
@@ -55,19 +53,24 @@ def merge(
     **flags: Any,
 ) -> None:
     """Write target + weight * (tuned - base), without a search."""
-    write_model(
-        Weights(
-            weight=weight,
-            weights=weights,
-            trial=trial,
-            run_dir=run_dir,
-            storage=storage,
-            study_name=study_name,
-        ),
-        settings_for(RunConfig, {**file_settings(config, BESIDE), **given(flags)}),
-        output_dir,
-        config=config,
-        overwrite=overwrite,
-        remark=partial(click.echo, err=True),
-        written=click.echo,
+    from tvmerge.report.terminal.progress import Progress
+
+    chosen = Weights(
+        weight=weight, weights=weights, trial=trial, run_dir=run_dir, storage=storage, study_name=study_name
     )
+    lines: list[str] = []
+    try:
+        with Progress() as progress:
+            write_model(
+                chosen,
+                {**file_settings(config, BESIDE), **given(flags)},
+                output_dir,
+                config=config,
+                overwrite=overwrite,
+                remark=progress.note,
+                written=lines.append,
+                phase=progress.phase,
+            )
+    finally:  # below the progress, and although a later step has failed
+        for line in lines:
+            click.echo(line)

@@ -91,12 +91,17 @@ def _plan(config: RunConfig) -> None:
 
     from rich.console import Console
 
-    from tvmerge.dry_run.calls import calls_table
-    from tvmerge.dry_run.plan import plan_run
-    from tvmerge.dry_run.text import closing_lines, plan_lines
+    from tvmerge.report.terminal.progress import Progress
 
+    with Progress() as progress:
+        progress.phase("importing torch")
+        from tvmerge.dry_run.calls import calls_table
+        from tvmerge.dry_run.plan import plan_run
+        from tvmerge.dry_run.text import closing_lines, plan_lines
+
+        progress.phase("planning the run")
+        plan = asyncio.run(plan_run(config, progress.note))
     console = Console()
-    plan = asyncio.run(plan_run(config, lambda line: click.echo(line, err=True)))
     for line in plan_lines(plan):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if plan.calls:

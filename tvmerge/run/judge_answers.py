@@ -17,9 +17,11 @@ from tvmerge._util.private import make_private
 from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
+from tvmerge.report.terminal.flights import Flights
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
 from tvmerge.run.answers_to_judge import AnswersToJudge, models_to_judge
 from tvmerge.run.rating_tasks import Rated, RatingTasks
+from tvmerge.run.standing import spent_in
 from tvmerge.scoring.statistics import (
     by_category,
     by_turn,
@@ -39,6 +41,7 @@ from tvmerge.tasks.suite import TaskSuite
 if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig
     from tvmerge.protocols import Judge
+    from tvmerge.report.terminal.progress import Progress
 
 _BYTES_JUDGED = 4
 """Estimated bytes of judgments per byte of answers, for the check of free disk space."""
@@ -57,6 +60,7 @@ async def judge_answers(
     out: Path | None,
     note: Note,
     *,
+    progress: Progress | None = None,
     own: Judge | None = None,
 ) -> JudgedAnswers:
     """Rate answers and write the judgments.
@@ -68,6 +72,7 @@ async def judge_answers(
         baseline: The answers to compare with, for pairwise judging.
         out: The file to write the judgments to, in FastChat's model_judgment format.
         note: Called with each remark for the user.
+        progress: Shows how far the ratings are; None for notes only.
         own: A judge to use instead of those in the settings.
 
     Raises:
@@ -83,13 +88,20 @@ async def judge_answers(
         )
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
+    if progress is not None:
+        progress.phase("reading the questions and the answers")
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
         caches.tell(note)
         if own is not None:
             suite = await asyncio.to_thread(suite_of_own_judge, own, config, caches, note)
         else:
             suite = await asyncio.to_thread(
-                suite_of_benchmarks, config, caches, note, batch_folder=batch_folder
+                suite_of_benchmarks,
+                config,
+                caches,
+                note,
+                waiting=None if progress is None else progress.waiting,
+                batch_folder=batch_folder,
             )
         try:
             await suite.check_batches()
@@ -100,7 +112,9 @@ async def judge_answers(
                 suite = suite.with_baseline(
                     _compared(baseline, models, suite.benchmark.questions, config.turns)
                 )
-            rated = await _judge_all(suite.judge, models, suite.benchmark.questions)
+            if progress is not None:
+                progress.watch(Flights(), spent_in(suite.ledger, config.max_judge_calls, config.max_cost), 0)
+            rated = await _judge_all(suite.judge, models, suite.benchmark.questions, progress)
         finally:
             await suite.judge.close()
     judged = [[judgment for _, judgments in row for judgment in judgments] for row in rated]
@@ -189,7 +203,10 @@ def _check_out(out: Path | None, read: Sequence[Path]) -> None:
 
 
 async def _judge_all(
-    judge: Judge, models: Sequence[ModelAnswers], questions: Sequence[Question]
+    judge: Judge,
+    models: Sequence[ModelAnswers],
+    questions: Sequence[Question],
+    progress: Progress | None,
 ) -> list[list[Rated]]:
     """Rate each model's answers; after a failure or Ctrl-C, wait for those in flight, which are paid for."""
     asked = {question.question_id: question for question in questions}
@@ -198,21 +215,25 @@ async def _judge_all(
         tasks = [
             [ratings.start(asked[answer.question_id], answer) for answer in model.answers] for model in models
         ]
-        await _heard([task for row in tasks for task in row])
+        await _heard([task for row in tasks for task in row], progress)
         return [[task.result() for task in row] for row in tasks]
     finally:
         await ratings.drain(GRACE)
 
 
-async def _heard(tasks: Sequence[asyncio.Task[Rated]]) -> None:
+async def _heard(tasks: Sequence[asyncio.Task[Rated]], progress: Progress | None) -> None:
     """Wait for all judgments, until the first failure or until the judge turns out to rate nothing.
 
     Raises:
         ProviderError: The judge rated none of the first answers, and the answers are not the cause.
     """
     heard: list[Judgment] = []
-    for task in asyncio.as_completed(tasks):
+    if progress is not None:
+        progress.judging(0, len(tasks))
+    for done, task in enumerate(asyncio.as_completed(tasks), start=1):
         _, judgments = await task
+        if progress is not None:
+            progress.judging(done, len(tasks))
         if len(heard) >= _HEARD:
             continue
         heard += judgments

@@ -12,6 +12,7 @@ from tvmerge.study.ranking import ranked_with_stopped
 from tvmerge.study.space import uniform_weight
 
 if TYPE_CHECKING:
+    from tvmerge.judging.client.ledger import Ledger
     from tvmerge.run.build import Run
 
 BASELINES = 3
@@ -65,7 +66,11 @@ class SearchStanding:
 
 def spent_by(run: Run) -> Callable[[], Spent]:
     """Return what tells how much the judges of a run have used."""
-    ledger, config = run.suite.ledger, run.config
+    return spent_in(run.suite.ledger, run.config.max_judge_calls, run.config.max_cost)
+
+
+def spent_in(ledger: Ledger, max_calls: int | None, max_cost: float | None) -> Callable[[], Spent]:
+    """Return what tells how much is in a ledger, with the limits of calls and of their cost in USD."""
 
     def spent() -> Spent:
         return Spent(
@@ -73,8 +78,8 @@ def spent_by(run: Run) -> Callable[[], Spent]:
             hits=ledger.hits,
             cost=ledger.cost,
             priced=ledger.priced,
-            max_calls=config.max_judge_calls,
-            max_cost=config.max_cost,
+            max_calls=max_calls,
+            max_cost=max_cost,
         )
 
     return spent

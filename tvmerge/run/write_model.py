@@ -68,6 +68,7 @@ def write_model(
     overwrite: bool = False,
     remark: Callable[[str], object],
     written: Callable[[str], object],
+    phase: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Write target + weight * (tuned - base).
 
@@ -79,6 +80,7 @@ def write_model(
         overwrite: Replace the folder's contents, whatever they are.
         remark: Called with each remark on the merge.
         written: Called with a line for each output that was written.
+        phase: Called with what is done, before each step that may take a while.
 
     Raises:
         UserError: An input is not usable, or the folder may not be replaced.
@@ -99,12 +101,14 @@ def write_model(
     else:
         chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
         merge, recipe, fingerprint = load_merge_config(given, config), None, {}
+    phase("importing torch")
     from tvmerge.merging.build import open_models
     from tvmerge.merging.export.card import CardFacts
     from tvmerge.merging.export.export import export_merge
     from tvmerge.merging.remarks import LISTING
 
     with closing(Caches()) as caches:
+        phase("reading and checking the models")
         models = open_models(merge, caches)
         _check_sources(models.fingerprint, fingerprint)
         for found in models.remarks():
@@ -112,6 +116,7 @@ def write_model(
         record = _record(chat, models, remark)
         gguf.check(models)
         recipe = recipe or _recipe(weights, models.group_names)
+        phase("writing the model")
         facts = CardFacts(notes=record.notes, settings=record.settings)
         lines = export_merge(
             models, output_dir, recipe, facts=facts, overwrite=overwrite, files=record.files, **writing

@@ -122,6 +122,16 @@ def test_finalists_are_named_with_their_scores() -> None:
     ]
 
 
+def test_ratings_alone_are_counted_in_tenths() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress(stream=stream, clock=clock, tick=None) as progress:
+        for done in range(201):
+            clock.now += 1
+            progress.judging(done, 200)
+    counts = [line.split()[1] for line in stream.getvalue().splitlines()]
+    assert counts == [f"{done}/200" for done in (0, *range(20, 201, 20))]
+
+
 def test_notes_are_written_as_they_are() -> None:
     stream = io.StringIO()
     with Progress(stream=stream) as progress:

@@ -190,6 +190,14 @@ class Progress:
             notable=_is_milestone(before, done, stage.total),
         )
 
+    def judging(self, done: int, total: int) -> None:
+        """Note how many answers are rated, where nothing else is done; called with 0 at the start."""
+        if not done:
+            self._begin("judging", total, 0, "answers")
+        stage = self._state.stages[-1]
+        before, stage.done = stage.done, done
+        self._display.changed(notable=_is_milestone(before, done, total), at_once=done in {0, total})
+
     def search_ended(self, counts: Counts) -> None:
         """Note that the search is over."""
         self._state.counts = counts
