@@ -69,10 +69,19 @@ def append_text(path: Path, text: str) -> None:
     Raises:
         OSError: The file cannot be written; `filename` of the error is `path`.
     """
+    append_pieces(path, (text,))
+
+
+def append_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Like `append_text`, for a text in pieces, which need not fit into memory together.
+
+    Raises:
+        OSError: The file cannot be written; `filename` of the error is `path`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines(pieces)
     except OSError as error:
         raise _placed(error, path) from error
 
@@ -138,7 +147,7 @@ def write_json(path: Path, data: object) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Replace `path` atomically with one JSON object per line."""
-    write_text(path, "".join(jsonl_line(row) for row in rows))
+    write_pieces(path, map(jsonl_line, rows))
 
 
 def jsonl_line(row: Mapping[str, object]) -> str:

@@ -256,6 +256,8 @@ def _front(run: Run) -> tuple[int, ...]:
 
 def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement | None:
     """Return how far a panel's judges agree, and each with itself, in the search and the comparison."""
+    if not run.suite.rates_again(run.config.judge_samples):
+        return None  # without reading the log of a long search
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
     # Without held-out questions, baselines outside the search space are not trials of the search.
     shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]

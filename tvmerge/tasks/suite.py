@@ -73,6 +73,15 @@ class TaskSuite:
         """The names of all judges, as one name."""
         return "+".join(filter(None, (self.judge.name, self.anchor_name)))
 
+    def rates_again(self, samples: int | None) -> bool:
+        """Return whether a turn may get several ratings, from different judges or from one.
+
+        Args:
+            samples: Number of ratings of each turn by a judge; None for the values in the judge files.
+        """
+        own = self.rater is not None and not self.specs  # a caller's judge may do anything
+        return own or len(self.specs) > 1 or any((samples or spec.samples) > 1 for spec in self.specs)
+
     @property
     def rated_by(self) -> str:
         """Who rates, for readers."""

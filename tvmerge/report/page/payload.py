@@ -42,7 +42,7 @@ def payload(
         text: The texts of the interface that the script shows.
         thinking: Whether any candidate thinks before it answers.
     """
-    best = result.contenders[0]
+    best, by_blocks = result.contenders[0], result.by_blocks
     return embedded(
         {
             "text": dict(text),
@@ -54,8 +54,7 @@ def payload(
                 "trials": {
                     "best": MISSING if best.trial is None else str(best.trial),
                     "rows": [
-                        _trial(trial, text, by_blocks=result.by_blocks, thinking=thinking)
-                        for trial in result.trials
+                        _trial(trial, text, by_blocks=by_blocks, thinking=thinking) for trial in result.trials
                     ],
                 },
                 "weight-table": {

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from tvmerge._util.files import safe_name, write_text
+from tvmerge._util.files import safe_name, write_pieces
 from tvmerge._util.parsing import parse_json
-from tvmerge._util.regular import read_utf8
+from tvmerge._util.regular import open_regular
 from tvmerge.records import Answer, Evaluation, Judgment, QuestionId
 from tvmerge.tasks.fastchat.files import (
     append_judgments,
@@ -89,17 +89,24 @@ class AnswerLog:
     def _drop_all_but(self, known: frozenset[str], in_part: Mapping[str, Collection[QuestionId]]) -> None:
         if not self._judgments.exists():
             return
-        text = read_utf8(self._judgments)
-        # Only \n ends a line; texts may contain other line separators.
-        lines = ((line, *_about(line)) for line in text.split("\n"))
-        kept = "".join(
-            f"{line}\n" for line, model, key in lines if model in known or key in in_part.get(model, ())
-        )
-        if kept != text:
-            write_text(self._judgments, kept)
+
+        def is_kept(line: bytes) -> bool:
+            model, key = _about(line)
+            return model in known or key in in_part.get(model, ())
+
+        # The log of a long search need not fit into memory, so it is read twice.
+        if not all(line.endswith(b"\n") and is_kept(line) for line in _lines(self._judgments)):
+            kept = filter(is_kept, _lines(self._judgments))
+            write_pieces(self._judgments, (line.decode("utf-8").rstrip("\n") + "\n" for line in kept))
 
 
-def _about(line: str) -> tuple[str, QuestionId | None]:
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file; only line feeds end one, since texts may contain other line separators."""
+    with open_regular(path) as file:
+        yield from file
+
+
+def _about(line: bytes) -> tuple[str, QuestionId | None]:
     """Return the model and the question of a line; neither for a line truncated by a crash."""
     try:
         row = parse_json(line)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from tvmerge._util.canonical import digest
-from tvmerge._util.files import append_text, jsonl_line, read_growing_jsonl, read_jsonl, write_jsonl
+from tvmerge._util.files import append_pieces, jsonl_line, read_growing_jsonl, read_jsonl, write_jsonl
 from tvmerge.errors import AssetError
 from tvmerge.reasoning.thoughts import SplitText, split_texts
 from tvmerge.records import WHOLE, Answer, Finish, Judgment, Question, QuestionId, Rating, Unrated
@@ -62,7 +63,8 @@ def write_answers(
         by_question.setdefault(answer.question_id, []).append(answer)
     before = [row for _, row in read_jsonl(path)] if keep and path.exists() else []
     kept = [row for row in before if row.get("question_id") not in by_question]
-    write_jsonl(path, [*kept, *(_answer_row(model, group, tstamp) for group in by_question.values())])
+    new = (_answer_row(model, group, tstamp) for group in by_question.values())
+    write_jsonl(path, chain(kept, new))
 
 
 def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
@@ -129,7 +131,7 @@ def write_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstam
 
 def append_judgments(path: Path, judgments: Iterable[tuple[str, Judgment]], tstamp: float) -> None:
     """Like `write_judgments`, but append to the file."""
-    append_text(path, "".join(jsonl_line(_judgment_row(*pair, tstamp)) for pair in judgments))
+    append_pieces(path, (jsonl_line(_judgment_row(*pair, tstamp)) for pair in judgments))
 
 
 def read_turns(path: Path) -> dict[QuestionId, tuple[str, ...]]:

@@ -1,0 +1,132 @@
+"""Memory and storing of a run with many questions."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from perf.load.shared import benchmark, new_folder, optimize, report
+from tests.servers.openai_server import OpenAIServer
+from tvmerge._util.cache import ContentCache
+from tvmerge.judging.client.ledger import Ledger
+from tvmerge.records import Question, Recipe
+from tvmerge.tasks.fastchat.answer_log import AnswerLog
+from tvmerge.testing.scripted import ScriptedEngine, mean_weight
+
+IN_FLIGHT = 256
+WRITERS = ((ContentCache, "put_many"), (Ledger, "write"), (AnswerLog, "keep"))
+
+_LETTERS = "".join(map(chr, (*range(0x3042, 0x3094), *range(0x4E00, 0x5000))))
+
+
+def measure_questions(number: int) -> None:
+    """Print the memory and the time to store of a run with many questions."""
+    with new_folder() as folder, _server() as url:
+
+        def run(name: str, asked: int) -> None:
+            bench = benchmark(folder / name / "bench", asked, name)
+            engine = ScriptedEngine(answering=_answer)
+            optimize(folder / name, bench, engine, judge="gpt-4", judge_base_url=url, parallel=IN_FLIGHT)
+
+        run("few", 100)
+        with Memory() as memory, Timed() as timed:
+            begun = time.perf_counter()
+            run("many", number)
+            seconds = time.perf_counter() - begun
+    asked = f"{number:,} questions"
+    report(f"{asked}: memory", f"{memory.gained / 1e6:+.0f} MB", "+60 MB")
+    report(f"{asked}: storing", f"{timed.seconds:.1f} s ({timed.calls:,} writes)", "5 s")
+    report(f"{asked}: the run", f"{seconds:.0f} s", "none")
+
+
+def _answer(recipe: Recipe, question: Question) -> str:
+    draw = random.Random(f"{question.turns[0]} {mean_weight(recipe, question)}")
+    return "".join(draw.choices(_LETTERS, k=500))
+
+
+class Memory:
+    """The largest number of bytes in pages of this process's own, beyond those at the start."""
+
+    def __enter__(self) -> Memory:
+        self._start = self._most = _own_bytes()
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watch.join()
+
+    @property
+    def gained(self) -> int:
+        """How much more than at the start it was at most."""
+        return self._most - self._start
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            self._most = max(self._most, _own_bytes())
+
+
+def _own_bytes() -> int:
+    """Return the bytes of pages that belong to no file, in memory or swapped out."""
+    rows = (line.split() for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    return sum(int(row[1]) * 1024 for row in rows if row[0] in {"RssAnon:", "VmSwap:"})
+
+
+class Timed:
+    """The seconds that threads spend in `WRITERS`.
+
+    Attributes:
+        seconds: Seconds in all threads.
+        calls: Number of calls.
+    """
+
+    def __enter__(self) -> Timed:
+        self.seconds, self.calls = 0.0, 0
+        self._before = [(kind, name, getattr(kind, name)) for kind, name in WRITERS]
+        for kind, name, write in self._before:
+            setattr(kind, name, self._timing(write))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for kind, name, write in self._before:
+            setattr(kind, name, write)
+
+    def _timing(self, write: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return write(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - begun
+                self.calls += 1
+
+        return timed
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[str]:
+    """The address of a judge in another process."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there,))
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        here.send(None)
+        process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    with OpenAIServer(reply=lambda _: "回答は自然で読みやすいが、例が少ない。" * 8 + "[[7]]") as server:
+        pipe.send(server.base_url)
+        pipe.recv()
