@@ -168,8 +168,8 @@ class BatchChat(ChatWrapper):
             return
         if batch.received:
             self._waiting.note(
-                f"judge {self._waiting.judge}: the stored results of the batch {batch.id} are damaged and are "
-                "fetched again"
+                f"judge {self._waiting.judge}: the stored results of the batch {batch.id} are damaged and "
+                "are fetched again"
             )
         self._start(self._follow(runner, batch, slots), slots)
 
