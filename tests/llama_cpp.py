@@ -1,6 +1,8 @@
-"""Programs with the command lines of llama.cpp's converter and quantizer, for where these are not installed.
+"""Programs like llama.cpp's converter, quantizer and server, for where these are not installed.
 
-Their files begin as GGUF files do and hold, as JSON, what they were made of.
+They have the same command lines, and the server speaks the protocol of llama-server. Their files begin as
+GGUF files do and hold, as JSON, what they were made of. A file beside the programs makes them misbehave:
+`break`, `crash`, `narrow`, `unwell`.
 """
 
 from __future__ import annotations
@@ -66,14 +68,80 @@ out.write_bytes(b"GGUF" + json.dumps(content).encode())
 """
 
 
+_SERVER = """
+import json, os, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+here = Path(__file__).parent
+if sys.argv[1:] == ["--version"]:
+    print("version: 4242 (fake)", file=sys.stderr)
+    sys.exit()
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+content = json.loads(Path(given["--model"]).read_bytes()[4:])
+if (here / "unwell").exists():
+    print("0.00.1 E srv: error: failed to load the model", file=sys.stderr)
+    print("exiting", file=sys.stderr)
+    sys.exit(1)
+room = int(given["--ctx-size"]) // int(given["--parallel"])
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def reply(self, status, body):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_GET(self):
+        room_told = room // 2 if (here / "narrow").exists() else room
+        self.reply(200, {"default_generation_settings": {"n_ctx": room_told}})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["Authorization"] != "Bearer " + os.environ["LLAMA_API_KEY"]:
+            return self.reply(401, {"error": {"message": "Invalid API Key"}})
+        with (here / "requests.jsonl").open("a") as log:
+            print(json.dumps({"type": content["type"], **body}), file=log)
+        if (here / "crash").exists():
+            (here / "crash").unlink()
+            os._exit(3)
+        prompt, most = body["prompt"], body["n_predict"]
+        if len(prompt) > room:
+            return self.reply(400, {"error": {"message": f"request ({len(prompt)} tokens) exceeds"}})
+        rule = json.loads((here / "answers.json").read_text()) if (here / "answers.json").exists() else {}
+        tokens = rule.get(content["type"], rule.get("any", [40, 41, 42, 2]))[:most]
+        ended = len(tokens) < most or tokens[-1:] == [2]
+        kind = rule.get("stop_type", "eos" if ended else "limit")
+        self.reply(200, {"tokens": tokens, "stop_type": kind, "truncated": rule.get("truncated", False)})
+
+
+ThreadingHTTPServer((given["--host"], int(given["--port"])), Handler).serve_forever()
+"""
+
+
 def write_programs(folder: Path) -> Path:
-    """Write a converter and a quantizer into a folder, and return it."""
+    """Write a converter, a quantizer and a server into a folder, and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"convert_hf_to_gguf.py": _CONVERTER, "llama-quantize": _QUANTIZER}.items():
+    for name, text in {
+        "convert_hf_to_gguf.py": _CONVERTER + _END,
+        "llama-quantize": _QUANTIZER + _END,
+        "llama-server": _SERVER,
+    }.items():
         program = folder / name
-        program.write_text(f"#!{sys.executable} -IS\n{text}{_END}")
+        program.write_text(f"#!{sys.executable} -IS\n{text}")
         program.chmod(0o755)
     return folder
+
+
+def requests(folder: Path) -> list[dict[str, Any]]:
+    """Return the requests that the server in a folder has had, in order."""
+    log = folder / "requests.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def calls(folder: Path) -> list[str]:

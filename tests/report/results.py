@@ -19,7 +19,7 @@ from tvmerge.records import (
     Trial,
     Unrated,
 )
-from tvmerge.report.result import Contender, ContenderKey, RunRecord, Sample
+from tvmerge.report.result import Contender, ContenderKey, QuantisedWinner, RunRecord, Sample
 from tvmerge.scoring.intervals import paired_interval
 from tvmerge.scoring.statistics import estimate
 
@@ -219,3 +219,31 @@ def by_blocks(run: RunRecord) -> RunRecord:
     """The run as if its trials had been asked four questions each, and their scores were estimates."""
     trials = (replace(t, attrs={**t.attrs, "mean": (t.value or 0) + 0.1, "questions": 4}) for t in run.trials)
     return replace(run, trials=tuple(trials))
+
+
+def quantised(run: RunRecord) -> RunRecord:
+    """The run with its winner in files that lose much, something and nothing, and one with few ratings."""
+    forms = {
+        "Q2_K": Difference(0.8, 0.5, 1.1, 30),
+        "Q4_K_M": Difference(0.1, -0.2, 0.4, 30),
+        "Q6_K": Difference(-0.05, -0.3, 0.2, 30),
+        "Q8_0": Difference(0.0, -0.1, 0.1, 30),
+        "IQ4_XS": Difference(-0.3, -0.5, -0.1, 30),
+        "Q3_K_S": Difference(0.3, 0.1, 0.5, 5),
+        "Q5_0": Difference(0.3, math.nan, math.nan, 30),
+        "IQ1_S": None,
+    }
+    return replace(
+        run,
+        quantised=tuple(
+            QuantisedWinner(
+                kind,
+                f"runs/s/model-gguf/model-{kind}.gguf",
+                4_580_000_000 + number,
+                Estimate(6.7 - (0.0 if lost is None else lost.difference), 0.3, 30),
+                lost,
+                "20 of 30 judgments have no rating" if lost is None else "",
+            )
+            for number, (kind, lost) in enumerate(forms.items())
+        ),
+    )

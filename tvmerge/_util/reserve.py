@@ -27,12 +27,9 @@ class DiskReserve:
     def hold(self) -> None:
         """Create the file unless it exists; if there is too little space, create none."""
         try:
-            # "x" follows no link, which in a cache from elsewhere may name any file.
-            with self._path.open("xb") as file:
+            if not self._path.exists():
                 # Not zeros, which some file systems do not store.
-                file.write(os.urandom(self._size))
-        except FileExistsError:
-            return
+                self._path.write_bytes(os.urandom(self._size))
         except OSError:
             self.release()
 

@@ -42,13 +42,13 @@ def device_time(
     if not memory:
         return ""
     engines = sum(load.engines for load in memory) / run_spec.config.tensor_parallel
-    slowest = max(load.needed.weights / _speed(load) for load in memory)
+    slowest = max(load.needed.weights / speed_of(load) for load in memory)
     likely = answers * tokens * slowest / at_once / engines
     where = ", ".join(load.device for load in memory)
     return (
         f"time: likely more than {duration(likely)} of generation on {where} (an estimate: {tokens:,} tokens "
         f"an answer, {count(at_once, 'answer')} at once, weights read at "
-        f"{_speed(memory[0]) / 1e9:,.0f} GB/s); the run measures it"
+        f"{speed_of(memory[0]) / 1e9:,.0f} GB/s); the run measures it"
     )
 
 
@@ -76,6 +76,6 @@ def quota_lines(
             yield f"quota: {spec.name} likely takes {likely} at {per_minute:,} requests a minute"
 
 
-def _speed(load: MemoryEstimate) -> float:
-    """Bytes per second at which weights are read."""
+def speed_of(load: MemoryEstimate) -> float:
+    """Return the bytes per second at which weights are read."""
     return HOST_SPEED if load.device == "cpu" else DEVICE_SPEED

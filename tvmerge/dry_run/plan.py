@@ -14,10 +14,11 @@ from tvmerge.dry_run.block import planned_block
 from tvmerge.dry_run.calls import PlannedCalls, cost_lines
 from tvmerge.dry_run.cost import memory_errors, planned_calls, price_text, warnings, written_sizes
 from tvmerge.dry_run.duration import device_time, quota_lines
+from tvmerge.dry_run.gguf import gguf_lines
 from tvmerge.dry_run.likely import Habits, habits_of
 from tvmerge.dry_run.remaining import RemainingWork, remaining_work
 from tvmerge.dry_run.requests import RequestCount, RequestEstimator, turns_of
-from tvmerge.dry_run.stages import SEARCH, StageEstimator
+from tvmerge.dry_run.stages import GGUF, SEARCH, StageEstimator
 from tvmerge.dry_run.text import Comparison, PlannedBlock, RunPlan, TrialSize
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.judging.client.request_counter import RequestCounter
@@ -30,6 +31,7 @@ from tvmerge.run.evidence import evidence_remarks
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
+from tvmerge.run.winner_gguf import check_gguf, check_gguf_folder, gguf_sizes
 from tvmerge.study.make import asks_blocks
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.build import build_suite
@@ -67,6 +69,7 @@ async def plan_run(
             known = await asyncio.to_thread(outline, config, paths, suite, engines)
             models = await asyncio.to_thread(_open, config.merge, caches)
             run_spec = await asyncio.to_thread(build_run_spec, config, known, models, note)
+            await asyncio.to_thread(check_gguf, run_spec)
             for remark in run_spec.models.remarks():
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, run_spec, caches, note)
@@ -105,6 +108,7 @@ def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers
     check_replaceable(
         run_spec.paths.model, run_spec.owner, overwrite=config.overwrite, sources=models.folders
     )
+    check_gguf_folder(run_spec)
     return StoredAnswers(caches.answers, run_spec.answer_identity), trials
 
 
@@ -143,9 +147,10 @@ async def _plan(
     specs, batched = run_spec.suite.specs, config.judge_batch
     calls = planned_calls(specs, most, likely, habits, batched=batched)
     whole = sum(most.values(), RequestCount())
-    answers, likely_answers = (sum(n.answers for n in x.values()) + missing for x in (most, likely))
+    answers, likely_answers = (_answers(stages) + missing for stages in (most, likely))
     block = planned_block(run_spec) if asks_blocks(config.optuna_sampler) else None
     sizes, free = written_sizes(models, config), free_space(paths.model)
+    gguf = gguf_sizes(run_spec)
     memory = run_spec.placement.memory_estimates(models, judges=judge_memory(run_spec.suite.specs))
     return RunPlan(
         study=paths.study.name,
@@ -174,13 +179,19 @@ async def _plan(
         model_bytes=sum(sizes),
         files=len(sizes),
         free_bytes=free,
-        warnings=tuple(warnings(config, calls, sum(sizes), free)),
+        warnings=tuple(warnings(config, calls, sum(sizes) + sum(gguf.values()), free)),
         evidence=tuple(evidence_remarks(run_spec, trials)),
         # Nothing is loaded if all answers are stored.
         refusals=tuple(memory_errors(memory)) if answers else (),
         stop_when=str(config.stop_bound or ""),
         block=block,
+        gguf=tuple(gguf_lines(run_spec, gguf, remaining.test, memory, _tokens(run_spec, habits))),
     )
+
+
+def _answers(stages: Mapping[str, RequestCount]) -> int:
+    """Return how many answers the engines generate; llama-server gives those of GGUF files."""
+    return sum(count.answers for stage, count in stages.items() if stage != GGUF)
 
 
 def _times(
@@ -194,12 +205,18 @@ def _times(
 ) -> Iterator[str]:
     """Yield how long the run is likely to take, a line for each reason."""
     config, questions = run_spec.config, run_spec.search_questions
-    turns = max(1, round(turns_of(questions) / len(questions)))
-    tokens = turns * min(config.max_new_tokens, habits.answer_tokens)
+    tokens = _tokens(run_spec, habits)
     asked = len(questions) if block is None else block.size
     at_once = min(run_spec.placement.batch_size(tokens) or 1, asked)
     yield from filter(None, (device_time(run_spec, memory, answers, tokens, at_once),))
     yield from quota_lines(run_spec.suite.specs, calls, config.judging)
+
+
+def _tokens(run_spec: RunSpec, habits: Habits) -> int:
+    """Return how many tokens an answer is likely to have, with all turns."""
+    questions = run_spec.search_questions
+    turns = max(1, round(turns_of(questions) / len(questions)))
+    return turns * min(run_spec.config.max_new_tokens, habits.answer_tokens)
 
 
 def _baseline(run_spec: RunSpec, stored: StoredAnswers | None) -> tuple[dict[QuestionId, Answer], int]:

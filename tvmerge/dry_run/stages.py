@@ -20,6 +20,9 @@ CHECK = "judge check"
 SEARCH = "search"
 COMPARISON = "final comparison"
 
+GGUF = "GGUF files"
+"""The stage in which the winner answers as GGUF files; it needs no engine of the run."""
+
 
 class StageEstimator:
     """Counts what each stage needs if an unknown answer has a given length.
@@ -54,11 +57,15 @@ class StageEstimator:
             search += anchored.calls_alone.share(anchor.fraction)
         compared = (remaining.selection, remaining.test, remaining.searched)
         checked = not self._run_spec.config.no_judge_check
-        return {
+        stages = {
             CHECK: await self.searching.check() if checked else RequestCount(),
             SEARCH: search,
             COMPARISON: await _count(self._comparing, compared),
         }
+        if (gguf := self._run_spec.gguf) is not None:
+            unknown = Candidates(remaining.test.questions, remaining.test.sampling, (), len(gguf.tools.types))
+            stages[GGUF] = await _count(self._comparing, (unknown,))
+        return stages
 
 
 async def _count(estimator: RequestEstimator, groups: Iterable[Candidates]) -> RequestCount:

@@ -99,6 +99,7 @@ class RunPlan:
         block: How many questions a candidate answers at a time, and why; None if trials answer all.
         stop_when: The gain below which the search ends; empty if it asks all its questions.
         evidence: How little its held-out questions can show, one line each; empty if they are enough.
+        gguf: What the winner's GGUF files take, one line each; empty without files.
     """
 
     study: str
@@ -132,6 +133,7 @@ class RunPlan:
     block: PlannedBlock | None = None
     stop_when: str = ""
     evidence: tuple[str, ...] = ()
+    gguf: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         table = (calls_table(self.calls),) if self.calls else ()
@@ -144,6 +146,7 @@ def plan_lines(plan: RunPlan) -> Iterator[str]:
     yield f"results: {plan.run_folder}"
     model = f"{size(plan.model_bytes)} in {count(plan.files, 'file')}"
     yield f"model: {plan.model_folder}, {model}; the disk has {size(plan.free_bytes)} free"
+    yield from plan.gguf
     yield f"dimensions: {len(plan.weights)} from {plan.low:g} to {plan.high:g}: {folded(plan.weights)}"
     if plan.block is None:
         yield f"a trial: {_trial_size(plan.trial)}; {_race(plan.earliest_stop)}"

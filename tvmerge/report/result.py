@@ -103,6 +103,27 @@ class Finalist:
 
 
 @dataclass(frozen=True, slots=True)
+class QuantisedWinner:
+    """The winner as a GGUF file, scored on the held-out questions that it was compared on.
+
+    Attributes:
+        type: The type of the file, such as `Q4_K_M`.
+        file: Where it is, as shown to users.
+        nbytes: Its size.
+        holdout: Its score.
+        lost: How much higher the unquantised winner scores, by question; None with too few ratings.
+        shortfall: Why its answers have too few ratings; empty if they have enough.
+    """
+
+    type: str
+    file: str
+    nbytes: int
+    holdout: Estimate
+    lost: Difference | None
+    shortfall: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """A finished run, or what is known of one that has not ended.
 
@@ -125,6 +146,7 @@ class RunRecord:
         block: How many questions a candidate answered at a time and why; empty if the search did not choose.
         progress: How far a run has come that has not ended; None for a finished run.
         course: How its best score, calls and cost went on, over all sessions; None if no times are stored.
+        quantised: The winner as GGUF files, in the order they were asked for.
     """
 
     study: str
@@ -145,6 +167,7 @@ class RunRecord:
     block: str = ""
     progress: Unfinished | None = None
     course: Course | None = None
+    quantised: tuple[QuantisedWinner, ...] = ()
 
     @property
     def unfinished(self) -> str:

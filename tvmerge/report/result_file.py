@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,25 @@ from tvmerge._util.files import read_jsonl
 from tvmerge._util.parsing import parse_json
 from tvmerge._version import __version__
 from tvmerge.errors import AssetError
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Difference, Estimate, QuestionId, Recipe, Trial
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Estimate, QuestionId, Recipe, Trial
 from tvmerge.report.conclusion import conclude
-from tvmerge.report.result import LABELS, Contender, ContenderKey, Finalist, RunRecord, Sample
+from tvmerge.report.json_values import (
+    difference_json,
+    estimate_json,
+    maybe_estimate,
+    quantised_json,
+    read_difference,
+    read_estimate,
+    read_quantised,
+)
+from tvmerge.report.result import (
+    LABELS,
+    Contender,
+    ContenderKey,
+    Finalist,
+    RunRecord,
+    Sample,
+)
 
 RESULT = "result.json"
 """Name of the file with a run's result."""
@@ -43,10 +58,11 @@ def as_json(result: RunRecord) -> dict[str, Any]:
         "holdout": {c.key: _contender(c, c.holdout) for c in result.contenders if c.holdout is not None},
         "answers": {c.key: _ends(c.samples) for c in result.contenders if c.samples},
         "compared_on": list(dict.fromkeys(s.question.question_id for s in best.samples)),
-        "gain": {c.key: _difference(c.gain) for c in result.contenders if c.gain is not None},
+        "gain": {c.key: difference_json(c.gain) for c in result.contenders if c.gain is not None},
+        "quantised": list(map(quantised_json, result.quantised)),
         "trials": _trials(result),
         "finalists": [
-            {"trial": f.trial, "search": _estimate(f.search), "chosen_on": _estimate(f.chosen)}
+            {"trial": f.trial, "search": estimate_json(f.search), "chosen_on": estimate_json(f.chosen)}
             for f in result.finalists
         ],
         "front": _front(result),
@@ -163,7 +179,7 @@ def _candidate(contender: Contender) -> dict[str, Any]:
 
 
 def _contender(contender: Contender, estimate: Estimate) -> dict[str, Any]:
-    row = _estimate(estimate) or {}
+    row = estimate_json(estimate) or {}
     if contender.key == "uniform":
         row["weight"] = next(iter(contender.weights.values()))
     return row
@@ -176,29 +192,10 @@ def _ends(samples: Sequence[Sample]) -> dict[str, Any]:
     return {"turns": turns, CUT_OFF: ends.count("length"), CUT_IN_THOUGHT: ends.count("thought")}
 
 
-def _estimate(found: Estimate | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"mean": _number(found.mean), "se": _number(found.se), "n": found.n}
-
-
 def _front(result: RunRecord) -> list[dict[str, Any]]:
     """Return the trials that no other beats on every benchmark, with their scores."""
     trials = {trial.number: trial for trial in result.trials}
     return [{"trial": number, "scores": dict(trials[number].attrs["parts"])} for number in result.front]
-
-
-def _difference(gain: Difference) -> dict[str, Any]:
-    return {
-        "difference": _number(gain.difference),
-        "low": _number(gain.low),
-        "high": _number(gain.high),
-        "n": gain.n,
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
@@ -213,7 +210,7 @@ def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
         contenders=tuple(_read_contender(key, data, trials) for key in LABELS if key in data["search"]),
         trials=trials,
         finalists=tuple(
-            Finalist(row["trial"], _read_estimate(row["search"]), _maybe_estimate(row["chosen_on"]))
+            Finalist(row["trial"], read_estimate(row["search"]), maybe_estimate(row["chosen_on"]))
             for row in data["finalists"]
         ),
         front=tuple(row["trial"] for row in data["front"]),
@@ -224,6 +221,7 @@ def _record(data: Mapping[str, Any], trials: tuple[Trial, ...]) -> RunRecord:
         agreement=data["judging"]["agreement"],
         prospects=data.get("prospects"),
         block=data.get("block") or "",
+        quantised=tuple(map(read_quantised, data.get("quantised", ()))),
     )
 
 
@@ -234,9 +232,9 @@ def _read_contender(key: ContenderKey, data: Mapping[str, Any], trials: Sequence
         key=key,
         trial=known["trial"],
         weights=known["weights"],
-        search=_read_estimate(data["search"][key]),
-        holdout=_maybe_estimate(data["holdout"].get(key)),
-        gain=None if gain is None else _read_difference(gain),
+        search=read_estimate(data["search"][key]),
+        holdout=maybe_estimate(data["holdout"].get(key)),
+        gain=None if gain is None else read_difference(gain),
         shortfall=known["shortfall"],
         sparse=known["sparse"],
     )
@@ -257,23 +255,6 @@ def _earlier_candidate(key: ContenderKey, data: Mapping[str, Any], trials: Seque
         trial = None if found is None else found.number
         weights = weights if found is None else dict(found.recipe.weights)
     return {"trial": trial, "weights": weights, "shortfall": "", "sparse": ""}
-
-
-def _maybe_estimate(row: Mapping[str, Any] | None) -> Estimate | None:
-    return None if row is None else _read_estimate(row)
-
-
-def _read_estimate(row: Mapping[str, Any]) -> Estimate:
-    return Estimate(_read_number(row["mean"]), _read_number(row["se"]), int(row["n"]))
-
-
-def _read_difference(row: Mapping[str, Any]) -> Difference:
-    middle, low, high = (_read_number(row[name]) for name in ("difference", "low", "high"))
-    return Difference(middle, low, high, int(row["n"]))
-
-
-def _read_number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _trial(row: Mapping[str, Any], place: str) -> Trial:

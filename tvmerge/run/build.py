@@ -19,6 +19,7 @@ from tvmerge.report.terminal.flights import Flights
 from tvmerge.run.loop import BACKLOG, Evaluator
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
+from tvmerge.run.winner_gguf import check_gguf, check_gguf_folder, gguf_sizes
 from tvmerge.study.storage import RELOAD
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.judged import judge_memory
@@ -69,6 +70,10 @@ class Run(RunSpec):
             return self.evaluator
         return self._evaluator(self.suite.confirming.judge, self.sampling)
 
+    def rescorer(self, pool: Pool) -> Evaluator:
+        """Return the evaluator of the winner's files, which answer held-out questions in another pool."""
+        return self._evaluator(self.suite.confirming.judge, self.confirm_sampling, pool=pool)
+
     def trials(self, study: SearchStudy) -> Trials:
         """Return the evaluation and scoring of the trials of `study`."""
         return Trials(
@@ -91,13 +96,17 @@ class Run(RunSpec):
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
 
     def _evaluator(
-        self, judge: Judge, sampling: Sampling, judge_of: Callable[[Recipe], Judge] | None = None
+        self,
+        judge: Judge,
+        sampling: Sampling,
+        judge_of: Callable[[Recipe], Judge] | None = None,
+        pool: Pool | None = None,
     ) -> Evaluator:
         # A batch judge answers only after all requests of a window of trials have been sent, so the whole
         # window is generated first.
         backlog = BACKLOG if self.suite.batching is None else sys.maxsize
         return Evaluator(
-            self.pool,
+            self.pool if pool is None else pool,
             judge,
             sampling,
             backlog=backlog,
@@ -134,6 +143,7 @@ def build_run(
     phase("opening the study")
     merge = resolved(config.merge, models)
     spec = build_run_spec(config, known, models, note)
+    check_gguf(spec, phase)
     with ExitStack() as refused:
         study = spec.known_study.open(
             spec.space,
@@ -146,9 +156,7 @@ def build_run(
         )
         refused.callback(study.close)
         study.name_objectives(_objective_names(spec, study.objectives))
-        folder, sources = known.paths.model, models.folders
-        check_replaceable(folder, spec.owner, overwrite=config.overwrite, sources=sources)
-        check_space(folder, models.nbytes(experts=config.save_experts))
+        _check_folders(spec)
         trace = Trace()
         pool = open_pool(
             spec.placement,
@@ -167,6 +175,18 @@ def build_run(
         refused.pop_all()
     known_parts = {f.name: getattr(spec, f.name) for f in fields(spec)}
     return Run(**known_parts, study=study, pool=pool, trace=trace, flights=Flights(trace))
+
+
+def _check_folders(spec: RunSpec) -> None:
+    """Check that the winner's folders may be replaced, and that their disk has room.
+
+    Raises:
+        CheckpointError: One must not be replaced, or the disk is too full.
+    """
+    folder, models, config = spec.paths.model, spec.models, spec.config
+    check_replaceable(folder, spec.owner, overwrite=config.overwrite, sources=models.folders)
+    check_gguf_folder(spec)
+    check_space(folder, models.nbytes(experts=config.save_experts) + sum(gguf_sizes(spec).values()))
 
 
 def _is_compared(spec: RunSpec) -> bool:

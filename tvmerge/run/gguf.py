@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import digest
 from tvmerge._util.threads import run_apart
+from tvmerge.engines.llama_server.server import server_version
+from tvmerge.errors import ConfigError
 from tvmerge.merging.gguf.folder import GgufFolder
+from tvmerge.merging.gguf.programs import SERVER, Command, find_program
 from tvmerge.merging.gguf.tools import GgufTools, open_tools, unquantised_type
 from tvmerge.report.numbers import size
 
 if TYPE_CHECKING:
+    from tvmerge.config import RunConfig
     from tvmerge.engines.prompting.open import ChatRecord
     from tvmerge.merging.gguf.folder import GgufFile
     from tvmerge.merging.merge import Merge
-    from tvmerge.records import Recipe
+    from tvmerge.records import Question, Recipe
+    from tvmerge.tasks.suite import TaskSuite
 
 
 def gguf_source(models: Merge, recipe: Recipe, record: ChatRecord) -> str:
@@ -91,3 +96,42 @@ class GgufOfMerge:
 def gguf_line(file: GgufFile) -> str:
     """Return a line about a file that was written."""
     return f"gguf: {file.path} ({size(file.nbytes)})"
+
+
+@dataclass(frozen=True, slots=True)
+class WinnerGguf:
+    """What writes a run's winner as GGUF files and answers with them.
+
+    Attributes:
+        tools: The programs that write the files, and the types.
+        server: The command that runs llama-server.
+        version: Its version.
+    """
+
+    tools: GgufTools
+    server: Command
+    version: str
+
+
+def find_gguf(config: RunConfig, suite: TaskSuite, holdout: Sequence[Question]) -> WinnerGguf | None:
+    """Find the programs for a run's GGUF files; return None if it writes none.
+
+    Raises:
+        ConfigError: A program is missing, a type is unknown, or a file cannot be asked the run's questions.
+    """
+    if not config.quantise:
+        return None
+    if not holdout:
+        raise ConfigError(
+            "--quantise scores the winner's files on held-out questions, and none are held out; hold some "
+            "out (--holdout), or write the files afterwards with tvmerge merge --run-dir"
+        )
+    if suite.tasks:
+        names = ", ".join(name for tasks in suite.tasks for name in tasks.names)
+        raise ConfigError(
+            f"--quantise cannot score the winner's files on tasks ({names}), which need likelihoods that "
+            "llama-server does not give; write the files afterwards with tvmerge merge --run-dir"
+        )
+    place = None if config.llama_cpp is None else Path(config.llama_cpp)
+    tools, server = run_apart(open_tools(config.quantise, place)), find_program(SERVER, place)
+    return WinnerGguf(tools, server, run_apart(server_version(server)))

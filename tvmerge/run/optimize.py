@@ -30,6 +30,7 @@ from tvmerge.run.named_winner import with_winner
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.progress import progress_of
+from tvmerge.run.quantised import with_quantised
 from tvmerge.run.remarks import tell_remarks
 from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
 from tvmerge.run.standing import answers_ahead, spent_by
@@ -80,7 +81,7 @@ async def optimize(
         tell_remarks(run, progress.note)
         progress.watch(run.flights, spent_by(run), answers_ahead(run, config.confirm_candidates))
         try:
-            return await _to_its_end(run, progress)
+            return await _to_its_end(run, caches, progress)
         except BaseException:
             progress.phase("stopping, as soon as what was paid for is stored")
             raise
@@ -88,7 +89,7 @@ async def optimize(
             await run.close()
 
 
-async def _to_its_end(run: Run, progress: Progress) -> RunResult:
+async def _to_its_end(run: Run, caches: Caches, progress: Progress) -> RunResult:
     """Search, compare the best on held-out questions and write the results."""
     if run.baseline is not None:
         progress.phase("the baseline answers all questions")
@@ -102,6 +103,7 @@ async def _to_its_end(run: Run, progress: Progress) -> RunResult:
     confirmed = await _confirm(run, progress)
     progress.phase("writing the model and the report")
     result = await in_thread(_conclude, run, confirmed, prospects, seconds, progress.note)
+    result = await with_quantised(run, result, confirmed.evaluations, caches, progress)
     progress.event("run_ended", winner=result.contenders[0].trial, conclusion=conclusion(result))
     return result
 
@@ -237,8 +239,7 @@ def _result(
 
 def _settings(run: Run) -> dict[str, Any]:
     """Return the settings to record, with the identity of engines passed by the caller."""
-    own = run.placement.own
-    return {**run.config.shown, **({} if own is None else {"engine": own.identity})}
+    return run.config.shown | ({} if (own := run.placement.own) is None else {"engine": own.identity})
 
 
 def _block(run: Run) -> str:
@@ -249,9 +250,8 @@ def _block(run: Run) -> str:
 
 def _front(run: Run) -> tuple[int, ...]:
     """Return the Pareto front, if several objectives are maximised."""
-    if run.study.objectives < 2:
-        return ()
-    return tuple(trial.number for trial in pareto_front(run.study.trials))
+    front = pareto_front(run.study.trials) if run.study.objectives > 1 else ()
+    return tuple(trial.number for trial in front)
 
 
 def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement | None:

@@ -9,6 +9,7 @@ from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.placement import Placement, place
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
+from tvmerge.run.gguf import WinnerGguf, find_gguf
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.stopping import check_prices
 from tvmerge.scoring.objective import Objective
@@ -38,6 +39,7 @@ class Outline:
         known_study: The study, as far as it is known without the models.
         baseline: The baseline of pairwise judging; None if answers are rated one by one, or if the baseline
             is a merge and the models are not known yet.
+        gguf: What writes the winner as GGUF files and answers with them; None if no files are wanted.
     """
 
     paths: RunPaths
@@ -49,6 +51,7 @@ class Outline:
     placement: Placement
     known_study: KnownStudy
     baseline: Baseline | None
+    gguf: WinnerGguf | None
 
 
 def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngines | None = None) -> Outline:
@@ -64,8 +67,6 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         UserError: An input is not usable.
     """
     paths.protect(suite.folders)
-    if config.quantise:
-        raise ConfigError("--quantise is for tvmerge merge; write the run's winner with merge --run-dir")
     check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
     study = look_up_study(
@@ -77,6 +78,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
     _check_anchor(study.config, suite)
     search, holdout = objective.divide(benchmark.questions, config.holdout, seed)
     objective.check_holdout(holdout)
+    gguf = find_gguf(config, suite, holdout)
     return Outline(
         paths=paths,
         suite=suite,
@@ -87,6 +89,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         baseline=named_baseline(config.baseline, suite, study, config.turns),
         placement=place(config, own),
         known_study=study,
+        gguf=gguf,
     )
 
 

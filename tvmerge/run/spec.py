@@ -130,17 +130,17 @@ class RunSpec(Outline):
     @property
     def answer_identity(self) -> dict[str, str]:
         """Everything that decides an answer, except recipe, question and sampling."""
-        chat = {
+        return {**self.models.fingerprint, **self.chat_identity, **self.placement.identity}
+
+    @property
+    def chat_identity(self) -> dict[str, str]:
+        """What decides how a conversation becomes a prompt, and where an answer ends."""
+        return {
             "chat_template": digest(self.chat.identity),
             "stop_tokens": canonical_json(sorted(self.stops.ids)),
             **({"chat_template_kwargs": digest(self.chat.arguments)} if self.chat.arguments else {}),
             **({} if self.day is None else {"day": self.day.isoformat()}),
-        }
-        return {
-            **self.models.fingerprint,
-            **chat,
             **self._thoughts,
-            **self.placement.identity,
         }
 
     @property

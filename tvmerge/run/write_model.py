@@ -121,7 +121,7 @@ def write_model(
         lines = export_merge(
             models, output_dir, recipe, facts=facts, overwrite=overwrite, files=record.files, **writing
         )
-        for line in chain(lines, gguf.write(models, recipe, record, remark)):
+        for line in chain(lines, gguf.write(models, recipe, record, phase)):
             written(line)
 
 

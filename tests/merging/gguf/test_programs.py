@@ -12,7 +12,7 @@ import pytest
 
 from tests.llama_cpp import write_programs
 from tvmerge.errors import ConfigError
-from tvmerge.merging.gguf.programs import CONVERTER, QUANTIZER, SERVER, find_program, last_line, output_of
+from tvmerge.merging.gguf.programs import CONVERTER, QUANTIZER, SERVER, find_program, output_of, reason
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,17 @@ async def test_a_program_that_cannot_be_started_is_an_error_of_one_line(tmp_path
         await output_of((str(tmp_path / "gone"),))
 
 
-def test_the_last_line_says_why_a_program_failed() -> None:
-    assert last_line("Traceback\n  File\nValueError: no\n\n") == "ValueError: no"
-    assert last_line("\n") == "it printed nothing"
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ("Traceback (most recent call last)\n  File\nKeyError: error\nValueError: no\n\n", "ValueError: no"),
+        (
+            "loading\nfailed to quantize: it requires an imatrix\nfailed to quantize 'a'",
+            "failed to quantize: it",
+        ),
+        ("INFO: loading\nModel X is not supported\n", "Model X is not supported"),
+        ("\n", "it printed nothing"),
+    ],
+)
+def test_the_line_that_tells_most_says_why_a_program_failed(printed: str, expected: str) -> None:
+    assert reason(printed).startswith(expected)

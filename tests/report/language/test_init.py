@@ -69,6 +69,7 @@ RUNS = {
     "without a hold-out": results.without_holdout(),
     "few questions": results.rated(3),
     "unclear": results.simple((0.1, -0.3, 0.5)),
+    "quantised": results.quantised(results.rated(9)),
     "unfinished": replace(results.without_holdout(), progress=UNFINISHED),
 }
 

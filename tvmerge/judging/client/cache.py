@@ -165,10 +165,8 @@ class CachedChat(ChatWrapper):
 
     async def close(self) -> None:
         """Close the wrapped model, then the store."""
-        try:
-            await super().close()
-        finally:
-            await self._store.close()
+        await super().close()
+        await self._store.close()
 
     async def _look_up(self, request: ChatRequest) -> ChatReply | None:
         try:

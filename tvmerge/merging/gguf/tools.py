@@ -15,8 +15,8 @@ from tvmerge.merging.gguf.programs import (
     QUANTIZER,
     Command,
     find_program,
-    last_line,
     output_of,
+    reason,
 )
 from tvmerge.merging.gguf.types import FULL, chosen, listed_types
 
@@ -77,7 +77,7 @@ class GgufTools:
             if code or not is_gguf(file):
                 raise ConfigError(
                     f"llama.cpp's {CONVERTER} does not convert {models.donor.name}, so --quantise cannot be "
-                    f"used with it: {last_line(printed)}"
+                    f"used with it: {reason(printed)}"
                 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import ConfigError
-from tvmerge.merging.gguf.programs import Command, last_line, output_of
+from tvmerge.merging.gguf.programs import Command, output_of, reason
 
 FULL = {"BF16": "bf16", "F16": "f16", "F32": "f32"}
 """Types without quantisation, which the converter writes, by the codes that safetensors uses, too."""
@@ -28,7 +28,7 @@ async def listed_types(quantizer: Command) -> dict[str, float]:
     _, printed = await output_of(quantizer, "--help")
     rows = dict(_ROW.findall(printed))
     if not rows:
-        raise ConfigError(f"{quantizer[-1]} lists no types of quantisation: {last_line(printed)}")
+        raise ConfigError(f"{quantizer[-1]} lists no types of quantisation: {reason(printed)}")
     return {name: _bits(name, rows) for name in rows}
 
 

@@ -29,6 +29,7 @@ from tvmerge.report.page.assets import FOLDER, policy, script, style
 from tvmerge.report.page.payload import payload
 from tvmerge.report.page.texts import script_texts, state_texts
 from tvmerge.report.prospects import prospect_line
+from tvmerge.report.quantised import quantised_lines, quantised_rows
 from tvmerge.report.result import RunRecord
 from tvmerge.report.terminal.race import race_lines
 from tvmerge.report.terminal.table import in_row_order, lead
@@ -73,6 +74,8 @@ def _content(result: RunRecord) -> dict[str, Any]:
         "remarks": caveats(result),
         "has_holdout": has_holdout(result),
         "contenders": list(_contender_rows(result)),
+        "quantised": list(quantised_rows(result)),
+        "quantised_lines": list(quantised_lines(result)),
         "thinking": thinking,
         "complete": sum(trial.state == "COMPLETE" for trial in result.trials),
         "by_blocks": result.by_blocks,

@@ -16,7 +16,7 @@ from tvmerge.report.terminal.open_display import open_display
 from tvmerge.report.terminal.pace import FinalistPace, SearchPace
 from tvmerge.report.terminal.state import Counts, RunState, Spent, Stage
 from tvmerge.report.terminal.ticker import Ticker
-from tvmerge.report.terminal.told import best_score, number, outcome, trial_fields
+from tvmerge.report.terminal.told import best_score, is_milestone, number, outcome, trial_fields
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _MANY = 0.1
 """Fraction of answers cut in thought above which a run warns."""
-_LINES = 10  # number of lines per stage in a log, besides new bests
 
 _FAILURES = 5
 """Failed trials after which no more reasons are shown."""
@@ -163,7 +162,7 @@ class Progress:
             best,
             trial_fields(trial),
             last=self._last(trial),
-            notable=_is_milestone(stage.done - 1, stage.done, stage.total),
+            notable=is_milestone(stage.done - 1, stage.done, stage.total),
         )
 
     def blocks_started(self, total: int, done: int = 0) -> None:
@@ -187,7 +186,7 @@ class Progress:
             best,
             fields,
             last=f"trial {trial.number}: {count(trial.attrs.get('questions', 0), 'question')} answered",
-            notable=_is_milestone(before, done, stage.total),
+            notable=is_milestone(before, done, stage.total),
         )
 
     def judging(self, done: int, total: int) -> None:
@@ -196,7 +195,7 @@ class Progress:
             self._begin("judging", total, 0, "answers")
         stage = self._state.stages[-1]
         before, stage.done = stage.done, done
-        self._display.changed(notable=_is_milestone(before, done, total), at_once=done in {0, total})
+        self._display.changed(notable=is_milestone(before, done, total), at_once=done in {0, total})
 
     def search_ended(self, counts: Counts) -> None:
         """Note that the search is over."""
@@ -212,20 +211,27 @@ class Progress:
             questions: Number of held-out questions; 0 if there are none.
             answers: Maximum number of answers.
         """
-        state = self._state
-        self._begin("finalists", finalists, 0, "")
-        state.pace = FinalistPace(answers, state.moment)
-        state.last = count(questions, "held-out question") if questions else "no questions are held out"
+        self._compare("finalists", finalists, questions, answers)
         self.event("finalists_started", total=finalists, questions=questions)
-        self._display.changed(notable=True, at_once=True)
+
+    def rescoring(self, files: int, questions: int, answers: int) -> None:
+        """Note that each of the winner's GGUF files answers held-out questions, with `answers` in all."""
+        self._compare("GGUF files", files, questions, answers)
+        self.event("gguf_started", total=files, questions=questions)
 
     def confirmed(self, label: str, found: Estimate) -> None:
-        """Note that a finalist's answers were rated."""
+        """Note that a finalist's answers, or those of a GGUF file, were rated."""
         stage = self._state.stages[-1]
         stage.done += 1
         self._state.last = f"{label}: {estimate(found)}"
         self.event("finalist", name=label, mean=number(found.mean), se=number(found.se), n=found.n)
         self._display.changed(notable=True, at_once=stage.done == stage.total)
+
+    def _compare(self, name: str, results: int, questions: int, answers: int) -> None:
+        self._begin(name, results, 0, "")
+        self._state.pace = FinalistPace(answers, self._state.moment)
+        self._state.last = count(questions, "held-out question") if questions else "no questions are held out"
+        self._display.changed(notable=True, at_once=True)
 
     def _search_started(self, total: int, done: int, unit: str = "") -> None:
         self._begin("search", total, done, unit)
@@ -292,8 +298,3 @@ class Progress:
         self.lost = reason if silent else ""
         self.event("note", text=reason)
         self._display.note(reason)
-
-
-def _is_milestone(before: int, done: int, total: int) -> bool:
-    """Return whether another tenth of the total has been completed."""
-    return done * _LINES // max(1, total) > before * _LINES // max(1, total)

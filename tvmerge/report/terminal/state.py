@@ -98,7 +98,7 @@ class Stage:
     """A stage of a run that is counted.
 
     Attributes:
-        name: `search` or `finalists`.
+        name: `search`, `finalists` or `GGUF files`.
         total: Total number of units.
         done: Number of units done.
         unit: What is counted, if the stage does not say so.

@@ -8,6 +8,7 @@ from tvmerge.report.conclusion import Kind, conclude, has_holdout, name, same_we
 from tvmerge.report.language import tr
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
 from tvmerge.report.prospects import prospect_line
+from tvmerge.report.quantised import quantised_lines, quantised_rows
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def result_table(result: RunRecord) -> RenderableType:
     from rich.text import Text
 
     found = conclude(result)
-    return Group(_table(result), Text(), Text(found.sentence, style=_STYLES[found.kind]))
+    parts: list[RenderableType] = [_table(result), Text(), Text(found.sentence, style=_STYLES[found.kind])]
+    if result.quantised:
+        parts += [Text(), _quantised_table(result), Text(), *map(Text, quantised_lines(result))]
+    return Group(*parts)
 
 
 def in_row_order(result: RunRecord) -> list[Contender]:
@@ -96,4 +100,18 @@ def _table(result: RunRecord) -> Table:
         holdout = [estimate(contender.holdout)] if held_out else []
         cells = [_title(contender), estimate(contender.search), *holdout, lead(result, contender) or MISSING]
         table.add_row(*map(Text, cells), style="bold" if contender.key == "best" else None)
+    return table
+
+
+def _quantised_table(result: RunRecord) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, title=Text("the winner as GGUF files, in llama-server"))
+    table.add_column("type")
+    for title in ("size", "held-out ± SE", "lost [95%]"):
+        table.add_column(title, justify="right")
+    for row in quantised_rows(result):
+        table.add_row(*map(Text, (row.name, row.size, estimate(row.holdout), row.lost)))
     return table

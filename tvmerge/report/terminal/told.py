@@ -8,6 +8,8 @@ from typing import Any
 from tvmerge.records import FAILURE, MEAN, Trial
 from tvmerge.report.numbers import count, plus_minus, score, standard_error
 
+_LINES = 10  # number of lines per stage in a log, besides new bests
+
 
 def outcome(trial: Trial) -> str:
     """Return the result of a trial."""
@@ -39,3 +41,8 @@ def trial_fields(trial: Trial) -> dict[str, Any]:
 def number(value: float | None) -> float | None:
     """Return a number that JSON has, or None."""
     return None if value is None or not math.isfinite(value) else value
+
+
+def is_milestone(before: int, done: int, total: int) -> bool:
+    """Return whether another tenth of the total has been completed."""
+    return done * _LINES // max(1, total) > before * _LINES // max(1, total)

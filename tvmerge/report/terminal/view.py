@@ -173,7 +173,7 @@ def _phase_line(state: RunState) -> str:
 
 def _left(state: RunState) -> str:
     stage = state.stage
-    if stage is None or (stage.name == "finalists" and stage.done >= stage.total):
+    if stage is None or (stage.name != "search" and stage.done >= stage.total):
         return ""
     remaining = state.remaining
     return "" if remaining is None or remaining < 1 else f"about {duration(remaining)} left"

@@ -1,0 +1,1 @@
+"""The engine that answers with a GGUF file, in llama.cpp's server."""
