@@ -23,23 +23,14 @@ from pathlib import Path
 from random import Random
 
 from perf.crash.ended import Account, Ended, account, read_ended
+from perf.crash.references import References
 from perf.crash.stages import STAGES, START
-from perf.crash.study import SETTINGS, Hit, Study, Timeline, draw, in_order
-from tests.cli.killing import Setting, write_benchmark
+from perf.crash.study import SETTINGS, Hit, Study, draw, in_order
+from tests.cli.killing import Setting
 from tests.cli.slowness import SlowJudge
 
 KILLS_EACH = 3
 """Kills of one study at most."""
-
-_UPLOAD = ("--push-to-hub", "owner/name")
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A study that nobody kills."""
-
-    ended: Ended
-    timeline: Timeline
 
 
 @dataclass(frozen=True)
@@ -77,35 +68,22 @@ class Campaign:
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self._folder = folder
+        self._references = References(folder, seed)
         self._seed = seed
-        self._bench = write_benchmark(folder / "bench", SETTINGS[0])
-        self._whole: dict[Setting, Whole] = {}
         self.aimed: Counter[str] = Counter(dict.fromkeys((START, *STAGES), 0))
 
     def play(self, number: int, kills: int) -> Played:
         """Kill a study `kills` times at most, and have it end."""
         setting = SETTINGS[number % len(SETTINGS)]
-        whole = self.whole(setting)
+        whole = self._references.whole(setting)
         rng = Random(f"{self._seed} {number}")
         with SlowJudge(seed=self._seed + number) as judge:
-            study = Study(self._folder / str(number), self._bench, setting, judge, _UPLOAD)
-            study.folder.mkdir()
+            study = self._references.study(str(number), setting, judge)
             hits = []
             for stage in self._next(kills, rng):
                 hit = study.strike(draw(rng, stage, whole.timeline))
                 hits += [] if hit is None else [hit]
             return _played(study, hits, whole.ended)
-
-    def whole(self, setting: Setting) -> Whole:
-        """Return the study that nobody kills."""
-        if setting not in self._whole:
-            with SlowJudge(seed=self._seed) as judge:
-                study = Study(self._folder / f"whole {setting}", self._bench, setting, judge, _UPLOAD)
-                if study.finish() != 0:
-                    raise RuntimeError(study.log)
-                self._whole[setting] = Whole(read_ended(study), study.timeline)
-        return self._whole[setting]
 
     def _next(self, count: int, rng: Random) -> list[str]:
         """Return the stages that were aimed at least, in the order of a run."""

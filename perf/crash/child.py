@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -24,13 +25,18 @@ __all__ = ["tests"]
 
 
 def run_watched(
-    argv: Sequence[str], folder: Path, told: Connection, prepare: Callable[[], None] | None = None
+    argv: Sequence[str],
+    folder: Path,
+    log_file: Path,
+    told: Connection,
+    prepare: Callable[[], object] | None = None,
 ) -> None:
     """Run the command line, and send the stages that it is in.
 
     Args:
         argv: The command.
-        folder: Gets the cache, temporary files, and what the command prints (`log`).
+        folder: Gets the cache and temporary files.
+        log_file: Gets what the command prints.
         told: Gets the stages.
         prepare: Called before the command, for what it shall suffer.
     """
@@ -38,11 +44,12 @@ def run_watched(
     scratch = folder / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     os.environ |= surroundings(folder)
+    tempfile.tempdir = None  # as of the folder's file system, not of the campaign's
     torch.set_num_threads(1)
     sys.argv = ["tvmerge", *argv]
     tell_stages(told.send_bytes)
     with (
-        (folder / "log").open("a", encoding="utf-8", buffering=1) as log,
+        log_file.open("a", encoding="utf-8", buffering=1) as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
         patch.object(huggingface_hub, "HfApi", NoHub),
@@ -59,6 +66,7 @@ def surroundings(folder: Path) -> dict[str, str]:
     return {
         "TVMERGE_CACHE_DIR": str(folder / "cache"),
         "OPENAI_API_KEY": "k",
+        "HF_TOKEN": "t",
         "TMPDIR": str(folder / "tmp"),
         "OMP_NUM_THREADS": "1",
     }
@@ -69,6 +77,10 @@ class NoHub:
 
     def __init__(self, **_: Any) -> None:
         pass
+
+    def whoami(self) -> dict[str, str]:
+        """Name the owner of all repositories."""
+        return {"name": "owner"}
 
     def create_repo(self, repo: str, **_: Any) -> str:
         """Name the repository."""

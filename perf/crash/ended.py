@@ -35,6 +35,7 @@ class Ended:
         model: The weights of the merged model.
         report: The last characters of the report.
         books: The books.
+        size: Bytes that all files take.
     """
 
     table: Table
@@ -44,6 +45,7 @@ class Ended:
     model: bytes
     report: str
     books: Books
+    size: int
 
     def differs_from(self, whole: Ended) -> list[str]:
         """Return what is not as in the study that nobody broke off, in words."""
@@ -75,6 +77,7 @@ def read_ended(study: Study) -> Ended:
         model=(run / "model" / "model.safetensors").read_bytes(),
         report=(run / "report.html").read_text(encoding="utf-8")[-20:],
         books=study.books(),
+        size=sum(path.stat().st_size for path in paths if path.is_file()),
     )
 
 

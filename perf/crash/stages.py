@@ -34,9 +34,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "comparing finalists": ("tvmerge.run.optimize:_confirm",),
     "writing the model": ("tvmerge.merging.export.export:write_merge",),
     "replacing the model": ("tvmerge.merging.export.replacement:_swap",),
-    "uploading": ("tvmerge.merging.export.hub:push_to_hub",),
     "writing the results": ("tvmerge.run.optimize:write_jsonl", "tvmerge.run.optimize:write_json"),
     "writing the report": ("tvmerge.run.optimize:write_page",),
+    "uploading": ("tvmerge.run.optimize:push_to_hub",),
     "closing": ("tvmerge.run.build:Run.close",),
 }
 """The functions of each stage, in the order of a run."""

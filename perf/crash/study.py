@@ -25,6 +25,9 @@ from tests.cli.slowness import SlowJudge
 DEADLINE = 900.0
 """Seconds after which a run counts as hanging."""
 
+_UPLOAD = ("--push-to-hub", "owner/name")
+"""What has processes upload that do not know the real hub."""
+
 _LINGER = 0.3
 """Seconds in which the judge reads what a killed process has sent."""
 
@@ -68,6 +71,11 @@ class Hit:
     in_flight: int
     books: Books
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the process had done its work."""
+        return self.stage == tuple(STAGES)[-1]
+
 
 @dataclass
 class Timeline:
@@ -108,15 +116,14 @@ class Study:
     bench: Path
     setting: Setting
     judge: SlowJudge
-    more: Sequence[str] = ()
     timeline: Timeline = field(default_factory=Timeline)
 
     @property
     def argv(self) -> list[str]:
-        """The command."""
-        return [*flags(self.folder, self.bench, self.setting, self.judge.base_url), *self.more]
+        """The command, which uploads nothing."""
+        return flags(self.folder, self.bench, self.setting, self.judge.base_url)
 
-    def start(self, prepare: Callable[[], None] | None = None) -> tuple[BaseProcess, Connection]:
+    def start(self, prepare: Callable[[], object] | None = None) -> tuple[BaseProcess, Connection]:
         """Start the command in a process that tells its stages.
 
         Args:
@@ -125,7 +132,8 @@ class Study:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([run_watched.__module__])
         told, telling = context.Pipe(duplex=False)
-        process = context.Process(target=run_watched, args=(self.argv, self.folder, telling, prepare))
+        args = ([*self.argv, *_UPLOAD], self.folder, self.log_file, telling, prepare)
+        process = context.Process(target=run_watched, args=args)
         process.start()
         telling.close()
         self.timeline = Timeline()
@@ -152,7 +160,18 @@ class Study:
             return None
         return Hit(self.timeline.stage(strike.stage), code, in_flight, self.books())
 
-    def finish(self, prepare: Callable[[], None] | None = None) -> int | None:
+    def disturb(self, strike: Strike, disturbance: Callable[[], object]) -> int | None:
+        """Run the command, and do something at the moment of a strike; return the exit code."""
+        process, told = self.start()
+        if self._reach(told, strike):
+            time.sleep(strike.seconds)
+            disturbance()
+        code = self._await_end(process, told)
+        process.kill()
+        told.close()
+        return code
+
+    def finish(self, prepare: Callable[[], object] | None = None) -> int | None:
         """Run the command to its end; return its exit code, None if it hangs."""
         process, told = self.start(prepare)
         code = self._await_end(process, told)
@@ -168,10 +187,14 @@ class Study:
         return read_books(self.folder, self.judge)
 
     @property
+    def log_file(self) -> Path:
+        """The file of what its processes print, beside its folder, which may be full."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
     def log(self) -> str:
         """What its processes have printed."""
-        path = self.folder / "log"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return self.log_file.read_text(encoding="utf-8") if self.log_file.exists() else ""
 
     def _reach(self, told: Connection, strike: Strike) -> bool:
         """Wait for the moment of a strike; return whether it came."""
@@ -196,7 +219,7 @@ class Study:
 
     def _strike_cold(self, strike: Strike) -> Hit | None:
         """Break off a process as the shell starts it, before or while it imports."""
-        with (self.folder / "log").open("a", encoding="utf-8") as log:
+        with self.log_file.open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tvmerge", *self.argv],
                 env={**os.environ, **surroundings(self.folder)},

@@ -220,6 +220,14 @@ def test_a_database_that_is_none_says_where_it_is_and_what_to_do(tmp_path: Path)
         ContentCache(tmp_path)
 
 
+def test_a_database_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "cache.db").symlink_to(tmp_path / "another.db")
+    with pytest.raises(UserError, match=r"cache\.db is a link"):
+        ContentCache(tmp_path / "cache")
+    assert not (tmp_path / "another.db").exists()
+
+
 def test_a_database_with_damaged_pages_says_so_and_ends(cache: ContentCache) -> None:
     cache.put_many({str(number): LONG for number in range(20)})
     cache.close()

@@ -91,6 +91,22 @@ def test_only_an_owner_that_gives_no_sign_of_life_loses_its_claims(tmp_path: Pat
     other.close()
 
 
+def test_an_owner_or_a_link_that_names_a_file_elsewhere_leaves_it_as_it_is(tmp_path: Path) -> None:
+    foreign, folder = tmp_path / "foreign.lock", tmp_path / "claims"
+    foreign.write_text("not ours", encoding="utf-8")
+    Claims(folder).close()
+    link = "0" * 32
+    (folder / f"{link}.lock").symlink_to(foreign)
+    owners = ["../foreign", str(foreign.with_suffix("")), link, "a\0b"]
+    with closing(sqlite3.connect(folder / "claims.db")) as database, database:
+        database.executemany("INSERT INTO owners VALUES (?, 1)", [(owner,) for owner in owners[1:]])
+        database.executemany("INSERT INTO claims VALUES (?, ?)", [(owner, owner) for owner in owners])
+    claims = Claims(folder)
+    assert claims.take(owners) == [True] * 4
+    claims.close()
+    assert foreign.read_text(encoding="utf-8") == "not ours"
+
+
 def test_who_did_not_listen_has_not_heard_silence(tmp_path: Path) -> None:
     clock = Clock()
     owner, other = Claims(tmp_path, beat=1e6), Claims(tmp_path, clock=clock, beat=1e6)

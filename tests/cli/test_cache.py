@@ -41,9 +41,8 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (7, 1, 1, None, "text"),
     )
     with closing(sqlite3.connect(judgments.folder / "cache.db")) as database, database:
-        database.execute(
-            "INSERT INTO Cache(key, raw, mode, value) VALUES ('bytes', 1, 1, CAST(x'ff' AS TEXT))"
-        )
+        insert = "INSERT INTO Cache(key, raw, mode, value) VALUES (CAST(? AS TEXT), 1, 1, CAST(? AS TEXT))"
+        database.executemany(insert, [(b"bytes", b"\xff"), (b"\xff", pack("sound").encode())])
     return foreign
 
 
@@ -52,17 +51,17 @@ def test_damaged_rows_are_listed_left_out_and_dropped(
 ) -> None:
     assert run(["cache", "verify"]) == 2
     said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 7
+    assert len(said.out.splitlines()) == 8
     assert "judgments absolute: its file is missing, or is not a file of the cache" in said.out
     assert "\x1b" not in said.out
-    assert "7 rows are damaged" in said.err
+    assert "8 rows are damaged" in said.err
     assert run(["cache", "export"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"key": "sound", "value": {"reply": 1}}
     assert run(["cache", "explain", "par"]) == 2
     assert "not a file of the cache; `tvmerge cache prune` drops it" in capsys.readouterr().err
     assert run(["cache", "prune"]) == 0
-    assert "7 rows dropped" in capsys.readouterr().out
+    assert "8 rows dropped" in capsys.readouterr().out
     assert run(["cache", "verify"]) == 0
     assert "every row is valid: 1 rows" in capsys.readouterr().out
     assert planted.exists()
@@ -76,10 +75,10 @@ def test_a_cache_that_cannot_be_opened_hides_no_damage_in_another(
     (answers / "cache.db").write_bytes(b"no database" * 1000)
     assert run(["cache", "verify"]) == 2
     said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 7
+    assert len(said.out.splitlines()) == 8
     assert f"{answers} cannot be opened" in said.err
-    assert "1 are valid and 7 damaged" in said.err
+    assert "1 are valid and 8 damaged" in said.err
     assert run(["cache", "prune"]) == 2
     said = capsys.readouterr()
-    assert "7 rows dropped" in said.out
+    assert "8 rows dropped" in said.out
     assert f"{answers} cannot be opened" in said.err

@@ -211,8 +211,11 @@ class ContentCache:
                     path.unlink()
 
     def _error(self, what: str, error: Exception) -> UserError:
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
-        remedy = "; its database is damaged or not a cache: move the folder away" if damaged else ""
+        remedy = ""
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            remedy = "; its database is damaged or not a cache: move the folder away"
+        elif what == "opened":
+            remedy = "; check that it is a cache and can be written, or move it away"
         return UserError(f"the cache folder {self.folder} cannot be {what}: {error}{remedy}")
 
 
@@ -229,6 +232,9 @@ def _patiently(opening: Callable[[Path], sqlite3.Connection], path: Path) -> sql
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    if path.is_symlink():
+        # In a cache from elsewhere it may name any database.
+        raise OSError(f"{path.name} is a link")
     database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         database.text_factory = lenient

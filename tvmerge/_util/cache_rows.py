@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
-from tvmerge._util.well_formed import well_formed_data
+from tvmerge._util.well_formed import well_formed, well_formed_data
 
 SCHEMA = 1
 """Stored with every row; rows of another schema are not read."""
@@ -68,6 +68,8 @@ def read_row(folder: Path, columns: tuple[Any, ...]) -> Row:
         return Row(
             number, f"a cache key must be text, got {key!r:.80}", fault="its key is not text", ours=False
         )
+    if (shown := well_formed(key)) != key:
+        return Row(number, shown, fault="its key is not UTF-8", ours=False)
     try:
         return Row(number, key, unpack(_text(folder, mode, filename, value)))
     except DamagedRowError as error:

@@ -8,6 +8,7 @@ stopped.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ BEAT = 5.0
 
 SILENCE = 60.0
 """Seconds without a heartbeat after which a claim is taken over."""
+
+_OWNER = re.compile("[0-9a-f]{32}")
 
 _PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
@@ -67,10 +70,10 @@ class Claims:
         self._lock = Lock()
         self._heard: dict[str, _Heard] = {}
         self._owner = uuid4().hex
+        self._database = _opened(folder / "claims.db")
         # Held before anyone can see a claim of this owner.
         self._alive = FileLock(self._lock_of(self._owner), thread_local=False)
         self._alive.acquire(timeout=0)
-        self._database = _opened(folder / "claims.db")
         with self._writing():
             self._database.execute("INSERT INTO owners VALUES (?, 0)", (self._owner,))
             for (owner,) in self._database.execute("SELECT owner FROM owners").fetchall():
@@ -139,7 +142,8 @@ class Claims:
         from filelock import FileLock, Timeout
 
         path = self._lock_of(owner)
-        if not path.exists():
+        # In a cache from elsewhere, an owner or a link may name any file, which opening it would empty.
+        if not _OWNER.fullmatch(owner) or path.is_symlink() or not path.exists():
             return True
         try:
             with FileLock(path, timeout=0):
@@ -162,7 +166,7 @@ class Claims:
     def _forget(self, owner: str) -> None:
         self._database.execute("DELETE FROM claims WHERE owner = ?", (owner,))
         self._database.execute("DELETE FROM owners WHERE owner = ?", (owner,))
-        if owner != self._owner:
+        if owner != self._owner and _OWNER.fullmatch(owner):
             with suppress(OSError):  # it lies there for the next one to remove
                 self._lock_of(owner).unlink(missing_ok=True)
 
@@ -184,6 +188,8 @@ class Claims:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    if path.is_symlink():
+        raise OSError(f"{path.name} is a link")
     # Claims need not outlive a crash of the machine, so nothing waits for the disk.
     database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:

@@ -16,12 +16,14 @@ def make_private(folder: Path, *, with_only: Collection[str] | None = None) -> N
     Args:
         folder: The folder.
         with_only: If given, an existing folder is closed only if it contains nothing but these names, so that
-            a folder that is also used for something else stays as it is.
+            a folder that is also used for something else stays as it is; so does what a link names.
 
     Raises:
         OSError: The folder cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.is_symlink():
+        return
     state = folder.stat()
     is_own = hasattr(os, "getuid") and state.st_uid == os.getuid()
     if not is_own or not state.st_mode & _OTHERS:

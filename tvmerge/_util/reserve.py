@@ -27,9 +27,12 @@ class DiskReserve:
     def hold(self) -> None:
         """Create the file unless it exists; if there is too little space, create none."""
         try:
-            if not self._path.exists():
+            # "x" follows no link, which in a cache from elsewhere may name any file.
+            with self._path.open("xb") as file:
                 # Not zeros, which some file systems do not store.
-                self._path.write_bytes(os.urandom(self._size))
+                file.write(os.urandom(self._size))
+        except FileExistsError:
+            return
         except OSError:
             self.release()
 

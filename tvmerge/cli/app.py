@@ -16,6 +16,7 @@ from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
 from tvmerge.cli.doctor import doctor
 from tvmerge.cli.ending import ended_by_signals
+from tvmerge.cli.exhausted import exhausted
 from tvmerge.cli.importing import import_
 from tvmerge.cli.judge import judge
 from tvmerge.cli.listing import list_assets
@@ -62,7 +63,11 @@ def run(argv: Sequence[str]) -> int:
         except (KeyboardInterrupt, click.Abort):
             return _interrupted(ending.code)
         except (click.ClickException, TvmergeError, sqlite3.Error, OSError) as error:
-            return _fail(_message(error))
+            return _fail(exhausted(error) or _message(error))
+        except Exception as error:
+            if (line := exhausted(error)) is None:
+                raise
+            return _fail(line)
         return code if isinstance(code, int) else 0
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.cache import ContentCache
+from tvmerge._util.files import append_text
 from tvmerge.errors import UserError
 from tvmerge.judging.client.chat import ChatReply
 from tvmerge.judging.client.ledger import Ledger
@@ -81,7 +82,12 @@ async def test_a_reply_is_stored_although_the_ledger_cannot_be_written(
 ) -> None:
     ledger, cache = Ledger(tmp_path / "ledger.jsonl"), ContentCache(tmp_path / "cache")
 
+    tries = iter(range(9))
+
     def full(path: Path, text: str) -> None:
+        if next(tries) == 2:  # when the judge is closed
+            append_text(path, text)
+            return
         with path.open("a", encoding="utf-8") as file:
             file.write(text[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -93,6 +99,7 @@ async def test_a_reply_is_stored_although_the_ledger_cannot_be_written(
         assert isinstance(first, ChatReply)
         assert "ledger.jsonl cannot be written: No space left" in str(second)
         assert server.answered == 1
+        assert Ledger(tmp_path / "ledger.jsonl").calls == 1
         await ask(server, 2, RequestPolicy(cache=cache, ledger=ledger))
         assert server.answered == 2
     assert Ledger(tmp_path / "ledger.jsonl").calls == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.judging.chats import LocalChat, a_request
-from tvmerge.errors import AssetError, TransientError
+from tvmerge._util.cache import ContentCache
+from tvmerge.errors import AssetError, TransientError, UserError
+from tvmerge.judging.client.cache import CachedChat, ReplyStore
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.judge_usage import percentile
 from tvmerge.judging.client.ledger import Ledger, Prices, read_ledger, read_usage
@@ -157,3 +160,37 @@ async def test_calls_and_failures_are_entered_as_they_happen() -> None:
     assert known == 7.0
     assert ledger.cost > known
     assert (usage.calls, usage.failures, usage.latency) == (2, 1, (2.0, 4.0, 4.0))
+
+
+async def test_calls_that_could_not_be_entered_are_written_when_the_judge_is_closed(tmp_path: Path) -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        path.mkdir()  # it cannot be written now
+        return ChatReply("[[1]]", "stop", Usage(1, 1))
+
+    path = tmp_path / "ledger.jsonl"
+    chat = LedgerChat(LocalChat(answer), Ledger(path), "a")
+    await chat.send(a_request())
+    with pytest.raises(UserError, match=r"the ledger .* cannot be written"):
+        await chat.close()
+    path.rmdir()
+    await chat.close()
+    assert Ledger(path).requests == 1
+
+
+async def test_the_store_is_closed_although_the_ledger_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        (tmp_path / "ledger.jsonl").mkdir()
+        return ChatReply("[[1]]", "stop", Usage(1, 1))
+
+    closed = []
+    with closing(ContentCache(tmp_path / "cache")) as cache:
+        store = ReplyStore(cache)
+        chat = CachedChat(LedgerChat(LocalChat(answer), Ledger(tmp_path / "ledger.jsonl"), "a"), store)
+        monkeypatch.setattr(cache, "close", lambda: closed.append(cache))
+        await chat.send(a_request())
+        with pytest.raises(UserError, match="the ledger"):
+            await chat.close()
+        monkeypatch.undo()
+    assert closed == [cache]

@@ -165,8 +165,10 @@ class CachedChat(ChatWrapper):
 
     async def close(self) -> None:
         """Close the wrapped model, then the store."""
-        await super().close()
-        await self._store.close()
+        try:
+            await super().close()
+        finally:
+            await self._store.close()
 
     async def _look_up(self, request: ChatRequest) -> ChatReply | None:
         try:

@@ -66,6 +66,17 @@ class LedgerChat(ChatWrapper):
         self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
         return reply
 
+    async def close(self) -> None:
+        """Close the wrapped model, then write what could not be written to the ledger before.
+
+        Raises:
+            UserError: It still cannot be written.
+        """
+        try:
+            await super().close()
+        finally:
+            self._ledger.write()
+
     def _cost(self, request: ChatRequest, usage: Usage | None) -> float | None:
         """Return the cost of a call; without a reported usage, that of the most expensive one."""
         return self._prices.cost(usage or most_tokens(request)) if self._prices else None
