@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 ODD: tuple[object, ...] = (
     *(None, True, False, 0, -1, 7, 1.5, 1e308, -0.0, float("nan"), float("inf"), 10**25, 2**63),
     *("", " ", "x", "7", "\0", "\ud800", "\n", "a" * 300, "{", "[[", "../x", "/dev/zero", "(", "{0}", "%s"),
+    *("{question:9} {answer}", "{question} {answer!r}", "{question.x} {answer}", "{", "}{"),
     *([], {}, [[]], {"a": {}}, [None], ["x", 1], {"": None}, [{}], [[[[[[]]]]]]),
 )
 """Values that nobody expects, wherever they stand."""

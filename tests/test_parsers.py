@@ -22,12 +22,13 @@ from tvmerge.config import load_config
 from tvmerge.config.reading import file_settings, load_merge_config
 from tvmerge.errors import UserError
 from tvmerge.judging.client.ledger import Ledger, read_ledger
-from tvmerge.judging.prompts.prompts import load_prompts
+from tvmerge.judging.prompts.prompts import check_prompts, load_prompts
 from tvmerge.judging.spec import read_spec
 from tvmerge.merging.build import merge_request
 from tvmerge.merging.checkpoints.contents import stated_in
 from tvmerge.merging.checkpoints.layout import read_json
 from tvmerge.merging.export.folders import read_marker
+from tvmerge.records import Question
 from tvmerge.report.result_file import as_json as as_record
 from tvmerge.report.result_file import compared_on, read_record, read_trials, trial_rows
 from tvmerge.report.terminal.event_log import EventLog
@@ -199,6 +200,13 @@ def imported(path: Path) -> object:
     return convert(table, find_roles(table, {}))
 
 
+def asked(path: Path) -> object:
+    """Render the prompt for a first turn, once it has passed the check before a run."""
+    prompts, asks = load_prompts(path), [Question(1, "writing", ("?",))]
+    check_prompts(prompts, asks)
+    return prompts["single-v1"].render({"question": "?", "answer": "[[7]]", "eval_aspect": ""})
+
+
 KINDS = {
     "judge": Kind("judge.toml", JUDGE, as_toml, read_spec),
     "settings": Kind("run.toml", RUN, as_toml, lambda path: merge_request(load_config({}, path))),
@@ -218,7 +226,7 @@ KINDS = {
     "references": Kind("m.jsonl", ANSWERS, as_lines, read_references),
     "turns": Kind("m.jsonl", ANSWERS, as_lines, read_turns),
     "judgments": Kind("j_single.jsonl", JUDGMENTS, as_lines, lambda path: list(each_judgment(path))),
-    "prompts": Kind("prompts.jsonl", PROMPTS, as_lines, load_prompts),
+    "prompts": Kind("prompts.jsonl", PROMPTS, as_lines, asked),
     "ledger": Kind("usage.jsonl", LEDGER, as_lines, Ledger),
     "ledger of another run": Kind("usage.jsonl", LEDGER, as_lines, lambda path: read_ledger(path).usage()),
     "weights": Kind("weights.json", {"weights": {"layers.0": 0.5, "head": 1}}, as_json, read_weights),
@@ -243,6 +251,7 @@ def test_a_sound_file_is_read(name: str, tmp_path: Path) -> None:
     kind.read(path)
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @pytest.mark.parametrize("name", KINDS)
 @EXAMPLES
 @given(data=st.data())

@@ -48,7 +48,6 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning:re")
 @pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @pytest.mark.parametrize("name", READERS)
 @EXAMPLES

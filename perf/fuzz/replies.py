@@ -8,6 +8,9 @@ from typing import Any
 
 from perf.fuzz.draws import Draws
 from tvmerge.errors import ProviderError, UserError
+from tvmerge.judging.batch import anthropic as anthropic_batch
+from tvmerge.judging.batch import openai as openai_batch
+from tvmerge.judging.batch.endpoint import results_of
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.reply_format import RatingFormat, ReplyFormat, TurnRatingsFormat, VerdictFormat
@@ -38,6 +41,10 @@ FORMATS: tuple[ReplyFormat, ...] = (
 PROTOCOLS: dict[str, Any] = {"openai": openai, "anthropic": anthropic, "cohere": cohere}
 
 SEEDS = (
+    b'\x02\x00{"custom_id": "a", "response": {"status_code": 200, "body": {"choices": []}}}\n'
+    b'{"custom_id": "b", "error": {"code": "batch_expired"}}',
+    b'\x02\x01{"custom_id": "a", "result": {"type": "succeeded", "message": {"content": []}}}\n'
+    b'{"custom_id": "b", "result": {"type": "errored", "error": {"type": "invalid_request"}}}',
     b"\x01\x00" + "<think>[[3]]</think>良い回答です。\n**評価**：[[7]]".encode(),
     b"\x01\x01" + b'{"explanation": "good", "rating": 7}',
     b"\x01\x08" + "Turn 1: [[7]]\nターン2：［［5］］".encode(),
@@ -59,7 +66,7 @@ SEEDS = (
 def check(data: bytes) -> None:
     """Check an input; raise if it breaks what reads it."""
     draws = Draws(data)
-    draws.choice((_check_response, _check_text))(draws)
+    draws.choice((_check_response, _check_text, _check_batch))(draws)
 
 
 def _check_response(draws: Draws) -> None:
@@ -83,6 +90,12 @@ def _check_reply(reply: ChatReply) -> None:
         assert 0 <= reply.usage.output < 10**12, "an impossible number of tokens"
     pause = reply.limits.pause()
     assert pause is None or 0 <= pause.seconds < float("inf")
+
+
+def _check_batch(draws: Draws) -> None:
+    read = draws.choice((openai_batch._result, lambda row: anthropic_batch._result(row.get("result"))))
+    for result in results_of(draws.rest(), read).values():
+        assert set(result) in ({"lost"}, {"status", "body"})
 
 
 def _check_text(draws: Draws) -> None:

@@ -253,5 +253,5 @@ def _fields(prompt: JudgePrompt, template: str) -> list[str]:
             f"{prompt.source}: the template of '{prompt.name}' is malformed ({error}); double literal braces"
         ) from error
     named = [field for _, field, _, _ in pieces if field is not None]
-    nested = [f"{field}:{spec}" for _, field, spec, _ in pieces if field is not None and spec and "{" in spec]
-    return named + nested
+    # A width would fill the memory, and texts have no other formats.
+    return named + [f"{field}:{spec}" for _, field, spec, _ in pieces if field is not None and spec]
