@@ -14,6 +14,7 @@ from tests.report import results
 from tests.report.browser.conftest import Show
 from tvmerge.records import Answer
 from tvmerge.report.page import payload
+from tvmerge.report.page.page import render_page
 from tvmerge.report.result import RunRecord, Sample
 
 RUN = results.rated(24)
@@ -52,10 +53,19 @@ def test_only_one_page_of_questions_is_in_the_document(show: Show) -> None:
 def test_much_data_is_packed_and_shown_all_the_same(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload, "PACKED_FROM", 1_000)
     page = show(with_text(RUN, 81, "</script>\ud800 春"))
-    packed = page.evaluate("typeof JSON.parse(document.getElementById('data').textContent)")
+    packed = page.evaluate("typeof JSON.parse(document.querySelector('.part').textContent)")
     assert packed == "string"
     expect(page.locator("article")).to_have_count(10)
     assert page.locator(".side.best .text").first.inner_text() == "</script>\ufffd 春"
+
+
+def test_only_what_is_said_to_the_questions_on_screen_is_read(show: Show) -> None:
+    html = render_page(RUN)
+    start = html.rindex('class="part">') + len('class="part">')
+    page = show(html[:start] + "no JSON" + html[html.index("</script>", start) :])
+    next_page = page.locator("#browser .pager").get_by_role("button", name="Next")
+    next_page.click()
+    assert titles(page) == [f"Question {number}" for number in range(91, 101)]
 
 
 def test_a_question_shows_all_contenders_with_ratings_and_the_judges_words(show: Show) -> None:

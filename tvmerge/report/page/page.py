@@ -26,7 +26,7 @@ from tvmerge.report.figures import drawn
 from tvmerge.report.language import ENGLISH, current, language, tr
 from tvmerge.report.page.answers import categories, columns, comparisons
 from tvmerge.report.page.assets import FOLDER, policy, script, style
-from tvmerge.report.page.payload import payload
+from tvmerge.report.page.payload import parts, payload
 from tvmerge.report.page.texts import script_texts, state_texts
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.quantised import quantised_lines, quantised_rows
@@ -92,6 +92,7 @@ def _content(result: RunRecord) -> dict[str, Any]:
             {**script_texts(result.contenders[0].short), **state_texts()},
             thinking=thinking,
         ),
+        "parts": parts(found),
         "style": style(),
         "script": script(),
         "policy": policy(),

@@ -1,4 +1,7 @@
-"""The data of the page as JSON in a script element, from which the page's script shows what is on screen."""
+"""The data of the page as JSON in script elements, from which the page's script shows what is on screen.
+
+What is said to questions is in parts of its own, which the script reads when they are shown or searched.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ QUESTIONS_PER_PAGE = 10
 ROWS_PER_PAGE = 50
 
 PACKED_FROM = 12_000_000
-"""Number of bytes from which the data is packed: unpacking takes longer than reading, but is small."""
+"""Number of bytes of all parts from which they are packed: unpacking takes longer, but they are small."""
 
 # A script element ends at the next `</script`, whatever stands around it, and some parsers know more marks.
 # JSON may write each of these characters as its number.
@@ -33,7 +36,7 @@ def payload(
     *,
     thinking: bool,
 ) -> str:
-    """Return the page's data as JSON that is inert in a script element.
+    """Return the page's data, without what is said to questions, as JSON that is inert in a script element.
 
     Args:
         result: The run.
@@ -50,6 +53,7 @@ def payload(
             "table_size": ROWS_PER_PAGE,
             "columns": [{"key": column.key, "label": column.label} for column in columns],
             "questions": [_question(comparison) for comparison in found],
+            "part_size": QUESTIONS_PER_PAGE,
             "tables": {
                 "trials": {
                     "best": MISSING if best.trial is None else str(best.trial),
@@ -66,16 +70,34 @@ def payload(
     )
 
 
-def embedded(data: object) -> str:
-    """Return `data` as JSON that contains no character with a meaning in HTML.
+def parts(found: Sequence[Comparison]) -> list[str]:
+    """Return what is said to the questions, a number of them at a time, as JSON like `payload`'s.
 
-    Much data becomes a JSON string: the same JSON packed by gzip, in base64.
+    Much becomes a JSON string in each part: the same JSON packed by gzip, in base64.
+
+    Args:
+        found: The questions with their answers.
     """
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    content = legal(text).encode("utf-8")
-    if len(content) >= PACKED_FROM:
-        return json.dumps(base64.b64encode(gzip.compress(content, 6, mtime=0)).decode("ascii"))
-    return text.translate(_ESCAPES)
+    turns = [[_turn(turn) for turn in comparison.turns] for comparison in found]
+    texts = [
+        _json(turns[first : first + QUESTIONS_PER_PAGE]) for first in range(0, len(turns), QUESTIONS_PER_PAGE)
+    ]
+    if sum(len(text.encode("utf-8")) for text in texts) >= PACKED_FROM:
+        return [json.dumps(_packed(text)) for text in texts]
+    return [text.translate(_ESCAPES) for text in texts]
+
+
+def embedded(data: object) -> str:
+    """Return `data` as JSON that contains no character with a meaning in HTML."""
+    return _json(data).translate(_ESCAPES)
+
+
+def _json(data: object) -> str:
+    return legal(json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), 6, mtime=0)).decode("ascii")
 
 
 def _question(comparison: Comparison) -> dict[str, Any]:
@@ -85,7 +107,6 @@ def _question(comparison: Comparison) -> dict[str, Any]:
         "change": comparison.change,
         "lead": comparison.lead,
         "size": score(abs(comparison.lead or 0.0)),
-        "turns": [_turn(turn) for turn in comparison.turns],
     }
 
 

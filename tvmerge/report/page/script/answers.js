@@ -1,9 +1,11 @@
 // The browser of answers: filters, text search, order, pages, and the keys j, k and /.
 
 class AnswerBrowser {
-  constructor(root, questions) {
+  constructor(root, questions, said) {
+    this.root = root;
     this.questions = questions;
-    this.index = new TextIndex(questions);
+    this.said = said;
+    this.index = new TextIndex(questions, said);
     this.cards = root.querySelector("#cards");
     this.output = root.querySelector("output");
     [this.category, this.change, this.order] = root.querySelectorAll("select");
@@ -11,9 +13,13 @@ class AnswerBrowser {
     this.pager = new Pager(DATA.page_size, () => this.draw(0));
     this.cards.after(this.pager.element);
     this.current = -1;
-    this.listen(root);
-    root.hidden = false;
-    this.filter();
+    this.asked = 0;
+  }
+
+  async start() {
+    this.listen(this.root);
+    this.root.hidden = false;
+    await this.filter();
   }
 
   listen(root) {
@@ -28,21 +34,28 @@ class AnswerBrowser {
     document.addEventListener("keydown", (event) => this.key(event));
   }
 
-  filter() {
+  // Waits for something, and returns nothing if the reader has asked for something else meanwhile.
+  async latest(promise) {
+    this.asked += 1;
+    const asked = this.asked;
+    const found = await promise;
+    return asked === this.asked ? found : null;
+  }
+
+  async filter() {
     const fits = (select, value) => select.value === "" || select.value === `=${value}`;
-    this.found = this.questions
-      .map((question, index) => ({ question, index }))
+    const matching = await this.latest(this.index.matching(this.query.value));
+    if (!matching) return;
+    this.found = matching
+      .map((index) => ({ question: this.questions[index], index }))
       .filter(
-        ({ question, index }) =>
-          fits(this.category, question.category) &&
-          fits(this.change, question.change) &&
-          this.index.contains(index, this.query.value)
+        ({ question }) => fits(this.category, question.category) && fits(this.change, question.change)
       );
     this.sort();
     this.pager.show(this.found.length);
+    if (!(await this.render())) return;
     const numbers = { found: this.found.length, total: this.questions.length };
     this.output.textContent = fill(TEXT.shown, numbers);
-    this.render();
   }
 
   sort() {
@@ -50,19 +63,21 @@ class AnswerBrowser {
     if (sign) this.found.sort((a, b) => sign * ((a.question.lead ?? 0) - (b.question.lead ?? 0)));
   }
 
-  // Puts the questions of the page into the document, and nothing else.
-  render() {
+  // Puts the questions of the page into the document, and nothing else. Returns whether it has.
+  async render() {
     const { first, size } = this.pager;
     const page = this.found.slice(first, first + size);
-    this.cards.replaceChildren(...page.map(({ question }) => questionCard(question)));
+    const said = await this.latest(this.said.all(page.map(({ index }) => index)));
+    if (!said) return false;
+    this.cards.replaceChildren(...page.map(({ question }, place) => questionCard(question, said[place])));
     this.current = -1;
     highlight(this.cards, this.query.value);
+    return true;
   }
 
   // Shows the page again and goes to one of its questions.
-  draw(place) {
-    this.render();
-    this.select(place);
+  async draw(place) {
+    if (await this.render()) this.select(place);
   }
 
   select(place) {

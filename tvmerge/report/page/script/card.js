@@ -54,7 +54,7 @@ function turnBlocks(turn, number, several) {
   return [prompt, make("div", { class: "sides" }, ...sides)];
 }
 
-function questionCard(question) {
+function questionCard(question, said) {
   const name = make("h3", {}, TEXT.question, " ", make("bdi", {}, question.id));
   const category = make("span", { class: "category" }, make("bdi", {}, question.category));
   const change = SIGNS[question.change]
@@ -64,8 +64,6 @@ function questionCard(question) {
         `${SIGNS[question.change]} ${fill(TEXT[question.change], { size: question.size })}`
       )
     : null;
-  const turns = question.turns.flatMap((turn, index) =>
-    turnBlocks(turn, index + 1, question.turns.length > 1)
-  );
+  const turns = said.flatMap((turn, index) => turnBlocks(turn, index + 1, said.length > 1));
   return make("article", { tabindex: "-1" }, make("header", {}, name, category, change), ...turns);
 }

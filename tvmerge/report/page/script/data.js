@@ -18,3 +18,24 @@ const old = document.getElementById("old");
 if (old) old.hidden = "DecompressionStream" in window;
 const DATA = await load(document.getElementById("data").textContent);
 const TEXT = DATA.text;
+
+// What is said to the questions, read part by part when it is needed.
+class Conversations {
+  constructor(elements, size) {
+    this.elements = [...elements];
+    this.size = size;
+    this.parts = [];
+  }
+
+  // The turns of question number `index`.
+  async of(index) {
+    const number = Math.floor(index / this.size);
+    this.parts[number] ??= load(this.elements[number].textContent);
+    return (await this.parts[number])[index % this.size];
+  }
+
+  // The turns of these questions.
+  all(indices) {
+    return Promise.all(indices.map((index) => this.of(index)));
+  }
+}

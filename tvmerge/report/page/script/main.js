@@ -4,4 +4,7 @@ for (const [name, table] of Object.entries(DATA.tables)) {
   new PagedTable(document.getElementById(name).closest("details"), table);
 }
 const browser = document.getElementById("browser");
-if (browser) new AnswerBrowser(browser, DATA.questions);
+if (browser) {
+  const said = new Conversations(document.querySelectorAll("script.part"), DATA.part_size);
+  await new AnswerBrowser(browser, DATA.questions, said).start();
+}

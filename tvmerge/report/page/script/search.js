@@ -5,9 +5,9 @@ function plain(text) {
   return text.normalize("NFKC").toLowerCase();
 }
 
-function everyText(question) {
+function everyText(question, turns) {
   const parts = [question.id, question.category];
-  for (const turn of question.turns) {
+  for (const turn of turns) {
     parts.push(turn.prompt, turn.reference);
     for (const reply of turn.replies.flat()) {
       parts.push(reply.text, reply.thought, ...reply.judgments.flatMap(([, words, note]) => [words, note]));
@@ -17,17 +17,22 @@ function everyText(question) {
 }
 
 class TextIndex {
-  constructor(questions) {
+  constructor(questions, said) {
     this.questions = questions;
-    this.texts = [];
+    this.said = said;
+    this.texts = null;
   }
 
-  // Whether question number `index` contains every word of `query`.
-  contains(index, query) {
+  // The numbers of the questions that contain every word of `query`; all of them without a word.
+  async matching(query) {
     const words = plain(query).split(/\s+/u).filter(Boolean);
-    if (!words.length) return true;
-    this.texts[index] ??= plain(everyText(this.questions[index]));
-    return words.every((word) => this.texts[index].includes(word));
+    const all = [...this.questions.keys()];
+    if (!words.length) return all;
+    this.texts ??= this.said
+      .all(all)
+      .then((turns) => turns.map((each, index) => plain(everyText(this.questions[index], each))));
+    const texts = await this.texts;
+    return all.filter((index) => words.every((word) => texts[index].includes(word)));
   }
 }
 
