@@ -162,12 +162,12 @@ def enter_study(
     from optuna.study import StudyDirection
 
     with translated(storage):
-        known = {study.study_name: study for study in storage.get_all_studies()}
-        if name not in known:
+        known = _study_id(storage, name)
+        if known is None:
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE] * objectives, name)
             _describe(storage, study_id, _description(fingerprint, run, origin))
             return study_id
-        study_id = storage.get_study_id_from_name(name)
+        study_id = known
         attrs = storage.get_study_user_attrs(study_id)
         stored = attrs.get(FINGERPRINT)
         if stored is None and not storage.get_all_trials(study_id):
@@ -179,6 +179,14 @@ def enter_study(
     _check_version(name, attrs)
     compare(name, stored, fingerprint)
     return study_id
+
+
+def _study_id(storage: BaseStorage, name: str) -> int | None:
+    """Return the id of the study called `name`, without reading others; None if there is none."""
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        return None
 
 
 def _description(
@@ -212,9 +220,9 @@ def has_study(url: str, name: str) -> bool:
     """
     with translated(url):
         storage = _look_into(url)
-        if storage is None or name not in {study.study_name for study in storage.get_all_studies()}:
+        study_id = None if storage is None else _study_id(storage, name)
+        if storage is None or study_id is None:
             return False
-        study_id = storage.get_study_id_from_name(name)
         return FINGERPRINT in storage.get_study_user_attrs(study_id) or bool(
             storage.get_all_trials(study_id, deepcopy=False)
         )
@@ -250,14 +258,15 @@ def read_study(
         raise StudyError(f"there is no study database at {file}{near}; {remedy}")
     with translated(url):
         storage = _look_into(url)
-        known = {} if storage is None else {study.study_name: study for study in storage.get_all_studies()}
-        if storage is None or name not in known:
+        study_id = None if storage is None else _study_id(storage, name)
+        if storage is None or study_id is None:
+            known = [] if storage is None else [study.study_name for study in storage.get_all_studies()]
             holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
             near = did_you_mean(name, known)
             where = f"{near} in {shown} ({holds})"
             raise StudyError(hide_passwords(f"there is no study '{name}'{where}; {remedy}"))
-        attrs = known[name].user_attrs
-        rows = open_trial_store(storage, storage.get_study_id_from_name(name)).read()
+        attrs = storage.get_study_user_attrs(study_id)
+        rows = open_trial_store(storage, study_id).read()
     if RUN not in attrs:
         raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
     _check_version(name, attrs)
