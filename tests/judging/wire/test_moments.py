@@ -76,7 +76,37 @@ def test_what_is_not_understood_says_nothing(text: str) -> None:
     assert read(text) is None
 
 
-@given(st.text())
+PARTS = [
+    "0",
+    "9",
+    "59",
+    "1795860000",
+    ".",
+    "-",
+    "+",
+    ":",
+    " ",
+    "T",
+    "Z",
+    "s",
+    "ms",
+    "Fri, ",
+    "Nov",
+    "GMT",
+    "inf",
+]
+
+
+@given(st.text() | st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
 def test_no_text_is_an_error(text: str) -> None:
     found = read(text)
-    assert found is None or found.seconds >= 0
+    assert found is None or 0 <= found.seconds < float("inf")
+
+
+@given(st.integers(0, 10**6))
+def test_a_duration_means_the_same_however_it_is_written(seconds: int) -> None:
+    hours, rest = divmod(seconds, 3600)
+    for text in (str(seconds), f"{seconds}s", f"{seconds * 1000}ms", f"{hours}h{rest // 60}m{rest % 60}s"):
+        found = read(text)
+        assert found is not None
+        assert found.seconds == pytest.approx(seconds)
