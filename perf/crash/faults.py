@@ -75,8 +75,9 @@ Fault = Callable[[Study, Whole, Random, int], AbstractContextManager[Suffered]]
 @contextmanager
 def signals(study: Study, whole: Whole, rng: Random, number: int) -> Iterator[Suffered]:
     """Send one signal in a stage."""
-    sent = tuple(SIGNALS)[number % len(SIGNALS)]
-    stage = (START, *STAGES)[number // len(SIGNALS) % (1 + len(STAGES))]
+    turn, place = divmod(number, 1 + len(STAGES))
+    stage = (START, *STAGES)[place]
+    sent = tuple(SIGNALS)[(turn + place) % len(SIGNALS)]
     hit = study.strike(draw(rng, stage, whole.timeline, sent))
     if hit is None:
         yield Suffered(f"{sent.name}, which came too late", 0, (0,))
@@ -215,6 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=12, help="runs of each")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else commands inherit that it is ignored
     done: dict[str, list[Done]] = {}
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         references = References(Path(folder), args.seed)
