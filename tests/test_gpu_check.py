@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from perf import gpu
-from perf.gpu import Figure, main
+from perf.gpu import check
+from perf.gpu.__main__ import main
+from perf.gpu.figures import Figure
 from tvmerge.merging.live import load_into
 
 
@@ -44,8 +45,8 @@ def test_wrong_values_fail_the_check(
         with torch.no_grad():
             next(model.parameters())[3, 5] += 0.01
 
-    monkeypatch.setattr(gpu, "load_into", load)
-    monkeypatch.setattr(gpu, "CHECKED", 64)  # the value is not among the first
+    monkeypatch.setattr(check, "load_into", load)
+    monkeypatch.setattr(check, "CHECKED", 64)  # the value is not among the first
     assert main(["--device", "cpu", "--tiny"]) == 1
     assert "wrong values: 3 of" in capsys.readouterr().out
 

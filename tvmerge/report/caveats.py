@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tvmerge.report.answer_stats import AnswerStats, answer_stats
 from tvmerge.report.conclusion import named, same_weights, strongest_rival, uniform_value
@@ -65,65 +65,56 @@ def _answers(best: Contender, baseline: Contender) -> Iterator[str]:
     ours, theirs = answer_stats(best.samples), answer_stats(baseline.samples)
     if ours is None or theirs is None:
         return
-    who, label = best.short, named(baseline)
-    yield from _cut_off(ours, theirs, who, label)
-    yield from _cut_in_thought(ours, theirs, who, label)
-    yield from _length(ours, theirs, who, label)
-    if ours.japanese is not None and theirs.japanese is not None and theirs.japanese - ours.japanese > _SHARE:
-        yield tr(
-            "The {who} answers less in Japanese: {ours} of its letters, {theirs} of those of {other}.",
-            who=who,
-            ours=percent(ours.japanese),
-            theirs=percent(theirs.japanese),
-            other=label,
-        )
+    names = {"who": best.short, "other": named(baseline)}
+    yield from _unfinished(ours, theirs, names)
+    yield from _style(ours, theirs, names)
     if ours.unrated or theirs.unrated:
         yield tr(
             "The judge gave no rating for {ours} of the {who} and {theirs} of {other}; they are excluded "
             "from all means.",
             ours=count(ours.unrated, "answer"),
-            who=who,
             theirs=theirs.unrated,
-            other=label,
+            **names,
         )
 
 
-def _cut_off(ours: AnswerStats, theirs: AnswerStats, who: str, label: str) -> Iterator[str]:
+def _unfinished(ours: AnswerStats, theirs: AnswerStats, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield that a token limit ended answers of the winner and its rival, which may explain the gain."""
     if abs(ours.cut_off - theirs.cut_off) > _SHARE:
         yield tr(
             "The token limit cut off {ours} of the {who}'s answers and {theirs} of those of {other}: try a "
             "larger --max-new-tokens before trusting the difference.",
             ours=percent(ours.cut_off),
-            who=who,
             theirs=percent(theirs.cut_off),
-            other=label,
+            **names,
         )
-
-
-def _cut_in_thought(ours: AnswerStats, theirs: AnswerStats, who: str, label: str) -> Iterator[str]:
     if ours.cut_in_thought or theirs.cut_in_thought:
         yield tr(
             "{ours} of the {who}'s answers and {theirs} of those of {other} were cut in thought and count as "
             "empty: try a larger --max-new-tokens, or another --max-thinking-tokens, before trusting the "
             "difference.",
             ours=percent(ours.cut_in_thought),
-            who=who,
             theirs=percent(theirs.cut_in_thought),
-            other=label,
+            **names,
         )
 
 
-def _length(ours: AnswerStats, theirs: AnswerStats, who: str, label: str) -> Iterator[str]:
-    if not theirs.length or not ours.length:
-        return
-    ratio = ours.length / theirs.length
-    if not 1 / _LENGTH_RATIO < ratio < _LENGTH_RATIO:
+def _style(ours: AnswerStats, theirs: AnswerStats, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield how the answers of the winner and its rival differ, which a judge may have rated instead."""
+    ratio = ours.length / theirs.length if theirs.length else 0.0
+    if ratio and not 1 / _LENGTH_RATIO < ratio < _LENGTH_RATIO:
         yield tr(
             "The {who}'s answers are {ratio} times as long as those of {other}; judges tend to favour "
             "length.",
-            who=who,
             ratio=f"{ratio:.1f}",
-            other=label,
+            **names,
+        )
+    if ours.japanese is not None and theirs.japanese is not None and theirs.japanese - ours.japanese > _SHARE:
+        yield tr(
+            "The {who} answers less in Japanese: {ours} of its letters, {theirs} of those of {other}.",
+            ours=percent(ours.japanese),
+            theirs=percent(theirs.japanese),
+            **names,
         )
 
 

@@ -1,151 +1,44 @@
-"""Checks tvmerge on this machine's GPU: merged values, and every speed against what the hardware reaches.
-
-    python -m perf.gpu [--device cuda:0] [--folder FOLDER]        or: make gpu-check
-
-Creates three random models with the layers of Mistral-7B in a temporary folder: 3.5 billion parameters each
-and 21 GB together, or fewer layers if the GPU is smaller. Takes less than 4 minutes. Needs torch, triton and
-transformers, and bitsandbytes for the judge. Ratios are to copies measured in the same run. Exits with 1 if a
-merged value is wrong, or if a figure misses its goal by more than a factor of 2.
-
-`--device cpu --tiny` runs the same program on tiny models with a device in the host's memory: it prints the
-figures without judging them, and checks the values.
-"""
+"""The measurements of the check of a GPU."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib.util
-import json
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from perf.gpu.figures import Figure, Size
+from perf.gpu.kinds import VALUES, rows_of_every_kind
+from perf.gpu.models import CUDA, ROLES, write_models
 from tvmerge.engines.prompting.chat_format import ChatFormat
 from tvmerge.engines.transformers.engine import TransformersEngine
 from tvmerge.judging.local.transformers import TransformersChat
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.merging.checkpoints.shards import TensorSpec
-from tvmerge.merging.deltas import Difference, Operand
 from tvmerge.merging.device.cuda import Gpu
 from tvmerge.merging.device.hardware import Device, RefusedError
 from tvmerge.merging.device.merger import DeviceMerger
 from tvmerge.merging.device.transfers import PIECE, RINGS
 from tvmerge.merging.device.work import Wanted
-from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.kernels.arithmetic import merge_rows
 from tvmerge.merging.live import load_into, new_model
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.open import Merge, open_merge
-from tvmerge.merging.plan import Row, Term
 from tvmerge.records import Question, Recipe, Sampling
 from tvmerge.testing.accelerator import MemoryDevice
 
-ROLES = ("target", "base", "tuned")
 WEIGHT = 0.625
 """Of every tensor. It has few bits, so that nearly every float32 sum is exact."""
 
 CHECKED = 2**23
 """Elements whose values are checked at a time: all of each tensor, since its pieces come different ways."""
-
-TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
-CUDA: Any = torch.cuda
-
-
-VALUES = {"0": 0.37, "1": -1.6}
-"""Weights of the vectors of `_rows_of_every_kind`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much is measured.
-
-    Attributes:
-        config: Changes to the configuration of the models.
-        copied: Bytes of a copy.
-        rows: Batch sizes.
-        tokens: New tokens of an answer.
-        trials: Trials of the search.
-    """
-
-    config: Mapping[str, int]
-    copied: int
-    rows: tuple[int, ...]
-    tokens: int
-    trials: int
-
-
-FULL = Size(
-    {
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 16,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 32000,
-    },
-    copied=2**31,
-    rows=(1, 8, 64),
-    tokens=128,
-    trials=30,
-)
-TINY = Size(
-    {
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 300,
-    },
-    copied=2**22,
-    rows=(1, 2),
-    tokens=4,
-    trials=2,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measurement.
-
-    Attributes:
-        name: What was measured.
-        value: The value.
-        unit: Its unit.
-        goal: What it should be; None without a goal.
-        at_most: Whether smaller is better.
-    """
-
-    name: str
-    value: float
-    unit: str = ""
-    goal: float | None = None
-    at_most: bool = False
-
-    @property
-    def verdict(self) -> str:
-        """`ok`, `misses its goal` or `FAILED`; empty without a goal."""
-        if self.goal is None:
-            return ""
-        reached = self.goal / max(self.value, 1e-12) if self.at_most else self.value / self.goal
-        return "ok" if reached >= 1 else "misses its goal" if reached >= 1 / 2 else "FAILED"
-
-    def line(self, *, judged: bool) -> str:
-        """Return the figure's line of the table."""
-        goal = "" if self.goal is None else f"{'at most' if self.at_most else 'at least'} {self.goal:g}"
-        verdict = self.verdict if judged else ""
-        return f"{self.name:50} {self.value:10.4g} {self.unit:5} {goal:14} {verdict}".rstrip()
 
 
 class NoPages(Gpu):
@@ -154,38 +47,6 @@ class NoPages(Gpu):
     def register(self, address: int, size: int) -> None:
         """Refuse."""
         raise RefusedError("turned off for this measurement")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure everything and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--device", default="cuda:0", help="cuda:N or cpu")
-    parser.add_argument("--tiny", action="store_true", help="tiny models")
-    parser.add_argument(
-        "--folder", type=Path, help="where the models are written; default: a temporary folder"
-    )
-    options = parser.parse_args(arguments)
-    on_gpu = options.device != "cpu"
-    if on_gpu and not CUDA.is_available():
-        print("no GPU: torch sees none; --device cpu --tiny runs the same program without one")
-        return 2
-    print(_machine(options.device))
-    figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        check = Check(Path(folder), torch.device(options.device), TINY if options.tiny else FULL)
-        parts = (check.kinds, check.make_models, check.copies, check.merges, check.answers, check.judge)
-        for found in chain.from_iterable(part() for part in parts):
-            print(found.line(judged=on_gpu) if isinstance(found, Figure) else found, flush=True)
-            figures += [found] if isinstance(found, Figure) else []
-    print(f"wrong values: {check.wrong:,} of {check.checked:,}")
-    failed = [figure for figure in figures if on_gpu and figure.verdict == "FAILED"]
-    return 1 if check.wrong or failed else 0
-
-
-def _machine(device: str) -> str:
-    triton = importlib.util.find_spec("triton")
-    name = CUDA.get_device_name(device) if device != "cpu" else "no GPU: the figures mean nothing"
-    return f"torch {torch.__version__}, triton {'found' if triton else 'NOT INSTALLED'}, {name}"
 
 
 class Check:
@@ -208,7 +69,7 @@ class Check:
 
     def kinds(self) -> Iterator[str]:
         """Merge tensors of every kind and format, and compare them with the CPU, bit for bit."""
-        rows = _rows_of_every_kind()
+        rows = rows_of_every_kind()
         told: list[str] = []
         for room, rounded in product((0, 2**60), (torch.bfloat16, torch.float16, torch.float32)):
             merger = DeviceMerger(self._device(), rows, room=room, tell=told.append)
@@ -225,36 +86,10 @@ class Check:
 
     def make_models(self) -> Iterator[Figure]:
         """Write three random models, made on the device."""
-        import transformers
-        from transformers.utils import logging
-
-        quiet: Any = logging
-        quiet.disable_progress_bar()
-        kind: Any = transformers.MistralConfig
-        changes = {**self.size.config, **self._layers()}
-        config = kind(**changes, tie_word_embeddings=False, max_position_embeddings=4096)
-        config.architectures = ["MistralForCausalLM"]
         started = time.perf_counter()
-        for seed, role in enumerate(ROLES):
-            torch.manual_seed(seed)
-            model: Any = new_model(config.to_dict(), dtype=torch.bfloat16, device=str(self.place))
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.normal_(std=0.02)
-            model.save_pretrained(self.folder / role)
-            _write_tokenizer(self.folder / role)
-            count = sum(parameter.numel() for parameter in model.parameters())
-            del model
+        count = write_models(self.folder, self.place, self.size)
         yield Figure("parameters of each model", count / 1e9, "1e9")
         yield Figure("three models made and written", time.perf_counter() - started, "s")
-
-    def _layers(self) -> dict[str, int]:
-        """Return as many layers as leave room for four models on the device."""
-        if self.place.type != "cuda":
-            return {}
-        others, layer = 4 * self.size.config["vocab_size"] * self.size.config["hidden_size"], 436_224_000
-        room = (CUDA.mem_get_info(self.place)[0] - 5 * 10**9) // 4 - others
-        return {"num_hidden_layers": max(1, min(self.size.config["num_hidden_layers"], room // layer))}
 
     def copies(self) -> Iterator[Figure]:
         """Measure what the hardware reaches."""
@@ -423,51 +258,6 @@ def _run(runner: asyncio.Runner, engine: TransformersEngine, recipe: Recipe) -> 
     runner.run(engine.apply(recipe))
 
 
-class _Stored:
-    """Tensors in memory as the sources of a row."""
-
-    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        self._tensors = tensors
-        self.specs = {n: TensorSpec(tuple(t.shape), code_of(t.dtype)) for n, t in tensors.items()}
-
-    def tensor(self, name: str) -> torch.Tensor:
-        return self._tensors[name]
-
-    def extent(self, name: str) -> None:
-        return None
-
-
-def _rows_of_every_kind() -> list[Row]:
-    """Return a row for each mixture of formats, with one and two vectors, and with each sparse method."""
-    formats = (torch.bfloat16, torch.float16, torch.float32)
-    rows = [
-        _row("-".join(map(str, mixture)), mixture, vectors)
-        for vectors, mixture in product((1, 2), product(formats, repeat=3))
-    ]
-    for method, vectors in product(("ties", "dare"), (1, 2)):
-        plain = _row(f"{method} {vectors}", (torch.bfloat16,) * 3, vectors)
-        terms = (replace(term, method=method, density=0.4, seed=7) for term in plain.terms)
-        rows.append(replace(plain, terms=tuple(terms)))
-    return rows
-
-
-def _row(name: str, formats: Sequence[torch.dtype], vectors: int) -> Row:
-    target, tuned, base = formats
-    generator = torch.Generator().manual_seed(len(name))
-    dtypes = {"target": target}
-    for number in range(vectors):
-        dtypes |= {f"tuned{number}": tuned, f"base{number}": base}
-    # Triton compiles sizes that are no multiple of 16 once more; rows of a single format have one.
-    count = 257 if len({target, tuned, base}) == 1 else 272
-    drawn = {key: torch.randn(count, 129, generator=generator).to(dtype) for key, dtype in dtypes.items()}
-    stored = _Stored(drawn)
-    terms = tuple(
-        Term(Difference(Operand(stored, f"tuned{n}"), Operand(stored, f"base{n}")), ((str(n), 1.0),))
-        for n in range(vectors)
-    )
-    return Row(name, Operand(stored, "target"), stored.specs["target"], terms)
-
-
 async def _answer(engine: TransformersEngine, rows: int, words: int, sampling: Sampling) -> None:
     questions = [Question(row, "math", ("word " * words,)) for row in range(rows)]
     async with aclosing(engine.generate(questions, sampling)) as stream:
@@ -486,26 +276,3 @@ def _host_memory() -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
-
-
-def _write_tokenizer(folder: Path) -> None:
-    """Write a tokenizer of bytes with a chat template."""
-    from tokenizers import Tokenizer, decoders, pre_tokenizers
-    from tokenizers.models import BPE
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(BPE({byte: number for number, byte in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["</s>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": "</s>",
-        "chat_template": TEMPLATE,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Checks tvmerge on this machine's GPU; see `__main__`."""
