@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from tests.report import results
+from tvmerge.errors import AssetError
 from tvmerge.records import Estimate
 from tvmerge.report.conclusion import conclude
 from tvmerge.report.result import Finalist
-from tvmerge.report.result_file import as_json
+from tvmerge.report.result_file import as_json, read_record
 
 
 def test_the_verdict_and_the_winner_are_in_the_file() -> None:
@@ -27,3 +32,19 @@ def test_the_verdict_and_the_winner_are_in_the_file() -> None:
     without = as_json(results.without_holdout())
     assert without["winner"] is None
     assert (without["verdict"]["kind"], without["verdict"]["questions"]) == ("unmeasured", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight_range": ["a", 1]}, "weight_range is"),
+        ({"seconds": "1"}, "seconds is"),
+        ({"models": [1]}, "models is"),
+        ({"search": {}}, "it has no best candidate"),
+    ],
+)
+def test_a_result_of_other_types_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(as_json(results.simple()) | change), encoding="utf-8")
+    with pytest.raises(AssetError, match=f"not the result of a run of tvmerge .*{message}"):
+        read_record(file, ())

@@ -31,6 +31,8 @@ from tvmerge.report.result import (
     RunRecord,
     Sample,
 )
+from tvmerge.report.result_check import check_result
+from tvmerge.report.stored_trial import check_trial
 
 RESULT = "result.json"
 """Name of the file with a run's result."""
@@ -108,10 +110,12 @@ def read_record(path: Path, trials: Sequence[Trial]) -> RunRecord:
     """
     data = _read(path)
     try:
-        return _record(data, tuple(trials))
+        record = _record(data, tuple(trials))
+        check_result(record)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise AssetError(f"{path}: not the result of a run of tvmerge ({problem})") from error
+    return record
 
 
 def compared_on(path: Path) -> tuple[QuestionId, ...]:
@@ -260,7 +264,7 @@ def _earlier_candidate(key: ContenderKey, data: Mapping[str, Any], trials: Seque
 def _trial(row: Mapping[str, Any], place: str) -> Trial:
     try:
         values = tuple(map(float, row["values"]))
-        return Trial(
+        trial = Trial(
             number=row["number"],
             recipe=Recipe(row["weights"]),
             value=values[0] if values else None,
@@ -268,5 +272,7 @@ def _trial(row: Mapping[str, Any], place: str) -> Trial:
             attrs=row["attrs"],
             values=values,
         )
-    except (KeyError, TypeError, ValueError) as error:
+        check_trial(trial)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise AssetError(f"{place}: no trial ({type(error).__name__}: {error})") from error
+    return trial

@@ -13,6 +13,7 @@ from tvmerge._util.urls import hide_passwords
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
 from tvmerge.study.compare import compare
+from tvmerge.study.sound import check_stored
 from tvmerge.study.storage_url import read_url, reading_url, sqlite_file
 from tvmerge.study.store.open import open_trial_store
 from tvmerge.study.trials import times_of, trial_of
@@ -272,6 +273,7 @@ def read_study(
     _check_version(name, attrs)
     told = max((row.datetime_complete for row in rows if row.datetime_complete), default=None)
     trials = tuple(map(trial_of, rows))
+    check_stored(name, attrs, trials)
     return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), trials, attrs, told, times_of(rows))
 
 
@@ -287,3 +289,8 @@ def translated(storage: object) -> Iterator[None]:
         first_line = str(error.__cause__ or error).strip().split("\n")[0]
         where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
         raise StudyError(hide_passwords(f"the study's storage {where} failed: {first_line}")) from error
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        # What Optuna raises for rows that it did not write so.
+        first_line = f"{type(error).__name__}: {error}".strip().split("\n")[0]
+        where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
+        raise StudyError(hide_passwords(f"the study's storage {where} is damaged: {first_line}")) from error

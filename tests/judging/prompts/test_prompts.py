@@ -366,3 +366,11 @@ def test_the_template_of_a_turn_is_part_of_the_identity(tmp_path: Path) -> None:
     other = load(tmp_path, together(turn_template=f"{TURN_TEMPLATE}."))["single-v1-all-turns"]
     assert one.identity != other.identity
     assert "turn_template" not in load(tmp_path, line())["single-v1"].identity
+
+
+@pytest.mark.parametrize("spec", [":>999999999", ":.999999", f":{'9' * 5000}"])
+def test_a_template_that_pads_a_field_beyond_all_memory_is_refused(tmp_path: Path, spec: str) -> None:
+    row = line()
+    row["prompt_template"] = str(row["prompt_template"]).replace("{question}", f"{{question{spec}}}")
+    with pytest.raises(AssetError, match="pads a field to"):
+        check_prompts(load(tmp_path, row), [ONE])

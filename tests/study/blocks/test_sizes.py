@@ -16,8 +16,8 @@ from tvmerge._util.urls import sqlite_url
 from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import BlockSearch
-from tvmerge.study.blocks.size import Costs
-from tvmerge.study.blocks.sizes import BLOCK_SIZES, final_size, sizes_of
+from tvmerge.study.blocks.size import BLOCK_SIZES, Costs, sizes_of
+from tvmerge.study.blocks.sizes import final_size
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, Table, asks_of
 from tvmerge.study.storage import enter_study, open_storage, read_study

@@ -37,6 +37,9 @@ So tables of small models with a free judge do not depend on how fast a machine 
 PROBES = 6
 """How many asks of a size are measured."""
 
+BLOCK_SIZES = "tvmerge:block_sizes"
+"""Study attribute: how many questions a candidate answers at a time, from which ask on, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockSize:
@@ -166,3 +169,8 @@ def _why_assumed(costs: Costs, most: int) -> str:
 
 def _judging(usd: float) -> str:
     return f"judging an answer costs {usd:.2g} USD" if usd > 0 else "judging costs nothing"
+
+
+def sizes_of(attrs: Mapping[str, Any]) -> list[BlockSize]:
+    """Return the sizes in the attributes of a study; none before the first was chosen."""
+    return [BlockSize.of_json(row) for row in attrs.get(BLOCK_SIZES, ())]

@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.study.blocks.size import PROBES, BlockSize, Costs, choose_size
+from tvmerge.study.blocks.size import PROBES, BlockSize, Costs, choose_size, sizes_of
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.sampler import BlockSampler
     from tvmerge.study.blocks.table import Table
-
-BLOCK_SIZES = "tvmerge:block_sizes"
-"""Study attribute: how many questions a candidate answers at a time, from which ask on, and why."""
-
-
-def sizes_of(attrs: Mapping[str, Any]) -> list[BlockSize]:
-    """Return the sizes in the attributes of a study; none before the first was chosen."""
-    return [BlockSize.of_json(row) for row in attrs.get(BLOCK_SIZES, ())]
 
 
 def final_size(attrs: Mapping[str, Any]) -> BlockSize | None:

@@ -19,8 +19,8 @@ from tvmerge.study.blocks.gain import Prospect
 from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import Choice
-from tvmerge.study.blocks.size import BlockSize, Costs
-from tvmerge.study.blocks.sizes import BLOCK_SIZES, BlockSizes, sizes_of
+from tvmerge.study.blocks.size import BLOCK_SIZES, BlockSize, Costs, sizes_of
+from tvmerge.study.blocks.sizes import BlockSizes
 from tvmerge.study.blocks.table import BLOCKS, ESTIMATE, Ask, Scores, Table, asks_of, open_attrs
 from tvmerge.study.storage import translated
 from tvmerge.study.store.base import TrialResult
