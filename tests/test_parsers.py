@@ -41,7 +41,7 @@ from tvmerge.tasks.importing.convert import convert
 from tvmerge.tasks.importing.roles import find_roles
 from tvmerge.tasks.importing.tables import read_table
 
-EXAMPLES = settings(max_examples=40, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 QUESTIONS = [
     {

@@ -31,7 +31,7 @@ from tvmerge.study.stop_when import StopWhen
 from tvmerge.study.storage_url import read_url, sqlite_file
 from tvmerge.tasks.fastchat.question_file import read_questions, write_questions
 
-EXAMPLES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
 NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=12)
 AMOUNTS = st.floats(0, 1e6, exclude_min=True, allow_subnormal=False)
