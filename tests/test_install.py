@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,47 @@ def test_a_file_with_another_hash_is_not_installed(
         assert install.main(["tools", "one"]) == code
         assert (tmp_path / "installed" / "tvmerge_sample.py").exists() is (code == 0)
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("installed", "source", "from_cpu_index", "usual_torch"),
+    [
+        (None, ["--index-url", "x"], True, False),
+        ("2.6.0", [], True, False),
+        (None, None, False, True),
+        (install.pinned_torch(), None, False, False),
+    ],
+    ids=["CPU", "another release", "no build for CPUs", "complete"],
+)
+def test_all_but_torch_for_cpus_and_tvmerge_is_installed_by_hash(
+    monkeypatch: pytest.MonkeyPatch,
+    installed: str | None,
+    source: list[str] | None,
+    from_cpu_index: bool,
+    usual_torch: bool,
+) -> None:
+    commands: list[Sequence[str]] = []
+
+    def watched(what: str, argv: Sequence[str]) -> tuple[int, list[str]]:
+        commands.append(argv[argv.index("install") + 1 :])
+        return 0, []
+
+    monkeypatch.setattr(install, "watched", watched)
+    monkeypatch.setattr(install, "installed_torch", lambda: installed)
+    monkeypatch.setattr(install, "wants_cpu_build", lambda: True)
+    monkeypatch.setattr(install, "cpu_source", lambda pip, release: source)
+    assert install.main(["tvmerge", "dev"]) == 0
+    *listed, itself = commands
+    assert itself[-2:] == ["--editable", str(SCRIPT.parents[1])]
+    assert "--no-deps" in itself
+    assert [f"torch=={install.pinned_torch()}+cpu" in argv for argv in listed] == (
+        [True, False, False] if from_cpu_index else [False, False]
+    )
+    build, packages = listed[-2:]
+    assert "--require-hashes" in build
+    assert "--require-hashes" in packages
+    files = [Path(argument).stem for argument in packages if argument.endswith(".txt")]
+    assert files == [*(["torch"] if usual_torch else []), "tvmerge", "dev"]
 
 
 def write_wheel(folder: Path, name: str) -> Path:
