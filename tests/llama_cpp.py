@@ -83,6 +83,7 @@ if (here / "unwell").exists():
     print("0.00.1 E srv: error: failed to load the model", file=sys.stderr)
     print("exiting", file=sys.stderr)
     sys.exit(1)
+(here / "pid").write_text(str(os.getpid()))
 room = int(given["--ctx-size"]) // int(given["--parallel"])
 
 

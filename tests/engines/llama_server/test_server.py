@@ -27,6 +27,14 @@ async def start(programs: Path, context: int = 64) -> LlamaServer:
     return await LlamaServer.start((str(programs / "llama-server"),), file, context=context, slots=2)
 
 
+def exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 BODY = {"prompt": [1, 5], "n_predict": 3}
 
 
@@ -34,8 +42,31 @@ async def test_it_answers_whoever_started_it_and_is_gone_after_it_is_closed(prog
     server = await start(programs)
     assert (await server.post("/completion", BODY))["tokens"] == [40, 41, 42]
     await server.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(server.pid, 0)
+    assert not any(map(exists, (server.pid, int((programs / "pid").read_text()))))
+
+
+async def test_a_server_ends_with_the_process_that_started_it_even_if_that_is_killed(programs: Path) -> None:
+    file = programs / "model.gguf"
+    file.write_bytes(b"GGUF" + json.dumps({"type": "Q8_0"}).encode())
+    start_and_wait = (
+        "import asyncio, sys; from pathlib import Path;"
+        "from tvmerge.engines.llama_server.server import LlamaServer\n"
+        "async def main():\n"
+        "    await LlamaServer.start((sys.argv[1],), Path(sys.argv[2]), context=64, slots=2)\n"
+        "    print('ready', flush=True); await asyncio.sleep(600)\n"
+        "asyncio.run(main())"
+    )
+    owner = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", start_and_wait, str(programs / "llama-server"), str(file)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert owner.stdout is not None
+    assert await owner.stdout.readline() == b"ready\n"
+    server = int((programs / "pid").read_text())
+    owner.kill()
+    await owner.wait()
+    while exists(server):
+        await asyncio.sleep(0.02)
 
 
 async def test_a_server_that_does_not_load_the_model_says_why_in_a_line(programs: Path) -> None:

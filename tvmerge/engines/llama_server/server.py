@@ -10,11 +10,13 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tvmerge.engines.llama_server import guard
 from tvmerge.engines.remote.lost import EngineLostError
 from tvmerge.errors import ConfigError
 from tvmerge.merging.gguf.programs import Command, output_of, reason
@@ -83,10 +85,12 @@ class LlamaServer:
         arguments = ["--model", str(file), "--host", HOST, "--port", str(port)]
         arguments += ["--ctx-size", str(context * slots), "--parallel", str(slots)]
         try:
+            # The guard ends the server if this process is killed: an orphan would keep a GPU's memory.
             process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-IS", guard.__file__),
                 *program,
                 *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 env=os.environ | {"LLAMA_API_KEY": key},  # not shown in the list of processes
@@ -104,7 +108,7 @@ class LlamaServer:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
+        """The id of the process that guards the server's."""
         return self._process.pid
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -121,8 +125,8 @@ class LlamaServer:
 
     async def close(self) -> None:
         """End the process."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), _FAREWELL)
         with contextlib.suppress(ProcessLookupError, PermissionError):
