@@ -71,3 +71,9 @@ def check(parse: Callable[[Any], object], plain: Callable[[Any], object], text: 
     except ValueError:
         return
     assert repr(found) == repr(plain(text))
+
+
+def test_a_number_of_300_digits_is_read_and_a_longer_one_is_not() -> None:
+    assert parse_json("9" * 300) == 10**300 - 1
+    with pytest.raises(ValueError, match="a number of 301 digits"):
+        parse_json("9" * 301)

@@ -57,3 +57,9 @@ def test_the_upper_limit_is_passed_once_in_twenty_times() -> None:
     assert passed / 2000 == pytest.approx(0.05, abs=0.015)
     assert upper_limit(0.5, 3) == 1
     assert upper_limit(1.0, 40) == 1
+
+
+def test_a_correlation_is_at_most_1_where_rounding_makes_it_more() -> None:
+    pairs = [(0.3, 0.8999999999999999), (0.8, 2.4000000000000004), (0.6, 1.7999999999999998)]
+    assert correlation(pairs) == 1
+    assert correlation([(x, -y) for x, y in pairs]) == -1

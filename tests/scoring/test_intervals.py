@@ -253,3 +253,20 @@ def test_warnings_about_resamples_are_not_shown() -> None:
         found = weighted_interval([Stratum(1.0, side, side, correlation)], resamples=20)
     assert math.isnan(found.low)  # so there were resamples of one question, of which numpy warns
     assert shown == []
+
+
+def test_the_interval_of_a_small_and_a_large_stratum_is_the_same_in_every_release() -> None:
+    """A verdict must not change when a report is made again."""
+    few = Stratum(0.5, ratings([[7.0], [9.0], [4.0]]), ratings([[5.0], [8.0], [5.0]]))
+    large = ([[float(1 + step * number % base)] for number in range(20)] for step, base in ((1, 9), (7, 10)))
+    many = Stratum(0.5, *map(ratings, large))
+    found = weighted_interval([few, many], resamples=500)
+    assert found.n == 23
+    assert (found.low, found.high) == pytest.approx((-4.540071847282434, 4.356738513949102))
+
+
+def test_a_score_that_is_no_mean_is_of_the_questions_both_have_a_rating_of() -> None:
+    both = ratings([[1.0], [3.0], [2.0], [5.0], [4.0], [6.0]])
+    more = [*both, Rating(99, 1, -50.0, "j", "p")]
+    found = weighted_interval([Stratum(1.0, more, both, correlation, 2.0)], resamples=50)
+    assert (found.difference, found.n) == (0.0, 6)

@@ -72,3 +72,11 @@ def test_blocks_have_each_category_nearly_in_its_proportion(sizes: dict[str, int
             share = size / len(order)
             most = 1 - share + share * (len(sizes) - 1)
             assert abs(seen[name] - 4 * share) <= most + 1e-9
+
+
+def test_the_order_is_the_same_in_every_release() -> None:
+    """A study that goes on asks what comes next."""
+    asked = [Question(number, "ab"[number % 2], ("?",)) for number in range(1, 13)]
+    asked += [Question(number, "c", ("?",)) for number in (100, 101, 102)]
+    order = [question.question_id for question in by_category(asked, 3)]
+    assert order == [3, 8, 102, 1, 6, 7, 12, 100, 9, 4, 11, 10, 101, 5, 2]

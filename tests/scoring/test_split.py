@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question
-from tvmerge.scoring.split import DEFAULT_HOLDOUT, has_split, split
+from tvmerge.scoring.split import DEFAULT_HOLDOUT, halve, has_split, split
 
 SIZES = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.integers(2, 30), min_size=1)
 SHARES = st.floats(0.001, 0.999)
@@ -164,3 +164,10 @@ def test_a_split_on_only_some_questions_is_refused(share: float | None) -> None:
 def test_a_file_that_holds_everything_out_is_refused() -> None:
     with pytest.raises(ConfigError, match="every question is marked"):
         split([replace(item, split="holdout") for item in make({"a": 3})], None, 1)
+
+
+def test_the_halves_are_the_same_in_every_release() -> None:
+    """A study that goes on must not search on what it held out before."""
+    asked = [Question(number, "ab"[number % 2], ("?",)) for number in range(1, 13)]
+    assert [question.question_id for question in split(asked, 0.5, 3)[1]] == [2, 3, 5, 7, 8, 10]
+    assert [question.question_id for question in halve(asked, 3)[0]] == [3, 5, 6, 7, 8, 10]

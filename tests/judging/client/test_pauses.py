@@ -44,6 +44,7 @@ def test_a_long_wait_is_told_as_it_begins_and_every_15_seconds() -> None:
     said = told(work)
     assert seconds(said) == [0, 15, 30, 45]
     assert all(line.endswith(": no request is left") for _, line in said[:-1])
+    assert not any("at the latest" in line for _, line in said)
     assert said[-1] == (50, "")
 
 

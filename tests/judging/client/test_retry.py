@@ -150,3 +150,12 @@ async def test_two_calls_that_were_told_the_same_do_not_return_at_once() -> None
         await chat.send(a_request())
         waits |= set(time.sleeps)
     assert len(waits) == 20
+
+
+async def test_a_number_of_attempts_bounds_them_whatever_the_patience() -> None:
+    time = Time()
+    model = failing(*(TransientError("the batch failed", status=500) for _ in range(9)))
+    chat = RetryingChat(model, patience=10**6, most=3, sleep=time.sleep, clock=time.clock)
+    with pytest.raises(OutageError, match="has failed for 3 batches"):
+        await chat.send(a_request())
+    assert len(model.sent) == 3

@@ -86,3 +86,13 @@ def test_an_answer_without_brackets_and_delimiters_is_left_alone(text: str) -> N
 def test_a_matrix_in_code_is_left_alone() -> None:
     code = "matrix = [[x, y], [z, w]]"
     assert fenced(code, FENCE) == code
+
+
+@pytest.mark.parametrize("letter", ["a", "b", "C", "Ｂ", "Rating"])
+def test_every_letter_of_a_verdict_is_taken_apart(letter: str) -> None:
+    assert fenced(f"x [[{letter}]] y", FENCE) == f"x [ [{letter}] ] y"
+
+
+@pytest.mark.parametrize("text", ["[[d]]", "[[言語|日本語]]", "a[[i]]"])
+def test_what_no_rating_can_be_stays_as_it_is(text: str) -> None:
+    assert fenced(text, FENCE) == text

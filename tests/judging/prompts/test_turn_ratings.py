@@ -238,3 +238,18 @@ def test_a_reminder_shows_the_form_for_each_turn() -> None:
     assert "Turn 1: [[number]], Turn 2: [[number]]" in TurnRatingsFormat(2).reminder
     assert '{"ratings": [number, number]}' in TurnRatingsFormat(2, structured=True).reminder
     assert "exactly in the form" in TurnRatingsFormat(2, pattern="(.)").reminder
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ('{"ratings": [7]}', "1 rating in the reply, for 2 turns"),
+        ('{"ratings": [7, 8, 9]}', "3 ratings in the reply, for 2 turns"),
+        ("[[7]]", "1 rating in the reply, for 2 turns"),
+        ("Good.", "no rating in the reply, for 2 turns"),
+    ],
+)
+def test_a_reply_with_another_number_of_ratings_says_how_many(reply: str, reason: str) -> None:
+    found = TurnRatingsFormat(2, 1, 10, structured=True).read(reply)
+    assert isinstance(found, Unreadable)
+    assert found.reason == reason

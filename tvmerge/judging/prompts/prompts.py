@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ _FORM_KEYS = ("rating_key", "rating_pattern")
 _TURN_KEY = "turn_template"
 _TEXT_KEYS = ("name", "type", "system_prompt", "prompt_template", "output_format")
 
-_MOST_DIGITS = 5
-"""Digits of the number of characters that a template may pad or cut a field to."""
+_FORMAT_SHOWN = 40
+"""Characters of a field's format in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,12 +255,8 @@ def _fields(prompt: JudgePrompt, template: str) -> list[str]:
         raise AssetError(
             f"{prompt.source}: the template of '{prompt.name}' is malformed ({error}); double literal braces"
         ) from error
-    widths = [digits for _, _, spec, _ in pieces for digits in re.findall(r"[0-9]+", spec or "")]
-    if any(len(digits) > _MOST_DIGITS for digits in widths):
-        raise AssetError(
-            f"{prompt.source}: the template of '{prompt.name}' pads a field to a width of more than "
-            f"{_MOST_DIGITS} digits"
-        )
     named = [field for _, field, _, _ in pieces if field is not None]
     # A width would fill the memory, and texts have no other formats.
-    return named + [f"{field}:{spec}" for _, field, spec, _ in pieces if field is not None and spec]
+    return named + [
+        f"{field}:{spec[:_FORMAT_SHOWN]}" for _, field, spec, _ in pieces if field is not None and spec
+    ]
