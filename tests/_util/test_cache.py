@@ -186,6 +186,16 @@ def test_long_values_of_earlier_releases_are_read_and_their_files_deleted_with_t
         assert not (cache.folder / name).exists()
 
 
+def test_many_values_are_stored_at_once_in_place_of_those_that_were_there(cache: ContentCache) -> None:
+    few = {f"{number}": {"before": number} for number in range(0, 250, 3)}
+    many = {f"{number}": {"text": "評価" * number} for number in range(250)}
+    cache.put_many(few)
+    cache.put_many(many)
+    cache.put_many({})
+    assert {key: cache.get(key) for key in many} == many
+    assert len(cache) == 252
+
+
 def test_rows_come_in_order_whatever_their_numbers_and_as_many_as_there_are_now(cache: ContentCache) -> None:
     cache.put_many({str(number): number for number in range(1200)})
     change(cache.folder, "UPDATE Cache SET rowid = -9223372036854775808 WHERE key = '3'")

@@ -50,6 +50,23 @@ async def test_what_comes_meanwhile_is_handled_together(thread: ThreadPoolExecut
     ]
 
 
+async def test_what_comes_a_few_at_a_time_waits_for_more(thread: ThreadPoolExecutor) -> None:
+    seen: list[list[int]] = []
+
+    def take(items: list[int]) -> list[int]:
+        seen.append(items)
+        return items
+
+    batches = ThreadedBatches(thread, take, linger=0.2)
+    assert await batches.add(0) == 0
+    for number in range(1, 7, 2):
+        batches.add(number)
+        batches.add(number + 1)
+        await asyncio.sleep(0)
+    await batches.drain()
+    assert seen == [[0], [1, 2, 3, 4, 5, 6]]
+
+
 async def test_an_error_goes_to_everyone_in_the_batch_and_no_further(thread: ThreadPoolExecutor) -> None:
     def check(items: list[int]) -> list[int]:
         if 3 in items:

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -30,6 +31,9 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _PAGE = 500
 """Number of rows that are read at once."""
 
+_ROWS = 100
+"""Number of rows that a statement writes; SQLite takes 999 values in all of its versions."""
+
 _LAYOUT = (
     "CREATE TABLE IF NOT EXISTS Cache (rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER, store_time REAL, "
     "expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0, tag BLOB, size INTEGER DEFAULT 0, "
@@ -40,6 +44,14 @@ _BY_KEY = "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE key = 
 _BY_NUMBER = (
     "SELECT rowid, key, raw, mode, filename, value FROM Cache WHERE rowid >= ? AND rowid <= ? "
     "ORDER BY rowid LIMIT ?"
+)
+_IN_FILES = "SELECT filename FROM Cache WHERE key IN ({}) AND raw = 1 AND filename NOTNULL"
+_COLUMNS = "(?, 1, ?, ?, 0, ?, ?)"
+_REPLACE = (
+    "INSERT INTO Cache(key, raw, store_time, access_time, size, mode, value) VALUES {} "
+    "ON CONFLICT(key, raw) DO UPDATE SET store_time = excluded.store_time, "
+    "access_time = excluded.access_time, size = 0, mode = excluded.mode, filename = NULL, "
+    "value = excluded.value"
 )
 
 
@@ -114,19 +126,16 @@ class ContentCache:
             UserError: The disk is full or the folder cannot be written.
         """
         now = time.time()
-        packed = [(key, pack(value)) for key, value in values.items()]
+        packed = [(key, now, now, INLINE, pack(value)) for key, value in values.items()]
         replaced: list[object] = []
         with self._writing() as database:
-            for key, text in packed:
-                old = database.execute("SELECT filename FROM Cache WHERE key = ? AND raw = 1", (key,))
-                replaced += [filename for (filename,) in old if filename is not None]
-                database.execute(
-                    "INSERT INTO Cache(key, raw, store_time, access_time, size, mode, value) "
-                    "VALUES (?, 1, ?, ?, 0, ?, ?) ON CONFLICT(key, raw) DO UPDATE SET "
-                    "store_time = excluded.store_time, access_time = excluded.access_time, size = 0, "
-                    "mode = excluded.mode, filename = NULL, value = excluded.value",
-                    (key, now, now, INLINE, text),
-                )
+            # Few statements: after each, a thread may wait for a busy one, such as that of the event loop.
+            for start in range(0, len(packed), _ROWS):
+                rows = packed[start : start + _ROWS]
+                keys = [key for key, *_ in rows]
+                old = database.execute(_IN_FILES.format(", ".join("?" * len(rows))), keys)
+                replaced += [filename for (filename,) in old]
+                database.execute(_REPLACE.format(", ".join([_COLUMNS] * len(rows))), list(chain(*rows)))
         self._remove(replaced)
 
     def drop(self, numbers: Collection[int]) -> None:

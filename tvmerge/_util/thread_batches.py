@@ -19,14 +19,22 @@ class ThreadedBatches(Generic[K, R]):
         handle: Returns the results of a batch, in order; an error it raises is set for every item of the
             batch.
         most: Maximum number of items per batch; None for no limit.
+        linger: Seconds that a batch waits for more items, if several came at a time before.
     """
 
     def __init__(
-        self, thread: ThreadPoolExecutor, handle: Callable[[list[K]], list[R]], *, most: int | None = None
+        self,
+        thread: ThreadPoolExecutor,
+        handle: Callable[[list[K]], list[R]],
+        *,
+        most: int | None = None,
+        linger: float = 0.0,
     ) -> None:
         self._thread = thread
         self._handle = handle
         self._most = most
+        self._linger = linger
+        self._last = 0
         self._waiting: list[tuple[K, asyncio.Future[R]]] = []
         self._worker: asyncio.Future[None] | None = None
 
@@ -46,8 +54,11 @@ class ThreadedBatches(Generic[K, R]):
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
+            if self._linger and max(self._last, len(self._waiting)) > 1:
+                await asyncio.sleep(self._linger)
             wanted = [(item, future) for item, future in self._waiting if not future.done()]
             batch, self._waiting = wanted[: self._most], wanted[self._most or len(wanted) :]
+            self._last = len(batch)
             handled = loop.run_in_executor(self._thread, self._handle, [item for item, _ in batch])
             (outcome,) = await asyncio.gather(handled, return_exceptions=True)
             for index, (_, future) in enumerate(batch):

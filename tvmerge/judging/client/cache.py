@@ -26,6 +26,9 @@ from tvmerge.judging.client.reask import UnusableError
 REFUSAL = "refusal"
 """The kind of rows that record a refused text."""
 
+_LINGER = 0.02
+"""Seconds that replies wait for others to be stored in one transaction with them, if many come at a time."""
+
 
 class ReplyStore:
     """Accesses the cache in a separate thread, in batches.
@@ -44,7 +47,7 @@ class ReplyStore:
         self._paid = paid
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judgment-cache")
         self._gets = ThreadedBatches(self._thread, self._get_all)
-        self._puts = ThreadedBatches(self._thread, self._put_all)
+        self._puts = ThreadedBatches(self._thread, self._put_all, linger=_LINGER)
         self._reserve = DiskReserve(cache.folder / "reserve")
         self._unstored: dict[str, object] = {}
         self._fault: UserError | None = None

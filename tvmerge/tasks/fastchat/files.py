@@ -63,8 +63,7 @@ def write_answers(
         by_question.setdefault(answer.question_id, []).append(answer)
     before = [row for _, row in read_jsonl(path)] if keep and path.exists() else []
     kept = [row for row in before if row.get("question_id") not in by_question]
-    new = (_answer_row(model, group, tstamp) for group in by_question.values())
-    write_jsonl(path, chain(kept, new))
+    write_jsonl(path, chain(kept, (_answer_row(model, some, tstamp) for some in by_question.values())))
 
 
 def read_answers(path: Path, questions: Sequence[Question], turns: int | None = None) -> ModelAnswers:
