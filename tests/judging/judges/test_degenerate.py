@@ -47,6 +47,18 @@ def test_a_real_answer_is_not(text: str) -> None:
     assert why_degenerate(text) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ab" * 500_000 + "c", ""),
+        (("a" * 26 + "b") * 100_000, "endless repetition"),
+        ("ab" * 9 + "c" * 29, ""),
+    ],
+)
+def test_a_long_answer_is_looked_through_once(text: str, why: str) -> None:
+    assert why_degenerate(text) == why
+
+
 @given(st.text(min_size=1, max_size=20), st.integers(6, 20), st.text(max_size=20))
 def test_six_repetitions_over_thirty_characters_are_enough(unit: str, times: int, before: str) -> None:
     assume(len(unit * times) >= 30 and (before + unit * times).strip() == before + unit * times)

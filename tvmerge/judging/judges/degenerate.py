@@ -12,6 +12,8 @@ CUT_IN_THOUGHT = "no answer: cut in thought"
 
 _REPETITIONS = 6
 _CHARACTERS = 30
+_OVERLAP = _CHARACTERS - _CHARACTERS // _REPETITIONS
+"""Minimum number of characters over which a loop equals itself shifted by its period."""
 
 
 def why_unjudgeable(answer: Answer, turn: int) -> str:
@@ -37,9 +39,28 @@ def why_degenerate(text: str) -> str:
 
 
 def _ends_in_a_loop(text: str) -> bool:
-    for period in range(1, len(text) // _REPETITIONS + 1):
-        span = max(period * _REPETITIONS, _CHARACTERS)
-        # A text repeats with a period if it equals itself shifted by that period.
-        if span <= len(text) and text[-span:-period] == text[len(text) - span + period :]:
-            return True
-    return False
+    """Return whether `text` ends in a loop, in a time proportional to its length."""
+    turned = text[::-1]
+    longest = len(turned) // _REPETITIONS
+    # A text repeats with a period if it equals itself shifted by that period. Few texts do so even over the
+    # least number of characters, which is looked for first.
+    if turned.find(turned[:_OVERLAP], 1, longest + _OVERLAP) < 0:
+        return False
+    shared = _shared_lengths(turned)
+    return any(
+        period + shared[period] >= max(period * _REPETITIONS, _CHARACTERS) for period in range(1, longest + 1)
+    )
+
+
+def _shared_lengths(text: str) -> list[int]:
+    """Return for each position how far the text from there on equals its beginning (the Z-function)."""
+    shared = [0] * len(text)
+    begin = end = 0
+    for position in range(1, len(text)):
+        length = min(end - position, shared[position - begin]) if position < end else 0
+        while position + length < len(text) and text[length] == text[position + length]:
+            length += 1
+        shared[position] = length
+        if position + length > end:
+            begin, end = position, position + length
+    return shared

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from tvmerge.judging.faults import IN_THOUGHT
+from tvmerge.judging.prompts.lengths import TOO_LONG, shortened, too_long, too_long_to_judge
 from tvmerge.judging.prompts.parsing import (
     Unreadable,
     read_json_rating,
@@ -199,8 +200,12 @@ class VerdictFormat:
 
 
 def _read_aloud(text: str, read: Callable[[str], Read | Unreadable]) -> Read | Unreadable:
-    said = without_thoughts(text)
-    return Unreadable(IN_THOUGHT) if said is None else read(said)
+    if too_long(text):
+        return Unreadable(TOO_LONG)
+    said = without_thoughts(shortened(text))
+    if said is None:
+        return Unreadable(IN_THOUGHT)
+    return Unreadable(TOO_LONG) if too_long_to_judge(said) else read(said)
 
 
 def _or_bare(found: Read | Unreadable, bare: Callable[[], Read | Unreadable] | None) -> Read | Unreadable:
