@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,29 +81,19 @@ async def judge_answers(
         ProviderError, BudgetError: The judge cannot continue; its replies so far are cached.
         OutputError: `out` could not be written; the error holds the result.
     """
-    if (config.judge_mode == "pairwise") != (baseline is not None):
-        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and only that mode takes --baseline")
-    if config.judge_anchor is not None:
-        raise ConfigError(
-            "--judge-anchor is for a search; to see how far two judges agree here, name both with --judge"
-        )
+    _check_settings(config, baseline)
     files = () if isinstance(answers, Mapping) else answers
     _check_out(out, (*files, *filter(None, (baseline,))))
     if progress is not None:
         progress.phase("reading the questions and the answers")
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
         caches.tell(note)
+        waiting = None if progress is None else progress.waiting
         if own is not None:
             suite = await asyncio.to_thread(suite_of_own_judge, own, config, caches, note)
         else:
-            suite = await asyncio.to_thread(
-                suite_of_benchmarks,
-                config,
-                caches,
-                note,
-                waiting=None if progress is None else progress.waiting,
-                batch_folder=batch_folder,
-            )
+            build = partial(suite_of_benchmarks, waiting=waiting, batch_folder=batch_folder)
+            suite = await asyncio.to_thread(build, config, caches, note)
         try:
             await suite.check_batches()
             models = models_to_judge(answers, suite.benchmark.questions, config.turns)
@@ -122,6 +113,15 @@ async def judge_answers(
     if out is not None:
         _write(out, models, judged, result)
     return result
+
+
+def _check_settings(config: JudgeConfig, baseline: Path | None) -> None:
+    if (config.judge_mode == "pairwise") != (baseline is not None):
+        raise ConfigError("--judge-mode pairwise needs --baseline FILE, and only that mode takes --baseline")
+    if config.judge_anchor is not None:
+        raise ConfigError(
+            "--judge-anchor is for a search; to see how far two judges agree here, name both with --judge"
+        )
 
 
 @contextmanager

@@ -93,14 +93,7 @@ def write_model(
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
     gguf = GgufOfMerge.opened(output_dir, writing, overwrite=overwrite)
-    chat: ChatConfig | Mapping[str, Any]
-    if _choose(weights) == "--trial":
-        merge, choice, fingerprint, chat = _from_study(weights, given)
-        recipe: Recipe | None = choice.trial.recipe
-        written(choice.line)
-    else:
-        chat = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
-        merge, recipe, fingerprint = load_merge_config(given, config), None, {}
+    merge, recipe, fingerprint, chat = _merge_of(weights, given, config, written)
     phase("importing torch")
     from tvmerge.merging.build import open_models
     from tvmerge.merging.export.card import CardFacts
@@ -123,6 +116,25 @@ def write_model(
         )
         for line in chain(lines, gguf.write(models, recipe, record, phase)):
             written(line)
+
+
+def _merge_of(
+    weights: Weights, given: dict[str, Any], config: Path | None, written: Callable[[str], object]
+) -> tuple[MergeConfig, Recipe | None, Mapping[str, Any], ChatConfig | Mapping[str, Any]]:
+    """Return the merge settings, a trial's weights, its model digests and the chat settings.
+
+    Args:
+        weights: The weights.
+        given: Settings by key, of `MergeConfig` and of chats.
+        config: A run's TOML file.
+        written: Called with what was chosen of a study.
+    """
+    if _choose(weights) == "--trial":
+        merge, choice, fingerprint, chat = _from_study(weights, given)
+        written(choice.line)
+        return merge, choice.trial.recipe, fingerprint, chat
+    own = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
+    return load_merge_config(given, config), None, {}, own
 
 
 def _with_study(weights: Weights) -> Weights:
