@@ -216,7 +216,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=12, help="runs of each")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # else commands inherit that it is ignored
+    # Commands inherit which signals are ignored, as under nohup or in the background, but no handlers.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
     done: dict[str, list[Done]] = {}
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         references = References(Path(folder), args.seed)
