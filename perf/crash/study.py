@@ -150,14 +150,14 @@ class Study:
                 return None
             time.sleep(strike.seconds)
             in_flight = self.judge.in_flight
-            alive = process.is_alive()
-            os.kill(process.pid or 0, strike.sent)
+            if not process.is_alive():
+                return None
+            assert process.pid is not None
+            os.kill(process.pid, strike.sent)
             code = self._await_end(process, told)
         finally:
             process.kill()
             told.close()
-        if not alive:
-            return None
         return Hit(self.timeline.stage(strike.stage), code, in_flight, self.books())
 
     def disturb(self, strike: Strike, disturbance: Callable[[], object]) -> int | None:
