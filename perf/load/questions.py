@@ -76,7 +76,7 @@ class Memory:
     def __enter__(self) -> Memory:
         self._start = self._most = _own_bytes()
         self._over = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch = threading.Thread(target=self._watch_it, daemon=True)
         self._watch.start()
         return self
 
@@ -89,9 +89,13 @@ class Memory:
         """How much more than at the start it was at most."""
         return self._most - self._start
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Take note of what there is now."""
+        self._most = max(self._most, _own_bytes())
+
+    def _watch_it(self) -> None:
         while not self._over.wait(0.02):
-            self._most = max(self._most, _own_bytes())
+            self.look()
 
 
 def _own_bytes() -> int:

@@ -51,12 +51,12 @@ def measure_trials(sampler: str, trials: int) -> None:
             return time.perf_counter() - begun
 
         run()
-        gaps = _gaps(marks)
+        found = gaps(marks)
         busy = time.process_time()
         resumed = run()
         busy = time.process_time() - busy
-    tenth = max(1, len(gaps) // 10)
-    first, last = (1000 * statistics.median(part) for part in (gaps[:tenth], gaps[-tenth:]))
+    tenth = max(1, len(found) // 10)
+    first, last = (1000 * statistics.median(part) for part in (found[:tenth], found[-tenth:]))
     report(
         f"{trials:,} trials, {sampler}: gap", f"{first:.0f} ms at the start, {last:.0f} at the end", "flat"
     )
@@ -67,7 +67,7 @@ def measure_trials(sampler: str, trials: int) -> None:
     )
 
 
-def _gaps(marks: Sequence[tuple[str, float]]) -> list[float]:
+def gaps(marks: Sequence[tuple[str, float]]) -> list[float]:
     """Return the seconds from each last rating before a merge until the merge."""
     found, rated = [], None
     for kind, moment in marks:
