@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.files import safe_name
-from tvmerge._util.urls import hide_passwords, sqlite_url
+from tvmerge._util.urls import hide_passwords, shown_url, sqlite_url
 from tvmerge.config.values import settings_for
 from tvmerge.engines.model_settings import ModelConfig
 from tvmerge.engines.prompting.settings import ChatConfig
@@ -92,7 +92,8 @@ class RunConfig(SearchConfig, SuiteConfig, ModelConfig):
     def shown(self) -> dict[str, Any]:
         """All settings as plain data, with passwords in URLs hidden."""
         plain = asdict(self)
-        return {key: hide_passwords(v) if isinstance(v, str) else v for key, v in plain.items()}
+        shown = {key: hide_passwords(v) if isinstance(v, str) else v for key, v in plain.items()}
+        return shown | {"storage": shown_url(self.storage) if self.storage else self.storage}
 
     @property
     def fingerprint(self) -> dict[str, Any]:

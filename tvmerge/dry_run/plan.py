@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tvmerge._util.caches import Caches, KnownCaches, UnknownDigestError
-from tvmerge._util.urls import hide_passwords
+from tvmerge._util.urls import shown_url
 from tvmerge.dry_run.block import planned_block
 from tvmerge.dry_run.calls import PlannedCalls, cost_lines
 from tvmerge.dry_run.cost import memory_errors, planned_calls, price_text, warnings, written_sizes
@@ -154,7 +154,7 @@ async def _plan(
     memory = run_spec.placement.memory_estimates(models, judges=judge_memory(run_spec.suite.specs))
     return RunPlan(
         study=paths.study.name,
-        storage=hide_passwords(paths.study.storage),
+        storage=shown_url(paths.study.storage),
         asked=len(trials),
         told=sum(trial.state != "RUNNING" for trial in trials),
         left=remaining.search.number,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tvmerge._util.locking import is_locked, locked
-from tvmerge._util.urls import hide_passwords
+from tvmerge._util.urls import shown_url
 from tvmerge.errors import StudyError
 from tvmerge.study.storage import translated
 from tvmerge.study.storage_url import read_url, sqlite_file
@@ -92,7 +92,7 @@ def _server_lock(storage: str, study: str) -> Iterator[Callable[[], None]]:
             taken = _ask(connection, _TAKE, study)
         if not taken:
             raise StudyError(
-                f"another tvmerge is using study '{study}' in {hide_passwords(storage)}; wait for it, "
+                f"another tvmerge is using study '{study}' in {shown_url(storage)}; wait for it, "
                 "or choose another --study-name"
             )
         yield lambda: _check_held(connection, storage, study)
@@ -123,7 +123,7 @@ def _check_held(connection: Connection, storage: str, study: str) -> None:
         held = False
     if not held:
         raise StudyError(
-            f"the lock on study '{study}' in {hide_passwords(storage)} was lost (the server restarted, or "
+            f"the lock on study '{study}' in {shown_url(storage)} was lost (the server restarted, or "
             "was unreachable for too long); finished trials are kept: run the same command again to resume"
         )
 

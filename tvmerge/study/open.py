@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge._util.urls import hide_passwords
+from tvmerge._util.urls import hide_passwords, shown_url
 from tvmerge.errors import StudyError
 from tvmerge.records import Recipe
 from tvmerge.report.numbers import count
@@ -239,7 +239,7 @@ class KnownStudy:
         row: dict[str, Any] = {
             "kind": of.kind,
             "study": of.study,
-            "storage": None if here else hide_passwords(of.storage),
+            "storage": None if here else shown_url(of.storage),
             "trials": numbers,
         }
         if of.kind == "fork" and asks_blocks(self.config.optuna_sampler):

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from tvmerge._util.urls import hide_passwords
+from tvmerge._util.urls import shown_url
 from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, MEAN, Trial
 from tvmerge.report.numbers import count, plus_minus
 from tvmerge.study.blocks.size import BlockSize
@@ -140,7 +140,7 @@ def read_status(
     single = not front or len(front[0].values) == 1
     return StudyStatus(
         study=study,
-        storage=hide_passwords(storage),
+        storage=shown_url(storage),
         held=is_study_locked(storage, study),
         n_trials=stored.attrs.get(N_TRIALS),
         states=Counter(trial.state for trial in stored.trials),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.suggest import did_you_mean, meaning, near_file
-from tvmerge._util.urls import hide_passwords
+from tvmerge._util.urls import hide_password_of, shown_url
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
 from tvmerge.study.compare import compare
@@ -253,7 +253,7 @@ def read_study(
     Raises:
         StudyError: There is no such storage or study, or it was not made by this version of tvmerge.
     """
-    file, shown = sqlite_file(url), hide_passwords(url)
+    file, shown = sqlite_file(url), shown_url(url)
     if file is not None and not file.is_file():
         near = meaning(near_file(file))
         raise StudyError(f"there is no study database at {file}{near}; {remedy}")
@@ -265,7 +265,7 @@ def read_study(
             holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
             near = did_you_mean(name, known)
             where = f"{near} in {shown} ({holds})"
-            raise StudyError(hide_passwords(f"there is no study '{name}'{where}; {remedy}"))
+            raise StudyError(hide_password_of(url, f"there is no study '{name}'{where}; {remedy}"))
         attrs = storage.get_study_user_attrs(study_id)
         rows = open_trial_store(storage, study_id).read()
     if RUN not in attrs:
@@ -287,10 +287,13 @@ def translated(storage: object) -> Iterator[None]:
         yield
     except (OptunaError, SQLAlchemyError, OSError, ImportError, RuntimeError) as error:
         first_line = str(error.__cause__ or error).strip().split("\n")[0]
-        where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
-        raise StudyError(hide_passwords(f"the study's storage {where} failed: {first_line}")) from error
+        raise StudyError(_told(storage, f"failed: {first_line}")) from error
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         # What Optuna raises for rows that it did not write so.
         first_line = f"{type(error).__name__}: {error}".strip().split("\n")[0]
-        where = storage if isinstance(storage, str) else getattr(storage, "url", "in memory")
-        raise StudyError(hide_passwords(f"the study's storage {where} is damaged: {first_line}")) from error
+        raise StudyError(_told(storage, f"is damaged: {first_line}")) from error
+
+
+def _told(storage: object, fault: str) -> str:
+    url = storage if isinstance(storage, str) else str(getattr(storage, "url", "in memory"))
+    return hide_password_of(url, f"the study's storage {url} {fault}")

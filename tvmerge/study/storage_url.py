@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmerge._util.urls import hide_passwords
+from tvmerge._util.urls import shown_url
 from tvmerge.errors import MissingExtraError, StudyError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def read_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise StudyError(
-            f"--storage {hide_passwords(text)!r} is not a database URL; use sqlite:///<file>, "
+            f"--storage {shown_url(text)!r} is not a database URL; use sqlite:///<file>, "
             "postgresql://<user>@<host>/<database> or mysql://<user>@<host>/<database>"
         ) from error
     kind, _, driver = url.drivername.partition("+")
