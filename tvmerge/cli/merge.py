@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from tvmerge.cli.options import GroupedCommand, given, setting_options
-from tvmerge.config import MergeConfig, file_settings
+from tvmerge.config import MergeConfig, RunConfig, file_settings
+from tvmerge.config.values import settings_for
 from tvmerge.run.write_model import CHAT, WRITING, Weights, write_model
 
 BESIDE = (*CHAT, "shard_size", "save_experts", "quantise", "llama_cpp")
@@ -63,7 +64,7 @@ def merge(
         with Progress() as progress:
             write_model(
                 chosen,
-                {**file_settings(config, BESIDE), **given(flags)},
+                settings_for(RunConfig, {**file_settings(config, BESIDE), **given(flags)}),
                 output_dir,
                 config=config,
                 overwrite=overwrite,
