@@ -14,12 +14,16 @@ from tvmerge.option import FROM_1, option
 POOLS = ("local", "ray")
 
 
+_TOKENS = (1, 10**6)
+"""Bounds of the tokens of an answer; no context is longer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnswerConfig:
     """The settings of generation and engines."""
 
     max_new_tokens: int = option(
-        int, "Maximum number of tokens per answer.", 512, decides="scores", within=FROM_1
+        int, "Maximum number of tokens per answer.", 512, decides="scores", within=_TOKENS
     )
     max_thinking_tokens: int | None = option(
         int,
@@ -27,7 +31,7 @@ class AnswerConfig:
         "default: --max-new-tokens counts both.",
         None,
         decides="scores",
-        within=FROM_1,
+        within=_TOKENS,
     )
     truncate: bool = option(
         bool, "Drop the start of conversations that do not fit into the context.", False, decides="scores"
