@@ -1,4 +1,7 @@
-"""The cache that is measured is what it claims to be."""
+"""The cache that is measured is what it claims to be.
+
+No module: perf/cache_rows, which is no part of the package.
+"""
 
 from __future__ import annotations
 
