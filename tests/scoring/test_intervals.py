@@ -258,8 +258,11 @@ def test_warnings_about_resamples_are_not_shown() -> None:
 def test_the_interval_of_a_small_and_a_large_stratum_is_the_same_in_every_release() -> None:
     """A verdict must not change when a report is made again."""
     few = Stratum(0.5, ratings([[7.0], [9.0], [4.0]]), ratings([[5.0], [8.0], [5.0]]))
-    large = ([[float(1 + step * number % base)] for number in range(20)] for step, base in ((1, 9), (7, 10)))
-    many = Stratum(0.5, *map(ratings, large))
+    many = Stratum(
+        0.5,
+        ratings([[float(1 + number % 9)] for number in range(20)]),
+        ratings([[float(1 + 7 * number % 10)] for number in range(20)]),
+    )
     found = weighted_interval([few, many], resamples=500)
     assert found.n == 23
     assert (found.low, found.high) == pytest.approx((-4.540071847282434, 4.356738513949102))
