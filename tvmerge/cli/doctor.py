@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tvmerge.cli.lines import say
+
 
 @click.command()
 @click.pass_context
@@ -16,7 +18,7 @@ def doctor(context: click.Context) -> None:
 
     found = []
     for finding in examine():
-        click.echo(str(finding))
+        say(str(finding))
         found.append(finding)
     if any(finding.problem for finding in found):
         context.exit(2)

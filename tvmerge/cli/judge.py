@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import JudgeConfig
 from tvmerge.config.values import settings_for
@@ -56,7 +57,7 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
         judged, unwritten = error.result, error
     Console().print(judged_table(judged.models))
     for line in usage_lines(judged.usage, judged.agreement):
-        click.echo(line)
+        say(line)
     if unwritten is not None:
         raise unwritten
     if not judged.rated:

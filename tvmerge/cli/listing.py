@@ -11,6 +11,7 @@ from tvmerge._util.assets import AssetKind, names
 from tvmerge._util.encodings import read_text
 from tvmerge._util.files import read_jsonl
 from tvmerge._util.parsing import parse_toml
+from tvmerge.cli.lines import say
 from tvmerge.errors import AssetError
 
 
@@ -22,7 +23,7 @@ def list_assets(kind: str, assets: Path | None) -> None:
     found = names(cast("AssetKind", kind), assets)
     width = max(map(len, found), default=0)
     for name, path in sorted(found.items()):
-        click.echo(f"{name:{width}}  {_describe(path)}".rstrip())
+        say(f"{name:{width}}  {_describe(path)}".rstrip())
 
 
 def _describe(path: Path) -> str:

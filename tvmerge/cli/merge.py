@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import MergeConfig, RunConfig, file_settings
 from tvmerge.config.values import settings_for
@@ -74,4 +75,4 @@ def merge(
             )
     finally:  # below the progress, and although a later step has failed
         for line in lines:
-            click.echo(line)
+            say(line)

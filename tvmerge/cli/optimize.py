@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, run_options
 from tvmerge.cli.spending import ASKS_FROM, agree_on_cost
 from tvmerge.config import load_config
@@ -122,4 +123,4 @@ def _show(result: Any) -> None:
     console = Console()
     console.print(result_table(result))
     for line in (*race_lines(result), *usage_lines(result.usage, result.agreement)):
-        click.echo(line)
+        say(line)

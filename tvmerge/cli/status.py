@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tvmerge.cli.lines import say
 from tvmerge.errors import ConfigError
 
 
@@ -32,4 +33,4 @@ def status(
         raise ConfigError("pass a run folder, or --storage and --study-name")
     folder = run_dir if run is None else named_folder(run)
     found = read(folder, storage=storage, study_name=study_name)
-    click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else str(found))
+    say(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else str(found))
