@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 _SEQUENCE = re.compile(
@@ -26,6 +27,11 @@ def printable(text: str) -> str:
     first, *others = _BREAK.split(_SEQUENCE.sub("", text))
     parts = (first.rstrip(), *filter(None, (part.strip() for part in others))) if others else (first,)
     return _CONTROL.sub("", " ".join(parts).replace("\t", " ")).rstrip()
+
+
+def escaped_json(text: str) -> str:
+    """Return a JSON text with escapes for what a terminal obeys; its data and lines are the same."""
+    return _CONTROL.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
 
 
 def ascii_only(text: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from tvmerge.cli.lines import say, say_json
 from tvmerge.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def stats() -> None:
     """Show what is cached, and where."""
     from tvmerge._util.caches import cache_folder
 
-    click.echo(f"folder: {cache_folder()}")
+    say(f"folder: {cache_folder()}")
     _with_each(
         lambda kind, opened: click.echo(
             f"{kind:10} {len(opened):>9,} rows  {opened.volume() / 1e6:>10,.1f} MB"
@@ -57,7 +57,7 @@ def explain(key: str) -> None:
                 found += 1
                 if row.fault:
                     raise ConfigError(f"{_named(kind, row)}; `tvmerge cache prune` drops it")
-                _print({"kind": kind, "key": row.key, "value": row.value})
+                say_json({"kind": kind, "key": row.key, "value": row.value})
 
     _with_each(show)
     if not found:
@@ -73,7 +73,7 @@ def verify() -> None:
         for row in opened.rows():
             damaged[bool(row.fault)] += 1
             if row.fault:
-                click.echo(_named(kind, row))
+                say(_named(kind, row))
 
     try:
         _with_each(look)
@@ -141,9 +141,7 @@ def _is_doomed(name: str, row: Row, kind: str | None) -> bool:
 
 
 def _named(kind: str, row: Row) -> str:
-    from tvmerge._util.printable import printable
-
-    return printable(f"{kind} {row.key}: {row.fault}")
+    return f"{kind} {row.key}: {row.fault}"
 
 
 def _with_each(work: Callable[[str, ContentCache], None]) -> None:
@@ -167,7 +165,3 @@ def _opened(kind: str) -> closing[ContentCache]:
     from tvmerge._util.caches import open_cache
 
     return closing(open_cache(kind))
-
-
-def _print(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))

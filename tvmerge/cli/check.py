@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import ChatConfig, MergeConfig, load_check_config
 
@@ -38,10 +39,10 @@ def check(context: click.Context, /, *, config: Path | None, verify: bool, names
     with closing(Caches()) as caches:
         found = check_models(settings, caches, verify=verify, names=names)
     for section in found.sections:
-        click.echo(section.title)
+        say(section.title)
         for line in section.lines:
-            click.echo(f"  {line}")
+            say(f"  {line}")
     for problem in found.problems:
-        click.echo(f"error: {problem}", err=True)
+        say(f"error: {problem}", err=True)
     if found.problems:
         context.exit(2)

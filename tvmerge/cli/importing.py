@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tvmerge.cli.lines import say
+
 if TYPE_CHECKING:
     from tvmerge.tasks.importing.roles import Role
 
@@ -45,8 +47,8 @@ def import_(source: Path, folder: Path, encoding: str | None, **columns: str | N
             given[role] = tuple(name.strip() for name in named.split(","))
     imported = import_benchmark(source, folder, given, encoding)
     for line in imported.lines:
-        click.echo(line)
+        say(line)
     benchmark = imported.benchmark
     categories = ", ".join(dict.fromkeys(question.category for question in benchmark.questions))
-    click.echo(f"{folder}: {len(benchmark.questions)} questions; categories: {categories}")
-    click.echo(f"to use it: --bench-name={folder}")
+    say(f"{folder}: {len(benchmark.questions)} questions; categories: {categories}")
+    say(f"to use it: --bench-name={folder}")

@@ -70,10 +70,10 @@ def _run(config: RunConfig, *, yes: bool, quiet: bool) -> None:
         _show(error.result)
         raise
     _show(result)
-    click.echo(f"report: {config.run_folder / 'report.html'}")
-    click.echo(f"model: {result.output}")
+    say(f"report: {config.run_folder / 'report.html'}")
+    say(f"model: {result.output}")
     if progress.lost:
-        click.echo(progress.lost)
+        say(progress.lost)
 
 
 def _searched(config: RunConfig, progress: Progress) -> RunResult:

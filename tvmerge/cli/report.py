@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tvmerge.cli.lines import say
 from tvmerge.errors import ConfigError
 from tvmerge.tasks.fastchat.question_file import QUESTIONS
 
@@ -53,11 +54,11 @@ def report(
     result = load_result(folder, storage=storage, study_name=study_name)
     if out is None and folder is not None:
         _protect(place, folder, finished=result.progress is None)
-    click.echo(f"report: {result.write_report(place, lang=lang)}")
+    say(f"report: {result.write_report(place, lang=lang)}")
     if png is not None:
         with language(lang):
             files = write_pngs(png, result.figures)
-        click.echo(f"figures: {', '.join(str(file) for file in files)}")
+        say(f"figures: {', '.join(str(file) for file in files)}")
 
 
 def _check_page(place: Path) -> None:

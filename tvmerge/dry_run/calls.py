@@ -9,6 +9,8 @@ from itertools import groupby
 from operator import add
 from typing import TYPE_CHECKING
 
+from tvmerge.report.terminal.cells import cell
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -80,7 +82,7 @@ def calls_table(calls: Sequence[PlannedCalls]) -> Table:
         table.add_column(name, justify="right")
     for _, rows in groupby(calls, key=lambda row: row.judge):
         for row in rows:
-            table.add_row(row.judge, row.stage, *_cells(row.likely, row.most))
+            table.add_row(cell(row.judge), row.stage, *_cells(row.likely, row.most))
     if len(calls) > 1:
         table.add_section()
         table.add_row("all", "", *_cells(likely_of(calls), most_of(calls)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.records import Estimate, Judgment
 from tvmerge.report.numbers import MISSING, estimate
+from tvmerge.report.terminal.cells import cell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,19 +69,21 @@ def judged_table(models: Sequence[JudgedModel]) -> Table:
     """Return a table with a column per model and a row per mean."""
     from rich.table import Table
 
-    table = Table("mean ± SE", *(model.model for model in models))
+    table = Table("mean ± SE")
+    for model in models:
+        table.add_column(cell(model.model))
     rows: dict[str, list[Estimate | None]] = {"all": [model.overall for model in models]}
     for turn in dict.fromkeys(turn for model in models for turn in model.by_turn):
         rows[f"turn {turn}"] = [model.by_turn.get(turn) for model in models]
     for category in dict.fromkeys(name for model in models for name in model.by_category):
         rows[category] = [model.by_category.get(category) for model in models]
     for name, estimates in rows.items():
-        table.add_row(name, *map(_cell, estimates))
+        table.add_row(cell(name), *map(_shown, estimates))
     table.add_row("coverage", *(f"{model.coverage:.0%}" for model in models))
     if any(model.cut_in_thought for model in models):
         table.add_row("cut in thought", *(f"{model.cut_in_thought:.0%}" for model in models))
     return table
 
 
-def _cell(found: Estimate | None) -> str:
+def _shown(found: Estimate | None) -> str:
     return MISSING if found is None or found.n == 0 else f"{estimate(found)} (n={found.n})"

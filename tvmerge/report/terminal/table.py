@@ -10,6 +10,7 @@ from tvmerge.report.numbers import MISSING, estimate, gain, signed
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.quantised import quantised_lines, quantised_rows
 from tvmerge.report.result import Contender, ContenderKey, RunRecord
+from tvmerge.report.terminal.cells import cell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -85,12 +86,11 @@ def _title(contender: Contender) -> str:
 def _table(result: RunRecord) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-    from rich.text import Text
 
     held_out = has_holdout(result)
-    table = Table(box=SIMPLE_HEAD, title=Text(f"{result.study}: {result.benchmark} rated by {result.judge}"))
+    table = Table(box=SIMPLE_HEAD, title=cell(f"{result.study}: {result.benchmark} rated by {result.judge}"))
     if result.prospects is not None:
-        table.caption = Text(prospect_line(result.prospects))
+        table.caption = cell(prospect_line(result.prospects))
     table.add_column("candidate")
     table.add_column("search ± SE", justify="right", style="dim" if held_out else None)
     if held_out:
@@ -99,19 +99,18 @@ def _table(result: RunRecord) -> Table:
     for contender in in_row_order(result):
         holdout = [estimate(contender.holdout)] if held_out else []
         cells = [_title(contender), estimate(contender.search), *holdout, lead(result, contender) or MISSING]
-        table.add_row(*map(Text, cells), style="bold" if contender.key == "best" else None)
+        table.add_row(*map(cell, cells), style="bold" if contender.key == "best" else None)
     return table
 
 
 def _quantised_table(result: RunRecord) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, title=Text("the winner as GGUF files, in llama-server"))
+    table = Table(box=SIMPLE_HEAD, title=cell("the winner as GGUF files, in llama-server"))
     table.add_column("type")
     for title in ("size", "held-out ± SE", "lost [95%]"):
         table.add_column(title, justify="right")
     for row in quantised_rows(result):
-        table.add_row(*map(Text, (row.name, row.size, estimate(row.holdout), row.lost)))
+        table.add_row(*map(cell, (row.name, row.size, estimate(row.holdout), row.lost)))
     return table
