@@ -38,6 +38,8 @@ _KANA = re.compile(r"[\u3041-\u309f\u30a1-\u30ff]")
 _SENTENCE_END = re.compile(r"[。.!?]+[」』)\"'\s]*")
 _ENDS_COMPLETE = re.compile(r"[\u3041-\u309f][。.!?]+[」』)\"']*$")
 _ENDS_COMPLETE_ELSEWHERE = re.compile(r"\w+\W+\w+\W+\w+\W*[.!?]+[\"')]*$")
+_ENDING = 1000
+"""Characters at the end of a text that are searched for its last sentence: the time grows with their square."""
 _SEPARATOR = re.compile(r"[、,;・/\n]|\s\|\s")
 _LOOP = re.compile(r"(\w)\1{5}|(\w.{1,29}?)\2{3}", re.DOTALL)
 _JOINED_BEFORE = r"(?<!と)(?<!や)(?<!か)(?<!and )(?<!or )"
@@ -138,7 +140,7 @@ def is_japanese(text: str) -> bool:
 def is_complete(text: str) -> bool:
     """Return whether a text ends in a sentence: hiragana (in Japanese) or three words, and a full stop."""
     ending = _ENDS_COMPLETE if is_japanese(text) else _ENDS_COMPLETE_ELSEWHERE
-    return ending.search(text.strip()) is not None
+    return ending.search(text.strip()[-_ENDING:]) is not None
 
 
 def repeats(text: str) -> bool:
