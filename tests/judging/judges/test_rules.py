@@ -169,3 +169,10 @@ async def test_an_answer_cut_in_thought_is_rated_as_an_empty_one_and_says_so() -
     assert isinstance(verdict, Rating)
     assert (verdict.score, verdict.note) == (1.0, "no answer: cut in thought")
     assert "東京" not in verdict.user_prompt
+
+
+def test_a_sentence_ends_a_text_of_any_length() -> None:
+    """Over all of such a text, the search for its last sentence would take hours."""
+    assert is_complete("word " * 60_000 + "end.")
+    assert not is_complete("word " * 60_000 + "end. And")
+    assert not is_complete("あ" + "。" * 300_000 + "x")

@@ -39,7 +39,7 @@ _SENTENCE_END = re.compile(r"[。.!?]+[」』)\"'\s]*")
 _ENDS_COMPLETE = re.compile(r"[\u3041-\u309f][。.!?]+[」』)\"']*$")
 _ENDS_COMPLETE_ELSEWHERE = re.compile(r"\w+\W+\w+\W+\w+\W*[.!?]+[\"')]*$")
 _ENDING = 1000
-"""Characters at the end of a text that are searched for its last sentence: the time grows with their square."""
+"""Characters at the end of a text that may be its last sentence: the time grows with their square."""
 _SEPARATOR = re.compile(r"[、,;・/\n]|\s\|\s")
 _LOOP = re.compile(r"(\w)\1{5}|(\w.{1,29}?)\2{3}", re.DOTALL)
 _JOINED_BEFORE = r"(?<!と)(?<!や)(?<!か)(?<!and )(?<!or )"
