@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvmerge._util.canonical import canonical_json
-from tvmerge.judging.judges.rules import PROMPT, RulesJudge, is_japanese, rate, repeats
+from tvmerge.judging.judges.rules import PROMPT, RulesJudge, is_complete, is_japanese, rate, repeats
 from tvmerge.protocols import Judge
 from tvmerge.records import Answer, Finish, Question, Rating
 
