@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def folder(tmp_path: Path) -> Path:
     study = open_at(url, window=2)
     study.ask()
     study.ask()
+    # Its connection moves the log of changes into the database when it is closed, which must not come later.
+    del study
+    gc.collect()
     (tmp_path / ".study").write_text("s\n", encoding="utf-8")
     return tmp_path
 
