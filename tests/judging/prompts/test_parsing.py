@@ -402,3 +402,15 @@ def test_a_rating_of_the_whole_is_told_from_those_of_parts(text: str) -> None:
 )
 def test_of_ratings_turn_by_turn_the_last_one_counts(text: str) -> None:
     assert read_rating(text) == 4
+
+
+def test_the_schema_of_a_verdict_asks_for_nothing_else() -> None:
+    assert VerdictFormat(structured=True).schema == {
+        "type": "object",
+        "properties": {
+            "explanation": {"type": "string"},
+            "verdict": {"type": "string", "enum": ["A", "B", "C"]},
+        },
+        "required": ["explanation", "verdict"],
+        "additionalProperties": False,
+    }
