@@ -18,5 +18,11 @@ def test_each_request_is_entered_and_each_rating_stored_once(tmp_path: Path) -> 
     assert found.sent >= 10
 
 
+def test_an_interrupted_comparison_in_both_orders_loses_nothing_in_flight(tmp_path: Path) -> None:
+    found = count("Ctrl-C", "orders", tmp_path, questions=2)
+    assert found.right, found
+    assert found.runs == 2
+
+
 def test_every_shape_makes_several_requests_of_a_question() -> None:
     assert {"turns", "samples", "panel", "orders"} == SHAPES.keys()

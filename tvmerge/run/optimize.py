@@ -81,6 +81,8 @@ async def optimize(
         tell_remarks(run, progress.note)
         progress.watch(run.flights, spent_by(run), answers_ahead(run, config.confirm_candidates))
         try:
+            # The run that is closed must be the one that has sent requests.
+            run = await _with_baseline(run, progress)
             return await _to_its_end(run, caches, progress)
         except BaseException:
             progress.phase("stopping, as soon as what was paid for is stored")
@@ -91,9 +93,6 @@ async def optimize(
 
 async def _to_its_end(run: Run, caches: Caches, progress: Progress) -> RunResult:
     """Search, compare the best on held-out questions and write the results."""
-    if run.baseline is not None:
-        progress.phase("the baseline answers all questions")
-    run = await _with_baseline(run)
     started = time.perf_counter()
     prospects = await run_search(run, progress)
     seconds = time.perf_counter() - started
@@ -141,7 +140,7 @@ async def _prepare(
     return run
 
 
-async def _with_baseline(run: Run) -> Run:
+async def _with_baseline(run: Run, progress: Progress) -> Run:
     """Return the run with the baseline's answers passed to its pairwise judges; else the run itself.
 
     Raises:
@@ -149,6 +148,7 @@ async def _with_baseline(run: Run) -> Run:
     """
     if run.baseline is None:
         return run
+    progress.phase("the baseline answers all questions")
     questions = (*run.search_questions, *run.holdout_questions)
     answers = await baseline_answers(run.baseline, run.pool, questions, run.sampling)
     return replace(run, suite=run.suite.with_baseline(answers))
