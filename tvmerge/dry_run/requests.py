@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,7 +105,10 @@ class RequestEstimator:
 
     async def unknown(self, questions: Sequence[Question], samples: int = 1) -> RequestCount:
         """Return what an unknown candidate needs at most."""
-        calls = [await self._most_for(question) for question in questions]
+        calls = []
+        for question in questions:
+            calls.append(await self._most_for(question))
+            await asyncio.sleep(0)  # so that Ctrl-C ends a plan of very long answers
         return RequestCount(len(questions), added(calls)) * samples
 
     async def known(self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling) -> RequestCount:
