@@ -248,7 +248,7 @@ def test_a_sound_file_is_read(name: str, tmp_path: Path) -> None:
     kind = KINDS[name]
     path = tmp_path / kind.name
     path.write_text(kind.written(kind.sound), encoding="utf-8")
-    kind.read(path)
+    assert kind.read(path)
 
 
 @pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")

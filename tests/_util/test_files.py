@@ -40,3 +40,4 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path, 
 
 def test_a_folder_that_does_not_exist_has_no_leftovers(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -19,6 +19,7 @@ from docs.run_24gb import write_headers
 from tests.merging.hub import hub
 from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
+from tests.small_runs import small_run
 from tests.tasks.lm_eval.tiny import write_jglue
 from tvmerge.config import RunConfig
 from tvmerge.dry_run.calls import likely_of, most_of
@@ -61,22 +62,7 @@ def configure(bench: Path, demo_models: Path, tmp_path: Path, monkeypatch: pytes
     judge.write_text(
         'provider = "openai"\nmodel = "m"\nprice_input = 30\nprice_output = 60\n', encoding="utf-8"
     )
-    target, base, tuned = (str(demo_models / role) for role in ("target", "base", "tuned"))
-    usual: dict[str, Any] = {
-        "target_model": (target,),
-        "base_model": base,
-        "tuned_model": tuned,
-        "bench_name": (str(bench),),
-        "judge": (str(judge),),
-        "study_name": "s",
-        "run_dir": str(tmp_path / "run"),
-        "n_trials": 5,
-        "max_new_tokens": 24,
-        "optuna_sampler": "TPE",
-        "racing": "off",
-        "uniform_weights": (0.0, 1.0),
-        "device": "cpu",
-    }
+    usual = small_run(demo_models, bench, str(judge), tmp_path, n_trials=5, max_new_tokens=24)
     return lambda **settings: RunConfig(**usual | settings)
 
 

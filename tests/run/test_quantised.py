@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.llama_cpp import calls, requests, write_programs
+from tests.small_runs import small_run
 from tvmerge.config import RunConfig
 from tvmerge.dry_run.plan import plan_run
 from tvmerge.errors import ConfigError, OutputError
@@ -61,25 +62,17 @@ def configure(demo_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
     def made(folder: Path, **settings: Any) -> Place:
         programs = write_programs(folder / "programs")
-        target, base, tuned = (str(demo_models / role) for role in ("target", "base", "tuned"))
-        usual: dict[str, Any] = {
-            "target_model": (target,),
-            "base_model": base,
-            "tuned_model": tuned,
-            "bench_name": (str(bench),),
-            "judge": ("rules",),
-            "study_name": "s",
-            "run_dir": str(folder / "run"),
-            "n_trials": 2,
-            "confirm_candidates": 1,
-            "max_new_tokens": 8,
-            "optuna_sampler": "TPE",
-            "racing": "off",
-            "uniform_weights": (0.0, 1.0),
-            "device": "cpu",
-            "quantise": ("q4_k_m", "q8_0"),
-            "llama_cpp": str(programs),
-        }
+        usual = small_run(
+            demo_models,
+            bench,
+            "rules",
+            folder,
+            n_trials=2,
+            confirm_candidates=1,
+            max_new_tokens=8,
+            quantise=("q4_k_m", "q8_0"),
+            llama_cpp=str(programs),
+        )
         return Place(RunConfig(**usual | settings), programs, shared / "cache")
 
     return made

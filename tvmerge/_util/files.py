@@ -25,7 +25,6 @@ _MARK = ".tvmerge-"
 
 _LEFTOVER = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}\.tmp", re.DOTALL)
 
-
 _LONGEST_NAME = 200
 """Bytes of a name made from a text: file systems take 255 with what is added, such as `_single.jsonl`."""
 
