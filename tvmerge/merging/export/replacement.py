@@ -43,19 +43,19 @@ def new_folder(folder: Path, check: Callable[[], None] = lambda: None) -> Iterat
     # Resolved once, so that a link that is changed meanwhile does not lead elsewhere.
     folder = folder.absolute()
     folder = folder.parent.resolve() / folder.name
-    with _translated(folder):
+    with translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with locked_place(folder):
-        with _translated(folder):
+        with translated(folder):
             _recover(folder)
         check()
-        with _translated(folder):
+        with translated(folder):
             temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
         try:
             (temporary / WRITING).touch()
             yield temporary
             check()
-            with _translated(folder):
+            with translated(folder):
                 temporary.chmod(0o755)
                 sync(temporary)
                 _swap(temporary, folder)
@@ -84,7 +84,7 @@ def locked_place(folder: Path) -> Iterator[None]:
     """
     place = folder.with_name(f".{folder.name}.tvmerge.lock")
     lock = FileLock(place)
-    with _translated(folder):
+    with translated(folder):
         try:
             lock.acquire(timeout=_PATIENCE)
         except Timeout as error:
@@ -137,7 +137,8 @@ def _swap(temporary: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _translated(folder: Path) -> Iterator[None]:
+def translated(folder: Path) -> Iterator[None]:
+    """Translate errors of the system while `folder` is written to `CheckpointError`."""
     try:
         yield
     except OSError as error:

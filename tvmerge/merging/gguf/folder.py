@@ -7,7 +7,7 @@ is written under another name and renamed when it is complete, so a killed run l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,13 @@ from tvmerge._util.files import safe_name, write_json
 from tvmerge._version import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, check_replaceable, read_marker
-from tvmerge.merging.export.replacement import locked_place, sync
+from tvmerge.merging.export.replacement import locked_place, sync, translated
 from tvmerge.merging.gguf.programs import CONVERTER, QUANTIZER, Command, output_of, reason
 from tvmerge.merging.gguf.tools import GgufTools, is_gguf
 from tvmerge.merging.gguf.types import FULL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 _PART = ".part"
 """What the name of a file that is not complete ends in."""
@@ -98,7 +98,7 @@ class GgufFolder:
             CheckpointError: The folder may not be replaced or cannot be written, or a program failed.
             ConfigError: A program cannot be started.
         """
-        with locked_place(self.place), _translated(self.place):
+        with locked_place(self.place), translated(self.place):
             self.check()
             self._begin([unquantised, *tools.types])
             complete = self._complete()
@@ -168,11 +168,3 @@ class GgufFolder:
     def _part(self, kind: str) -> Path:
         file = self.file(kind)
         return file.with_name(file.name + _PART)
-
-
-@contextmanager
-def _translated(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
