@@ -53,8 +53,15 @@ def test_the_time_between_two_sessions_is_left_out_and_said() -> None:
     run = found(trials, times, [])
     assert [m.seconds for m in run.moments] == [0, 100, 100, 200]
     assert (run.pauses, run.paused) == (1, DAY + 100)
-    assert "Gaps of more than 1 h 0 min" in pause_note(run)
-    assert "Left out: 1 d 0 h (gaps: 1)." in pause_note(run)
+    assert "Gaps of more than 1 h without" in pause_note(run)
+    assert "Left out: 1 d (gaps: 1)." in pause_note(run)
+
+
+def test_a_resumed_run_has_worked_for_all_its_sessions() -> None:
+    sessions = found([told(n, 5.0) for n in (0, 1)], {n: TrialTimes(None, 900.0 * n) for n in (0, 1)}, [])
+    last = replace(results.simple(), seconds=1.0)
+    assert replace(last, course=sessions).worked == 900.0
+    assert last.worked == 1.0
 
 
 def test_a_slow_trial_is_no_pause() -> None:

@@ -41,10 +41,10 @@ def gguf_lines(
         return
     types = run_spec.gguf.tools.types
     files = [f"{kind} (about {size(sizes[kind])})" for kind in types]
-    files += [
-        f"until they are made {kind} ({size(whole)})" for kind, whole in sizes.items() if kind not in types
+    made_from = [
+        f"; {kind} ({size(whole)}) while they are made" for kind, whole in sizes.items() if kind not in types
     ]
-    yield f"GGUF files: {', '.join(files)} in {gguf_folder(run_spec.paths.model)}"
+    yield f"GGUF files: {', '.join(files)} in {gguf_folder(run_spec.paths.model)}{''.join(made_from)}"
     answers = len(compared.questions) * compared.sampling.samples
     asked = f"GGUF answers: {count(answers, 'answer')} of each file in llama-server"
     if not memory:

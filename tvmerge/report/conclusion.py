@@ -86,7 +86,7 @@ def name(contender: Contender) -> str:
     """Return the name of a contender; a uniform weight includes its value."""
     if contender.key != "uniform":
         return contender.label
-    return f"{contender.label} ({weight(uniform_value(contender))})"
+    return tr("{name} ({weight})", name=contender.label, weight=weight(uniform_value(contender)))
 
 
 def named(contender: Contender) -> str:

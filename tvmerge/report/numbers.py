@@ -74,10 +74,12 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return tr("{n} min", n=minutes)
     hours, minutes = divmod(minutes, 60)
+    if hours < 24 and not minutes:
+        return tr("{n} h", n=hours)
     if hours < 24:
         return tr("{hours} h {minutes} min", hours=hours, minutes=minutes)
     days, hours = divmod(hours, 24)
-    return tr("{days} d {hours} h", days=days, hours=hours)
+    return tr("{days} d {hours} h", days=days, hours=hours) if hours else tr("{n} d", n=days)
 
 
 def folded(names: Sequence[str]) -> str:

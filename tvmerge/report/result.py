@@ -175,6 +175,12 @@ class RunRecord:
         return "" if self.progress is None else self.progress.sentence
 
     @property
+    def worked(self) -> float:
+        """Seconds that the run worked, over all its sessions; without stored times, those of its search."""
+        stored = self.course.moments[-1].seconds if self.course is not None and self.course.moments else 0.0
+        return max(self.seconds, stored)
+
+    @property
     def by_blocks(self) -> bool:
         """Whether candidates answered some of the questions each, so that their scores are estimates."""
         return any(MEAN in trial.attrs for trial in self.trials)

@@ -119,6 +119,19 @@ def test_a_name_that_is_neither_folder_nor_model_is_explained_both_ways(
             resolve("models/mistral", cache_dir=tmp_path / "cache")
 
 
+def test_a_hub_that_does_not_answer_is_not_said_to_lack_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub({}) as served:
+        url = served.url
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    with pytest.raises(CheckpointError, match=r"the hub cannot be reached: .*; check the network, or choose"):
+        resolve("owner/model", cache_dir=tmp_path / "cache")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set, so the hub is not asked; unset it, or"):
+        resolve("owner/model", cache_dir=tmp_path / "cache")
+
+
 def test_a_gated_model_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with hub({}, gated=("owner/model",)) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)

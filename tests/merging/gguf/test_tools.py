@@ -51,6 +51,16 @@ async def test_a_model_that_the_converter_does_not_know_is_refused(
         await tools.check(models)
 
 
+async def test_a_converter_that_lacks_a_package_says_so_and_not_that_the_model_is_unknown(
+    tmp_path: Path, models: Merge
+) -> None:
+    programs = write_programs(tmp_path)
+    (programs / "convert_hf_to_gguf.py").write_text("import no_such_package.part")
+    tools = await open_tools(["f16"], programs)
+    with pytest.raises(ConfigError, match="needs the Python package no_such_package, which is not installed"):
+        await tools.check(models)
+
+
 async def test_sizes_follow_from_the_bits_per_weight(tmp_path: Path, models: Merge) -> None:
     tools = await open_tools(["iq2_xxs", "mxfp4_moe"], write_programs(tmp_path))
     numbers = sum(math.prod(spec.shape) for spec in models.merger.specs.values())

@@ -69,6 +69,16 @@ def test_held_out_intervals_are_students_and_those_of_the_search_normal() -> Non
     assert row.search.low == pytest.approx(7.4 - 1.96 * 0.21, abs=1e-3)
 
 
+def test_an_estimate_of_a_search_by_blocks_has_its_interval_whatever_its_candidate_answered() -> None:
+    run = results.simple()
+    winner = replace(run.contenders[0], search=Estimate(7.4, 0.21, 4))
+    run = replace(run, contenders=(winner, *run.contenders[1:]))
+    for found, half in ((run, 0.0), (results.by_blocks(run), 1.96 * 0.21)):
+        row = scores.contenders(found).rows[-1]
+        assert row.search is not None
+        assert row.search.low == pytest.approx(7.4 - half, abs=1e-3)
+
+
 def test_too_few_questions_have_no_interval_and_no_colour() -> None:
     run = results.few(5)
     drawn = scores.contenders(run)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.report import results
 from tvmerge.records import Rating, Recipe
-from tvmerge.report.drawing.svg import NARROW, WIDTH, text_width
+from tvmerge.report.drawing.svg import BOLD, NARROW, WIDTH, text_width
 from tvmerge.report.figures import (
     categories,
     heatmap,
@@ -170,6 +170,16 @@ def test_five_hundred_trials_stay_readable() -> None:
     assert min(places) > 0
     assert max(places) < WIDTH
     assert under(root, "whiskers", "line") == []
+
+
+@pytest.mark.parametrize("width", [WIDTH, NARROW])
+def test_names_of_contenders_fit_beside_their_scores(width: float) -> None:
+    run = results.simple()
+    odd = [replace(c, weights={"norm": 0.333}) if c.key == "uniform" else c for c in run.contenders]
+    root = parse(draw_contenders(scores.contenders(replace(run, contenders=tuple(odd))), width))
+    names = [node for node in root.iter(f"{SVG}text") if node.get("class") == "series-label"]
+    assert "uniform 0.333" in [node.text for node in names]
+    assert all(number(node, "x") > text_width(node.text or "", BOLD) - 1 for node in names)
 
 
 def test_labels_of_close_baselines_do_not_overlap() -> None:
@@ -383,13 +393,13 @@ def test_calls_are_as_long_as_there_are_many_and_the_cost_is_written() -> None:
     root = parse(spending.draw_spending(spending.spending(searched())))
     calls, hits = under(root, "judge", "rect")
     assert number(calls, "width") / number(hits, "width") == pytest.approx(3210 / 812, rel=0.01)
-    assert {"judge-x", "12.35 USD", "The search took 2 h 14 min."} <= set(texts(root))
+    assert {"judge-x", "12.35 USD", "The run worked for 2 h 14 min."} <= set(texts(root))
     assert "3 failed attempts" in " ".join(texts(root))
 
 
 def test_without_a_judge_nothing_was_paid() -> None:
     data = spending.spending(results.simple())
-    assert data.time == "The search took 2 h 14 min. No judge was called, so judging cost nothing."
+    assert data.time == "The run worked for 2 h 14 min. No judge was called, so judging cost nothing."
 
 
 def test_nothing_is_said_of_the_cost_of_a_run_whose_ledger_is_not_at_hand() -> None:

@@ -117,7 +117,7 @@ def test_one_line_says_all_of_it() -> None:
         state.last = "trial 15: 4 questions answered"
         line = summary(state, is_new=True, in_flight=True)
     assert line == (
-        "search 96/960 answers  trial 15: 4 questions answered  new best 8.28 ± 0.56 (trial 15)  "
+        "search 96/960 answers  trial 15: 4 questions answered  best 8.28 ± 0.56 (trial 15)  "
         "weight 0 4.71 ± 0.57  weight 1 6.61 ± 0.48  12 candidates: 2 running, 9 open, 1 failed  "
         "trial 0 waiting for an engine  1,240 judge calls  32 from the cache  0.42 of 5 USD  about 9 min left"
     )

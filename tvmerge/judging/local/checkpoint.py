@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from tvmerge._util.hub_errors import why_not_on_hub
 from tvmerge.errors import CheckpointError
 from tvmerge.judging.spec import JudgeSpec
 
@@ -62,8 +63,7 @@ def check_available(spec: JudgeSpec) -> None:
     except HFValidationError:
         return  # a path, whose folder is looked for when the judge is made
     except Exception as error:  # the hub's client lets errors of its HTTP library through
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
-            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and the hub does not have it: "
-            f"{reason}; choose another judge, or a folder with the model"
+            f"the judge '{spec.name}': '{spec.model}' is not a folder here, and {why_not_on_hub(error)}, or "
+            "choose another judge, or a folder with the model"
         ) from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvmerge._util.files import hub_snapshot
+from tvmerge._util.hub_errors import why_not_on_hub
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import hub_ignores
@@ -136,9 +137,7 @@ def _snapshot(
     ignore: Sequence[str] | None = None,
 ) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError
 
-    neither = f"'{name}' is not a folder here, and the hub does not have it"
     try:
         return Path(
             snapshot_download(
@@ -150,10 +149,7 @@ def _snapshot(
                 endpoint=os.environ.get("HF_ENDPOINT"),
             )
         )
-    except GatedRepoError as error:
-        raise CheckpointError(f"{neither}: it is gated; accept its terms there and set HF_TOKEN") from error
     except Exception as error:  # the hub's client does not translate errors of its HTTP library
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise CheckpointError(
-            f"{neither}: {reason}; check the name and the network, or choose a folder with the model"
+            f"'{name}' is not a folder here, and {why_not_on_hub(error)}, or choose a folder with the model"
         ) from error

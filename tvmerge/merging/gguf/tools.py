@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from tvmerge.merging.gguf.types import FULL, chosen, listed_types
 
 if TYPE_CHECKING:
     from tvmerge.merging.merge import Merge
+
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,7 @@ class GgufTools:
                 self.converter, "--vocab-only", "--outfile", str(file), str(folder)
             )
             if code or not is_gguf(file):
-                raise ConfigError(
-                    f"llama.cpp's {CONVERTER} does not convert {models.donor.name}, so --quantise cannot be "
-                    f"used with it: {reason(printed)}"
-                )
+                raise ConfigError(_refusal(models.donor.name, reason(printed)))
 
 
 async def open_tools(types: Sequence[str], folder: Path | None) -> GgufTools:
@@ -97,6 +97,17 @@ async def open_tools(types: Sequence[str], folder: Path | None) -> GgufTools:
     quantizer = find_program(QUANTIZER, folder)
     bits = await listed_types(quantizer)
     return GgufTools(chosen(types, tuple(bits)), converter, quantizer, bits)
+
+
+def _refusal(model: str, why: str) -> str:
+    """Return what to say of a converter that failed: it lacks a package, or does not know the model."""
+    if missing := _MISSING.search(why):
+        package = missing[1].partition(".")[0]
+        return (
+            f"llama.cpp's {CONVERTER} needs the Python package {package}, which is not installed where it "
+            f"runs (pip install {package})"
+        )
+    return f"llama.cpp's {CONVERTER} does not convert {model}, so --quantise cannot be used with it: {why}"
 
 
 def unquantised_type(models: Merge) -> str:

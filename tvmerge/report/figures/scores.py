@@ -11,7 +11,7 @@ from tvmerge._util.evidence import FEWEST_QUESTIONS, student_quantile
 from tvmerge.records import Estimate
 from tvmerge.report.conclusion import conclude, short_name
 from tvmerge.report.drawing.scale import Scale, padded, tick_labels, ticks
-from tvmerge.report.drawing.svg import NARROW, WIDTH, element, figure, group, label, line, text_width
+from tvmerge.report.drawing.svg import BOLD, NARROW, WIDTH, element, figure, group, label, line, text_width
 from tvmerge.report.figures import Figure
 from tvmerge.report.language import tr
 from tvmerge.report.numbers import Z95, estimate
@@ -22,6 +22,7 @@ _LEFT, _RIGHT, _TOP = 116.0, 118.0, 34.0
 _TIGHT_LEFT, _TIGHT_RIGHT, _TIGHT_TOP = 92.0, 98.0, 72.0
 _ROW, _LINE = 52.0, 18.0
 _CAP = 4.0
+_GAP = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,14 @@ class ContendersFigure:
 
 def contenders(result: RunRecord) -> ContendersFigure:
     """Return the search and held-out scores of the contenders, baselines first."""
+    estimated = result.by_blocks
     rows = tuple(
-        ContenderRow(c.key, short_name(c), _interval(c.search), _interval(c.holdout, held_out=True))
+        ContenderRow(
+            c.key,
+            short_name(c),
+            _interval(c.search, least=1 if estimated else FEWEST_QUESTIONS),
+            _interval(c.holdout, held_out=True),
+        )
         for c in in_row_order(result)
     )
     words = "; ".join(f"{row.label}: {_words(row)}" for row in rows)
@@ -78,6 +85,7 @@ def draw_contenders(data: ContendersFigure, width: float = WIDTH) -> str:
     """Return the figure as an SVG document."""
     wide = width == WIDTH
     left, right = (_LEFT, _RIGHT) if wide else (_TIGHT_LEFT, _TIGHT_RIGHT)
+    left = max(left, *(text_width(row.label, BOLD) + _GAP for row in data.rows))
     top = _TOP if wide else _TIGHT_TOP
     bottom = top + _ROW * len(data.rows)
     x = Scale(*padded(_values(data)), left + 10, width - right - 10)
@@ -136,7 +144,7 @@ def _marks(data: ContendersFigure) -> Iterator[tuple[bool, str]]:
 
 
 def _row(row: ContenderRow, x: Scale, top: float) -> Iterator[ET.Element]:
-    yield label(x.start - 22, top + _ROW / 2 + 4, row.label, "series-label", "end")
+    yield label(x.start - 10 - _GAP, top + _ROW / 2 + 4, row.label, "series-label", "end")
     if row.holdout is not None:
         yield from _mark(row.holdout, x, top + 17, held_out=True)
     if row.search is not None:
@@ -155,12 +163,21 @@ def _dot(x: float, y: float, *, held_out: bool) -> ET.Element:
     return element("circle", cx=x, cy=y, r=5 if held_out else 4, class_="mark" if held_out else "hollow")
 
 
-def _interval(value: Estimate | None, *, held_out: bool = False) -> Interval | None:
-    """Return a score's interval: Student's on held-out questions, that of an estimate in the search."""
+def _interval(
+    value: Estimate | None, *, held_out: bool = False, least: int = FEWEST_QUESTIONS
+) -> Interval | None:
+    """Return a score's interval: Student's on held-out questions, that of an estimate in the search.
+
+    Args:
+        value: The score.
+        held_out: Whether its questions were held out.
+        least: Number of answered questions from which on the error is known. The estimates of a search by
+            blocks know theirs from the answers of other candidates.
+    """
     if value is None or not math.isfinite(value.mean):
         return None
     half = 0.0
-    if math.isfinite(value.se) and value.n >= FEWEST_QUESTIONS:
+    if math.isfinite(value.se) and value.n >= least:
         half = value.se * (student_quantile(0.95, value.n - 1) if held_out else Z95)
     return Interval(value.mean, value.mean - half, value.mean + half, estimate(value))
 

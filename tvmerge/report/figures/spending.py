@@ -39,7 +39,7 @@ class JudgeRow:
 
 @dataclass(frozen=True, slots=True)
 class SpendingFigure:
-    """The data of the figure: a row per judge, the time of the search, and the figure in words."""
+    """The data of the figure: a row per judge, the time at work, and the figure in words."""
 
     rows: tuple[JudgeRow, ...]
     time: str
@@ -47,9 +47,9 @@ class SpendingFigure:
 
 
 def spending(result: RunRecord) -> SpendingFigure:
-    """Return what the judges of a run have used, over all its runs, and how long the search took."""
+    """Return what the judges of a run have used, over all its runs, and how long they worked."""
     rows = tuple(_row(usage) for usage in result.usage)
-    time = tr("The search took {time}.", time=duration(result.seconds)) if result.seconds else ""
+    time = tr("The run worked for {time}.", time=duration(result.worked)) if result.worked else ""
     if not rows and result.progress is None:  # of a run that has not ended, a study alone does not say
         time = f"{time} {tr('No judge was called, so judging cost nothing.')}".strip()
     words = [tr("{judge}: {calls} calls, {cost}.", judge=r.judge, calls=r.calls, cost=r.cost) for r in rows]

@@ -75,7 +75,9 @@ def summary(state: RunState, *, is_new: bool = False, in_flight: bool = False) -
         return _phase_line(state)
     parts = [f"{stage.name} {stage.done:,}/{stage.total:,} {stage.unit}".rstrip(), state.last]
     if stage.name == "search":
-        parts.append(f"new {state.best}" if is_new and state.best else state.best)
+        # In a search by blocks the estimates change, so that another best may have a lower one.
+        risen = is_new and state.best and stage.unit != "answers"
+        parts.append(f"new {state.best}" if risen else state.best)
         parts += [*state.baselines, _counted(state)]
     if in_flight:
         parts += [" ".join(first) for first in state.flights.stages()[:1]]
