@@ -187,7 +187,7 @@ def test_a_plan_counts_the_files_and_what_they_are_asked(
 ) -> None:
     place = configure(tmp_path)
     plan = str(asyncio.run(plan_run(place.config, lambda line: None))).replace(f"{place.programs}/", "")
-    files = f"Q4_K_M (about 0.6 MB), Q8_0 (about 1.0 MB) in {place.folder}; BF16 (1.8 MB) while they are made"
-    assert f"GGUF files: {files}/model-gguf\n" in plan
+    files = "GGUF files: Q4_K_M (about 0.6 MB), Q8_0 (about 1.0 MB)"
+    assert f"{files} in {place.folder}/model-gguf; BF16 (1.8 MB) while they are made\n" in plan
     assert f"GGUF answers: {HELD_OUT} answers of each file in llama-server, likely more than" in plan
     assert not place.folder.exists()
