@@ -12,7 +12,7 @@ import pytest
 
 from tests.merging.export.written import ours
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.export.folders import MARKER, REPLACED, check_replaceable
+from tvmerge.merging.export.folders import MARKER, REPLACED, WRITING, check_replaceable
 from tvmerge.merging.export.replacement import new_folder
 
 
@@ -92,6 +92,31 @@ def test_a_folder_of_the_user_with_a_name_like_ours_stays(tmp_path: Path, name: 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "out"])
 
 
+@pytest.mark.parametrize(
+    ("name", "mark"), [(".out.v2.abcd1234.tmp", WRITING), (".out.v2.abcd1234.old", REPLACED)]
+)
+def test_what_belongs_to_a_place_whose_name_begins_alike_stays(tmp_path: Path, name: str, mark: str) -> None:
+    other = ours(tmp_path / name)
+    (other / mark).touch()
+    with new_folder(tmp_path / "out") as temporary:
+        (temporary / "weights").write_text("new")
+    assert (other / "weights").read_text() == "old"
+    assert (other / mark).is_file()
+
+
+def test_an_old_folder_stays_if_the_user_has_put_another_into_its_place(tmp_path: Path) -> None:
+    old = ours(tmp_path / ".out.abcd1234.old")
+    (old / REPLACED).touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    with (
+        pytest.raises(CheckpointError, match="is not empty"),
+        new_folder(tmp_path / "out", partial(check_replaceable, tmp_path / "out", None, overwrite=False)),
+    ):
+        pass
+    assert (old / "weights").read_text() == "old"
+
+
 def test_what_comes_into_the_place_while_a_folder_is_filled_is_not_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "out"
 
@@ -119,21 +144,26 @@ def test_a_link_that_is_turned_while_a_folder_is_filled_leads_nowhere_else(tmp_p
     assert list((tmp_path / "second").iterdir()) == []
 
 
-def test_the_old_folder_returns_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(PermissionError(13, "Permission denied"), CheckpointError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_the_old_folder_returns_if_the_new_one_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
 ) -> None:
     folder = ours(tmp_path / "out")
     rename = Path.rename
 
     def failing(self: Path, place: Path) -> Path:
         if self.suffix == ".tmp":
-            raise PermissionError(13, "Permission denied")
+            raise error
         return rename(self, place)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(CheckpointError, match="cannot be written: Permission denied"), new_folder(folder):
+    with pytest.raises(raised), new_folder(folder):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in folder.iterdir()) == [MARKER, "weights"]
     assert (folder / "weights").read_text() == "old"
 
 

@@ -1,15 +1,15 @@
 """Writes folders atomically: a folder appears whole, in place of an earlier one, or not at all.
 
 A folder is filled next to its final place under a hidden name, and renamed when it is complete. What a killed
-process leaves is recognized by files that only this module writes, so nothing else is ever removed: `WRITING`
-in an unfinished folder, `REPLACED` in one that makes room for another.
+process leaves is recognized by its name and by files that only this module writes, so nothing else is ever
+removed: `WRITING` in an unfinished folder, `REPLACED` in one that makes room for another.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.export.folders import REPLACED, WRITING
+from tvmerge.merging.export.folders import MARKER, REPLACED, WRITING
 
 _PATIENCE = 1.0
 """Seconds to wait for a lock whose holder may only be looking."""
@@ -101,20 +101,22 @@ def locked_place(folder: Path) -> Iterator[None]:
 
 def _recover(folder: Path) -> None:
     """Put back or remove what killed calls left for this place."""
-    name = glob.escape(folder.name)
-    for old in folder.parent.glob(f".{name}.*.old"):
-        if not (old / REPLACED).is_file():
-            continue
-        if folder.exists():
-            shutil.rmtree(old)
-        else:
+    # Only this process may write to the place, so nobody else is filling or replacing what has its name.
+    for old in _leftovers(folder, ".old", REPLACED):
+        if not folder.exists():
             old.rename(folder)
+        elif any((folder / mark).is_file() for mark in (WRITING, MARKER)):  # else another has come here
+            shutil.rmtree(old)
     for mark in (WRITING, REPLACED):
         (folder / mark).unlink(missing_ok=True)
-    for leftover in folder.parent.glob(f".{name}.*.tmp"):
-        # Only this process may write to the place, so nobody is filling it.
-        if (leftover / WRITING).is_file():
-            shutil.rmtree(leftover, ignore_errors=True)
+    for unfinished in _leftovers(folder, ".tmp", WRITING):
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _leftovers(folder: Path, suffix: str, mark: str) -> list[Path]:
+    """Return the marked folders that `new_folder` made for a place: not those for `NAME.v2` beside `NAME`."""
+    name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]+{re.escape(suffix)}", re.DOTALL)
+    return [path for path in folder.parent.iterdir() if name.fullmatch(path.name) and (path / mark).is_file()]
 
 
 def _swap(temporary: Path, folder: Path) -> None:
@@ -123,12 +125,13 @@ def _swap(temporary: Path, folder: Path) -> None:
         sync(folder.parent)
         return
     old = folder.with_name(temporary.name.removesuffix(".tmp") + ".old")
-    (folder / REPLACED).touch()
-    folder.rename(old)
     try:
+        (folder / REPLACED).touch()
+        folder.rename(old)
         temporary.rename(folder)
-    except OSError:
-        old.rename(folder)
+    except BaseException:  # Ctrl-C between the renames, too
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         (folder / REPLACED).unlink(missing_ok=True)
         raise
     sync(folder.parent)
