@@ -29,7 +29,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     foreign.write_text(pack("a secret"), encoding="utf-8")
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "cache"))
     judgments = ContentCache(tmp_path / "cache" / "judgments")
-    judgments.put("sound", {"reply": 1})
+    judgments.put("sound", {"reply": "\x9b2J"})
     judgments.close()
     plant(
         judgments.folder,
@@ -56,8 +56,9 @@ def test_damaged_rows_are_listed_left_out_and_dropped(
     assert "\x1b" not in said.out
     assert "8 rows are damaged" in said.err
     assert run(["cache", "export"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line) == {"key": "sound", "value": {"reply": 1}}
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"key": "sound", "value": {"reply": "\x9b2J"}}
+    assert "\x9b" not in printed
     assert run(["cache", "explain", "par"]) == 2
     assert "not a file of the cache; `tvmerge cache prune` drops it" in capsys.readouterr().err
     assert run(["cache", "prune"]) == 0

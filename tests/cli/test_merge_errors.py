@@ -159,6 +159,8 @@ def test_a_model_that_does_not_fit_is_told_whole_in_one_line_before_anything_is_
         (["--weight=1", "--output-dir=ran"], "the results of a run"),
         (["--weight=1", "--output-dir=runs"], "the results of a run"),
         (["--weight=1", "--output-dir=target"], "a model that is merged from"),
+        (["--weight=1", "--chat-template=out/own.jinja", "--output-dir=out"], "the chat template"),
+        (["--weights=new-experts/w.json", "--save-experts", "--output-dir=new"], "the file of weights"),
     ],
 )
 def test_what_a_merge_needs_or_a_run_has_written_is_not_overwritten(
@@ -166,6 +168,8 @@ def test_what_a_merge_needs_or_a_run_has_written_is_not_overwritten(
 ) -> None:
     for folder, name, text in (
         ("out", "w.json", '{"layers.0": 1}'),
+        ("new-experts", "w.json", '{"layers.0": 1}'),
+        ("out", "own.jinja", ""),
         ("out", "run.toml", ""),
         ("ran", ".study", "s"),
         ("runs/demo", ".study", "demo"),

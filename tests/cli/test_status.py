@@ -69,6 +69,17 @@ def test_a_run_folder_is_named_as_for_the_report(
     assert shown[0] == shown[1] == shown[2] != ""
 
 
+def test_nothing_in_the_json_object_commands_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = {"judge": "j\u202e\x9b2J", "cost": 0, "at": 1.0, "input": 100, "output": 20, "seconds": 1.5}
+    (folder / "ledger.jsonl").write_text(json.dumps(call) + "\n", encoding="utf-8")
+    assert run(["status", str(folder), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert list(json.loads(printed)["judges"]) == [call["judge"]]
+    assert not any(character in printed for character in "\u202e\x9b")
+
+
 def test_status_is_also_one_json_object(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = sqlite_url(folder / "study.db")
     assert run(["status", "--storage", url, "--study-name", "s", "--json"]) == 0

@@ -128,3 +128,13 @@ def test_a_longest_text_that_is_no_number_is_named(tmp_path: Path, longest: obje
     file.write_text(json.dumps({**stated, "model_max_length": longest}))
     with pytest.raises(TokenizerError, match=r"model_max_length in its settings is .* and not a number"):
         load_tokenizer(folder, "model")
+
+
+def test_an_unknown_token_that_is_no_token_is_named(tmp_path: Path) -> None:
+    folder = _model(tmp_path / "model")
+    save_tokenizer(folder, ["a", "b"])
+    file = folder / "tokenizer_config.json"
+    stated = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**stated, "unk_token": ""}))
+    with pytest.raises(TokenizerError, match="it has no token '', which is its unk_token"):
+        load_tokenizer(folder, "model")

@@ -13,18 +13,9 @@ from tvmerge.config import MergeConfig, RunConfig
 from tvmerge.config.values import settings_for
 from tvmerge.errors import ConfigError
 from tvmerge.records import Recipe
+from tvmerge.run.write_model import BESIDE, CHAT, WRITING, Weights, write_model
 
 _MERGE = tuple(f.name for f in fields(MergeConfig))
-_BESIDE = (
-    "chat_template",
-    "chat_template_kwargs",
-    "stop_token",
-    "shard_size",
-    "save_experts",
-    "quantise",
-    "llama_cpp",
-)
-"""Settings of a run that apply to any merge. An upload must be requested each time."""
 
 
 def merge(
@@ -71,8 +62,6 @@ def merge(
         >>> tvmerge.merge("best", run_dir="runs/demo").name
         'best'
     """
-    from tvmerge.run.write_model import Weights, write_model
-
     if (trial is not None or run_dir is not None) and config is not None:
         raise ConfigError("the settings of a trial's merge come from its study; leave config out")
     tell, folder = progress_callback(progress), Path(output_dir)
@@ -95,11 +84,11 @@ def _weights(given: Recipe | Mapping[str, float] | str | PathLike[str] | None) -
 
 def _of_run(config: RunConfig) -> dict[str, Any]:
     """Return the settings of a run that concern a merge."""
-    return {key: getattr(config, key) for key in (*_MERGE, *_BESIDE)}
+    return {key: getattr(config, key) for key in (*_MERGE, *BESIDE)}
 
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    known = (*_MERGE, *_BESIDE, "push_to_hub")
+    known = (*_MERGE, *CHAT, *WRITING)
     if other := [key for key in settings if key not in known]:
         raise ConfigError(f"{', '.join(other)}: not a setting of a merge; known: {', '.join(known)}")
     return settings_for(RunConfig, settings)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tvmerge._util.printable import escaped_json
 from tvmerge.cli.lines import say, say_json
 from tvmerge.errors import ConfigError, UserError
 
@@ -101,7 +102,7 @@ def export(kind: str, out: Path | None) -> None:
             write_pieces(out, lines)
         else:
             for line in lines:
-                click.echo(line, nl=False)
+                click.echo(escaped_json(line), nl=False)
 
 
 @cache.command()

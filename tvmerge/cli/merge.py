@@ -12,10 +12,7 @@ from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import MergeConfig, RunConfig, file_settings
 from tvmerge.config.values import settings_for
-from tvmerge.run.write_model import CHAT, WRITING, Weights, write_model
-
-BESIDE = (*CHAT, "shard_size", "save_experts", "quantise", "llama_cpp")
-"""Settings of a run's config file that apply to any merge. An upload must be requested each time."""
+from tvmerge.run.write_model import BESIDE, CHAT, WRITING, Weights, write_model
 
 
 @click.command(cls=GroupedCommand)

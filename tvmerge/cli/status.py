@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from tvmerge.cli.lines import say
+from tvmerge.cli.lines import say, say_json
 from tvmerge.errors import ConfigError
 
 
@@ -33,4 +32,7 @@ def status(
         raise ConfigError("pass a run folder, or --storage and --study-name")
     folder = run_dir if run is None else named_folder(run)
     found = read(folder, storage=storage, study_name=study_name)
-    say(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else str(found))
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say(str(found))

@@ -77,6 +77,7 @@ def load_tokenizer(folder: Path, name: str, *, generic: bool = False, trust_remo
     try:
         tokenizer = factory.from_pretrained(folder, trust_remote_code=trust_remote_code)
         words = set(tokenizer.get_vocab()) - marked_tokens(tokenizer)
+        _check_unknown(tokenizer)
     except Exception as error:  # transformers and remote code may raise anything
         reason = _install(missing) if missing else _reason(folder, error)
         raise TokenizerError(f"{failed}: {reason}") from error
@@ -96,6 +97,18 @@ def marked_tokens(tokenizer: Any) -> set[Any]:
     """Return the special tokens of a tokenizer, and those added to its vocabulary."""
     added = getattr(tokenizer, "get_added_vocab", dict)  # mistral-common's tokenizers have no added tokens
     return {*tokenizer.all_special_tokens, *added()}
+
+
+def _check_unknown(tokenizer: Any) -> None:
+    """Check that a tokenizer has its token for unknown ones, for whose id transformers would ask for ever.
+
+    Raises:
+        ValueError: It has not.
+    """
+    try:
+        getattr(tokenizer, "unk_token_id", None)
+    except RecursionError as error:
+        raise ValueError(f"it has no token {tokenizer.unk_token!r:.40}, which is its unk_token") from error
 
 
 def _reason(folder: Path, error: Exception) -> str:

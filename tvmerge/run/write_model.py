@@ -15,7 +15,7 @@ from tvmerge._util.outputs import check_new_folder
 from tvmerge._util.parsing import parse_json
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.merging.export.folders import check_precious
+from tvmerge.merging.export.folders import check_precious, experts_folder
 from tvmerge.merging.export.hub import check_upload
 from tvmerge.records import Recipe
 from tvmerge.run.gguf import GgufOfMerge
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 ELSEWHERE = ("dtype", "cache_dir", "allow_pickle", "trust_remote_code")
 """Merge settings that may differ from those of the study that the trial belongs to."""
 
-WRITING = ("shard_size", "save_experts", "quantise", "llama_cpp", "push_to_hub")
-"""Settings that decide how a model is written."""
-
 CHAT = ("chat_template", "chat_template_kwargs", "stop_token")
 """Chat settings, which are written into the model's files."""
+
+BESIDE = (*CHAT, "shard_size", "save_experts", "quantise", "llama_cpp")
+"""Settings of a run that apply to any merge besides those of the merge."""
+
+WRITING = ("shard_size", "save_experts", "quantise", "llama_cpp", "push_to_hub")
+"""Settings that decide how a model is written, and where it is uploaded, which must be said each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,7 @@ def write_model(
     """
     weights = _with_study(weights)
     check_new_folder(output_dir, "--output-dir")
-    check_precious(output_dir, _precious(weights, output_dir, config))
+    _check_outputs(output_dir, settings, dict(_precious(weights, settings, config)))
     if (repository := settings.get("push_to_hub")) is not None:
         check_upload(repository)
     given = dict(settings)
@@ -147,8 +150,20 @@ def _with_study(weights: Weights) -> Weights:
     return replace(weights, storage=storage, study_name=study)
 
 
-def _precious(weights: Weights, output_dir: Path, config: Path | None) -> Iterator[tuple[str, Path]]:
-    """Yield what must stay even if the output folder may be replaced, and what it is called."""
+def _check_outputs(output_dir: Path, settings: Mapping[str, Any], precious: Mapping[str, Path]) -> None:
+    """Check that the folders that may be replaced hold nothing that must stay."""
+    outputs = {"--output-dir": output_dir}
+    if settings.get("save_experts"):
+        outputs["the folder of --save-experts,"] = experts_folder(output_dir)
+    for what, folder in outputs.items():
+        runs = (("the results of a run", run) for run in runs_within(folder))
+        check_precious(folder, chain(precious.items(), runs), what)
+
+
+def _precious(
+    weights: Weights, settings: Mapping[str, Any], config: Path | None
+) -> Iterator[tuple[str, Path]]:
+    """Yield what must stay even if folders may be replaced, by what it is called."""
     yield "the working directory", Path.cwd()
     yield "tvmerge's cache", cache_folder()
     if config is not None:
@@ -157,8 +172,9 @@ def _precious(weights: Weights, output_dir: Path, config: Path | None) -> Iterat
         yield "the file of weights", weights.weights
     if weights.storage is not None and (study := sqlite_file(weights.storage)) is not None:
         yield "the study", study
-    for run in runs_within(output_dir):
-        yield "the results of a run", run
+    for key, what in (("chat_template", "the chat template"), ("llama_cpp", "the folder of llama.cpp")):
+        if settings.get(key) is not None:
+            yield what, Path(settings[key])
 
 
 def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:

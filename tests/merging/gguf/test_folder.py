@@ -130,13 +130,34 @@ async def test_what_tvmerge_did_not_write_stays(folder: GgufFolder, programs: Pa
     assert mine.read_bytes() == b"mine"
 
 
+async def test_a_model_in_the_place_of_the_files_stays(folder: GgufFolder, programs: Path) -> None:
+    folder.place.mkdir()
+    (folder.place / "model.safetensors").write_bytes(b"mine")
+    marker = json.dumps({"owner": None, "files": ["model.safetensors"]})
+    (folder.place / "tvmerge.json").write_text(marker)
+    with pytest.raises(CheckpointError, match="is for GGUF files, but holds a model"):
+        await write(replace(folder, overwrite=True), await tools_for(programs, "q8_0"))
+    assert (folder.place / "model.safetensors").read_bytes() == b"mine"
+    assert (folder.place / "tvmerge.json").read_text() == marker
+
+
+@pytest.mark.parametrize("odd", [5, None, "text", [1, "x\0y.gguf"], {"a": "b"}])
+async def test_a_marker_of_other_types_is_replaced(folder: GgufFolder, programs: Path, odd: object) -> None:
+    folder.place.mkdir()
+    marker = {"owner": "study", "files": odd, "source": folder.source, "complete": odd}
+    (folder.place / "tvmerge.json").write_text(json.dumps(marker))
+    await write(folder, await tools_for(programs, "q8_0"))
+    assert there(folder) == ["best-model-Q8_0.gguf"]
+
+
 async def test_a_marker_cannot_have_files_removed_elsewhere(
     folder: GgufFolder, programs: Path, tmp_path: Path
 ) -> None:
     outside = tmp_path / "outside.gguf"
     outside.write_bytes(b"outside")
     folder.place.mkdir()
-    marker = {"owner": "study", "files": ["../outside.gguf", str(outside)], "source": "other"}
+    files = ["../outside.gguf", str(outside)]
+    marker = {"owner": "study", "files": files, "source": "other", "complete": {}}
     (folder.place / "tvmerge.json").write_text(json.dumps(marker))
     await write(folder, await tools_for(programs, "q8_0"))
     assert outside.read_bytes() == b"outside"

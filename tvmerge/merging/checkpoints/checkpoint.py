@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.vocabulary import Vocabulary
 
 
+_SHOWN = 100
+"""Number of characters of a strange name in a message."""
+
+
 class Checkpoint:
     """A causal language model on disk, read through memory maps tensor by tensor.
 
@@ -253,14 +257,16 @@ def _open_indexed(index: Path, kind: type[SafetensorsShard] | type[PickleShard])
         raise CheckpointError(f"{index}: has no 'weight_map'")
     odd = [file for file in weight_map.values() if not isinstance(file, str)]
     if odd:
-        raise CheckpointError(f"{index}: its 'weight_map' must have names of files, got {odd[0]!r}")
+        raise CheckpointError(f"{index}: its 'weight_map' must have names of files, got {odd[0]!r:.{_SHOWN}}")
     files = sorted(set(weight_map.values()))
     outside = [file for file in files if Path(file).name != file]
     if outside:
-        raise CheckpointError(f"{index}: refers to a file outside its folder: {outside[0]}")
+        raise CheckpointError(f"{index}: refers to a file outside its folder: {outside[0]:.{_SHOWN}}")
     missing = [file for file in files if not (index.parent / file).is_file()]
     if missing:
-        raise CheckpointError(f"{index.parent}: missing {', '.join(missing)}; download it again")
+        named = ", ".join(f"{file:.{_SHOWN}}" for file in missing[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise CheckpointError(f"{index.parent}: missing {named}{more}; download it again")
     shards: dict[str, Shard] = {file: kind(index.parent / file) for file in files}
     lost = [name for name, file in weight_map.items() if name not in shards[file].specs]
     if lost:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tvmerge._util.parsing import parse_json
+from tvmerge._util.parsing import parse_strict_json
 from tvmerge._util.regular import open_regular
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import refuse_pointers
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 _HEADER_LIMIT = 100_000_000
 """Maximum size of a header in bytes, as in the safetensors library."""
 
-
 _DIMENSIONS = 64
 """Maximum number of dimensions of a tensor, as in torch."""
 
 _SHOWN = 100
-"""Number of characters of a wrong value in a message."""
+"""Number of characters of a wrong entry in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,61 +159,68 @@ def _read_header(path: Path) -> tuple[dict[str, TensorSpec], dict[str, Extent]]:
             size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, _HEADER_LIMIT):
-                raise CheckpointError(f"{path}: not a safetensors file, or truncated ({size} bytes)")
-            header = parse_json(file.read(length))
+                raise CheckpointError(
+                    f"{path}: not a safetensors file, or truncated ({size} bytes); download it again"
+                )
+            entries = _entries(parse_strict_json(file.read(length).decode("utf-8")))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise CheckpointError(f"{path}: its safetensors header is damaged: {error}") from error
-    try:
-        _check_metadata(header.pop("__metadata__", {}))
-        specs = {name: _spec(entry) for name, entry in header.items()}
-        spans = {name: _span(entry["data_offsets"]) for name, entry in header.items()}
-        _check_sizes(specs, spans)
-    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path}: its safetensors header is damaged: {error!r}") from error
+        raise CheckpointError(
+            f"{path}: its safetensors header is damaged: {error}; download it again"
+        ) from error
     data = 8 + length
-    end = data + max((last for _, last in spans.values()), default=0)
+    end = data + max((last for _, (_, last) in entries.values()), default=0)
     if end != size:
         raise CheckpointError(f"{path}: has {size} bytes where its header promises {end}; download it again")
-    return specs, {name: Extent(path, data + first, last - first) for name, (first, last) in spans.items()}
+    extents = {name: Extent(path, data + first, last - first) for name, (_, (first, last)) in entries.items()}
+    return {name: spec for name, (spec, _) in entries.items()}, extents
 
 
-def _check_metadata(metadata: Mapping[str, object]) -> None:
-    if not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("its metadata must be texts")
+def _entries(header: object) -> dict[str, tuple[TensorSpec, tuple[int, int]]]:
+    """Return each tensor's spec, and its first byte and the one after its last in the data.
+
+    Raises:
+        ValueError: The header is not that of a safetensors file.
+    """
+    if not (
+        isinstance(header, dict)
+        and isinstance(metadata := header.pop("__metadata__", {}), dict)
+        and all(isinstance(value, str) for value in metadata.values())
+    ):
+        raise ValueError("it must be a JSON object whose metadata are texts")
+    entries = {name: _entry(name, given) for name, given in header.items()}
+    _check_sizes(entries)
+    return entries
 
 
-def _spec(entry: Mapping[str, Any]) -> TensorSpec:
-    shape, dtype = entry["shape"], entry["dtype"]
-    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > _DIMENSIONS:
-        raise ValueError(f"a tensor of dtype {dtype!r} and shape {shape!r}"[:_SHOWN])
-    return TensorSpec(tuple(map(_size, shape)), dtype)
+def _entry(name: str, given: object) -> tuple[TensorSpec, tuple[int, int]]:
+    match given:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [begin, end]} if (
+            dtype.isidentifier() and len(shape) <= _DIMENSIONS and all(map(_is_size, (*shape, begin, end)))
+        ):
+            return TensorSpec(tuple(shape), dtype), (begin, end)
+    raise ValueError(f"{name!r:.{_SHOWN}} is {given!r:.{_SHOWN}}")
 
 
-def _span(offsets: object) -> tuple[int, int]:
-    match offsets:
-        case [begin, end]:
-            return _size(begin), _size(end)
-    raise ValueError(f"data_offsets {offsets!r}"[:_SHOWN])
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
 
 
-def _size(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{value!r} where a size is expected"[:_SHOWN])
-    return value
-
-
-def _check_sizes(specs: Mapping[str, TensorSpec], spans: Mapping[str, tuple[int, int]]) -> None:
+def _check_sizes(entries: Mapping[str, tuple[TensorSpec, tuple[int, int]]]) -> None:
     """Check that tensors take their bytes, and lie one behind the other without gaps."""
     expected = 0
-    for (begin, end), name in sorted((span, name) for name, span in spans.items()):
+    for (begin, end), name in sorted((span, name) for name, (_, span) in entries.items()):
         if begin != expected or end < begin:
-            raise ValueError(f"'{name}' lies at {begin} to {end}, but what is before it ends at {expected}")
+            raise ValueError(
+                f"{name!r:.{_SHOWN}} lies at {begin} to {end}, but what is before it ends at {expected}"
+            )
         expected = end
-        spec = specs[name]
+        spec, _ = entries[name]
         if spec.dtype in BYTES and end - begin != spec.nbytes:
-            raise ValueError(f"{spec} in {end - begin} bytes")
+            raise ValueError(
+                f"{name!r:.{_SHOWN}} has {end - begin} bytes, {spec.dtype} and shape {spec.shape!r:.{_SHOWN}}"
+            )
 
 
 def _load_pickle(path: Path) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ A folder written by tvmerge contains `tvmerge.json`, which names its owner and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def check_replaceable(
         whose = written if marker else "is not empty"
         raise CheckpointError(f"{folder} {whose}; choose another output folder, or pass --overwrite")
     foreign = sorted(
-        {path.name for path in folder.iterdir()} - {MARKER, WRITING, REPLACED, *_written(marker)}
+        {path.name for path in folder.iterdir()} - {MARKER, WRITING, REPLACED, *written_files(marker)}
     )
     if foreign:
         raise CheckpointError(
@@ -64,12 +64,13 @@ def check_replaceable(
         )
 
 
-def check_precious(folder: Path, precious: Iterable[tuple[str, Path]]) -> None:
+def check_precious(folder: Path, precious: Iterable[tuple[str, Path]], what: str = "--output-dir") -> None:
     """Check that a folder that may be replaced does not hold anything else that is needed.
 
     Args:
         folder: The folder of the model.
         precious: What must stay, and what it is called in messages.
+        what: What the folder is called in messages.
 
     Raises:
         ConfigError: The folder holds something of it.
@@ -77,14 +78,13 @@ def check_precious(folder: Path, precious: Iterable[tuple[str, Path]]) -> None:
     place = folder.resolve()
     for name, path in precious:
         if path.resolve().is_relative_to(place):
-            raise ConfigError(f"--output-dir {folder} holds {name}; choose a separate folder")
+            raise ConfigError(f"{what} {folder} holds {name}; choose a separate folder")
 
 
-def _written(marker: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of the files that a marker lists."""
+def written_files(marker: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that a marker lists."""
     files = marker.get("files")
-    if isinstance(files, list):
-        yield from (name for name in files if isinstance(name, str))
+    return [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
 
 
 def read_marker(folder: Path) -> dict[str, Any]:

@@ -6,26 +6,26 @@ is written under another name and renamed when it is complete, so a killed run l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvmerge._util.files import safe_name, write_json
 from tvmerge._version import __version__
 from tvmerge.errors import CheckpointError
-from tvmerge.merging.export.folders import MARKER, check_replaceable, read_marker
+from tvmerge.merging.export.folders import MARKER, check_replaceable, read_marker, written_files
 from tvmerge.merging.export.replacement import locked_place, sync, translated
 from tvmerge.merging.gguf.programs import CONVERTER, QUANTIZER, Command, output_of, reason
 from tvmerge.merging.gguf.tools import GgufTools, is_gguf
 from tvmerge.merging.gguf.types import FULL
 
-if TYPE_CHECKING:
-    pass
+_GGUF, _PART = ".gguf", ".gguf.part"
+"""What the names of files end in, and those of files that are not complete."""
 
-_PART = ".part"
-"""What the name of a file that is not complete ends in."""
+_COMPLETE = "complete"
+"""The key of a marker with the sizes of complete files by type, which markers of models do not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class GgufFolder:
 
     def file(self, kind: str) -> Path:
         """Return the file of a type."""
-        return self.place / f"{safe_name(self.model.name)}-{kind}.gguf"
+        return self.place / f"{safe_name(self.model.name)}-{kind}{_GGUF}"
 
     def check(self) -> None:
         """Check that files may be written.
@@ -82,6 +82,12 @@ class GgufFolder:
             CheckpointError: The folder holds something that must not be replaced.
         """
         check_replaceable(self.place, self.owner, overwrite=self.overwrite, sources=self.sources)
+        marker = read_marker(self.place)
+        if marker and _COMPLETE not in marker:
+            raise CheckpointError(
+                f"{self.place} is for GGUF files, but holds a model; move it away, or choose another "
+                "--output-dir"
+            )
 
     async def write(
         self, tools: GgufTools, unquantised: str, phase: Callable[[str], object]
@@ -101,7 +107,7 @@ class GgufFolder:
         with locked_place(self.place), translated(self.place):
             self.check()
             self._begin([unquantised, *tools.types])
-            complete = self._complete()
+            complete = self._complete([unquantised, *tools.types])
             missing = [kind for kind in tools.types if kind not in complete]
             needed = [] if all(kind in FULL for kind in missing) else [unquantised]
             for kind in dict.fromkeys([*needed, *missing]):
@@ -119,26 +125,25 @@ class GgufFolder:
         """Remove the files of another model and incomplete ones, and claim the folder."""
         marker = read_marker(self.place)
         same = marker.get("source") == self.source
-        for name in marker.get("files", ()):
-            if not same or name.endswith(_PART):
-                (self.place / Path(name).name).unlink(missing_ok=True)
-        names = [self.file(kind).name for kind in dict.fromkeys(kinds)]
-        files = [*names, *(name + _PART for name in names)]
-        before = marker.get("files", ()) if same else ()
+        before = [name for name in written_files(marker) if name.endswith((_GGUF, _PART))]
         self.place.mkdir(parents=True, exist_ok=True)
-        self._mark(marker.get("complete", {}) if same else {}, list(dict.fromkeys([*before, *files])))
+        for path in self.place.iterdir():
+            if path.name in before and (not same or path.name.endswith(_PART)):
+                path.unlink()
+        names = [self.file(kind).name for kind in dict.fromkeys(kinds)]
+        files = [*(before if same else ()), *names, *(name.removesuffix(_GGUF) + _PART for name in names)]
+        self._mark(_sizes(marker) if same else {}, list(dict.fromkeys(files)))
 
-    def _mark(self, complete: dict[str, int], files: list[str]) -> None:
-        content = {"owner": self.owner, "files": files, "source": self.source, "complete": complete}
+    def _mark(self, complete: Mapping[str, int], files: list[str]) -> None:
+        content = {"owner": self.owner, "files": files, "source": self.source, _COMPLETE: complete}
         write_json(self.place / MARKER, {"tvmerge": __version__, **content})
 
-    def _complete(self) -> frozenset[str]:
-        """Return the types of the files that are complete."""
-        known: dict[str, Any] = read_marker(self.place).get("complete", {})
-        found = set()
-        for kind, size in known.items():
+    def _complete(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Return which of some types have a file that is complete."""
+        sizes, found = _sizes(read_marker(self.place)), set()
+        for kind in kinds:
             with suppress(OSError):
-                if self.file(kind).stat().st_size == size:
+                if self.file(kind).stat().st_size == sizes.get(kind):
                     found.add(kind)
         return frozenset(found)
 
@@ -154,7 +159,7 @@ class GgufFolder:
         size = part.stat().st_size
         part.replace(file)
         marker = read_marker(self.place)
-        self._mark({**marker["complete"], kind: size}, marker["files"])
+        self._mark({**_sizes(marker), kind: size}, written_files(marker))
 
     def _conversion(self, tools: GgufTools, kind: str) -> Command:
         out, model = str(self._part(kind).absolute()), str(self.model.absolute())
@@ -167,4 +172,12 @@ class GgufFolder:
 
     def _part(self, kind: str) -> Path:
         file = self.file(kind)
-        return file.with_name(file.name + _PART)
+        return file.with_suffix(_PART)
+
+
+def _sizes(marker: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes of complete files by type that a marker lists."""
+    sizes = marker.get(_COMPLETE)
+    return (
+        {kind: size for kind, size in sizes.items() if type(size) is int} if isinstance(sizes, dict) else {}
+    )
