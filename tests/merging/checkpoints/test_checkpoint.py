@@ -248,6 +248,20 @@ def test_pickled_weights_of_old_torch_are_read(folder: Path) -> None:
     assert torch.equal(checkpoint.tensor("model.norm.weight"), expected["model.norm.weight"])
 
 
+def test_pickled_parameters_are_tensors_without_gradients(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    parameters = {name: torch.nn.Parameter(tensor) for name, tensor in tensors.items()}
+    torch.save(parameters, _pickled(folder) / "pytorch_model.bin")
+    assert not Checkpoint(folder, allow_pickle=True).tensor("model.norm.weight").requires_grad
+
+
+def test_a_pipe_in_place_of_a_pickle_is_not_waited_for(folder: Path) -> None:
+    (_pickled(folder) / "pytorch_model.bin").unlink()
+    os.mkfifo(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="it is a pipe and not a file"):
+        Checkpoint(folder, allow_pickle=True)
+
+
 class _Bomb:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (Path("exploded"),))
@@ -259,7 +273,26 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(
     monkeypatch.chdir(folder)
     (folder / "model.safetensors").unlink()
     torch.save({"x": _Bomb()}, folder / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="as a pickle of tensors only"):
+    with pytest.raises(
+        CheckpointError, match=r"as a pickle of tensors only: it names \S+; download it again"
+    ):
+        Checkpoint(folder, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {1: torch.ones(2)},
+        {"a": torch.ones(2, 2).to_sparse()},
+        {"a": torch.ones(2, device="meta")},
+        {"a": [1.0]},
+        [torch.ones(2)],
+    ],
+)
+def test_a_pickle_of_anything_but_named_dense_tensors_is_refused(folder: Path, content: object) -> None:
+    torch.save(content, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="contains something other than named tensors"):
         Checkpoint(folder, allow_pickle=True)
     assert not (folder / "exploded").exists()
 

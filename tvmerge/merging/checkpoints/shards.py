@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -227,14 +228,47 @@ def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
     refuse_pointers([path])
+    _check_readable(path)
     try:
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError:  # the format before torch 1.6 cannot be memory-mapped
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises all kinds of errors
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: cannot be loaded as a pickle of tensors only: {reason}") from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise CheckpointError(f"{path}: contains something other than named tensors")
-    return loaded
+        raise CheckpointError(
+            f"{path}: cannot be loaded as a pickle of tensors only: {_why_not_loaded(error)}; download it "
+            "again, or convert it to safetensors where you trust it"
+        ) from error
+    if not isinstance(loaded, dict) or not all(map(_is_named_tensor, loaded.items())):
+        raise CheckpointError(
+            f"{path}: contains something other than named tensors with all their numbers; convert it to "
+            "safetensors"
+        )
+    return {name: tensor.detach() for name, tensor in loaded.items()}
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        open_regular(path).close()  # torch would wait for a pipe
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    """Return whether a name and a value are those of a dense tensor in memory."""
+    import torch
+
+    name, value = item
+    return (
+        isinstance(name, str)
+        and isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+    )
+
+
+def _why_not_loaded(error: Exception) -> str:
+    # torch's own text advises to load the pickle without restriction.
+    if (named := re.search(r"\bGLOBAL (\S+)", str(error))) is not None:
+        return f"it names {named[1]}"
+    return "it takes more memory than there is" if isinstance(error, MemoryError) else "it is damaged"
