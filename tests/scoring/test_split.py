@@ -73,6 +73,13 @@ def test_remainders_are_given_to_the_categories_that_lost_most_by_rounding_down(
     assert Counter(item.category for item in held) == {"a": 3, "b": 2, "c": 2}
 
 
+def test_a_question_too_many_is_given_up_by_the_category_that_was_rounded_down_least() -> None:
+    sizes = {"a": 2, "b": 2, "c": 2, "d": 24, "e": 29}
+    _, held = split(make(sizes), 0.1, 0)
+    # Quotas 0.2 (three times), 2.4 and 2.9: six in all, but each of the small ones needs a whole question.
+    assert Counter(item.category for item in held) == {"a": 1, "b": 1, "c": 1, "d": 1, "e": 2}
+
+
 def test_a_share_means_the_decimal_that_was_written() -> None:
     _, held = split(make({"a": 100}), 0.29, 0)
     assert len(held) == 29

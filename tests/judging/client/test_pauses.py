@@ -92,6 +92,30 @@ def test_a_wait_that_is_over_before_its_time_is_told_no_more() -> None:
     assert said[-1] == (20, "")
 
 
+def test_the_end_of_a_wait_is_told_once_and_only_if_its_begin_was() -> None:
+    async def work(pauses: Pauses) -> None:
+        pauses.wait("a", 20, "no request is left")
+        await asyncio.sleep(30)
+        pauses.answered()
+        pauses.wait("a", 2, "a pace")
+        pauses.over("a")
+        await asyncio.sleep(30)
+
+    assert [(moment, bool(line)) for moment, line in told(work)] == [(0, True), (15, True), (20, False)]
+
+
+def test_the_next_wait_is_told_15_seconds_after_the_last_line() -> None:
+    async def work(pauses: Pauses) -> None:
+        pauses.wait("a", 5, "a limit")
+        await asyncio.sleep(6)
+        pauses.wait("a", 3, "a limit")
+        await asyncio.sleep(4)
+        pauses.wait("a", 10, "a limit")
+        await asyncio.sleep(20)
+
+    assert seconds(told(work)) == [0, 15]
+
+
 def test_retries_say_what_failed_and_until_when() -> None:
     async def broken(request: ChatRequest) -> ChatReply:
         raise TransientError("HTTP 503: overloaded", status=503)
