@@ -63,17 +63,21 @@ async def test_each_work_is_cancelled_once_however_long_the_others_take_to_end(f
     assert [(work.cancelled, work.ended) for work in works] == [(1, True)] * 3
 
 
-async def test_a_second_cancellation_is_passed_on_and_all_have_ended_then() -> None:
+@pytest.mark.parametrize("times", [1, 2])
+async def test_only_a_second_cancellation_of_the_caller_is_passed_on_and_all_have_ended_then(
+    times: int,
+) -> None:
     work = Work(9)
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
     stopping = asyncio.create_task(stop([task]))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    stopping.cancel()
+    for _ in range(times):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        stopping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stopping
-    assert (work.cancelled, work.ended, task.done()) == (2, True, True)
+    assert (work.cancelled, work.ended, task.done()) == (times, True, True)
 
 
 async def test_tasks_that_ended_already_are_left_as_they_are() -> None:

@@ -34,11 +34,14 @@ async def first_failure(tasks: Collection[asyncio.Task[Any]]) -> None:
 async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel the running tasks once and wait until they have ended, ignoring their results.
 
+    They are cancelled again only if the caller is cancelled for the second time. A first cancellation that
+    comes meanwhile asks for what they do already: to end once their requests in flight have arrived.
+
     Raises:
-        CancelledError: The caller was cancelled meanwhile, after cancelling the tasks again and waiting for
-            them.
+        CancelledError: The caller was cancelled meanwhile; the tasks have ended.
     """
     listed = list(tasks)
+    caller = asyncio.current_task()
     pending = {task for task in listed if not task.done()}
     cancelled: asyncio.CancelledError | None = None
     _cancel(pending)
@@ -48,7 +51,8 @@ async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
         except asyncio.CancelledError as error:
             cancelled = error
             pending = {task for task in pending if not task.done()}
-            _cancel(pending)
+            if caller is not None and caller.cancelling() > 1:
+                _cancel(pending)
     for task in listed:
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio does not report it as unhandled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.judges.llm import LLMJudge
+from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Question
@@ -235,6 +237,38 @@ async def test_a_question_of_many_requests_loses_none_of_them_where_they_arrive_
         arriving.set_result(None)
     await draining
     assert (ledger.calls, await _stored(chat, tmp_path)) == (6, 6)
+
+
+async def test_a_panel_that_one_judge_has_failed_keeps_what_others_have_in_flight_when_the_run_ends(
+    tmp_path: Path, prompts: dict[str, JudgePrompt]
+) -> None:
+    slow = Wire()
+
+    async def fail(request: ChatRequest) -> ChatReply:
+        await slow.sent(1)
+        raise QuotaError("HTTP 402")
+
+    judges = [
+        LLMJudge(
+            name=name,
+            chat=pipeline(model, SPEC, RequestPolicy(cache=ContentCache(tmp_path / name))),
+            prompts=prompts,
+            model={},
+        )
+        for name, model in (("failing", LocalChat(fail)), ("slow", slow.model))
+    ]
+    panel = PanelJudge(judges)
+    ratings = RatingTasks(panel)
+    ratings.start(*_question(0))
+    await slow.sent(1)
+    await asyncio.sleep(0.05)  # the failure stops the other judge
+    draining = asyncio.create_task(ratings.drain(60))
+    await asyncio.sleep(0.05)
+    slow.open.set()
+    await draining
+    await panel.close()
+    with closing(ContentCache(tmp_path / "slow")) as cache:
+        assert len(cache) == 1
 
 
 @pytest.mark.parametrize("grace", [0, 0.01])
