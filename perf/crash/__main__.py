@@ -1,6 +1,6 @@
 """Breaks runs off with kill -9 in all of their stages, and has them go on until they are done.
 
-    python -m perf.crash [--kills 60] [--seed 0]
+    python -m perf.crash [--kills 60] [--seed 0] [--stages "waiting to be stored" ...]
 
 Small studies of the demo's models (`auto`, which asks blocks of questions, and TPE with races) ask a judge
 over a loopback network, through the real SDK. Each is killed up to three times, at random moments of the
@@ -65,12 +65,13 @@ class Campaign:
     Args:
         folder: Where they are.
         seed: Of the moments of the kills.
+        stages: Those in which studies are killed.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, stages: Sequence[str] = (START, *STAGES)) -> None:
         self._references = References(folder, seed)
         self._seed = seed
-        self.aimed: Counter[str] = Counter(dict.fromkeys((START, *STAGES), 0))
+        self.aimed: Counter[str] = Counter(dict.fromkeys(stages, 0))
 
     def play(self, number: int, kills: int) -> Played:
         """Kill a study `kills` times at most, and have it end."""
@@ -87,8 +88,10 @@ class Campaign:
 
     def _next(self, count: int, rng: Random) -> list[str]:
         """Return the stages that were aimed at least, in the order of a run."""
-        stages = sorted(self.aimed, key=lambda stage: (self.aimed[stage], rng.random()))[:count]
-        self.aimed.update(stages)
+        stages: list[str] = []
+        for _ in range(count):
+            stages.append(min(self.aimed, key=lambda stage: (self.aimed[stage], rng.random())))
+            self.aimed[stages[-1]] += 1
         return in_order(stages)
 
 
@@ -124,7 +127,8 @@ def total(runs: Sequence[Played]) -> bool:
         f"{len(runs)} studies, {kills} kills: {sum(not run.wrong for run in runs)} ended the same; requests "
         f"sent {sum(d.sent for d in done)} = entered {sum(d.entered for d in done)} + on the wire of a kill "
         f"{sum(d.on_the_wire for d in done)}; stored {sum(d.stored for d in done)}, sent again "
-        f"{sum(d.again for d in done)}, paid twice {sum(d.twice for d in done)}"
+        f"{sum(d.again for d in done)}, paid twice {sum(d.twice for d in done)}, arrived and not entered "
+        f"{sum(d.missed for d in done)}"
     )
     return not any(run.wrong for run in runs)
 
@@ -134,10 +138,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stages", nargs="+", choices=(START, *STAGES), default=(START, *STAGES))
     args = parser.parse_args(argv)
     runs: list[Played] = []
     with tempfile.TemporaryDirectory() as name, suppress(KeyboardInterrupt):
-        campaign = Campaign(Path(name), args.seed)
+        campaign = Campaign(Path(name), args.seed, args.stages)
         while (left := args.kills - sum(len(run.hits) for run in runs)) > 0:
             runs.append(campaign.play(len(runs), min(left, KILLS_EACH)))
             print(f"study {len(runs)}: {runs[-1]}", flush=True)

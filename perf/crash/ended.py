@@ -97,9 +97,10 @@ class Account:
         on_the_wire: Those that a kill cut off before their reply was entered; whether the judge's provider
             bills them cannot be known.
         stored: Replies in the cache, of different prompts.
-        again: Prompts sent again, because a kill cut off their reply before it was stored.
-        twice: Prompts sent again although their reply was stored: paid twice.
+        again: Prompts sent again, because a kill cut off their reply before it arrived.
+        twice: Prompts sent again although their reply had arrived: paid twice.
         unexplained: Requests that are neither entered nor on the wire of a kill.
+        missed: Requests whose reply a killed process had, but did not get to enter.
     """
 
     sent: int
@@ -109,15 +110,17 @@ class Account:
     again: int
     twice: int
     unexplained: int
+    missed: int = 0
 
     @property
     def balanced(self) -> bool:
         """Whether each request is accounted for, and none was paid twice."""
-        return not self.twice and not self.unexplained
+        return not self.twice and not self.unexplained and not self.missed
 
     def __str__(self) -> str:
         unexplained = f" + UNEXPLAINED {self.unexplained}" if self.unexplained else ""
         twice = f" - PAID TWICE {self.twice}" if self.twice else ""
+        unexplained += f" of which {self.missed} HAD ARRIVED" if self.missed else ""
         return (
             f"sent {self.sent} = entered {self.entered} + on the wire {self.on_the_wire}{unexplained}; "
             f"sent {self.sent} = stored {self.stored} + again {self.again}{twice}"
@@ -126,13 +129,16 @@ class Account:
 
 def account(hits: Sequence[Hit], books: Books) -> Account:
     """Return where the requests of a study went, given how it was broken off and how it ended."""
+    made = _increments([hit.books.entered for hit in hits])
     lost: Counter[str] = Counter()
     for hit in hits:
         lost.update(hit.books.not_stored)
     again = {prompt: times - 1 for prompt, times in books.sent.items() if times > 1}
-    twice = sum(max(0, times - lost[prompt]) for prompt, times in again.items())
+    stored = sum(max(0, times - lost[prompt]) for prompt, times in again.items())
     wires = _increments([hit.books.not_entered for hit in hits])
     allowed = sum(min(wire, PARALLEL) for wire in wires)
+    # A reply that had arrived is entered, and so is none of those on the wire.
+    twice = max(stored, sum(again.values()) - sum(wires))
     return Account(
         sent=books.sent.total(),
         entered=books.entered,
@@ -141,6 +147,7 @@ def account(hits: Sequence[Hit], books: Books) -> Account:
         again=sum(again.values()) - twice,
         twice=twice,
         unexplained=books.not_entered - allowed,
+        missed=sum(max(0, hit.arrived - entered) for hit, entered in zip(hits, made, strict=True)),
     )
 
 

@@ -24,7 +24,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "merging": ("tvmerge.engines.transformers.engine:TransformersEngine._merge",),
     "answering": ("tvmerge.engines.transformers.engine:TransformersEngine._answer",),
     "judging": ("tvmerge.judging.client.timeout:TimeLimitedChat.send",),
-    "entering a reply": ("tvmerge.judging.client.ledger:Ledger._note",),
+    "keeping a reply": ("tvmerge.judging.client.cache:ReplyStore.arrived",),
+    "entering a reply": ("tvmerge.judging.client.ledger:Ledger.record",),
+    "waiting to be stored": ("tvmerge.judging.client.cache:ReplyStore.put",),
     "storing replies": ("tvmerge.judging.client.cache:ReplyStore._put_all",),
     "logging answers": (
         "tvmerge.tasks.fastchat.answer_log:AnswerLog.keep",
@@ -40,6 +42,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "closing": ("tvmerge.run.build:Run.close",),
 }
 """The functions of each stage, in the order of a run."""
+
+ASKING = "judging"
+"""The stage of a request, from when it is sent until its reply has arrived or it failed."""
 
 
 def tell_stages(told: Callable[[bytes], object]) -> None:

@@ -18,7 +18,7 @@ from random import Random
 
 from perf.crash.books import Books, read_books
 from perf.crash.child import run_watched, surroundings
-from perf.crash.stages import STAGES, START
+from perf.crash.stages import ASKING, STAGES, START
 from tests.cli.killing import Setting, flags
 from tests.cli.slowness import SlowJudge
 
@@ -64,12 +64,14 @@ class Hit:
         code: The exit code.
         in_flight: Requests that the judge had not answered.
         books: The books after the end of the process.
+        arrived: Requests that the process had seen answered, or fail.
     """
 
     stage: str
     code: int | None
     in_flight: int
     books: Books
+    arrived: int = 0
 
     @property
     def is_late(self) -> bool:
@@ -158,7 +160,8 @@ class Study:
         finally:
             process.kill()
             told.close()
-        return Hit(self.timeline.stage(strike.stage), code, in_flight, self.books())
+        arrived = len(self.timeline.seconds.get(ASKING, ()))
+        return Hit(self.timeline.stage(strike.stage), code, in_flight, self.books(), arrived)
 
     def disturb(self, strike: Strike, disturbance: Callable[[], object]) -> int | None:
         """Run the command, and do something at the moment of a strike; return the exit code."""

@@ -22,7 +22,7 @@ from tvmerge.tasks.fastchat.answer_log import AnswerLog
 from tvmerge.testing.scripted import ScriptedEngine, mean_weight
 
 IN_FLIGHT, BATCH = 256, 32
-WRITERS = ((ContentCache, "put_many"), (Ledger, "write"), (AnswerLog, "keep"))
+WRITERS = ((ContentCache, "put_packed"), (Ledger, "write"), (AnswerLog, "keep"))
 
 _LETTERS = "".join(map(chr, (*range(0x3042, 0x3094), *range(0x4E00, 0x5000))))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -53,14 +54,22 @@ def test_a_process_is_in_the_stage_that_was_meant_or_in_the_last_that_it_entered
     assert in_order(["telling", START, "merging"]) == [START, "merging", "telling"]
 
 
-def test_a_request_is_paid_twice_only_if_its_reply_was_stored() -> None:
-    cut = [hit(books("abcd", 3, "ab"))]
-    found = account(cut, books("abcdcd", 5, "abcd"))
-    assert (found.on_the_wire, found.again, found.twice, found.unexplained) == (1, 2, 0, 0)
+def test_a_request_is_paid_twice_only_if_its_reply_had_arrived() -> None:
+    cut = [hit(books("abcd", 2, "ab"))]
+    found = account(cut, books("abcdcd", 4, "abcd"))
+    assert (found.on_the_wire, found.again, found.twice, found.unexplained) == (2, 2, 0, 0)
     assert found.balanced
-    found = account(cut, books("abcdac", 5, "abcd"))
+    found = account(cut, books("abcdac", 4, "abcd"))
     assert (found.again, found.twice) == (1, 1)
     assert not found.balanced
+    found = account([hit(books("abcd", 3, "ab"))], books("abcdcd", 5, "abcd"))
+    assert (found.on_the_wire, found.twice, found.balanced) == (1, 1, False)
+
+
+def test_a_reply_that_a_killed_process_had_is_entered() -> None:
+    cut = replace(hit(books("abcd", 2, "ab")), arrived=3)
+    found = account([cut], books("abcdcd", 4, "abcd"))
+    assert (found.missed, found.balanced) == (1, False)
 
 
 def test_a_request_that_is_neither_entered_nor_cut_off_by_a_kill_is_unexplained() -> None:

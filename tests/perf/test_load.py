@@ -38,7 +38,7 @@ def test_memory_is_counted_even_if_it_is_free_again() -> None:
 
 
 def test_writes_of_caches_are_timed_only_in_between(tmp_path: Path) -> None:
-    before = ContentCache.put_many
+    before = ContentCache.put_packed
     cache = ContentCache(tmp_path)
     with Timed() as timed:
         cache.put("key", 1)
@@ -47,4 +47,4 @@ def test_writes_of_caches_are_timed_only_in_between(tmp_path: Path) -> None:
     cache.close()
     assert seconds == timed.seconds > 0
     assert timed.processor == pytest.approx(seconds, abs=10)
-    assert ContentCache.put_many is before
+    assert ContentCache.put_packed is before

@@ -125,8 +125,16 @@ class ContentCache:
         Raises:
             UserError: The disk is full or the folder cannot be written.
         """
+        self.put_packed({key: pack(value) for key, value in values.items()})
+
+    def put_packed(self, values: Mapping[str, str]) -> None:
+        """Like `put_many`, for values that `tvmerge._util.cache_rows.pack` has made texts of.
+
+        Raises:
+            UserError: The disk is full or the folder cannot be written.
+        """
         now = time.time()
-        packed = [(key, now, now, INLINE, pack(value)) for key, value in values.items()]
+        packed = [(key, now, now, INLINE, text) for key, text in values.items()]
         replaced: list[object] = []
         with self._writing() as database:
             # Few statements: after each, a thread may wait for a busy one, such as that of the event loop.

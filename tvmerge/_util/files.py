@@ -38,14 +38,19 @@ def write_text(path: Path, text: str) -> None:
     write_pieces(path, (text,))
 
 
-def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+def write_pieces(path: Path, pieces: Iterable[str], *, durable: bool = True) -> None:
     """Like `write_text`, for a text in pieces, which need not fit into memory together.
+
+    Args:
+        path: The file.
+        pieces: The text.
+        durable: Whether to wait until it outlives a crash of the machine, and not only one of the process.
 
     Raises:
         OSError: The file cannot be written; `filename` of the error is `path`.
     """
     try:
-        _write(Path(os.path.realpath(path)), pieces)
+        _write(Path(os.path.realpath(path)), pieces, durable=durable)
     except OSError as error:
         raise _placed(error, path) from error
 
@@ -90,7 +95,7 @@ def _placed(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, f"cannot be written: {error.strerror or error}", str(path))
 
 
-def _write(path: Path, pieces: Iterable[str]) -> None:
+def _write(path: Path, pieces: Iterable[str], *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Shortened, since `path` may already have a name of the maximum length.
     prefix = f".{path.name[:_NAME_SHOWN]}{_MARK}"
@@ -98,8 +103,9 @@ def _write(path: Path, pieces: Iterable[str]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:

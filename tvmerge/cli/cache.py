@@ -134,7 +134,7 @@ def prune(kind: str | None, yes: bool) -> None:
 
 def _is_doomed(name: str, row: Row, kind: str | None) -> bool:
     """Return whether `prune` drops a row of the cache `name`."""
-    from tvmerge.judging.client.cache import is_refusal
+    from tvmerge.judging.client.reply_rows import is_refusal
 
     if kind is None:
         return bool(row.fault)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import StudyError
-from tvmerge.judging.client.ledger import read_calls, read_ledger
+from tvmerge.judging.client.ledger import read_ledger
+from tvmerge.judging.client.ledger_lines import read_calls
 from tvmerge.records import QuestionId
 from tvmerge.report.course import PaidCall, course_of
 from tvmerge.report.result import Contender, RunRecord, Sample

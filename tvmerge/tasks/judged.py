@@ -13,10 +13,12 @@ from tvmerge._util.assets import find
 from tvmerge.errors import ConfigError
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.budget import Budget
+from tvmerge.judging.client.journal import ReplyJournal, open_journal
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.judging.client.request_policy import RequestPolicy
+from tvmerge.judging.client.shared_journals import open_shared_journal
 from tvmerge.judging.client.shared_limits import open_rate_limit_groups
 from tvmerge.judging.judges.anchored import Anchor
 from tvmerge.judging.judges.japanese import JapaneseJudge
@@ -89,6 +91,7 @@ def suite_of_benchmarks(
     policy = replace(
         _policy(config, ledger),
         cache=caches.judgments,
+        journal=None if counter is not None else _journal(ledger_file, caches, ledger),
         counter=counter,
         note=note,
         pauses=Pauses(waiting or _lines(note)),
@@ -166,6 +169,13 @@ def _batching(config: JudgeConfig, folder: Path | None, ledger_file: Path | None
         assert ledger_file is not None, "batches are recorded next to the ledger"
         folder = ledger_file.parent
     return Batching(folder, patience=config.judge_batch_patience)
+
+
+def _journal(ledger_file: Path | None, caches: Caches, ledger: Ledger) -> ReplyJournal:
+    """Return the journal beside the ledger, or one in the cache if the ledger is in memory only."""
+    if ledger_file is None:
+        return open_shared_journal(caches.judgments)
+    return open_journal(ledger_file.with_suffix(".journal"), caches.judgments, ledger)
 
 
 def _policy(config: JudgeConfig, ledger: Ledger) -> RequestPolicy:

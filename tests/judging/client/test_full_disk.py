@@ -31,11 +31,11 @@ class Filling(ContentCache):
 
     full = ""
 
-    def put_many(self, values: Mapping[str, object]) -> None:
+    def put_packed(self, values: Mapping[str, str]) -> None:
         reserved = (self.folder / "reserve").exists()
         if self.full == "wholly" or (self.full and reserved):
             raise UserError("the cache cannot be written: No space left on device")
-        super().put_many(values)
+        super().put_packed(values)
 
 
 async def ask(server: OpenAIServer, count: int, policy: RequestPolicy) -> list[ChatReply | BaseException]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
+from tvmerge._util.cache_rows import pack
 from tvmerge._util.reserve import DiskReserve
 from tvmerge._util.single_flight import SingleFlight
 from tvmerge._util.thread_batches import ThreadedBatches
@@ -17,14 +18,9 @@ from tvmerge.judging.client.chat import (
     ChatReply,
     ChatRequest,
     ChatWrapper,
-    TextRefusedError,
-    TooLongError,
-    Usage,
 )
-from tvmerge.judging.client.reask import UnusableError
-
-REFUSAL = "refusal"
-"""The kind of rows that record a refused text."""
+from tvmerge.judging.client.journal import ReplyJournal
+from tvmerge.judging.client.reply_rows import packed_refusal, packed_reply, refusal_in, reply_in
 
 _LINGER = 0.02
 """Seconds that replies wait for others to be stored in one transaction with them, if many come at a time."""
@@ -40,16 +36,24 @@ class ReplyStore:
     Args:
         cache: The cache; it is not closed here.
         paid: Whether replies will be paid for, so that disk space is reserved for them.
+        journal: Has replies from when they arrive until they are in the cache; None for none.
     """
 
-    def __init__(self, cache: ContentCache, *, paid: bool = True) -> None:
+    def __init__(
+        self, cache: ContentCache, *, paid: bool = True, journal: ReplyJournal | None = None
+    ) -> None:
         self._cache = cache
         self._paid = paid
+        self._journal = journal
+        if journal is not None:
+            journal.open()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judgment-cache")
         self._gets = ThreadedBatches(self._thread, self._get_all)
         self._puts = ThreadedBatches(self._thread, self._put_all, linger=_LINGER)
         self._reserve = DiskReserve(cache.folder / "reserve")
-        self._unstored: dict[str, object] = {}
+        self._arrived: dict[str, asyncio.Future[list[None]]] = {}
+        self._journaled: set[str] = set()
+        self._unstored: dict[str, str] = {}
         self._fault: UserError | None = None
 
     async def get(self, request: ChatRequest) -> ChatReply | None:
@@ -59,20 +63,38 @@ class ReplyStore:
             UnusableError, TooLongError, TextRefusedError: The text was refused before.
         """
         row = await self._gets.add(request.key)
-        if (refusal := _refusal(row)) is not None:
+        if (refusal := refusal_in(row)) is not None:
             raise refusal
-        reply = _unpacked(row)
+        reply = reply_in(row)
         return None if reply is None or request.fault_of(reply) else reply
+
+    def arrived(self, request: ChatRequest, reply: ChatReply, line: Mapping[str, Any]) -> None:
+        """Note a reply in the journal, if it is one to be stored, and begin to store it.
+
+        Args:
+            request: What was sent.
+            reply: The reply to it.
+            line: The ledger's line of the call.
+        """
+        asked, whole = request.settled(reply)
+        if asked.fault_of(whole):
+            return
+        packed = pack(packed_reply(asked, whole))
+        if self._journal is not None:
+            self._journal.add(asked.keys, packed, line)
+            self._journaled.add(asked.key)
+        self._arrived[asked.key] = self._begin(asked, packed)
 
     async def put(self, request: ChatRequest, reply: ChatReply) -> None:
         """Store a reply, even if the caller is cancelled while waiting."""
-        await self._put(request, _packed(request, reply))
+        begun = self._arrived.pop(request.key, None)
+        await asyncio.shield(begun or self._begin(request, pack(packed_reply(request, reply))))
 
     async def put_refusal(self, request: ChatRequest, error: ProviderError) -> None:
         """Store that a text was refused, if `error` says so and other texts are answered."""
-        row = _packed_refusal(request, error)
+        row = packed_refusal(request, error)
         if row is not None:
-            await self._put(request, row)
+            await asyncio.shield(self._begin(request, pack(row)))
 
     async def read(self, key: str) -> object:
         """Return what is stored under a key that is not a request's, or None."""
@@ -80,7 +102,7 @@ class ReplyStore:
 
     async def write(self, key: str, row: object) -> None:
         """Store something under a key that is not a request's."""
-        await asyncio.shield(self._puts.add((key, row)))
+        await asyncio.shield(self._puts.add((key, pack(row))))
 
     async def close(self) -> None:
         """Wait until everything is on disk.
@@ -91,22 +113,36 @@ class ReplyStore:
         await self._puts.drain()
         try:
             await asyncio.wrap_future(self._thread.submit(self._store_rest))
+            for key in list(self._journaled):
+                self._out_of_journal(key)
         finally:
             await asyncio.wrap_future(self._thread.submit(self._cache.close))
             self._thread.shutdown()
+            if self._journal is not None:
+                self._journal.close()
 
-    async def _put(self, request: ChatRequest, row: object) -> None:
-        stored = asyncio.gather(*(self._puts.add((key, row)) for key in request.keys))
+    def _begin(self, request: ChatRequest, packed: str) -> asyncio.Future[list[None]]:
+        """Begin to store what a request is answered with, whoever waits for that."""
+        stored = asyncio.gather(*(self._puts.add((key, packed)) for key in request.keys))
         # The caller may be gone. Whatever is not stored is retried, and reported on close.
-        stored.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.shield(stored)
+        stored.add_done_callback(lambda done: self._stored(request.key, done))
+        return stored
+
+    def _stored(self, key: str, done: asyncio.Future[list[None]]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._out_of_journal(key)
+
+    def _out_of_journal(self, key: str) -> None:
+        if self._journal is not None and key in self._journaled:
+            self._journaled.remove(key)
+            self._journal.stored(key)
 
     def _get_all(self, keys: list[str]) -> list[Any | None]:
         if self._paid and self._fault is None:
             self._reserve.hold()  # before anything is sent
         return [self._cache.get(key) for key in keys]
 
-    def _put_all(self, rows: list[tuple[str, object]]) -> list[None]:
+    def _put_all(self, rows: list[tuple[str, str]]) -> list[None]:
         self._unstored |= dict(rows)
         try:
             self._write()
@@ -120,7 +156,7 @@ class ReplyStore:
 
     def _write(self) -> None:
         """Write everything that is not stored yet."""
-        self._cache.put_many(self._unstored)
+        self._cache.put_packed(self._unstored)
         self._unstored = {}
 
     def _store_rest(self) -> None:
@@ -219,57 +255,3 @@ class StoringChat(ChatWrapper):
         if not asked.fault_of(whole):
             await self._store.put(asked, whole)
         return reply
-
-
-def _packed(request: ChatRequest, reply: ChatReply) -> dict[str, object]:
-    usage = reply.usage and {"input": reply.usage.input, "output": reply.usage.output}
-    return {
-        "kind": "judgment",
-        "request": request.parts,
-        # Stored replies are complete, whatever finish reason the provider gave.
-        "reply": {"text": reply.text, "finish": "stop", "usage": usage}
-        | ({"before": reply.before} if reply.before else {}),
-    }
-
-
-def _packed_refusal(request: ChatRequest, error: ProviderError) -> dict[str, object] | None:
-    match error:
-        case UnusableError(refused=True):
-            refused = {"for": "content", "reply": error.reply}
-        case TooLongError():
-            refused = {"for": "length"}
-        case TextRefusedError(proven=True):
-            refused = {"for": "unknown"}
-        case _:
-            return None
-    return {"kind": REFUSAL, "request": request.parts, "refusal": {**refused, "words": str(error)}}
-
-
-def is_refusal(row: Any) -> bool:
-    """Return whether a row of the cache records a refused text."""
-    return _refusal(row) is not None
-
-
-def _refusal(row: Any) -> ProviderError | None:
-    match row:
-        case {"kind": "refusal", "refusal": {"for": "content", "words": str(words), "reply": str(reply)}}:
-            return UnusableError(words, reply=reply, refused=True)
-        case {"kind": "refusal", "refusal": {"for": "length", "words": str(words)}}:
-            return TooLongError(words)
-        case {"kind": "refusal", "refusal": {"for": "unknown", "words": str(words)}}:
-            return TextRefusedError(words)
-    return None
-
-
-def _unpacked(row: Any) -> ChatReply | None:
-    match row:
-        case {"reply": {"text": str(text), "finish": "stop", "usage": usage, **rest}}:
-            return ChatReply(text, "stop", _usage(usage), cached=True, before=str(rest.get("before", "")))
-    return None
-
-
-def _usage(stored: Any) -> Usage | None:
-    match stored:
-        case {"input": int(read), "output": int(written)}:
-            return Usage(read, written)
-    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.files import append_text, end_last_line, jsonl_line, read_growing_jsonl, read_jsonl
-from tvmerge.errors import AssetError, UserError
+from tvmerge.errors import UserError
 from tvmerge.judging.client.chat import Usage
 from tvmerge.judging.client.judge_usage import JudgeUsage, percentile
-
-_NUMBERS = ("at", "input", "output", "seconds", "cost")
-"""The numbers in a line, beside the name of the judge; the cost may be null."""
+from tvmerge.judging.client.ledger_lines import checked_line, ledger_line, new_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class Ledger:
         if path is not None and path.exists():
             end_last_line(path)
             for number, row in read_jsonl(path):
-                self.enter(_checked(row, path, number))
+                self.enter(checked_line(row, path, number))
 
     def called(
         self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
@@ -86,7 +83,14 @@ class Ledger:
             seconds: How long it took.
             receipt: Identifies a reply that came in a batch, which is entered only once.
         """
-        self._note(judge, usage or Usage(), cost, seconds, receipt=receipt)
+        self.record(self.line(judge, usage, cost, seconds, receipt=receipt))
+
+    def line(
+        self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
+    ) -> dict[str, Any]:
+        """Return the line of an answered call, which `record` enters; see `called`."""
+        call = "" if receipt else new_call()
+        return ledger_line(judge, self._wall(), usage or Usage(), cost, seconds, receipt=receipt, call=call)
 
     def hit(self, judge: str) -> None:
         """Enter a judgment that came from the cache."""
@@ -111,7 +115,9 @@ class Ledger:
             receipt: Identifies a reply that came in a batch, which is entered only once.
         """
         if sent:
-            self._note(judge, Usage(), cost, seconds, failed=True, receipt=receipt)
+            self.record(
+                ledger_line(judge, self._wall(), Usage(), cost, seconds, failed=True, receipt=receipt)
+            )
         else:
             self._totals_of(judge).failures += 1
 
@@ -159,36 +165,31 @@ class Ledger:
     def _totals_of(self, judge: str) -> _Totals:
         return self._totals.setdefault(judge, _Totals())
 
-    def _note(
-        self,
-        judge: str,
-        usage: Usage,
-        cost: float | None,
-        seconds: float,
-        *,
-        failed: bool = False,
-        receipt: str = "",
-    ) -> None:
-        if self.has(receipt):
+    def record(self, line: dict[str, Any]) -> None:
+        """Enter a line and write it; one with a receipt that was entered before counts no more."""
+        if self.has(line.get("receipt", "")):
             return
-        row: dict[str, Any] = {
-            "judge": judge,
-            "at": round(self._wall(), 3),
-            "input": usage.input,
-            "output": usage.output,
-            "cost": cost,
-            "seconds": round(seconds, 3),
-        }
-        if failed:
-            row["failed"] = True
-        if receipt:
-            row["receipt"] = receipt
-        self.enter(row)
+        self.enter(line)
         if self._path is not None:
-            self._unwritten.append(jsonl_line(row))
+            self._unwritten.append(jsonl_line(line))
             # The reply is worth more than its line in the ledger; the next request raises the error.
             with suppress(UserError):
                 self.write()
+
+    def record_missing(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Enter the lines that a killed run did not get to, known by their `call`.
+
+        Raises:
+            UserError: They cannot be written.
+        """
+        if not lines or self._path is None:
+            return
+        rows = read_jsonl(self._path) if self._path.exists() else ()
+        entered = {row.get("call") for _, row in rows}
+        for line in lines:
+            if line.get("call") not in entered:
+                self.record(line)
+        self.write()
 
     def write(self) -> None:
         """Write the lines that could not be written when they were entered.
@@ -236,30 +237,8 @@ def read_ledger(path: Path) -> Ledger:
     """
     ledger = Ledger()
     for number, row in read_growing_jsonl(path) if path.exists() else ():
-        ledger.enter(_checked(row, path, number))
+        ledger.enter(checked_line(row, path, number))
     return ledger
-
-
-def read_calls(path: Path) -> list[tuple[float, float | None]]:
-    """Return when each request was sent, in seconds since 1970, and its cost in USD; see `read_ledger`."""
-    rows = read_growing_jsonl(path) if path.exists() else ()
-    checked = (_checked(row, path, number) for number, row in rows)
-    return [(row["at"], row["cost"]) for row in checked]
-
-
-def _checked(row: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
-    numbers = [row.get(key, "") for key in _NUMBERS]
-    if row.get("cost") is None and "cost" in row:
-        numbers.pop()
-    texts = row.get("judge"), row.get("receipt", "")
-    if not (all(isinstance(text, str) for text in texts) and all(map(_is_amount, numbers))):
-        raise AssetError(f"{path}:{number}: not a line of a ledger; move the file away")
-    return row
-
-
-def _is_amount(value: object) -> bool:
-    """Return whether a value is a number that a ledger can add up: neither less than nothing nor endless."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def read_usage(path: Path) -> dict[str, tuple[int, Usage]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tvmerge.errors import TvmergeError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, Usage
@@ -21,6 +22,7 @@ class LedgerChat(ChatWrapper):
         judge: The judge's name.
         prices: Its prices, or None if unknown.
         left: Whether a cancelled request stays with the provider, to be entered when it is made again.
+        arrived: Called with a request, its reply and the line that is entered for it then.
         clock: Returns the time in seconds.
     """
 
@@ -32,6 +34,7 @@ class LedgerChat(ChatWrapper):
         *,
         prices: Prices | None = None,
         left: bool = False,
+        arrived: Callable[[ChatRequest, ChatReply, Mapping[str, Any]], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(inner)
@@ -39,6 +42,7 @@ class LedgerChat(ChatWrapper):
         self._judge = judge
         self._prices = prices
         self._left = left
+        self._arrived = arrived
         self._clock = clock
 
     async def send(self, request: ChatRequest) -> ChatReply:
@@ -63,7 +67,9 @@ class LedgerChat(ChatWrapper):
             raise
         seconds = self._clock() - begun
         cost = self._cost(request, reply.usage)
-        self._ledger.called(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
+        line = self._ledger.line(self._judge, reply.usage, cost, seconds, receipt=reply.receipt)
+        self._arrived(request, reply, line)
+        self._ledger.record(line)
         return reply
 
     async def close(self) -> None:

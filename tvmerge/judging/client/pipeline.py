@@ -1,7 +1,9 @@
 """Puts the wrappers in order, from the outermost; free steps come before paid ones.
 
 cache and single flight -> re-asks -> standing -> wait for other processes -> concurrency -> claim -> storing
--> retries -> budget -> rate limits -> wire -> ledger -> timeout -> provider
+-> retries -> budget -> rate limits -> wire -> ledger and journal -> timeout -> provider
+
+A reply is in the journal and in the ledger as soon as it arrives, and in the cache before it is used.
 
 The budget is inside the retries, so that every attempt is counted. A refused request that waits for the
 replies to other requests is outside the concurrency limit, so that those can be sent; so is one that another
@@ -17,7 +19,8 @@ In a dry run, a request counter replaces everything after the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tvmerge._util.canonical import digest
 from tvmerge.errors import ConfigError
@@ -70,7 +73,8 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> Cha
             f"the judge '{spec.name}' has no price, so --max-cost cannot be enforced: put price_input and "
             "price_output (USD per million tokens) into its judge file"
         )
-    store = None if policy.cache is None else ReplyStore(policy.cache, paid=policy.counter is None)
+    paid = policy.counter is None
+    store = None if policy.cache is None else ReplyStore(policy.cache, paid=paid, journal=policy.journal)
     if policy.counter is not None:
         counter = policy.counter
         tallied = CountedChat(provider, counter, spec.name)
@@ -95,7 +99,7 @@ def _paid(
 ) -> RefusalChat:
     """Wrap `provider` in everything inside the re-asks."""
     rate_limit_group = policy.rate_limit_group or open_rate_limit_group([spec], policy, ledger)
-    chat = _live(provider, spec, policy, ledger, rate_limit_group)
+    chat = _live(provider, spec, policy, ledger, rate_limit_group, store=store)
     if policy.batching is not None:
         chat = RoutedChat(_batched(provider, spec, policy, ledger, policy.batching), chat, policy.batching)
     limiter = rate_limit_group.concurrency_limiter
@@ -131,11 +135,13 @@ def _live(
     policy: RequestPolicy,
     ledger: Ledger,
     rate_limit_group: RateLimitGroup,
+    *,
+    store: ReplyStore | None,
 ) -> ChatModel:
     """Wrap `provider` for requests that are sent one by one."""
     prices = prices_of(spec)
     chat: ChatModel = SuggestingChat(TimeLimitedChat(provider, spec.timeout), spec)
-    chat = LedgerChat(chat, ledger, spec.name, prices=prices)
+    chat = LedgerChat(chat, ledger, spec.name, prices=prices, arrived=_arrival(store))
     chat = ShieldedChat(chat)
     chat = RateLimitedChat(chat, rate_limit_group.rate_limiter, rate_limit_group.concurrency_limiter)
     if policy.budget is not None:
@@ -143,6 +149,10 @@ def _live(
     return RetryingChat(
         chat, patience=policy.patience, wait_for_quota=policy.wait_for_quota, pauses=policy.pauses
     )
+
+
+def _arrival(store: ReplyStore | None) -> Callable[[ChatRequest, ChatReply, Mapping[str, Any]], None]:
+    return (lambda *_: None) if store is None else store.arrived
 
 
 def _batched(

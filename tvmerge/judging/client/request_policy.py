@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tvmerge._util.cache import ContentCache
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.client.budget import Budget
+from tvmerge.judging.client.journal import ReplyJournal
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.rate_limit_group import RateLimitGroup
@@ -21,6 +22,7 @@ class RequestPolicy:
     Attributes:
         cache: Stores paid replies, or None to store none.
         ledger: Records calls.
+        journal: Has replies from when they arrive until they are in the cache; None for none.
         budget: The limits on cost and calls, or None.
         concurrency: Maximum requests in flight; None for the judge file's value, or 1 if that has none.
         rpm: Maximum requests per minute; None for the judge file's value.
@@ -39,6 +41,7 @@ class RequestPolicy:
 
     cache: ContentCache | None = None
     ledger: Ledger | None = None
+    journal: ReplyJournal | None = None
     budget: Budget | None = None
     concurrency: int | None = None
     rpm: int | None = None
