@@ -292,8 +292,8 @@ def test_the_listing_of_the_run_folder_is_complete(finished: Path) -> None:
         re.sub(r"^holdout/model_answer/\w+\.", "holdout/model_answer/<model>.", name) for name in general
     }
     general = {name.replace("/rules_single", "/<judge>_single") for name in general}
-    # The demo's rules are not called, so they leave no ledger and no batches.
-    assert general | {"ledger.jsonl", "batches.db"} == set(listing(FILES, "The run folder"))
+    # The demo's rules are not called, so they leave no ledger, no journal and no batches.
+    assert general | {"ledger.jsonl", "ledger.journal", "batches.db"} == set(listing(FILES, "The run folder"))
 
 
 def test_the_keys_of_the_result_are_all_described(finished: Path) -> None:
