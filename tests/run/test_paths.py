@@ -46,6 +46,13 @@ def test_a_file_that_a_run_writes_itself_is_none_for_its_trace_or_log(
         check(tmp_path, **{key: str(tmp_path / "run" / name)})
 
 
+@pytest.mark.parametrize("key", ["run_dir", "output_dir", "trace", "log_file"])
+def test_a_link_that_leads_to_itself_is_no_place(key: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError, match=rf"(--{key.replace('_', '-')}|the run folder) .*symbolic links"):
+        check(tmp_path, **{key: str(tmp_path / "loop")})
+
+
 def test_trace_and_log_are_two_files(tmp_path: Path) -> None:
     both = str(tmp_path / "both")
     with pytest.raises(ConfigError, match="name another file"):

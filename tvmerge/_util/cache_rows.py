@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.real_path import real_path
 from tvmerge._util.well_formed import well_formed, well_formed_data
 
 SCHEMA = 1
@@ -125,7 +126,7 @@ def own_file(folder: Path, filename: object) -> Path | None:
     parts = re.split(r"[/\\]", filename)
     path = folder.joinpath(*parts)
     try:
-        plain = stat.S_ISREG(path.lstat().st_mode) and path.resolve() == folder.resolve().joinpath(*parts)
+        plain = stat.S_ISREG(path.lstat().st_mode) and real_path(path) == real_path(folder).joinpath(*parts)
     except OSError:
         return None
     return path if plain else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.real_path import real_path
 from tvmerge._util.regular import read_bytes
 from tvmerge.errors import AssetError
 
@@ -50,7 +51,7 @@ def write_pieces(path: Path, pieces: Iterable[str], *, durable: bool = True) -> 
         OSError: The file cannot be written; `filename` of the error is `path`.
     """
     try:
-        _write(Path(os.path.realpath(path)), pieces, durable=durable)
+        _write(real_path(path), pieces, durable=durable)
     except OSError as error:
         raise _placed(error, path) from error
 
@@ -132,7 +133,7 @@ def hub_snapshot(folder: Path) -> tuple[str, str] | None:
 
     The cache stores models in `models--OWNER--NAME/snapshots/COMMIT`.
     """
-    place = folder.resolve()
+    place = real_path(folder)
     kept = re.fullmatch(r"models--([\w.-]+)", place.parent.parent.name)
     if place.parent.name != "snapshots" or kept is None:
         return None
@@ -142,7 +143,7 @@ def hub_snapshot(folder: Path) -> tuple[str, str] | None:
 def folder_name(folder: Path) -> str:
     """Return the display name of a model's folder: its last part, or hub id and commit in the hub's cache."""
     found = hub_snapshot(folder)
-    return folder.resolve().name if found is None else "@".join(found)
+    return real_path(folder).name if found is None else "@".join(found)
 
 
 def write_json(path: Path, data: object) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tvmerge._util.real_path import real_path
 from tvmerge._util.regular import kind_of
 from tvmerge.errors import ConfigError
 
@@ -50,7 +51,7 @@ def check_file(path: Path, what: str, room: int = LEAST) -> None:
             raise ConfigError(f"{what} {path} is {kind_of(mode)} and not a file; choose a file")
         if mode is not None and not os.access(path, os.W_OK):
             raise ConfigError(f"{what} {path} is write-protected; choose another file")
-        _try(Path(os.path.realpath(path)).parent, room)
+        _try(real_path(path).parent, room)
 
 
 def check_folder(path: Path, what: str, room: int = LEAST) -> None:
@@ -69,7 +70,7 @@ def check_folder(path: Path, what: str, room: int = LEAST) -> None:
         mode = _mode(path)
         if mode is not None and not stat.S_ISDIR(mode):
             raise ConfigError(f"{what} {path} is {kind_of(mode)} and not a folder; choose a folder")
-        _try(Path(os.path.realpath(path)), room)
+        _try(real_path(path), room)
 
 
 def check_new_folder(path: Path, what: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
+from tvmerge._util.real_path import real_path
 from tvmerge.merging.checkpoints.sources import Source
 
 _HOMES = {"home": 2, "Users": 2, "root": 1}
@@ -23,7 +24,7 @@ def distinct_names(sources: Mapping[str, Source]) -> dict[str, Source]:
     Args:
         sources: The models by their part in the merge.
     """
-    places = {part: source.folder.resolve() for part, source in sources.items()}
+    places = {part: real_path(source.folder) for part, source in sources.items()}
     models = {places[part]: source for part, source in sources.items()}
     names = _hub_names({place: source for place, source in models.items() if source.repository is not None})
     names |= _folder_names([place for place in models if place not in names], set(names.values()))
@@ -65,7 +66,7 @@ def _shown(place: Path) -> tuple[str, ...]:
 def _home() -> Path | None:
     """Return the user's home directory; None if it is unknown, or the root as in some containers."""
     try:
-        home = Path.home().resolve()
+        home = real_path(Path.home())
     except RuntimeError:
         return None
     return None if home == Path(home.anchor) else home

@@ -15,6 +15,7 @@ from tvmerge._util.canonical import digest
 from tvmerge._util.locking import locked
 from tvmerge._util.outputs import LEAST, check_file
 from tvmerge._util.private import make_private
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
@@ -137,7 +138,7 @@ def _batch_folder(config: JudgeConfig, answers: AnswersToJudge) -> Iterator[Path
     given = (
         {model: [[a.question_id, a.turns] for a in found] for model, found in answers.items()}
         if isinstance(answers, Mapping)
-        else [str(path.resolve()) for path in answers]
+        else [str(real_path(path)) for path in answers]
     )
     judged = [config.bench_name, config.judge, config.judge_mode, given]
     batches = cache_folder() / BATCHES

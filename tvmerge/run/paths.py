@@ -12,6 +12,7 @@ from tvmerge._util.caches import cache_folder
 from tvmerge._util.files import remove_leftovers
 from tvmerge._util.locking import locked
 from tvmerge._util.outputs import check_file, check_folder, check_new_folder
+from tvmerge._util.real_path import real_path
 from tvmerge._util.trace import check_is_trace
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious, experts_folder
@@ -112,10 +113,10 @@ class RunPaths:
         study = sqlite_file(self.study.storage)
         own = [self.ledger, self.questions, self.trials, self.result, self.report, self.mark]
         others = [*own, study, *(path for path in (self.trace, self.log) if path is not file)]
-        place = file.resolve()
-        if place in {path.resolve() for path in others if path is not None}:
+        place = real_path(file)
+        if place in {real_path(path) for path in others if path is not None}:
             raise ConfigError(f"{flag} {file} is a file that the run writes itself; name another file")
-        if place.is_relative_to(self.model.resolve()):
+        if place.is_relative_to(real_path(self.model)):
             raise ConfigError(
                 f"{flag} {file} is in the folder of the merged model, which is replaced as a whole; name "
                 "another place"

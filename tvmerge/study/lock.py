@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tvmerge._util.locking import is_locked, locked
+from tvmerge._util.real_path import real_path
 from tvmerge._util.urls import shown_url
 from tvmerge.errors import StudyError
 from tvmerge.study.storage import translated
@@ -130,7 +131,7 @@ def _check_held(connection: Connection, storage: str, study: str) -> None:
 
 def _lock_of(file: Path) -> tuple[Path, str]:
     """Return the folder and name of the lock, of the file itself even if reached through links."""
-    real = file.resolve()
+    real = real_path(file)
     return real.parent, f".{real.name}.lock"
 
 

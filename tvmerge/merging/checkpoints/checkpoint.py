@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import companions, deciding
@@ -56,7 +57,7 @@ class Checkpoint:
         untie: bool = False,
     ) -> None:
         self.folder = folder
-        self.name = name or folder.resolve().name
+        self.name = name or real_path(folder).name
         self.trust_remote_code = trust_remote_code
         self.config = layout.read_json(folder / layout.CONFIG)
         self._untie = untie

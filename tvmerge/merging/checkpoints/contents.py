@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.real_path import real_path
 from tvmerge._util.regular import read_utf8
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG, CONFIG
@@ -171,7 +172,7 @@ def _matches(path: str, patterns: tuple[str, ...]) -> bool:
 
 def _contents(folder: Path) -> list[tuple[Path, Kind]]:
     """Yield every relevant file below `folder`, and every nested model's folder as one entry."""
-    return sorted(_walk(folder, folder, {folder.resolve()}))
+    return sorted(_walk(folder, folder, {real_path(folder)}))
 
 
 def _walk(root: Path, folder: Path, seen: set[Path]) -> Iterator[tuple[Path, Kind]]:
@@ -184,7 +185,7 @@ def _walk(root: Path, folder: Path, seen: set[Path]) -> Iterator[tuple[Path, Kin
                 kind = _checked(path, kind)
             if kind not in {"hidden", "replaced", "training"}:
                 yield path, kind
-        elif kind_of(f"{name}/") not in {"hidden", "training"} and (real := path.resolve()) not in seen:
+        elif kind_of(f"{name}/") not in {"hidden", "training"} and (real := real_path(path)) not in seen:
             if _is_model(path):
                 yield path, "model"
             else:

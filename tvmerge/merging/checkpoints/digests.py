@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tvmerge._util.canonical import digest
+from tvmerge._util.real_path import real_path
 from tvmerge._util.regular import open_regular
 from tvmerge.errors import CheckpointError
 
@@ -84,7 +85,7 @@ def file_digest(path: Path, cache: DigestCache | None = None) -> str:
 def _key(path: Path, state: os.stat_result) -> str:
     """Return what the digest of a file in this state is cached by."""
     times = [state.st_mtime_ns, state.st_ctime_ns]
-    return digest(["file-sha256", str(path.resolve()), state.st_size, state.st_ino, *times])
+    return digest(["file-sha256", str(real_path(path)), state.st_size, state.st_ino, *times])
 
 
 def _wait_out(state: os.stat_result) -> None:

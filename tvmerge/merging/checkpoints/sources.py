@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tvmerge._util.files import hub_snapshot
 from tvmerge._util.hub_errors import why_not_on_hub
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
 from tvmerge.merging.checkpoints.contents import hub_ignores
@@ -43,7 +44,7 @@ class Source:
     @property
     def reference(self) -> str:
         """A reference that stays valid: with a commit, or as an absolute path."""
-        return self.identity if self.downloaded else str(self.folder.resolve())
+        return self.identity if self.downloaded else str(real_path(self.folder))
 
     @property
     def portable(self) -> str:
@@ -78,7 +79,7 @@ def resolve(reference: str, *, cache_dir: Path | None = None, code: bool = False
     folder = Path(reference).expanduser()
     if reference and folder.is_dir():
         repository, commit = hub_snapshot(folder) or (None, None)
-        return Source(folder, repository or folder.resolve().name, repository, commit)
+        return Source(folder, repository or real_path(folder).name, repository, commit)
     if folder.is_file():
         raise CheckpointError(f"'{reference}' is a file; pass the folder of the model")
     match = _HUB_ID.fullmatch(reference)

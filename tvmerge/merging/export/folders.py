@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.real_path import real_path
 from tvmerge._util.regular import read_utf8
 from tvmerge.errors import CheckpointError, ConfigError
 
@@ -41,9 +42,9 @@ def check_replaceable(
     Raises:
         CheckpointError: The folder must not be replaced.
     """
-    place = folder.resolve()
+    place = real_path(folder)
     for source in sources:
-        if source.resolve().is_relative_to(place):
+        if real_path(source).is_relative_to(place):
             raise CheckpointError(f"{folder} holds a model that is merged from; choose another output folder")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise CheckpointError(f"{folder} exists and is not a folder; choose another output folder")
@@ -75,9 +76,9 @@ def check_precious(folder: Path, precious: Iterable[tuple[str, Path]], what: str
     Raises:
         ConfigError: The folder holds something of it.
     """
-    place = folder.resolve()
+    place = real_path(folder)
     for name, path in precious:
-        if path.resolve().is_relative_to(place):
+        if real_path(path).is_relative_to(place):
             raise ConfigError(f"{what} {folder} holds {name}; choose a separate folder")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, REPLACED, WRITING
 
@@ -42,7 +43,7 @@ def new_folder(folder: Path, check: Callable[[], None] = lambda: None) -> Iterat
     """
     # Resolved once, so that a link that is changed meanwhile does not lead elsewhere.
     folder = folder.absolute()
-    folder = folder.parent.resolve() / folder.name
+    folder = real_path(folder.parent) / folder.name
     with translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with locked_place(folder):

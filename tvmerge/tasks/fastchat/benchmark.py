@@ -14,6 +14,7 @@ from typing import cast, get_args
 
 from tvmerge._util.canonical import digest
 from tvmerge._util.files import read_jsonl
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import AssetError
 from tvmerge.records import Question, QuestionId, Split
 from tvmerge.tasks.fastchat.benchmark_toml import BenchmarkSettings, read_settings
@@ -122,7 +123,7 @@ def load_benchmark(folder: Path) -> Benchmark:
         path.stem: read_references(path) for path in sorted((folder / "reference_answer").glob("*.jsonl"))
     }
     benchmark = Benchmark(
-        name=folder.resolve().name,
+        name=real_path(folder).name,
         folder=folder,
         questions=stated,
         settings=read_settings(folder / "benchmark.toml"),

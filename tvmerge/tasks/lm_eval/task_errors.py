@@ -14,6 +14,7 @@ from typing import Any
 import lm_eval
 from jinja2 import TemplateSyntaxError, UndefinedError
 
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import ConfigError, UserError
 
 FIELDS = (
@@ -126,5 +127,5 @@ def _own_line(error: BaseException) -> str:
 def _is_installed(file: Path) -> bool:
     ours = Path(__file__).parents[3] / "tvmerge"
     roots = (PACKAGES, ours, Path(traceback.__file__).parent)
-    resolved = file.resolve()
-    return any(resolved.is_relative_to(root.resolve()) for root in roots)
+    resolved = real_path(file)
+    return any(resolved.is_relative_to(real_path(root)) for root in roots)

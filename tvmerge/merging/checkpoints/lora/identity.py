@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.real_path import real_path
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.layout import ADAPTER_CONFIG, CONFIG, read_json
 from tvmerge.merging.checkpoints.lora.config import check_adapter_config
@@ -103,7 +104,7 @@ def _compared(wanted: str, adapter: Source, base: Source) -> str | None:
     if not wanted:
         return f"{adapter.name} does not say what it was trained on; {base.name} is taken for it"
     trained = repository(wanted)
-    known = repository(base.repository or str(base.folder.resolve()))
+    known = repository(base.repository or str(real_path(base.folder)))
     if trained.matches(known):
         return None
     if trained.original is not None and trained.original.matches(known):
