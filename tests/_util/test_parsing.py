@@ -43,12 +43,19 @@ def test_malformed_json_is_a_value_error(text: str | bytes) -> None:
         f"a = {'9' * 5000}",
         f"a = [{{b = {'9' * 400}}}]",
         "a = \x00",
+        f"a = {'[' * 300}{']' * 300}",
+        f"{'a.' * 100_000}a = 1",
+        f"[{'a.' * 100_000}a]",
     ],
-    ids=["no value", "lists", "long", "endless", "within", "NUL"],
+    ids=["no value", "lists", "long", "endless", "within", "NUL", "deep", "parts", "parts of a table"],
 )
 def test_malformed_toml_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_toml(text)
+
+
+def test_toml_may_have_many_dots_in_many_lines() -> None:
+    assert len(parse_toml("".join(f"k{number} = '{'model.norm,' * 90}'\n" for number in range(999)))) == 999
 
 
 def test_what_models_have_in_their_files_is_read() -> None:

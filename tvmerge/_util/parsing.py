@@ -11,6 +11,8 @@ _MOST_DIGITS = 300
 """Longer whole numbers do not fit into a float. No file has them but to do harm."""
 _DEEPEST = 200
 """Deeper nesting would end whatever walks through the data in a `RecursionError`."""
+_MOST_DOTS = 10_000
+"""More of them in a key would take `tomllib`, whose time grows with their square, seconds."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -46,13 +48,17 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Return the data of a TOML text.
 
     Raises:
-        ValueError: It is not TOML, is nested too deeply or has a number of too many digits.
+        ValueError: It is not TOML, is nested too deeply, or has a number of too many digits or a key of too
+            many parts.
     """
+    if sum(line.count(".") ** 2 for line in text.split("\n")) > _MOST_DOTS**2:
+        raise ValueError("a key of too many parts")
     try:
         data = tomllib.loads(text)
-        _check_numbers(data)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    _check_depth(data)
+    _check_numbers(data)
     return data
 
 
