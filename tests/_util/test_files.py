@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from tvmerge._util.files import remove_leftovers, write_text
+from tvmerge._util.files import end_last_line, remove_leftovers, write_text
 
 
 def cut_off(path: Path) -> None:
@@ -41,3 +44,35 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path, 
 def test_a_folder_that_does_not_exist_has_no_leftovers(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_last_line_is_ended_or_removed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    for before, after in (("", ""), ("1\n", "1\n"), ("1\n[2]", "1\n[2]\n"), ("1\n[2", "1\n"), ("[", "")):
+        path.write_text(before, encoding="utf-8")
+        end_last_line(path)
+        assert path.read_text(encoding="utf-8") == after
+
+
+def test_no_line_is_lost_where_a_last_line_cannot_be_ended(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("[1]\n[2]", encoding="utf-8")
+    with files_up_to(7), pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+        end_last_line(path)
+    assert path.read_text(encoding="utf-8") == "[1]\n[2]"
+    path.write_text("[1]\n[2", encoding="utf-8")
+    with files_up_to(2):
+        end_last_line(path)
+    assert path.read_text(encoding="utf-8") == "[1]\n"

@@ -201,14 +201,18 @@ def json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def end_last_line(path: Path) -> None:
-    """End the last line of a JSON-lines file, or remove it if a crash left it incomplete."""
-    content = path.read_bytes()
-    whole, last = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
-    if not last:
-        return
-    try:
-        parse_json(last)
-    except ValueError:
-        path.write_bytes(whole)
-    else:
-        path.write_bytes(content + b"\n")
+    """End the last line of a JSON-lines file, or remove it if a crash left it incomplete.
+
+    The lines before are not written again, so they cannot be lost.
+    """
+    with path.open("r+b") as file:
+        content = file.read()
+        begin = content.rfind(b"\n") + 1
+        if begin == len(content):
+            return
+        try:
+            parse_json(content[begin:])
+        except ValueError:
+            file.truncate(begin)
+        else:
+            file.write(b"\n")
