@@ -11,6 +11,9 @@ from pathlib import Path
 LARGEST = 1 << 32
 """Bytes of the largest file that is read into memory as a whole."""
 
+_PIECE = 1 << 24
+"""Bytes that are read at once."""
+
 
 def open_regular(path: Path) -> BufferedReader:
     """Open a file to read its bytes, following links.
@@ -39,11 +42,21 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     Raises:
         OSError: It cannot be read, is something else than a file, or larger.
     """
+    parts, left = [], most
     with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
-    return content
+        if os.fstat(file.fileno()).st_size > most:
+            raise _too_large(path, most)
+        # In pieces, since `read` takes as much memory as it is told to read, however short the file is.
+        while part := file.read(_PIECE):
+            left -= len(part)
+            if left < 0:  # it has grown, or is one of those whose size the system does not tell
+                raise _too_large(path, most)
+            parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(path: Path, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
 
 
 def read_utf8(path: Path, most: int = LARGEST) -> str:
