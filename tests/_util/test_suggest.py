@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tvmerge._util.suggest import closest, did_you_mean, near_file
+from tvmerge._util.suggest import closest, did_you_mean, near_file, unknown_names
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ def test_the_closest_name_is_suggested_whatever_its_case(name: str, meant: str |
     known = ["demo", "Chat-Vector", "x"]
     assert closest(name, known) == meant
     assert did_you_mean(name, known) == ("" if meant is None else f" (did you mean {meant}?)")
+
+
+def test_of_many_unknown_names_the_first_are_listed() -> None:
+    assert unknown_names(["demmo", "z"], ["demo"]) == "demmo (did you mean demo?), z"
+    many = [f"k{number}" for number in range(200_000)]
+    assert unknown_names(many, ["demo"]) == "k0, k1, k2, k3, k4 and 199,995 more"
 
 
 def test_nothing_is_suggested_where_nothing_is_known() -> None:

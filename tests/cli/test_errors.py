@@ -105,6 +105,16 @@ def test_a_wrong_table_is_named(
     assert re.search(expected, fails(flags(models, f"--config={models / 'run.toml'}"), capsys))
 
 
+def test_an_error_with_a_name_of_any_length_is_a_line_that_can_be_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["list", "judges", f"--assets={'n' * 100_000}"]) == 2
+    said = capsys.readouterr().err
+    assert 1000 < len(said) < 6000
+    assert said.startswith("error: nnn")
+    assert said.endswith("too long\n")
+
+
 def test_a_missing_key_is_named_before_any_model_is_opened(
     models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+
+_NAMED = 5
+"""How many unknown names a message lists; to look for what each may mean takes time."""
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
@@ -20,6 +23,12 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` for the known name that is most like `name`; empty if none is."""
     return meaning(closest(name, known))
+
+
+def unknown_names(unknown: Sequence[str], known: Collection[str]) -> str:
+    """Return the first unknown names for a message, each with what it may mean, and the number of others."""
+    named = ", ".join(f"{name}{did_you_mean(name, known)}" for name in unknown[:_NAMED])
+    return f"{named} and {len(unknown) - _NAMED:,} more" if len(unknown) > _NAMED else named
 
 
 def meaning(meant: object) -> str:

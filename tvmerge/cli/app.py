@@ -28,6 +28,9 @@ from tvmerge.errors import TvmergeError
 
 BAD_INPUT = 2
 
+_LONGEST = 5000
+"""Characters of an error that are printed; what a file names may have any number."""
+
 
 @click.group(
     context_settings={
@@ -82,8 +85,11 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str) -> int:
+    line = " ".join(printable(message).split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     with contextlib.suppress(OSError):
-        click.echo(f"error: {' '.join(printable(message).split())}", err=True)
+        click.echo(f"error: {line}", err=True)
     return BAD_INPUT
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_toml
-from tvmerge._util.suggest import did_you_mean
+from tvmerge._util.suggest import unknown_names
 from tvmerge.config.run import RunConfig, options
 from tvmerge.config.values import checked, settings_for
 from tvmerge.engines.model_settings import ModelConfig
@@ -93,6 +93,5 @@ def _read_toml(file: Path) -> dict[str, Any]:
     normal = {key.replace("-", "_"): value for key, value in data.items()}
     unknown = [key for key in normal if key not in known]
     if unknown:
-        named = ", ".join(f"{key}{did_you_mean(key, known)}" for key in unknown)
-        raise ConfigError(f"{file}: unknown key {named}; known: {', '.join(known)}")
+        raise ConfigError(f"{file}: unknown key {unknown_names(unknown, known)}; known: {', '.join(known)}")
     return {key: checked(key, value, known[key][0], f"{file}: ") for key, value in normal.items()}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tvmerge._util.suggest import did_you_mean
+from tvmerge._util.suggest import unknown_names
 from tvmerge.errors import ConfigError
 from tvmerge.merging.group_rules import GroupRules
 from tvmerge.merging.request import ExpertPrompts, MergeRequest, MixtureSettings, TaskVector
@@ -156,8 +156,7 @@ def _mixture(config: MergeConfig) -> MixtureSettings:
 def _known(name: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
     unknown = sorted(set(table) - set(keys))
     if unknown:
-        named = ", ".join(f"{key}{did_you_mean(key, keys)}" for key in unknown)
-        raise ConfigError(f"{name}: unknown key {named}; known: {', '.join(keys)}")
+        raise ConfigError(f"{name}: unknown key {unknown_names(unknown, keys)}; known: {', '.join(keys)}")
     for key, value in table.items():
         _check_type(f"{name}: {key}", value, _TYPES.get(key), dict if key == "patterns" else str)
 
