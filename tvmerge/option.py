@@ -27,6 +27,9 @@ FROM_0: Bounds = (0, 10**9)
 FROM_1: Bounds = (1, 10**9)
 """Bounds of counts that cannot be 0."""
 
+REPEATED: Bounds = (1, 1000)
+"""Bounds of how often the same is done again, which is planned one by one."""
+
 SHARE: Bounds = (0, 1)
 """Bounds of shares."""
 

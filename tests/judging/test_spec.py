@@ -93,6 +93,8 @@ def test_every_shipped_judge_file_is_sound_and_sets_no_limits(path: Path) -> Non
         ('provider = "openai"\nmodel = 3', "'model' must be a text; got 3"),
         ('provider = "openai"\nmodel = "m"\nrpm = 0', "'rpm' must be an integer of at least 1"),
         ('provider = "openai"\nmodel = "m"\nrpm = true', "'rpm' must be an integer"),
+        ('provider = "openai"\nmodel = "m"\nrpm = 1000000001', "'rpm' must be an integer"),
+        ('provider = "openai"\nmodel = "m"\nsamples = 1001', "'samples' must be an integer from 1 to 1000"),
         ('provider = "openai"\nmodel = "m"\ntimeout = 0', "'timeout' must be a number of seconds above 0"),
         (
             'provider = "openai"\nmodel = "m"\nprice_input = -1',

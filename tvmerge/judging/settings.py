@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tvmerge._util.assets import is_there
 from tvmerge.errors import ConfigError
-from tvmerge.option import FROM_1, SHARE, option, weighted
+from tvmerge.option import FROM_1, REPEATED, SHARE, option, weighted
 
 JUDGE_MODES = ("single", "pairwise")
 JUDGE_TURNS = ("apart", "together")
@@ -87,7 +87,7 @@ class JudgeConfig:
         decides="content",
     )
     judge_samples: int | None = option(
-        int, "Independent ratings per turn; default: 1.", None, decides="content", within=FROM_1
+        int, "Independent ratings per turn; default: 1.", None, decides="content", within=REPEATED
     )
     judge_reasks: int = option(
         int, "How often a judge is asked again after a reply without a rating.", 3, decides="nothing"

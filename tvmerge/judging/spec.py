@@ -17,6 +17,7 @@ from tvmerge._util.suggest import did_you_mean
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.judging.providers import PROVIDERS, Provider
 from tvmerge.judging.servers import as_openai
+from tvmerge.option import FROM_1, REPEATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +185,8 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _is_count(value: object, most: float = FROM_1[1]) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most
 
 
 def _is_amount(value: object) -> bool:
@@ -198,10 +199,6 @@ def _is_share(value: object) -> bool:
 
 def _is_duration(value: object) -> bool:
     return _is_amount(value) and value != 0
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict)
 
 
 def _is_json_table(value: object) -> bool:
@@ -218,9 +215,9 @@ def _one_of(*choices: str) -> tuple[Callable[[object], bool], str]:
 
 _TEXT = (_is_text, "a text")
 _TEXTS = (_is_texts, "a list of texts")
-_COUNT = (_is_count, "an integer of at least 1")
+_COUNT = (_is_count, f"an integer of at least 1 and at most {FROM_1[1]:,}")
 _AMOUNT = (_is_amount, "a number of at least 0")
-_TABLE = (_is_table, "a table")
+_TABLE = (lambda value: isinstance(value, dict), "a table")
 _FLAG = (lambda value: isinstance(value, bool), "true or false")
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
@@ -245,7 +242,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "price_date": _TEXT,
     "retired": (_is_day, "a day, YYYY-MM-DD"),
     "successors": _TEXTS,
-    "samples": _COUNT,
+    "samples": (lambda value: _is_count(value, REPEATED[1]), f"an integer from 1 to {REPEATED[1]}"),
     "device_map": (lambda value: isinstance(value, str | dict), "a text or a table"),
     "max_memory": _TABLE,
     "dtype": _one_of("auto", "float32", "bfloat16", "float16"),

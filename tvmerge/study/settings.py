@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvmerge.errors import ConfigError
-from tvmerge.option import FROM_1, SEED, SHARE, WEIGHT, option
+from tvmerge.option import FROM_1, REPEATED, SEED, SHARE, WEIGHT, option
 from tvmerge.scoring.racing import RacingRules
 from tvmerge.study.samplers import SAMPLERS
 from tvmerge.study.stop_when import StopWhen
@@ -118,7 +118,9 @@ class SearchConfig:
         decides="nothing",
         within=FROM_1,
     )
-    confirm_samples: int = option(int, "Answers per held-out question.", 1, decides="nothing", within=FROM_1)
+    confirm_samples: int = option(
+        int, "Answers per held-out question.", 1, decides="nothing", within=REPEATED
+    )
     multi_objective: bool = option(
         bool,
         "Search the Pareto front of several benchmarks instead of their weighted mean.",
