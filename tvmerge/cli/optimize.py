@@ -102,13 +102,12 @@ def _plan(config: RunConfig) -> None:
 
         progress.phase("planning the run")
         plan = asyncio.run(plan_run(config, progress.note))
-    console = Console()
     for line in plan_lines(plan):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(line)
     if plan.calls:
-        console.print(calls_table(plan.calls))
+        Console().print(calls_table(plan.calls))
     for line in closing_lines(plan):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(line)
     if plan.refusals:
         raise CheckpointError("; ".join(plan.refusals))
 
