@@ -30,7 +30,11 @@ def tell() -> Any:
 class Endless:
     """Answers its first question, and is never done with the second."""
 
-    capabilities = Capabilities("endless", exact=True)
+    def __init__(self, number: int | None = None) -> None:
+        name = "endless" if number is None else f"number {number}"
+        self.capabilities = Capabilities(name, exact=True)
+        self._number = number or 0
+
     remarks = ("pages cannot be registered",)
 
     async def apply(self, recipe: Recipe) -> None:
@@ -43,7 +47,12 @@ class Endless:
         await asyncio.Event().wait()
 
     async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        return [LogLikelihood(0.0, greedy=True) for _ in pairs]
+        return [LogLikelihood(float(self._number), greedy=True) for _ in pairs]
 
     async def close(self) -> None:
         pass
+
+
+def several() -> list[Endless]:
+    """Two engines for one process."""
+    return [Endless(number) for number in range(2)]

@@ -15,7 +15,8 @@ from tests.engines.vllm.test_version import install
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
 from tvmerge.engines.open import visible
-from tvmerge.engines.placement import Placement, place
+from tvmerge.engines.place import place
+from tvmerge.engines.placement import Placement
 from tvmerge.engines.prompting.open import ChatRecord
 from tvmerge.engines.prompting.stop_tokens import StopToken, StopTokens
 from tvmerge.engines.transformers.memory import MemoryEstimate, MemoryNeeds
@@ -167,3 +168,39 @@ async def test_what_does_not_fit_is_refused_before_it_is_loaded(demo_models: Pat
     [start] = place(run).engine_factories(models, merge, RECORD, [large]).values()
     with pytest.raises(CheckpointError, match=r"target needs about 2\.0 GiB on cpu"):
         await start()
+
+
+@pytest.mark.usefixtures("gpus", "vllm")
+def test_candidates_in_flight_share_the_models_as_adapters() -> None:
+    shared = place(config(vllm_adapters=True, engines=2, devices=("cuda:0", "cuda:1")), in_flight=5)
+    merged = place(config(engines=2, devices=("cuda:0", "cuda:1")), in_flight=5)
+    assert (shared.adapters, merged.adapters, shared.merged.adapters) == (3, 0, 0)
+    assert shared.identity == {**merged.identity, "candidates": "adapters"}
+    assert shared.merged.identity == merged.identity
+    assert (shared.batch_size(100), merged.batch_size(100)) == (256 // 3, 256)
+
+
+@pytest.mark.usefixtures("gpus", "vllm")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "transformers"}, "--vllm-adapters is for --engine vllm, and this run uses transformers"),
+        ({"device": "cpu"}, "--vllm-adapters is for --engine vllm, and this run uses transformers"),
+        ({"engine": "vllm", "pool": "ray"}, "--vllm-adapters needs --pool local"),
+        ({"engine": "vllm", "target_model": ("a", "b")}, "not to a mixture of experts"),
+        ({"engine": "vllm", "vllm": {"enable_lora": True}}, "give --vllm-adapters instead"),
+        ({"engine": "vllm", "vllm": {"max_loras": 4}}, "give --vllm-adapters and --trials-in-flight instead"),
+    ],
+)
+def test_adapters_where_there_are_none_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        place(replace(config(), vllm_adapters=True, **settings))
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_run_that_cannot_add_as_adapters_is_refused_before_anything_is_loaded(demo_models: Path) -> None:
+    run = config(demo_models, device="cpu", engine="vllm", vllm_adapters=True)
+    with closing(Caches()) as caches:
+        models = open_models(run.merge, caches)
+    with pytest.raises(ConfigError, match="LoRA adapters, and tuned is a whole model; leave out --vllm-adap"):
+        place(run).check_models(models)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.report.results import simple
 from tvmerge.config import RunConfig
-from tvmerge.engines.placement import place
+from tvmerge.engines.place import place
 from tvmerge.errors import AssetError, CheckpointError, ConfigError
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.request_policy import RequestPolicy

@@ -19,7 +19,7 @@ import pytest_asyncio
 from tests.engines.mixtures import FAMILIES, mixture_engine, mixture_settings
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
-from tvmerge.engines.vllm import engine as vllm_engine
+from tvmerge.engines.vllm import server as vllm_server
 from tvmerge.errors import ConfigError
 from tvmerge.merging.build import open_models
 from tvmerge.merging.open import Merge
@@ -79,7 +79,7 @@ async def test_nothing_is_left_of_an_engine_that_was_closed_or_could_not_start(
     settings = mixture_settings(demo_models, tmp_path, "mixtral")
     place = tmp_path / "temporary"
     place.mkdir()
-    monkeypatch.setattr(vllm_engine, "TemporaryDirectory", partial(TemporaryDirectory, dir=place))
+    monkeypatch.setattr(vllm_server, "TemporaryDirectory", partial(TemporaryDirectory, dir=place))
     with closing(Caches()) as caches:
         recipe = uniform(open_models(settings, caches), 1.0)
     engine = make_engine(settings, max_model_len=10**6)

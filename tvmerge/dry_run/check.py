@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tvmerge.engines.placement import place
+from tvmerge.engines.place import place
 from tvmerge.engines.prompting.open import find_stop_tokens, open_chat
 from tvmerge.errors import UserError
 from tvmerge.merging.build import open_models
@@ -196,6 +196,7 @@ def _memory(config: ModelConfig, models: Merge) -> Iterator[str]:
     """
     placement = place(config)
     yield f"engine: {placement.kind}"
+    placement.check_models(models)
     for load in placement.memory_estimates(models, judges={}):
         yield str(load)
         load.check()

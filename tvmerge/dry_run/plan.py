@@ -26,6 +26,7 @@ from tvmerge.merging.build import open_models
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
+from tvmerge.run.adapters import adapter_remarks
 from tvmerge.run.anchoring import anchor_remarks
 from tvmerge.run.evidence import evidence_remarks
 from tvmerge.run.outline import outline
@@ -74,7 +75,11 @@ async def plan_run(
                 note(remark.line())
             stored, trials = await asyncio.to_thread(_known, run_spec, caches, note)
             answers = config.n_trials * len(run_spec.search_questions)
-            for line in (*run_spec.stops.lines, *anchor_remarks(suite, answers)):
+            for line in (
+                *run_spec.stops.lines,
+                *adapter_remarks(run_spec),
+                *anchor_remarks(suite, answers),
+            ):
                 note(line)
             return await _plan(run_spec, trials, counter, stored)
         finally:

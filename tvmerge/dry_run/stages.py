@@ -31,7 +31,7 @@ class StageEstimator:
         run_spec: The run.
         counter: Counts the requests of its judges.
         length: Bytes of a turn of an unknown answer.
-        stored: The stored answers; None if they cannot be known.
+        stored: The stored answers of the search; None if they cannot be known.
         baseline: The known answers of the baseline, for pairwise judging.
     """
 
@@ -45,22 +45,29 @@ class StageEstimator:
     ) -> None:
         self._run_spec = run_spec
         suite = run_spec.suite
-        self.searching, self._comparing = (
-            RequestEstimator(asked, counter, length, stored, baseline) for asked in (suite, suite.confirming)
+        held_out = None if stored is None else stored.of(run_spec.confirm_identity)
+        self.searching, self._searched, self._comparing = (
+            RequestEstimator(asked, counter, length, known, baseline)
+            for asked, known in (
+                (suite, stored),
+                (suite.confirming, stored),
+                (suite.confirming, held_out),
+            )
         )
 
     async def stages(self, remaining: RemainingWork) -> dict[str, RequestCount]:
         """Return what each stage needs for the remaining work."""
         search = await _count(self.searching, (remaining.search,))
         if (anchor := self._run_spec.suite.anchor) is not None:
-            anchored = await _count(self._comparing, (remaining.search,))
+            anchored = await _count(self._searched, (remaining.search,))
             search += anchored.calls_alone.share(anchor.fraction)
-        compared = (remaining.selection, remaining.test, remaining.searched)
+        compared = await _count(self._comparing, (remaining.selection, remaining.test))
+        compared += await _count(self._searched, (remaining.searched,))
         checked = not self._run_spec.config.no_judge_check
         stages = {
             CHECK: await self.searching.check() if checked else RequestCount(),
             SEARCH: search,
-            COMPARISON: await _count(self._comparing, compared),
+            COMPARISON: compared,
         }
         if (gguf := self._run_spec.gguf) is not None:
             unknown = Candidates(remaining.test.questions, remaining.test.sampling, (), len(gguf.tools.types))

@@ -29,6 +29,10 @@ class StoredAnswers:
         self._cache = cache
         self._identity = dict(identity)
 
+    def of(self, identity: Mapping[str, str]) -> StoredAnswers:
+        """Return the stored answers of other models in the same cache."""
+        return StoredAnswers(self._cache, identity)
+
     def look_up(
         self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling
     ) -> tuple[list[Answer], list[Question]]:

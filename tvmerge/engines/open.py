@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     from tvmerge.engines.pool import EngineFactory
+    from tvmerge.engines.prompting.chat_format import ChatFormat
     from tvmerge.merging.open import Merge
     from tvmerge.protocols import Engine
 
@@ -36,6 +37,7 @@ class EngineSettings:
 
     Attributes:
         merge: The sources and how they are merged; folders are absolute paths.
+        adapters: Number of candidates that share a model as adapters; 0 for one that is merged.
         stop_tokens: Ids of the tokens that end an answer.
         engine: One of `ENGINES`.
         device: The model's device; vLLM uses the devices visible to its process.
@@ -63,10 +65,12 @@ class EngineSettings:
     day: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    adapters: int = 0
 
     def entry(self) -> Entry:
-        """Return the call that opens the engine, in any process."""
-        return Entry("tvmerge.engines.open:open_engine", asdict(self))
+        """Return the call that opens the engine, or all that share a model, in any process."""
+        function = "open_adapter_engines" if self.adapters else "open_engine"
+        return Entry(f"tvmerge.engines.open:{function}", asdict(self))
 
 
 def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -> dict[str, EngineFactory]:
@@ -75,8 +79,10 @@ def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -
     Args:
         settings: The engine; its device is replaced.
         places: The devices of each engine, such as `cpu` or `cuda:0`; a place given twice gets two engines.
+
+    Engines of adapters share a process on each place.
     """
-    from tvmerge.engines.remote.process import ProcessEngine
+    from tvmerge.engines.remote.process import ProcessEngine, SharedProcess
 
     engine_factories: dict[str, EngineFactory] = {}
     for number, place in enumerate(places):
@@ -85,8 +91,13 @@ def process_engines(settings: EngineSettings, places: Sequence[Sequence[str]]) -
             name += f" ({number + 1})"
         # In a process that sees only its own GPUs, the first is cuda:0, and the engine uses those it sees.
         local, environment = ("cpu", {}) if "cpu" in place else ("cuda:0", visible(place))
-        entry = Entry("tvmerge.engines.open:open_engine", {**asdict(settings), "device": local})
-        engine_factories[name] = partial(ProcessEngine.start, entry, environment)
+        entry = replace(settings, device=local).entry()
+        if not settings.adapters:
+            engine_factories[name] = partial(ProcessEngine.start, entry, environment)
+            continue
+        shared = SharedProcess(entry, environment)
+        for candidate in range(settings.adapters):
+            engine_factories[f"{name}, adapter {candidate + 1}"] = partial(shared.engine, candidate)
     return engine_factories
 
 
@@ -107,24 +118,39 @@ def open_engine(merge: Mapping[str, Any], **settings: Any) -> Engine:
     return engine_of(_open(wanted), wanted)
 
 
+def open_adapter_engines(merge: Mapping[str, Any], **settings: Any) -> Sequence[Engine]:
+    """Open the engines that `EngineSettings` describe, given field by field, which share a model.
+
+    Raises:
+        UserError: The sources, the device or vLLM are not usable on this machine.
+    """
+    wanted = EngineSettings(merge=MergeConfig(**merge), **settings)
+    models, kind = _open(wanted), ENGINES.load(wanted.engine)
+    assert kind.open_adapters is not None
+    return kind.open_adapters(models, wanted, _chat_of(models, wanted))
+
+
 def engine_of(models: Merge, wanted: EngineSettings) -> Engine:
     """Open the engine that `wanted` describes, for sources that are already open.
 
     Raises:
         UserError: The device or vLLM are not usable on this machine.
     """
+    engine: Engine = ENGINES.load(wanted.engine).open(models, wanted, _chat_of(models, wanted))
+    return engine
+
+
+def _chat_of(models: Merge, wanted: EngineSettings) -> ChatFormat:
     from tvmerge.engines.prompting.chat_format import ChatFormat
 
     folder, trust = models.target.folder, wanted.merge.trust_remote_code
-    chat = ChatFormat(
+    return ChatFormat(
         folder,
         None if wanted.chat_template is None else Path(wanted.chat_template),
         arguments=wanted.chat_template_kwargs,
         day=None if wanted.day is None else date.fromisoformat(wanted.day),
         trust_remote_code=trust,
     )
-    engine: Engine = ENGINES.load(wanted.engine).open(models, wanted, chat)
-    return engine
 
 
 def open_merger(merge: Mapping[str, Any], **settings: Any) -> MergerForVllm:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 Maker = Callable[["Merger"], "Engine"]
 """Makes an engine, given a merger; has an attribute `fingerprint`, such as that of a class."""
 
-_UNUSED = ("engine", "tensor_parallel", *TABLES, "devices", "device", "pool", "ray_address", "batch_tokens")
+_UNUSED = (
+    *("engine", "tensor_parallel", "vllm_adapters", *TABLES),
+    *("devices", "device", "pool", "ray_address", "batch_tokens"),
+)
 """Settings of tvmerge's engines, which do not apply to others."""
 
 

@@ -1,21 +1,18 @@
-"""The engines of a run, their devices and how each is started."""
+"""The engines of a run, their devices and how each is started; `place` finds them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tvmerge.engines.devices import resolve_device
-from tvmerge.engines.kinds import ENGINES, TABLES, EngineKind
+from tvmerge.engines.kinds import ENGINES
 from tvmerge.engines.open import EngineSettings, engine_of, process_engines
 from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.prompting.context_length import rated_context
-from tvmerge.engines.vllm.version import is_usable
-from tvmerge.errors import ConfigError
 
 if TYPE_CHECKING:
     from tvmerge.engines.model_settings import ModelConfig
@@ -27,10 +24,6 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Engine
 
 
-AUTOMATIC = ("vllm", "transformers")
-"""What `--engine auto` chooses from."""
-
-
 @dataclass(frozen=True, slots=True)
 class Placement:
     """The engines of a run and their devices.
@@ -40,12 +33,14 @@ class Placement:
         devices: The devices of each engine.
         config: The settings it was made from.
         own: Engines passed by the caller; None if tvmerge's are used.
+        adapters: Number of candidates that share each engine's model as adapters; 0 if each is merged.
     """
 
     kind: str
     devices: tuple[tuple[str, ...], ...]
     config: ModelConfig
     own: OwnEngines | None = None
+    adapters: int = 0
 
     @property
     def on_cpu(self) -> bool:
@@ -61,12 +56,18 @@ class Placement:
         found = {"engine": self.kind, **ENGINES.identity(self.kind, "engine_package")}
         if options := ENGINES.load(self.kind).decisive(self.options):
             found[ENGINES.load(self.kind).table] = json.dumps(options, sort_keys=True)
-        return found
+        # What is added as a model computes is rounded in another way than a merged model.
+        return {**found, "candidates": "adapters"} if self.adapters else found
+
+    @property
+    def merged(self) -> Placement:
+        """The same engines with each candidate merged."""
+        return replace(self, adapters=0)
 
     @property
     def options(self) -> Mapping[str, Any]:
         """The engine's options that the user set."""
-        return _options(self.config, self.kind)
+        return options_of(self.config, self.kind)
 
     def engine_factories(
         self,
@@ -96,7 +97,7 @@ class Placement:
                 settings.entry(), engines=self.config.engines, address=self.config.ray_address, gpus=gpus
             )
         takes_all = ENGINES.load(self.kind).takes_visible_gpus and not self.on_cpu
-        if len(self.devices) > 1 or takes_all:
+        if len(self.devices) > 1 or takes_all or self.adapters:
             found = process_engines(settings, self.devices)
         else:
             found = {self.devices[0][0]: _here(models, settings)}
@@ -120,12 +121,23 @@ class Placement:
             day=None if record.day is None else record.day.isoformat(),
             options={**self.options, **parallel},
             fingerprint=models.fingerprint,
+            adapters=self.adapters,
         )
+
+    def check_models(self, models: Merge) -> None:
+        """Check that the engines can take on what candidates are, before anything is loaded.
+
+        Raises:
+            ConfigError: Candidates are adapters, and the models do not allow it.
+        """
+        if self.adapters:
+            dtype = None if self.on_cpu else self.compute_dtype(models)
+            ENGINES.load(self.kind).check_adapters(models, dtype)
 
     def reference(self, models: Merge, merge: MergeConfig, record: ChatRecord) -> EngineFactory:
         """Return what starts a transformers engine on the CPU, in the dtype that the engines compute in."""
         settings = self.engine_settings(models, merge, record)
-        return _here(models, replace(settings, engine="transformers", device="cpu", options={}))
+        return _here(models, replace(settings, engine="transformers", device="cpu", options={}, adapters=0))
 
     def compute_dtype(self, models: Merge) -> str:
         """Return the dtype of computation; on a CPU float32, which is faster there and exact."""
@@ -173,14 +185,17 @@ class Placement:
         ]
 
     def batch_size(self, tokens: int) -> int | None:
-        """Return how many answers an engine generates at once; None if that is not known.
+        """Return how many answers to a candidate an engine generates at once; None if that is not known.
+
+        Candidates that share a model share its batch.
 
         Args:
             tokens: Number of tokens of a question with its answer.
         """
         if self.own is not None:
             return None
-        return ENGINES.load(self.kind).batch_size(tokens, self.config.batch_tokens, self.options)
+        found = ENGINES.load(self.kind).batch_size(tokens, self.config.batch_tokens, self.options)
+        return max(1, found // self.adapters) if found and self.adapters else found
 
     def rated_context(self, models: Merge) -> int | None:
         """Return the maximum number of tokens an engine reads to rate a likelihood; None without a limit."""
@@ -194,50 +209,10 @@ class Placement:
         )
 
 
-def place(config: ModelConfig, own: OwnEngines | None = None) -> Placement:
-    """Return the engines that a run's settings describe, without opening a model.
-
-    Args:
-        config: The settings.
-        own: Engines passed by the caller, instead of those in the settings.
-
-    Raises:
-        ConfigError: A device does not exist, vLLM is wanted but not usable, or settings contradict each
-            other.
-        MissingExtraError: vLLM is wanted but not installed.
-    """
-    if own is not None:
-        own.check(config)
-        return Placement(own.identity, (), config, own)
-    devices = _devices(config)
-    kind = _kind(config, devices)
-    if config.tensor_parallel > 1 and not ENGINES.load(kind).tensor_parallel:
-        takers = _named(lambda engine: engine.tensor_parallel)
-        raise ConfigError(f"--tensor-parallel is for {takers}, and this run uses {kind}")
-    _check_tables(config, kind)
-    return Placement(kind, devices, config)
-
-
-def _check_tables(config: ModelConfig, kind: str) -> None:
-    """Check the options of engines; with `auto`, those of the engines that it did not choose too."""
-    kinds = AUTOMATIC if config.engine == "auto" else (kind,)
-    for name in kinds:
-        ENGINES.load(name).check_options(_options(config, name))
-    read = {ENGINES.load(name).table for name in kinds}
-    if (table := next((t for t in TABLES if getattr(config, t) and t not in read), None)) is not None:
-        takers = _named(lambda engine: engine.table == table)
-        raise ConfigError(f"the table {table} is for {takers}, and this run uses {kind}")
-
-
-def _options(config: ModelConfig, kind: str) -> Mapping[str, Any]:
+def options_of(config: ModelConfig, kind: str) -> Mapping[str, Any]:
+    """Return the options that the user set for a kind of engine."""
     table = ENGINES.load(kind).table
     return getattr(config, table) or {} if table else {}
-
-
-def _named(fits: Callable[[EngineKind], bool]) -> str:
-    """Return the flags of the engines that fit."""
-    names = (name for name in ENGINES.names() if fits(ENGINES.load(name)))
-    return " or ".join(f"--engine {name}" for name in names) or "engines of installed packages"
 
 
 def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
@@ -249,28 +224,6 @@ def _model_config(models: Merge, *, trust_remote_code: bool) -> Any:
     from transformers import AutoConfig
 
     return AutoConfig.for_model(**models.config)
-
-
-def _devices(config: ModelConfig) -> tuple[tuple[str, ...], ...]:
-    """Return the devices of each engine, `tensor_parallel` consecutive ones for each."""
-    width = config.tensor_parallel
-    if width == 1 or resolve_device(config.device) == "cpu":
-        names = config.devices or (config.device,) * config.engines
-        return tuple((resolve_device(name),) for name in names)
-    names = config.devices or tuple(f"cuda:{number}" for number in range(width * config.engines))
-    if len(names) % width:
-        raise ConfigError(f"{len(names)} devices cannot be divided among engines of {width} devices each")
-    found = [resolve_device(name) for name in names]
-    return tuple(tuple(found[start : start + width]) for start in range(0, len(found), width))
-
-
-def _kind(config: ModelConfig, devices: Sequence[Sequence[str]]) -> str:
-    if config.engine != "auto":
-        if config.pool == "local":
-            ENGINES.load(config.engine).check_installed()
-        return config.engine
-    on_gpus = all(device != "cpu" for group in devices for device in group)
-    return "vllm" if on_gpus and len(config.target_model) == 1 and is_usable() else "transformers"
 
 
 def _source_bytes(models: Merge) -> int:

@@ -107,12 +107,15 @@ class EnginePool:
                     return found
 
     async def close(self) -> None:
-        """Close every engine that was started, even if closing one of them fails."""
+        """Close every engine that was started, even if closing one of them fails.
+
+        Engines that are used again start again.
+        """
         async with AsyncExitStack() as last:
             for slot in self._slots:
                 if slot.engine is not None:
                     last.push_async_callback(slot.engine.close)
-                    slot.engine = None
+                    slot.engine = slot.recipe = None
 
     async def _answers(
         self, recipe: Recipe, questions: Sequence[Question], sampling: Sampling, wave: int | None

@@ -61,6 +61,13 @@ class AnswerConfig:
         None,
         decides="content",
     )
+    vllm_adapters: bool = option(
+        bool,
+        "Give vLLM each candidate as a LoRA adapter, so that all in flight answer in one batch; for tuned "
+        "models that are adapters.",
+        False,
+        decides="content",
+    )
     engine_options: Mapping[str, Any] | None = option(
         dict,
         "Options of an engine that an installed package brings; see that package.",

@@ -137,11 +137,16 @@ class RecipeMerger:
             CheckpointError: A weight is missing, unknown or not finite.
             CandidateError: A merged number is too large for float16; raised while the stream is read.
         """
-        self._check(recipe)
+        self.check(recipe)
         values = dict(recipe.weights)
         return TensorStream(lambda offer: self._run(values, offer))
 
-    def _check(self, recipe: Recipe) -> None:
+    def check(self, recipe: Recipe) -> None:
+        """Check that a recipe has a finite weight for every name, and no others.
+
+        Raises:
+            CheckpointError: It does not fit.
+        """
         known = set(self._names)
         densities = {t.density for row in self.plan.rows for t in row.terms if isinstance(t.density, str)}
         # Unknown names first: they are what was written, and often why others lack a weight.

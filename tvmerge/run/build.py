@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tvmerge._util.trace import Trace
 from tvmerge.config import RunConfig
 from tvmerge.engines.open_pool import open_pool
+from tvmerge.engines.turns import Turns
 from tvmerge.merging.build import open_models, resolved
 from tvmerge.merging.export.folders import check_replaceable
 from tvmerge.merging.export.writer import check_space
@@ -20,19 +21,26 @@ from tvmerge.run.loop import BACKLOG, Evaluator
 from tvmerge.run.spec import RunSpec, build_run_spec
 from tvmerge.run.trial import Trials
 from tvmerge.run.winner_gguf import check_gguf, check_gguf_folder, gguf_sizes
-from tvmerge.study.storage import RELOAD
 from tvmerge.tasks.base import Note
 from tvmerge.tasks.judged import judge_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tvmerge._util.caches import Caches
+    from tvmerge.engines.placement import Placement
+    from tvmerge.merging.settings import MergeConfig
     from tvmerge.protocols import Judge, Pool
     from tvmerge.records import Recipe, Sampling
     from tvmerge.run.outline import Outline
     from tvmerge.study.blocks.study import BlockStudy
     from tvmerge.study.study import SearchStudy
+
+RELOAD = "tvmerge:vllm_reload"
+"""Study attribute: how far vLLM was from transformers after it reloaded the model, in nats per token."""
+
+ADAPTERS = "tvmerge:vllm_adapters"
+"""Study attribute: how far vLLM with adapters was from transformers' merges, in nats per token."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,14 @@ class Run(RunSpec):
     Attributes:
         study: The study.
         pool: The live models.
+        confirm_pool: The live models of the held-out questions, which are merged as they are written.
         trace: Records where the time goes.
         flights: The candidates in flight.
     """
 
     study: SearchStudy | BlockStudy
     pool: Pool
+    confirm_pool: Pool
     trace: Trace
     flights: Flights
 
@@ -61,7 +71,7 @@ class Run(RunSpec):
     @cached_property
     def confirmer(self) -> Evaluator:
         """The evaluator of the best candidates on the held-out questions."""
-        return self._evaluator(self.suite.confirming.judge, self.confirm_sampling)
+        return self._evaluator(self.suite.confirming.judge, self.confirm_sampling, pool=self.confirm_pool)
 
     @cached_property
     def baseline_evaluator(self) -> Evaluator:
@@ -91,9 +101,15 @@ class Run(RunSpec):
         async with AsyncExitStack() as last:
             last.callback(self.study.close)
             last.push_async_callback(self.suite.close)
-            last.push_async_callback(self.pool.close)
+            last.push_async_callback(self.close_engines)
             evaluators = {self.evaluator, self.confirmer, self.baseline_evaluator}
             await asyncio.gather(*(evaluator.drain(self.config.grace) for evaluator in evaluators))
+
+    async def close_engines(self) -> None:
+        """Close all engines, which start again on use."""
+        async with AsyncExitStack() as last:
+            for pool in {id(pool): pool for pool in (self.pool, self.confirm_pool)}.values():
+                last.push_async_callback(pool.close)
 
     def _evaluator(
         self,
@@ -158,23 +174,49 @@ def build_run(
         study.name_objectives(_objective_names(spec, study.objectives))
         _check_folders(spec)
         trace = Trace()
+        pool, confirm_pool = _pools(spec, merge, caches, study, trace=trace, note=note)
+        refused.pop_all()
+    known_parts = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    return Run(
+        **known_parts, study=study, pool=pool, confirm_pool=confirm_pool, trace=trace, flights=Flights(trace)
+    )
+
+
+def _pools(
+    spec: RunSpec,
+    merge: MergeConfig,
+    caches: Caches,
+    study: SearchStudy | BlockStudy,
+    *,
+    trace: Trace,
+    note: Note,
+) -> tuple[Pool, Pool]:
+    """Return the pools of the search and of the held-out questions: two if candidates are adapters."""
+    placement, models = spec.placement, spec.models
+    turns = Turns() if placement.adapters else None
+
+    def opened(placement: Placement, attr: str, identity: Mapping[str, str], *, late: bool = False) -> Pool:
         pool = open_pool(
-            spec.placement,
+            placement,
             models,
             merge,
             spec.chat,
             spec.record,
-            on_compared=None if _is_compared(spec) else partial(study.record, RELOAD),
+            on_compared=None if _is_compared(spec, attr) else partial(study.record, attr),
             answers=caches.answers,
-            identity=spec.answer_identity,
+            identity=identity,
             judges=judge_memory(spec.suite.specs),
             trace=trace,
             note=note,
+            turns=turns,
+            late=late,
         )
-        pool = spec.suite.pool(pool, spec.chat, partial(spec.placement.rated_context, models))
-        refused.pop_all()
-    known_parts = {f.name: getattr(spec, f.name) for f in fields(spec)}
-    return Run(**known_parts, study=study, pool=pool, trace=trace, flights=Flights(trace))
+        return spec.suite.pool(pool, spec.chat, partial(placement.rated_context, models))
+
+    search = opened(placement, ADAPTERS if placement.adapters else RELOAD, spec.answer_identity)
+    if not placement.adapters:
+        return search, search
+    return search, opened(placement.merged, RELOAD, spec.confirm_identity, late=True)
 
 
 def _check_folders(spec: RunSpec) -> None:
@@ -189,10 +231,10 @@ def _check_folders(spec: RunSpec) -> None:
     check_space(folder, models.nbytes(experts=config.save_experts) + sum(gguf_sizes(spec).values()))
 
 
-def _is_compared(spec: RunSpec) -> bool:
+def _is_compared(spec: RunSpec, attr: str) -> bool:
     """Return whether an earlier run of the study has compared vLLM with transformers."""
     stored = spec.known_study.stored
-    return stored is not None and RELOAD in stored.attrs
+    return stored is not None and attr in stored.attrs
 
 
 def _objective_names(spec: RunSpec, objectives: int) -> list[str]:

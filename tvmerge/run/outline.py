@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge.engines.own import OwnEngines
-from tvmerge.engines.placement import Placement, place
+from tvmerge.engines.place import place
+from tvmerge.engines.placement import Placement
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
 from tvmerge.run.gguf import WinnerGguf, find_gguf
@@ -87,7 +88,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         holdout_questions=tuple(holdout),
         sampling=sampling_of(benchmark, config, seed),
         baseline=named_baseline(config.baseline, suite, study, config.turns),
-        placement=place(config, own),
+        placement=place(config, own, in_flight=config.trials_in_flight),
         known_study=study,
         gguf=gguf,
     )

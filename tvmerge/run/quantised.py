@@ -80,7 +80,7 @@ class _QuantisedScores:
 
     async def added_to(self, result: RunResult, known: Iterable[str]) -> RunResult:
         run, samples = self.run, result.best.samples
-        await run.pool.close()
+        await run.close_engines()
         recipe = Recipe(result.best.weights)
         folder = winner_folder(run, gguf_source(run.models, recipe, run.record))
         files = await folder.write(self.gguf.tools, unquantised_type(run.models), self.progress.phase)

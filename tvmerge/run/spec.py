@@ -133,6 +133,11 @@ class RunSpec(Outline):
         return {**self.models.fingerprint, **self.chat_identity, **self.placement.identity}
 
     @property
+    def confirm_identity(self) -> dict[str, str]:
+        """The same for the held-out questions, where each candidate is merged as it is written."""
+        return {**self.models.fingerprint, **self.chat_identity, **self.placement.merged.identity}
+
+    @property
     def chat_identity(self) -> dict[str, str]:
         """What decides how a conversation becomes a prompt, and where an answer ends."""
         return {
@@ -168,6 +173,7 @@ def build_run_spec(config: RunConfig, known: Outline, models: Merge, note: Note)
     Raises:
         UserError: An input is not usable.
     """
+    known.placement.check_models(models)
     config = replace(config, optuna_sampler=known.known_study.config.optuna_sampler)
     low, high = config.weight_min, config.weight_max
     space = Space(tuple(models.group_names), low, high, models.ranges(low, high))

@@ -42,9 +42,6 @@ N_ANSWERS = "tvmerge:n_answers"
 USD_PER_ANSWER = "tvmerge:usd_per_answer"
 """Study attribute: what judging an answer costs, if a search stops by its gain per USD."""
 
-RELOAD = "tvmerge:vllm_reload"
-"""Study attribute: how far vLLM was from transformers after it reloaded the model, in nats per token."""
-
 SCHEMA = "tvmerge:schema"
 """Study attribute: the version of the format of tvmerge's attributes."""
 

@@ -16,7 +16,7 @@ import pytest_asyncio
 from tvmerge.engines.remote import process as process_engine
 from tvmerge.engines.remote.entry import Entry
 from tvmerge.engines.remote.lost import EngineLostError
-from tvmerge.engines.remote.process import ProcessEngine
+from tvmerge.engines.remote.process import ProcessEngine, SharedProcess
 from tvmerge.errors import AssetError, CheckpointError
 from tvmerge.merging.open import Merge
 from tvmerge.records import Continuation, LogLikelihood, Recipe
@@ -134,6 +134,35 @@ async def test_an_engine_that_cannot_be_opened_says_why() -> None:
 async def test_an_unexpected_error_ends_the_process_and_is_told_in_its_last_words() -> None:
     with pytest.raises(EngineLostError, match="ended with code 1: RuntimeError: CUDA error: an illegal"):
         await ProcessEngine.start(Entry("tests.engines.entries:broken"))
+
+
+async def test_engines_that_share_a_process_answer_side_by_side_and_die_together() -> None:
+    shared = SharedProcess(Entry("tests.engines.entries:several"), {})
+    first, second = await shared.engine(0), await shared.engine(1)
+    assert [first.capabilities.engine, second.capabilities.engine] == ["number 0", "number 1"]
+    await first.apply(Recipe({"a": 1.0}))
+    async with aclosing(first.generate(QUESTIONS[:2], GREEDY)) as endless:
+        [[answer]] = [await anext(endless)]
+        assert answer.turns == ("done",)
+        await second.apply(Recipe({"a": 2.0}))
+        assert await second.loglikelihood([Continuation((1,), (2,))]) == [LogLikelihood(1.0, greedy=True)]
+        os.kill(first.pid, signal.SIGKILL)
+        for lost in (anext(endless), second.apply(Recipe())):
+            with pytest.raises(EngineLostError, match="killed by SIGKILL"):
+                await lost
+    await first.close()
+    again = await shared.engine(0)
+    assert again.pid != first.pid
+    await second.close()
+    with_it = await shared.engine(1)
+    assert with_it.pid == again.pid
+    await with_it.close()
+    assert alive(again.pid)
+    await again.close()
+    assert not alive(again.pid)
+    last = await shared.engine(0)
+    assert last.pid != again.pid
+    await last.close()
 
 
 async def test_the_environment_reaches_the_engine() -> None:

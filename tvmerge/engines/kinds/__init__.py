@@ -15,13 +15,14 @@ the version of an installed package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tvmerge._util.plugins import Plugins
 
 if TYPE_CHECKING:
+    from tvmerge.merging.merge import Merge
     from tvmerge.protocols import Engine
 
 Options = Mapping[str, Any]
@@ -44,6 +45,10 @@ def _whole(context: int | None, _: Options) -> int | None:
     return context
 
 
+def _fit(_models: Merge, _dtype: str | None) -> None:
+    """Accept all models."""
+
+
 def _unknown(*_: object) -> None:
     """Return None."""
 
@@ -56,6 +61,10 @@ class EngineKind:
         table: The setting that holds its options, one of `TABLES`; empty if it has none.
         open: Opens an engine, given the opened models (`tvmerge.merging.merge.Merge`), an `EngineSettings`
             (`tvmerge.engines.open`) and a `ChatFormat`.
+        open_adapters: Opens several engines that share a model, each for another candidate, given the same
+            with their number in the settings; None if it cannot.
+        check_adapters: Raises `ConfigError` if candidates of the opened models cannot be adapters, given the
+            models and the dtype of computation on GPUs, or None on a CPU.
         check_options: Raises `ConfigError` for options that the engine does not have.
         check_installed: Raises `UserError` if a package it needs is not installed; must be fast.
         decisive: Returns the options that may change an answer.
@@ -70,6 +79,8 @@ class EngineKind:
 
     table: Literal["engine_options", "vllm", ""] = "engine_options"
     open: Callable[..., Engine]
+    open_adapters: Callable[..., Sequence[Engine]] | None = None
+    check_adapters: Callable[[Merge, str | None], None] = _fit
     check_options: Callable[[Options], None] = _accept
     check_installed: Callable[[], None] = _ready
     decisive: Callable[[Options], dict[str, Any]] = dict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from tvmerge.engines.vllm.version import check_installed
 if TYPE_CHECKING:
     from tvmerge.engines.open import EngineSettings
     from tvmerge.engines.prompting.chat_format import ChatFormat
+    from tvmerge.engines.vllm.adapters import AdapterEngine
     from tvmerge.engines.vllm.engine import VllmEngine
     from tvmerge.merging.merge import Merge
 
@@ -38,6 +40,25 @@ def _open(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> VllmEngine
     )
 
 
+def _open_adapters(models: Merge, wanted: EngineSettings, chat: ChatFormat) -> Sequence[AdapterEngine]:
+    from tvmerge.engines.vllm.adapters import AdapterEngine, AdapterModel
+
+    model = AdapterModel(
+        models,
+        wanted.adapters,
+        dtype=wanted.dtype,
+        options=wanted.options,
+        trust_remote_code=wanted.merge.trust_remote_code,
+    )
+    return [AdapterEngine(model, chat, wanted.stop_tokens) for _ in range(wanted.adapters)]
+
+
+def _check_adapters(models: Merge, dtype: str | None) -> None:
+    from tvmerge.engines.vllm.adapters import check_adapters
+
+    check_adapters(models, dtype)
+
+
 def _context(context: int | None, options: Options) -> int | None:
     # vLLM also reads the text's last token, and always generates one more.
     whole = options.get("max_model_len") or context
@@ -51,6 +72,8 @@ def _batch_size(_tokens: int, _batch_tokens: int, options: Options) -> int:
 ENGINE = EngineKind(
     table="vllm",
     open=_open,
+    open_adapters=_open_adapters,
+    check_adapters=_check_adapters,
     check_options=check_options,
     check_installed=check_installed,
     decisive=decisive,

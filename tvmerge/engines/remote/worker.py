@@ -1,7 +1,8 @@
-"""A process that holds one engine: `python -m tvmerge.engines.remote.worker`, used by `ProcessEngine`.
+"""A process that holds engines: `python -m tvmerge.engines.remote.worker`, used by `WorkerProcess`.
 
 Requests are read from stdin and replies written to stdout, one JSON object per line. The first request is the
-entry that opens the engine; its reply has the engine's capabilities. Then follow, one at a time:
+entry that opens an engine, or several that share a model; its reply has the capabilities of each. All others
+have the number of their engine as `engine`, and so have the replies. Each engine gets, one at a time:
 
     {"do": "apply", "recipe": ...}                          {"end": [...]}
     {"do": "loglikelihood", "pairs": [...]}                 {"end": [...]}
@@ -20,12 +21,14 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TextIO, TypeVar
 
+from tvmerge._util.tasks import gather_or_cancel
 from tvmerge.engines.remote.entry import Entry
-from tvmerge.engines.remote.messages import pack, pack_error, unpack, unpack_recipe
+from tvmerge.engines.remote.messages import Row, pack, pack_error, unpack, unpack_recipe
 from tvmerge.errors import UserError
 from tvmerge.protocols import Engine, RemarkingEngine
 from tvmerge.records import Continuation, Question, Sampling
@@ -41,30 +44,22 @@ class Worker:
     """Serves one engine.
 
     Args:
+        engine: The engine.
         requests: Reads the requests.
-        replies: Writes the replies.
+        reply: Writes a reply.
     """
 
-    def __init__(self, requests: Requests, replies: TextIO) -> None:
+    def __init__(self, engine: Engine, requests: Requests, reply: Callable[[Row], None]) -> None:
+        self._engine = engine
         self._requests = requests
-        self._replies = replies
+        self._reply = reply
 
     async def serve(self) -> None:
-        """Open the engine and serve requests until cancelled."""
-        entry = Entry(**await self._requests.get())
-        try:
-            engine: Engine = await asyncio.to_thread(entry.call)
-        except UserError as error:
-            self._reply(pack_error(error))
-            return
-        self._reply({"end": pack(engine.capabilities)})
-        try:
-            while True:
-                request = await self._requests.get()
-                if request["do"] != "stop":  # a "stop" that came too late, after the stream had ended
-                    await self._answer(engine, request)
-        finally:
-            await engine.close()
+        """Serve requests until cancelled."""
+        while True:
+            request = await self._requests.get()
+            if request["do"] != "stop":  # a "stop" that came too late, after the stream had ended
+                await self._answer(self._engine, request)
 
     async def _answer(self, engine: Engine, request: dict[str, Any]) -> None:
         try:
@@ -106,7 +101,49 @@ class Worker:
                 task.cancel()
             await asyncio.wait({work, stop})
 
-    def _reply(self, row: dict[str, Any]) -> None:
+
+class Workers:
+    """Serves all engines of a process.
+
+    Args:
+        requests: Reads the requests.
+        replies: Writes the replies.
+    """
+
+    def __init__(self, requests: Requests, replies: TextIO) -> None:
+        self._requests = requests
+        self._replies = replies
+
+    async def serve(self) -> None:
+        """Open the engines and serve requests until cancelled, or until one of them fails."""
+        entry = Entry(**await self._requests.get())
+        try:
+            opened: Engine | Sequence[Engine] = await asyncio.to_thread(entry.call)
+        except UserError as error:
+            self._reply(pack_error(error))
+            return
+        engines = opened if isinstance(opened, Sequence) else (opened,)
+        self._reply({"end": [pack(engine.capabilities) for engine in engines]})
+        queues: list[Requests] = [asyncio.Queue() for _ in engines]
+        serving = [
+            Worker(engine, queue, partial(self._reply_of, number)).serve()
+            for number, (engine, queue) in enumerate(zip(engines, queues, strict=True))
+        ]
+        try:
+            await gather_or_cancel([*serving, self._sort(queues)])
+        finally:
+            for engine in engines:
+                await engine.close()
+
+    async def _sort(self, queues: Sequence[Requests]) -> None:
+        while True:
+            request = await self._requests.get()
+            queues[request.pop("engine")].put_nowait(request)
+
+    def _reply_of(self, number: int, row: Row) -> None:
+        self._reply({"engine": number, **row})
+
+    def _reply(self, row: Row) -> None:
         self._replies.write(json.dumps(row) + "\n")
         self._replies.flush()
 
@@ -117,7 +154,7 @@ async def _main(replies: TextIO) -> None:
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     requests: Requests = asyncio.Queue()
-    serving = asyncio.create_task(Worker(requests, replies).serve())
+    serving = asyncio.create_task(Workers(requests, replies).serve())
     reading = asyncio.create_task(_read(reader, requests))
     await asyncio.wait({serving, reading}, return_when=asyncio.FIRST_COMPLETED)
     reading.cancel()

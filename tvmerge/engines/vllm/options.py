@@ -17,6 +17,10 @@ SETTLED: Mapping[str, str] = {
     "tensor_parallel_size": "--tensor-parallel",
     "worker_extension_cls": "",
     "enable_prefix_caching": "",
+    "enable_lora": "--vllm-adapters",
+    "max_loras": "--vllm-adapters and --trials-in-flight",
+    "max_lora_rank": "--vllm-adapters",
+    "lora_target_modules": "--vllm-adapters",
 }
 """Arguments that tvmerge sets, and the flag that decides each; empty if there is none."""
 

@@ -1,4 +1,4 @@
-"""Compares vLLM with transformers once, after its weights were reloaded.
+"""Compares vLLM with transformers once, after its weights were reloaded or an adapter was added to them.
 
 For some architectures vLLM's reload leaves weights behind that are wrong without any error: tensors that are
 transformed as they are loaded, such as those of recurrent layers, or kernels with a separate packed copy.
@@ -48,6 +48,7 @@ class ReloadCheckedPool:
         dtype: The dtype of computation.
         note: Called with each remark for the user.
         passed: Called with the difference once they agree.
+        adapters: Whether candidates are adapters in vLLM, which transformers merges.
     """
 
     def __init__(
@@ -60,8 +61,16 @@ class ReloadCheckedPool:
         *,
         note: Callable[[str], None],
         passed: Callable[[float], None],
+        adapters: bool = False,
     ) -> None:
         self._pool = pool
+        self._what = "adapters" if adapters else "reloaded weights"
+        self._wrong = (
+            "vLLM computes adapters of this model in a wrong way"
+            if adapters
+            else "vLLM computes with wrong weights once it has reloaded this model"
+        )
+        self._instead = "leave out --vllm-adapters" if adapters else "pass --engine transformers"
         self._reference = reference
         self._chat = chat
         self._context = context
@@ -105,7 +114,7 @@ class ReloadCheckedPool:
         """Close the pool; say so if candidates were asked but none could be compared."""
         if self._asked and not self._done:
             self._note(
-                "vLLM's reloaded weights were not compared with transformers': no candidate could be compared"
+                f"vLLM's {self._what} were not compared with transformers': no candidate could be compared"
             )
         await self._pool.close()
 
@@ -157,11 +166,11 @@ class ReloadCheckedPool:
         Raises:
             ConfigError: It is too large.
         """
-        self._note("comparing vLLM's reloaded weights with transformers' on the CPU, once per study")
+        self._note(f"comparing vLLM's {self._what} with transformers' on the CPU, once per study")
         try:
             expected = await self._expected(pair, [recipe for recipe, _ in found])
         except CheckpointError as error:  # such as too little memory for a second model
-            self._note(f"vLLM's reloaded weights are not compared with transformers': {error}")
+            self._note(f"vLLM's {self._what} are not compared with transformers': {error}")
             return True
         if not all(map(math.isfinite, expected)):
             self._note("the next candidate is compared, since the model overflows with this one's weights")
@@ -172,9 +181,9 @@ class ReloadCheckedPool:
         if any(not difference <= self._tolerance for difference in differences):
             worst = max(differences, key=lambda one: (math.isnan(one), one))
             raise ConfigError(
-                "vLLM computes with wrong weights once it has reloaded this model: it finds the first answer "
-                f"{worst:.3g} nats per token more or less likely than transformers does, where "
-                f"{self._tolerance:g} is allowed; pass --engine transformers and another --study-name"
+                f"{self._wrong}: it finds the first answer {worst:.3g} nats per token more or less likely "
+                f"than transformers does, where {self._tolerance:g} is allowed; {self._instead} and pass "
+                "another --study-name"
             )
         self._passed(max(differences))
         return True

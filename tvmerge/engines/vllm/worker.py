@@ -18,6 +18,7 @@ from tvmerge.pretrained.out_of_memory import ran_out
 from tvmerge.records import Recipe
 
 EXTENSION = f"{__name__}.MergingWorker"
+ADAPTER_EXTENSION = f"{__name__}.AdapterWorker"
 
 
 class MergingWorker:
@@ -59,6 +60,20 @@ class MergingWorker:
             return pack_error(stream.problem)
         _refresh_tied_head(worker.get_model())
         return {"end": list(self._tvmerge_merger.remarks)}
+
+
+class AdapterWorker:
+    """Says what vLLM does not say of an adapter."""
+
+    def tvmerge_left_out(self, number: int) -> Row:
+        """Return the modules of a loaded adapter that the worker computes without it.
+
+        vLLM knows the last part of a module's name, and ignores modules whose other parts it does not have.
+        """
+        worker: Any = self
+        manager = worker.get_model().lora_manager
+        loaded = manager.get_adapter(number)
+        return {"end": [name for name in loaded.loras if name not in manager.modules]}
 
 
 class _Unbroken:

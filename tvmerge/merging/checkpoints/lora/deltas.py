@@ -36,6 +36,11 @@ class LowRank:
         """The tensors it is made from."""
         return (self.left, self.right)
 
+    @property
+    def factors(self) -> tuple[Operand, Operand]:
+        """B of shape (outputs, rank) and A of shape (rank, inputs)."""
+        return (self.right, self.left) if self.flipped else (self.left, self.right)
+
     def open(self, rows_of: RowsOf = own_rows) -> Product:
         """Start reading."""
         left, right = (rows_of(operand).float() for operand in (self.left, self.right))

@@ -1,0 +1,122 @@
+"""Candidates as adapters of one vLLM: the contract of all engines, and equality with merges.
+
+Several modules: the adapters of vLLM and a run with them, where vLLM is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import pytest_asyncio
+
+from tests.engines.adapters import make_adapter_models
+from tests.vllm.test_vllm_engine import SMALL, children
+from tvmerge._util.caches import Caches
+from tvmerge.config import MergeConfig
+from tvmerge.engines.open import EngineSettings
+from tvmerge.engines.remote.lost import EngineLostError
+from tvmerge.engines.vllm.adapters import RANKS
+from tvmerge.merging.build import open_models
+from tvmerge.merging.open import Merge
+from tvmerge.protocols import Engine
+from tvmerge.records import Recipe
+from tvmerge.testing.engine_contract import GREEDY, EngineContract
+from tvmerge.testing.models import answers_of, demo_questions, stop_ids, uneven, uniform
+
+CANDIDATES = 3
+
+
+@pytest.fixture(scope="module")
+def models(demo_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_adapter_models(demo_models, tmp_path_factory.mktemp("adapters"))
+
+
+@pytest.fixture(scope="module")
+def settings(models: Path) -> EngineSettings:
+    merge = MergeConfig(
+        target_model=(str(models / "target"),),
+        base_model=str(models / "base"),
+        tuned_model=str(models / "tuned"),
+        optimize_mode="layer",
+    )
+    return EngineSettings(
+        merge=merge,
+        stop_tokens=stop_ids(models / "target"),
+        engine="vllm",
+        options=SMALL,
+        adapters=CANDIDATES,
+    )
+
+
+@pytest.fixture(scope="module")
+def merge(settings: EngineSettings) -> Merge:
+    with closing(Caches()) as caches:
+        return open_models(settings.merge, caches)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(settings: EngineSettings) -> AsyncIterator[Sequence[Engine]]:
+    opened: Sequence[Engine] = settings.entry().call()
+    yield opened
+    for engine in opened:
+        await engine.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(engines: Sequence[Engine]) -> Engine:
+    return engines[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestAdapterEngine(EngineContract):
+    """The contract of all engines."""
+
+
+def candidates(merge: Merge) -> list[Recipe]:
+    """Some with weights of 0, and one with nothing else."""
+    some = {name: 0.0 if index % 2 else 1.2 for index, name in enumerate(merge.group_names)}
+    return [uniform(merge, 0.0), uniform(merge, 1.0), uneven(merge), Recipe(some), uniform(merge, 1.5)]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_candidates_in_flight_answer_as_one_at_a_time(engines: Sequence[Engine], merge: Merge) -> None:
+    recipes, questions = candidates(merge), demo_questions(12)
+    alone = [await answers_of(engines[0], recipe, questions, GREEDY) for recipe in recipes]
+    assert all(one != other for one, other in itertools.combinations(alone, 2))
+    for start in range(len(recipes)):
+        turned = [*recipes[start:], *recipes[:start]][:CANDIDATES]
+        work = [answers_of(one, r, questions, GREEDY) for one, r in zip(engines, turned, strict=True)]
+        assert await asyncio.gather(*work) == [alone[recipes.index(recipe)] for recipe in turned]
+
+
+async def test_a_vllm_that_dies_is_a_lost_engine_for_all_its_candidates(
+    settings: EngineSettings, merge: Merge
+) -> None:
+    before = children()
+    opened: Sequence[Engine] = settings.entry().call()
+    work = [answers_of(engine, uneven(merge), demo_questions(), GREEDY) for engine in opened]
+    asking = asyncio.gather(*work, return_exceptions=True)
+    while not children() - before:
+        await asyncio.sleep(0.1)
+    await opened[0].apply(uniform(merge, 1.0))
+    for pid in children() - before:
+        os.kill(pid, signal.SIGKILL)
+    assert {type(error) for error in await asking} <= {EngineLostError, dict}
+    with pytest.raises(EngineLostError):
+        await answers_of(opened[1], uniform(merge, 1.0), demo_questions(2), GREEDY)
+    for engine in opened:
+        await engine.close()
+
+
+def test_the_ranks_are_those_of_vllm() -> None:
+    from vllm.config.lora import MaxLoRARanks
+
+    assert get_args(MaxLoRARanks) == RANKS
