@@ -100,7 +100,7 @@ class Account:
         again: Prompts sent again, because a kill cut off their reply before it arrived.
         twice: Prompts sent again although their reply had arrived: paid twice.
         unexplained: Requests that are neither entered nor on the wire of a kill.
-        missed: Requests whose reply a killed process had, but did not get to enter.
+        missed: Those on the wire whose reply the SDK had handed over, without time to write it.
     """
 
     sent: int
@@ -115,15 +115,15 @@ class Account:
     @property
     def balanced(self) -> bool:
         """Whether each request is accounted for, and none was paid twice."""
-        return not self.twice and not self.unexplained and not self.missed
+        return not self.twice and not self.unexplained
 
     def __str__(self) -> str:
         unexplained = f" + UNEXPLAINED {self.unexplained}" if self.unexplained else ""
         twice = f" - PAID TWICE {self.twice}" if self.twice else ""
-        unexplained += f" of which {self.missed} HAD ARRIVED" if self.missed else ""
+        missed = f" ({self.missed} of them read)" if self.missed else ""
         return (
-            f"sent {self.sent} = entered {self.entered} + on the wire {self.on_the_wire}{unexplained}; "
-            f"sent {self.sent} = stored {self.stored} + again {self.again}{twice}"
+            f"sent {self.sent} = entered {self.entered} + on the wire {self.on_the_wire}{missed}"
+            f"{unexplained}; sent {self.sent} = stored {self.stored} + again {self.again}{twice}"
         )
 
 

@@ -43,9 +43,6 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 }
 """The functions of each stage, in the order of a run."""
 
-ASKING = "judging"
-"""The stage of a request, from when it is sent until its reply has arrived or it failed."""
-
 
 def tell_stages(told: Callable[[bytes], object]) -> None:
     """From now on, call `told` with `+NAME` when this process enters a stage, and `-NAME` when it leaves."""

@@ -18,7 +18,7 @@ from random import Random
 
 from perf.crash.books import Books, read_books
 from perf.crash.child import run_watched, surroundings
-from perf.crash.stages import ASKING, STAGES, START
+from perf.crash.stages import STAGES, START
 from tests.cli.killing import Setting, flags
 from tests.cli.slowness import SlowJudge
 
@@ -64,7 +64,7 @@ class Hit:
         code: The exit code.
         in_flight: Requests that the judge had not answered.
         books: The books after the end of the process.
-        arrived: Requests that the process had seen answered, or fail.
+        arrived: Replies that the SDK had handed to the process, where that was counted.
     """
 
     stage: str
@@ -160,8 +160,7 @@ class Study:
         finally:
             process.kill()
             told.close()
-        arrived = len(self.timeline.seconds.get(ASKING, ()))
-        return Hit(self.timeline.stage(strike.stage), code, in_flight, self.books(), arrived)
+        return Hit(self.timeline.stage(strike.stage), code, in_flight, self.books())
 
     def disturb(self, strike: Strike, disturbance: Callable[[], object]) -> int | None:
         """Run the command, and do something at the moment of a strike; return the exit code."""

@@ -66,10 +66,9 @@ def test_a_request_is_paid_twice_only_if_its_reply_had_arrived() -> None:
     assert (found.on_the_wire, found.twice, found.balanced) == (1, 1, False)
 
 
-def test_a_reply_that_a_killed_process_had_is_entered() -> None:
+def test_replies_that_a_killed_process_had_read_and_not_written_are_counted() -> None:
     cut = replace(hit(books("abcd", 2, "ab")), arrived=3)
-    found = account([cut], books("abcdcd", 4, "abcd"))
-    assert (found.missed, found.balanced) == (1, False)
+    assert account([cut], books("abcdcd", 4, "abcd")).missed == 1
 
 
 def test_a_request_that_is_neither_entered_nor_cut_off_by_a_kill_is_unexplained() -> None:
