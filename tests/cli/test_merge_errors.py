@@ -158,7 +158,7 @@ def test_a_model_that_does_not_fit_is_told_whole_in_one_line_before_anything_is_
         (["--weight=1", "--config=out/run.toml", "--output-dir=out"], "the config file"),
         (["--weight=1", "--output-dir=ran"], "the results of a run"),
         (["--weight=1", "--output-dir=runs"], "the results of a run"),
-        (["--weight=1", "--output-dir=target"], "a model that is merged from"),
+        (["--weight=1", "--base-model=own", "--output-dir=own"], "a model that is merged from"),
         (["--weight=1", "--chat-template=out/own.jinja", "--output-dir=out"], "the chat template"),
         (["--weights=new-experts/w.json", "--save-experts", "--output-dir=new"], "the file of weights"),
     ],
@@ -172,11 +172,22 @@ def test_what_a_merge_needs_or_a_run_has_written_is_not_overwritten(
         ("out", "own.jinja", ""),
         ("out", "run.toml", ""),
         ("ran", ".study", "s"),
-        ("runs/demo", ".study", "demo"),
+        ("runs/some/of/mine", ".study", "demo"),
     ):
         Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / name).write_text(text, encoding="utf-8")
+    shutil.copytree("base", "own")
     before = sorted(here.rglob("*"))
     assert run(["merge", *_PLAIN, *argv, "--overwrite"]) == 2
     assert f"holds {holds}" in capsys.readouterr().err.splitlines()[-1]
     assert sorted(here.rglob("*")) == before
+
+
+def test_a_folder_that_is_not_empty_is_refused_before_any_model_is_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "out").mkdir()
+    (here / "out" / "thesis.tex").touch()
+    nowhere = ("--target-model=nowhere", "--base-model=nowhere", "--tuned-model=nowhere")
+    assert run(["merge", *nowhere, "--weight=1", "--output-dir=out"]) == 2
+    assert "error: out is not empty; choose another output folder" in capsys.readouterr().err

@@ -50,3 +50,5 @@ def test_english_and_what_is_not_known_stay_as_they_are() -> None:
     with language("ja"):
         assert block_reason("some other reason") == "some other reason"
         assert block_reason(text).endswith("because")
+        nested = "a candidate answers 4 questions at a time: " * 1000
+        assert block_reason(nested) == nested

@@ -41,6 +41,9 @@ def test_the_verdict_and_the_winner_are_in_the_file() -> None:
         ({"seconds": "1"}, "seconds is"),
         ({"models": [1]}, "models is"),
         ({"search": {}}, "it has no best candidate"),
+        ({"judging": {"usage": [{"judge": 1}], "agreement": None}}, "judge is 1"),
+        ({"judging": {"usage": [], "agreement": {"": 1}}}, "KeyError: 'units'"),
+        ({"prospects": {"answers": "1"}}, "answers is '1'"),
     ],
 )
 def test_a_result_of_other_types_is_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ PARTS = (
 )
 """The sentence and its parts, each before any that would fit the same text."""
 
+_LONGEST = 500
+"""Characters of a longer text than any that a run writes."""
+
 
 def block_reason(text: str) -> str:
     """Return the sentence of a run in the language in use; what is not known stays in English.
@@ -34,7 +37,7 @@ def block_reason(text: str) -> str:
     Args:
         text: `RunRecord.block`.
     """
-    if current() == ENGLISH:
+    if current() == ENGLISH or len(text) > _LONGEST:
         return text
     for part in PARTS:
         if (found := _pattern(part).fullmatch(text)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,9 +80,10 @@ def check_folder(folder: Path) -> None:
 
 
 def runs_within(folder: Path) -> Iterator[Path]:
-    """Yield the run folders that are `folder` or in it, two folders deep at most."""
-    for pattern in ("", "*/", "*/*/"):
-        yield from (mark.parent for mark in sorted(folder.glob(f"{pattern}{MARK}")))
+    """Yield the run folders that are `folder` or in it, at any depth."""
+    for place, _, files in os.walk(folder):
+        if MARK in files:
+            yield Path(place)
 
 
 def near_run(folder: Path) -> Path | None:

@@ -15,7 +15,7 @@ from tvmerge._util.outputs import check_new_folder
 from tvmerge._util.parsing import parse_json
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
-from tvmerge.merging.export.folders import check_precious, experts_folder
+from tvmerge.merging.export.folders import check_precious, check_replaceable, experts_folder
 from tvmerge.merging.export.hub import check_upload
 from tvmerge.records import Recipe
 from tvmerge.run.gguf import GgufOfMerge
@@ -91,6 +91,7 @@ def write_model(
     weights = _with_study(weights)
     check_new_folder(output_dir, "--output-dir")
     _check_outputs(output_dir, settings, dict(_precious(weights, settings, config)))
+    check_replaceable(output_dir, None, overwrite=overwrite)  # again with the sources, once they are read
     if (repository := settings.get("push_to_hub")) is not None:
         check_upload(repository)
     given = dict(settings)

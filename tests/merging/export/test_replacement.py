@@ -104,6 +104,17 @@ def test_what_belongs_to_a_place_whose_name_begins_alike_stays(tmp_path: Path, n
     assert (other / mark).is_file()
 
 
+@pytest.mark.parametrize(("name", "mark"), [(".out.abcd1234.tmp", WRITING), (".out.abcd1234.old", REPLACED)])
+def test_a_link_with_a_name_like_ours_stays(tmp_path: Path, name: str, mark: str) -> None:
+    model = ours(tmp_path / "model")
+    (model / mark).touch()
+    (tmp_path / name).symlink_to("model")
+    with new_folder(tmp_path / "out") as temporary:
+        (temporary / "weights").write_text("new")
+    assert (tmp_path / name).is_symlink()
+    assert (model / mark).is_file()
+
+
 def test_an_old_folder_stays_if_the_user_has_put_another_into_its_place(tmp_path: Path) -> None:
     old = ours(tmp_path / ".out.abcd1234.old")
     (old / REPLACED).touch()

@@ -117,7 +117,8 @@ def _recover(folder: Path) -> None:
 def _leftovers(folder: Path, suffix: str, mark: str) -> list[Path]:
     """Return the marked folders that `new_folder` made for a place: not those for `NAME.v2` beside `NAME`."""
     name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]+{re.escape(suffix)}", re.DOTALL)
-    return [path for path in folder.parent.iterdir() if name.fullmatch(path.name) and (path / mark).is_file()]
+    alike = [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]
+    return [path for path in alike if not path.is_symlink() and (path / mark).is_file()]
 
 
 def _swap(temporary: Path, folder: Path) -> None:

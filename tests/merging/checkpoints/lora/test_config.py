@@ -45,6 +45,7 @@ PLAIN: dict[str, Any] = {"peft_type": "LORA", "r": 8, "lora_alpha": 16}
         ({"alpha_pattern": {"layers.(0": 8}}, "is not a regular expression"),
         ({"rank_pattern": ["q_proj"]}, "rank_pattern .* must be a table"),
         ({"modules_to_save": "lm_head"}, "modules_to_save .* peft does not write: 'lm_head'"),
+        ({"target_parameters": 7}, "target_parameters .* peft does not write: 7"),
         ({"base_model_name_or_path": 7}, "base_model_name_or_path .* peft does not write: 7"),
         ({"trainable_token_indices": 7}, "must be lists of ids of tokens; got 7"),
         ({"trainable_token_indices": {"lm_head": ["x"]}}, r"must be lists of ids of tokens; got \['x'\]"),

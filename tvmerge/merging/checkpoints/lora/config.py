@@ -117,7 +117,8 @@ def trained_tokens(config: Mapping[str, Any], module: str) -> tuple[int, ...]:
 
 def _check_types(config: Mapping[str, Any], name: str) -> None:
     """Check the types of what is read from the configuration besides scales, tokens and switches."""
-    for key, kind in (("modules_to_save", list), ("base_model_name_or_path", str)):
+    kinds = {"modules_to_save": list, "target_parameters": list, "base_model_name_or_path": str}
+    for key, kind in kinds.items():
         if not isinstance(config.get(key) or kind(), kind):
             raise CheckpointError(
                 f"{name}: {key} in its {ADAPTER_CONFIG} is of a kind that peft does not write: "
