@@ -62,5 +62,6 @@ def check_result(record: RunRecord) -> None:
 
 def _check_keys(data: Mapping[str, Any] | None, hints: Mapping[str, Any]) -> None:
     """Check the types of plain data, if there are any; other keys may be those of another release."""
-    for key, hint in hints.items() if data is not None else ():
-        check_value(key, data[key], hint)
+    if data is not None:
+        for key, hint in hints.items():
+            check_value(key, data[key], hint)
