@@ -7,6 +7,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count as numbers
 from typing import TYPE_CHECKING
 
 from tvmerge.judging.client.request_counter import Calls, RequestCounter
@@ -171,7 +173,15 @@ def added(parts: Iterable[CallsByJudge]) -> CallsByJudge:
     return dict(total)
 
 
+@lru_cache(maxsize=4)
 def _stand_ins(length: int) -> tuple[str, str]:
     """Return two different texts of `length` bytes, both of which need a judge."""
-    text = " ".join(map(str, range(length)))
+    words: list[str] = []
+    room = length + 1  # no space follows the last word
+    for number in numbers():
+        if room <= 0:
+            break
+        words.append(str(number))
+        room -= len(words[-1]) + 1
+    text = " ".join(words)
     return text[:length], f"-{text}"[:length]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tvmerge.judging.judges.japanese import JapaneseJudge, japanese_share
 from tvmerge.judging.judges.rules import RulesJudge
-from tvmerge.records import Answer, Judgment, Question, Rating
+from tvmerge.records import Answer, Judgment, Question, Rating, Unrated
 
 QUESTION = Question("q", "writing", ("空の色は？",))
 
@@ -41,6 +42,18 @@ def test_the_share_is_that_of_kana_and_kanji_among_letters(text: str, share: flo
 @pytest.mark.parametrize("text", ["", "42", "3.14 + 1 = ?", "```code```", "https://example.com"])
 def test_where_no_letters_are_left_nothing_is_told(text: str) -> None:
     assert japanese_share(text) is None
+
+
+async def test_an_answer_without_a_rating_is_not_read() -> None:
+    unrated = Unrated("q", 1, "judge", "single-v1", "counted, not sent")
+
+    class Refusing:
+        async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+            return [unrated]
+
+    unread: Any = SimpleNamespace(turns=())
+    judge: Any = Refusing()
+    assert await JapaneseJudge(judge).judge(QUESTION, unread) == [unrated]
 
 
 @given(st.text())

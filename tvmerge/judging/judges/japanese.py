@@ -95,8 +95,10 @@ class JapaneseJudge:
         await self._judge.close()
 
     def _noted(self, judgment: Judgment, question: Question, answer: Answer) -> Judgment:
+        if not isinstance(judgment, Rating):
+            return judgment
         share = japanese_share(answer.turns[judgment.turn - 1])
-        if share is None or not isinstance(judgment, Rating):
+        if share is None:
             return judgment
         note = f"Japanese script {share:.2f}"
         score = judgment.score
