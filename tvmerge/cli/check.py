@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tvmerge._util.whole_imports import whole_imports
 from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import ChatConfig, MergeConfig, load_check_config
@@ -33,7 +34,9 @@ def check(context: click.Context, /, *, config: Path | None, verify: bool, names
     Exit with 0 if a run could start, with 2 otherwise.
     """
     from tvmerge._util.caches import Caches
-    from tvmerge.dry_run.check import check_models
+
+    with whole_imports():
+        from tvmerge.dry_run.check import check_models
 
     settings = load_check_config(given(flags), config)
     with closing(Caches()) as caches:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tvmerge._util.whole_imports import whole_imports
 from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, run_options
 from tvmerge.cli.spending import ASKS_FROM, agree_on_cost
@@ -82,7 +83,8 @@ def _searched(config: RunConfig, progress: Progress) -> RunResult:
 
     with progress:
         progress.phase("importing torch")
-        from tvmerge.run.optimize import optimize as run_optimize
+        with whole_imports():
+            from tvmerge.run.optimize import optimize as run_optimize
 
         return asyncio.run(run_optimize(config, progress))
 
@@ -96,9 +98,10 @@ def _plan(config: RunConfig) -> None:
 
     with Progress() as progress:
         progress.phase("importing torch")
-        from tvmerge.dry_run.calls import calls_table
-        from tvmerge.dry_run.plan import plan_run
-        from tvmerge.dry_run.text import closing_lines, plan_lines
+        with whole_imports():
+            from tvmerge.dry_run.calls import calls_table
+            from tvmerge.dry_run.plan import plan_run
+            from tvmerge.dry_run.text import closing_lines, plan_lines
 
         progress.phase("planning the run")
         plan = asyncio.run(plan_run(config, progress.note))

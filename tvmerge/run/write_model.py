@@ -13,6 +13,7 @@ from tvmerge._util.caches import Caches, cache_folder
 from tvmerge._util.encodings import read_text
 from tvmerge._util.outputs import check_new_folder
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.whole_imports import whole_imports
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious, check_replaceable, experts_folder
@@ -99,10 +100,11 @@ def write_model(
     gguf = GgufOfMerge.opened(output_dir, writing, overwrite=overwrite)
     merge, recipe, fingerprint, chat = _merge_of(weights, given, config, written)
     phase("importing torch")
-    from tvmerge.merging.build import open_models
-    from tvmerge.merging.export.card import CardFacts
-    from tvmerge.merging.export.export import export_merge
-    from tvmerge.merging.remarks import LISTING
+    with whole_imports():
+        from tvmerge.merging.build import open_models
+        from tvmerge.merging.export.card import CardFacts
+        from tvmerge.merging.export.export import export_merge
+        from tvmerge.merging.remarks import LISTING
 
     with closing(Caches()) as caches:
         phase("reading and checking the models")

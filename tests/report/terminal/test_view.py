@@ -128,7 +128,8 @@ def test_one_line_says_all_of_it() -> None:
     [
         (Spent(), []),
         (Spent(hits=3), ["0 judge calls", "3 from the cache"]),
-        (Spent(7, 0, 0.0, True, 1000), ["7 of 1,000 judge calls"]),
+        (Spent(1, 0, 0.0), ["1 judge call"]),
+        (Spent(1, 0, 0.0, True, 1000), ["1 of 1,000 judge calls"]),
         (Spent(7, 0, 0.5, False), ["7 judge calls", "price not known"]),
         (Spent(7, 0, 0.5), ["7 judge calls", "0.50 USD"]),
     ],

@@ -71,7 +71,7 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> Cha
     if prices_of(spec) is None and policy.budget is not None and policy.budget.limits_cost:
         raise ConfigError(
             f"the judge '{spec.name}' has no price, so --max-cost cannot be enforced: put price_input and "
-            "price_output (USD per million tokens) into its judge file"
+            "price_output (USD per million tokens) into a file of the judge (docs/customizing.md)"
         )
     paid = policy.counter is None
     store = None if policy.cache is None else ReplyStore(policy.cache, paid=paid, journal=policy.journal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tvmerge.report.conclusion import Kind, conclude, has_holdout, name, same_weights, short_name
+from tvmerge.report.conclusion import Kind, conclude, has_holdout, name, same_weights
 from tvmerge.report.language import tr
 from tvmerge.report.numbers import MISSING, estimate, gain, signed
 from tvmerge.report.prospects import prospect_line
@@ -56,14 +56,10 @@ def lead(result: RunRecord, contender: Contender) -> str:
     if contender is best:
         return ""
     if same_weights(best, contender):
-        return tr("is the best uniform weight") if contender.key == "uniform" else _is(contender)
+        return tr("the same model")
     if has_holdout(result):
         return gain(contender.gain)
     return signed(best.search.mean - contender.search.mean)
-
-
-def _is(contender: Contender) -> str:
-    return tr("is {name}", name=short_name(contender))
 
 
 def score_rows(result: RunRecord) -> list[dict[str, str]]:

@@ -90,7 +90,7 @@ def usage(spent: Spent) -> Iterator[str]:
     if not (spent.calls or spent.hits):
         return
     most = "" if spent.max_calls is None else f" of {spent.max_calls:,}"
-    yield f"{spent.calls:,}{most} judge calls"
+    yield f"{spent.calls:,}{most} judge {'call' if spent.calls == 1 and not most else 'calls'}"
     if spent.hits:
         yield f"{spent.hits:,} from the cache"
     if not spent.priced:
