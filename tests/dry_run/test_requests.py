@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tasks.ratings import questions
-from tvmerge.dry_run.requests import RequestEstimator, _stand_ins
+from tvmerge.dry_run.requests import RequestEstimator, stand_ins
 from tvmerge.judging.client.request_counter import RequestCounter
 
 
@@ -26,6 +26,6 @@ async def test_an_estimate_ends_where_it_is_cancelled_though_no_judge_waits_for_
 
 @pytest.mark.parametrize("length", [1, 2, 3, 512, 1_000_000])
 def test_the_texts_that_stand_for_unknown_answers_have_their_length_and_differ(length: int) -> None:
-    texts = _stand_ins(length)
+    texts = stand_ins(length)
     assert [len(text.encode()) for text in texts] == [length, length]
     assert texts[0] != texts[1]

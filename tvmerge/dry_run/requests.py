@@ -139,7 +139,7 @@ class RequestEstimator:
 
     async def _most_for(self, question: Question) -> CallsByJudge:
         if question.question_id not in self._most:
-            said, other = _stand_ins(self._length)
+            said, other = stand_ins(self._length)
             answer, baseline = (
                 Answer(question.question_id, (text,) * len(question.turns)) for text in (said, other)
             )
@@ -174,7 +174,7 @@ def added(parts: Iterable[CallsByJudge]) -> CallsByJudge:
 
 
 @lru_cache(maxsize=4)
-def _stand_ins(length: int) -> tuple[str, str]:
+def stand_ins(length: int) -> tuple[str, str]:
     """Return two different texts of `length` bytes, both of which need a judge."""
     words: list[str] = []
     room = length + 1  # no space follows the last word
