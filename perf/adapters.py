@@ -72,8 +72,10 @@ async def _measure(wanted: argparse.Namespace) -> None:
                 ]
                 began = time.perf_counter()
                 await way(recipes)
+                took = time.perf_counter() - began
+                print(f"round {number}, {name}: {took:.2f} s", flush=True)
                 if number:  # the first starts the engines
-                    seconds[name].append(time.perf_counter() - began)
+                    seconds[name].append(took)
     finally:
         for engine in (*adapters, alone):
             await engine.close()

@@ -9,16 +9,22 @@ import asyncio
 import itertools
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import optuna
 import pytest
 import pytest_asyncio
 
 from tests.engines.adapters import make_adapter_models
+from tests.vllm.test_study import SMALL as VLLM_TABLE
 from tests.vllm.test_vllm_engine import SMALL, children
+from tvmerge._util.assets import find
 from tvmerge._util.caches import Caches
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings
@@ -114,6 +120,64 @@ async def test_a_vllm_that_dies_is_a_lost_engine_for_all_its_candidates(
         await answers_of(opened[1], uniform(merge, 1.0), demo_questions(2), GREEDY)
     for engine in opened:
         await engine.close()
+
+
+SETTINGS = """
+n_trials = 2
+trials_in_flight = 4
+max_new_tokens = 12
+holdout = 0
+sampler = {block = 4}
+vllm_adapters = true
+
+[temperature]
+default = 0
+"""
+
+
+def study(models: Path, folder: Path, cache: Path) -> subprocess.Popen[str]:
+    """Start a study by blocks on twelve questions."""
+    rows = (find("benchmarks", "demo") / "question.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "bench").mkdir(parents=True, exist_ok=True)
+    (folder / "bench/question.jsonl").write_text("\n".join(rows[:12]), encoding="utf-8")
+    (folder / "run.toml").write_text(SETTINGS + VLLM_TABLE, encoding="utf-8")
+    roles = [f"--{role}-model={models / role}" for role in ("target", "base", "tuned")]
+    more = ["--bench-name=bench", "--judge=rules", "--engine=vllm", "--device=cpu", "--run-dir=run"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tvmerge", "optimize", "--config=run.toml", *roles, *more],
+        cwd=folder,
+        env={**os.environ, "TVMERGE_CACHE_DIR": str(cache)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def table(run: Path) -> list[tuple[Any, ...]]:
+    """The trials of a study as they are in its database."""
+    study = optuna.load_study(study_name="target-bench", storage=f"sqlite:///{run / 'study.db'}")
+    return [
+        (t.number, t.params, t.values, t.state, t.user_attrs, t.intermediate_values) for t in study.trials
+    ]
+
+
+def test_a_run_that_was_killed_continues_as_if_it_had_not_been(models: Path, tmp_path: Path) -> None:
+    killed, whole, cache = tmp_path / "killed", tmp_path / "whole", tmp_path / "cache"
+    first = study(models, killed, cache)
+    answered = killed / "run" / "model_answer"
+    while first.poll() is None and not any(answered.glob("*.jsonl")):
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    resumed = study(models, killed, cache)
+    _, told = resumed.communicate()
+    assert resumed.returncode == 0, told
+    assert "adapters: vLLM holds 4 candidates at once" in told
+    # Its answers are stored by now, so that no engine is started.
+    other = study(models, whole, cache)
+    _, told = other.communicate()
+    assert other.returncode == 0, told
+    assert len(table(whole / "run")) >= 4
+    assert table(killed / "run") == table(whole / "run")
 
 
 def test_the_ranks_are_those_of_vllm() -> None:

@@ -212,7 +212,8 @@ def _times(
     config, questions = run_spec.config, run_spec.search_questions
     tokens = _tokens(run_spec, habits)
     asked = len(questions) if block is None else block.size
-    at_once = min(run_spec.placement.batch_size(tokens) or 1, asked)
+    placement = run_spec.placement
+    at_once = min(placement.batch_size(tokens) or 1, asked) * max(1, placement.adapters)
     yield from filter(None, (device_time(run_spec, memory, answers, tokens, at_once),))
     yield from quota_lines(run_spec.suite.specs, calls, config.judging)
 
