@@ -56,15 +56,20 @@ def test_damaged_rows_are_listed_left_out_and_dropped(
     assert "\x1b" not in said.out
     assert "8 rows are damaged" in said.err
     assert run(["cache", "export"]) == 0
-    printed = capsys.readouterr().out
-    assert json.loads(printed) == {"key": "sound", "value": {"reply": "\x9b2J"}}
-    assert "\x9b" not in printed
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"key": "sound", "value": {"reply": "\x9b2J"}}
+    assert "\x9b" not in printed.out
+    assert printed.err == "damaged and left out: 8 rows; `tvmerge cache verify` lists them\n"
+    written = planted.parent / "judgments.jsonl"
+    assert run(["cache", "export", "--out", str(written)]) == 0
+    assert f"judgments: 1 row in {written}\n" in capsys.readouterr().out
+    assert len(written.read_text().splitlines()) == 1
     assert run(["cache", "explain", "par"]) == 2
     assert "not a file of the cache; `tvmerge cache prune` drops it" in capsys.readouterr().err
     assert run(["cache", "prune"]) == 0
     assert "8 rows dropped" in capsys.readouterr().out
     assert run(["cache", "verify"]) == 0
-    assert "every row is valid: 1 rows" in capsys.readouterr().out
+    assert "every row is valid: 1 row\n" in capsys.readouterr().out
     assert planted.exists()
 
 

@@ -624,7 +624,7 @@ def test_refusals_are_forgotten_without_the_ratings(bench: Path, capsys: pytest.
         assert posts == sent
         capsys.readouterr()
         assert run(["cache", "prune", "--kind=refusals", "--yes"]) == 0
-        assert "1 rows dropped" in capsys.readouterr().out
+        assert "1 row dropped" in capsys.readouterr().out
         assert judge(bench, *flags) == 0
         assert posts == sent + 1
         assert server.answered == sent
@@ -646,7 +646,7 @@ def test_a_row_that_would_run_code_is_found_and_dropped_without_being_loaded(
     assert run(["cache", "explain", "planted"]) == 2
     assert "pickled" in capsys.readouterr().err
     assert run(["cache", "prune"]) == 0
-    assert "1 rows dropped" in capsys.readouterr().out
+    assert "1 row dropped" in capsys.readouterr().out
     assert run(["cache", "verify"]) == 0
 
 

@@ -15,7 +15,7 @@ from tvmerge.cli.lines import say, say_json
 from tvmerge.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tvmerge._util.cache import ContentCache
     from tvmerge._util.cache_rows import Row
@@ -86,7 +86,7 @@ def verify() -> None:
         raise ConfigError(
             f"{damaged[True]} rows are damaged and count as missing; `tvmerge cache prune` drops them"
         )
-    click.echo(f"every row is valid: {damaged[False]} rows")
+    click.echo(f"every row is valid: {_rows(damaged[False])}")
 
 
 @cache.command()
@@ -96,13 +96,23 @@ def export(kind: str, out: Path | None) -> None:
     """Write the rows as JSON lines, including keys. A judgment's row includes the request it answers."""
     from tvmerge._util.files import jsonl_line, write_pieces
 
+    seen: Counter[bool] = Counter()
+
+    def lines() -> Iterator[str]:
+        for row in opened.rows():
+            seen[bool(row.fault)] += 1
+            if not row.fault:
+                yield jsonl_line({"key": row.key, "value": row.value})
+
     with _opened(kind) as opened:
-        lines = (jsonl_line({"key": row.key, "value": row.value}) for row in opened.rows() if not row.fault)
         if out is not None:
-            write_pieces(out, lines)
+            write_pieces(out, lines())
+            say(f"{kind}: {_rows(seen[False])} in {out}")
         else:
-            for line in lines:
+            for line in lines():
                 click.echo(escaped_json(line), nl=False)
+    if seen[True]:
+        say(f"damaged and left out: {_rows(seen[True])}; `tvmerge cache verify` lists them", err=True)
 
 
 @cache.command()
@@ -129,7 +139,7 @@ def prune(kind: str | None, yes: bool) -> None:
     try:
         _with_each(drop)
     finally:
-        click.echo(f"{dropped} rows dropped")
+        click.echo(f"{_rows(dropped)} dropped")
 
 
 def _is_doomed(name: str, row: Row, kind: str | None) -> bool:
@@ -139,6 +149,10 @@ def _is_doomed(name: str, row: Row, kind: str | None) -> bool:
     if kind is None:
         return bool(row.fault)
     return is_refusal(row.value) if kind == REFUSALS else name == kind
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n:,} rows"
 
 
 def _named(kind: str, row: Row) -> str:
