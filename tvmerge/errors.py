@@ -29,7 +29,7 @@ class TvmergeError(Exception):
 
     Attributes:
         sent: For a failed request to a provider, whether the provider may have received it.
-        paid: Whether the provider certainly bills the request, although it failed.
+        paid: Whether the provider has answered the request that failed, and so bills it.
         receipt: Identifies the provider's answer if it came in a batch; empty otherwise.
     """
 

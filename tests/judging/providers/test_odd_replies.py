@@ -111,6 +111,15 @@ async def test_a_success_that_is_no_reply_is_told_for_what_it_is(
 
 
 @pytest.mark.parametrize(
+    ("body", "paid"), [('{"half', True), ("[" * 1000, True), (EVENTS, True), (PAGE, False), (" ", False)]
+)
+async def test_what_a_model_has_written_counts_as_paid_even_if_it_is_not_json(body: str, paid: bool) -> None:
+    with pytest.raises(TransientError) as caught:
+        await ask("openai", Response(body))
+    assert caught.value.paid == paid
+
+
+@pytest.mark.parametrize(
     ("provider", "body", "words"),
     [
         ("openai", anthropic_server.message("[[8]]").body, "a message of Anthropic's, not a chat completion"),

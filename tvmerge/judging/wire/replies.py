@@ -70,16 +70,22 @@ def read_json(body: str) -> Any:
 
 
 def not_json(body: str, why: str = "") -> TransientError:
-    """Return the error for a body that is not JSON, or whose JSON is not read."""
+    """Return the error for a body that is not JSON, or whose JSON is not read.
+
+    What a model has written, it was paid for, readable or not; a page of HTML is not from a model.
+    """
     if is_page(body):
         title = printable(title_of(body))[:_SHOWN]
         return NotJsonError(f"a page of HTML ('{title}') where JSON was asked for: check base_url")
     if is_events(body):
-        return NotJsonError(
+        found: TransientError = NotJsonError(
             "a stream of events where one JSON reply was asked for: set `stream = false` under [parameters] "
             "in the judge's file, or in the server"
         )
-    return TransientError(f"the reply is not JSON{why}" if body.strip() else "the reply is empty")
+    else:
+        found = TransientError(f"the reply is not JSON{why}" if body.strip() else "the reply is empty")
+    found.paid = bool(body.strip())
+    return found
 
 
 def wrong_shape(data: Any, expected: str, key: ApiKey) -> InvalidRequestError:
