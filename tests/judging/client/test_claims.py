@@ -14,7 +14,14 @@ import pytest
 from tests.judging.chats import Answering, LocalChat, a_request
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import CredentialsError
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, Usage
+from tvmerge.judging.client.chat import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    InvalidRequestError,
+    TextRefusedError,
+    Usage,
+)
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.pipeline import pipeline
@@ -100,6 +107,39 @@ async def test_after_a_reply_that_is_no_rating_one_of_them_asks_again(tmp_path: 
         replies = await asyncio.gather(one.chat.send(a_request()), other.chat.send(a_request()))
     assert {reply.text for reply in replies} == {GOOD.text}
     assert len(one.model.sent) + len(other.model.sent) == 2
+
+
+async def test_a_text_that_is_refused_is_sent_by_one_run_only(tmp_path: Path) -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        bad = "bad" in str(request.body)
+        await asyncio.sleep(0.05 if bad else 0.4)
+        if bad:
+            raise InvalidRequestError("HTTP 400: invalid", status=400)
+        return GOOD
+
+    async with runs(tmp_path, *[answer] * 3) as three:
+        bad = [run.chat.send(a_request("bad")) for run in three]
+        good = [run.chat.send(a_request(f"good {n}")) for n, run in enumerate(three)]
+        refused = (await asyncio.gather(*bad, *good, return_exceptions=True))[:3]
+    assert {type(error) for error in refused} == {TextRefusedError}
+    sent = [request for run in three for request in run.model.sent if "bad" in str(request.body)]
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("shapes", [("x", "y"), ("x", "x")])
+async def test_two_runs_that_wait_for_each_others_refusals_both_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: Sequence[str]
+) -> None:
+    monkeypatch.setattr("tvmerge.judging.client.claims.DECIDED", 0.3)
+
+    async def refuse(request: ChatRequest) -> ChatReply:
+        await asyncio.sleep(0.05)
+        raise InvalidRequestError("HTTP 400: invalid", status=400)
+
+    async with runs(tmp_path, refuse, refuse) as two:
+        asked = [run.chat.send(a_request(text)) for run in two for text in shapes]
+        refused = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+    assert all(isinstance(error, InvalidRequestError | TextRefusedError) for error in refused)
 
 
 async def test_who_waits_for_another_run_ends_at_once_when_cancelled_and_claims_nothing(

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from tvmerge._util.claims import Claims
 from tvmerge._util.thread_batches import ThreadedBatches
+from tvmerge.errors import RequestError
 from tvmerge.judging.client.cache import ReplyStore
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.client.pauses import Pauses
@@ -25,6 +26,10 @@ T = TypeVar("T")
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 0.5
 """Seconds between two looks for the reply that another process waits for, at first and at most."""
+
+DECIDED = 5.0
+"""Seconds that a refused request stays claimed: until then it is mostly known and stored whether its text is
+refused for good. No longer, since two processes may wait for each other to know it."""
 
 SHOWN_AFTER = 3.0
 """Seconds after which a wait for another process is shown."""
@@ -49,6 +54,7 @@ class RequestClaims:
         self._note = note
         self._claims: Claims | None = None
         self._broken = False
+        self._closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judgment-claims")
         self._takes = ThreadedBatches(self._thread, self._take)
         self._looks = ThreadedBatches(self._thread, self._look)
@@ -69,10 +75,12 @@ class RequestClaims:
 
     def let_go(self, key: str) -> None:
         """Give up a claim."""
-        self._ends.add(key)
+        if not self._closed:
+            self._ends.add(key)
 
     async def close(self) -> None:
         """Give up all claims."""
+        self._closed = True  # what is claimed still is given up below
         for batches in (self._takes, self._looks, self._ends):
             await batches.drain()
         await asyncio.wrap_future(self._thread.submit(self._end))
@@ -119,6 +127,7 @@ class ClaimingChat(ChatWrapper):
         super().__init__(inner)
         self._claims = claims
         self._store = store
+        self._later: dict[str, asyncio.TimerHandle] = {}
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Return the wrapped model's reply, or the one that another process has stored by now.
@@ -129,19 +138,35 @@ class ClaimingChat(ChatWrapper):
         asked = original(request)
         opens = request.after is None
         is_ours = await self._claims.take(asked.keys[-1])
+        if (later := self._later.pop(asked.keys[-1], None)) is not None:
+            later.cancel()
         if not is_ours and opens:
             raise ClaimedError
+        seconds = 0.0
         try:
             stored = await self._store.get(asked) if opens else None
             return stored or await self._inner.send(request)
+        except RequestError:
+            seconds = DECIDED if opens else 0.0
+            raise
         finally:
             if is_ours:
-                self._claims.let_go(asked.keys[-1])
+                self._let_go(asked.keys[-1], seconds)
 
     async def close(self) -> None:
         """Close the wrapped model, then the claims."""
         await super().close()
         await self._claims.close()
+
+    def _let_go(self, key: str, seconds: float) -> None:
+        """Give up a claim after so many seconds, unless the same request is sent again meanwhile."""
+        if (earlier := self._later.pop(key, None)) is not None:
+            earlier.cancel()
+        if seconds:
+            loop = asyncio.get_running_loop()
+            self._later[key] = loop.call_later(seconds, self._let_go, key, 0.0)
+        else:
+            self._claims.let_go(key)
 
 
 class AwaitingChat(ChatWrapper):
