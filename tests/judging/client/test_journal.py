@@ -49,9 +49,10 @@ class Folder:
             try:
                 for text in texts:
                     await chat.send(a_request(text))
-                await chat.close()
-            finally:
-                journal._release()  # as the end of a process does
+            except Killed:
+                journal.close()  # the end of a process closes its files
+                raise
+            await chat.close()
         return ledger
 
     async def _answer(self, request: ChatRequest) -> ChatReply:
