@@ -12,8 +12,8 @@ def test_a_covariance_is_taken_as_it_is() -> None:
     root = np.tril(np.random.RandomState(0).standard_normal((5, 5))) + 3 * np.eye(5)
     matrix = root @ root.T
     kept = matrix.copy()
-    assert np.array_equal(factor(matrix, np.linalg.cholesky), np.linalg.cholesky(matrix))
-    more = factor(matrix, np.linalg.cholesky, least=0.1)
+    assert np.array_equal(factor(matrix), np.linalg.cholesky(matrix))
+    more = factor(matrix, least=0.1)
     assert more @ more.T == pytest.approx(matrix + 0.1 * matrix.trace() / 5 * np.eye(5))
     assert np.array_equal(matrix, kept)
 
@@ -21,18 +21,18 @@ def test_a_covariance_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize("negative", [1e-9, 1e-7, 1e-3])
 def test_what_rounding_made_indefinite_gets_as_much_as_it_takes(negative: float) -> None:
     matrix = np.ones((4, 4)) - negative * np.eye(4)
-    found = factor(matrix, np.linalg.cholesky)
+    found = factor(matrix)
     assert found @ found.T == pytest.approx(matrix, abs=11 * negative)
 
 
 def test_what_is_no_covariance_is_refused() -> None:
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
-        factor(-np.eye(3), np.linalg.cholesky)
+        factor(-np.eye(3))
 
 
 def test_a_root_of_a_covariance_is_its_factor() -> None:
     matrix = np.array([[4.0, 1.0], [1.0, 3.0]])
-    assert np.array_equal(root(matrix, least=1e-6), factor(matrix, np.linalg.cholesky, 1e-6))
+    assert np.array_equal(root(matrix, least=1e-6), factor(matrix, 1e-6))
 
 
 def test_where_rounding_exceeds_what_is_unknown_there_is_a_root_all_the_same() -> None:

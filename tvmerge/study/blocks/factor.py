@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.metric import Floats
@@ -12,12 +11,11 @@ JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 """What is added to the diagonal, as a share of its mean: the first that suffices."""
 
 
-def factor(matrix: Floats, cholesky: Callable[..., Any], least: float = 0.0) -> Floats:
+def factor(matrix: Floats, least: float = 0.0) -> Floats:
     """The lower Cholesky factor, with as much added to the diagonal as it takes.
 
     Args:
         matrix: A covariance, shape (n, n).
-        cholesky: Computes the factor, and raises `numpy.linalg.LinAlgError` where there is none.
         least: The least of `JITTERS` that is added.
 
     Raises:
@@ -30,7 +28,7 @@ def factor(matrix: Floats, cholesky: Callable[..., Any], least: float = 0.0) -> 
         steadied = matrix.copy()
         steadied[np.diag_indices(len(matrix))] += jitter * level
         try:
-            found: Floats = cholesky(steadied)
+            found: Floats = np.asarray(np.linalg.cholesky(steadied), dtype=float)
         except np.linalg.LinAlgError:
             continue
         return found
@@ -50,7 +48,7 @@ def root(covariance: Floats, least: float) -> Floats:
     import numpy as np
 
     try:
-        return factor(covariance, np.linalg.cholesky, least)
+        return factor(covariance, least)
     except np.linalg.LinAlgError:
         return symmetric_root(covariance)
 

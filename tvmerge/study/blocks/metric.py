@@ -64,10 +64,35 @@ class Metric:
         import numpy as np
 
         inverse = np.exp(-log_scales)[self.shared]
-        a, b = a * inverse, b * inverse
+        same = a is b
+        a = a * inverse
+        b = a if same else b * inverse
         squares: Floats = (a * a).sum(1)[:, None] + (b * b).sum(1)[None]
         squares -= 2 * a @ b.T
         return np.maximum(squares, 0, out=squares)
+
+    def scale_slopes(self, weights: Floats, squared: Floats, points: Floats, log_scales: Floats) -> Floats:
+        """Half the negative gradient of a weighted sum of squared distances in the logarithms of the scales.
+
+        Args:
+            weights: The weights in the sum, symmetric, shape (m, m).
+            squared: The squared distances, shape (m, m).
+            points: Projected weights, shape (m, p).
+            log_scales: Logarithms of the length scales, which may have more behind them.
+
+        Returns:
+            Shape (`scales`,).
+        """
+        import numpy as np
+
+        # The scale that most directions share gets what the others leave of the sum, without their product.
+        most = np.bincount(self.shared).argmax()
+        alone = np.flatnonzero(self.shared != most)
+        scaled = points[:, alone] * np.exp(-log_scales[self.shared[alone]])
+        slopes = weights.sum(1) @ (scaled * scaled) - (scaled * (weights @ scaled)).sum(0)
+        found: Floats = np.bincount(self.shared[alone], slopes, self.scales).astype(float)
+        found[most] = 0.5 * (weights * squared).sum() - slopes.sum()
+        return found
 
 
 def metric_of(names: Sequence[str]) -> Metric:

@@ -5,9 +5,8 @@ A rating y of candidate c on question q is seen as
     y[c, q] = mu + b[q] + f(w_c) + e,   b[q] ~ N(0, sb^2),  f ~ GP(0, sf^2 k),  e ~ N(0, se^2 / n[c, q])
 
 where b is how easy a question is, f what a candidate is worth beside others, and n the weight of a rating
-(the number of verdicts it is the mean of). b is integrated out question by question, so that a fit costs
-O(m^3 + m^2 q) for m candidates and q questions, however many ratings there are; the determinant and inverse
-are Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, equations 3.27 and A.9.
+(the number of verdicts it is the mean of). b is integrated out question by question (`solved`), so that a
+fit costs O(m^3 + m^2 q) for m candidates and q questions, however many ratings there are.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tvmerge.study.blocks.factor import factor
 from tvmerge.study.blocks.metric import Metric, matern52
+from tvmerge.study.blocks.solved import Solved, Sums
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.metric import Floats
@@ -151,22 +150,23 @@ class Model:
         import numpy as np
 
         scales = self._metric.scales
-        solved = _solve(self._metric, data, theta)
-        sf2, sb2, _ = np.exp(2 * theta[scales:])
-        outer = np.outer(solved.alpha, solved.alpha) - solved.gain
-        slope = np.zeros_like(theta)
-        pull = outer * (sf2 * solved.kernel_slope)
-        points = solved.projected * np.exp(-theta[:scales])[self._metric.shared]
-        by_direction = pull.sum(1) @ (points * points) - (points * (pull @ points)).sum(0)
-        np.add.at(slope, self._metric.shared, by_direction)
-        slope[scales] = (outer * solved.kernel).sum() * sf2
-        slope[scales + 1 :] = _noise_slopes(solved, data, sb2)
-        return solved.log_likelihood, slope
+        prior = _prior(self._metric, data, theta)
+        solved = _solve(prior, data, theta)
+        sf2 = np.exp(2 * theta[scales])
+        outer = np.outer(solved.alpha, solved.alpha)
+        outer -= solved.gain
+        slope = np.empty_like(theta)
+        slope[scales] = sf2 * (outer * prior.kernel).sum()
+        outer *= prior.kernel_slope
+        slope[:scales] = sf2 * self._metric.scale_slopes(outer, prior.squared, prior.projected, theta)
+        slope[scales + 1 :] = solved.noise_slopes()
+        return solved.log_likelihood(), slope
 
     def condition(self, data: Ratings, theta: Floats) -> Posterior:
         """What the ratings say under these hyperparameters."""
-        solved = _solve(self._metric, data, theta)
-        return Posterior(self._metric, theta, solved.mu, solved.projected, solved.alpha, solved.gain)
+        prior = _prior(self._metric, data, theta)
+        solved = _solve(prior, data, theta)
+        return Posterior(self._metric, theta, solved.sums.mu, prior.projected, solved.alpha, solved.gain)
 
     def expect(self, known: Posterior, data: Ratings, pending: Floats) -> Posterior:
         """What is known where ratings are asked and not there yet.
@@ -182,101 +182,45 @@ class Model:
 
         if not pending.any():
             return known
-        solved = _solve(self._metric, replace(data, counts=data.counts + pending), known.theta)
-        return replace(known, gain=solved.gain)
+        more = replace(data, counts=data.counts + pending)
+        return replace(known, gain=_solve(_prior(self._metric, data, known.theta), more, known.theta).gain)
 
 
 @dataclass(frozen=True)
-class _Solved:
-    """The linear algebra of one set of hyperparameters.
+class _Prior:
+    """The candidates' prior for one set of hyperparameters, each matrix of shape (m, m).
 
-    `precision` is n / se^2, `by_question` its column sums, `shrunk` 1 / sb^2 plus these; `deviations` are the
-    ratings less mu, 0 where there is none; `sigma` and `mean` are the posterior of mu + f at the candidates.
+    Attributes:
+        projected: Their weights along the metric's directions, shape (m, p).
+        squared: Squared distances between them.
+        kernel: The kernel.
+        kernel_slope: Its slope; see `matern52`.
+        covariance: That of mu + f.
     """
 
-    mu: float
     projected: Floats
+    squared: Floats
     kernel: Floats
     kernel_slope: Floats
-    deviations: Floats
-    precision: Floats
-    by_question: Floats
-    shrunk: Floats
-    sigma: Floats
-    mean: Floats
-    alpha: Floats
-    gain: Floats
-    log_likelihood: float
+    covariance: Floats
 
 
-def _solve(metric: Metric, data: Ratings, theta: Floats) -> _Solved:
+def _prior(metric: Metric, data: Ratings, theta: Floats) -> _Prior:
     import numpy as np
-    from scipy.linalg import solve_triangular
 
     scales = metric.scales
-    sf2, sb2, se2 = np.exp(2 * theta[scales:])
     projected = metric.project(data.weights)
     squared = metric.squared_distances(projected, projected, theta[:scales])
     np.fill_diagonal(squared, 0)
     kernel, kernel_slope = matern52(squared)
-    m, there = len(kernel), data.counts > 0
-    prior = sf2 * kernel + SPREAD**2
-    prior[np.diag_indices(m)] += JITTER * prior[0, 0]
-
-    mu = float((data.ratings * data.counts).sum() / data.counts.sum()) if there.any() else 0.0
-    deviations = np.where(there, data.ratings - mu, 0.0)
-    precision = data.counts / se2
-    by_question = precision.sum(0)
-    shrunk = 1 / sb2 + by_question
-    weighted = precision * deviations
-    information = np.diag(precision.sum(1)) - (precision / shrunk) @ precision.T
-    told = weighted.sum(1) - precision @ (weighted.sum(0) / shrunk)
-
-    lower = factor(prior, _cholesky)
-    inner = factor(np.eye(m) + lower.T @ information @ lower, _cholesky)
-    root = solve_triangular(inner, lower.T, lower=True, check_finite=False)
-    sigma = root.T @ root
-    mean = sigma @ told
-    square = (weighted * deviations).sum() - (weighted.sum(0) ** 2 / shrunk).sum() - told @ mean
-    logdet = np.log1p(sb2 * by_question).sum() - np.log(precision[there]).sum()
-    logdet += 2 * np.log(np.diag(inner)).sum()
-    return _Solved(
-        mu=mu,
-        projected=projected,
-        kernel=kernel,
-        kernel_slope=kernel_slope,
-        deviations=deviations,
-        precision=precision,
-        by_question=by_question,
-        shrunk=shrunk,
-        sigma=sigma,
-        mean=mean,
-        alpha=told - information @ mean,
-        gain=information - information @ sigma @ information,
-        log_likelihood=float(-0.5 * (square + logdet + there.sum() * np.log(2 * np.pi))),
-    )
+    covariance = np.exp(2 * theta[scales]) * kernel
+    covariance += SPREAD**2
+    covariance[np.diag_indices(len(kernel))] *= 1 + JITTER
+    return _Prior(projected, squared, kernel, kernel_slope, covariance)
 
 
-def _cholesky(matrix: Floats) -> Floats:
-    from scipy.linalg import cholesky
-
-    found: Floats = cholesky(matrix, lower=True, check_finite=False)
-    return found
-
-
-def _noise_slopes(solved: _Solved, data: Ratings, sb2: float) -> tuple[float, float]:
-    """Gradient of the log likelihood in the logarithms of sb and se."""
+def _solve(prior: _Prior, data: Ratings, theta: Floats) -> Solved:
     import numpy as np
 
-    there, precision, shrunk = data.counts > 0, solved.precision, solved.shrunk
-    residual = np.where(there, precision * (solved.deviations - solved.mean[:, None]), 0.0)
-    spread = solved.sigma @ precision
-    shared = (precision * spread).sum(0)
-    pull = residual.sum(0)
-    left = 1 / (sb2 * shrunk)  # what is left of a question's effect, from 1 without a rating to 0
-    easy = sb2 * ((pull * left) ** 2 - solved.by_question * left + left * left * shared).sum()
-    u = residual - precision * (pull / shrunk)
-    variance = np.diag(solved.sigma)[:, None] - 2 * spread / shrunk + shared / shrunk**2
-    diagonal = precision - precision**2 / shrunk - precision**2 * variance
-    noise = ((u[there] ** 2 - diagonal[there]) / precision[there]).sum()
-    return float(easy), float(noise)
+    _, sb2, se2 = np.exp(2 * theta[-3:])
+    return Solved.of(prior.covariance, Sums.of(data.ratings, data.counts, sb2, se2))
