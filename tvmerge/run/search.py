@@ -23,6 +23,7 @@ from tvmerge.run.standing import SearchStanding, baselines_among
 from tvmerge.run.stopping import Stopping
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, asks_of
+from tvmerge.study.space import uniform_weight
 from tvmerge.study.storage import N_ANSWERS, USD_PER_ANSWER
 from tvmerge.study.study import SearchStudy
 from tvmerge.tasks.fastchat.answer_log import AnswerLog
@@ -102,21 +103,25 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     stopping = _stopping(run, study)
     clock = AskClock(lambda: merges_of(run.trace))
 
-    def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, list[Trial]]:
+    uniform = {trial.number for trial in study.trials if uniform_weight(trial.recipe) is not None}
+
+    def tell(ask: Ask, evaluation: Evaluation) -> tuple[Trial, Trial | None, list[Trial]]:
         outcome = trials.outcome(ask, evaluation)
         agreement.check(study.asks, ask, outcome)
         log.add(str(ask.trial), in_order(run, evaluation))
         told = trials.tell(ask, outcome)
         stopping.look()
-        return told, study.ranked()
+        if uniform_weight(told.recipe) is not None:
+            uniform.add(told.number)
+        return told, study.best(), [*study.ranked(uniform)]
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
-        trial, ranked = await in_thread(tell, ask, evaluation)
+        trial, best, ranked = await in_thread(tell, ask, evaluation)
         if study.sizes.open:
             clock.told(ask)
         running = {ask.trial for ask in study.running()}
         progress.standing(Counts.of(study.trials, running, by_blocks=True), baselines_among(ranked))
-        progress.block_told(trial, study.told, next(iter(ranked), None))
+        progress.block_told(trial, study.told, best)
 
     most = run.config.n_trials * len(questions)
     await in_thread(study.record, N_ANSWERS, most)

@@ -6,7 +6,8 @@ A rating y of candidate c on question q is seen as
 
 where b is how easy a question is, f what a candidate is worth beside others, and n the weight of a rating
 (the number of verdicts it is the mean of). b is integrated out question by question (`solved`), so that a
-fit costs O(m^3 + m^2 q) for m candidates and q questions, however many ratings there are.
+fit costs O(m^3 + m^2 q) for m candidates and q questions, however many ratings there are. Of many candidates
+some stand for all (`sparse`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tvmerge.study.blocks.metric import Metric, matern52
 from tvmerge.study.blocks.solved import Solved, Sums
+from tvmerge.study.blocks.sparse import chosen, seen_through
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.metric import Floats
@@ -55,7 +57,8 @@ class Posterior:
         metric: The metric.
         theta: The hyperparameters; see `Model`.
         mu: The mean rating.
-        projected: The candidates' weights along the metric's directions, shape (m, p).
+        projected: The candidates' weights along the metric's directions, shape (m, p); of many candidates,
+            those that the others are seen through (`sparse`).
         alpha: Weights of the candidates in a predicted mean, shape (m,).
         gain: By which a covariance shrinks, shape (m, m).
     """
@@ -89,12 +92,16 @@ class Posterior:
         return found
 
     def _covariance(self, a: Floats, b: Floats) -> Floats:
-        import numpy as np
+        return covariance(self.metric, self.theta, a, b)
 
-        scales = self.metric.scales
-        kernel, _ = matern52(self.metric.squared_distances(a, b, self.theta[:scales]))
-        found: Floats = np.exp(2 * self.theta[scales]) * kernel + SPREAD**2
-        return found
+
+def covariance(metric: Metric, theta: Floats, a: Floats, b: Floats) -> Floats:
+    """Prior covariance of mu + f between projected weights: shapes (m, p) and (n, p) to (m, n)."""
+    import numpy as np
+
+    kernel, _ = matern52(metric.squared_distances(a, b, theta[: metric.scales]))
+    found: Floats = np.exp(2 * theta[metric.scales]) * kernel + SPREAD**2
+    return found
 
 
 class Model:
@@ -120,6 +127,8 @@ class Model:
     def fit(self, data: Ratings, start: Floats, iterations: int) -> Floats:
         """The most probable hyperparameters, rounded to `DECIMALS`.
 
+        Of many candidates, only those count that the others are seen through (`sparse`).
+
         Args:
             data: The ratings.
             start: Where to begin, such as `prior` or those of fewer ratings.
@@ -127,6 +136,9 @@ class Model:
         """
         import numpy as np
         from scipy.optimize import minimize
+
+        if (rows := chosen(data.counts)) is not None:
+            data = Ratings(data.weights[rows], data.ratings[rows], data.counts[rows])
 
         def loss(theta: Floats) -> tuple[float, Floats]:
             try:
@@ -150,9 +162,9 @@ class Model:
         import numpy as np
 
         scales = self._metric.scales
-        prior = _prior(self._metric, data, theta)
-        solved = _solve(prior, data, theta)
-        sf2 = np.exp(2 * theta[scales])
+        prior = _prior(self._metric, data.weights, theta)
+        sf2, sb2, se2 = np.exp(2 * theta[scales:])
+        solved = Solved.of(prior.covariance, Sums.of(data.ratings, data.counts, sb2, se2))
         outer = np.outer(solved.alpha, solved.alpha)
         outer -= solved.gain
         slope = np.empty_like(theta)
@@ -164,9 +176,7 @@ class Model:
 
     def condition(self, data: Ratings, theta: Floats) -> Posterior:
         """What the ratings say under these hyperparameters."""
-        prior = _prior(self._metric, data, theta)
-        solved = _solve(prior, data, theta)
-        return Posterior(self._metric, theta, solved.sums.mu, prior.projected, solved.alpha, solved.gain)
+        return self._posterior(data, data.counts, theta)
 
     def expect(self, known: Posterior, data: Ratings, pending: Floats) -> Posterior:
         """What is known where ratings are asked and not there yet.
@@ -182,8 +192,23 @@ class Model:
 
         if not pending.any():
             return known
-        more = replace(data, counts=data.counts + pending)
-        return replace(known, gain=_solve(_prior(self._metric, data, known.theta), more, known.theta).gain)
+        return replace(known, gain=self._posterior(data, data.counts + pending, known.theta).gain)
+
+    def _posterior(self, data: Ratings, counts: Floats, theta: Floats) -> Posterior:
+        """What the ratings say if they have these weights."""
+        import numpy as np
+
+        metric, through = self._metric, chosen(data.counts)
+        sf2, sb2, se2 = np.exp(2 * theta[metric.scales :])
+        sums = Sums.of(data.ratings, counts, sb2, se2)
+        if through is None:
+            prior = _prior(metric, data.weights, theta)
+            solved = Solved.of(prior.covariance, sums)
+            return Posterior(metric, theta, sums.mu, prior.projected, solved.alpha, solved.gain)
+        prior = _prior(metric, data.weights[through], theta)
+        cross = covariance(metric, theta, metric.project(data.weights), prior.projected)
+        found = seen_through(prior.covariance, cross, sf2 + SPREAD**2, sums)
+        return Posterior(metric, theta, sums.mu, prior.projected, *found)
 
 
 @dataclass(frozen=True)
@@ -205,11 +230,11 @@ class _Prior:
     covariance: Floats
 
 
-def _prior(metric: Metric, data: Ratings, theta: Floats) -> _Prior:
+def _prior(metric: Metric, weights: Floats, theta: Floats) -> _Prior:
     import numpy as np
 
     scales = metric.scales
-    projected = metric.project(data.weights)
+    projected = metric.project(weights)
     squared = metric.squared_distances(projected, projected, theta[:scales])
     np.fill_diagonal(squared, 0)
     kernel, kernel_slope = matern52(squared)
@@ -217,10 +242,3 @@ def _prior(metric: Metric, data: Ratings, theta: Floats) -> _Prior:
     covariance += SPREAD**2
     covariance[np.diag_indices(len(kernel))] *= 1 + JITTER
     return _Prior(projected, squared, kernel, kernel_slope, covariance)
-
-
-def _solve(prior: _Prior, data: Ratings, theta: Floats) -> Solved:
-    import numpy as np
-
-    _, sb2, se2 = np.exp(2 * theta[-3:])
-    return Solved.of(prior.covariance, Sums.of(data.ratings, data.counts, sb2, se2))

@@ -211,7 +211,7 @@ class _Asked:
 
     def __init__(self, table: Table) -> None:
         self.block = table.block
-        self._places, self._failed = table.asked(), table.failed
+        self._table, self._failed = table, table.failed
         self._trials = {row.tobytes(): trial for trial, row in enumerate(table.weights)}
 
     def questions(self, weights: Floats) -> frozenset[int] | None:
@@ -219,4 +219,4 @@ class _Asked:
         trial = self._trials.get(weights.tobytes())
         if trial is None:
             return frozenset()
-        return None if trial in self._failed else self._places.get(trial, frozenset())
+        return None if trial in self._failed else self._table.asked(trial)

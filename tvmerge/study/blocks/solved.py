@@ -114,12 +114,11 @@ class Solved:
         scaled *= rooted
         scaled[np.diag_indices(len(prior))] += 1
         inverse, logdet = inverted(scaled)
-        common = sums.precision / np.sqrt(sums.shrunk) * sums.over[:, None]
+        common, told = common_of(sums)
         solved_common = inverse @ common
         left = common.T @ solved_common - common.T @ common
         left[np.diag_indices(len(left))] += 1
         lower = factor(left)
-        told = sums.over * sums.weighted.sum(1) - common @ (sums.weighted.sum(0) / np.sqrt(sums.shrunk))
         logdet += 2 * float(np.log(np.diag(lower)).sum())
         return cls(sums, inverse, common, solved_common, lower, told, logdet)
 
@@ -200,6 +199,15 @@ class Solved:
 
         found: Floats = solve_triangular(self.lower, rows.T, lower=True, check_finite=False).T
         return found
+
+
+def common_of(sums: Sums) -> tuple[Floats, Floats]:
+    """What questions have in common, V, and what the ratings tell, t, both over `sums.rooted`."""
+    import numpy as np
+
+    common = sums.precision / np.sqrt(sums.shrunk) * sums.over[:, None]
+    told = sums.over * sums.weighted.sum(1) - common @ (sums.weighted.sum(0) / np.sqrt(sums.shrunk))
+    return common, told
 
 
 def inverted(matrix: Floats) -> tuple[Floats, float]:

@@ -8,7 +8,7 @@ ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,8 @@ class BlockStudy(StoredSearch):
         window: int = 1,
         still_held: Callable[[], None] = lambda: None,
     ) -> None:
+        import numpy as np
+
         super().__init__(storage, study_id, still_held)
         self._space = space
         self._sampler = sampler
@@ -91,12 +93,15 @@ class BlockStudy(StoredSearch):
             rows = self._store.read()
             attrs = storage.get_study_user_attrs(study_id)
         self._trials = [trial_of(row, space) for row in rows]
-        self._weights = [self._scale.row(trial.recipe) for trial in self._trials]
+        weights = [self._scale.row(trial.recipe) for trial in self._trials]
+        self._weights = np.array(weights).reshape(len(weights), len(self._scale.names))
         self._number_of = {row.tobytes(): number for number, row in enumerate(self._weights)}
         self._given = {self._scale.row(recipe).tobytes(): (recipe, attrs) for recipe, attrs in sampler.given}
         self.sizes = BlockSizes(sizes_of(attrs), sampler, window)
         asks = [ask for trial in self._trials for ask in asks_of(trial)]
         self._asks = sorted(asks, key=lambda ask: ask.number)
+        self._told = sum(ask.told for ask in asks)
+        self._asked = sum(ask.stop - ask.start for ask in asks)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -111,21 +116,21 @@ class BlockStudy(StoredSearch):
     @property
     def asked(self) -> int:
         """How many questions were asked, of all candidates."""
-        return sum(ask.stop - ask.start for ask in self._asks)
+        return self._asked
 
     @property
     def told(self) -> int:
         """How many of these have been told; they are the first ones."""
-        return self.asked - sum(ask.stop - ask.start for ask in self.running())
+        return self._asked - sum(ask.stop - ask.start for ask in self.running())
 
     @property
     def may_ask(self) -> bool:
         """Whether the window has room for one more ask in flight."""
-        return len(self.running()) < self._window
+        return len(self._asks) - self._told < self._window
 
     def running(self) -> tuple[Ask, ...]:
         """Asks made and not told: in flight, or left so by a run that ended before its time."""
-        return tuple(ask for ask in self._asks if not ask.told)
+        return tuple(self._asks[self._told :])
 
     def choose_size(self, costs: Costs, most: int) -> BlockSize:
         """Choose and store how many questions the next asks have; see `BlockSizes.choose`."""
@@ -150,6 +155,7 @@ class BlockStudy(StoredSearch):
             made = Ask(number, trial.number, choice.start, choice.stop)
             self._add(trial, {BLOCKS: [*trial.attrs[BLOCKS], made.row]}, {})
         self._asks.append(made)
+        self._asked += made.stop - made.start
         return made
 
     def tell(self, ask: Ask, told: Told) -> None:
@@ -173,15 +179,21 @@ class BlockStudy(StoredSearch):
         failure = {FAILURE: told.failure} if told.failure else {}
         self._add(trial, {**told.attrs, **failure, BLOCKS: rows}, steps)
         self._asks[ask.number] = done
+        self._told += 1
 
     def best(self) -> Trial | None:
         """The candidate that is recommended now, with the estimate of its score; None before a score."""
-        return next(iter(self.ranked()), None)
+        return next(self.ranked(), None)
 
-    def ranked(self) -> list[Trial]:
-        """The scored candidates with the estimates of their scores, the best first."""
-        ranking = self._sampler.ranked(self._table(len(self._asks) + self._window))
-        return [estimated(self._trials[number], mean, sd) for number, mean, sd in ranking]
+    def ranked(self, among: Container[int] | None = None) -> Iterator[Trial]:
+        """The scored candidates with the estimates of their scores, the best first.
+
+        Args:
+            among: Numbers of the trials that are wanted; None for all.
+        """
+        for number, mean, sd in self._sampler.ranked(self._table(len(self._asks) + self._window)):
+            if among is None or number in among:
+                yield estimated(self._trials[number], mean, sd)
 
     def checkpoint(self, every: int) -> int:
         """How many asks were told at the last of the moments that are `every` asks, or a window, apart."""
@@ -251,23 +263,19 @@ class BlockStudy(StoredSearch):
 
     def _table(self, number: int) -> Table:
         """What ask `number` may depend on."""
-        import numpy as np
-
         due = min(max(0, number - self._window + 1), self._told)
         return Table(
-            weights=np.array(self._weights).reshape(len(self._weights), len(self._scale.names)),
+            weights=self._weights,
             known=self._asks[:due],
             pending=self._asks[due:],
             questions=self._sampler.questions,
             block=self.sizes.at(number),
         )
 
-    @property
-    def _told(self) -> int:
-        return len(self._asks) - len(self.running())
-
     def _new(self, number: int, choice: Choice) -> Ask:
         """A candidate that nobody has asked yet."""
+        import numpy as np
+
         made = Ask(number, len(self._trials), choice.start, choice.stop)
         key = choice.weights.tobytes()
         recipe, attrs = self._given.get(key) or (self._scale.recipe(choice.weights), {})
@@ -275,7 +283,8 @@ class BlockStudy(StoredSearch):
         with translated(self._storage):
             self._store.add(row)
         self._trials.append(trial_of(row, self._space))
-        self._weights.append(self._scale.row(recipe))
+        # Tables share the array, so it is never changed in place.
+        self._weights = np.vstack([self._weights, self._scale.row(recipe)])
         self._number_of[self._weights[-1].tobytes()] = made.trial
         return made
 

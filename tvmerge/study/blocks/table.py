@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +92,10 @@ class Table:
         """The candidates that are known to be unusable."""
         return frozenset(ask.trial for ask in self.known if ask.failed)
 
-    def asked(self) -> Mapping[int, frozenset[int]]:
-        """By candidate, the places of the questions that it was asked."""
-        found: dict[int, set[int]] = {}
-        for ask in (*self.known, *self.pending):
-            found.setdefault(ask.trial, set()).update(range(ask.start, ask.stop))
-        return {trial: frozenset(places) for trial, places in found.items()}
+    def asked(self, trial: int) -> frozenset[int]:
+        """The places of the questions that a candidate was asked."""
+        asks = (ask for ask in (*self.known, *self.pending) if ask.trial == trial)
+        return frozenset(place for ask in asks for place in range(ask.start, ask.stop))
 
     def ratings(self, point: float, first: int | None = None) -> tuple[Ratings, list[int], Floats]:
         """The scores for the model, of the candidates that are usable.
