@@ -43,8 +43,9 @@ def check_stored(study: str, attrs: Mapping[str, Any], trials: Sequence[Trial]) 
         for size in sizes_of(attrs):
             check_record(size)
         _check_winner(attrs, trials)
-        for trial in trials:
+        for number, trial in enumerate(trials):
             place = f"trial {trial.number}"
+            _check_number(trial, number)
             check_trial(trial)
             for ask in asks_of(trial):
                 check_record(ask)
@@ -53,6 +54,11 @@ def check_stored(study: str, attrs: Mapping[str, Any], trials: Sequence[Trial]) 
             f"study '{study}' is damaged, or another program wrote to it: in {place}, {error}; restore its "
             "database from a copy"
         ) from error
+
+
+def _check_number(trial: Trial, number: int) -> None:
+    if trial.number != number:
+        raise ValueError(f"which should have the number {number}")
 
 
 def _check_winner(attrs: Mapping[str, Any], trials: Sequence[Trial]) -> None:

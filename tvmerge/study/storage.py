@@ -264,14 +264,15 @@ def read_study(
             where = f"{near} in {shown} ({holds})"
             raise StudyError(hide_password_of(url, f"there is no study '{name}'{where}; {remedy}"))
         attrs = storage.get_study_user_attrs(study_id)
+        if RUN not in attrs:
+            raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
+        _check_version(name, attrs)
         rows = open_trial_store(storage, study_id).read()
-    if RUN not in attrs:
-        raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
-    _check_version(name, attrs)
+        times = times_of(rows)
     told = max((row.datetime_complete for row in rows if row.datetime_complete), default=None)
     trials = tuple(map(trial_of, rows))
     check_stored(name, attrs, trials)
-    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), trials, attrs, told, times_of(rows))
+    return StoredStudy(name, attrs[RUN], attrs.get(FINGERPRINT, {}), trials, attrs, told, times)
 
 
 @contextmanager
@@ -285,7 +286,7 @@ def translated(storage: object) -> Iterator[None]:
     except (OptunaError, SQLAlchemyError, OSError, ImportError, RuntimeError) as error:
         first_line = str(error.__cause__ or error).strip().split("\n")[0]
         raise StudyError(_told(storage, f"failed: {first_line}")) from error
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError) as error:
         # What Optuna raises for rows that it did not write so.
         first_line = f"{type(error).__name__}: {error}".strip().split("\n")[0]
         raise StudyError(_told(storage, f"is damaged: {first_line}")) from error

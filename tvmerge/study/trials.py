@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tvmerge.errors import StudyError
 from tvmerge.records import Recipe, Trial
 from tvmerge.report.course import TrialTimes
 
@@ -22,10 +23,19 @@ def trial_of(row: FrozenTrial, space: Space | None = None) -> Trial:
     Args:
         row: Optuna's trial.
         space: Gives the order of the weights; None keeps that of the storage.
+
+    Raises:
+        StudyError: The trial lacks a weight.
     """
+    try:
+        recipe = Recipe(row.params) if space is None else space.recipe(row.params)
+    except KeyError as error:
+        raise StudyError(
+            f"trial {row.number} is damaged: it has no weight {error}; restore the database from a copy"
+        ) from error
     return Trial(
         number=row.number,
-        recipe=Recipe(row.params) if space is None else space.recipe(row.params),
+        recipe=recipe,
         value=row.values[0] if row.values else None,
         state=row.state.name,
         attrs=dict(row.user_attrs),
