@@ -19,6 +19,7 @@ from threading import Event, Lock, Thread
 from uuid import uuid4
 
 from tvmerge._util.private import make_private
+from tvmerge._util.sqlite_files import check_files, check_schema
 
 BEAT = 5.0
 """Seconds between two heartbeats of an owner."""
@@ -42,7 +43,7 @@ CREATE INDEX IF NOT EXISTS claims_owner ON claims (owner);
 class _Heard:
     """What was heard of another owner: its last heartbeat, since when, and when it was last asked for."""
 
-    beat: int
+    beat: object
     since: float
     looked: float
 
@@ -143,7 +144,7 @@ class Claims:
 
         path = self._lock_of(owner)
         # In a cache from elsewhere, an owner or a link may name any file, which opening it would empty.
-        if not _OWNER.fullmatch(owner) or path.is_symlink() or not path.exists():
+        if not _is_owner(owner) or path.is_symlink() or not path.exists():
             return True
         try:
             with FileLock(path, timeout=0):
@@ -154,7 +155,8 @@ class Claims:
     def _is_silent(self, owner: str) -> bool:
         """Return whether an owner's heartbeat has not changed for `SILENCE` seconds."""
         row = self._database.execute("SELECT beat FROM owners WHERE owner = ?", (owner,)).fetchone()
-        beat, now = (-1 if row is None else int(row[0])), self._clock()
+        # In a cache from elsewhere it may be anything; only a change counts.
+        beat, now = (None if row is None else row[0]), self._clock()
         heard = self._heard.get(owner)
         # Whoever did not listen, because this process was stopped itself, has heard nothing.
         if heard is None or heard.beat != beat or now - heard.looked > 2 * BEAT:
@@ -166,7 +168,7 @@ class Claims:
     def _forget(self, owner: str) -> None:
         self._database.execute("DELETE FROM claims WHERE owner = ?", (owner,))
         self._database.execute("DELETE FROM owners WHERE owner = ?", (owner,))
-        if owner != self._owner and _OWNER.fullmatch(owner):
+        if owner != self._owner and _is_owner(owner):
             with suppress(OSError):  # it lies there for the next one to remove
                 self._lock_of(owner).unlink(missing_ok=True)
 
@@ -187,12 +189,18 @@ class Claims:
                 raise
 
 
+def _is_owner(owner: object) -> bool:
+    return isinstance(owner, str) and _OWNER.fullmatch(owner) is not None
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     if path.is_symlink():
         raise OSError(f"{path.name} is a link")
+    check_files(path)
     # Claims need not outlive a crash of the machine, so nothing waits for the disk.
     database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
+        check_schema(database)
         database.execute("PRAGMA synchronous = OFF")
         database.execute("BEGIN IMMEDIATE")
         for statement in filter(str.strip, _TABLES.split(";")):

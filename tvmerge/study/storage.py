@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.sqlite_files import check_files
 from tvmerge._util.suggest import did_you_mean, meaning, near_file
 from tvmerge._util.urls import hide_password_of, shown_url
 from tvmerge.errors import StudyError
@@ -104,6 +105,7 @@ def open_storage(url: str) -> BaseStorage:
             # A trial takes minutes and servers close idle connections, so each transaction gets a new one.
             return RDBStorage(address, engine_kwargs={"poolclass": NullPool})
         file.parent.mkdir(parents=True, exist_ok=True)
+        check_files(file)
         storage = RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
         with storage.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -127,6 +129,8 @@ def _look_into(url: str) -> BaseStorage | None:
     file = sqlite_file(url)
     if file is not None and not file.is_file():
         return None
+    if file is not None:
+        check_files(file)
     address = reading_url(url)
     tables = inspect(create_engine(address, poolclass=NullPool)).get_table_names()
     if not _TABLES.issubset(tables):  # opening it would make Optuna create tables
@@ -260,8 +264,7 @@ def read_study(
         if storage is None or study_id is None:
             known = [] if storage is None else [study.study_name for study in storage.get_all_studies()]
             holds = f"it holds: {', '.join(sorted(known))}" if known else "it holds no study"
-            near = did_you_mean(name, known)
-            where = f"{near} in {shown} ({holds})"
+            where = f"{did_you_mean(name, known)} in {shown} ({holds})"
             raise StudyError(hide_password_of(url, f"there is no study '{name}'{where}; {remedy}"))
         attrs = storage.get_study_user_attrs(study_id)
         if RUN not in attrs:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tvmerge._util.sqlite_files import check_files
 from tvmerge.errors import UserError
 
 _TABLES = """
@@ -80,6 +81,7 @@ class BatchStore:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_files(path)
             self._database = sqlite3.connect(path, check_same_thread=False, timeout=60, isolation_level=None)
             # Bytes that are no text must not hide the batches: their results are fetched again.
             self._database.text_factory = lambda content: content.decode("utf-8", "replace")
