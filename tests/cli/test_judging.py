@@ -81,6 +81,7 @@ def test_answers_are_rated_and_written_in_fastchats_format(
     screen = capsys.readouterr().out
     for row in ("good", "english", "all", "turn 1", "turn 2", "writing", "math", "coverage"):
         assert row in screen
+    assert screen.endswith(f"judgments: {out}\n")
     judged = read_judgments(out)
     assert len(judged) == 2 * QUESTIONS * 2
     means = {m: [score_of(j) for name, j in judged if name == m] for m, _ in judged}

@@ -60,5 +60,7 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
         say(line)
     if unwritten is not None:
         raise unwritten
+    if out is not None:
+        say(f"judgments: {out}")
     if not judged.rated:
         raise ProviderError(f"nothing was rated; the most common reason: {judged.most_common_reason}")
