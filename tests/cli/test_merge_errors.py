@@ -31,7 +31,7 @@ _PLAIN = ("--target-model=target", "--base-model=base", "--tuned-model=chat")
         (["--weight=1", "--chat-template=none.jinja"], "--chat-template none.jinja: cannot be read"),
         (["--weight=1", "--weights=w.json"], "pass one of --weight, --weights or --trial; got --weight and"),
         (["--weights=none.json"], "none.json: cannot be read"),
-        (["--weight=nan"], "the recipe does not fit: the weight of"),
+        (["--weight=nan"], "--weight must be a finite number, got nan"),
         (["--weight=1", "--shard-size=0"], "shard_size must be at least 1e-06"),
         (["--weight=1", "--method=ties", "--density=1.5"], "density must be in (0, 1]"),
         (["--weight=1", "--freeze=("], "'(' is not a regular expression"),
@@ -183,11 +183,19 @@ def test_what_a_merge_needs_or_a_run_has_written_is_not_overwritten(
     assert sorted(here.rglob("*")) == before
 
 
-def test_a_folder_that_is_not_empty_is_refused_before_any_model_is_read(
-    here: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--weight=1", "--output-dir=mine"], "mine is not empty; choose another output folder"),
+        (["--weight=inf", "--output-dir=out"], "--weight must be a finite number, got inf"),
+        (["--weights=none.json", "--output-dir=out"], "none.json: cannot be read"),
+    ],
+)
+def test_what_needs_no_model_is_checked_before_any_is_read(
+    here: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
 ) -> None:
-    (here / "out").mkdir()
-    (here / "out" / "thesis.tex").touch()
+    (here / "mine").mkdir()
+    (here / "mine" / "thesis.tex").touch()
     nowhere = ("--target-model=nowhere", "--base-model=nowhere", "--tuned-model=nowhere")
-    assert run(["merge", *nowhere, "--weight=1", "--output-dir=out"]) == 2
-    assert "error: out is not empty; choose another output folder" in capsys.readouterr().err
+    assert run(["merge", *nowhere, *argv]) == 2
+    assert f"error: {message}" in capsys.readouterr().err

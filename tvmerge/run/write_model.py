@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -114,7 +115,8 @@ def write_model(
             remark(found.line(output_dir / LISTING))
         record = _record(chat, models, remark)
         gguf.check(models)
-        recipe = recipe or _recipe(weights, models.group_names)
+        if recipe is None:
+            recipe = _uniform(models.group_names, weights.weight)
         phase("writing the model")
         facts = CardFacts(notes=record.notes, settings=record.settings)
         lines = export_merge(
@@ -127,20 +129,23 @@ def write_model(
 def _merge_of(
     weights: Weights, given: dict[str, Any], config: Path | None, written: Callable[[str], object]
 ) -> tuple[MergeConfig, Recipe | None, Mapping[str, Any], ChatConfig | Mapping[str, Any]]:
-    """Return the merge settings, a trial's weights, its model digests and the chat settings.
+    """Return the merge settings, the weights by name, a trial's model digests and the chat settings.
 
     Args:
         weights: The weights.
         given: Settings by key, of `MergeConfig` and of chats.
         config: A run's TOML file.
         written: Called with what was chosen of a study.
+
+    Raises:
+        UserError: They cannot be read, or one is not finite.
     """
     if _choose(weights) == "--trial":
         merge, choice, fingerprint, chat = _from_study(weights, given)
         written(choice.line)
         return merge, choice.trial.recipe, fingerprint, chat
     own = ChatConfig(**{key: given.pop(key) for key in CHAT if key in given})
-    return load_merge_config(given, config), None, {}, own
+    return load_merge_config(given, config), _given_recipe(weights), {}, own
 
 
 def _with_study(weights: Weights) -> Weights:
@@ -180,10 +185,11 @@ def _precious(
             yield what, Path(settings[key])
 
 
-def _recipe(weights: Weights, names: Sequence[str]) -> Recipe:
-    if isinstance(weights.weights, Path):
-        return read_weights(weights.weights)
-    return weights.weights or _uniform(names, weights.weight)
+def _given_recipe(weights: Weights) -> Recipe | None:
+    """Return the weights by name; None if there is one for everything, whose names the models tell."""
+    if weights.weight is not None and not math.isfinite(weights.weight):
+        raise ConfigError(f"--weight must be a finite number, got {weights.weight}")
+    return read_weights(weights.weights) if isinstance(weights.weights, Path) else weights.weights
 
 
 def _choose(weights: Weights) -> str:

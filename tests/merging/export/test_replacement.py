@@ -178,6 +178,43 @@ def test_the_old_folder_returns_if_the_new_one_does_not_take_its_place(
     assert (folder / "weights").read_text() == "old"
 
 
+def test_ctrl_c_while_the_old_folder_is_removed_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ours(tmp_path / "out")
+    unlink, interrupts = Path.unlink, [KeyboardInterrupt()]
+
+    def interrupted(self: Path, missing_ok: bool = False) -> None:
+        if self.parent.suffix == ".old" and interrupts:
+            raise interrupts.pop()
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_folder(folder) as temporary:
+        (temporary / "weights").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in folder.iterdir()] == ["weights"]
+
+
+def test_a_leftover_keeps_its_mark_until_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = ours(tmp_path / ".out.abcd1234.old")
+    (old / REPLACED).touch()
+    ours(tmp_path / "out")
+    kept: list[bool] = []
+    unlink = Path.unlink
+
+    def watched(self: Path, missing_ok: bool = False) -> None:
+        unlink(self, missing_ok=missing_ok)
+        if self.parent == old:
+            kept.append((old / REPLACED).is_file())
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    with new_folder(tmp_path / "out"):
+        pass
+    assert kept == [True, True]
+    assert not old.exists()
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="cannot be written"), new_folder(tmp_path / "file" / "out"):

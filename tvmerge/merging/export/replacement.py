@@ -107,11 +107,12 @@ def _recover(folder: Path) -> None:
         if not folder.exists():
             old.rename(folder)
         elif any((folder / mark).is_file() for mark in (WRITING, MARKER)):  # else another has come here
-            shutil.rmtree(old)
+            _remove(old, REPLACED)
     for mark in (WRITING, REPLACED):
         (folder / mark).unlink(missing_ok=True)
     for unfinished in _leftovers(folder, ".tmp", WRITING):
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _remove(unfinished, WRITING)
 
 
 def _leftovers(folder: Path, suffix: str, mark: str) -> list[Path]:
@@ -131,14 +132,32 @@ def _swap(temporary: Path, folder: Path) -> None:
         (folder / REPLACED).touch()
         folder.rename(old)
         temporary.rename(folder)
-    except BaseException:  # Ctrl-C between the renames, too
+        sync(folder.parent)
+    finally:  # also after Ctrl-C between the renames
         if old.exists() and not folder.exists():
             old.rename(folder)
         (folder / REPLACED).unlink(missing_ok=True)
-        raise
-    sync(folder.parent)
+        _discard(old)
+
+
+def _discard(old: Path) -> None:
+    """Remove a replaced folder, if it is there; Ctrl-C ends the process after that."""
     with contextlib.suppress(OSError):
-        shutil.rmtree(old)
+        try:
+            _remove(old, REPLACED)
+        except KeyboardInterrupt:
+            _remove(old, REPLACED)
+            raise
+
+
+def _remove(folder: Path, mark: str) -> None:
+    """Remove a marked folder, its mark last, so that it is known for a leftover until it is gone."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != mark:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 @contextmanager
