@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -68,8 +69,14 @@ def merge(settings: EngineSettings) -> Merge:
         return open_models(settings.merge, caches)
 
 
+@pytest.fixture(scope="module")
+def others() -> set[int]:
+    """The processes that are not those of the engines."""
+    return children()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engines(settings: EngineSettings) -> AsyncIterator[Sequence[Engine]]:
+async def engines(settings: EngineSettings, others: set[int]) -> AsyncIterator[Sequence[Engine]]:
     opened: Sequence[Engine] = settings.entry().call()
     yield opened
     for engine in opened:
@@ -103,23 +110,22 @@ async def test_candidates_in_flight_answer_as_one_at_a_time(engines: Sequence[En
         assert await asyncio.gather(*work) == [alone[recipes.index(recipe)] for recipe in turned]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_vllm_that_dies_is_a_lost_engine_for_all_its_candidates(
-    settings: EngineSettings, merge: Merge
+    engines: Sequence[Engine], others: set[int], merge: Merge
 ) -> None:
-    before = children()
-    opened: Sequence[Engine] = settings.entry().call()
-    work = [answers_of(engine, uneven(merge), demo_questions(), GREEDY) for engine in opened]
-    asking = asyncio.gather(*work, return_exceptions=True)
-    while not children() - before:
-        await asyncio.sleep(0.1)
-    await opened[0].apply(uniform(merge, 1.0))
-    for pid in children() - before:
+    """The last test of these engines."""
+    await engines[0].apply(uneven(merge))
+    long = replace(GREEDY, max_new_tokens=200)
+    asking = [
+        asyncio.create_task(answers_of(engine, uneven(merge), demo_questions(), long)) for engine in engines
+    ]
+    await asyncio.sleep(0)
+    for pid in children() - others:
         os.kill(pid, signal.SIGKILL)
-    assert {type(error) for error in await asking} <= {EngineLostError, dict}
-    with pytest.raises(EngineLostError):
-        await answers_of(opened[1], uniform(merge, 1.0), demo_questions(2), GREEDY)
-    for engine in opened:
-        await engine.close()
+    for asked in asking:
+        with pytest.raises(EngineLostError):
+            await asked
 
 
 SETTINGS = """

@@ -190,14 +190,14 @@ class AdapterEngine:
         return Capabilities(f"vllm {server.version}", self._model.dtype == "float32", server.context)
 
     async def apply(self, recipe: Recipe) -> None:
-        """Answer as the target with what `recipe` adds, and as the target alone if all weights are 0."""
+        """Answer as the target with what `recipe` adds."""
         self._model.low_rank.check(recipe)
         await self._model.start()
         await self._forget()
         folder = TemporaryDirectory(prefix="tvmerge-")
         try:
-            if await asyncio.to_thread(self._write, recipe, Path(folder.name)):
-                self._answering.adapter = await self._model.add(Path(folder.name))
+            await asyncio.to_thread(self._write, recipe, Path(folder.name))
+            self._answering.adapter = await self._model.add(Path(folder.name))
         except BaseException:
             folder.cleanup()
             raise
@@ -231,12 +231,8 @@ class AdapterEngine:
             self._folder.cleanup()
             self._folder = None
 
-    def _write(self, recipe: Recipe, folder: Path) -> bool:
-        """Write what a recipe adds; return whether there is anything."""
-        factors = dict(self._model.low_rank.factors(recipe, getattr(torch, self._model.dtype)))
-        if factors:
-            write_adapter(factors, folder)
-        return bool(factors)
+    def _write(self, recipe: Recipe, folder: Path) -> None:
+        write_adapter(dict(self._model.low_rank.factors(recipe, getattr(torch, self._model.dtype))), folder)
 
 
 def write_adapter(factors: Mapping[str, Factors], folder: Path) -> None:

@@ -73,9 +73,11 @@ class LowRankMerge:
         self._merger.check(recipe)
 
     def factors(self, recipe: Recipe, dtype: torch.dtype) -> Iterator[tuple[str, Factors]]:
-        """Yield what `recipe` adds to each module; nothing for modules whose weights are 0.
+        """Yield what `recipe` adds to each module; nothing for modules whose weights are 0, except the first.
 
-        The products are scaled in float32 and then rounded to `dtype`.
+        The products are scaled in float32 and then rounded to `dtype`. A candidate whose weights are all 0 is
+        an adapter, too: on a CPU, vLLM answers a request without one with the adapter of another request in
+        the batch.
 
         Raises:
             CandidateError: A number is too large for float16.
@@ -83,6 +85,8 @@ class LowRankMerge:
         values = dict(recipe.weights)
         for row in self._rows:
             weighted = [(term, weight) for term in row.terms if (weight := term.weight(values))]
+            if not weighted and row is self._rows[0]:
+                weighted = [(term, 0.0) for term in row.terms]
             if not weighted:
                 continue
             parts = [(_factors_of(term), weight * _product(term).scale) for term, weight in weighted]
