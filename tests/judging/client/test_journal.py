@@ -84,13 +84,17 @@ def kill(*_: object) -> None:
     raise Killed
 
 
-@pytest.mark.parametrize("place", ["ledger.Ledger.record", "cache.ReplyStore._begin", "cache.ReplyStore.put"])
+def fail(*_: object) -> None:
+    raise UserError("not stored")
+
+
+@pytest.mark.parametrize("place", ["ledger.Ledger.record", "cache.ReplyStore.put"])
 async def test_a_reply_that_has_arrived_when_the_run_is_killed_is_entered_and_stored_by_the_next(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(f"tvmerge.judging.client.{place}", kill)
-        patched.setattr("tvmerge.judging.client.cache.ReplyStore._put_all", kill)
+        patched.setattr(ContentCache, "put_packed", fail)
         with pytest.raises(Killed):
             await folder.ask("a text")
     ledger = await folder.ask("a text")
@@ -105,7 +109,7 @@ async def test_a_kill_while_the_next_run_takes_over_enters_nothing_twice(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("tvmerge.judging.client.cache.ReplyStore.put", kill)
-        patched.setattr("tvmerge.judging.client.cache.ReplyStore._put_all", kill)
+        patched.setattr(ContentCache, "put_packed", fail)
         patched.setattr(Ledger, "record", kill)
         with pytest.raises(Killed):
             await folder.ask("a text")
@@ -164,7 +168,7 @@ def test_records_that_are_cut_or_damaged_are_left_out(
 def test_replies_that_are_stored_take_no_room_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tvmerge.judging.client.journal._LARGEST", 5000)
+    monkeypatch.setattr("tvmerge.judging.client.journal.LARGEST", 5000)
     path = tmp_path / "ledger.journal"
     keys = [a_request(str(number)).key for number in range(100)]
     with used(ReplyJournal(path)) as journal:

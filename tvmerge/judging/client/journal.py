@@ -23,7 +23,7 @@ from tvmerge.errors import UserError
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.ledger_lines import is_ledger_line
 
-_LARGEST = 4 << 20
+LARGEST = 4 << 20
 """Number of bytes above which replies that are stored by now are left out."""
 
 _KEY = re.compile("[0-9a-f]{64}")
@@ -81,7 +81,7 @@ class ReplyJournal:
     def stored(self, key: str) -> None:
         """Note that the reply with this first key is in the cache."""
         self._waiting.pop(key, None)
-        if self._size > _LARGEST and 2 * sum(map(len, self._waiting.values())) < _LARGEST:
+        if self._size > LARGEST and 2 * sum(map(len, self._waiting.values())) < LARGEST:
             with suppress(OSError):
                 self._compact()
 
@@ -139,8 +139,10 @@ def recover(path: Path, cache: ContentCache, ledger: Ledger) -> None:
     Raises:
         UserError: The ledger or the cache cannot be written, or the journal cannot be read.
     """
+    if not path.exists():
+        return
     try:
-        found = list(read_journal(path)) if path.exists() else []
+        found = list(read_journal(path))
         ledger.record_missing([arrived.line for arrived in found])
         rows = {key: arrived.row for arrived in found for key in arrived.keys}
         # Another run may have asked for the same meanwhile, and has used its reply.
