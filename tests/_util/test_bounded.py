@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import time
 
 import pytest
 
@@ -40,3 +41,9 @@ def test_work_without_an_end_is_ended(work: object) -> None:
 def test_work_that_fills_the_memory_is_ended() -> None:
     with pytest.raises(OutOfBoundsError, match="1024 MiB of memory"):
         bounded(lambda: len("x" * (1 << 32)), 10)
+
+
+def test_only_computing_counts_and_waiting_ends_too() -> None:
+    assert bounded(lambda: time.sleep(0.3), 0.2) is None
+    with pytest.raises(OutOfBoundsError, match=r"takes more than 0\.02 s"):
+        bounded(lambda: time.sleep(60), 0.02)

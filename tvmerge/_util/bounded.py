@@ -27,6 +27,9 @@ MEMORY = 1 << 30
 ANSWER = 1 << 30
 """Bytes of JSON that the work may return."""
 
+_WALL = 6
+"""Seconds by the clock for each second of computing, since a busy machine may be slow."""
+
 
 class OutOfBoundsError(Exception):
     """The work took too long or too much memory; the message says which."""
@@ -43,7 +46,7 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
 
     Args:
         work: The work. It must not use threads, nor write anything.
-        seconds: How long it may take.
+        seconds: How long it may compute. It may take six times as long by the clock.
 
     Raises:
         OutOfBoundsError: It took longer, or more memory than `MEMORY`.
@@ -59,12 +62,16 @@ def bounded(work: Callable[[], T], seconds: float) -> T:
     if child == 0:
         _work(work, writing, seconds)
     os.close(writing)
+    status = 0
     try:
-        found = _received(reading, time.monotonic() + seconds, seconds)
+        found = _received(reading, time.monotonic() + _WALL * seconds, seconds)
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+    if found is None:  # the system ended the process
+        late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
+        raise OutOfBoundsError(_time_bound(seconds) if late else _memory_bound())
     if "error" in found:
         raise WorkError(found["error"])
     if "bounds" in found:
@@ -119,34 +126,38 @@ class _Reported:
 
 
 def _limit(seconds: float) -> None:
-    """Limit the memory and, for the case that the parent dies, the time of this process."""
+    """Limit the memory of this process, and the time that it computes."""
     import resource
 
     with contextlib.suppress(OSError, ValueError):  # another system, or a limit of the user that is lower
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _received(reading: int, end: float, seconds: float) -> dict[str, Any]:
-    """Return what the child sends, as far as it is in time."""
+def _received(reading: int, end: float, seconds: float) -> dict[str, Any] | None:
+    """Return what the child sends, as far as it is in time; None if it ends before it has sent anything."""
     content, waiting = bytearray(), select.poll()
     waiting.register(reading, select.POLLIN)
     while True:
         if not waiting.poll(max(0.0, end - time.monotonic()) * 1000):
-            return {"bounds": f"it takes more than {seconds:g} s"}
+            return {"bounds": _time_bound(seconds)}
         part = os.read(reading, 1 << 20)
         if not part:
             break
         content += part
         if len(content) > ANSWER:
             return {"bounds": f"it makes more than {ANSWER >> 20} MiB of text"}
-    if not content:  # the system ended the process
-        return {"bounds": _memory_bound()}
+    if not content:
+        return None
     found: dict[str, Any] = json.loads(content)
     return found
+
+
+def _time_bound(seconds: float) -> str:
+    return f"it takes more than {seconds:g} s"
 
 
 def _memory_bound() -> str:
