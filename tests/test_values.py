@@ -155,7 +155,7 @@ def test_a_ledger_counts_the_same_when_it_is_read_again(
         if failed:
             ledger.failed(judge, 0.5)
         else:
-            ledger.called(judge, Usage(sent, replied), cost, 0.25)
+            ledger.record(ledger.line(judge, Usage(sent, replied), cost, 0.25))
     assert read_ledger(path).usage() == ledger.usage()
     assert math.isclose(read_ledger(path).cost, ledger.cost)
 

@@ -65,7 +65,14 @@ def test_a_result_of_an_earlier_release_is_read_with_the_trials_of_its_study(
 def test_undefined_numbers_and_missing_scores_are_read_back(tmp_path: Path) -> None:
     made = simple()
     best = replace(made.contenders[0], holdout=None, shortfall="too few ratings")
-    prospects = {"answers": 9, "gain": 0.1, "regret": 0.2, "regret_95": 0.3, "stop_when": None}
+    prospects = {
+        "answers": 9,
+        "gain": 0.1,
+        "regret": 0.2,
+        "regret_95": 0.3,
+        "stop_when": None,
+        "stopped": False,
+    }
     record = replace(
         made, contenders=(best, *made.contenders[1:]), weight_range=(0.0, 1.5), prospects=prospects
     )

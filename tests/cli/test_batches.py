@@ -134,7 +134,7 @@ def assert_billed_once(run: Judging, step: str, number: int, undisturbed: Any) -
         (f"{OPENAI}.poll", 2),
         (f"{OPENAI}.results", 1),
         (f"{STORE}.receive", 1),
-        (f"{LEDGER}.called", 3),
+        (f"{LEDGER}.record", 3),
         (f"{CACHE}.put", 4),
         (f"{STORE}.made", 2),
         (f"{STORE}.receive", 2),
@@ -155,7 +155,7 @@ def test_a_run_killed_at_any_step_of_a_batch_at_openai_is_billed_once(
         (f"{ANTHROPIC}.poll", 2),
         (f"{ANTHROPIC}.results", 1),
         (f"{STORE}.receive", 2),
-        (f"{LEDGER}.called", 3),
+        (f"{LEDGER}.record", 3),
     ],
 )
 def test_a_run_killed_at_any_step_of_a_batch_at_anthropic_is_billed_once(
@@ -227,7 +227,7 @@ def test_a_study_in_batches_has_the_table_of_one_without_also_when_it_is_killed(
     with OpenAIBatchServer() as server:
         server.polls = 0
         study(tmp_path / "cut", bench, server, "--judge-batch", step=f"{STORE}.receive", number=2)
-        study(tmp_path / "cut", bench, server, "--judge-batch", step=f"{LEDGER}.called", number=9)
+        study(tmp_path / "cut", bench, server, "--judge-batch", step=f"{LEDGER}.record", number=9)
         study(tmp_path / "cut", bench, server, "--judge-batch")
         assert sorted(server.billed) == whole
     assert table(tmp_path / "cut") == table(tmp_path / "live")

@@ -223,7 +223,7 @@ def test_a_local_model_that_cannot_be_had_is_told_before_it_is_needed(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     missing = find_spec("local/nobody/nothing")
     with pytest.raises(
-        CheckpointError, match=r"'nobody/nothing' is not a folder here, .*; choose another judge"
+        CheckpointError, match=r"'nobody/nothing' is not a folder here, .*choose another judge"
     ):
         check_ready(missing, {})
     check_ready(missing, {}, reach=False)

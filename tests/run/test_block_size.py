@@ -123,11 +123,13 @@ def test_rules_and_judges_of_price_zero_are_free(suite: TaskSuite) -> None:
 
 def test_a_price_is_the_mean_call_times_the_calls_of_an_answer(suite: TaskSuite) -> None:
     panel = judges(suite, DEAR, CHEAP, *suite.specs)
-    panel.ledger.called("dear", Usage(100, 20), 0.5, 1.0)  # the test answer, before the search
+    panel.ledger.record(
+        panel.ledger.line("dear", Usage(100, 20), 0.5, 1.0)
+    )  # the test answer, before the search
     price = JudgingPrice(panel, batched=False)
     for _ in range(8):
-        panel.ledger.called("dear", Usage(100, 20), 0.02, 1.0)
-        panel.ledger.called("cheap", Usage(100, 20), 0.001, 1.0)
+        panel.ledger.record(panel.ledger.line("dear", Usage(100, 20), 0.02, 1.0))
+        panel.ledger.record(panel.ledger.line("cheap", Usage(100, 20), 0.001, 1.0))
         panel.ledger.hit("cheap")
     assert not price.is_free
     assert price.usd(4) == pytest.approx((0.5 + 8 * 0.02) / 9 * 2 + 0.001 * 4)

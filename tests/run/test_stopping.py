@@ -142,7 +142,7 @@ def test_a_bound_per_usd_weighs_the_gain_with_what_as_many_answers_cost(tmp_path
     """A call costs 0.01 USD, and an answer has two."""
     ledger = Ledger()
     for _ in range(7):
-        ledger.called("judge", Usage(100, 10), 0.01, 0.1)
+        ledger.record(ledger.line("judge", Usage(100, 10), 0.01, 0.1))
     study, stopping = searched(tmp_path / "dear", StopWhen(0.05, per_usd=True), ledger=ledger)
     asks = study.checkpoint(EVERY)
     price = 0.02
@@ -154,7 +154,7 @@ def test_a_bound_per_usd_weighs_the_gain_with_what_as_many_answers_cost(tmp_path
     assert [rate is not None and rate < 0.05 for rate in rates] == [False] * (len(rates) - 1) + [True]
     assert read_study(f"sqlite:///{tmp_path / 'dear' / 'study.db'}", "s").attrs[USD_PER_ANSWER] == price
     # What is recorded counts, not a ledger that has seen other calls since.
-    ledger.called("judge", Usage(100, 10), 50.0, 0.1)
+    ledger.record(ledger.line("judge", Usage(100, 10), 50.0, 0.1))
     again, _ = searched(tmp_path / "dear", StopWhen(0.05, per_usd=True), ledger=ledger, price=price)
     assert rows(again) == rows(study)
 

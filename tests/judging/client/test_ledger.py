@@ -21,11 +21,15 @@ from tvmerge.judging.client.ledger import Ledger, Prices, read_ledger, read_usag
 from tvmerge.judging.client.ledger_chat import LedgerChat
 
 
+def enter_a_call(ledger: Ledger) -> None:
+    ledger.record(ledger.line("a", Usage(1, 1), 0.1, 1.0))
+
+
 def test_calls_are_summed_by_judge() -> None:
     ledger = Ledger()
-    ledger.called("a", Usage(100, 10), 0.5, 1.0)
-    ledger.called("a", Usage(200, 20), 0.25, 3.0)
-    ledger.called("b", None, None, 2.0)
+    ledger.record(ledger.line("a", Usage(100, 10), 0.5, 1.0))
+    ledger.record(ledger.line("a", Usage(200, 20), 0.25, 3.0))
+    ledger.record(ledger.line("b", None, None, 2.0))
     ledger.hit("a")
     ledger.failed("b")
     first, second = ledger.usage()
@@ -42,8 +46,8 @@ def test_the_mean_of_a_call_is_read_without_changing_the_file_or_counting_a_line
     path = tmp_path / "ledger.jsonl"
     assert read_usage(path) == {}
     ledger = Ledger(path)
-    ledger.called("a", Usage(100, 10), 0.5, 1.0)
-    ledger.called("a", Usage(300, 20), 0.5, 1.0)
+    ledger.record(ledger.line("a", Usage(100, 10), 0.5, 1.0))
+    ledger.record(ledger.line("a", Usage(300, 20), 0.5, 1.0))
     ledger.failed("a")
     with path.open("a", encoding="utf-8") as file:
         file.write('{"judge": "a", "at"')
@@ -58,9 +62,9 @@ def test_the_mean_of_a_call_is_read_without_changing_the_file_or_counting_a_line
 def test_sums_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "run" / "ledger.jsonl"
     ledger = Ledger(path, wall=lambda: 1000.0)
-    ledger.called("a", Usage(100, 10), 0.5, 1.0)
+    ledger.record(ledger.line("a", Usage(100, 10), 0.5, 1.0))
     again = Ledger(path, wall=lambda: 2000.0)
-    again.called("a", Usage(1, 1), 0.5, 1.0)
+    again.record(again.line("a", Usage(1, 1), 0.5, 1.0))
     last = Ledger(path)
     assert (last.calls, last.cost) == (2, 1.0)
     assert last.moments("a", since=1500.0) == [2000.0]
@@ -69,20 +73,20 @@ def test_sums_outlive_the_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rest", "calls"), [('{"judge": "a", "at', 1), ("", 1)])
 def test_a_line_that_a_crash_left_half_written_is_cut_off(tmp_path: Path, rest: str, calls: int) -> None:
     path = tmp_path / "ledger.jsonl"
-    Ledger(path).called("a", Usage(1, 1), 0.1, 1.0)
+    enter_a_call(Ledger(path))
     with path.open("a", encoding="utf-8") as file:
         file.write(rest)
     ledger = Ledger(path)
     assert ledger.calls == calls
-    ledger.called("a", Usage(1, 1), 0.1, 1.0)
+    enter_a_call(ledger)
     assert Ledger(path).calls == calls + 1
 
 
 def test_a_last_line_without_its_end_is_ended(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    Ledger(path).called("a", Usage(1, 1), 0.1, 1.0)
+    enter_a_call(Ledger(path))
     path.write_text(path.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
-    Ledger(path).called("a", Usage(1, 1), 0.1, 1.0)
+    enter_a_call(Ledger(path))
     assert Ledger(path).calls == 2
 
 
@@ -120,7 +124,7 @@ def test_failed_requests_are_counted_apart_over_all_runs_and_old_ledgers_are_rea
 
 def test_the_usage_can_be_written_into_a_result() -> None:
     ledger = Ledger()
-    ledger.called("a", Usage(100, 10), 0.5, 1.23456)
+    ledger.record(ledger.line("a", Usage(100, 10), 0.5, 1.23456))
     (usage,) = ledger.usage()
     written = json.loads(json.dumps(usage.as_json()))
     assert written["latency_seconds"] == {"p50": 1.235, "p90": 1.235, "p99": 1.235}

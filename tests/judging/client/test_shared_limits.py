@@ -68,7 +68,7 @@ def test_a_panel_in_one_rate_limit_group_stays_within_one_limit(rpm: dict[str, i
 def test_the_days_requests_of_all_judges_of_a_group_are_counted(tmp_path: Any) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for name in ("a", "b", "other"):
-        ledger.called(name, None, None, 0.0)
+        ledger.record(ledger.line(name, None, None, 0.0))
     rate_limit_group = open_rate_limit_group(
         [spec_of("a"), spec_of("b")], RequestPolicy(rpd=3, wait_for_quota=True), ledger
     )

@@ -71,10 +71,10 @@ class Ledger:
             for number, row in read_jsonl(path):
                 self.enter(checked_line(row, path, number))
 
-    def called(
+    def line(
         self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
-    ) -> None:
-        """Enter an answered call.
+    ) -> dict[str, Any]:
+        """Return the line of an answered call, which `record` enters.
 
         Args:
             judge: The judge's name.
@@ -83,12 +83,6 @@ class Ledger:
             seconds: How long it took.
             receipt: Identifies a reply that came in a batch, which is entered only once.
         """
-        self.record(self.line(judge, usage, cost, seconds, receipt=receipt))
-
-    def line(
-        self, judge: str, usage: Usage | None, cost: float | None, seconds: float, *, receipt: str = ""
-    ) -> dict[str, Any]:
-        """Return the line of an answered call, which `record` enters; see `called`."""
         call = "" if receipt else new_call()
         return ledger_line(judge, self._wall(), usage or Usage(), cost, seconds, receipt=receipt, call=call)
 
