@@ -239,7 +239,7 @@ def _stored(batch: StoredBatch) -> Mapping[int, Result] | None:
     for request in batch.requests:
         try:
             result = parse_json(request.result or "")
-        except ValueError:
+        except (ValueError, TypeError):  # a table that another program made has values of any type
             return None
         match result:
             case {"status": int(), "body": _} | {"lost": _}:
