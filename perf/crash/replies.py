@@ -34,12 +34,11 @@ from tests.cli.killing import PARALLEL
 from tests.cli.slowness import SlowJudge
 from tests.judging.chats import KEY, a_spec
 from tvmerge._util.cache import ContentCache
-from tvmerge.judging.client.chat import ChatReply, ChatRequest
+from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.client.journal import open_journal
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.request_policy import RequestPolicy
-from tvmerge.judging.client.timeout import TimeLimitedChat
 from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_chat
 
@@ -55,27 +54,39 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([child.__name__])  # imports what a run imports
 
 
-def ask(folder: Path, url: str, arrived: Counted) -> None:
-    """Ask for all ratings, and count the replies that the SDK hands over."""
-    send = TimeLimitedChat.send
+class CountingChat(ChatWrapper):
+    """Counts the replies that the SDK hands over.
 
-    async def counting(self: TimeLimitedChat, request: ChatRequest) -> ChatReply:
-        reply = await send(self, request)
-        arrived.value += 1  # in shared memory, so that nothing waits for it
+    Args:
+        inner: The provider.
+        arrived: The count.
+    """
+
+    def __init__(self, inner: ChatModel, arrived: Counted) -> None:
+        super().__init__(inner)
+        self._arrived = arrived
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """Return the provider's reply."""
+        reply = await self._inner.send(request)
+        self._arrived.value += 1  # in shared memory, so that nothing waits for it
         return reply
 
-    TimeLimitedChat.send = counting  # type: ignore[method-assign]
-    asyncio.run(_ask(folder, url))
+
+def ask(folder: Path, url: str, arrived: Counted) -> None:
+    """Ask for all ratings, and count the replies that the SDK hands over."""
+    asyncio.run(_ask(folder, url, arrived))
 
 
-async def _ask(folder: Path, url: str) -> None:
+async def _ask(folder: Path, url: str, arrived: Counted) -> None:
     with closing(ContentCache(folder / "cache" / "judgments")) as cache:
         path = folder / "run" / "ledger.jsonl"
         ledger = Ledger(path)
         journal = open_journal(path.with_suffix(".journal"), cache, ledger)
         spec = a_spec(url, price_input=1.0, price_output=1.0)
         policy = RequestPolicy(cache=cache, ledger=ledger, journal=journal, concurrency=PARALLEL)
-        chat = pipeline(create_chat(spec, {"TEST_KEY": KEY}), spec, policy)
+        provider = CountingChat(create_chat(spec, {"TEST_KEY": KEY}), arrived)
+        chat = pipeline(provider, spec, policy)
         requests = [chat.request("", f"{number}番目の答え" * 50, RatingFormat()) for number in range(RATINGS)]
         await asyncio.gather(*map(chat.send, requests))
         await chat.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,7 @@ from tvmerge.engines.vllm.server import VllmServer, reason
 from tvmerge.engines.vllm.worker import ADAPTER_EXTENSION
 from tvmerge.errors import ConfigError, TvmergeError
 from tvmerge.protocols import Engine
-from tvmerge.records import (
-    Answer,
-    Capabilities,
-    Continuation,
-    LogLikelihood,
-    Question,
-    Recipe,
-    Sampling,
-)
+from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     from tvmerge.merging.merge import Merge
@@ -101,7 +93,6 @@ class AdapterModel:
         trust_remote_code: bool,
     ) -> None:
         self.low_rank = check_adapters(models)
-        self.dtype = dtype
         self.server = VllmServer(
             models.target.folder,
             ADAPTER_EXTENSION,
@@ -168,7 +159,7 @@ class AdapterModel:
         await self.server.outlived(self.server.alive.remove_lora(request.lora_int_id))
 
 
-class AdapterEngine:
+class AdapterEngine(VllmAnswering):
     """One of several candidates that answer in the same batches.
 
     Args:
@@ -178,16 +169,10 @@ class AdapterEngine:
     """
 
     def __init__(self, model: AdapterModel, chat: ChatFormat, stop_tokens: Sequence[int]) -> None:
+        super().__init__(model.server, chat, stop_tokens)
         self._model = model
         model.enter()
-        self._answering = VllmAnswering(model.server, chat, stop_tokens)
         self._folder: TemporaryDirectory[str] | None = None
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The version of vLLM; exact in float32."""
-        server = self._model.server
-        return Capabilities(f"vllm {server.version}", self._model.dtype == "float32", server.context)
 
     async def apply(self, recipe: Recipe) -> None:
         """Answer as the target with what `recipe` adds."""
@@ -197,22 +182,12 @@ class AdapterEngine:
         folder = TemporaryDirectory(prefix="tvmerge-")
         try:
             await asyncio.to_thread(self._write, recipe, Path(folder.name))
-            self._answering.adapter = await self._model.add(Path(folder.name))
+            self._adapter = await self._model.add(Path(folder.name))
         except BaseException:
             folder.cleanup()
             raise
         # vLLM reads it again if it has given up the adapter's memory meanwhile.
         self._folder = folder
-
-    def generate(
-        self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer all questions concurrently; yield each once its last turn is answered."""
-        return self._answering.generate(questions, sampling)
-
-    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Rate all pairs concurrently, with vLLM's log-probabilities of prompts."""
-        return await self._answering.loglikelihood(pairs)
 
     async def close(self) -> None:
         """Leave the model, which is shut down after the last candidate."""
@@ -221,7 +196,7 @@ class AdapterEngine:
 
     async def _forget(self) -> None:
         """Give up the last candidate's adapter."""
-        adapter, self._answering.adapter = self._answering.adapter, None
+        adapter, self._adapter = self._adapter, None
         if adapter is not None:
             await self._model.remove(adapter)
         self._clear()
@@ -232,7 +207,7 @@ class AdapterEngine:
             self._folder = None
 
     def _write(self, recipe: Recipe, folder: Path) -> None:
-        write_adapter(dict(self._model.low_rank.factors(recipe, getattr(torch, self._model.dtype))), folder)
+        write_adapter(dict(self._model.low_rank.factors(recipe, getattr(torch, self._server.dtype))), folder)
 
 
 def write_adapter(factors: Mapping[str, Factors], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Answers and likelihoods as requests to vLLM."""
+"""What engines in vLLM have in common: answers and likelihoods as requests to it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,16 @@ from tvmerge.engines.prompting.stop_tokens import until_stop
 from tvmerge.engines.prompting.turn import Turn
 from tvmerge.engines.vllm.server import VllmServer
 from tvmerge.errors import AssetError
-from tvmerge.records import Answer, Continuation, LogLikelihood, Question, Sampling
+from tvmerge.records import Answer, Capabilities, Continuation, LogLikelihood, Question, Sampling
 
 
 class VllmAnswering:
-    """Has a model in vLLM answer questions and rate texts, all of them at once.
+    """Answers questions and rates texts with a model in vLLM, all of them at once.
 
     Args:
         server: The model.
         chat: The tokenizer and chat template.
         stop_tokens: Ids of the tokens that end an answer.
-
-    Attributes:
-        adapter: The `LoRARequest` with which it answers; None for the model as it is.
     """
 
     def __init__(self, server: VllmServer, chat: ChatFormat, stop_tokens: Sequence[int]) -> None:
@@ -35,7 +32,13 @@ class VllmAnswering:
         self._chat = chat
         self._reader = ReplyReader(chat)
         self._stop_tokens = list(stop_tokens)
-        self.adapter: Any = None
+        self._adapter: Any = None  # the `LoRARequest` with which it answers; None for the model as it is
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The version of vLLM; exact in float32."""
+        server = self._server
+        return Capabilities(f"vllm {server.version}", server.dtype == "float32", server.context)
 
     async def generate(
         self, questions: Sequence[Question], sampling: Sampling
@@ -83,7 +86,7 @@ class VllmAnswering:
     async def _go_on(self, turn: Turn, temperature: float, seed: int) -> None:
         output = await self._server.request(
             turn.context,
-            self.adapter,
+            self._adapter,
             max_tokens=turn.limit,
             temperature=temperature,
             seed=seed,
@@ -99,7 +102,7 @@ class VllmAnswering:
     async def _rate(self, pair: Continuation) -> LogLikelihood:
         output = await self._server.request(
             [*pair.context, *pair.tokens],
-            self.adapter,
+            self._adapter,
             max_tokens=1,
             temperature=0.0,
             prompt_logprobs=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,10 @@ from tvmerge.engines.vllm.answering import VllmAnswering
 from tvmerge.engines.vllm.server import VllmServer
 from tvmerge.engines.vllm.worker import EXTENSION
 from tvmerge.protocols import Engine
-from tvmerge.records import (
-    Answer,
-    Capabilities,
-    Continuation,
-    LogLikelihood,
-    Question,
-    Recipe,
-    Sampling,
-)
+from tvmerge.records import Recipe
 
 
-class VllmEngine:
+class VllmEngine(VllmAnswering):
     """Answers questions with vLLM's asynchronous engine, which runs in separate processes.
 
     It is started at the first `apply`. Its workers open the source checkpoints themselves; only recipes are
@@ -61,7 +53,7 @@ class VllmEngine:
         trust_remote_code: bool = False,
         skeleton: Callable[[Path], None] | None = None,
     ) -> None:
-        self._server = VllmServer(
+        server = VllmServer(
             folder,
             EXTENSION,
             dtype=dtype,
@@ -69,15 +61,9 @@ class VllmEngine:
             trust_remote_code=trust_remote_code,
             skeleton=skeleton,
         )
-        self._answering = VllmAnswering(self._server, chat, stop_tokens)
+        super().__init__(server, chat, stop_tokens)
         self._merger = merger
-        self._exact = dtype == "float32"
         self._remarks: tuple[str, ...] = ()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The version of vLLM; exact in float32."""
-        return Capabilities(f"vllm {self._server.version}", self._exact, self._server.context)
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -95,16 +81,6 @@ class VllmEngine:
         # Cached keys and values are those of the old weights.
         if not await server.outlived(server.alive.reset_prefix_cache(reset_running_requests=True)):
             raise EngineLostError("vLLM did not reset its prefix cache")
-
-    def generate(
-        self, questions: Sequence[Question], sampling: Sampling
-    ) -> AsyncGenerator[tuple[Answer, ...], None]:
-        """Answer all questions concurrently; yield each once its last turn is answered."""
-        return self._answering.generate(questions, sampling)
-
-    async def loglikelihood(self, pairs: Sequence[Continuation]) -> Sequence[LogLikelihood]:
-        """Rate all pairs concurrently, with vLLM's log-probabilities of prompts."""
-        return await self._answering.loglikelihood(pairs)
 
     async def close(self) -> None:
         """Shut down vLLM's processes."""

@@ -41,6 +41,7 @@ class VllmServer:
 
     Attributes:
         version: vLLM's release.
+        dtype: The dtype of computation.
         context: The model's context length in tokens.
         alive: The engine; None if it is not running.
 
@@ -63,7 +64,7 @@ class VllmServer:
         self.version = check_version()
         self._folder = folder
         self._extension = extension
-        self._dtype = dtype
+        self.dtype = dtype
         self._options = dict(options)
         self._trust_remote_code = trust_remote_code
         self._skeleton = skeleton
@@ -143,7 +144,7 @@ class VllmServer:
 
         arguments = {
             "model": str(self._folder),
-            "dtype": self._dtype,
+            "dtype": self.dtype,
             "max_model_len": self.context,
             "worker_extension_cls": self._extension,
             "enable_prefix_caching": True,
