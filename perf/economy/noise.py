@@ -1,8 +1,8 @@
-"""A judge whose ratings scatter, for searches with a noisy judge."""
+"""Judges that change the ratings of another one: they scatter, or depend on something else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +15,49 @@ LOWEST, HIGHEST = 1.0, 10.0
 """The scale of the ratings."""
 
 
-class NoisyJudge:
-    """Adds a normal deviate to each rating, and rounds to a whole rating on the scale.
+Change = Callable[[Question, Answer, Rating], float]
+"""The new score of a rating."""
+
+
+class ChangedJudge:
+    """Changes the ratings of a judge.
+
+    Args:
+        judge: Gives the ratings.
+        change: Gives the new scores.
+        what: How they are changed, as plain JSON data: part of the fingerprint.
+    """
+
+    def __init__(self, judge: Judge, change: Change, what: object) -> None:
+        self._judge = judge
+        self._change = change
+        self._what = what
+
+    @property
+    def name(self) -> str:
+        """The name of the judge that is changed."""
+        return self._judge.name
+
+    @property
+    def fingerprint(self) -> Mapping[str, object]:
+        """That of the judge, with the change."""
+        return {**self._judge.fingerprint, "changed": self._what}
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """Rate every turn; judgments that are no ratings stay as they are."""
+        found = await self._judge.judge(question, answer)
+        return [
+            replace(one, score=self._change(question, answer, one)) if isinstance(one, Rating) else one
+            for one in found
+        ]
+
+    async def close(self) -> None:
+        """Close the judge."""
+        await self._judge.close()
+
+
+def noisy(judge: Judge, sd: float, seed: int) -> ChangedJudge:
+    """Return a judge with a normal deviate added to each rating, rounded to a whole rating on the scale.
 
     The deviate depends on the seed, the question and the answer up to the turn, so the same answer always
     gets the same rating.
@@ -27,32 +68,14 @@ class NoisyJudge:
         seed: Seed of the noise.
     """
 
-    def __init__(self, judge: Judge, sd: float, seed: int) -> None:
-        self._judge = judge
-        self._sd = sd
-        self._seed = seed
+    def scattered(question: Question, answer: Answer, rating: Rating) -> float:
+        rng = np.random.default_rng(drawn(seed, answer, rating))
+        return min(HIGHEST, max(LOWEST, float(round(rating.score + sd * rng.standard_normal()))))
 
-    @property
-    def name(self) -> str:
-        """The name of the judge without noise."""
-        return self._judge.name
+    return ChangedJudge(judge, scattered, ["noise", sd, seed])
 
-    @property
-    def fingerprint(self) -> Mapping[str, object]:
-        """That of the judge, with the noise."""
-        return {**self._judge.fingerprint, "noise": [self._sd, self._seed]}
 
-    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
-        """Rate every turn; judgments that are no ratings stay as they are."""
-        found = await self._judge.judge(question, answer)
-        return [self._scattered(one, answer) if isinstance(one, Rating) else one for one in found]
-
-    async def close(self) -> None:
-        """Close the judge."""
-        await self._judge.close()
-
-    def _scattered(self, rating: Rating, answer: Answer) -> Rating:
-        content = [self._seed, rating.question_id, rating.turn, list(answer.turns[: rating.turn])]
-        rng = np.random.default_rng(int(digest(content)[:16], 16))
-        score = round(rating.score + self._sd * rng.standard_normal())
-        return replace(rating, score=min(HIGHEST, max(LOWEST, float(score))))
+def drawn(seed: int, answer: Answer, rating: Rating) -> int:
+    """Return a whole number below 2^64 that depends on the question, the turn and the answer up to it."""
+    content = [seed, rating.question_id, rating.turn, list(answer.turns[: rating.turn])]
+    return int(digest(content)[:16], 16)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from examples.demo.generate import question_row
-from perf.economy.noise import NoisyJudge
+from perf.economy.noise import noisy
 from perf.economy.rows import Problem, Row, Step, recommended
 from perf.economy.subject import TRUTH_SEED, Subject
 from tvmerge._util.caches import Caches
@@ -118,9 +118,10 @@ async def _searched(problem: Problem, budget: int, subject: Subject, folder: Pat
     started = clock()
     with closing(Caches(folder / "cache")) as caches:
         run = open_run(problem, budget, subject, folder, caches)
+        judge = subject.searched(run.suite.judge)
         if problem.noise:
-            noisy = NoisyJudge(run.suite.judge, problem.noise, problem.seed)
-            run = replace(run, suite=replace(run.suite, rater=noisy))
+            judge = noisy(judge, problem.noise, problem.seed)
+        run = replace(run, suite=replace(run.suite, rater=judge))
         recorder = Recorder(budget)
         try:
             begun = clock()
@@ -201,7 +202,7 @@ async def truth(run: Run, problem: Problem, subject: Subject, recipe: Recipe) ->
 
 async def _estimate(run: Run, problem: Problem, subject: Subject, recipe: Recipe) -> Estimate:
     """Return the estimate of a candidate's mean rating on the fresh questions."""
-    evaluator = Evaluator(run.pool, RulesJudge(), run.sampling)
+    evaluator = Evaluator(run.pool, subject.true(RulesJudge()), run.sampling)
     found = await evaluator.evaluate(recipe, list(subject.fresh(problem.fresh, TRUTH_SEED)))
     return estimate(found.judgments)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from examples.demo.generate import BENCHMARK, fresh_questions
 from tvmerge.config.demo import demo_defaults
+from tvmerge.protocols import Judge
 from tvmerge.records import Question
 
 TRUTH_SEED = 40_000
@@ -15,6 +16,11 @@ TRUTH_SEED = 40_000
 
 Questions = Callable[[int, int], Iterable[Question]]
 """So many questions of a seed."""
+
+
+def unchanged(judge: Judge) -> Judge:
+    """Return the judge itself."""
+    return judge
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Subject:
         benchmark: The text of `benchmark.toml`.
         questions: Draws the questions of a search.
         fresh: Draws the questions of the truth.
+        searched: Makes the judge of a search from the judge by rules.
+        true: Makes the judge of the truth from the judge by rules.
     """
 
     name: str
@@ -34,6 +42,8 @@ class Subject:
     benchmark: str
     questions: Questions
     fresh: Questions
+    searched: Callable[[Judge], Judge] = unchanged
+    true: Callable[[Judge], Judge] = unchanged
 
 
 def demo() -> Subject:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from perf.economy.noise import NoisyJudge
+from perf.economy.noise import noisy
 from perf.economy.rows import BLOCK, Problem
 from perf.economy.searches import truth
 from perf.economy.subject import Subject
@@ -73,7 +73,7 @@ class Search:
         self._run = run
         self._scale = Scale(run.space)
         judge = run.suite.judge
-        rater = NoisyJudge(judge, problem.noise, problem.seed) if problem.noise else judge
+        rater = noisy(judge, problem.noise, problem.seed) if problem.noise else judge
         self._evaluator = Evaluator(run.pool, rater, run.sampling)
         first = InitialTrials(tuple(enqueued))
         search = BlockSearch(run.space, first, len(run.search_questions), SCALE, problem.seed)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from perf.economy.__main__ import main
-from perf.economy.noise import NoisyJudge
+from perf.economy.noise import noisy
 from perf.economy.rows import CHECKPOINTS, Problem, Row, Step, append_row, longest, read_rows
 from perf.economy.searches import Recorder
 from perf.economy.table import share_of_calls
@@ -59,7 +59,7 @@ def test_calls_of_a_candidate_that_answers_several_blocks_count_once() -> None:
 
 def test_noise_depends_on_seed_and_content_alone() -> None:
     def ratings(seed: int, text: str) -> list[float]:
-        judge = NoisyJudge(RulesJudge(), 1.0, seed)
+        judge = noisy(RulesJudge(), 1.0, seed)
         found = asyncio.run(judge.judge(QUESTION, Answer(1, (text,))))
         return [one.score for one in found if isinstance(one, Rating)]
 
