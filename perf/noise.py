@@ -1,6 +1,7 @@
 """Measures how often a run claims something from a judge whose ratings are chance.
 
     python -m perf.noise [--studies 200] [--sizes 2,4,10,20,40,120]
+    python -m perf.noise --runs 10 [--sampler auto] [--n-trials 8]
 
 Each study has a benchmark of so many questions in two categories (one, if it has fewer than four). tvmerge
 holds out its share of them. Twelve candidates, weight 0, weight 1 and two more uniform weights among them,
@@ -9,16 +10,24 @@ go through tvmerge's held-out comparison, and its conclusion is what a run would
 
 For each number of questions it prints how many studies ended with which verdict. No candidate is better than
 another, so "better" is false. Target: at most 5% of the studies of each size.
+
+With --runs, whole runs of the demo take the place of drawn studies: search, final comparison and conclusion,
+once with ratings by chance and once with a tuned model that equals the base, so that no weight has any
+effect.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import tvmerge
+from perf.economy.noise import by_chance
 from tvmerge._util.canonical import digest
+from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.records import Answer, Evaluation, Finish, Question, Rating, Recipe, Trial
 from tvmerge.report.conclusion import Kind, conclude
 from tvmerge.report.result import RunRecord
@@ -108,19 +117,58 @@ def verdicts(size: int, studies: int) -> Counter[Kind]:
     return Counter(asyncio.run(verdict(size, seed)) for seed in range(studies))
 
 
+def verdict_of_run(seed: int, *, sampler: str, n_trials: int, effect: bool) -> Kind:
+    """Return the verdict of a whole run of the demo in which no candidate is better than another.
+
+    Args:
+        seed: Seed of the search, and of the ratings.
+        sampler: The sampler.
+        n_trials: The number of trials, in questions of as many candidates that answer all.
+        effect: Whether weights have an effect, and ratings are by chance; otherwise the tuned model equals
+            the base, and the rules rate.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        config = tvmerge.testing.demo_config(
+            run_dir=f"{folder}/run",
+            optuna_sampler=sampler,
+            optuna_seed=seed,
+            n_trials=n_trials,
+        )
+        if effect:
+            return conclude(tvmerge.optimize(config, judge=by_chance(RulesJudge(), seed))).kind
+        assert config.base_model is not None
+        return conclude(tvmerge.optimize(config, tuned_model=config.base_model)).kind
+
+
 def main() -> None:
     """Measure and print; the exit code is 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--studies", type=int, default=200, help="studies of each size")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of questions")
+    parser.add_argument("--runs", type=int, default=0, help="whole runs of each kind instead of studies")
+    parser.add_argument("--sampler", default="auto")
+    parser.add_argument("--n-trials", type=int, default=8)
     args = parser.parse_args()
     worst = 0.0
+    if args.runs:
+        for effect in (True, False):
+            found = Counter(
+                verdict_of_run(seed, sampler=args.sampler, n_trials=args.n_trials, effect=effect)
+                for seed in range(args.runs)
+            )
+            what = "ratings by chance" if effect else "weights without effect"
+            print(f"{what}: {_shares(found)}", flush=True)
+            worst = max(worst, found["better"] / args.runs)
+        raise SystemExit(0 if worst <= TARGET else 1)
     for size in map(int, args.sizes.split(",")):
         found = verdicts(size, args.studies)
-        text = ", ".join(f"{kind} {number / args.studies:.1%}" for kind, number in sorted(found.items()))
-        print(f"{size} questions: {text}", flush=True)
+        print(f"{size} questions: {_shares(found)}", flush=True)
         worst = max(worst, found["better"] / args.studies)
     raise SystemExit(0 if worst <= TARGET else 1)
+
+
+def _shares(found: Counter[Kind]) -> str:
+    return ", ".join(f"{kind} {number / found.total():.1%}" for kind, number in sorted(found.items()))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,18 @@ def noisy(judge: Judge, sd: float, seed: int) -> ChangedJudge:
     return ChangedJudge(judge, scattered, ["noise", sd, seed])
 
 
+def by_chance(judge: Judge, seed: int) -> ChangedJudge:
+    """Return a judge whose ratings are `chance`."""
+    return ChangedJudge(
+        judge, lambda question, answer, rating: chance(seed, answer, rating), ["chance", seed]
+    )
+
+
+def chance(seed: int, answer: Answer, rating: Rating) -> float:
+    """Return a rating from 1 to 10 that depends on nothing but a hash."""
+    return LOWEST + drawn(seed, answer, rating) % 10
+
+
 def drawn(seed: int, answer: Answer, rating: Rating) -> int:
     """Return a whole number below 2^64 that depends on the question, the turn and the answer up to it."""
     content = [seed, rating.question_id, rating.turn, list(answer.turns[: rating.turn])]

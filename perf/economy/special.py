@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from examples.demo.generate import fresh_questions
-from perf.economy.noise import Change, ChangedJudge, drawn
+from perf.economy.noise import Change, ChangedJudge, by_chance, chance
 from perf.economy.program import measure, parser
 from perf.economy.subject import Questions, Subject, demo
 from tvmerge.protocols import Judge
@@ -36,13 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     measure(args, SPECIAL[args.problem])
 
 
-def by_chance(question: Question, answer: Answer, rating: Rating) -> float:
-    """Return a score from 1 to 10 that depends on nothing but a hash."""
-    return 1.0 + drawn(0, answer, rating) % 10
-
-
 def _useless(question: Question, answer: Answer, rating: Rating) -> float:
-    return by_chance(question, answer, rating) if question.category == CATEGORIES[-1] else rating.score
+    return chance(0, answer, rating) if question.category == CATEGORIES[-1] else rating.score
 
 
 def _plateau(question: Question, answer: Answer, rating: Rating) -> float:
@@ -82,7 +78,7 @@ def _special() -> Mapping[str, Subject]:
         replace(usual, name="plateau", searched=plateau, true=plateau),
         replace(usual, name="border", settings={**usual.settings, "weight_max": 0.6}),
         replace(usual, name="cliff", searched=cliff, true=cliff),
-        replace(usual, name="chance", searched=_changed(by_chance, "chance")),
+        replace(usual, name="chance", searched=partial(by_chance, seed=0)),
     )
     return {one.name: one for one in found}
 

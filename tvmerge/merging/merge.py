@@ -10,6 +10,7 @@ from typing import Any
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.contents import left_out
 from tvmerge.merging.checkpoints.sources import Source
+from tvmerge.merging.layer_parts import layer_parts
 from tvmerge.merging.merger import RecipeMerger
 from tvmerge.merging.remarks import Remark, on_tensors
 from tvmerge.merging.request import MergeRequest
@@ -64,6 +65,11 @@ class Merge:
     def group_names(self) -> Sequence[str]:
         """Names of the weights in a recipe."""
         return self.merger.group_names
+
+    @property
+    def layer_parts(self) -> Mapping[str, str]:
+        """By the names of weights, the part of a layer that all their tensors are in; see `layer_parts`."""
+        return layer_parts(self.merger.plan.rows)
 
     @property
     def fingerprint(self) -> Mapping[str, str]:

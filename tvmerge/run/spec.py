@@ -176,7 +176,7 @@ def build_run_spec(config: RunConfig, known: Outline, models: Merge, note: Note)
     known.placement.check_models(models)
     config = replace(config, optuna_sampler=known.known_study.config.optuna_sampler)
     low, high = config.weight_min, config.weight_max
-    space = Space(tuple(models.group_names), low, high, models.ranges(low, high))
+    space = Space(tuple(models.group_names), low, high, models.ranges(low, high), models.layer_parts)
     chats = open_chats(
         config.chat,
         models,

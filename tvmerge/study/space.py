@@ -19,12 +19,14 @@ class Space:
         low: Smallest weight of names that are not in `ranges`.
         high: Largest weight of names that are not in `ranges`.
         ranges: Bounds of single weights, by name.
+        parts: By name, the part of a layer that a weight is of; weights of one part may matter alike.
     """
 
     names: tuple[str, ...]
     low: float
     high: float
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.names:

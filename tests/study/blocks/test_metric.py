@@ -23,6 +23,32 @@ def test_few_weights_without_structure_have_a_length_scale_each() -> None:
     assert np.array_equal(plain.directions, np.eye(3))
 
 
+def test_kinds_in_one_part_of_a_layer_move_together_and_each_by_itself() -> None:
+    names = ["embed", "q", "o", "up", "down", "head"]
+    parts = {"q": "attn", "o": "attn", "up": "mlp", "down": "mlp"}
+    metric = metric_of(names, parts)
+    assert [g.tolist() for g in metric.groupings] == [[0, 1, 1, 2, 2, 3], list(range(6))]
+    assert metric.scales == 4 + 1 + 6, "parts, all together, and each weight"
+    moved = metric.project(np.array([[0.0, 1, 1, 0, 0, 0]]))[0]
+    assert moved[:5] == pytest.approx([0, 2**0.5, 0, 0, 2 / 6**0.5])
+    many = metric_of([f"k{i}" for i in range(20)], {f"k{i}": "attn" for i in range(9)})
+    assert many.scales == 12 + 1 + 1, "too many weights for a length scale each"
+
+
+@pytest.mark.parametrize("parts", [{}, {"up": "mlp"}, {"up": "mlp", "down": "mlp", "gate": "mlp"}])
+def test_parts_that_tell_nothing_apart_change_nothing(parts: dict[str, str]) -> None:
+    metric, plain = metric_of(["up", "down", "gate"], parts), metric_of(["up", "down", "gate"])
+    assert np.array_equal(metric.directions, plain.directions)
+    assert np.array_equal(metric.shared, plain.shared)
+    assert len(metric.groupings) == 1
+
+
+def test_the_structure_of_names_goes_before_parts() -> None:
+    metric, plain = metric_of(TENSORS, dict.fromkeys(TENSORS[1:], "layers")), metric_of(TENSORS)
+    assert np.array_equal(metric.directions, plain.directions)
+    assert np.array_equal(metric.shared, plain.shared)
+
+
 def test_many_weights_without_structure_share_one() -> None:
     metric = metric_of([f"tensor{i}" for i in range(40)])
     assert (metric.scales, metric.directions.shape) == (1, (40, 40))

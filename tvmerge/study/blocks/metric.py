@@ -3,12 +3,14 @@
 With few weights, each is a direction with a length scale. With many, scores do not tell hundreds of length
 scales apart; but weights have names such as `model.layers.3.mlp.up_proj`, and what matters is mostly a layer
 or a kind of tensor as a whole. So each layer's mean and each kind's mean is a direction with a length scale,
-and all weights by themselves share one more.
+and all weights by themselves share one more. Names of whole kinds, such as `q_proj` and `o_proj`, show no
+structure, but their tensors are in one part of a layer: then each part's mean is a direction, and so is the
+mean of all weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -95,27 +97,39 @@ class Metric:
         return found
 
 
-def metric_of(names: Sequence[str]) -> Metric:
+def metric_of(names: Sequence[str], parts: Mapping[str, str] | None = None) -> Metric:
     """The metric for weights of these names.
 
     Args:
         names: Names of the weights, in order; a number between dots is the number of a layer.
+        parts: By name, the part of a layer that a weight is of; used where the names show no structure.
     """
     import numpy as np
 
     d = len(names)
     coarse = _distinct([_numbered([_layer(n) for n in names]), _numbered([_kind(n) for n in names])], d)
-    groupings = (*coarse, np.arange(d))
-    if not coarse:
-        each = d <= MOST_SEPARATE
-        return Metric(np.eye(d), np.arange(d) if each else np.zeros(d, dtype=int), groupings)
-    means = [
-        (grouping == group) / np.sqrt((grouping == group).sum())
-        for grouping in coarse
-        for group in range(grouping.max() + 1)
-    ]
-    shared = np.append(np.arange(len(means)), np.full(d, len(means)))
-    return Metric(np.vstack([*means, np.eye(d)]), shared, groupings)
+    by_part = _distinct([_numbered([(parts or {}).get(n, n) for n in names])], d)
+    if coarse:
+        means = [_means(grouping) for grouping in coarse]
+    elif by_part:
+        means = [_means(by_part[0]), _means(np.zeros(d, dtype=int))]
+    else:
+        means = []
+    grouped = np.vstack([np.empty((0, d)), *means])
+    each = d <= MOST_SEPARATE and not coarse
+    shared = np.append(
+        np.arange(len(grouped)), len(grouped) + (np.arange(d) if each else np.zeros(d, dtype=int))
+    )
+    return Metric(np.vstack([grouped, np.eye(d)]), shared.astype(int), (*(coarse or by_part), np.arange(d)))
+
+
+def _means(grouping: Ints) -> Floats:
+    """Directions along which all weights of a group move together, of length 1: shape (d,) to (groups, d)."""
+    import numpy as np
+
+    members = grouping == np.arange(grouping.max() + 1)[:, None]
+    found: Floats = members / np.sqrt(members.sum(1, keepdims=True))
+    return found
 
 
 def matern52(squared: Floats) -> tuple[Floats, Floats]:

@@ -65,7 +65,7 @@ class BlockSampler:
         self._block = min(block or ASSUMED, search.questions)
         self._choices, self.given = first_asks(search, self._block)
         self._point = search.scale / 9
-        self._metric = metric_of(Scale(search.space).names)
+        self._metric = metric_of(Scale(search.space).names, search.space.parts)
         self._model = Model(self._metric)
         self._anchoring = Anchoring(self._metric, self._point, REFITS)
         self._steps = Steps(self._metric.groupings, _RADIUS)
