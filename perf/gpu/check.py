@@ -187,9 +187,8 @@ class Check:
             device_map=str(self.place),
         )
         chat = TransformersChat(spec)
-        prompts = [
-            chat.encode({"messages": [{"role": "user", "content": f"Rate answer {n}."}]}) for n in range(8)
-        ]
+        asked = [[{"role": "user", "content": f"Rate answer {n}."}] for n in range(8)]
+        prompts = chat.encode([{"messages": messages} for messages in asked])
         body = {"max_new_tokens": 16, "temperature": 0}
         found: list[Any] = []
         seconds = self._seconds(

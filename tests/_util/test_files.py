@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tvmerge._util.files import end_last_line, remove_leftovers, write_text
+from tvmerge._util.files import append_text, end_last_line, remove_leftovers, write_text
 
 
 def cut_off(path: Path) -> None:
@@ -76,3 +76,16 @@ def test_no_line_is_lost_where_a_last_line_cannot_be_ended(tmp_path: Path) -> No
     with files_up_to(2):
         end_last_line(path)
     assert path.read_text(encoding="utf-8") == "[1]\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_nothing_takes_the_place_of_a_pipe_a_device_or_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    (tmp_path / "folder").mkdir()
+    for name, why in (("pipe", "a pipe"), ("null", "a device"), ("folder", "directory")):
+        for write in (write_text, append_text):
+            with pytest.raises(OSError, match=why):
+                write(tmp_path / name, "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "null", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()

@@ -26,6 +26,22 @@ def test_the_closest_name_is_suggested_whatever_its_case(name: str, meant: str |
     assert did_you_mean(name, known) == ("" if meant is None else f" (did you mean {meant}?)")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("price", "price_input, price_output or Price-Batch"),
+        ("PRICE", "price_input, price_output or Price-Batch"),
+        ("price_inpt", "price_input"),
+        ("rate", "rate_limit"),
+        ("limit", "limit"),
+        ("limi", "limit"),
+    ],
+)
+def test_all_names_that_begin_with_a_word_are_suggested(name: str, said: str) -> None:
+    known = ["price_input", "price_output", "Price-Batch", "rate_limit", "limit", "limit_a", "limit_b"]
+    assert did_you_mean(name, known) == f" (did you mean {said}?)"
+
+
 def test_of_many_unknown_names_the_first_are_listed() -> None:
     assert unknown_names(["demmo", "z"], ["demo"]) == "demmo (did you mean demo?), z"
     many = [f"k{number}" for number in range(200_000)]

@@ -88,3 +88,25 @@ def test_a_cache_that_cannot_be_opened_hides_no_damage_in_another(
     said = capsys.readouterr()
     assert "8 rows dropped" in said.out
     assert f"{answers} cannot be opened" in said.err
+
+
+def test_an_export_replaces_only_one_of_rows_that_are_still_there(
+    planted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = planted.parent / "judgments.jsonl"
+    for _ in range(2):
+        assert run(["cache", "export", f"--out={out}"]) == 0
+    capsys.readouterr()
+    pruned = json.dumps({"key": "paid once", "value": {"reply": "7"}}) + "\n"
+    for before, why in (
+        (out.read_text(encoding="utf-8") + pruned, "the row paid once, which is no longer in the cache"),
+        ("my notes\n", "is not an export"),
+        ('{"key": 1, "value": 2}\n', "its line 1 is no row"),
+        ('{"key": "sound", "value": 2, "mine": 3}\n', "its line 1 is no row"),
+    ):
+        out.write_text(before, encoding="utf-8")
+        assert run(["cache", "export", f"--out={out}"]) == 2
+        assert why in capsys.readouterr().err
+        assert out.read_text(encoding="utf-8") == before
+    assert run(["cache", "export", f"--out={planted.parent / 'cache' / 'judgments' / 'cache.db'}"]) == 2
+    assert "is not an export" in capsys.readouterr().err

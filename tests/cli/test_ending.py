@@ -15,7 +15,7 @@ pytest.importorskip("pty", reason="signals are those of POSIX systems")
 import pty
 
 from tvmerge.cli import app
-from tvmerge.cli.ending import ended_by_signals
+from tvmerge.cli.ending import ended_by_signals, resumable
 
 TERM, HUP = signal.SIGTERM, signal.SIGHUP
 CODES = {signal.SIGINT: 130, TERM: 143, HUP: 129}
@@ -57,7 +57,8 @@ def test_a_signal_ends_a_command_once_what_was_begun_is_done(
 
     @click.command()
     def work() -> None:
-        asyncio.run(paid_work([sent], done))
+        with resumable():
+            asyncio.run(paid_work([sent], done))
 
     monkeypatch.setattr(app, "app", work)
     assert app.run([]) == CODES[sent]
@@ -66,6 +67,19 @@ def test_a_signal_ends_a_command_once_what_was_begun_is_done(
     assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) == (signal.SIG_IGN if ignored else signal.default_int_handler)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("argv", [["optimize", "--dry-run"], ["demo", "--dry-run"]])
+def test_where_nothing_is_saved_an_interruption_does_not_say_so(
+    argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tvmerge.dry_run.plan.plan_run", interrupted)
+    models = [f"--{part}-model=m" for part in ("target", "base", "tuned")]
+    assert app.run([*argv, "--bench-name=demo", "--judge=rules", *models]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
 
 
 def test_under_nohup_a_closed_terminal_ends_nothing() -> None:

@@ -50,6 +50,20 @@ def test_what_cannot_be_merged_is_said_in_one_line(
     assert not (here / "out").exists()
 
 
+def test_a_chat_template_that_is_missing_is_told_before_the_models_are_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (
+        "--target-model=none",
+        "--base-model=none",
+        "--tuned-model=none",
+        "--weight=1",
+        "--output-dir=out",
+    )
+    assert run(["merge", *flags, "--chat-template=none.jinja"]) == 2
+    assert "--chat-template none.jinja: cannot be read" in capsys.readouterr().err
+
+
 def test_an_unknown_type_of_gguf_file_is_told_before_anything_is_written(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,14 +165,18 @@ def test_status_of_a_search_by_blocks_is_counted_in_answers(
     candidates = len(study.trials)
     shown = capsys.readouterr().out
     assert f"  60 of 88 answers, 4 unfinished; {candidates} candidates; no run is working on it" in shown
+    assert "best of the search: not known, since the run was killed before it could say" in shown
     with study_lock(sqlite_url(tmp_path / "study.db"), "s"):
         assert run(flags) == 0
-    assert "60 of 88 answers, 4 in flight; " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "60 of 88 answers, 4 in flight; " in shown
+    assert "best of the search: known once the search has ended" in shown
     study.tell(study.running()[0], Told((5.0,) * 4, {}))
     study.settle(2)
     assert run([*flags, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["answers"] == {"told": 64, "asked": 64, "total": 88}
+    assert found["under_way"] is False
     best = study.best()
     assert best is not None
     known = {"number": best.number, "scores": [best.value], **{k: best.attrs[k] for k in ("mean", "se")}}
@@ -180,4 +184,5 @@ def test_status_of_a_search_by_blocks_is_counted_in_answers(
     assert run(flags) == 0
     shown = capsys.readouterr().out
     assert f"best of the search: trial {best.number} with an estimated {best.attrs['mean']:.2f} ± " in shown
+    assert "not known" not in shown
     assert "stopped early" not in shown

@@ -12,7 +12,7 @@ import pytest
 
 from tvmerge._util.caches import Caches
 from tvmerge.config import RunConfig
-from tvmerge.errors import ConfigError
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.run.outline import Outline, outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.tasks.build import build_suite
@@ -55,6 +55,11 @@ def lay(tmp_path: Path) -> Lay:
             return outline(config, RunPaths.of(config), build_suite(config, caches, print))
 
     return make
+
+
+def test_a_chat_template_that_is_missing_is_told_before_the_models_are_read(lay: Lay) -> None:
+    with pytest.raises(CheckpointError, match=r"--chat-template none\.jinja: cannot be read"):
+        lay(6, chat_template="none.jinja")
 
 
 @pytest.mark.parametrize(

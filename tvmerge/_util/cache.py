@@ -19,7 +19,7 @@ from typing import Any
 
 from tvmerge._util.cache_rows import INLINE, Row, lenient, own_file, pack, read_row
 from tvmerge._util.private import make_private
-from tvmerge._util.sqlite_files import check_files, check_schema
+from tvmerge._util.sqlite_files import GuardedConnection, check_columns, check_files
 from tvmerge.errors import UserError
 
 DATABASE = "cache.db"
@@ -254,10 +254,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         # In a cache from elsewhere it may name any database.
         raise OSError(f"{path.name} is a link")
     check_files(path)
-    database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(
+        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, factory=GuardedConnection
+    )
     try:
         database.text_factory = lenient
-        check_schema(database)
         # What a database from elsewhere defines (views, triggers) may call no function with side effects.
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA auto_vacuum = FULL")
@@ -265,6 +266,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = NORMAL")
         for statement in _LAYOUT:
             database.execute(statement)
+        check_columns(database, _LAYOUT)
     except sqlite3.Error:
         database.close()
         raise

@@ -19,7 +19,7 @@ from threading import Event, Lock, Thread
 from uuid import uuid4
 
 from tvmerge._util.private import make_private
-from tvmerge._util.sqlite_files import check_files, check_schema
+from tvmerge._util.sqlite_files import GuardedConnection, check_columns, check_files
 
 BEAT = 5.0
 """Seconds between two heartbeats of an owner."""
@@ -32,11 +32,11 @@ _OWNER = re.compile("[0-9a-f]{32}")
 _PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, beat INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS claims_owner ON claims (owner);
-"""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, beat INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS claims_owner ON claims (owner)",
+)
 
 
 @dataclass(slots=True)
@@ -198,14 +198,16 @@ def _opened(path: Path) -> sqlite3.Connection:
         raise OSError(f"{path.name} is a link")
     check_files(path)
     # Claims need not outlive a crash of the machine, so nothing waits for the disk.
-    database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(
+        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, factory=GuardedConnection
+    )
     try:
-        check_schema(database)
         database.execute("PRAGMA synchronous = OFF")
         database.execute("BEGIN IMMEDIATE")
-        for statement in filter(str.strip, _TABLES.split(";")):
+        for statement in _TABLES:
             database.execute(statement)
         database.execute("COMMIT")
+        check_columns(database, _TABLES)
     except sqlite3.Error:
         database.close()
         raise

@@ -15,7 +15,7 @@ from typing import Any
 from tvmerge._util.encodings import read_text
 from tvmerge._util.parsing import parse_json
 from tvmerge._util.real_path import real_path
-from tvmerge._util.regular import read_bytes
+from tvmerge._util.regular import read_bytes, refuse_irregular
 from tvmerge.errors import AssetError
 
 _NAME_SHOWN = 40
@@ -85,6 +85,7 @@ def append_pieces(path: Path, pieces: Iterable[str]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_irregular(path)
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.writelines(pieces)
     except OSError as error:
@@ -98,6 +99,7 @@ def _placed(error: OSError, path: Path) -> OSError:
 
 def _write(path: Path, pieces: Iterable[str], *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_irregular(path)  # a file would take its place, which root may do even to /dev/null
     # Shortened, since `path` may already have a name of the maximum length.
     prefix = f".{path.name[:_NAME_SHOWN]}{_MARK}"
     handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)

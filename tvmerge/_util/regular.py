@@ -69,6 +69,22 @@ def read_utf8(path: Path, most: int = LARGEST) -> str:
     return read_bytes(path, most).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def refuse_irregular(path: Path) -> None:
+    """Check that a path, following links, names a file or nothing, so that it may be written to.
+
+    Raises:
+        OSError: It names something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {kind_of(mode)} and not a file", str(path))
+
+
 def kind_of(mode: int) -> str:
     """Return what something with this mode (`st_mode`) is, for messages."""
     kinds = ((stat.S_ISREG, "a file"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))

@@ -21,8 +21,16 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean X?)` for the known name that is most like `name`; empty if none is."""
-    return meaning(closest(name, known))
+    """Return ` (did you mean X?)` for the known name that is most like `name`; empty if none is.
+
+    Of several names that begin with `name` as a word, such as `price_input` and `price_output`, none is more
+    like it than the others, so all are suggested.
+    """
+    names = list(known)
+    longer = [own for own in names if name and _plain(own).startswith(f"{_plain(name)}-")]
+    if 0 < len(longer) <= _NAMED and _plain(name) not in map(_plain, names):
+        return meaning(" or ".join(filter(None, (", ".join(longer[:-1]), longer[-1]))))
+    return meaning(closest(name, names))
 
 
 def unknown_names(unknown: Sequence[str], known: Collection[str]) -> str:

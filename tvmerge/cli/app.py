@@ -15,7 +15,7 @@ from tvmerge._version import __version__
 from tvmerge.cli.cache import cache
 from tvmerge.cli.check import check
 from tvmerge.cli.doctor import doctor
-from tvmerge.cli.ending import ended_by_signals
+from tvmerge.cli.ending import ResumableInterrupt, ended_by_signals
 from tvmerge.cli.exhausted import exhausted
 from tvmerge.cli.importing import import_
 from tvmerge.cli.judge import judge
@@ -63,8 +63,8 @@ def run(argv: Sequence[str]) -> int:
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             return 0
-        except (KeyboardInterrupt, click.Abort):
-            return _interrupted(ending.code)
+        except (KeyboardInterrupt, click.Abort) as error:
+            return _interrupted(error, ending.code)
         except (click.ClickException, TvmergeError, sqlite3.Error, OSError) as error:
             return _fail(exhausted(error) or _message(error))
         except Exception as error:
@@ -93,7 +93,9 @@ def _fail(message: str) -> int:
     return BAD_INPUT
 
 
-def _interrupted(code: int) -> int:
+def _interrupted(error: BaseException, code: int) -> int:
+    resumable = isinstance(error.__cause__, ResumableInterrupt)  # click raises its own error from it
+    more = "; all finished work is saved, run the same command to resume" if resumable else ""
     with contextlib.suppress(OSError):
-        click.echo("interrupted; all finished work is saved, run the same command to resume", err=True)
+        click.echo(f"interrupted{more}", err=True)
     return code

@@ -12,7 +12,7 @@ import click
 
 from tvmerge._util.printable import escaped_json
 from tvmerge.cli.lines import say, say_json
-from tvmerge.errors import ConfigError, UserError
+from tvmerge.errors import AssetError, ConfigError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,6 +106,7 @@ def export(kind: str, out: Path | None) -> None:
 
     with _opened(kind) as opened:
         if out is not None:
+            _check_export(out, opened)
             write_pieces(out, lines())
             say(f"{kind}: {_rows(seen[False])} in {out}")
         else:
@@ -140,6 +141,31 @@ def prune(kind: str | None, yes: bool) -> None:
         _with_each(drop)
     finally:
         click.echo(f"{_rows(dropped)} dropped")
+
+
+def _check_export(out: Path, cache: ContentCache) -> None:
+    """Check that a file may be replaced: it is missing, empty, or an export of rows that the cache still has.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    from tvmerge._util.files import read_jsonl
+    from tvmerge._util.outputs import check_file
+
+    check_file(out, "--out")
+    if not out.exists():
+        return
+    try:
+        for line, row in read_jsonl(out):
+            if not isinstance(key := row.get("key"), str) or row.keys() != {"key", "value"}:
+                raise ConfigError(f"--out {out} exists and its line {line} is no row; name another file")
+            if key not in cache:
+                raise ConfigError(
+                    f"--out {out} exists and has the row {key:.16}, which is no longer in the cache; name "
+                    "another file"
+                )
+    except AssetError as error:
+        raise ConfigError(f"--out {out} exists and is not an export ({error}); name another file") from error
 
 
 def _is_doomed(name: str, row: Row, kind: str | None) -> bool:

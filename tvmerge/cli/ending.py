@@ -13,6 +13,19 @@ _NAMES = ("SIGTERM", "SIGHUP")
 """Signals of systems, schedulers and closed terminals; not every system has both."""
 
 
+class ResumableInterrupt(KeyboardInterrupt):
+    """A command was ended from outside, and goes on where it was if it is run again."""
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Raise `ResumableInterrupt` if the block is interrupted: what it has finished is stored."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise ResumableInterrupt from error
+
+
 class Ending:
     """Which signals have asked the command to end.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tvmerge.cli.ending import resumable
 from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, setting_options
 from tvmerge.config import JudgeConfig
@@ -50,7 +51,8 @@ def judge(answers: tuple[Path, ...], baseline: Path | None, out: Path | None, **
             work = judge_answers(
                 JudgeConfig(**settings), answers, baseline, out, progress.note, progress=progress
             )
-            judged = asyncio.run(work)
+            with resumable():
+                judged = asyncio.run(work)
     except OutputError as error:
         if not isinstance(error.result, JudgedAnswers):
             raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tvmerge._util.whole_imports import whole_imports
+from tvmerge.cli.ending import resumable
 from tvmerge.cli.lines import say
 from tvmerge.cli.options import GroupedCommand, given, run_options
 from tvmerge.cli.spending import ASKS_FROM, agree_on_cost
@@ -86,7 +87,8 @@ def _searched(config: RunConfig, progress: Progress) -> RunResult:
         with whole_imports():
             from tvmerge.run.optimize import optimize as run_optimize
 
-        return asyncio.run(run_optimize(config, progress))
+        with resumable():
+            return asyncio.run(run_optimize(config, progress))
 
 
 def _plan(config: RunConfig) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING
 from tvmerge._util.caches import BATCHES, Caches, cache_folder
 from tvmerge._util.canonical import digest
 from tvmerge._util.locking import locked
-from tvmerge._util.outputs import LEAST, check_file
 from tvmerge._util.private import make_private
 from tvmerge._util.real_path import real_path
-from tvmerge.errors import AssetError, ConfigError, OutputError, ProviderError
+from tvmerge.errors import AssetError, ConfigError, ProviderError
 from tvmerge.judging.agreement import agreement
 from tvmerge.records import Answer, Judgment, Question, QuestionId
 from tvmerge.report.terminal.flights import Flights
 from tvmerge.report.terminal.judged import JudgedAnswers, JudgedModel
 from tvmerge.run.answers_to_judge import AnswersToJudge, models_to_judge
+from tvmerge.run.judgment_file import check_out, check_replaceable, write_judged
 from tvmerge.run.rating_tasks import Rated, RatingTasks
 from tvmerge.run.standing import spent_in
 from tvmerge.scoring.statistics import (
@@ -35,7 +34,7 @@ from tvmerge.scoring.statistics import (
     why_silent,
 )
 from tvmerge.tasks.base import Note
-from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers, write_judgments
+from tvmerge.tasks.fastchat.files import ModelAnswers, read_answers
 from tvmerge.tasks.judged import suite_of_benchmarks
 from tvmerge.tasks.own import suite_of_own_judge
 from tvmerge.tasks.suite import TaskSuite
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
     from tvmerge.config import JudgeConfig
     from tvmerge.protocols import Judge
     from tvmerge.report.terminal.progress import Progress
-
-_BYTES_JUDGED = 4
-"""Estimated bytes of judgments per byte of answers, for the check of free disk space."""
 
 _HEARD = 10
 """Number of judgments after which a judge that has given no rating is not asked any more."""
@@ -78,13 +74,15 @@ async def judge_answers(
         own: A judge to use instead of those in the settings.
 
     Raises:
-        UserError: A file, the benchmark or the judge is not usable.
+        UserError: A file, the benchmark or the judge is not usable, or `out` exists and has something else
+            than judgments that would be written again.
         ProviderError, BudgetError: The judge cannot continue; its replies so far are cached.
         OutputError: `out` could not be written; the error holds the result.
     """
     _check_settings(config, baseline)
     files = () if isinstance(answers, Mapping) else answers
-    _check_out(out, (*files, *filter(None, (baseline,))))
+    if out is not None:
+        check_out(out, (*files, *filter(None, (baseline,))))
     if progress is not None:
         progress.phase("reading the questions and the answers")
     with closing(Caches()) as caches, _batch_folder(config, answers) as batch_folder:
@@ -99,6 +97,8 @@ async def judge_answers(
             await suite.check_batches()
             models = models_to_judge(answers, suite.benchmark.questions, config.turns)
             _check_names(models)
+            if out is not None:
+                check_replaceable(out, suite, [model.model for model in models])
             _note_gaps(models, len(suite.benchmark.questions), note)
             if baseline is not None:
                 suite = suite.with_baseline(
@@ -112,7 +112,7 @@ async def judge_answers(
     judged = [[judgment for _, judgments in row for judgment in judgments] for row in rated]
     result = _result(suite, models, rated, judged)
     if out is not None:
-        _write(out, models, judged, result)
+        write_judged(out, models, judged, result)
     return result
 
 
@@ -148,20 +148,6 @@ def _batch_folder(config: JudgeConfig, answers: AnswersToJudge) -> Iterator[Path
         yield folder
 
 
-def _write(
-    out: Path, models: Sequence[ModelAnswers], judged: Sequence[Sequence[Judgment]], result: JudgedAnswers
-) -> None:
-    pairs = zip(models, judged, strict=True)
-    try:
-        write_judgments(out, ((model.model, item) for model, row in pairs for item in row), time.time())
-    except OSError as error:
-        raise OutputError(
-            f"--out {out}: {error.strerror}; the judgments are cached: the same command "
-            "with another --out writes them at no cost",
-            result,
-        ) from error
-
-
 def _result(
     suite: TaskSuite,
     models: Sequence[ModelAnswers],
@@ -191,16 +177,6 @@ def _result(
 def _fault(judgments: Sequence[Judgment]) -> str:
     """Return the most common reason for a missing rating, and how to fix it."""
     return ": ".join(filter(None, (most_common_reason(judgments), most_common_remedy(judgments))))
-
-
-def _check_out(out: Path | None, read: Sequence[Path]) -> None:
-    if out is None:
-        return
-    # A judgment holds the prompt and the judge's reply, a few times the bytes of the answer.
-    answers = sum(path.stat().st_size for path in read if path.is_file())
-    check_file(out, "--out", LEAST + _BYTES_JUDGED * answers)
-    if any(path.exists() and out.exists() and out.samefile(path) for path in read):
-        raise ConfigError(f"--out {out} is a file of answers; name another")
 
 
 async def _judge_all(

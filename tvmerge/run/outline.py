@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tvmerge.engines.own import OwnEngines
 from tvmerge.engines.place import place
 from tvmerge.engines.placement import Placement
+from tvmerge.engines.prompting.chat_format import template_texts
 from tvmerge.errors import ConfigError
 from tvmerge.records import Question, Sampling
 from tvmerge.run.gguf import WinnerGguf, find_gguf
@@ -68,6 +69,7 @@ def outline(config: RunConfig, paths: RunPaths, suite: TaskSuite, own: OwnEngine
         UserError: An input is not usable.
     """
     paths.protect(suite.folders)
+    template_texts(config.chat_template)  # read again with the models
     check_prices(config.stop_bound, suite.specs)
     objective, benchmark, seed = Objective(suite.parts), suite.benchmark, config.optuna_seed
     study = look_up_study(

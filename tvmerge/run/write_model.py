@@ -16,6 +16,7 @@ from tvmerge._util.outputs import check_new_folder
 from tvmerge._util.parsing import parse_json
 from tvmerge._util.whole_imports import whole_imports
 from tvmerge.config import ChatConfig, MergeConfig, load_merge_config
+from tvmerge.engines.prompting.chat_format import template_texts
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.merging.export.folders import check_precious, check_replaceable, experts_folder
 from tvmerge.merging.export.hub import check_upload
@@ -94,6 +95,7 @@ def write_model(
     check_new_folder(output_dir, "--output-dir")
     _check_outputs(output_dir, settings, dict(_precious(weights, settings, config)))
     check_replaceable(output_dir, None, overwrite=overwrite)  # again with the sources, once they are read
+    template_texts(settings.get("chat_template"))
     if (repository := settings.get("push_to_hub")) is not None:
         check_upload(repository)
     given = dict(settings)

@@ -67,6 +67,7 @@ class StudyStatus:
         block: How many questions a candidate answers at a time in such a search; None before it is chosen.
         winner: The winner of the latest held-out comparison; None before the first.
         winner_holds: Whether the search has not gone on since.
+        under_way: Whether a search by blocks has neither ended nor been paused, so that the best is unknown.
     """
 
     study: str
@@ -81,6 +82,7 @@ class StudyStatus:
     block: BlockSize | None = None
     winner: Winner | None = None
     winner_holds: bool = False
+    under_way: bool = False
 
     @property
     def told(self) -> int:
@@ -99,7 +101,9 @@ class StudyStatus:
             "complete": self.states.get("COMPLETE", 0),
             "pruned": self.states.get("PRUNED", 0),
             "failed": self.states.get("FAIL", 0),
-            **({} if self.answers is None else {"answers": asdict(self.answers)}),
+            **(
+                {} if self.answers is None else {"answers": asdict(self.answers), "under_way": self.under_way}
+            ),
             **({} if self.block is None else {"block": {"size": self.block.size, "why": self.block.why}}),
             "winner": self._winner_as_json(),
             "best": [
@@ -136,7 +140,8 @@ def read_status(
         StudyError: There is no such study, or the storage cannot be read.
     """
     stored = read_study(storage, study)
-    front = () if is_under_way(stored.trials) else pareto_front(stored.trials)
+    under_way = is_under_way(stored.trials)
+    front = () if under_way else pareto_front(stored.trials)
     single = not front or len(front[0].values) == 1
     return StudyStatus(
         study=study,
@@ -151,6 +156,7 @@ def read_status(
         block=final_size(stored.attrs),
         winner=latest_winner(stored.attrs),
         winner_holds=winner_of(stored.attrs, stored.trials) is not None,
+        under_way=under_way,
     )
 
 
@@ -194,11 +200,20 @@ def _winner_lines(found: StudyStatus) -> Iterator[str]:
         yield f"  winner: trial {winner.trial} of an earlier comparison; the search has gone on since"
 
 
+def _why_unknown(found: StudyStatus) -> str:
+    """Why no trial is the best of a search by blocks: trials are estimated together, at its end."""
+    if found.held:
+        return "known once the search has ended"
+    return "not known, since the run was killed before it could say; the same command goes on"
+
+
 def _lines(found: StudyStatus) -> Iterator[str]:
     yield f"study {found.study} in {found.storage}"
     yield f"  {_progress(found)}; {'a run is working on it' if found.held else 'no run is working on it'}"
     if found.block is not None:
         yield f"  {found.block}"
+    if found.under_way:
+        yield f"  best of the search: {_why_unknown(found)}"
     for trial in found.best:
         scores = ", ".join(f"{value:.3f}" for value in trial.values)
         if MEAN in trial.attrs:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tvmerge._util.sqlite_files import check_files
+from tvmerge._util.sqlite_files import GUARDED, check_files
 from tvmerge._util.suggest import did_you_mean, meaning, near_file
 from tvmerge._util.urls import hide_password_of, shown_url
 from tvmerge.errors import StudyError
@@ -106,7 +106,7 @@ def open_storage(url: str) -> BaseStorage:
             return RDBStorage(address, engine_kwargs={"poolclass": NullPool})
         file.parent.mkdir(parents=True, exist_ok=True)
         check_files(file)
-        storage = RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
+        storage = RDBStorage(address, engine_kwargs={"connect_args": {"timeout": _PATIENCE, **GUARDED}})
         with storage.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         return storage
@@ -131,11 +131,11 @@ def _look_into(url: str) -> BaseStorage | None:
         return None
     if file is not None:
         check_files(file)
-    address = reading_url(url)
-    tables = inspect(create_engine(address, poolclass=NullPool)).get_table_names()
+    options: dict[str, Any] = {"poolclass": NullPool, "connect_args": {} if file is None else GUARDED}
+    tables = inspect(create_engine(reading_url(url), **options)).get_table_names()
     if not _TABLES.issubset(tables):  # opening it would make Optuna create tables
         return None
-    return RDBStorage(address, engine_kwargs={"poolclass": NullPool}, skip_table_creation=True)
+    return RDBStorage(reading_url(url), engine_kwargs=options, skip_table_creation=True)
 
 
 def enter_study(

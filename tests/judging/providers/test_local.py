@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -321,6 +322,28 @@ async def test_a_model_whose_chat_template_never_ends_is_an_error(
     (copy / "chat_template.jinja").write_text(loop, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"has no end: it takes more than 0\.2 s"):
         await ask(spec_of(copy), "x")
+
+
+@pytest.mark.parametrize(
+    ("made_of_it", "why"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "has no end"),
+        ("{{ 'x' * 10 ** 10 }}", "has no end: it takes more than 1024 MiB"),
+        ("{{ 1 / 0 }}", "fails: division by zero"),
+        ("{{ raise_exception('too long') }}", "fails: too long"),
+        ("{{ messages.x.y }}", "fails: "),
+    ],
+)
+async def test_a_template_that_fails_on_long_texts_alone_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_of_it: str, why: str
+) -> None:
+    monkeypatch.setattr("tvmerge.judging.local.transformers.SECONDS", 0.5)
+    copy = copied(folder, tmp_path)
+    long = f"{{% if messages[-1].content | length > 100 %}}{made_of_it}{{% endif %}}"
+    (copy / "chat_template.jinja").write_text(long + TEMPLATE, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"chat template of the judge model .* {re.escape(why)}"):
+        await ask(spec_of(copy), "x", "x" * 200)
+    assert [reply.text for reply in await ask(spec_of(copy), "x")] == [REPLY]
 
 
 def test_the_original_scripts_judge_is_found_by_its_name() -> None:

@@ -176,6 +176,16 @@ def test_a_corrupt_header_is_refused(folder: Path, content: bytes) -> None:
         Checkpoint(folder)
 
 
+def test_more_tensors_without_numbers_than_any_model_has_are_refused(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    sound = load_file(weights)
+    save_file(sound | {f"x{number}": torch.zeros(0) for number in range(1000)}, weights)
+    assert len(Checkpoint(folder).specs) == 1021
+    save_file(sound | {f"x{number}": torch.zeros(0, 3) for number in range(1001)}, weights)
+    with pytest.raises(CheckpointError, match="1,001 tensors have no numbers; download it again"):
+        Checkpoint(folder)
+
+
 @pytest.mark.parametrize(
     "name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer.model", "chat_template.jinja"]
 )

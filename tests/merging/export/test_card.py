@@ -105,6 +105,9 @@ def test_a_long_recipe_is_folded_away(llama_folders: tuple[Path, ...]) -> None:
         ("license: 'mit'", "mit"),
         ("license: other\nlicense_name: llama3", "llama3"),
         ("license: other", "other"),
+        ("license: mit # like the others", "mit"),
+        ("license: 'no: \"key\"'", 'no: "key'),
+        (f"license: a{' ' * 1_000_000}b", None),
         ("tags: [x]", None),
     ],
 )
@@ -116,3 +119,28 @@ def test_a_licence_is_read_from_a_cards_metadata_alone(
 
 def test_a_model_without_a_card_states_no_licence(tmp_path: Path) -> None:
     assert licence_of(tmp_path) is None
+
+
+def test_a_card_without_an_end_of_its_metadata_is_read_at_once(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---" + "\n" * 5_000_000)
+    assert licence_of(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "said", ["mit\u2028x", "no", "[a](b): {c}", "<b>|", "'", "x\rbase_model: a/b", "a\x00b"]
+)
+def test_whatever_a_parents_card_says_the_metadata_can_be_read(tmp_path: Path, said: str) -> None:
+    folders = [saved_model(tmp_path / name, "llama", seed=seed) for seed, name in enumerate("tbu")]
+    for folder in folders:
+        (folder / "README.md").write_bytes(f"---\nlicense: {said}\n---\n".encode())
+    vector = TaskVector(tuned=str(folders[2]), base=str(folders[1]))
+    merge = open_request(MergeRequest(targets=(str(folders[0]),), vectors=(vector,)))
+    card = merge_texts(merge, Recipe(dict.fromkeys(merge.group_names, 1.0)), CardFacts(), {})["README.md"]
+    metadata: Any = ModelCard(card).data
+    data = metadata.to_dict()
+    assert data["license"] == ("no" if said == "no" else "other" if said != "x\rbase_model: a/b" else "x")
+    assert "base_model" not in data
+    assert data["tags"] == ["merge", "tvmerge"]
+    assert "[a](b)" not in card
+    assert "<b>" not in card
+    assert "\x00" not in card

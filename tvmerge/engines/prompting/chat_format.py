@@ -28,6 +28,9 @@ SECONDS, _SECONDS_EACH = 10.0, 0.1
 LONGEST_PROMPT = 1 << 24
 """Characters of a prompt at most."""
 
+_LONGEST_TEMPLATE = 1 << 24
+"""Bytes of a file with a chat template at most."""
+
 _REMEDY = "fix it, or set another with --chat-template"
 
 INPUTS = frozenset({"tools", "documents"})
@@ -69,7 +72,7 @@ class ChatFormat:
         self.tokenizer: Any = load_tokenizer(folder, self.name, trust_remote_code=trust_remote_code)
         self.arguments = dict(arguments or {})
         self.day = datetime.now(UTC).astimezone().date() if day is None else day
-        self.texts = {} if template is None else template_texts(template)
+        self.texts = template_texts(template)
         """Files that a written model needs to be what was scored, such as a given template."""
         self._template = self.texts.get(TEMPLATE, self._own())
         if self.arguments:
@@ -244,14 +247,16 @@ class ChatFormat:
                 raise ConfigError(f"chat_template_kwargs: the chat template does not use '{name}'")
 
 
-def template_texts(template: Path) -> dict[str, str]:
-    """Return a given chat template, by the name of a model's file with it.
+def template_texts(template: str | Path | None) -> dict[str, str]:
+    """Return a given chat template, by the name of a model's file with it; nothing if none is given.
 
     Raises:
-        CheckpointError: It cannot be read.
+        CheckpointError: It cannot be read, or is larger than any template.
     """
+    if template is None:
+        return {}
     try:
-        return {TEMPLATE: read_utf8(template)}
+        return {TEMPLATE: read_utf8(Path(template), _LONGEST_TEMPLATE)}
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"--chat-template {template}: cannot be read: {reason}") from error

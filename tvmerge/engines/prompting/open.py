@@ -146,8 +146,9 @@ def chat_of_merge(config: ChatConfig, models: Merge) -> tuple[ChatRecord, tuple[
     except TokenizerError as error:
         if config.stop_token or config.chat_template_kwargs:
             raise
-        texts = {} if config.chat_template is None else template_texts(Path(config.chat_template))
-        return ChatRecord(texts=texts), (f"stop tokens: those in the target's files ({error})",)
+        return ChatRecord(texts=template_texts(config.chat_template)), (
+            f"stop tokens: those in the target's files ({error})",
+        )
     stops = find_stop_tokens(chat, config, models)
     return ChatRecord(stops, chat.texts, chat.arguments), stops.lines
 

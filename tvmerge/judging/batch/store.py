@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tvmerge._util.sqlite_files import check_files
+from tvmerge._util.sqlite_files import GuardedConnection, check_columns, check_files
 from tvmerge.errors import UserError
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS batches (
-    number INTEGER PRIMARY KEY, judge TEXT NOT NULL, mark TEXT NOT NULL, planned REAL NOT NULL,
-    tried REAL, id TEXT, received INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE IF NOT EXISTS requests (
-    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batches (number), key TEXT NOT NULL,
-    cost REAL NOT NULL, result TEXT
-);
-"""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS batches (number INTEGER PRIMARY KEY, judge TEXT NOT NULL, mark TEXT NOT "
+    "NULL, planned REAL NOT NULL, tried REAL, id TEXT, received INTEGER NOT NULL DEFAULT 0)",
+    "CREATE TABLE IF NOT EXISTS requests (number INTEGER PRIMARY KEY, batch INTEGER NOT NULL "
+    "REFERENCES batches (number), key TEXT NOT NULL, cost REAL NOT NULL, result TEXT)",
+)
 _KEPT = 30 * 86400.0
 """Seconds after which a batch is deleted: no provider keeps results for longer."""
 
@@ -82,12 +80,16 @@ class BatchStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             check_files(path)
-            self._database = sqlite3.connect(path, check_same_thread=False, timeout=60, isolation_level=None)
+            self._database = sqlite3.connect(
+                path, check_same_thread=False, timeout=60, isolation_level=None, factory=GuardedConnection
+            )
             # Bytes that are no text must not hide the batches: their results are fetched again.
             self._database.text_factory = lambda content: content.decode("utf-8", "replace")
             # Records of what was paid for must survive a power failure.
             self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_TABLES)
+            for statement in _TABLES:
+                self._database.execute(statement)
+            check_columns(self._database, _TABLES)
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"{path}: the list of batches cannot be opened: {error}") from error
 
@@ -102,10 +104,28 @@ class BatchStore:
                 "ORDER BY number",
                 (judge,),
             ).fetchall()
-            return tuple(
-                StoredBatch(number, mark, planned, tried, name or "", bool(got), _requests(database, number))
-                for number, mark, planned, tried, name, got in rows
+            return tuple(self._batch(database, row) for row in rows)
+
+    def _batch(self, database: sqlite3.Connection, row: Sequence[Any]) -> StoredBatch:
+        """Return a batch from its row, in a table in which another program may have stored anything.
+
+        Raises:
+            UserError: A value is of another type.
+        """
+        number, mark, planned, tried, name, got = row
+        requests = _requests(database, number)
+        if not (
+            isinstance(mark, str)
+            and _is_number(planned)
+            and (tried is None or _is_number(tried))
+            and isinstance(name, str | None)
+            and all(isinstance(one.key, str) and _is_number(one.cost) and one.cost >= 0 for one in requests)
+        ):
+            raise UserError(
+                f"{self.path}: batch {number} in the list of batches is damaged; restore the file, or move "
+                "it away and pay for its batches again"
             )
+        return StoredBatch(number, mark, planned, tried, name or "", bool(got), requests)
 
     def ids(self) -> frozenset[str]:
         """Return the provider's ids of all batches."""
@@ -182,6 +202,10 @@ def _requests(database: sqlite3.Connection, batch: int) -> tuple[StoredRequest, 
         "SELECT number, key, cost, result FROM requests WHERE batch = ? ORDER BY number", (batch,)
     )
     return tuple(StoredRequest(*row) for row in rows)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _forget(database: sqlite3.Connection, batch: int) -> None:

@@ -32,8 +32,8 @@ _OWN = frozenset(
     {"model", "dtype", "quantization", "messages", "max_new_tokens", "temperature", "chat_template_kwargs"}
 )
 
-SECONDS = 10.0
-"""How long the chat template may take for a conversation that it is tried on."""
+SECONDS, _SECONDS_EACH = 10.0, 0.1
+"""How long the chat template may take: for a batch, and for each of its conversations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +99,35 @@ class TransformersChat:
         try:
             bounded(lambda: len(self._text({"messages": messages})), SECONDS)
         except OutOfBoundsError as error:
-            raise CheckpointError(
-                f"the chat template of the judge model {self._name} has no end: {error}"
-            ) from error
+            raise self._endless(error) from error
         except WorkError:
             return  # reported where the judge is asked
+
+    def _endless(self, error: OutOfBoundsError) -> CheckpointError:
+        return CheckpointError(f"the chat template of the judge model {self._name} has no end: {error}")
 
     @property
     def context(self) -> int:
         """Maximum number of tokens that the model can attend to."""
         return context_length(self._model.config) or 1 << 20
 
-    def encode(self, body: Mapping[str, Any]) -> list[int]:
-        """Return the token ids of the conversation in `body["messages"]`, up to where the reply begins."""
-        ids: list[int] = self._tokenizer(self._text(body), add_special_tokens=False)["input_ids"]
-        return ids
+    def encode(self, bodies: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+        """Return the token ids of each conversation in `messages`, up to where the reply begins.
+
+        Raises:
+            CheckpointError: The chat template fails on one of them, or takes too long or too much memory.
+        """
+        seconds = SECONDS + _SECONDS_EACH * len(bodies)
+        try:
+            texts = bounded(lambda: [self._text(body) for body in bodies], seconds)
+        except OutOfBoundsError as error:
+            raise self._endless(error) from error
+        except WorkError as error:
+            first_line = str(error).strip().split("\n", maxsplit=1)[0]
+            raise CheckpointError(
+                f"the chat template of the judge model {self._name} fails: {first_line}"
+            ) from error
+        return [self._tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
     def _text(self, body: Mapping[str, Any]) -> str:
         messages = body["messages"]

@@ -84,7 +84,7 @@ class LocalChat:
             self._model = TransformersChat(self._spec)
             if not self._spec.cudnn_attention:
                 self._held.enter_context(cudnn_attention_off())
-        prompts = [self._model.encode(request.body) for request in requests]
+        prompts = self._model.encode([request.body for request in requests])
         fitting = [index for index, prompt in enumerate(prompts) if len(prompt) < self._model.context]
         generated = self._model.generate(
             [prompts[index] for index in fitting],

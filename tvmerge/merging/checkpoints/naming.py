@@ -15,6 +15,9 @@ from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import Transpose, WeightConverter, WeightRenaming, rename_source_key
 
+_DEEPEST = 8
+"""Number of common leading parts that may be those of wrappers."""
+
 
 class Renaming:
     """Finds the names a model may have for a checkpoint's tensor.
@@ -84,7 +87,7 @@ def without_leftovers(
     bare = {name: ".".join(p for p in name.split(".") if not p.startswith("_")) for name in names}
     if len(set(bare.values())) < len(names):  # the names would no longer be unique
         bare = {name: name for name in names}
-    shared = _shared(bare.values())
+    shared = min(_shared(bare.values()), _DEEPEST)
     choices = [{name: name for name in names}] + [
         {name: ".".join(short.split(".")[count:]) for name, short in bare.items()}
         for count in range(shared + 1)

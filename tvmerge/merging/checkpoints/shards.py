@@ -30,6 +30,9 @@ _HEADER_LIMIT = 100_000_000
 _DIMENSIONS = 64
 """Maximum number of dimensions of a tensor, as in torch."""
 
+_EMPTY = 1000
+"""Maximum number of tensors without numbers, which take a file no room but a merge time."""
+
 _SHOWN = 100
 """Number of characters of a wrong entry in a message."""
 
@@ -210,6 +213,9 @@ def _is_size(value: object) -> bool:
 
 def _check_sizes(entries: Mapping[str, tuple[TensorSpec, tuple[int, int]]]) -> None:
     """Check that tensors take their bytes, and lie one behind the other without gaps."""
+    empty = sum(begin == end for _, (begin, end) in entries.values())
+    if empty > _EMPTY:
+        raise ValueError(f"{empty:,} tensors have no numbers")
     expected = 0
     for (begin, end), name in sorted((span, name) for name, (_, span) in entries.items()):
         if begin != expected or end < begin:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.printable import printable
 from tvmerge._util.regular import read_utf8
 from tvmerge._version import __version__
 from tvmerge.merging.checkpoints.layout import CARD
@@ -19,6 +20,18 @@ from tvmerge.records import Recipe
 if TYPE_CHECKING:
     from tvmerge.merging.checkpoints.sources import Source
     from tvmerge.merging.merge import Merge
+
+_LICENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+"""How hubs name licences."""
+
+_LONGEST_LICENCE = 200
+"""Characters of a licence's name at most."""
+
+_LONGEST_FRONT = 1 << 20
+"""Characters of a card in which its metadata must end."""
+
+_MARKUP = re.compile(r"[\\`*\[\]<>|]")
+"""Characters that would make more of a name in Markdown than its text."""
 
 _LONG = 40
 """Number of weights above which their table is collapsed."""
@@ -97,12 +110,21 @@ def licence_of(folder: Path) -> str | None:
         text = read_utf8(folder / CARD)
     except (OSError, UnicodeDecodeError):
         return None
-    front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
-    found = (
-        dict(re.findall(r"^(license|license_name):\s*(\S.*?)\s*$", front[1], re.MULTILINE)) if front else {}
-    )
-    name: str | None = found.get("license_name") if found.get("license") == "other" else found.get("license")
-    return (name or found.get("license") or "").strip("'\"") or None
+    found = {}
+    for line in _front_lines(text):
+        key, _, value = line.partition(":")
+        if key in {"license", "license_name"}:
+            found[key] = value.partition(" #")[0].strip().strip("'\"")
+    name = found.get("license_name") if found.get("license") == "other" else found.get("license")
+    licence = name or found.get("license") or ""
+    return licence if 0 < len(licence) <= _LONGEST_LICENCE else None
+
+
+def _front_lines(text: str) -> list[str]:
+    """Return the lines of a card's metadata, which are between two lines of dashes."""
+    first, *lines = text[:_LONGEST_FRONT].split("\n")
+    ends = [number for number, line in enumerate(lines) if line.rstrip() == "---"]
+    return lines[: ends[0]] if ends and first.rstrip() == "---" else []
 
 
 def _places(parents: Iterable[Source]) -> str:
@@ -116,24 +138,31 @@ def _places(parents: Iterable[Source]) -> str:
 
 
 def _front_matter(repositories: Sequence[str], licences: Mapping[str, str | None]) -> str:
-    lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- merge", "- tvmerge"]
-    if repositories:
-        bases = dict.fromkeys(repositories)
-        lines += ["base_model:", *(f"- {name}" for name in bases), "base_model_relation: merge"]
+    from huggingface_hub import ModelCardData
+
     known = set(licences.values())
-    if len(known) == 1 and (only := known.pop()) is not None:
-        lines.append(f"license: {only}")
+    only = known.pop() if len(known) == 1 else None
+    if only is not None and _LICENCE_ID.fullmatch(only):
+        more: dict[str, Any] = {"license": only}
     else:
         # If the parents' licences differ, none of them covers the model; the card's table lists them.
-        lines += ["license: other", "license_name: those-of-all-parents"]
-    return "\n".join(["---", *lines, "---"])
+        more = {"license": "other", "license_name": "those-of-all-parents"}
+    if bases := list(dict.fromkeys(repositories)):
+        more |= {"base_model": bases, "base_model_relation": "merge"}
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["merge", "tvmerge"],
+        **more,
+    )
+    return f"---\n{data.to_yaml(line_break=chr(10))}\n---"
 
 
 def _title(merge: Merge) -> str:
     targets = [s.name for part, s in merge.sources.items() if part.startswith("target")]
     tuned = [s.name for part, s in merge.sources.items() if part.endswith("tuned")]
     kind = "A mixture of" if len(targets) > 1 else "A merge of"
-    return f"{kind} {' and '.join(dict.fromkeys([*targets, *tuned]))}"
+    return f"{kind} {' and '.join(map(_plain, dict.fromkeys([*targets, *tuned])))}"
 
 
 def _settings(merge: Merge) -> list[str]:
@@ -179,4 +208,9 @@ def _table(rows: Sequence[Mapping[str, object]]) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return json.dumps(value)
-    return str("" if value is None else value).replace("|", "\\|").replace("\n", " ")
+    return _plain(str("" if value is None else value))
+
+
+def _plain(text: str) -> str:
+    """Return a text that may come from others such that Markdown shows it as it is, in one line."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(printable(text).split()))
