@@ -34,6 +34,20 @@ def test_malformed_json_is_a_value_error(text: str | bytes) -> None:
     assert len(str(raised.value)) < 300
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_bytes_are_read_in_each_encoding_of_json_and_a_text_has_no_byte_order_mark(encoding: str) -> None:
+    assert parse_json('{"評価": [1, 2.5, "[[7]]"]}'.encode(encoding)) == {"評価": [1, 2.5, "[[7]]"]}
+    with pytest.raises(ValueError, match="byte order mark"):
+        parse_json("\ufeff{}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_bytes_nested_too_deeply_are_refused(encoding: str) -> None:
+    nested = "[" * 150 + '{"a":' * 100 + "1" + "}" * 100 + "]" * 150
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(nested.encode(encoding))
+
+
 @pytest.mark.parametrize(
     "text",
     [

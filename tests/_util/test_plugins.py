@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,27 @@ def test_a_package_brings_one_and_its_version_is_part_of_what_it_is(shelf: Path)
     install(shelf, "guest", GOOD.format(9), "chili")
     assert spices().load("chili") == Spice(9)
     assert spices().identity("chili", "spice_package") == {"spice_package": "guest 1.2"}
+
+
+def test_installed_packages_are_read_once_until_another_one_is_installed(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    read = metadata.entry_points
+
+    def counted() -> object:
+        reads.append(1)
+        return read()
+
+    monkeypatch.setattr(metadata, "entry_points", counted)
+    install(shelf, "guest", "1 / 0", "chili")
+    for _ in range(3):
+        assert (spices().names(), spices().origin("chili")) == (("chili",), "guest 1.2")
+    assert len(reads) == 1
+    later = shelf.stat().st_mtime_ns + 10**9
+    install(shelf, "other", "1 / 0", "ginger")
+    os.utime(shelf, ns=(later, later))  # a clock may be too coarse for a test
+    assert spices().names() == ("chili", "ginger")
 
 
 def fault_of(name: str) -> str:

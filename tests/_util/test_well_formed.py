@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvmerge._util.well_formed import well_formed, well_formed_data, well_formed_record
+from tvmerge._util.well_formed import is_well_formed, well_formed, well_formed_data, well_formed_record
 from tvmerge.records import Answer
 
 
@@ -21,6 +21,8 @@ from tvmerge.records import Answer
 )
 def test_halves_are_replaced_and_pairs_joined(text: str, sound: str) -> None:
     assert well_formed(text) == sound
+    assert is_well_formed(sound)
+    assert is_well_formed(text) == (text == sound)
     assert well_formed_data({text: [text, 1, None, {"a": text}]}) == {sound: [sound, 1, None, {"a": sound}]}
 
 

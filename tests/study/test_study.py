@@ -9,6 +9,7 @@ import pytest
 from tests.study.studies import SPACE, open_study, run
 from tvmerge.errors import ConfigError, StudyError
 from tvmerge.records import Recipe
+from tvmerge.study import study as study_module
 from tvmerge.study.ranking import best_of
 from tvmerge.study.sampler import make_sampler
 from tvmerge.study.space import Space, uniform_weight
@@ -57,6 +58,19 @@ def test_the_table_in_the_database_is_the_table_in_memory(tmp_path: Path) -> Non
     assert [(t.number, dict(t.recipe.weights), t.values, t.state) for t in stored.trials] == table
     assert stored.run == {"mode": "layer"}
     assert stored.trials[3].attrs["questions"] == 3
+
+
+def test_a_finished_study_is_resumed_without_what_only_samplers_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = run(tmp_path, "TPE", 2, 6)
+    monkeypatch.setattr(study_module, "SamplerView", None)
+    resumed = open_study(tmp_path, "TPE", 2)
+    assert [(t.number, dict(t.recipe.weights), t.values, t.state) for t in resumed.trials] == table
+    monkeypatch.undo()
+    assert [trial.number for trial in (resumed.ask(), resumed.ask())] == [6, 7]
+    whole = run(tmp_path / "whole", "TPE", 2, 8)
+    assert [dict(trial.recipe.weights) for trial in resumed.trials] == [weights for _, weights, *_ in whole]
 
 
 def test_trials_are_told_in_order(tmp_path: Path) -> None:

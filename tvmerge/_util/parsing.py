@@ -21,7 +21,7 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: It is not JSON or not UTF-8, is nested too deeply or has a number of too many digits.
     """
-    return _parsed(text)
+    return _parsed(text, _LENIENT)
 
 
 def parse_strict_json(text: str) -> Any:
@@ -30,16 +30,19 @@ def parse_strict_json(text: str) -> Any:
     Raises:
         ValueError: As for `parse_json`, or it has a key twice or a number that is none or infinite.
     """
-    return _parsed(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+    return _parsed(text, _STRICT)
 
 
-def _parsed(text: str | bytes, **hooks: Any) -> Any:
+def _parsed(text: str | bytes, decoder: json.JSONDecoder) -> Any:
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    elif text.startswith("\ufeff"):
+        raise ValueError("begins with a byte order mark")
     try:
-        data = json.loads(text, parse_int=_whole, **hooks)
+        data = decoder.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    brackets = text.count("[") + text.count("{") if isinstance(text, str) else len(text)
-    if brackets > _DEEPEST:
+    if text.count("[") + text.count("{") > _DEEPEST:
         _check_depth(data)
     return data
 
@@ -102,3 +105,10 @@ def _check_numbers(data: Any) -> None:
             _check_numbers(value)
     elif isinstance(data, int) and data.bit_length() > _MOST_DIGITS * 3:
         raise ValueError(f"a number of more than {data.bit_length() * 3 // 10} digits")
+
+
+# Making a decoder takes longer than most of the texts do.
+_LENIENT = json.JSONDecoder(parse_int=_whole)
+_STRICT = json.JSONDecoder(
+    parse_int=_whole, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite
+)

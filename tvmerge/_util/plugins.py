@@ -6,10 +6,12 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
+
+Places = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,8 @@ class Plugins(Generic[T]):
         return {self.spelled.get(stem, stem): f"{self.package}.{stem}" for stem in stems}
 
     def _points(self, name: str | None = None) -> list[EntryPoint]:
-        from importlib.metadata import entry_points
-
-        return [p for p in entry_points(group=self.group) if name is None or p.name == name]
+        found = _installed(_places()).get(self.group, ())
+        return [point for point in found if name is None or point.name == name]
 
     def _found(self, name: str) -> T:
         points = self._points(name)
@@ -118,6 +121,27 @@ class Plugins(Generic[T]):
                 f"{where} does not define {self.attribute}, a {self.kind.__module__}.{self.kind.__name__}"
             )
         return made
+
+
+def _places() -> Places:
+    """Return the folders that packages are imported from, each with the time of its last change."""
+    return tuple((place, _changed(Path(place))) for place in sys.path)
+
+
+def _changed(place: Path) -> int:
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:  # most often there is no such folder
+        return 0
+
+
+@lru_cache(maxsize=1)
+def _installed(places: Places) -> Mapping[str, Sequence[EntryPoint]]:
+    """Return the entry points of all installed packages by group; which take long to read."""
+    from importlib.metadata import entry_points
+
+    points = entry_points()
+    return {group: tuple(points.select(group=group)) for group in points.groups}
 
 
 def _package(point: EntryPoint) -> str:

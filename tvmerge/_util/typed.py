@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from tvmerge._util.well_formed import is_well_formed
+
+Test = Callable[[Any], bool]
+"""Whether a value has a type."""
 
 _LONGEST = 60
 """Characters of a wrong value that messages show."""
@@ -33,7 +38,7 @@ def check_value(name: str, value: Any, hint: Any) -> None:
     Raises:
         TypeError: It has not.
     """
-    if not _fits(value, hint):
+    if not _test_of(hint)(value):
         raise TypeError(f"{name} is {value!r:.{_LONGEST}}")
 
 
@@ -43,26 +48,49 @@ def _hints(kind: Any) -> Mapping[str, Any]:
     return {field.name: known[field.name] for field in fields(kind)}
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin = get_origin(hint)
-    if hint is Any or hint is object:
-        return True
+@cache
+def _test_of(hint: Any) -> Test:
+    """Return what tests whether a value has a type, which is taken apart only once."""
+    origin, inner = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
-        return any(_fits(value, each) for each in get_args(hint))
+        tests = [_test_of(each) for each in inner]
+        return lambda value: any(test(value) for test in tests)
     if origin is Literal:
-        return any(value == each and type(value) is type(each) for each in get_args(hint))
+        return lambda value: any(value == each and type(value) is type(each) for each in inner)
     if origin is not None:
-        return _collected(value, origin, get_args(hint))
-    return _is_one(value, hint)
+        return _test_of_collection(origin, inner)
+    if hint in {int, bool, NoneType}:
+        return lambda value: type(value) is hint
+    return _PLAIN.get(hint) or (lambda value: _is_one(value, hint))
 
 
-def _is_one(value: Any, kind: Any) -> bool:
-    if kind is float:
-        return type(value) is float or (type(value) is int and abs(value) < 10**300)
-    if kind in {int, bool, NoneType}:
-        return type(value) is kind
-    if kind is str:
-        return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+def _test_of_collection(origin: Any, inner: tuple[Any, ...]) -> Test:
+    def whole(value: Any) -> bool:
+        return isinstance(value, origin) and not isinstance(value, str)
+
+    if issubclass(origin, Mapping):
+        key, item = map(_test_of, inner)
+        return lambda value: whole(value) and all(map(key, value)) and all(map(item, value.values()))
+    if origin is tuple and not (len(inner) == 2 and inner[1] is Ellipsis):
+        tests = [_test_of(each) for each in inner]
+        return lambda value: (
+            whole(value)
+            and len(value) == len(tests)
+            and all(test(each) for test, each in zip(tests, value, strict=True))
+        )
+    test = _test_of(inner[0])
+    return lambda value: whole(value) and all(map(test, value))
+
+
+def _is_float(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 10**300)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and is_well_formed(value)
+
+
+def _is_one(value: Any, kind: type) -> bool:
     if not isinstance(value, kind):
         return False
     if is_dataclass(value):
@@ -70,12 +98,9 @@ def _is_one(value: Any, kind: Any) -> bool:
     return True
 
 
-def _collected(value: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
-    if isinstance(value, str) or not isinstance(value, origin):
-        return False
-    if issubclass(origin, Mapping):
-        key, each = inner
-        return all(_fits(k, key) and _fits(v, each) for k, v in value.items())
-    if origin is tuple and not (len(inner) == 2 and inner[1] is Ellipsis):
-        return len(value) == len(inner) and all(map(_fits, value, inner))
-    return all(_fits(each, inner[0]) for each in value)
+_PLAIN: Mapping[Any, Test] = {
+    Any: lambda _: True,
+    object: lambda _: True,
+    float: _is_float,
+    str: _is_text,
+}

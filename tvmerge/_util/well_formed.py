@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-_HALF = re.compile("[\ud800-\udfff]")
+
+def is_well_formed(text: str) -> bool:
+    """Return whether `text` contains no surrogate, so that any encoding of Unicode can represent it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def well_formed(text: str) -> str:
     """Return `text` with pairs of surrogates joined, and halves of pairs replaced by U+FFFD."""
-    if not _HALF.search(text):
+    if is_well_formed(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

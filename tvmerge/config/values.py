@@ -8,6 +8,7 @@ from dataclasses import Field, fields
 from numbers import Integral, Real
 from typing import Any
 
+from tvmerge._util.well_formed import is_well_formed
 from tvmerge.errors import ConfigError
 from tvmerge.option import Option
 
@@ -69,7 +70,7 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
     if isinstance(found, str) and "\0" in found:
         raise ConfigError(f"{place}{key} must not contain the character NUL")
     # Halves of surrogate pairs, which stand for bytes of an argument that are not UTF-8.
-    if isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
+    if isinstance(found, str) and not is_well_formed(found):
         raise ConfigError(f"{place}{key} must be text in UTF-8, got {found!r}")
     if option.choices and found not in option.choices:
         raise ConfigError(f"{place}{key} must be one of {', '.join(option.choices)}, got {found!r}")

@@ -32,7 +32,7 @@ from tvmerge.run.paths import RunPaths
 from tvmerge.run.progress import progress_of
 from tvmerge.run.quantised import with_quantised
 from tvmerge.run.remarks import tell_remarks
-from tvmerge.run.search import Prospects, answer_log, in_order, run_search, search_log
+from tvmerge.run.search import Prospects, answer_log, in_order, logged_ratings, run_search
 from tvmerge.run.standing import answers_ahead, spent_by
 from tvmerge.run.stored_run import paid_calls
 from tvmerge.study.blocks.study import BlockStudy
@@ -261,9 +261,8 @@ def _agreement(run: Run, confirmed: ConfirmationResult, note: Note) -> Agreement
     compared = [pair for evaluation in confirmed.evaluations.values() for pair in evaluation.rated]
     # Without held-out questions, baselines outside the search space are not trials of the search.
     shown = [(sample.answer, sample.judgments) for c in confirmed.contenders for sample in c.samples]
-    searched = search_log(run)
     try:
-        return agreement(chain(searched.rated(), compared, shown))
+        return agreement(chain(logged_ratings(run), compared, shown))
     except AssetError as error:
         note(f"the agreement of the judges leaves out the search: {error}")
         return agreement(chain(compared, shown))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.threads import in_thread
 from tvmerge.errors import StudyError
-from tvmerge.records import Evaluation, Outcome, QuestionId, Trial
+from tvmerge.records import Answer, Evaluation, Judgment, Outcome, QuestionId, Trial
 from tvmerge.report.prospects import prospect_line
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.state import Counts
@@ -26,7 +26,7 @@ from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.space import uniform_weight
 from tvmerge.study.storage import N_ANSWERS, USD_PER_ANSWER
 from tvmerge.study.study import SearchStudy
-from tvmerge.tasks.fastchat.answer_log import AnswerLog
+from tvmerge.tasks.fastchat.answer_log import AnswerLog, Mode, read_log
 
 if TYPE_CHECKING:
     from tvmerge.run.build import Run
@@ -51,11 +51,19 @@ def answer_log(
     judge: str | None = None,
 ) -> AnswerLog:
     """Open the log of answers and judgments in `folder`, by all judges or by one; see `AnswerLog`."""
-    mode: Literal["single", "pair"] = "pair" if run.suite.compares else "single"
-    return AnswerLog(folder, judge or run.suite.raters, known, in_part=in_part, mode=mode)
+    return AnswerLog(folder, judge or run.suite.raters, known, in_part=in_part, mode=_mode(run))
 
 
-def search_log(run: Run) -> AnswerLog:
+def logged_ratings(run: Run) -> Iterator[tuple[Answer, list[Judgment]]]:
+    """Yield the answers of the search with their judgments, from its log; see `read_log`."""
+    return read_log(run.paths.folder, run.suite.raters, mode=_mode(run))
+
+
+def _mode(run: Run) -> Mode:
+    return "pair" if run.suite.compares else "single"
+
+
+def _search_log(run: Run) -> AnswerLog:
     """Open the log of the search, without what an interrupted run left of trials that were not told."""
     folder = run.paths.folder
     if isinstance(run.study, SearchStudy):
@@ -73,7 +81,7 @@ def search_log(run: Run) -> AnswerLog:
 
 
 async def _by_trials(run: Run, study: SearchStudy, progress: Progress) -> None:
-    log, trials = search_log(run), run.trials(study)
+    log, trials = _search_log(run), run.trials(study)
 
     def outcome(trial: Trial, evaluation: Evaluation) -> Outcome:
         log.keep(str(trial.number), in_order(run, evaluation))
@@ -97,7 +105,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     A search that is interrupted (Ctrl-C, a full budget, a judge out of order) is paused, so that its best so
     far can be read and merged.
     """
-    log, questions = search_log(run), run.search_questions
+    log, questions = _search_log(run), run.search_questions
     agreement = AgreementCheck(run.suite, anyway=run.config.judge_anchor_anyway)
     trials = BlockTrials(study, run.evaluator, run.objective, questions, run.suite.anchor_name)
     stopping = _stopping(run, study)

@@ -271,7 +271,7 @@ def read_study(
             raise StudyError(f"study '{name}' in {shown} was not made by tvmerge")
         _check_version(name, attrs)
         rows = open_trial_store(storage, study_id).read()
-        times = times_of(rows)
+        times = times_of({row.number: (row.datetime_start, row.datetime_complete) for row in rows})
     told = max((row.datetime_complete for row in rows if row.datetime_complete), default=None)
     trials = tuple(map(trial_of, rows))
     check_stored(name, attrs, trials)

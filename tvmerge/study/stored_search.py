@@ -110,7 +110,7 @@ class StoredSearch:
             StudyError: The storage cannot be read.
         """
         with translated(self._storage):
-            return times_of(self._store.read())
+            return times_of(self._store.times())
 
     def name_objectives(self, names: Sequence[str]) -> None:
         """Name the objectives for the tools of Optuna, unless they have names.

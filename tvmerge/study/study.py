@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,9 +81,8 @@ class SearchStudy(StoredSearch):
         with translated(storage):
             self.objectives = len(storage.get_study_directions(study_id))
             self._store = open_trial_store(storage, study_id)
-            rows = self._store.read()
-        self._view = SamplerView(rows, self.objectives)
-        self._trials = [trial_of(row, space) for row in rows]
+            self._rows = self._store.read()
+        self._trials = [trial_of(row, space) for row in self._rows]
         self._told = sum(trial.state != "RUNNING" for trial in self._trials)
         self._leaders: list[int | None] = [None]
         for trial in self._trials[: self._told]:
@@ -203,6 +203,12 @@ class SearchStudy(StoredSearch):
         self._told += 1
         self._lead(self._trials[number])
         self.note_trial(number)
+
+    @cached_property
+    def _view(self) -> SamplerView:
+        """The study as samplers see it; a finished search is resumed without."""
+        rows, self._rows = self._rows, []
+        return SamplerView(rows, self.objectives)
 
     def _due(self, number: int) -> int:
         """Return how many trials had been told when trial `number` was asked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tvmerge.errors import StudyError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from tvmerge.study.space import Space
+    from tvmerge.study.store.base import Times
 
 
 def trial_of(row: FrozenTrial, space: Space | None = None) -> Trial:
@@ -43,11 +44,9 @@ def trial_of(row: FrozenTrial, space: Space | None = None) -> Trial:
     )
 
 
-def times_of(rows: Iterable[FrozenTrial]) -> dict[int, TrialTimes]:
-    """Return when each of Optuna's trials was asked and ended, by number."""
-    return {
-        row.number: TrialTimes(_seconds(row.datetime_start), _seconds(row.datetime_complete)) for row in rows
-    }
+def times_of(stored: Mapping[int, Times]) -> dict[int, TrialTimes]:
+    """Convert when each trial was asked and ended, by number."""
+    return {number: TrialTimes(_seconds(begun), _seconds(ended)) for number, (begun, ended) in stored.items()}
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -80,6 +80,15 @@ class TrialStoreContract:
         (row,) = store.read()
         assert (row.user_attrs["se"], row.intermediate_values) == (0.25, {24: 6.5})
 
+    def test_trials_have_the_times_of_their_rows(self, store: TrialStore) -> None:
+        for number in range(3):
+            store.add(running_trial(number))
+        store.tell(0, TrialResult("COMPLETE", (6.5,)))
+        store.tell(1, TrialResult("FAIL"))
+        rows = store.read()
+        assert store.times() == {row.number: (row.datetime_start, row.datetime_complete) for row in rows}
+        assert [ended is None for _, ended in store.times().values()] == [False, False, True]
+
     def test_nothing_is_recorded_of_a_finished_trial(self, store: TrialStore) -> None:
         store.add(running_trial(0))
         store.tell(0, TrialResult("COMPLETE", (6.5,)))

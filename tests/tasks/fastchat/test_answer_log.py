@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tvmerge.records import Answer, Evaluation, Rating, Recipe
-from tvmerge.tasks.fastchat.answer_log import AnswerLog
+from tvmerge.tasks.fastchat.answer_log import AnswerLog, read_log
 from tvmerge.tasks.fastchat.files import read_judgments
 
 TEXT = "四季\u2028があります\x85。"
@@ -53,3 +53,16 @@ def test_a_sound_log_is_not_written_again(tmp_path: Path) -> None:
     before = path.stat()
     AnswerLog(tmp_path, "j", ["0"])
     assert path.stat().st_ino == before.st_ino
+
+
+def test_a_log_is_read_as_it_was_kept_and_stays_as_it_is(tmp_path: Path) -> None:
+    log = AnswerLog(tmp_path, "j")
+    for model in ("0", "1"):
+        log.keep(model, evaluation(1, 2))
+    path = tmp_path / "model_judgment" / "j_single.jsonl"
+    before = path.read_bytes()
+    read = list(read_log(tmp_path, "j"))
+    assert [(answer.question_id, answer.turns) for answer, _ in read] == [(1, (TEXT,)), (2, (TEXT,))] * 2
+    assert [judgment.reply for _, judgments in read for judgment in judgments] == [TEXT] * 4
+    assert path.read_bytes() == before
+    assert list(read_log(tmp_path / "none", "j")) == []

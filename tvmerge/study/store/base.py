@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+Times = tuple[datetime | None, datetime | None]
+"""When a trial was asked and when it ended, in naive local time as Optuna has it; None if it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ class TrialStore(Protocol):
         Raises:
             StudyError: The trial is not running.
         """
+
+    def times(self) -> dict[int, Times]:
+        """Return when each trial was asked and when it ended, by number."""
 
     def ids(self) -> dict[int, int]:
         """Return the ids of all trials in the storage, by their numbers."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-    from tvmerge.study.store.base import TrialResult
+    from tvmerge.study.store.base import Times, TrialResult
 
 
 class OptunaTrialStore:
@@ -67,6 +67,11 @@ class OptunaTrialStore:
         if result.step is not None:
             self._storage.set_trial_intermediate_value(trial_id, result.step, result.values[0])
         self._storage.set_trial_state_values(trial_id, TrialState[result.state], result.values or None)
+
+    def times(self) -> dict[int, Times]:
+        """Return when each trial was asked and when it ended, by number."""
+        rows = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return {row.number: (row.datetime_start, row.datetime_complete) for row in rows}
 
     def ids(self) -> dict[int, int]:
         """Return the ids of all trials in the storage, by their numbers."""

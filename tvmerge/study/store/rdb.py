@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tvmerge.errors import StudyError
 from tvmerge.study.notes import note_prefix
 from tvmerge.study.store.local_time import from_utc, to_utc
+from tvmerge.study.store.rdb_rows import attr_rows, number_of, step_rows, value_rows
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from sqlalchemy import Connection, Row, Table
 
-    from tvmerge.study.store.base import TrialResult
-
-_NOT_FINITE = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
-"""Optuna's names of numbers that databases cannot store."""
+    from tvmerge.study.store.base import Times, TrialResult
 
 _OF_A_TRIAL = (
     "trial_params",
@@ -64,7 +62,8 @@ class RdbTrialStore:
         (key,) = table.primary_key
         query = table.select().join(trials, trials.c.trial_id == table.c.trial_id)
         found = defaultdict(list)
-        for row in connection.execute(query.where(trials.c.study_id == self._study_id).order_by(key)):
+        rows = connection.execute(query.where(trials.c.study_id == self._study_id).order_by(key))
+        for row in rows.all():  # one by one would take twice as long
             found[row.trial_id].append(row)
         return found
 
@@ -77,7 +76,7 @@ class RdbTrialStore:
             number=row.number,
             state=TrialState[row.state],
             value=None,
-            values=[_number(v.value, v.value_type) for v in values] or None,
+            values=[number_of(v.value, v.value_type) for v in values] or None,
             datetime_start=from_utc(row.datetime_start),
             datetime_complete=from_utc(row.datetime_complete),
             params={
@@ -88,7 +87,7 @@ class RdbTrialStore:
             user_attrs={a.key: json.loads(a.value_json) for a in parts["trial_user_attributes"]},
             system_attrs={a.key: json.loads(a.value_json) for a in parts["trial_system_attributes"]},
             intermediate_values={
-                v.step: _number(v.intermediate_value, v.intermediate_value_type)
+                v.step: number_of(v.intermediate_value, v.intermediate_value_type)
                 for v in parts["trial_intermediate_values"]
             },
             trial_id=row.trial_id,
@@ -129,8 +128,8 @@ class RdbTrialStore:
             done = connection.execute(trials.insert().values(trial))
             trial_id = cast("Row[Any]", done.inserted_primary_key)[0]
             self._insert(connection, "trial_params", self._params(trial_id, row))
-            self._insert(connection, "trial_user_attributes", _attrs(trial_id, row.user_attrs))
-            self._insert(connection, "trial_system_attributes", _attrs(trial_id, row.system_attrs))
+            self._insert(connection, "trial_user_attributes", attr_rows(trial_id, row.user_attrs))
+            self._insert(connection, "trial_system_attributes", attr_rows(trial_id, row.system_attrs))
 
     def record(self, number: int, attrs: Mapping[str, Any], steps: Mapping[int, float]) -> None:
         """Write attributes and intermediate values of a running trial, in place of any of the same name.
@@ -142,8 +141,8 @@ class RdbTrialStore:
             trial_id = self._update(connection, number, "RUNNING", {"state": "RUNNING"})
             self._delete(connection, "trial_user_attributes", trial_id, "key", attrs)
             self._delete(connection, "trial_intermediate_values", trial_id, "step", steps)
-            self._insert(connection, "trial_user_attributes", _attrs(trial_id, attrs))
-            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, steps))
+            self._insert(connection, "trial_user_attributes", attr_rows(trial_id, attrs))
+            self._insert(connection, "trial_intermediate_values", step_rows(trial_id, steps))
 
     def reopen(self, number: int, without: Collection[str] = ()) -> None:
         """Let a trial that has ended run again, without its scores and the attributes `without`."""
@@ -162,7 +161,7 @@ class RdbTrialStore:
         with self._engine.begin() as connection:
             trial_id = int(connection.execute(trials.select().where(mine)).one().trial_id)
             self._delete(connection, "trial_user_attributes", trial_id, "key", attrs)
-            self._insert(connection, "trial_user_attributes", _attrs(trial_id, kept))
+            self._insert(connection, "trial_user_attributes", attr_rows(trial_id, kept))
 
     def tell(self, number: int, result: TrialResult) -> None:
         """Write the result of a running trial.
@@ -174,11 +173,21 @@ class RdbTrialStore:
             ended = {"state": result.state, "datetime_complete": to_utc(datetime.now())}
             trial_id = self._update(connection, number, "RUNNING", ended)
             self._delete(connection, "trial_user_attributes", trial_id, "key", result.attrs)
-            self._insert(connection, "trial_user_attributes", _attrs(trial_id, result.attrs))
-            self._insert(connection, "trial_values", _values(trial_id, result))
+            self._insert(connection, "trial_user_attributes", attr_rows(trial_id, result.attrs))
+            self._insert(connection, "trial_values", value_rows(trial_id, result))
             steps = {} if result.step is None else {result.step: result.values[0]}
             self._delete(connection, "trial_intermediate_values", trial_id, "step", steps)
-            self._insert(connection, "trial_intermediate_values", _intermediate(trial_id, steps))
+            self._insert(connection, "trial_intermediate_values", step_rows(trial_id, steps))
+
+    def times(self) -> dict[int, Times]:
+        """Return when each trial was asked and when it ended, by number."""
+        from sqlalchemy import select
+
+        trials = self._table("trials")
+        columns = (trials.c.number, trials.c.datetime_start, trials.c.datetime_complete)
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(*columns).where(trials.c.study_id == self._study_id)).all()
+        return {number: (from_utc(begun), from_utc(ended)) for number, begun, ended in rows}
 
     def ids(self) -> dict[int, int]:
         """Return the ids of all trials in the database, by their numbers."""
@@ -271,27 +280,3 @@ class RdbTrialStore:
                     column.type = Double()  # MySQL would return decimals with ten digits
             self._tables[name] = table
         return self._tables[name]
-
-
-def _attrs(trial_id: int, attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for key, value in attrs.items():
-        yield {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-
-
-def _values(trial_id: int, result: TrialResult) -> Iterator[dict[str, Any]]:
-    for objective, value in enumerate(result.values):
-        yield {"trial_id": trial_id, "objective": objective, "value": value, "value_type": "FINITE"}
-
-
-def _intermediate(trial_id: int, steps: Mapping[int, float]) -> Iterator[dict[str, Any]]:
-    for step, value in steps.items():
-        yield {
-            "trial_id": trial_id,
-            "step": step,
-            "intermediate_value": value,
-            "intermediate_value_type": "FINITE",
-        }
-
-
-def _number(value: float | None, kind: str) -> float:
-    return _NOT_FINITE[kind] if value is None else value

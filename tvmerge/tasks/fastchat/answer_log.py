@@ -25,6 +25,9 @@ from tvmerge.tasks.fastchat.files import (
     write_answers,
 )
 
+Mode = Literal["single", "pair"]
+"""Whether answers are rated or compared with a baseline's."""
+
 
 class AnswerLog:
     """Writes evaluations to a folder, each model's once.
@@ -45,10 +48,10 @@ class AnswerLog:
         known: Collection[str] = (),
         *,
         in_part: Mapping[str, Collection[QuestionId]] = MappingProxyType({}),
-        mode: Literal["single", "pair"] = "single",
+        mode: Mode = "single",
     ) -> None:
-        self._answers = folder / "model_answer"
-        self._judgments = folder / "model_judgment" / f"{safe_name(judge)}_{mode}.jsonl"
+        self._answers = _answers_of(folder)
+        self._judgments = _judgments_of(folder, judge, mode)
         self._drop_all_but(frozenset(known), in_part)
 
     def keep(self, model: str, evaluation: Evaluation) -> None:
@@ -71,21 +74,6 @@ class AnswerLog:
         write_answers(self._answers / f"{model}.jsonl", model, evaluation.answers, now, keep=True)
         append_judgments(self._judgments, ((model, judgment) for judgment in evaluation.judgments), now)
 
-    def rated(self) -> Iterator[tuple[Answer, list[Judgment]]]:
-        """Yield each logged answer with its judgments; each question must have been answered once.
-
-        Raises:
-            AssetError: A file cannot be read.
-        """
-        if not self._judgments.exists():
-            return
-        for model, rows in groupby(each_judgment(self._judgments), key=itemgetter(0)):
-            judgments: dict[QuestionId, list[Judgment]] = {}
-            for _, judgment in rows:
-                judgments.setdefault(judgment.question_id, []).append(judgment)
-            turns = read_turns(self._answers / f"{model}.jsonl")
-            yield from ((Answer(key, turns[key]), found) for key, found in judgments.items() if key in turns)
-
     def _drop_all_but(self, known: frozenset[str], in_part: Mapping[str, Collection[QuestionId]]) -> None:
         if not self._judgments.exists():
             return
@@ -98,6 +86,36 @@ class AnswerLog:
         if not all(line.endswith(b"\n") and is_kept(line) for line in _lines(self._judgments)):
             kept = filter(is_kept, _lines(self._judgments))
             write_pieces(self._judgments, (line.decode("utf-8").rstrip("\n") + "\n" for line in kept))
+
+
+def read_log(folder: Path, judge: str, *, mode: Mode = "single") -> Iterator[tuple[Answer, list[Judgment]]]:
+    """Yield each logged answer with its judgments; each question must have been answered once.
+
+    Args:
+        folder: The folder of the log.
+        judge: The judge's name.
+        mode: As that of `AnswerLog`.
+
+    Raises:
+        AssetError: A file cannot be read.
+    """
+    logged = _judgments_of(folder, judge, mode)
+    if not logged.exists():
+        return
+    for model, rows in groupby(each_judgment(logged), key=itemgetter(0)):
+        judgments: dict[QuestionId, list[Judgment]] = {}
+        for _, judgment in rows:
+            judgments.setdefault(judgment.question_id, []).append(judgment)
+        turns = read_turns(_answers_of(folder) / f"{model}.jsonl")
+        yield from ((Answer(key, turns[key]), found) for key, found in judgments.items() if key in turns)
+
+
+def _answers_of(folder: Path) -> Path:
+    return folder / "model_answer"
+
+
+def _judgments_of(folder: Path, judge: str, mode: Mode) -> Path:
+    return folder / "model_judgment" / f"{safe_name(judge)}_{mode}.jsonl"
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tvmerge._util.well_formed import is_well_formed
 from tvmerge.errors import AssetError
 from tvmerge.records import QuestionId
 
@@ -58,7 +59,7 @@ class Row:
         if not isinstance(value, str):
             raise self.error(f"'{what}' must be a text, got {value!r}")
         # JSON can contain half a surrogate pair, which would fail much later, when it is sent or stored.
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if not is_well_formed(value):
             raise self.error(f"'{what}' holds half a surrogate pair, which is not a valid character")
         return value
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
+from tvmerge._util.well_formed import is_well_formed
 from tvmerge.errors import AssetError
 from tvmerge.tasks.importing.roles import Role, Roles
 from tvmerge.tasks.importing.tables import Table
@@ -153,7 +154,7 @@ class _Row:
 
     def _sound(self, text: str) -> str:
         """Return `text`, which must be encodable as UTF-8."""
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_well_formed(text):
             raise AssetError(
                 f"{self.table.path}, row {self.number}: half a surrogate pair is not a valid character"
             )
