@@ -141,6 +141,42 @@ async def test_thoughts_are_the_reply_only_where_there_is_no_other_and_it_is_who
         assert (await ask(server)).text == text
 
 
+@pytest.mark.parametrize(
+    ("billed", "usage"),
+    [
+        (
+            {  # xAI
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 135,
+                "prompt_tokens_details": {"text_tokens": 32, "cached_tokens": 6},
+                "completion_tokens_details": {"reasoning_tokens": 94, "audio_tokens": 0},
+            },
+            Usage(32, 103),
+        ),
+        ({"completion_tokens": 424, "prompt_tokens": 20, "total_tokens": 1016}, Usage(20, 996)),  # Gemini
+        ({"prompt_tokens": 20, "total_tokens": 2068}, Usage(20, 2048)),  # Gemini, all of it thoughts
+        (
+            {  # OpenAI, which counts thoughts in the completion
+                "prompt_tokens": 20,
+                "completion_tokens": 500,
+                "total_tokens": 520,
+                "completion_tokens_details": {"reasoning_tokens": 448},
+            },
+            Usage(20, 500),
+        ),
+        ({"prompt_tokens": 20, "total_tokens": 20}, None),
+        ({"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": -1}, None),
+    ],
+)
+async def test_thoughts_are_billed_wherever_they_are_counted(
+    billed: dict[str, object], usage: Usage | None
+) -> None:
+    response = Response({**completion("[[1]]").body, "usage": billed})
+    with OpenAIServer(script=lambda request, number: response) as server:
+        assert (await ask(server)).usage == usage
+
+
 async def test_usage_may_be_missing() -> None:
     good = completion("[[1]]")
     silent = Response({name: value for name, value in good.body.items() if name != "usage"})

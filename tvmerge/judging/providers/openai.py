@@ -197,8 +197,11 @@ def _complaint(data: Any) -> ErrorDetails | None:
 
 def _usage(data: Any) -> Usage | None:
     match data:
-        case {"prompt_tokens": sent, "completion_tokens": replied}:
-            return usage_of(sent, replied)
+        case {"prompt_tokens": sent, "completion_tokens": replied, **rest}:
+            return usage_of(sent, replied, total=rest.get("total_tokens"))
+        case {"prompt_tokens": int(sent), "total_tokens": int(total)} if total > sent:
+            # Gemini leaves out the reply's tokens if thinking left none for it.
+            return usage_of(sent, 0, total=total)
     return None
 
 

@@ -10,19 +10,23 @@ _MOST: Final = 10**9
 """No call has as many tokens. What is above, or below 0, would make nonsense of the costs."""
 
 
-def usage_of(sent: object, replied: object, *cached: object) -> Usage | None:
+def usage_of(sent: object, replied: object, *cached: object, total: object = None) -> Usage | None:
     """Return the tokens that a provider names; None if it names none or impossible ones.
 
     Args:
         sent: Tokens of the prompt.
         replied: Tokens of the reply.
         cached: Tokens of the prompt that were not counted in `sent`; None for those that do not occur.
+        total: Tokens of prompt, reply and thoughts. xAI and Gemini bill thoughts that they do not count in
+            `replied`. None if it is not named.
     """
-    counts = [_count(value) for value in (sent, replied, *(value for value in cached if value is not None))]
-    whole = [count for count in counts if count is not None]
-    if len(whole) < len(counts):
+    named = (sent, replied, *(value for value in (*cached, total) if value is not None))
+    counts = [count for value in named if (count := _count(value)) is not None]
+    if len(counts) < len(named):
         return None
-    return Usage(whole[0] + sum(whole[2:]), whole[1])
+    everything = 0 if total is None else counts.pop()
+    read = counts[0] + sum(counts[2:])
+    return Usage(read, max(counts[1], everything - read))
 
 
 def _count(value: object) -> int | None:
