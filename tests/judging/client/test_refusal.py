@@ -260,6 +260,47 @@ async def test_a_rerun_does_not_ask_for_a_refused_text_again(
     assert again == first
 
 
+BLOCKED = [error(403, "Your request was blocked."), Response("<html><title>Blocked</title></html>", 400)]
+
+
+@pytest.mark.parametrize("blocked", BLOCKED)
+async def test_a_block_of_the_network_rates_no_answer_and_ends_the_run(
+    prompts: Prompts, blocked: Response
+) -> None:
+    async with judging_all_but_the_first(blocked, prompts) as judge:
+        (first,) = await judge.judge(QUESTION, answer(0))
+        assert isinstance(first, Rating)
+        for number in range(1, 5):
+            (judgment,) = await judge.judge(QUESTION, answer(number))
+            assert isinstance(judgment, Unrated)
+        with pytest.raises(InvalidRequestError, match="locked"):
+            await judge.judge(QUESTION, answer(5))
+
+
+@asynccontextmanager
+async def judging_all_but_the_first(response: Response, prompts: Prompts) -> AsyncIterator[Judge]:
+    with OpenAIServer(script=lambda request, number: response if number else None) as server:
+        async with judging(server, prompts) as judge:
+            yield judge
+
+
+@pytest.mark.parametrize("blocked", BLOCKED)
+async def test_an_answer_that_a_firewall_may_have_blocked_is_sent_again_by_the_next_run(
+    prompts: Prompts, tmp_path: Path, blocked: Response
+) -> None:
+    blocks: tuple[int, ...] = (1, 3)
+
+    def script(request: Request, number: int) -> Response | None:
+        return blocked if any(_says(request, text) for text in blocks) else None
+
+    with OpenAIServer(script=script) as server:
+        first = await judge_all(server, prompts, 5, cache=ContentCache(tmp_path))
+        blocks = ()
+        again = await judge_all(server, prompts, 5, cache=ContentCache(tmp_path))
+    assert [isinstance(judgment, Unrated) for judgment in first] == [False, True, False, True, False]
+    assert all(isinstance(judgment, Rating) for judgment in again)
+
+
 async def test_a_refusal_that_may_have_been_the_forms_is_asked_again(
     prompts: Prompts, tmp_path: Path
 ) -> None:

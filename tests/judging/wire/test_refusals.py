@@ -17,7 +17,7 @@ from tvmerge.errors import (
 from tvmerge.judging.client.chat import InvalidRequestError, TooLongError, UnknownModelError
 from tvmerge.judging.client.quota import RenewedQuotaError
 from tvmerge.judging.wire import refusals
-from tvmerge.judging.wire.error_details import ErrorDetails
+from tvmerge.judging.wire.error_details import ErrorDetails, read_error_details
 from tvmerge.judging.wire.http import ApiKey
 
 KEY = ApiKey("", "MY_KEY")
@@ -153,7 +153,7 @@ def test_a_wait_that_only_the_message_tells_is_read(message: str, seconds: float
     [
         (400, "Content Exists Risk"),
         (400, "Input data may contain inappropriate content."),
-        (403, 'm requires moderation on OpenAI. Your input was flagged for "violence".'),
+        (400, 'm requires moderation on OpenAI. Your input was flagged for "violence".'),
         (403, "Content violates usage guidelines. Team: t, API key ID: k, Model: m"),
         (400, "系统检测到输入或生成内容可能包含不安全或敏感内容"),
         (400, "The request was rejected because it was considered high risk"),
@@ -166,6 +166,42 @@ def test_a_wait_that_only_the_message_tells_is_read(message: str, seconds: float
 )
 def test_a_refused_text_is_about_content_in_any_words(status: int, message: str) -> None:
     error = translate(status, message)
+    assert isinstance(error, RequestError)
+    assert error.about_content
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, '{"error": {"message": "Your request was blocked.", "type": "invalid_request_error"}}'),
+        (403, '{"message": "Access denied: your IP was flagged"}'),
+        (403, '{"message": "The request was blocked due to an unusual content violation score"}'),
+        (403, "<html><head><title>Request blocked</title></head></html>"),
+        (403, "<!doctype html><title>Content filter: this category is blocked</title>"),
+        (400, "<html><title>Blocked by the content filter of your organization</title></html>"),
+        (451, "<html><title>Unavailable in your country</title></html>"),
+        (400, '{"error": {"message": "<html><h1>Message blocked by content policy</h1></html>"}}'),
+        (400, '{"error": {"message": "request was filtered by rate policy"}}'),
+        (406, '{"error": "traffic flagged as automated"}'),
+        (400, '{"error": "the moderation endpoint needs another version"}'),
+    ],
+)
+def test_a_firewall_that_blocks_a_machine_minds_no_text(status: int, body: str) -> None:
+    error = refusals.translate(status, read_error_details(body), headers={}, key=KEY)
+    assert type(error) is InvalidRequestError
+    assert not error.about_content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": {"message": "Blocked", "code": "content_filter"}}',
+        '{"error": {"message": "m requires moderation", "metadata": {"reasons": ["violence"]}}}',
+        '{"code": "forbidden", "error": "Content violates usage guidelines. Failed: SAFETY_CHECK_TYPE_X"}',
+    ],
+)
+def test_a_text_can_be_minded_with_the_status_of_a_firewall(body: str) -> None:
+    error = refusals.translate(403, read_error_details(body), headers={}, key=KEY)
     assert isinstance(error, RequestError)
     assert error.about_content
 

@@ -220,6 +220,8 @@ class InvalidRequestError(RequestError):
         said: The provider's message, with the status.
         certain: Whether, if nothing was answered yet, the cause is certain (the model's name, the address or
             a parameter), so that no other text needs to be tried.
+        blocked: Whether a firewall may have refused it instead of the provider, so that the next run asks
+            again.
     """
 
     def __init__(
@@ -230,10 +232,12 @@ class InvalidRequestError(RequestError):
         status: int | None = None,
         param: str | None = None,
         certain: bool = False,
+        blocked: bool = False,
     ) -> None:
         super().__init__(message, status=status, param=param)
         self.said = said or message
         self.certain = certain
+        self.blocked = blocked
 
 
 class UnknownModelError(InvalidRequestError):
@@ -247,7 +251,7 @@ class TextRefusedError(RequestError):
     """Only this text is refused, and the provider does not name its content as the reason.
 
     Attributes:
-        proven: Whether another text was answered in the same form.
+        proven: Whether another text was answered in the same form, and no firewall can be the reason.
     """
 
     def __init__(self, message: str, *, status: int | None = None, proven: bool = True) -> None:

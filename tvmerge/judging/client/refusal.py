@@ -131,7 +131,8 @@ class RefusalChat(ChatWrapper):
         if request.after is not None:
             raise TextRefusedError(refusal.said, status=refusal.status)
         await self._decided(request, shape, refusal)
-        raise TextRefusedError(refusal.said, status=refusal.status, proven=shape in self._answered)
+        proven = shape in self._answered and not refusal.blocked
+        raise TextRefusedError(refusal.said, status=refusal.status, proven=proven)
 
     async def _decided(self, request: ChatRequest, shape: str, error: RequestError) -> None:
         """Wait until it is known that the refusal concerns only this text.

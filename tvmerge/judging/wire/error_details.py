@@ -54,6 +54,7 @@ class ErrorDetails:
         quotas: Names of the quotas that are used up.
         about_content: Whether it says what in a text was refused.
         headers: Headers of the provider behind a gateway, by lower-case name.
+        page: Whether it is a page of HTML, or contains one, which is seldom from the provider itself.
     """
 
     words: str = ""
@@ -64,6 +65,7 @@ class ErrorDetails:
     quotas: tuple[str, ...] = ()
     about_content: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    page: bool = False
 
 
 def read_error_details(body: str) -> ErrorDetails:
@@ -75,7 +77,8 @@ def _read(body: str, gateways: int) -> ErrorDetails:
     data = _json(body)
     if isinstance(data, dict | list):
         return _of_json(data, gateways)
-    return ErrorDetails((data if isinstance(data, str) else _plain(body))[:_WORDY])
+    said = data if isinstance(data, str) else body
+    return ErrorDetails((said if said is data else _plain(body))[:_WORDY], page=is_page(said))
 
 
 def error_within(data: Any) -> ErrorDetails | None:
@@ -131,6 +134,7 @@ def _of_json(data: Any, gateways: int = _GATEWAYS) -> ErrorDetails:
         quotas=tuple(str(layer["quotaId"]) for layer in layers if layer.get("quotaId")),
         about_content=any(_flags_content(layer) for layer in layers),
         headers=_headers(layers),
+        page=any(isinstance(text, str) and is_page(text) for layer in layers for text in layer.values()),
     )
 
 

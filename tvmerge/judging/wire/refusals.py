@@ -27,6 +27,7 @@ from tvmerge.judging.wire.http import ApiKey, hinted_wait, retry_after, top_leve
 _TRANSIENT = frozenset({408, 409, 424, 425, 429, 498, 499})
 """Besides HTTP's own: 424 from TGI for a failed step, 498 from Groq for no capacity, 499 from proxies."""
 _NO_SUCH_PLACE = frozenset({404, 405, 410})
+_FORBIDDEN = 403
 _FOR_THE_LAW = 451
 
 _WORDS_SHOWN = 300
@@ -97,15 +98,14 @@ def _refusal(
         return CredentialsError(f"the judge's provider refuses access ({text}): check {key.variable}")
     if details.codes & wordings.LENGTH_CODES or status == 413 or wordings.LENGTH_WORDS.search(words):
         return TooLongError(text, status=status, param=param)
-    minded = details.about_content or status == _FOR_THE_LAW or details.codes & wordings.CONTENT_CODES
-    if minded or wordings.CONTENT_WORDS.search(words):
+    if _minds_the_text(status, details, words):
         return RequestError(text, status=status, param=param, about_content=True)
     if _names_no_model(status, details, words):
         return UnknownModelError(f"the judge's provider has no such model ({text})", said=text, status=status)
     if status in _NO_SUCH_PLACE or status < 400:
         advice = "check base_url and the judge's model"
-    elif status == 403:
-        advice = f"check {key.variable} and what it may be used for"
+    elif status == _FORBIDDEN:
+        advice = f"check {key.variable}, what it may be used for, and whether a firewall is in the way"
     else:
         advice = "check the judge's model and parameters; `omit_parameters` in its file leaves one out"
     return InvalidRequestError(
@@ -114,7 +114,18 @@ def _refusal(
         status=status,
         param=param,
         certain=certain,
+        blocked=status == _FORBIDDEN or details.page,
     )
+
+
+def _minds_the_text(status: int, details: ErrorDetails, words: str) -> bool:
+    """Return whether a text was refused for its content, not a machine by a firewall in similar words."""
+    if details.about_content or details.codes & wordings.CONTENT_CODES:
+        return True
+    if details.page:
+        return False
+    of_status = wordings.CONTENT_WORDS_OF_403 if status == _FORBIDDEN else wordings.CONTENT_WORDS
+    return status == _FOR_THE_LAW or of_status.search(words) is not None
 
 
 def _says_of_the_text(details: ErrorDetails, words: str) -> bool:

@@ -71,12 +71,15 @@ CONTENT_WORDS = re.compile(
     r"repetitive patterns|content[ _-]?(?:management|filter\w*|policy|moderation|exists risk|violat\w+"
     r"|block\w*|safety|restriction\w*)|contentpolicy|new_sensitive"
     r"|(?:inappropriate|prohibited|sensitive|harmful|unsafe|objectionable|illegal)"
-    r" (?:content|material|text|input|information)|moderation|flagged|usage (?:guidelines|polic\w+)"
+    r" (?:content|material|text|input|information)|usage (?:guidelines|polic\w+)"
+    r"|(?:requires?|needs?|failed|by|pass(?:ed)?) (?:\w+ )?moderation"
     r"|considered high risk|safety (?:system|check|filter|reason|polic|guideline)|safety_check"
-    r"|(?:prompt|input|text|message|response|output|request) (?:\w+ ){0,3}(?:was |were |has been |is )?"
-    r"(?:blocked|filtered)\b|敏感|不安全|违规|違規|不適切|有害",
+    r"|(?:prompt|input|text|messages?|content|response|output) (?:\w+ ){0,3}(?:was |were |has been |is )?"
+    r"(?:blocked|filtered|flagged)\b|敏感|不安全|违规|違規|不適切|有害",
     re.IGNORECASE,
 )
+CONTENT_WORDS_OF_403 = re.compile(r"^content violates usage guidelines\b|safety_check_type_", re.IGNORECASE)
+"""xAI's words, which no firewall uses; others refuse machines, networks and accounts with this status."""
 NO_MODEL_CODES = frozenset(
     [
         "model_not_found",
