@@ -1,6 +1,7 @@
 """Measures how long a search by blocks thinks: the time of an ask, and of one with a refit.
 
     OMP_NUM_THREADS=1 python -m perf.asks [--candidates 100 200 400] [--weights 8 48 291] [--rounds 9]
+        [--questions 80]
 
 A round is what a search does between two blocks, without the models: it tells the scores of a block, picks
 the recommended candidate and makes the next ask. Times are seconds of the processor, so that other programs
@@ -31,7 +32,7 @@ from tvmerge.study.space import Space
 from tvmerge.study.study import distributions
 from tvmerge.study.warm_start import InitialTrials
 
-QUESTIONS, BLOCK = 80, 4
+BLOCK = 4
 
 KINDS = (
     *(f"self_attn.{part}_proj" for part in "qkvo"),
@@ -51,12 +52,14 @@ class Case:
         candidates: The number of candidates.
         window: The most asks in flight.
         seed: Seed of the candidates, their scores and the search.
+        questions: The number of questions.
     """
 
     weights: int
     candidates: int
     window: int
     seed: int
+    questions: int
 
     @property
     def space(self) -> Space:
@@ -92,7 +95,7 @@ def stored(case: Case) -> BlockStudy:
     points = np.clip(rng.normal(0.8, 0.3, (case.candidates, case.weights)), 0, 2)
     for number in range(case.asks + case.window - 1):
         trial = number if number < case.candidates else int(rng.integers(case.candidates // 10))
-        start = (trial + len(rows[trial])) * BLOCK % QUESTIONS
+        start = (trial + len(rows[trial])) * BLOCK % case.questions
         known = number < case.asks
         scores = list(case.told(number, points[trial].tolist()).scores) if known else None
         rows[trial].append([number, start, start + BLOCK, scores])
@@ -107,7 +110,7 @@ def stored(case: Case) -> BlockStudy:
         )
         storage.create_new_trial(study_id, template_trial=made)
     initial = InitialTrials((space.uniform(0), space.uniform(1)))
-    sampler = BlockSampler(BlockSearch(space, initial, QUESTIONS, 9.0, case.seed), BLOCK)
+    sampler = BlockSampler(BlockSearch(space, initial, case.questions, 9.0, case.seed), BLOCK)
     return BlockStudy(storage, study_id, space, sampler, window=case.window)
 
 
@@ -122,11 +125,11 @@ def timed(case: Case, study: BlockStudy) -> float:
     return time.process_time() - begun
 
 
-def measure(weights: int, candidates: int, window: int, rounds: int) -> str:
+def measure(weights: int, candidates: int, window: int, rounds: int, questions: int) -> str:
     """Return a line of the table."""
     refits, asks = [], []
     for seed in range(3):
-        case = Case(weights, candidates, window, seed)
+        case = Case(weights, candidates, window, seed, questions)
         study = stored(case)
         study.ask()  # fits the hyperparameters of all earlier refits
         refits.append(timed(case, study))
@@ -144,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--candidates", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--windows", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--rounds", type=int, default=9, help="rounds without a refit, of each of 3 seeds")
+    parser.add_argument("--questions", type=int, default=80, help="questions of the search")
     args = parser.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print("seconds of the processor, medians")
@@ -151,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for weights in args.weights:
         for candidates in args.candidates:
             for window in args.windows:
-                print(measure(weights, candidates, window, args.rounds), flush=True)
+                print(measure(weights, candidates, window, args.rounds, args.questions), flush=True)
 
 
 if __name__ == "__main__":

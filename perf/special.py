@@ -8,7 +8,7 @@ problem the program prints, as means over seeds, the truth of
 
 - what the search by blocks recommends,
 - the best of random candidates that answer all questions, with as many answers in all,
-- what TPE recommends, with as many answers in all and no races,
+- what TPE recommends, with as many answers in all, the same uniform weights first, and no races,
 - the best of the uniform weights that the search begins with (chosen by their truths);
 
 then the gain over weight 0 that the search claims and the true one, and how often the truth of a candidate is
@@ -30,6 +30,7 @@ from tvmerge.study.blocks.initial import LINE
 from tvmerge.study.blocks.sampler import BlockSampler
 from tvmerge.study.blocks.search import BlockSearch
 from tvmerge.study.blocks.table import Ask, Scores, Table
+from tvmerge.study.settings import UNIFORM_WEIGHTS
 from tvmerge.study.space import Space
 from tvmerge.study.warm_start import InitialTrials
 
@@ -230,9 +231,9 @@ def by_tpe(problem: Problem, bench: Bench, seed: int, trials: int) -> Floats:
     space: dict[str, optuna.distributions.BaseDistribution] = {
         f"w{n}": optuna.distributions.FloatDistribution(0, 2) for n in range(problem.dimensions)
     }
-    for number in range(trials):
-        if number < 2:
-            study.enqueue_trial(dict.fromkeys(space, float(number)))
+    for weight in UNIFORM_WEIGHTS:  # as a run does
+        study.enqueue_trial(dict.fromkeys(space, weight))
+    for _ in range(trials):
         trial = study.ask(space)
         study.tell(trial, bench.mean(np.array([trial.params[name] for name in space])))
     return np.array([study.best_params[name] for name in space])

@@ -21,7 +21,7 @@ def test_a_line_is_printed_for_each_size(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("window", [1, 4])
 def test_the_study_is_one_ask_before_a_refit(window: int) -> None:
-    case = Case(8, 20, window, 0)
+    case = Case(8, 20, window, 0, 80)
     study = stored(case)
     made = study.ask()
     assert made.number + 1 - len(study.running()) + 1 in REFITS

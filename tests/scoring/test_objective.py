@@ -201,3 +201,17 @@ def test_a_few_resamples_without_a_score_leave_an_interval_and_many_do_not() -> 
 
     assert math.isnan(interval(1))
     assert math.isfinite(interval(6))
+
+
+@pytest.mark.parametrize(("weight", "uneven"), [(3, False), (1, False), (0.5, True)])
+def test_a_question_of_a_part_may_count_three_times_as_much_as_one_of_another(
+    weight: float, uneven: bool
+) -> None:
+    long = Part("long", LONG, weight=weight)
+    both = Objective((long, Part("short", SHORT)))
+    found = both.asked_unevenly(QUESTIONS)
+    assert (found is not None) == uneven
+    if found is not None:
+        assert [part.name for part in found] == ["short", "long"]
+    assert both.asked_unevenly([one for one in QUESTIONS if one.question_id in LONG]) is None
+    assert ONE.asked_unevenly(QUESTIONS) is None

@@ -32,6 +32,7 @@ from tvmerge.run.evidence import evidence_remarks
 from tvmerge.run.outline import outline
 from tvmerge.run.paths import RunPaths
 from tvmerge.run.spec import RunSpec, build_run_spec
+from tvmerge.run.unlike import unlike_remarks
 from tvmerge.run.winner_gguf import check_gguf, check_gguf_folder, gguf_sizes
 from tvmerge.study.make import asks_blocks
 from tvmerge.tasks.base import Note
@@ -78,6 +79,7 @@ async def plan_run(
             for line in (
                 *run_spec.stops.lines,
                 *adapter_remarks(run_spec),
+                *unlike_remarks(run_spec),
                 *anchor_remarks(suite, answers),
             ):
                 note(line)

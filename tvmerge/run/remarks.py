@@ -7,6 +7,7 @@ from tvmerge.run.adapters import adapter_remarks
 from tvmerge.run.anchoring import anchor_remarks
 from tvmerge.run.build import Run
 from tvmerge.run.evidence import evidence_remarks
+from tvmerge.run.unlike import unlike_remarks
 from tvmerge.tasks.base import Note
 
 
@@ -20,6 +21,6 @@ def tell_remarks(run: Run, note: Note) -> None:
     answers = run.config.n_trials * len(run.search_questions)
     lines = (*run.stops.lines, *anchor_remarks(run.suite, answers))
     lines += tuple(evidence_remarks(run, run.study.trials))
-    lines += adapter_remarks(run)
+    lines += (*adapter_remarks(run), *unlike_remarks(run))
     for line in (*(remark.line(place) for remark in remarks), *lines):
         note(line)

@@ -24,6 +24,9 @@ from tvmerge.scoring.statistics import estimate, ratings_by_question, shortfall
 FEWEST_OF_A_PART = 2
 """The fewest questions of each of several benchmarks in a comparison, so that it has an interval."""
 
+UNEVEN = 3.0
+"""How many times as much as that of another part a question may count, for blocks to compare both well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -207,10 +210,11 @@ class Objective:
     def contributions(
         self, judgments: Iterable[Judgment], questions: Sequence[Question]
     ) -> dict[QuestionId, float]:
-        """Return what each rated question contributes; the mean over `questions` is the score.
+        """Return what each rated question contributes to a score.
 
         A question's rating is the mean of its ratings. With several parts it is scaled and weighted, so that
-        a part counts by its weight, however many questions it has.
+        a part counts by its weight, however many questions it has. The mean over `questions` is the score if
+        all of them have as many ratings as each other; `estimate` counts ratings, this one questions.
         """
         scores: dict[QuestionId, list[float]] = {}
         for judgment in judgments:
@@ -232,6 +236,20 @@ class Objective:
         if not self.by_question:
             return None
         return self.parts[0].span if len(self.parts) == 1 else 1.0
+
+    def asked_unevenly(self, questions: Sequence[Question]) -> tuple[Part, Part] | None:
+        """Return the parts whose question counts most and least; None unless it is `UNEVEN` times as much.
+
+        Args:
+            questions: Those that are asked, some of each part.
+        """
+        counts = [
+            sum(question.question_id in part.questions for question in questions) for part in self.parts
+        ]
+        each = [share / n for share, n in zip(self.shares, counts, strict=True) if n]
+        if len(each) < len(self.parts) or max(each) < UNEVEN * min(each):
+            return None
+        return self.parts[each.index(max(each))], self.parts[each.index(min(each))]
 
     @cached_property
     def shares(self) -> tuple[float, ...]:

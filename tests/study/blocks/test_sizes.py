@@ -135,11 +135,11 @@ def test_after_the_size_changed_a_candidate_answers_what_it_lacks_and_nothing_tw
 
 def test_of_a_block_that_was_asked_in_part_the_rest_is_asked() -> None:
     """The ask after the given ones is about the best of these, which has answered two blocks of four."""
-    sampler = BlockSampler(search(questions=20, initial=InitialTrials((SPACE.uniform(1),))), None)
+    sampler = BlockSampler(search(questions=32, initial=InitialTrials((SPACE.uniform(1),))), None)
     weights = np.array([Scale(SPACE).row(SPACE.uniform(1))])
     had = [Ask(0, 0, 0, 4, (9.0,) * 4), Ask(1, 0, 4, 8, (9.0,) * 4)]
     assert sampler.initial == 14
-    choice = sampler.ask(14, Table(weights, had, (), 20, block=16))
+    choice = sampler.ask(14, Table(weights, had, (), 32, block=16))
     assert choice.weights.tobytes() == weights[0].tobytes()
     assert (choice.start, choice.stop) == (8, 16)
 

@@ -19,10 +19,10 @@ def prior() -> np.ndarray:
     return root @ root.T + 9
 
 
-@pytest.fixture
-def data() -> tuple[np.ndarray, np.ndarray]:
-    """Ratings of eight candidates, of which the fourth has none."""
-    _, ratings, counts = some_ratings(8, 3, 9, seed=4)
+@pytest.fixture(params=[5, 9, 40])
+def data(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Ratings of eight candidates, of which the fourth has none; fewer questions than that, and more."""
+    _, ratings, counts = some_ratings(8, 3, request.param, seed=4)
     counts[3] = 0
     return ratings, counts
 
@@ -41,12 +41,36 @@ def test_all_follows_from_what_the_ratings_say(
     found = Solved.of(prior, Sums.of(ratings, counts, SB2, SE2))
     rooted = found.sums.rooted
     assert rooted**2 == pytest.approx(precision.sum(1))
+    rated = counts.any(axis=0)
     assert found.mean == pytest.approx(rooted * (sigma @ told))
     assert found.alpha == pytest.approx(told - said @ sigma @ told)
-    assert found.gain == pytest.approx(said - said @ sigma @ said, abs=1e-12)
+    assert found.gain == pytest.approx(said - said @ sigma @ said, abs=1e-10)
     assert found.variance == pytest.approx(rooted**2 * np.diag(sigma), abs=1e-12)
-    assert found.spread == pytest.approx(rooted[:, None] * (sigma @ precision))
+    assert found.spread == pytest.approx(rooted[:, None] * (sigma @ precision[:, rated]))
     assert found.logdet == pytest.approx(np.linalg.slogdet(np.eye(8) + prior @ said)[1])
+
+
+def test_questions_that_nobody_was_asked_cost_nothing(
+    prior: np.ndarray, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    ratings, counts = data
+    found = Solved.of(prior, Sums.of(ratings, counts, SB2, SE2))
+    unasked = np.full((8, 30), np.nan)
+    more = Solved.of(
+        prior, Sums.of(np.hstack([ratings, unasked]), np.hstack([counts, np.zeros((8, 30))]), SB2, SE2)
+    )
+    assert more.common.shape == found.common.shape
+    assert more.log_likelihood() == found.log_likelihood()
+    assert more.noise_slopes() == found.noise_slopes()
+    assert max(more.lower.shape) <= 8, "no matrix has more rows than there are candidates"
+
+
+def test_without_a_rating_nothing_is_known(prior: np.ndarray) -> None:
+    nothing = np.zeros((8, 4))
+    found = Solved.of(prior, Sums.of(nothing, nothing, SB2, SE2))
+    assert found.log_likelihood() == 0
+    assert not found.gain.any()
+    assert not found.alpha.any()
 
 
 @pytest.mark.parametrize("noise", [1e-4, 1e3])

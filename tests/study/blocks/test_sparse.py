@@ -34,9 +34,11 @@ def through(monkeypatch: pytest.MonkeyPatch, count: int, data: Ratings) -> Poste
     return MODEL.condition(data, MODEL.prior)
 
 
+@pytest.mark.parametrize("questions", [9, 3 * CANDIDATES])
 def test_seen_through_all_of_them_candidates_are_worth_the_same(
-    monkeypatch: pytest.MonkeyPatch, data: Ratings, points: np.ndarray
+    monkeypatch: pytest.MonkeyPatch, points: np.ndarray, questions: int
 ) -> None:
+    data = Ratings(*some_ratings(CANDIDATES, len(NAMES), questions, seed=3))
     exact = MODEL.condition(data, MODEL.prior)
     found = through(monkeypatch, CANDIDATES, data)
     assert found.mean(points) == pytest.approx(exact.mean(points), abs=1e-3)

@@ -118,6 +118,10 @@ class Forecast:
         ]
         share = self._point * _come_true(now, [look for look in earlier if look is not None])
         found = now.expected
+        # No other look is needed again, and each holds a matrix of all candidates.
+        self._looks = {
+            known: look for known, look in self._looks.items() if known == size or known in self._sizes
+        }
         scores = (round(share * points, DECIMALS) for points in (found.gain, found.regret, found.regret_95))
         return Prospect(found.answers, *scores)
 

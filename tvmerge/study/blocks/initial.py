@@ -8,7 +8,7 @@ from typing import Any
 
 from tvmerge.records import Recipe
 from tvmerge.study.blocks.scale import Scale
-from tvmerge.study.blocks.search import BlockSearch, Choice, first_run
+from tvmerge.study.blocks.search import BlockSearch, Choice, blocks_of, first_run
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
 from tvmerge.study.warm_start import InitialTrials
 
@@ -37,8 +37,8 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
         distinct.setdefault(scale.row(recipe).tobytes(), recipe)
     enqueued = list(distinct.values())
     choices = [
-        Choice(scale.row(recipe), start, min(start + block, questions))
-        for start in range(0, questions, block)[:REPEATS]
+        Choice(scale.row(recipe), part.start, part.stop)
+        for part in blocks_of(questions, block)[:REPEATS]
         for recipe in enqueued
     ]
     numbers = _numbers(scale, initial)

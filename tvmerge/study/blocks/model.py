@@ -4,10 +4,10 @@ A rating y of candidate c on question q is seen as
 
     y[c, q] = mu + b[q] + f(w_c) + e,   b[q] ~ N(0, sb^2),  f ~ GP(0, sf^2 k),  e ~ N(0, se^2 / n[c, q])
 
-where b is how easy a question is, f what a candidate is worth beside others, and n the weight of a rating
-(the number of verdicts it is the mean of). b is integrated out question by question (`solved`), so that a
-fit costs O(m^3 + m^2 q) for m candidates and q questions, however many ratings there are. Of many candidates
-some stand for all (`sparse`).
+where b is how easy a question is, f what a candidate is worth beside others, and n the weight of a rating,
+such as the number of verdicts that it is the mean of. b is integrated out question by question (`solved`), so
+that a fit costs O(m^3 + m^2 q) for m candidates and q questions that were rated, however many ratings there
+are. Of many candidates some stand for all (`sparse`).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tvmerge.study.blocks.knowledge import Knowledge, Ranked
 from tvmerge.study.blocks.metric import metric_of
 from tvmerge.study.blocks.model import Model
 from tvmerge.study.blocks.scale import Scale
-from tvmerge.study.blocks.search import BlockSearch, Choice, first_run
+from tvmerge.study.blocks.search import BlockSearch, Choice, blocks_of, first_run
 from tvmerge.study.blocks.size import ASSUMED
 from tvmerge.study.blocks.steps import Steps
 from tvmerge.study.blocks.table import Table
@@ -175,11 +175,9 @@ class BlockSampler:
         had = asked.questions(weights)
         if had is None:
             return None
-        size = min(asked.block or self._block, self.questions)
-        blocks = -(-self.questions // size)
-        for turn in range(blocks):
-            start = (number + turn) % blocks * size
-            if left := first_run(range(start, min(start + size, self.questions)), had):
+        blocks = blocks_of(self.questions, min(asked.block or self._block, self.questions))
+        for turn in range(len(blocks)):
+            if left := first_run(blocks[(number + turn) % len(blocks)], had):
                 return Choice(weights, left.start, left.stop)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ from tvmerge.study.warm_start import InitialTrials
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.metric import Floats
+
+
+LEAST = 4
+"""Questions below which blocks compare candidates worse."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,21 @@ class BlockSearch:
     questions: int
     scale: float
     seed: int
+
+
+def blocks_of(questions: int, size: int) -> Sequence[range]:
+    """Divide questions into blocks, of which the last has the rest, too, if that is small.
+
+    A candidate is merged for each block, and for a few questions that hardly pays.
+
+    Args:
+        questions: How many there are, at least one.
+        size: How many a block has.
+    """
+    whole, rest = divmod(questions, size)
+    blocks = max(1, whole + (rest >= max(size / 2, min(size, LEAST))))
+    starts = [place * size for place in range(blocks)]
+    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], questions], strict=True)]
 
 
 def first_run(places: range, had: AbstractSet[int]) -> range:

@@ -11,8 +11,9 @@ size of K is factored,
     B = 1 + diag(d)^(1/2) K diag(d)^(1/2)
 
 which has no eigenvalue below 1 (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
-section 3.4.3). What questions have in common changes the rest by a matrix whose rank is at most their number
-q (equation A.9). So it takes m^3 + O(m^2 q) operations for m candidates.
+section 3.4.3). What questions have in common changes the rest by a matrix whose rank is at most the number q
+of questions that were rated (equation A.9), and at most m. So it takes O(m^3 + m^2 q) operations for m
+candidates.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Sums:
     Attributes:
         mu: The mean rating.
         sb2: sb^2.
-        precision: n / se^2, shape (m, q); 0 where there is no rating.
+        precision: n / se^2, shape (m, q), of the q questions that were rated; 0 where there is no rating.
         weighted: The ratings less mu, times their precisions, shape (m, q).
         square: The sum of their squares, each times its precision.
         shrunk: 1 / sb^2 plus the sums of precisions by question, shape (q,).
@@ -59,9 +60,11 @@ class Sums:
 
     @classmethod
     def of(cls, ratings: Floats, counts: Floats, sb2: float, se2: float) -> Sums:
-        """Return the sums of ratings, of shape (m, q), and their weights `counts`."""
+        """Return the sums of ratings, a row a candidate, a column a question, and their weights `counts`."""
         import numpy as np
 
+        if (rated := counts.any(axis=0)).any():
+            ratings, counts = ratings[:, rated], counts[:, rated]
         whole = counts.sum()
         mu = float((ratings * counts).sum() / whole) if whole else 0.0
         deviations = np.where(counts > 0, ratings - mu, 0.0)
@@ -86,8 +89,9 @@ class Solved:
         sums: The ratings.
         inverse: B^-1, shape (m, m).
         common: V over `rooted`, shape (m, q).
-        solved_common: B^-1 `common`.
-        lower: The factor of the matrix of questions, 1 - `common`' (1 - B^-1) `common`, shape (q, q).
+        narrow: `common` as few columns as it can have; see `narrowed`.
+        solved_narrow: B^-1 `narrow`.
+        lower: The factor of the matrix of questions, 1 - `narrow`' (1 - B^-1) `narrow`.
         told: t over `rooted`, shape (m,).
         logdet: The logarithm of the determinant of 1 + K A.
     """
@@ -95,7 +99,8 @@ class Solved:
     sums: Sums
     inverse: Floats
     common: Floats
-    solved_common: Floats
+    narrow: Floats
+    solved_narrow: Floats
     lower: Floats
     told: Floats
     logdet: float
@@ -115,17 +120,18 @@ class Solved:
         scaled[np.diag_indices(len(prior))] += 1
         inverse, logdet = inverted(scaled)
         common, told = common_of(sums)
-        solved_common = inverse @ common
-        left = common.T @ solved_common - common.T @ common
+        narrow = narrowed(common)
+        solved_narrow = inverse @ narrow
+        left = narrow.T @ solved_narrow - narrow.T @ narrow
         left[np.diag_indices(len(left))] += 1
         lower = factor(left)
         logdet += 2 * float(np.log(np.diag(lower)).sum())
-        return cls(sums, inverse, common, solved_common, lower, told, logdet)
+        return cls(sums, inverse, common, narrow, solved_narrow, lower, told, logdet)
 
     @cached_property
     def explained(self) -> Floats:
-        """(1 - B^-1) V: `common` less `solved_common`, times the inverse of `lower`', shape (m, q)."""
-        return self._over_lower(self.common - self.solved_common)
+        """(1 - B^-1) V: `narrow` less `solved_narrow`, times the inverse of `lower`', of its shape."""
+        return self._over_lower(self.narrow - self.solved_narrow)
 
     @cached_property
     def mean(self) -> Floats:
@@ -144,7 +150,7 @@ class Solved:
     @cached_property
     def gain(self) -> Floats:
         """A - A Sigma A = (K + A^-1)^-1, by which a covariance shrinks, shape (m, m)."""
-        root = self._over_lower(self.solved_common)
+        root = self._over_lower(self.solved_narrow)
         found: Floats = self.inverse - root @ root.T
         found *= self.sums.rooted[:, None]
         found *= self.sums.rooted
@@ -163,7 +169,7 @@ class Solved:
         """Sigma P, times `rooted`, shape (m, q)."""
         import numpy as np
 
-        explained = self.common - self.solved_common
+        explained = self.common - self.inverse @ self.common
         found: Floats = explained + self.explained @ (self.explained.T @ self.common)
         return found * np.sqrt(self.sums.shrunk)
 
@@ -208,6 +214,24 @@ def common_of(sums: Sums) -> tuple[Floats, Floats]:
     common = sums.precision / np.sqrt(sums.shrunk) * sums.over[:, None]
     told = sums.over * sums.weighted.sum(1) - common @ (sums.weighted.sum(0) / np.sqrt(sums.shrunk))
     return common, told
+
+
+def narrowed(common: Floats) -> Floats:
+    """A matrix with the same product with its own transpose, and at most as many columns as rows.
+
+    Args:
+        common: Shape (m, q).
+
+    Returns:
+        Shape (m, min(m, q)); `common` itself where q is at most m.
+    """
+    import numpy as np
+
+    m, q = common.shape
+    if q <= m:
+        return common
+    found: Floats = np.linalg.qr(common.T, mode="r").T
+    return found
 
 
 def inverted(matrix: Floats) -> tuple[Floats, float]:

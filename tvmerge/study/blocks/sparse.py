@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tvmerge.study.blocks.factor import factor
-from tvmerge.study.blocks.solved import Sums, common_of
+from tvmerge.study.blocks.solved import Sums, common_of, narrowed
 
 if TYPE_CHECKING:
     from tvmerge.study.blocks.metric import Floats, Ints
@@ -79,6 +79,7 @@ def seen_through(inner: Floats, cross: Floats, level: float, sums: Sums) -> tupl
     alone = rooted**2 * np.maximum(level - (features**2).sum(0), 0)
     left = 1 / (1 + alone)
     common, told = common_of(sums)
+    common = narrowed(common)
     questions = factor(np.eye(common.shape[1]) - common.T @ ((1 - left)[:, None] * common))
     joint = over(questions, (left[:, None] * common).T)
     features *= rooted
