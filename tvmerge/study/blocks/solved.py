@@ -225,12 +225,13 @@ def narrowed(common: Floats) -> Floats:
     Returns:
         Shape (m, min(m, q)); `common` itself where q is at most m.
     """
-    import numpy as np
+    from scipy.linalg import qr
 
     m, q = common.shape
     if q <= m:
         return common
-    found: Floats = np.linalg.qr(common.T, mode="r").T
+    (upper,) = qr(common.T, mode="r", check_finite=False)
+    found: Floats = upper[:m].T
     return found
 
 
