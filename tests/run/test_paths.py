@@ -83,3 +83,25 @@ def test_what_killed_runs_left_in_the_run_folder_is_gone_once_it_is_held(tmp_pat
     with RunPaths(folder, folder / "model", location, trace=None).held():
         left = [path.name for path in folder.rglob("*.tmp")]
     assert left == [".mine.tmp"] * 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["questions.jsonl", "result.json", "trials.jsonl", "report.html", "model_judgment/gpt-4_single.jsonl"],
+)
+def test_a_folder_that_is_not_of_a_run_keeps_what_it_has(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "run" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"is not a run folder and has {name}, .*another --run-dir"):
+        check(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    (tmp_path / "run" / ".study").write_text("s\n", encoding="utf-8")
+    check(tmp_path)
+
+
+def test_what_a_run_leaves_that_failed_its_checks_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "run" / "model_answer").mkdir(parents=True)
+    for name in ("ledger.jsonl", "ledger.journal", ".lock", "study.db"):
+        (tmp_path / "run" / name).touch()
+    check(tmp_path)

@@ -129,9 +129,10 @@ class RunPaths:
         models are open (`tvmerge.merging`).
 
         Raises:
-            ConfigError: A folder or file cannot be written, or the disk is too full.
+            ConfigError: A folder or file cannot be written, or is not of a run, or the disk is too full.
         """
         check_folder(self.folder, "the run folder")
+        self._check_own()
         for name in _FOLDERS:
             check_folder(self.folder / name, "the run's folder")
         for file in (self.ledger, self.questions, self.trials, self.result, self.report):
@@ -146,6 +147,22 @@ class RunPaths:
         if self.log is not None:
             self._check_apart("--log-file", self.log)
             check_file(self.log, "--log-file")
+
+    def _check_own(self) -> None:
+        """Check that nothing in the folder that the run would replace, or add to, is from somewhere else.
+
+        A run marks its folder before it writes any of this.
+        """
+        if marked_study(self.folder) is not None:
+            return
+        folders = [self.folder / name for name in _FOLDERS]
+        others = [self.questions, self.trials, self.result, self.report]
+        others += [path for folder in folders if folder.is_dir() for path in folder.glob("[!.]*")]
+        if found := next((path for path in others if path.exists()), None):
+            raise ConfigError(
+                f"{self.folder} is not a run folder and has {found.relative_to(self.folder)}, which the run "
+                "would replace; choose another --run-dir"
+            )
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
