@@ -95,10 +95,7 @@ async def judge_answers(
             suite = await asyncio.to_thread(build, config, caches, note)
         try:
             await suite.check_batches()
-            models = models_to_judge(answers, suite.benchmark.questions, config.turns)
-            _check_names(models)
-            if out is not None:
-                check_replaceable(out, suite, [model.model for model in models])
+            models = _checked_models(answers, suite, config.turns, out)
             _note_gaps(models, len(suite.benchmark.questions), note)
             if baseline is not None:
                 suite = suite.with_baseline(
@@ -243,6 +240,21 @@ def _compared(
             f"({', '.join(lacking[:5])}); add their answers"
         )
     return found
+
+
+def _checked_models(
+    answers: AnswersToJudge, suite: TaskSuite, turns: int | None, out: Path | None
+) -> list[ModelAnswers]:
+    """Return each model's answers, whose judgments `out` may be replaced by.
+
+    Raises:
+        UserError: An answer is malformed, two models have one name, or `out` has something else.
+    """
+    models = models_to_judge(answers, suite.benchmark.questions, turns)
+    _check_names(models)
+    if out is not None:
+        check_replaceable(out, suite, [model.model for model in models])
+    return models
 
 
 def _check_names(models: Sequence[ModelAnswers]) -> None:

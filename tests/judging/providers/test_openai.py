@@ -118,6 +118,15 @@ async def test_why_a_reply_ended_is_told(response: Response, finish: str, text: 
     assert (reply.finish, reply.text) == (finish, text)
 
 
+@pytest.mark.parametrize("refusal", [{"a": [1]}, True, 5, ["no"], " ", ""])
+async def test_a_refusal_that_is_no_text_is_none(refusal: object) -> None:
+    response = completion("[[7]]")
+    response.body["choices"][0]["message"]["refusal"] = refusal
+    with OpenAIServer(script=lambda request, number: response) as server:
+        reply = await ask(server)
+    assert (reply.finish, reply.text) == ("stop", "[[7]]")
+
+
 def thought(content: str | None, *, finish: str = "stop", **fields: str) -> Response:
     """A completion with fields for the model's thoughts."""
     return Response({"choices": [{"message": {"content": content, **fields}, "finish_reason": finish}]})

@@ -152,10 +152,11 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
             said = choice.get("message") or choice.get("text")
             message = said if isinstance(said, dict) else {"content": said}
             word = choice.get("finish_reason")
-            failure = error_within(choice)
+            refusal, failure = message.get("refusal"), error_within(choice)
+            refused = isinstance(refusal, str) and bool(refusal.strip())  # else the content decides
             return ChatReply(
                 text=key.blotted(reply_text(message, word)),
-                finish="refused" if message.get("refusal") else "failed" if failure else finish_of(word),
+                finish="refused" if refused else "failed" if failure else finish_of(word),
                 finish_detail=printable(key.blotted(failure.words))[:_WORDS]
                 if failure
                 else unknown_word(word),
