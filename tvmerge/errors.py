@@ -30,11 +30,13 @@ class TvmergeError(Exception):
     Attributes:
         sent: For a failed request to a provider, whether the provider may have received it.
         paid: Whether the provider has answered the request that failed, and so bills it.
+        unanswered: Whether the provider had the whole request and no answer came, so that it may bill it.
         receipt: Identifies the provider's answer if it came in a batch; empty otherwise.
     """
 
     sent = True
     paid = False
+    unanswered = False
     receipt = ""
 
 

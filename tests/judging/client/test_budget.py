@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.judging.chats import LocalChat
-from tvmerge.errors import BudgetError, TransientError
+from tvmerge.errors import BudgetError, ConfigError, TransientError
 from tvmerge.judging.client.budget import Budget, BudgetedChat
 from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.ledger import Ledger, Prices
@@ -82,6 +82,31 @@ async def test_a_call_that_fails_costs_nothing_and_counts_where_it_was_sent(sent
             await chat.send(a_call(0))
     assert isinstance(await spending(ledger, budget, 500).send(a_call(0)), ChatReply)
     assert ledger.requests == made
+
+
+async def test_requests_without_a_reply_use_the_budget_up_and_the_message_says_so() -> None:
+    async def lose(request: ChatRequest) -> ChatReply:
+        lost = TransientError("connection lost")
+        lost.unanswered = True
+        raise lost
+
+    ledger = Ledger()
+    budget = Budget(ledger, max_cost=2.5 * MOST)
+    chat = BudgetedChat(LedgerChat(LocalChat(lose), ledger, "a", prices=PRICES), budget, PRICES)
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            await chat.send(a_call(0))
+    with pytest.raises(BudgetError, match=r"\$0.2000 spent, \$0.2000 of it at most, for requests without"):
+        await chat.send(a_call(0))
+
+
+async def test_a_call_that_nothing_limits_any_more_is_not_made() -> None:
+    ledger = Ledger()
+    chat = spending(ledger, Budget(ledger, max_cost=100.0), 500)
+    unlimited = ChatRequest("test", "nowhere", {"user": "x"}, RatingFormat())
+    with pytest.raises(ConfigError, match="no limit on the length of a reply"):
+        await chat.send(unlimited)
+    assert ledger.requests == 0
 
 
 async def test_judges_share_one_budget() -> None:

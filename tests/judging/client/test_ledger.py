@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +20,7 @@ from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
 from tvmerge.judging.client.judge_usage import percentile
 from tvmerge.judging.client.ledger import Ledger, Prices, read_ledger, read_usage
 from tvmerge.judging.client.ledger_chat import LedgerChat
+from tvmerge.judging.prompts.reply_format import RatingFormat
 
 
 def enter_a_call(ledger: Ledger) -> None:
@@ -164,6 +166,49 @@ async def test_calls_and_failures_are_entered_as_they_happen() -> None:
     assert known == 7.0
     assert ledger.cost > known
     assert (usage.calls, usage.failures, usage.latency) == (2, 1, (2.0, 4.0, 4.0))
+
+
+class LostError(TransientError):
+    """A request was sent, and nothing came."""
+
+    unanswered = True
+
+
+@pytest.mark.parametrize(
+    ("ends", "costs"),
+    [(LostError("gone"), True), (asyncio.CancelledError(), True), (TransientError("503", status=503), False)],
+)
+async def test_a_request_that_the_provider_may_bill_counts_at_the_most_it_can_cost(
+    tmp_path: Path, ends: BaseException, costs: bool
+) -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        raise ends
+
+    path, prices = tmp_path / "ledger.jsonl", Prices(1.0, 10.0)
+    ledger = Ledger(path)
+    request = ChatRequest("test", "nowhere", {"user": "x" * 1000, "max_tokens": 5000}, RatingFormat())
+    with pytest.raises(type(ends)):
+        await LedgerChat(LocalChat(answer), ledger, "a", prices=prices).send(request)
+    line = json.loads(path.read_text(encoding="utf-8"))
+    assert line["failed"]
+    assert line.get("at_most", False) is costs
+    assert (ledger.cost > 0.05) is costs
+    assert Ledger(path).cost == Ledger(path).at_most == ledger.cost == line["cost"]
+    unpriced = Ledger()
+    with pytest.raises(type(ends)):
+        await LedgerChat(LocalChat(answer), unpriced, "a").send(request)
+    unpriced.price("a", prices)
+    assert unpriced.cost == ledger.cost
+
+
+async def test_a_request_that_stays_in_a_batch_is_not_entered_when_a_connection_is_lost() -> None:
+    async def answer(request: ChatRequest) -> ChatReply:
+        raise LostError("gone")
+
+    ledger = Ledger()
+    with pytest.raises(LostError):
+        await LedgerChat(LocalChat(answer), ledger, "a", prices=Prices(1.0, 1.0), left=True).send(a_request())
+    assert ledger.cost == 0
 
 
 async def test_calls_that_could_not_be_entered_are_written_when_the_judge_is_closed(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ async def send_all(chat: ChatModel, numbers: range) -> float:
 def test_hits_take_no_calls_no_money_and_no_rate(tmp_path: Path) -> None:
     ledger = Ledger()
     cache = ContentCache(tmp_path)
-    budget = Budget(ledger, max_calls=10, max_cost=1.0)
+    budget = Budget(ledger, max_calls=10)
     for _ in range(3):
         model = answering()
         policy = RequestPolicy(cache=cache, ledger=ledger, budget=budget, rpm=10)
@@ -103,6 +103,7 @@ def test_the_timeout_is_an_attempts_and_waiting_in_line_is_not_part_of_it() -> N
             )
         )
     assert (ledger.usage()[0].calls, ledger.usage()[0].failures) == (0, 1)
+    assert ledger.cost == ledger.at_most > 4096 * 10e-6  # the provider may bill what it was sent
 
 
 def test_a_budget_needs_a_price_only_where_it_limits_the_cost() -> None:
@@ -113,6 +114,25 @@ def test_a_budget_needs_a_price_only_where_it_limits_the_cost() -> None:
     chat = pipeline(answering(), spec, RequestPolicy(ledger=ledger, budget=Budget(ledger, max_calls=1)))
     run(send_all(chat, range(1)))
     assert ledger.usage()[0].cost is None
+
+
+def test_a_budget_in_dollars_needs_a_limit_on_the_reply() -> None:
+    policy = RequestPolicy(budget=Budget(Ledger(), max_cost=1.0))
+    with pytest.raises(ConfigError, match="no limit on the length of a reply"):
+        pipeline(answering(), spec_of(), policy)
+    run(pipeline(answering(), spec_of(price_output=0.0), policy).close())
+    run(pipeline(answering(), spec_of(), RequestPolicy(budget=Budget(Ledger(), max_calls=1))).close())
+
+
+def test_calls_of_a_time_without_prices_count_once_there_are_some() -> None:
+    ledger = Ledger()
+    unpriced = spec_of(price_input=None, price_output=None)
+    run(send_all(pipeline(answering(), unpriced, RequestPolicy(ledger=ledger)), range(3)))
+    assert (ledger.cost, ledger.priced) == (0.0, False)
+    for _ in range(2):
+        run(pipeline(answering(), spec_of(), RequestPolicy(ledger=ledger)).close())
+        assert ledger.cost == pytest.approx(3 * 300e-6)
+        assert ledger.priced
 
 
 def test_a_local_model_costs_nothing() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from tvmerge.errors import TransientError
-from tvmerge.judging.wire.replies import read_json
+from tvmerge.judging.wire.replies import connection_error, read_json
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,20 @@ def test_what_replies_have_is_read() -> None:
     assert read_json(body) == {"a": [1, -2.5, 1000.0, True, None, "\N{GRINNING FACE}"]}
     assert read_json('{"a": "\\ud83d"}') == {"a": "\N{REPLACEMENT CHARACTER}"}
     assert read_json(f"{'[' * 100}{']' * 100}")
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "unanswered"),
+    [
+        ("ConnectError", False, False),
+        ("PoolTimeout", False, False),
+        ("WriteError", True, False),
+        ("WriteTimeout", True, False),
+        ("ReadError", True, True),
+        ("ReadTimeout", True, True),
+        ("RemoteProtocolError", True, True),
+    ],
+)
+def test_what_a_provider_may_bill_is_what_it_had_whole(name: str, sent: bool, unanswered: bool) -> None:
+    error = connection_error(getattr(httpx, name)("it broke"))
+    assert (error.sent, error.unanswered) == (sent, unanswered)

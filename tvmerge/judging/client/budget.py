@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 
-from tvmerge.errors import BudgetError
+from tvmerge.errors import BudgetError, ConfigError
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.client.ledger import Ledger, Prices
-from tvmerge.judging.client.tokens import most_tokens
+from tvmerge.judging.client.tokens import length_limit, most_tokens
 
 
 class Budget:
@@ -39,6 +39,22 @@ class Budget:
     def limits_cost(self) -> bool:
         """Whether the cost is limited, so that prices must be known."""
         return self._max_cost is not None
+
+    def most(self, request: ChatRequest, prices: Prices | None) -> float:
+        """Return the most that a request can cost, in USD; 0 without prices.
+
+        Raises:
+            ConfigError: The cost is limited, and nothing limits that of the request.
+        """
+        if prices is None:
+            return 0.0
+        if self.limits_cost and prices.output > 0 and length_limit(request.body) is None:
+            raise ConfigError(
+                "requests to the judge have no limit on the length of a reply (max_tokens), so --max-cost "
+                "cannot be enforced: set one under [parameters] in the judge's file, not in its "
+                "`omit_parameters`, or limit the calls instead, with --max-judge-calls"
+            )
+        return prices.cost(most_tokens(request))
 
     async def admit(self, cost: float) -> None:
         """Reserve a call of at most `cost` USD until `release` is called.
@@ -81,7 +97,9 @@ class Budget:
             larger = "raise --max-judge-calls and run again to resume"
             return f"the budget of {self._max_calls} judge calls is used up ({calls} made); {larger}"
         if self._max_cost is not None and spent + sum(self._reserved) + sum(owed) + cost > self._max_cost:
-            spending = f"${spent:.4f} spent, a call may cost ${cost:.4f}"
+            lost = self._ledger.at_most
+            unsure = f", ${lost:.4f} of it at most, for requests without a reply" if lost else ""
+            spending = f"${spent:.4f} spent{unsure}, a call may cost ${cost:.4f}"
             larger = "raise --max-cost and run again to resume"
             return f"the budget of ${self._max_cost:g} is used up ({spending}); {larger}"
         return ""
@@ -106,8 +124,9 @@ class BudgetedChat(ChatWrapper):
 
         Raises:
             BudgetError: The budget does not allow the call.
+            ConfigError: The cost is limited, and nothing limits that of the call.
         """
-        cost = self._prices.cost(most_tokens(request)) if self._prices else 0.0
+        cost = self._budget.most(request, self._prices)
         await self._budget.admit(cost)
         try:
             return await self._inner.send(request)

@@ -43,7 +43,9 @@ class _Totals:
     input: int = 0
     output: int = 0
     cost: float = 0.0
-    priced: bool = True
+    at_most: float = 0.0
+    unpriced: int = 0
+    to_price: Usage = field(default_factory=Usage)
     seconds: list[float] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)
 
@@ -98,6 +100,7 @@ class Ledger:
         cost: float | None = 0.0,
         sent: bool = True,
         receipt: str = "",
+        at_most: Usage | None = None,
     ) -> None:
         """Enter an attempt that failed.
 
@@ -107,11 +110,11 @@ class Ledger:
             cost: Cost in USD if it is billed all the same, or None if the price is unknown.
             sent: Whether the provider may have received it. If not, it does not count as a call.
             receipt: Identifies a reply that came in a batch, which is entered only once.
+            at_most: The most tokens that it can have taken, if the provider may bill it, at `cost`.
         """
         if sent:
-            self.record(
-                ledger_line(judge, self._wall(), Usage(), cost, seconds, failed=True, receipt=receipt)
-            )
+            marks = {"failed": True, "at_most": at_most is not None, "receipt": receipt}
+            self.record(ledger_line(judge, self._wall(), at_most or Usage(), cost, seconds, **marks))
         else:
             self._totals_of(judge).failures += 1
 
@@ -137,12 +140,23 @@ class Ledger:
     @property
     def priced(self) -> bool:
         """Whether the price of every call is known."""
-        return all(total.priced for total in list(self._totals.values()))
+        return all(not total.unpriced for total in list(self._totals.values()))
 
     @property
     def cost(self) -> float:
         """Cost in USD of all judges whose price is known."""
         return sum(total.cost for total in list(self._totals.values()))
+
+    @property
+    def at_most(self) -> float:
+        """Part of `cost` for requests that failed and may have been billed, at most so much."""
+        return sum(total.at_most for total in list(self._totals.values()))
+
+    def price(self, judge: str, prices: Prices) -> None:
+        """Count a judge's calls that were entered while it had no price, by their tokens."""
+        total = self._totals_of(judge)
+        total.cost += prices.cost(total.to_price)
+        total.unpriced, total.to_price = 0, Usage()
 
     def now(self) -> float:
         """Return the seconds since 1970."""
@@ -212,7 +226,10 @@ class Ledger:
         receipt = row.get("receipt")
         self._receipts |= {receipt} if receipt else set()
         total.cost += row["cost"] or 0.0
-        total.priced = total.priced and row["cost"] is not None
+        total.at_most += (row["cost"] or 0.0) if row.get("at_most") else 0.0
+        if row["cost"] is None:
+            total.unpriced += 1
+            total.to_price += Usage(round(row["input"]), round(row["output"]))
         if row.get("failed"):
             total.failures += 1
             return
@@ -256,6 +273,6 @@ def _usage(name: str, total: _Totals) -> JudgeUsage:
         failures=total.failures,
         input_tokens=total.input,
         output_tokens=total.output,
-        cost=total.cost if total.priced else None,
+        cost=None if total.unpriced else total.cost,
         latency=tuple(percentile(total.seconds, share) for share in (0.5, 0.9, 0.99) if total.seconds),
     )

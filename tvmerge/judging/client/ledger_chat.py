@@ -57,13 +57,15 @@ class LedgerChat(ChatWrapper):
             reply = await self._inner.send(request)
         except TvmergeError as error:
             seconds = self._clock() - begun
-            cost = self._cost(request, None) if error.paid else 0.0
-            self._ledger.failed(self._judge, seconds, cost=cost, sent=error.sent, receipt=error.receipt)
+            if error.paid or (error.unanswered and not self._left):
+                self._may_be_billed(request, seconds, receipt=error.receipt)
+            else:
+                self._ledger.failed(self._judge, seconds, sent=error.sent, receipt=error.receipt)
             raise
         except asyncio.CancelledError:
             if not self._left:
                 # Cancelled while in flight: the provider has it.
-                self._ledger.failed(self._judge, self._clock() - begun)
+                self._may_be_billed(request, self._clock() - begun)
             raise
         seconds = self._clock() - begun
         cost = self._cost(request, reply.usage)
@@ -82,6 +84,11 @@ class LedgerChat(ChatWrapper):
             await super().close()
         finally:
             self._ledger.write()
+
+    def _may_be_billed(self, request: ChatRequest, seconds: float, *, receipt: str = "") -> None:
+        """Enter an attempt without a usable answer at the most that it can cost."""
+        cost, most = self._cost(request, None), most_tokens(request)
+        self._ledger.failed(self._judge, seconds, cost=cost, receipt=receipt, at_most=most)
 
     def _cost(self, request: ChatRequest, usage: Usage | None) -> float | None:
         """Return the cost of a call; without a reported usage, that of the most expensive one."""

@@ -29,8 +29,8 @@ def ledger_line(
         usage: Tokens billed.
         cost: Cost in USD, or None if the price is unknown.
         seconds: How long it took.
-        marks: `failed`, and the `receipt` or `call` that identify the reply; those that are empty are left
-            out.
+        marks: `failed`; `at_most` if tokens and cost are the most that the provider may bill; the `receipt`
+            or `call` that identify the reply. Those that are empty are left out.
     """
     return {
         "judge": judge,

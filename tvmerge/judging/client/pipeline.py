@@ -51,6 +51,7 @@ from tvmerge.judging.client.shield import ShieldedChat
 from tvmerge.judging.client.suggestions import SuggestingChat
 from tvmerge.judging.client.timeout import TimeLimitedChat
 from tvmerge.judging.client.tokens import LENGTH_PARAMETERS
+from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.spec import JudgeSpec
 
 BATCHES = 4
@@ -65,10 +66,15 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> Cha
     """Wrap `provider` in everything that makes it safe to pay for.
 
     Raises:
-        ConfigError: The cost is limited, but the judge has no price.
+        ConfigError: The cost is limited, but the judge has no price, or its replies no limit.
     """
     ledger = policy.ledger or Ledger()
-    if prices_of(spec) is None and policy.budget is not None and policy.budget.limits_cost:
+    prices = prices_of(spec)
+    if prices is not None:
+        ledger.price(spec.name, prices)
+    if policy.budget is not None:
+        policy.budget.most(provider.request("", "", RatingFormat()), prices)
+    if prices is None and policy.budget is not None and policy.budget.limits_cost:
         raise ConfigError(
             f"the judge '{spec.name}' has no price, so --max-cost cannot be enforced: put price_input and "
             "price_output (USD per million tokens) into a file of the judge (docs/customizing.md)"

@@ -30,4 +30,6 @@ class TimeLimitedChat(ChatWrapper):
             async with asyncio.timeout(self._timeout):
                 return await self._inner.send(request)
         except TimeoutError as error:
-            raise TransientError(f"no reply within {self._timeout} s") from error
+            late = TransientError(f"no reply within {self._timeout} s")
+            late.unanswered = True
+            raise late from error

@@ -125,9 +125,11 @@ def connection_error(error: Exception) -> ProviderError:
         return InvalidRequestError(
             f"the judge's server replies with {said}: correct base_url", said=said, certain=True
         )
-    unsent = type(cause).__name__ in _NEVER_SENT
-    said = f"{type(cause).__name__}: {cause}" if str(cause) else f"{type(error).__name__}: {error}"
-    return TransientError(printable(said)[:_SHOWN], sent=not unsent)
+    kind = type(cause).__name__
+    said = f"{kind}: {cause}" if str(cause) else f"{type(error).__name__}: {error}"
+    lost = TransientError(printable(said)[:_SHOWN], sent=kind not in _NEVER_SENT)
+    lost.unanswered = lost.sent and kind not in _PARTLY_SENT
+    return lost
 
 
 def _shown(data: Any, key: ApiKey) -> str:
@@ -138,6 +140,9 @@ _NEVER_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"}
 )
 """Errors of HTTP clients that occur before anything is sent."""
+
+_PARTLY_SENT = frozenset({"WriteError", "WriteTimeout", "LocalProtocolError"})
+"""Errors of HTTP clients that occur before the whole request is sent."""
 
 _SHAPES = {
     "a message of Anthropic's": {"content", "stop_reason"},
