@@ -141,6 +141,15 @@ def test_a_percentile_is_the_nearest_rank(values: list[float], share: float) -> 
     assert sum(v < value for v in values) < max(1, share * len(values))
 
 
+def test_requests_in_batches_count_for_the_budget_and_for_no_rate() -> None:
+    ledger = Ledger(wall=lambda: 1000.0)
+    enter_a_call(ledger)
+    ledger.record(ledger.line("a", Usage(1, 1), 0.1, 1.0, receipt="batch/1"))
+    ledger.failed("a", receipt="batch/2")
+    assert ledger.requests == 3
+    assert ledger.moments("a", since=0.0) == [1000.0]
+
+
 async def test_calls_and_failures_are_entered_as_they_happen() -> None:
     replies: list[ChatReply | Exception] = [
         TransientError("down"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -155,3 +156,18 @@ def test_half_a_surrogate_pair_in_a_message_can_be_stored() -> None:
     body = json.dumps({"error": {"message": "no \ud83d thing", "metadata": {"raw": '"of \\ud83d"'}}})
     assert read_error_details(body).words.startswith("no � thing")
     read_error_details(body).words.encode("utf-8")
+
+
+@pytest.mark.parametrize("item", ["{}", '{"code": 5}', "[]", '{"error": {}}'])
+def test_a_huge_error_is_read_at_once(item: str) -> None:
+    body = f'{{"error": [{",".join([item] * 500_000)}]}}'
+    data = json.loads(body)
+    begun = time.process_time()
+    read_error_details(body)
+    error_within(data)
+    assert time.process_time() - begun < 0.5
+
+
+def test_a_huge_page_still_has_its_title() -> None:
+    page = "<html><title>Bad gateway</title>" + "<p>" * 1_000_000
+    assert read_error_details(page).words == "Bad gateway"

@@ -38,6 +38,7 @@ class Prices:
 class _Totals:
     calls: int = 0
     batched: int = 0
+    in_batches: int = 0
     hits: int = 0
     failures: int = 0
     input: int = 0
@@ -113,8 +114,9 @@ class Ledger:
             at_most: The most tokens that it can have taken, if the provider may bill it, at `cost`.
         """
         if sent:
-            marks = {"failed": True, "at_most": at_most is not None, "receipt": receipt}
-            self.record(ledger_line(judge, self._wall(), at_most or Usage(), cost, seconds, **marks))
+            marks: dict[str, str | bool] = {"at_most": at_most is not None, "receipt": receipt}
+            most = at_most or Usage()
+            self.record(ledger_line(judge, self._wall(), most, cost, seconds, failed=True, **marks))
         else:
             self._totals_of(judge).failures += 1
 
@@ -130,7 +132,7 @@ class Ledger:
     @property
     def requests(self) -> int:
         """Number of requests that all judges sent: answered calls and failed attempts."""
-        return sum(len(total.moments) for total in list(self._totals.values()))
+        return sum(len(total.moments) + total.in_batches for total in list(self._totals.values()))
 
     @property
     def hits(self) -> int:
@@ -163,7 +165,7 @@ class Ledger:
         return self._wall()
 
     def moments(self, judge: str, since: float) -> Sequence[float]:
-        """Return the times a judge was sent a request since `since`, in seconds since 1970."""
+        """Return when a judge was sent single requests since `since`, in seconds since 1970."""
         return [moment for moment in self._totals_of(judge).moments if moment >= since]
 
     def usage(self) -> list[JudgeUsage]:
@@ -222,9 +224,11 @@ class Ledger:
     def enter(self, row: dict[str, Any]) -> None:
         """Count a line of a ledger's file."""
         total = self._totals_of(row["judge"])
-        total.moments.append(row["at"])
-        receipt = row.get("receipt")
-        self._receipts |= {receipt} if receipt else set()
+        if receipt := row.get("receipt"):
+            self._receipts.add(receipt)
+            total.in_batches += 1
+        else:
+            total.moments.append(row["at"])
         total.cost += row["cost"] or 0.0
         total.at_most += (row["cost"] or 0.0) if row.get("at_most") else 0.0
         if row["cost"] is None:

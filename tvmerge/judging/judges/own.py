@@ -10,6 +10,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from tvmerge._util.canonical import canonical_json, digest
+from tvmerge._util.single_flight import SingleFlight
 from tvmerge._util.well_formed import well_formed_record
 from tvmerge.errors import ConfigError
 from tvmerge.judging.judges.pairwise import LOSS, WIN
@@ -64,6 +65,7 @@ class OwnJudge:
         self._rater = judge
         self._cache = cache
         self._places = asyncio.Semaphore(parallel)
+        self._flights: SingleFlight[Sequence[Judgment]] = SingleFlight()
         self._scale = scale_of(judge, compares=compares)
         self._compares = compares
         self._baseline: Mapping[QuestionId, Answer] = {}
@@ -110,19 +112,28 @@ class OwnJudge:
                 f"pairwise judging: the baseline has no answer to question {question.question_id}"
             )
         key = self._key(question, answer)
+        stored = await self._look_up(key, question, answer)
+        return stored or await self._flights.do(key, lambda: self._ask(key, question, answer))
+
+    async def close(self) -> None:
+        """Leave the judge open, since it belongs to the caller."""
+
+    async def _look_up(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
+        """Return the stored ratings of `answer`; empty if there are none that are valid."""
         stored = _stored(await asyncio.to_thread(self._cache.get, key))
-        if stored is not None and not self._problem_with(stored, question, answer):
-            return stored
+        return () if not stored or self._problem_with(stored, question, answer) else stored
+
+    async def _ask(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
         async with self._places:
+            # It may have been rated while this waited for its place.
+            if stored := await self._look_up(key, question, answer):
+                return stored
             work = asyncio.ensure_future(self._rated(key, question, answer))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 await work
                 raise
-
-    async def close(self) -> None:
-        """Leave the judge open, since it belongs to the caller."""
 
     async def _rated(self, key: str, question: Question, answer: Answer) -> Sequence[Judgment]:
         given = tuple(await self._rater.judge(question, answer))

@@ -15,7 +15,7 @@ from tvmerge.judging.prompts.reply_format import ReplyFormat
 from tvmerge.judging.providers import Provider
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.judging.wire.bounds import client_arguments
-from tvmerge.judging.wire.error_details import ErrorDetails, error_within
+from tvmerge.judging.wire.error_details import LARGEST, ErrorDetails, error_within
 from tvmerge.judging.wire.finish import finish_of, unknown_word
 from tvmerge.judging.wire.http import ApiKey, lower_case, rate_limits
 from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
@@ -173,7 +173,7 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
 def _failed_generation(body: str, headers: Mapping[str, str], key: ApiKey) -> ChatReply | None:
     """Return the reply of a model that failed to write the requested JSON, which Groq sends as an error."""
     try:
-        data = read_json(body)
+        data = read_json(body) if len(body) <= LARGEST else None
     except ProviderError:
         return None
     match data:

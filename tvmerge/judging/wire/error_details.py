@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tvmerge._util.parsing import parse_json
@@ -30,11 +31,16 @@ _TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTA
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _EVENTS = re.compile(r"\s*(?:event|data|id|retry)?:")
+LARGEST = 2**16
+"""Number of characters of an error that are read; no description of one is as long."""
 _DEEPEST = 6
+_OBJECTS = 200
+"""Number of objects in an error that are looked at."""
 _TITLED = 5_000
 """Number of characters of a page that are searched for its title."""
 _WORDY = 4_000
 """Number of characters of an error's message that are read; patterns are searched in it."""
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False)
 _GATEWAYS = 2
 """Maximum number of gateways before a provider that repeat its error as text."""
 _REPLIES = frozenset({"choices", "content", "candidates", "output"})
@@ -69,8 +75,8 @@ class ErrorDetails:
 
 
 def read_error_details(body: str) -> ErrorDetails:
-    """Read the body of an error; never fails, whatever the body is."""
-    return _read(body, _GATEWAYS)
+    """Read the body of an error, as far as `LARGEST`; never fails, whatever the body is."""
+    return _read(body[:LARGEST], _GATEWAYS)
 
 
 def _read(body: str, gateways: int) -> ErrorDetails:
@@ -121,12 +127,12 @@ def title_of(page: str) -> str:
 
 
 def _of_json(data: Any, gateways: int = _GATEWAYS) -> ErrorDetails:
-    layers = list(_layers(data, 0))
+    layers = list(islice(_layers(data, 0), _OBJECTS))
     words = _sentence(data)[:_WORDY]
     raw = next(filter(None, (_behind(layer, gateways) for layer in layers)), "")
     said = words if raw in words else ": ".join(filter(None, (words, raw)))
     return ErrorDetails(
-        words=said or json.dumps(data, ensure_ascii=False)[:_WORDY],
+        words=said or "".join(islice(_AS_TEXT.iterencode(data), _WORDY))[:_WORDY],
         status=next((status for layer in layers if (status := _status(layer)) is not None), None),
         codes=frozenset(_texts(layers, _CODES)),
         param=_param(layers),
