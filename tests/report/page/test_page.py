@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 import re
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.report.html_tree import Node, parse
 from tvmerge.records import Answer, Question, Rating, Unrated
 from tvmerge.report.caveats import caveats
 from tvmerge.report.conclusion import conclusion
+from tvmerge.report.page import payload
 from tvmerge.report.page.page import render_page, write_page
 from tvmerge.report.result import ContenderKey, RunRecord, Sample
 from tvmerge.report.result_file import as_json
@@ -89,6 +92,30 @@ def test_it_is_written_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None
     write_page(path, RUN)
     assert path.read_text(encoding="utf-8") == PAGE
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("packed_from", [payload.PACKED_FROM, 1_000_000])
+def test_a_large_page_is_never_in_memory_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed_from: int
+) -> None:
+    monkeypatch.setattr(payload, "PACKED_FROM", packed_from)
+    text = "".join(random.Random(1).choices("abcdefgh", k=8_000))
+    samples = tuple(
+        Sample(Question(n, "c", ("q",)), Answer(n, (text,), ("stop",)), (Rating(n, 1, 7, "j", "single-v1"),))
+        for n in range(300)
+    )
+    made = results.simple()
+    made = replace(made, contenders=tuple(replace(c, samples=samples) for c in made.contenders))
+    path = tmp_path / "report.html"
+    write_page(path, results.simple())  # what is loaded once
+    tracemalloc.start()
+    try:
+        write_page(path, made)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3_000_000  # of texts of 9.6 MB
+    assert path.read_text(encoding="utf-8") == render_page(made)
 
 
 def test_the_headline_is_the_conclusion_and_what_qualifies_it(page: Node) -> None:

@@ -82,13 +82,17 @@ class Comparison:
         question: The question.
         change: How the winner's mean rating compares with the strongest rival's on this question.
         lead: Their difference; None if one has no rating.
-        turns: The conversation.
+        samples: The samples of each column.
     """
 
     question: Question
     change: Change
     lead: float | None
-    turns: tuple[Turn, ...]
+    samples: tuple[tuple[Sample, ...], ...]
+
+    def turns(self) -> Iterator[Turn]:
+        """Yield the conversation, which is not kept."""
+        return (_turn(self.question, index, self.samples) for index in range(len(self.question.turns)))
 
 
 def columns(result: RunRecord) -> tuple[Column, ...]:
@@ -134,13 +138,8 @@ def _by_question(samples: Sequence[Sample]) -> dict[QuestionId, tuple[Sample, ..
 
 
 def _comparison(question: Question, shown: Sequence[Column], lead: float | None) -> Comparison:
-    samples = [column.shelf.get(question.question_id, ()) for column in shown]
-    return Comparison(
-        question=question,
-        change=_change(lead),
-        lead=lead,
-        turns=tuple(_turn(question, index, samples) for index in range(len(question.turns))),
-    )
+    samples = tuple(column.shelf.get(question.question_id, ()) for column in shown)
+    return Comparison(question, _change(lead), lead, samples)
 
 
 def _lead(best: Sequence[Sample], baseline: Sequence[Sample]) -> float | None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge._util.files import write_text
+from tvmerge._util.files import write_pieces
 from tvmerge._version import __version__
 from tvmerge.report import numbers
 from tvmerge.report.answer_stats import answer_stats, has_thoughts
@@ -50,14 +50,19 @@ def write_page(path: Path, result: RunRecord, lang: str = ENGLISH) -> None:
         ConfigError: There is no such language, or a figure of an installed package fails.
         OSError: The disk is full or the folder cannot be written.
     """
-    write_text(path, render_page(result, lang))
+    with language(lang):
+        write_pieces(path, _pieces(result))
 
 
 def render_page(result: RunRecord, lang: str = ENGLISH) -> str:
     """Render the page of a run as HTML, in a language of `languages`."""
     with language(lang):
-        html = _environment().get_template("page.html.j2").render(_content(result))
-    return legal(html)
+        return "".join(_pieces(result))
+
+
+def _pieces(result: RunRecord) -> Iterator[str]:
+    """Yield the page, which may be large, as it is made."""
+    return map(legal, _environment().get_template("page.html.j2").generate(_content(result)))
 
 
 def _content(result: RunRecord) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from tvmerge.records import CUT_IN_THOUGHT, MEAN, Trial
@@ -70,21 +71,25 @@ def payload(
     )
 
 
-def parts(found: Sequence[Comparison]) -> list[str]:
-    """Return what is said to the questions, a number of them at a time, as JSON like `payload`'s.
+def parts(found: Sequence[Comparison]) -> Iterator[str]:
+    """Yield what is said to the questions, a number of them at a time, as JSON like `payload`'s.
 
-    Much becomes a JSON string in each part: the same JSON packed by gzip, in base64.
+    Much becomes a JSON string in each part: the same JSON packed by gzip, in base64. It need not fit into
+    memory twice, so it is made once to see how much it is, and again to be written.
 
     Args:
         found: The questions with their answers.
     """
-    turns = [[_turn(turn) for turn in comparison.turns] for comparison in found]
-    texts = [
-        _json(turns[first : first + QUESTIONS_PER_PAGE]) for first in range(0, len(turns), QUESTIONS_PER_PAGE)
-    ]
-    if sum(len(text.encode("utf-8")) for text in texts) >= PACKED_FROM:
-        return [json.dumps(_packed(text)) for text in texts]
-    return [text.translate(_ESCAPES) for text in texts]
+    sizes = accumulate(len(text.encode("utf-8")) for text in _texts(found))
+    if any(size >= PACKED_FROM for size in sizes):
+        return (json.dumps(_packed(text)) for text in _texts(found))
+    return (text.translate(_ESCAPES) for text in _texts(found))
+
+
+def _texts(found: Sequence[Comparison]) -> Iterator[str]:
+    for first in range(0, len(found), QUESTIONS_PER_PAGE):
+        shown = found[first : first + QUESTIONS_PER_PAGE]
+        yield _json([[_turn(turn) for turn in comparison.turns()] for comparison in shown])
 
 
 def embedded(data: object) -> str:
