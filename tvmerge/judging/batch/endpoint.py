@@ -44,6 +44,10 @@ class SdkEndpoint:
 
     async def _call(self, work: Awaitable[Any]) -> Any:
         """Call the SDK and translate its errors."""
+        with self._key.kept_out_of_errors():
+            return await self._translated(work)
+
+    async def _translated(self, work: Awaitable[Any]) -> Any:
         try:
             return await work
         except self._sdk.APIStatusError as error:
@@ -59,7 +63,8 @@ class SdkEndpoint:
 
     def _data(self, text: str, headers: Mapping[str, str]) -> Any:
         """Return the data of a response; raise an error sent as a success, except one that a batch holds."""
-        data = read_json(text)
+        with self._key.kept_out_of_errors():
+            data = read_json(text)
         details = None if isinstance(data, dict) and "input_file_id" in data else error_within(data)
         if details is not None:
             raise translate(details.status or 200, details, headers=lower_case(headers), key=self._key)

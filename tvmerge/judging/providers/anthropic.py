@@ -72,6 +72,10 @@ class AnthropicChat:
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
+        with self._key.kept_out_of_errors():
+            return await self._send(request)
+
+    async def _send(self, request: ChatRequest) -> ChatReply:
         import anthropic
 
         # Parameters that the SDK does not know, or rejects although old models accept them, bypass it.

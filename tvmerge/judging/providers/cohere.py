@@ -71,6 +71,10 @@ class CohereChat:
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
+        with self._key.kept_out_of_errors():
+            return await self._send(request)
+
+    async def _send(self, request: ChatRequest) -> ChatReply:
         import httpx
         from cohere.core.api_error import ApiError
 

@@ -80,6 +80,10 @@ class OpenAIChat:
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send one request, once."""
+        with self._key.kept_out_of_errors():
+            return await self._send(request)
+
+    async def _send(self, request: ChatRequest) -> ChatReply:
         import openai
 
         extra = {name: value for name, value in request.body.items() if name not in ("model", "messages")}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tvmerge.errors import TvmergeError
+from tvmerge.judging.client.chat import InvalidRequestError
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.wire.moments import positive, read_wait
 
@@ -19,6 +22,8 @@ _ASTRAY = 5.0
 """Seconds that two clocks may differ: `date` has whole seconds, and a reply takes time to arrive."""
 _NO_LIMIT = 1e12
 """Requests or tokens from which on a limit is none."""
+_CUT = 12
+"""Minimum number of characters of a key that is cut off which reveal something; keys begin alike."""
 _QUOTED = 4
 """Minimum number of characters of a key whose quotation reveals something."""
 
@@ -38,6 +43,24 @@ class ApiKey:
     def blotted(self, text: str) -> str:
         """Return `text` with the key removed, since a server may send it back."""
         return text.replace(self.secret, "***") if self.secret else text
+
+    @contextmanager
+    def kept_out_of_errors(self) -> Iterator[None]:
+        """Remove the key, and the beginning of one that is cut off, from errors that the block raises."""
+        try:
+            yield
+        except TvmergeError as error:
+            error.args = tuple(
+                self._without_parts(arg) if isinstance(arg, str) else arg for arg in error.args
+            )
+            if isinstance(error, InvalidRequestError):
+                error.said = self._without_parts(error.said)
+            raise
+
+    def _without_parts(self, text: str) -> str:
+        for length in range(len(self.secret), _CUT - 1, -1):
+            text = text.replace(self.secret[:length], "***")
+        return self.blotted(text)
 
     def blotted_out(self, text: str) -> str:
         """Return `text` without words that contain the start or end of the key, as some servers quote it."""
