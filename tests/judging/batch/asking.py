@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,16 +89,25 @@ class Asking:
     @contextmanager
     def judge(self) -> Iterator[tuple[PromptedJudge, Batching]]:
         """A judge, and what its batches have in common."""
+        with self.judges({}) as ((judge,), batching):
+            yield judge, batching
+
+    @contextmanager
+    def judges(self, *parameters: Mapping[str, Any]) -> Iterator[tuple[Sequence[PromptedJudge], Batching]]:
+        """Judges of one model with these parameters, and what their batches have in common."""
         ledger = self.ledger()
         batching = Batching(self.folder, patience=self.patience, quiet=0.1)
-        spec = JudgeSpec(
-            "judge",
-            self.provider,
-            model="m",
-            base_url=self.server.base_url,
-            api_key_env="TEST_KEY",
-            **{"price_input": 1.0, "price_output": 1.0, **self.spec},
-        )
+        specs = [
+            JudgeSpec(
+                "judge" if len(parameters) == 1 else f"judge-{number}",
+                self.provider,
+                model="m",
+                base_url=self.server.base_url,
+                api_key_env="TEST_KEY",
+                **{"price_input": 1.0, "price_output": 1.0, "parameters": dict(given), **self.spec},
+            )
+            for number, given in enumerate(parameters)
+        ]
         with closing(ContentCache(self.folder / "cache")) as cache:
             policy = RequestPolicy(
                 cache=cache,
@@ -109,11 +118,13 @@ class Asking:
                 pauses=Pauses(self.waits.append, every=0.0),
                 **self.options,
             )
-            judge = create_judge(
-                spec, PROMPTS, [QUESTION], together=self.together, policy=policy, env={"TEST_KEY": KEY}
-            )
-            assert isinstance(judge, PromptedJudge)
-            yield judge, batching
+            judges = [
+                create_judge(
+                    spec, PROMPTS, [QUESTION], together=self.together, policy=policy, env={"TEST_KEY": KEY}
+                )
+                for spec in specs
+            ]
+            yield [judge for judge in judges if isinstance(judge, PromptedJudge)], batching
 
     def run(self, count: int) -> list[Judgment]:
         """The judgments of the first answers."""

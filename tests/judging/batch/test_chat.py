@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -12,9 +14,11 @@ import pytest
 from tests.judging.batch.asking import QUESTION, Asking, answer, expected, rate, shown
 from tests.servers import anthropic_server, openai_server
 from tests.servers.http import Response
-from tvmerge.errors import ConfigError, CredentialsError, OutageError, QuotaError
+from tvmerge._util.cache import ContentCache
+from tvmerge.errors import ConfigError, CredentialsError, OutageError, QuotaError, UserError
 from tvmerge.judging.batch.anthropic import AnthropicBatches
 from tvmerge.judging.batch.openai import OpenAIBatches
+from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.records import Answer, Rating, Unrated
 from tvmerge.run.rating_tasks import RatingTasks, all_rated
 
@@ -228,6 +232,21 @@ async def given_up(asking: Asking, count: int) -> None:
         await judge.close()
 
 
+def test_replies_that_cannot_be_stored_stay_in_the_list_of_batches_until_they_can(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("the cache folder cannot be written: the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ContentCache, "put_packed", full)
+        with pytest.raises(UserError, match="disk is full; the replies that were paid for are kept with the"):
+            asking.run(3)
+    assert asking.scores(3) == expected(3)
+    assert len(asking.server.billed) == asking.ledger().requests == 3
+    assert not asking.store.exists()
+
+
 @pytest.mark.parametrize("result", ["'{'", "'[7]'", "CAST(x'ff' AS TEXT)", "7", "NULL"])
 def test_stored_results_that_are_damaged_are_fetched_again_and_not_paid_for_again(
     openai: Asking, result: str
@@ -264,6 +283,82 @@ def test_requests_with_the_provider_count_in_the_budget_of_the_next_run(asking: 
     outcomes = asyncio.run(ask())
     assert sum(isinstance(outcome, BaseException) for outcome in outcomes) == 1
     assert len(asking.server.billed) == asking.ledger().requests == 5
+
+
+TWO: tuple[dict[str, object], ...] = ({"temperature": 0.0}, {"temperature": 1.0})
+"""Parameters of two judges of one model."""
+
+
+async def rated_by(judges: Sequence[PromptedJudge], *numbers: Sequence[int]) -> None:
+    """Have each judge rate the answers of its numbers, the next one when the others have sent theirs."""
+    ratings = []
+    try:
+        for judge, wanted in zip(judges, numbers, strict=True):
+            ratings.append(asyncio.create_task(rate(judge, wanted)))
+            await asyncio.sleep(0.5)
+        await asyncio.gather(*ratings)
+    finally:
+        for rating in ratings:
+            rating.cancel()
+        await asyncio.gather(*ratings, return_exceptions=True)
+        for judge in judges:
+            await judge.close()
+
+
+def test_two_judges_of_one_model_leave_each_others_batches_alone(asking: Asking) -> None:
+    asking.server.polls, asking.max_calls = 2, 5
+
+    async def both() -> None:
+        with asking.judges(*TWO) as (judges, _):
+            await rated_by(judges, [0, 1, 2], [0, 1])
+
+    asyncio.run(both())
+    assert sizes(asking) == [3, 2]
+    assert asking.ledger().requests == len(asking.server.billed) == 5
+    assert not asking.store.exists()
+
+
+def test_a_batch_that_is_being_sent_stays_recorded_while_a_judge_of_the_same_model_begins(
+    openai: Asking,
+) -> None:
+    openai.server.polls = 10**6
+
+    def slow(kind: str, response: Response) -> Response:
+        if kind == "upload":
+            time.sleep(1.0)
+        return response
+
+    openai.server.change = slow
+
+    async def both() -> None:
+        with openai.judges(*TWO) as (judges, _):
+            rating = asyncio.create_task(rated_by(judges, [0, 1, 2], [0]))
+            while len(openai.server.batches) < 2:
+                await asyncio.sleep(0.01)
+            rating.cancel()
+            await asyncio.gather(rating, return_exceptions=True)
+
+    asyncio.run(both())
+    with closing(sqlite3.connect(openai.store)) as database:
+        counts = database.execute("SELECT count(*) FROM requests GROUP BY batch ORDER BY batch").fetchall()
+    assert counts == [(3,), (1,)]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_two_judges_of_one_model_left_is_used_whichever_begins(asking: Asking, first: int) -> None:
+    asking.server.polls, asking.patience = 10**6, 0.0
+
+    async def both(order: int, numbers: Sequence[int]) -> None:
+        with asking.judges(*TWO) as (judges, _):
+            await rated_by([judges[order], judges[1 - order]], numbers, numbers)
+
+    with pytest.raises(OutageError):
+        asyncio.run(both(0, [0, 1, 2]))
+    asking.server.polls, asking.patience, asking.max_calls = 0, 60.0, 6
+    asyncio.run(both(first, [0, 1, 2]))
+    assert sizes(asking) == [3, 3]
+    assert asking.ledger().requests == len(asking.server.billed) == 6
+    assert not asking.store.exists()
 
 
 def test_a_server_without_batches_is_refused_before_anything_is_asked(asking: Asking) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.judging.batch.asking import Asking, expected
 from tests.servers.http import Response
+from tvmerge._util.cache import ContentCache
 from tvmerge.errors import OutageError, QuotaError, UserError
 from tvmerge.judging.batch import runner
 
@@ -133,6 +134,57 @@ def test_a_provider_that_keeps_failing_ends_the_run_and_the_next_goes_on(asking:
     assert asking.scores(4) == expected(4)
     assert len(asking.server.batches) == 1
     assert asking.ledger().requests == 4
+
+
+_MONTH = 31 * 86400.0
+
+
+def aged(asking: Asking) -> None:
+    """What the run left, as if a month had passed, or as if the clock said so."""
+    with closing(sqlite3.connect(asking.store)) as database, database:
+        database.execute("UPDATE batches SET planned = planned - ?, tried = tried - ?", (_MONTH, _MONTH))
+
+
+def left(asking: Asking, *, received: bool) -> None:
+    """A run that ended after its batch was made, or before the results it received were stored."""
+    if received:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ContentCache, "put_packed", full)
+            with pytest.raises(UserError, match="full"):
+                asking.run(4)
+    else:
+        asking.patience, asking.server.polls = 0.0, 1
+        with pytest.raises(OutageError):
+            asking.run(4)
+    asking.patience = 60.0
+
+
+def full(*_: object) -> None:
+    raise UserError("the disk is full")
+
+
+@pytest.mark.parametrize("received", [False, True])
+def test_a_batch_of_a_month_ago_is_not_forgotten(asking: Asking, received: bool) -> None:
+    left(asking, received=received)
+    aged(asking)
+    assert asking.scores(4) == expected(4)
+    assert len(asking.server.billed) == asking.ledger().requests == 4
+
+
+@pytest.mark.parametrize("kind", ["poll", "results"])
+def test_a_batch_that_a_provider_has_deleted_since_is_entered_at_its_most_and_sent_again(
+    asking: Asking, kind: str
+) -> None:
+    left(asking, received=False)
+    aged(asking)
+    missing = Response({"error": {"message": "No such batch"}}, status=404)
+    asking.server.refuse = at_first(kind, missing)
+    assert asking.scores(4) == expected(4)
+    assert len(asking.server.billed) == asking.ledger().requests == 8
+    (usage,) = asking.ledger().usage()
+    assert (usage.calls, usage.failures) == (4, 4)
+    assert usage.cost is not None
+    assert usage.cost > 4 * 1e-6 * 500, "what was billed before is in it"
 
 
 def test_a_batch_that_the_key_does_not_know_is_not_sent_again(asking: Asking) -> None:

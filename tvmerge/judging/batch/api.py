@@ -14,6 +14,7 @@ State = Literal["running", "over", "refused"]
 EXPIRED = "the batch expired before it was processed"
 CANCELLED = "the batch was cancelled before it was processed"
 MISSING = "the batch has no result for it"
+DELETED = "the provider has deleted its result, which was billed"
 NOT_READ = "its result is too large or is not JSON"
 
 Result = Mapping[str, Any]

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tvmerge.judging.batch.slot import Leftovers
+
 _QUIET = 1.0
 """Seconds without a new request after which no more are expected until replies arrive."""
 
@@ -30,6 +32,7 @@ class Batching:
         self._holds = 0
         self._released: list[Callable[[], None]] = []
         self._checks: list[Callable[[], Awaitable[None]]] = []
+        self._leftovers: dict[str, Leftovers] = {}
 
     @property
     def is_live(self) -> bool:
@@ -61,6 +64,10 @@ class Batching:
             if not self._holds:
                 for released in self._released:
                     released()
+
+    def leftovers(self, owner: str) -> Leftovers:
+        """Return what earlier runs left of the batches of an owner, the same object for all its judges."""
+        return self._leftovers.setdefault(owner, Leftovers())
 
     def on_release(self, released: Callable[[], None]) -> None:
         """Call `released` when no more requests are expected."""

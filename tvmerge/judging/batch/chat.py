@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,10 +20,11 @@ from tvmerge.errors import (
     TransientError,
     TvmergeError,
 )
-from tvmerge.judging.batch.api import CANCELLED, NOT_READ, BatchApi, Result
+from tvmerge.judging.batch.api import CANCELLED, DELETED, NOT_READ, BatchApi, Result
 from tvmerge.judging.batch.batching import Batching
-from tvmerge.judging.batch.collector import Collector, Slot
+from tvmerge.judging.batch.collector import Collector
 from tvmerge.judging.batch.runner import BatchRunner, Waiting, receipt
+from tvmerge.judging.batch.slot import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, NotReadError
 from tvmerge.judging.client.ledger import Prices
@@ -38,7 +38,7 @@ class BatchChat(ChatWrapper):
 
     Batches of earlier runs are resumed: the first request with a key gets the first remaining result for
     that key, the second request the second, so a killed run gets the same replies and pays once. A run that
-    ends normally deletes the results it used; usable replies are in the cache from then on.
+    ends normally deletes the results it used, except those whose replies could not be stored.
 
     Args:
         inner: Builds the requests; never sends any.
@@ -46,7 +46,9 @@ class BatchChat(ChatWrapper):
         batching: State shared by the batches of all judges.
         prices: The price of a request in a batch, or None if unknown.
         waiting: How to wait for batches.
-        owner: Owner of the batches in the store, which keeps those of different models apart.
+        owner: Owner of the batches in the store, which keeps those of different models apart. What earlier
+            runs left is resumed by the first judge of an owner, and used by whichever judge asks for it.
+        unstored: Stores what is left, and returns the keys of replies that cannot be stored.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class BatchChat(ChatWrapper):
         prices: Prices | None,
         waiting: Waiting,
         owner: str,
+        unstored: Callable[[], Awaitable[Collection[str]]],
     ) -> None:
         super().__init__(inner)
         self._api = api
@@ -65,25 +68,27 @@ class BatchChat(ChatWrapper):
         self._prices = prices
         self._waiting = waiting
         self._owner = owner
+        self._unstored = unstored
         self._opening = asyncio.Lock()
         self._store: BatchStore | None = None
         self._runner: BatchRunner | None = None
         self._collector = Collector(
             batching, self._launch, most_requests=api.most_requests, most_bytes=api.most_bytes
         )
-        self._left: dict[str, deque[Slot]] = defaultdict(deque)
-        self._used: list[int] = []
+        self._leftovers = batching.leftovers(owner)
+        self._resumed: list[Slot] = []
+        self._used: dict[int, frozenset[str]] = {}
         self._under_way: dict[asyncio.Task[None], Sequence[Slot]] = {}
         batching.on_check(self._check)
 
     async def left(self) -> Sequence[Slot]:
-        """Return the requests of earlier runs that have not been made in this run."""
+        """Return the requests of earlier runs that this judge has resumed, for all judges of its owner."""
         await self._open()
-        return [slot for slots in self._left.values() for slot in slots]
+        return self._resumed
 
     def has(self, request: ChatRequest) -> bool:
         """Return whether an earlier run left an unused result for a request, so that it need not be sent."""
-        return bool(self._left.get(request.key))
+        return bool(self._leftovers.slots.get(request.key))
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Return the reply to `request` once its batch is over.
@@ -99,9 +104,9 @@ class BatchChat(ChatWrapper):
             result = await asyncio.shield(slot.result)
         except asyncio.CancelledError:
             if not self._collector.remove(slot):
-                self._left[request.key].appendleft(slot)
+                self._leftovers.slots[request.key].appendleft(slot)
             raise
-        self._used.append(slot.number)
+        self._used[slot.number] = frozenset(request.keys + request.asked.keys)
         try:
             reply = self._read(result, request)
         except ProviderError as error:
@@ -121,10 +126,21 @@ class BatchChat(ChatWrapper):
                 f"judge {self._waiting.judge}: {sum(waiting)} requests stay with the provider, in "
                 f"{len(waiting)} batches; the same command resumes them"
             )
-        if self._store is not None:
-            await in_thread(self._store.used, self._used)
+        try:
+            await self._forget_used()
+        finally:
+            await super().close()
+
+    async def _forget_used(self) -> None:
+        """Delete the results that were used, except where a result is the only copy of a reply."""
+        if self._store is None:
+            return
+        try:
+            unstored = await self._unstored()
+            used = [number for number, keys in self._used.items() if keys.isdisjoint(unstored)]
+            await in_thread(self._store.used, used)
+        finally:
             self._store.close()
-        await super().close()
 
     async def _check(self) -> None:
         try:
@@ -151,8 +167,11 @@ class BatchChat(ChatWrapper):
                 if self._store is None:
                     self._store = await in_thread(BatchStore, self._batching.file)
                 runner = BatchRunner(self._api, self._store, self._owner, self._waiting)
-                for batch in await runner.left():
-                    self._resume(runner, batch)
+                async with self._leftovers.opening:
+                    if not self._leftovers.resumed:
+                        for batch in await runner.left():
+                            self._resume(runner, batch)
+                        self._leftovers.resumed = True
                 self._runner = runner
         return self._runner
 
@@ -161,8 +180,9 @@ class BatchChat(ChatWrapper):
             Slot(request.key, request.cost, number=request.number, receipt=receipt(batch, request.number))
             for request in batch.requests
         ]
+        self._resumed += slots
         for slot in slots:
-            self._left[slot.key].append(slot)
+            self._leftovers.slots[slot.key].append(slot)
         if (results := _stored(batch)) is not None:
             _hand_out(slots, results)
             return
@@ -175,7 +195,7 @@ class BatchChat(ChatWrapper):
 
     def _slot(self, request: ChatRequest) -> Slot:
         """Return the slot for the request's result: from an earlier run, or a new one."""
-        left = self._left.get(request.key)
+        left = self._leftovers.slots.get(request.key)
         if left:
             return left.popleft()
         cost = self._prices.cost(most_tokens(request)) if self._prices else 0.0
@@ -227,7 +247,9 @@ class BatchChat(ChatWrapper):
         if lost == NOT_READ:
             raise NotReadError(NOT_READ)
         if lost:
-            raise TransientError(str(lost))
+            error = TransientError(str(lost))
+            error.paid = lost == DELETED
+            raise error
         return self._api.read(result, request)
 
 

@@ -4,36 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from tvmerge.judging.batch.api import Result
 from tvmerge.judging.batch.batching import Batching
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A request's place in a batch.
-
-    Attributes:
-        key: The request's key.
-        cost: The most it can cost in USD.
-        line: The request as it is sent; empty if an earlier run sent it.
-        result: A future of its result.
-        number: Its row in the store; 0 if it has none yet.
-        receipt: Identifies its result in the ledger; empty while it has no row.
-    """
-
-    key: str
-    cost: float
-    line: str = ""
-    result: asyncio.Future[Result] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    number: int = 0
-    receipt: str = ""
-
-    @property
-    def size(self) -> int:
-        """Size of the line in bytes."""
-        return len(self.line.encode()) + 1
+from tvmerge.judging.batch.slot import Slot
 
 
 class Collector:

@@ -18,9 +18,9 @@ from tvmerge.errors import (
     TvmergeError,
     UserError,
 )
-from tvmerge.judging.batch.api import BatchApi, Progress, Result
+from tvmerge.judging.batch.api import DELETED, MISSING, BatchApi, Progress, Result
 from tvmerge.judging.batch.call_retry import CallRetry
-from tvmerge.judging.batch.collector import Slot
+from tvmerge.judging.batch.slot import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
 from tvmerge.judging.client.chat import NotReadError
 from tvmerge.judging.client.pauses import Pauses, clock
@@ -30,6 +30,12 @@ _LONGEST_LOOK = 60.0
 SETTLING = 10.0
 """Seconds after which a created batch is certain to be listed."""
 _TOO_MANY_REQUESTS = 429
+_KEPT = 30 * 86400.0
+"""Seconds after which a provider may have deleted a batch or its results."""
+
+
+class _UnknownBatchError(UserError):
+    """The provider does not know a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class BatchRunner:
             UserError, ProviderError: The provider cannot be reached.
         """
         kept: list[StoredBatch] = []
-        for batch in await in_thread(self._store.batches, self._owner, self._waiting.wall()):
+        for batch in await in_thread(self._store.batches, self._owner):
             if batch.received or batch.id:
                 kept.append(batch)
             elif batch.tried is not None and (found := await self._find(batch)):
@@ -113,22 +119,31 @@ class BatchRunner:
     async def results(self, batch: StoredBatch) -> Mapping[int, Result]:
         """Wait for a batch and return its results by the rows of its requests.
 
+        Results that an old batch does not have any more were deleted by the provider.
+
         Raises:
             OutageError: The patience ran out; the batch stays with the provider.
             ConfigError, QuotaError, CredentialsError: It was refused as a whole.
             TransientError: It was refused because the provider has too many requests queued.
         """
-        progress = await self._over(batch.id)
-        if progress.state == "refused":
-            await in_thread(self._store.forget, batch.number)
-            raise self._refusal(batch, progress)
-        found = await self._found(progress)
+        # The clock alone may be wrong, so a batch counts as deleted only if the provider lacks it, too.
+        old = self._waiting.wall() - batch.planned > _KEPT
+        try:
+            progress = await self._over(batch.id)
+            if progress.state == "refused":
+                await in_thread(self._store.forget, batch.number)
+                raise self._refusal(batch, progress)
+            found, lost = await self._found(progress), progress.lost
+        except (_UnknownBatchError, RequestError):
+            if not old:
+                raise
+            found, lost = {}, MISSING
+        if old and lost == MISSING:
+            lost = DELETED
         known = {request.key for request in batch.requests}
         if strangers := len(found.keys() - known):
             self._note(f"the batch {batch.id} has {strangers} results without a request; ignored")
-        results = {
-            request.number: found.get(request.key, {"lost": progress.lost}) for request in batch.requests
-        }
+        results = {request.number: found.get(request.key, {"lost": lost}) for request in batch.requests}
         texts = {number: json.dumps(result) for number, result in results.items()}
         await in_thread(self._store.receive, batch.number, texts)
         return results
@@ -216,7 +231,7 @@ class BatchRunner:
         try:
             return await self._api.poll(name)
         except RequestError as error:
-            raise UserError(
+            raise _UnknownBatchError(
                 f"the judge's provider does not know the batch {name} with this key ({error}): set the key "
                 f"it was created with; if it no longer exists, move {self._store.path} away"
             ) from error

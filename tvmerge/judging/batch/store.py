@@ -20,8 +20,6 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS requests (number INTEGER PRIMARY KEY, batch INTEGER NOT NULL "
     "REFERENCES batches (number), key TEXT NOT NULL, cost REAL NOT NULL, result TEXT)",
 )
-_KEPT = 30 * 86400.0
-"""Seconds after which a batch is deleted: no provider keeps results for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +91,9 @@ class BatchStore:
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"{path}: the list of batches cannot be opened: {error}") from error
 
-    def batches(self, judge: str, now: float) -> tuple[StoredBatch, ...]:
-        """Return the batches of a judge in the order they were planned; delete very old ones."""
+    def batches(self, judge: str) -> tuple[StoredBatch, ...]:
+        """Return the batches of a judge in the order they were planned."""
         with self._transaction() as database:
-            old = database.execute("SELECT number FROM batches WHERE planned < ?", (now - _KEPT,)).fetchall()
-            for (number,) in old:
-                _forget(database, number)
             rows = database.execute(
                 "SELECT number, mark, planned, tried, id, received FROM batches WHERE judge = ? "
                 "ORDER BY number",

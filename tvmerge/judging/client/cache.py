@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from tvmerge._util.cache import ContentCache
@@ -53,6 +54,7 @@ class ReplyStore:
         self._reserve = DiskReserve(cache.folder / "reserve")
         self._arrived: dict[str, asyncio.Future[list[None]]] = {}
         self._journaled: set[str] = set()
+        self._kept: set[str] = set()
         self._unstored: dict[str, str] = {}
         self._fault: UserError | None = None
 
@@ -81,12 +83,15 @@ class ReplyStore:
             return
         packed = pack(packed_reply(asked, whole))
         if self._journal is not None:
-            self._journal.add(asked.keys, packed, line)
             self._journaled.add(asked.key)
+            if self._journal.add(asked.keys, packed, line):
+                self._kept.update(asked.keys)
         self._arrived[asked.key] = self._begin(asked, packed)
 
     async def put(self, request: ChatRequest, reply: ChatReply) -> None:
         """Store a reply, even if the caller is cancelled while waiting."""
+        if reply.receipt:  # the list of batches has it until it is stored
+            self._kept.update(request.keys)
         begun = self._arrived.pop(request.key, None)
         await asyncio.shield(begun or self._begin(request, pack(packed_reply(request, reply))))
 
@@ -103,6 +108,11 @@ class ReplyStore:
     async def write(self, key: str, row: object) -> None:
         """Store something under a key that is not a request's."""
         await asyncio.shield(self._puts.add((key, pack(row))))
+
+    async def flush(self) -> Collection[str]:
+        """Store what is not stored yet, and return the keys of what cannot be stored."""
+        await self._puts.drain()
+        return await asyncio.wrap_future(self._thread.submit(self._flush))
 
     async def close(self) -> None:
         """Wait until everything is on disk.
@@ -125,12 +135,13 @@ class ReplyStore:
         """Begin to store what a request is answered with, whoever waits for that."""
         stored = asyncio.gather(*(self._puts.add((key, packed)) for key in request.keys))
         # The caller may be gone. Whatever is not stored is retried, and reported on close.
-        stored.add_done_callback(lambda done: self._stored(request.key, done))
+        stored.add_done_callback(lambda done: self._stored(request, done))
         return stored
 
-    def _stored(self, key: str, done: asyncio.Future[list[None]]) -> None:
+    def _stored(self, request: ChatRequest, done: asyncio.Future[list[None]]) -> None:
         if not done.cancelled() and done.exception() is None:
-            self._out_of_journal(key)
+            self._kept.difference_update(request.keys)
+            self._out_of_journal(request.key)
 
     def _out_of_journal(self, key: str) -> None:
         if self._journal is not None and key in self._journaled:
@@ -159,14 +170,24 @@ class ReplyStore:
         self._cache.put_packed(self._unstored)
         self._unstored = {}
 
+    def _flush(self) -> Collection[str]:
+        with suppress(UserError):
+            self._write()
+        return frozenset(self._unstored)
+
     def _store_rest(self) -> None:
         if not self._unstored:
             return
-        lost = len(self._unstored)
         try:
             self._write()
         except UserError as error:
-            raise UserError(f"{error}; {lost} replies that were paid for are lost") from error
+            lost = len(self._unstored.keys() - self._kept)
+            after = (
+                f"{lost} replies that were paid for are lost"
+                if lost
+                else "the replies that were paid for are kept with the run: make room, then run again"
+            )
+            raise UserError(f"{error}; {after}") from error
 
 
 class CachedChat(ChatWrapper):

@@ -105,10 +105,15 @@ class ChatRequest:
         ]
         return replace(self, body={**self.body, "messages": messages}, after=(self, reply))
 
+    @property
+    def asked(self) -> ChatRequest:
+        """The original request, under whose keys a usable reply to this one is stored."""
+        return self.narrow or self if self.after is None else self.after[0]
+
     def settled(self, reply: ChatReply) -> tuple[ChatRequest, ChatReply]:
         """Return the original request, and the whole reply to it."""
         if self.after is None:
-            return self.narrow or self, reply
+            return self.asked, reply
         asked, before = self.after
         usage = None if reply.usage is None or before.usage is None else before.usage + reply.usage
         return asked, replace(reply, before=before.text, usage=usage)

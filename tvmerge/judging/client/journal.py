@@ -65,8 +65,8 @@ class ReplyJournal:
         """Note that a judge uses the journal, until `close`."""
         self._users += 1
 
-    def add(self, keys: Sequence[str], packed: str, line: Mapping[str, Any]) -> None:
-        """Append a reply.
+    def add(self, keys: Sequence[str], packed: str, line: Mapping[str, Any]) -> bool:
+        """Append a reply, and return whether that succeeded.
 
         Args:
             keys: The keys under which it is to be stored, the first of which names it here.
@@ -75,8 +75,10 @@ class ReplyJournal:
         """
         record = f"{','.join(keys)}\t{jsonl_line(line).rstrip()}\t{packed}\n"
         self._waiting[keys[0]] = record
-        with suppress(OSError):
-            self._append(record.encode())
+        try:
+            return self._append(record.encode())
+        except OSError:
+            return False
 
     def stored(self, key: str) -> None:
         """Note that the reply with this first key is in the cache."""
@@ -102,14 +104,15 @@ class ReplyJournal:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def _append(self, content: bytes) -> None:
+    def _append(self, content: bytes) -> bool:
         if self._file is None:
             self._open()
         assert self._file is not None, "it is open"
         if self._file.write(content) == len(content):
             self._size += len(content)
-        else:
-            self._file.truncate(self._size)  # half a record would damage the next one
+            return True
+        self._file.truncate(self._size)  # half a record would damage the next one
+        return False
 
     def _compact(self) -> None:
         self._release()

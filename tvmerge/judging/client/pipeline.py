@@ -19,7 +19,7 @@ In a dry run, a request counter replaces everything after the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from tvmerge._util.canonical import digest
@@ -107,7 +107,8 @@ def _paid(
     rate_limit_group = policy.rate_limit_group or open_rate_limit_group([spec], policy, ledger)
     chat = _live(provider, spec, policy, ledger, rate_limit_group, store=store)
     if policy.batching is not None:
-        chat = RoutedChat(_batched(provider, spec, policy, ledger, policy.batching), chat, policy.batching)
+        batched = _batched(provider, spec, policy, ledger, policy.batching, store=store)
+        chat = RoutedChat(batched, chat, policy.batching)
     limiter = rate_limit_group.concurrency_limiter
     if store is None or policy.cache is None:
         chat = ConcurrencyLimitedChat(chat, limiter)
@@ -162,7 +163,13 @@ def _arrival(store: ReplyStore | None) -> Callable[[ChatRequest, ChatReply, Mapp
 
 
 def _batched(
-    provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy, ledger: Ledger, batching: Batching
+    provider: ChatModel,
+    spec: JudgeSpec,
+    policy: RequestPolicy,
+    ledger: Ledger,
+    batching: Batching,
+    *,
+    store: ReplyStore | None,
 ) -> ChatModel:
     """Wrap `provider` for requests that are sent in batches.
 
@@ -179,11 +186,23 @@ def _batched(
         note=policy.note,
     )
     owner = digest([spec.provider, spec.endpoint, spec.model])
-    batches = BatchChat(provider, provider.batches(), batching, prices=prices, waiting=waiting, owner=owner)
+    batches = BatchChat(
+        provider,
+        provider.batches(),
+        batching,
+        prices=prices,
+        waiting=waiting,
+        owner=owner,
+        unstored=_nothing if store is None else store.flush,
+    )
     chat: ChatModel = LedgerChat(SuggestingChat(batches, spec), ledger, spec.name, prices=prices, left=True)
     if policy.budget is not None:
         chat = BudgetedBatches(chat, batches, policy.budget, ledger, prices)
     return RetryingChat(chat, patience=_EVER, most=BATCHES, pauses=pauses)
+
+
+async def _nothing() -> Collection[str]:
+    return ()
 
 
 def prices_of(spec: JudgeSpec, *, batched: bool = False) -> Prices | None:
