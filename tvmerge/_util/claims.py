@@ -72,17 +72,17 @@ class Claims:
         self._heard: dict[str, _Heard] = {}
         self._owner = uuid4().hex
         self._database = _opened(folder / "claims.db")
-        # Held before anyone can see a claim of this owner.
-        self._alive = FileLock(self._lock_of(self._owner), thread_local=False)
-        self._alive.acquire(timeout=0)
-        with self._writing():
-            self._database.execute("INSERT INTO owners VALUES (?, 0)", (self._owner,))
-            for (owner,) in self._database.execute("SELECT owner FROM owners").fetchall():
-                if owner != self._owner and self._has_ended(owner):
-                    self._forget(owner)
         self._closed = Event()
         self._heart = Thread(target=self._live, args=(beat,), name="claims", daemon=True)
-        self._heart.start()
+        self._alive = FileLock(self._lock_of(self._owner), thread_local=False)
+        try:
+            # Held before anyone can see a claim of this owner.
+            self._alive.acquire(timeout=0)
+            self._begin()
+            self._heart.start()
+        except BaseException:
+            self.abandon()
+            raise
 
     def take(self, keys: Sequence[str]) -> list[bool]:
         """Claim keys; return for each whether this owner has the claim now."""
@@ -105,15 +105,33 @@ class Claims:
 
     def close(self) -> None:
         """Give up all claims."""
-        self._closed.set()
-        self._heart.join()
+        self._rest()
         try:
             with self._writing():
                 self._forget(self._owner)
         finally:
-            self._database.close()
-            self._alive.release()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End without writing to the database: all claims are free then, since their owner has ended."""
+        self._rest()
+        self._database.close()
+        self._alive.release()
+        with suppress(OSError):
             self._lock_of(self._owner).unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        with self._writing():
+            self._database.execute("INSERT INTO owners VALUES (?, 0)", (self._owner,))
+            for (owner,) in self._database.execute("SELECT owner FROM owners").fetchall():
+                if owner != self._owner and self._has_ended(owner):
+                    self._forget(owner)
+
+    def _rest(self) -> None:
+        """End the signs of life."""
+        self._closed.set()
+        if self._heart.is_alive():
+            self._heart.join()
 
     def _live(self, every: float) -> None:
         while not self._closed.wait(every):

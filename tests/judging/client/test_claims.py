@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tvmerge.judging.client.chat import (
     TextRefusedError,
     Usage,
 )
+from tvmerge.judging.client.claims import RequestClaims
 from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.client.pauses import Pauses
 from tvmerge.judging.client.pipeline import pipeline
@@ -58,6 +61,12 @@ async def runs(
         for run, cache in zip(made, caches, strict=True):
             await run.chat.close()
             cache.close()
+
+
+def signs_of_life(folder: Path) -> list[str]:
+    """Locks of owners of claims, and threads that count up their heartbeats."""
+    locks = [path.name for path in folder.glob("*.lock")]
+    return locks + [thread.name for thread in threading.enumerate() if thread.name == "claims"]
 
 
 async def answer_well(request: ChatRequest) -> ChatReply:
@@ -203,6 +212,34 @@ async def test_a_long_wait_for_another_run_is_shown(tmp_path: Path, monkeypatch:
     async with asyncio.timeout(10), runs(tmp_path, hold, hold, pauses=Pauses(show)) as (one, other):
         await asyncio.gather(one.chat.send(a_request()), other.chat.send(a_request()))
     assert lines == ["waiting: another run is asking for the same ratings", ""]
+
+
+@pytest.mark.parametrize("later", ["take", "let_go", "close"])
+async def test_after_a_fault_of_the_claims_nobody_waits_for_them(tmp_path: Path, later: str) -> None:
+    notes: list[str] = []
+    one, other = RequestClaims(tmp_path, notes.append), RequestClaims(tmp_path, notes.append)
+    assert await one.take("1" * 64)
+    assert await other.taken("1" * 64)
+    with closing(sqlite3.connect(tmp_path / "claims.db")) as database, database:
+        database.execute("ALTER TABLE claims RENAME TO elsewhere")
+    match later:
+        case "take":
+            assert await one.take("2" * 64), "it is asked without a claim"
+        case "let_go":
+            one.let_go("1" * 64)
+        case "close":
+            await one.close()
+    while not notes:
+        await asyncio.sleep(0.01)
+    with closing(sqlite3.connect(tmp_path / "claims.db")) as database, database:
+        database.execute("ALTER TABLE elsewhere RENAME TO claims")
+    assert not await other.taken("1" * 64)
+    assert await other.take("1" * 64)
+    for claims in {one, other} if later != "close" else {other}:
+        await claims.close()
+    (note,) = notes
+    assert "may pay for the same ratings" in note
+    assert signs_of_life(tmp_path) == []
 
 
 async def test_without_a_place_for_claims_ratings_are_paid_for_and_a_line_says_so(tmp_path: Path) -> None:

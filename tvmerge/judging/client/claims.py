@@ -107,6 +107,8 @@ class RequestClaims:
                 return work(self._claims)
         except (sqlite3.Error, OSError) as error:
             self._broken = True
+            if self._claims is not None:
+                self._claims.abandon()  # or others would wait for what is claimed here
             self._note(
                 f"runs that share the cache may pay for the same ratings, since {self._folder} cannot be "
                 f"used: {error}"
@@ -135,7 +137,7 @@ class ClaimingChat(ChatWrapper):
         Raises:
             ClaimedError: Another process is sending this request.
         """
-        asked = original(request)
+        asked = request.asked
         opens = request.after is None
         is_ours = await self._claims.take(asked.keys[-1])
         if (later := self._later.pop(asked.keys[-1], None)) is not None:
@@ -155,8 +157,10 @@ class ClaimingChat(ChatWrapper):
 
     async def close(self) -> None:
         """Close the wrapped model, then the claims."""
-        await super().close()
-        await self._claims.close()
+        try:
+            await super().close()
+        finally:
+            await self._claims.close()
 
     def _let_go(self, key: str, seconds: float) -> None:
         """Give up a claim after so many seconds, unless the same request is sent again meanwhile."""
@@ -193,7 +197,7 @@ class AwaitingChat(ChatWrapper):
             try:
                 return await self._inner.send(request)
             except ClaimedError:
-                if (reply := await self._awaited(original(request))) is not None:
+                if (reply := await self._awaited(request.asked)) is not None:
                     return reply
 
     async def _awaited(self, request: ChatRequest) -> ChatReply | None:
@@ -212,8 +216,3 @@ class AwaitingChat(ChatWrapper):
                     self._pauses.wait(who, math.inf, "another run is asking for the same ratings")
         finally:
             self._pauses.over(who)
-
-
-def original(request: ChatRequest) -> ChatRequest:
-    """Return the request under which the reply to `request` is stored."""
-    return request.after[0] if request.after is not None else request.narrow or request
