@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -91,10 +91,11 @@ class TaskSuite:
         return f"{name} (in the search {self.judge.name}, with {name} for {fraction:.3g} of the answers)"
 
     async def close(self) -> None:
-        """Close all judges."""
-        await self.judge.close()
-        if self.anchor is not None:
-            await self.anchor.judge.close()
+        """Close all judges, even if closing one fails."""
+        async with AsyncExitStack() as last:
+            if self.anchor is not None:
+                last.push_async_callback(self.anchor.judge.close)
+            last.push_async_callback(self.judge.close)
 
     @cached_property
     def judge(self) -> Judge:

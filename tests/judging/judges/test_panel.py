@@ -6,7 +6,7 @@ import pytest
 
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer, error
-from tvmerge.errors import ConfigError, QuotaError
+from tvmerge.errors import ConfigError, QuotaError, UserError
 from tvmerge.judging.judges.panel import PanelJudge
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.judging.prompts.prompts import JudgePrompt
@@ -35,6 +35,28 @@ async def test_every_judge_rates_every_turn(server: OpenAIServer, prompts: dict[
 def test_a_judge_sits_on_a_panel_once() -> None:
     with pytest.raises(ConfigError, match="'rules' is named twice"):
         PanelJudge([RulesJudge(), RulesJudge()])
+
+
+async def test_a_judge_that_cannot_be_closed_keeps_no_other_open() -> None:
+    closed: list[str] = []
+
+    class Failing(RulesJudge):
+        def __init__(self, label: str) -> None:
+            super().__init__()
+            self.label = label
+
+        @property
+        def name(self) -> str:
+            return self.label
+
+        async def close(self) -> None:
+            closed.append(self.name)
+            raise UserError("the disk is full")
+
+    panel = PanelJudge([Failing("one"), Failing("two"), Failing("three")])
+    with pytest.raises(UserError, match="the disk is full"):
+        await panel.close()
+    assert closed == ["one", "two", "three"]
 
 
 async def test_a_judge_that_cannot_go_on_stops_the_panel(prompts: dict[str, JudgePrompt]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from tvmerge._util.tasks import gather_or_cancel
@@ -54,9 +55,10 @@ class PanelJudge:
         return sorted(pooled, key=lambda judgment: judgment.turn)
 
     async def close(self) -> None:
-        """Close all judges."""
-        for judge in self._judges:
-            await judge.close()
+        """Close all judges, even if closing one fails."""
+        async with AsyncExitStack() as last:
+            for judge in reversed(self._judges):
+                last.push_async_callback(judge.close)
 
     @staticmethod
     async def _ask(judge: Judge, question: Question, answer: Answer) -> Sequence[Judgment]:
