@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,14 @@ from unittest.mock import patch
 
 import pytest
 
-from tvmerge._util.files import append_text, end_last_line, remove_leftovers, write_text
+from tvmerge._util.files import (
+    append_text,
+    end_last_line,
+    make_folder_for,
+    remove_leftovers,
+    write_pieces,
+    write_text,
+)
 
 
 def cut_off(path: Path) -> None:
@@ -39,6 +47,54 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path, 
         *foreign,
     }
     assert (tmp_path / name).read_text(encoding="utf-8") == "old"
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Leave these permissions out of what is made."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no permissions of this kind")
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_a_new_file_or_folder_has_the_permissions_that_the_umask_leaves(
+    tmp_path: Path, mask: int, mode: int
+) -> None:
+    with umask(mask):
+        write_text(tmp_path / "result.json", "new")
+        folder = make_folder_for(tmp_path / "model", "model")
+    assert mode_of(tmp_path / "result.json") == mode
+    assert mode_of(folder) == 0o777 & ~mask
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no permissions of this kind")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666])
+def test_a_file_or_folder_keeps_the_permissions_of_what_it_replaces_from_the_beginning(
+    tmp_path: Path, mode: int
+) -> None:
+    path, old = tmp_path / "answers.jsonl", tmp_path / "model"
+    path.touch()
+    path.chmod(mode)
+    old.mkdir()
+    old.chmod(mode & 0o700 | 0o050)
+    while_written: list[int] = []
+
+    def pieces() -> Iterator[str]:
+        (temporary,) = tmp_path.glob(".answers*.tmp")
+        while_written.append(mode_of(temporary))
+        yield "new"
+
+    write_pieces(path, pieces())
+    assert (path.read_text(encoding="utf-8"), mode_of(path), while_written) == ("new", mode, [mode])
+    assert mode_of(make_folder_for(old, "model")) == 0o750
 
 
 def test_a_folder_that_does_not_exist_has_no_leftovers(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _MARK = ".tvmerge-"
 """What a temporary file's name contains, so that only such files are taken for leftovers."""
 
 _LEFTOVER = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}\.tmp", re.DOTALL)
+
+_PERMISSIONS = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 
 _LONGEST_NAME = 200
 """Bytes of a name made from a text: file systems take 255 with what is added, such as `_single.jsonl`."""
@@ -101,20 +104,55 @@ def _write(path: Path, pieces: Iterable[str], *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_irregular(path)  # a file would take its place, which root may do even to /dev/null
     # Shortened, since `path` may already have a name of the maximum length.
-    prefix = f".{path.name[:_NAME_SHOWN]}{_MARK}"
-    handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{path.name[:_NAME_SHOWN]}{_MARK}{_random()}.tmp")
+    file = temporary.open("x", encoding="utf-8", newline="\n")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with file:
+            keep_mode(temporary, path)  # before anything is in it that others may not read
             file.writelines(pieces)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
+
+
+def make_folder_for(folder: Path, name: str) -> Path:
+    """Make and return an empty folder beside `folder` that can take its place, hidden, with its permissions.
+
+    Args:
+        folder: The place, where there may be nothing yet.
+        name: What the name of the new folder begins with, after the dot.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    made = folder.with_name(f".{name}.{_random()}.tmp")
+    made.mkdir()
+    keep_mode(made, folder)
+    return made
+
+
+def keep_mode(new: Path, old: Path) -> None:
+    """Give a file or folder the permissions of the one that it will replace, if there is one.
+
+    The permissions of what replaces nothing are left to the umask.
+    """
+    try:
+        mode = stat.S_IMODE(old.stat().st_mode) & _PERMISSIONS
+    except OSError:
+        return
+    if new.is_dir():
+        mode |= stat.S_IRWXU  # it is to be filled
+    if mode != stat.S_IMODE(new.stat().st_mode) & _PERMISSIONS:
+        new.chmod(mode)
+
+
+def _random() -> str:
+    return secrets.token_hex(4)
 
 
 def safe_name(text: str) -> str:

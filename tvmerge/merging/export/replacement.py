@@ -11,13 +11,13 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from tvmerge._util.files import make_folder_for
 from tvmerge._util.real_path import real_path
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, REPLACED, WRITING
@@ -51,13 +51,12 @@ def new_folder(folder: Path, check: Callable[[], None] = lambda: None) -> Iterat
             _recover(folder)
         check()
         with translated(folder):
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+            temporary = make_folder_for(folder, folder.name)
         try:
             (temporary / WRITING).touch()
             yield temporary
             check()
             with translated(folder):
-                temporary.chmod(0o755)
                 sync(temporary)
                 _swap(temporary, folder)
         finally:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tvmerge._util.files import write_jsonl, write_text
+from tvmerge._util.files import make_folder_for, write_jsonl, write_text
 from tvmerge._util.outputs import check_folder
 from tvmerge.errors import AssetError, ConfigError
 from tvmerge.tasks.fastchat.benchmark import Benchmark, load_benchmark
@@ -60,14 +59,13 @@ def import_benchmark(
     lines = [f"{table.path}: {len(table.rows)} rows", *roles, *found.notes]
     lines += [f"references: {path}" for path in references]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", suffix=".tmp", dir=folder.parent))
+    temporary = make_folder_for(folder, folder.name[:40])
     try:
         write_jsonl(temporary / _QUESTIONS, found.questions)
         for path in references:
             write_text(temporary / _REFERENCES / path.name, read_encoded(path, encoding))
         write_text(temporary / "benchmark.toml", _settings(temporary, table))
         load_benchmark(temporary)
-        temporary.chmod(0o755)
         temporary.rename(folder)
     except AssetError as error:
         # The user does not know the temporary folder.
