@@ -91,7 +91,7 @@ def test_a_batch_with_values_of_other_types_is_one_line(tmp_path: Path, statemen
     BatchStore(file).plan("judge", "mark", [("key", 1.0)], 100.0)
     change(file, statement)
     with pytest.raises(UserError, match="batch 1 in the list of batches is damaged; restore the file"):
-        BatchStore(file).batches("judge", 100.0)
+        BatchStore(file).batches("judge")
 
 
 def test_the_triggers_of_earlier_releases_may_stay(tmp_path: Path) -> None:

@@ -56,6 +56,20 @@ def test_a_failed_upload_withholds_nothing(run_dir: Path, monkeypatch: pytest.Mo
         assert (run_dir / name).is_file()
 
 
+def test_a_run_that_begins_where_another_is_to_write_its_model_stays(run_dir: Path) -> None:
+    out = run_dir.with_name("out")
+
+    def progress(line: str) -> None:
+        if line.startswith("search 1/3"):
+            (out / "other").mkdir(parents=True)
+            (out / "other" / ".study").write_text("other")
+
+    config = tvmerge.testing.demo_config(run_dir=run_dir, output_dir=out, overwrite=True, **SMALL)
+    with pytest.raises(OutputError, match="out holds the results of another run; choose a separate folder"):
+        tvmerge.optimize(config, progress=progress)
+    assert [path.name for path in out.rglob("*")] == ["other", ".study"]
+
+
 async def test_a_run_works_while_a_loop_is_running(run_dir: Path) -> None:
     here = threading.current_thread()
     threads: list[threading.Thread] = []

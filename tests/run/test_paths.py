@@ -72,6 +72,17 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         check(tmp_path, output_dir=str(tmp_path / "out"), save_experts=True)
 
 
+@pytest.mark.parametrize("name", ["out", "out-experts"])
+def test_neither_the_model_nor_its_experts_replace_another_run(name: str, tmp_path: Path) -> None:
+    settings = {"run_dir": str(tmp_path / "run"), "output_dir": str(tmp_path / "out"), "overwrite": True}
+    paths = RunPaths.of(load_config({**NEEDED, **settings, "save_experts": True}))
+    paths.protect([])
+    (tmp_path / name / "deep").mkdir(parents=True)
+    (tmp_path / name / "deep" / ".study").touch()
+    with pytest.raises(ConfigError, match=f"{name} holds the results of another run"):
+        paths.protect([])
+
+
 def test_what_killed_runs_left_in_the_run_folder_is_gone_once_it_is_held(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for place in ("", "model_answer", "holdout/model_judgment"):

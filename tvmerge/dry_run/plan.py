@@ -23,7 +23,7 @@ from tvmerge.dry_run.text import Comparison, PlannedBlock, RunPlan, TrialSize
 from tvmerge.engines.answer_store import StoredAnswers
 from tvmerge.judging.client.request_counter import RequestCounter
 from tvmerge.merging.build import open_models
-from tvmerge.merging.export.folders import check_replaceable
+from tvmerge.merging.export.export import check_export
 from tvmerge.merging.export.writer import free_space
 from tvmerge.records import Answer, Question, QuestionId, Trial
 from tvmerge.run.adapters import adapter_remarks
@@ -112,8 +112,12 @@ def _known(run_spec: RunSpec, caches: Caches, note: Note) -> tuple[StoredAnswers
     trials = _trials(run_spec, fingerprint, note)
     if fingerprint is None:
         return None, trials
-    check_replaceable(
-        run_spec.paths.model, run_spec.owner, overwrite=config.overwrite, sources=models.folders
+    check_export(
+        models,
+        run_spec.paths.model,
+        owner=run_spec.owner,
+        overwrite=config.overwrite,
+        save_experts=config.save_experts,
     )
     check_gguf_folder(run_spec)
     return StoredAnswers(caches.answers, run_spec.answer_identity), trials

@@ -14,7 +14,7 @@ from tvmerge.config import RunConfig
 from tvmerge.engines.open_pool import open_pool
 from tvmerge.engines.turns import Turns
 from tvmerge.merging.build import open_models, resolved
-from tvmerge.merging.export.folders import check_replaceable
+from tvmerge.merging.export.export import check_export
 from tvmerge.merging.export.writer import check_space
 from tvmerge.report.terminal.flights import Flights
 from tvmerge.run.loop import BACKLOG, Evaluator
@@ -226,7 +226,9 @@ def _check_folders(spec: RunSpec) -> None:
         CheckpointError: One must not be replaced, or the disk is too full.
     """
     folder, models, config = spec.paths.model, spec.models, spec.config
-    check_replaceable(folder, spec.owner, overwrite=config.overwrite, sources=models.folders)
+    check_export(
+        models, folder, owner=spec.owner, overwrite=config.overwrite, save_experts=config.save_experts
+    )
     check_gguf_folder(spec)
     check_space(folder, models.nbytes(experts=config.save_experts) + sum(gguf_sizes(spec).values()))
 

@@ -272,21 +272,19 @@ def _write(run: Run, result: RunResult, note: Note) -> None:
     """Write the model, then the report, which must not name a model that does not exist, then upload."""
     from tvmerge.merging.export.card import CardFacts
 
-    config = run.config
+    config, notes = run.config, (conclusion(result), *run.record.notes)
     lines = export_merge(
         run.models,
         run.paths.model,
         Recipe(result.contenders[0].weights),
-        facts=CardFacts(
-            scores=score_rows(result),
-            notes=(conclusion(result), *run.record.notes),
-            settings=run.record.settings,
-        ),
+        facts=CardFacts(score_rows(result), notes, run.record.settings),
         owner=run.owner,
         overwrite=config.overwrite,
         shard_size=config.shard_size,
         save_experts=config.save_experts,
         files=run.record.files,
+        # A search takes hours, in which another run may have begun in the folder.
+        protect=lambda: run.paths.protect(run.suite.folders),
     )
     for line in lines:
         note(line)

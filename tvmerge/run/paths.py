@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,9 +138,8 @@ class RunPaths:
             check_folder(self.folder / name, "the run's folder")
         for file in (self.ledger, self.questions, self.trials, self.result, self.report):
             check_file(file, "the run's file")
-        check_new_folder(self.model, "--output-dir")
-        if self.experts is not None:
-            check_new_folder(self.experts, "the folder of --save-experts,")
+        for what, folder in self._outputs():
+            check_new_folder(folder, what)
         if self.trace is not None:
             self._check_apart("--trace", self.trace)
             check_file(self.trace, "--trace")
@@ -196,13 +196,13 @@ class RunPaths:
             raise StudyError(f"{error.filename} cannot be removed: {error.strerror}") from error
 
     def protect(self, benchmarks: Sequence[Path]) -> None:
-        """Raise if the output folder contains something that must not be overwritten.
+        """Raise if a folder of the merged model contains something that must not be overwritten.
 
         Args:
             benchmarks: The folders of the benchmarks.
 
         Raises:
-            ConfigError: It contains this or another run, the study, the questions, the cache or the working
+            ConfigError: One contains this or another run, the study, the questions, the cache or the working
                 directory.
         """
         study = sqlite_file(self.study.storage)
@@ -212,6 +212,13 @@ class RunPaths:
             ("tvmerge's cache", cache_folder()),
             ("the working directory", Path.cwd()),
             *([] if study is None else [("the study", study)]),
-            *(("the results of another run", run) for run in runs_within(self.model)),
         ]
-        check_precious(self.model, precious)
+        for what, folder in self._outputs():
+            runs = (("the results of another run", run) for run in runs_within(folder))
+            check_precious(folder, chain(precious, runs), what)
+
+    def _outputs(self) -> Iterator[tuple[str, Path]]:
+        """Yield the folders that are replaced as a whole, by what they are called."""
+        yield "--output-dir", self.model
+        if self.experts is not None:
+            yield "the folder of --save-experts,", self.experts

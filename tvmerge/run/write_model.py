@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,12 +93,8 @@ def write_model(
         UserError: An input is not usable, or the folder may not be replaced.
     """
     weights = _with_study(weights)
-    check_new_folder(output_dir, "--output-dir")
-    _check_outputs(output_dir, settings, dict(_precious(weights, settings, config)))
-    check_replaceable(output_dir, None, overwrite=overwrite)  # again with the sources, once they are read
-    template_texts(settings.get("chat_template"))
-    if (repository := settings.get("push_to_hub")) is not None:
-        check_upload(repository)
+    protect = partial(_check_outputs, output_dir, settings, dict(_precious(weights, settings, config)))
+    _check_settings(output_dir, settings, protect, overwrite=overwrite)
     given = dict(settings)
     writing = {key: given.pop(key) for key in WRITING if key in given}
     gguf = GgufOfMerge.opened(output_dir, writing, overwrite=overwrite)
@@ -121,9 +118,8 @@ def write_model(
             recipe = _uniform(models.group_names, weights.weight)
         phase("writing the model")
         facts = CardFacts(notes=record.notes, settings=record.settings)
-        lines = export_merge(
-            models, output_dir, recipe, facts=facts, overwrite=overwrite, files=record.files, **writing
-        )
+        writing |= {"overwrite": overwrite, "protect": protect}
+        lines = export_merge(models, output_dir, recipe, facts=facts, files=record.files, **writing)
         for line in chain(lines, gguf.write(models, recipe, record, phase)):
             written(line)
 
@@ -158,6 +154,18 @@ def _with_study(weights: Weights) -> Weights:
         raise ConfigError("--run-dir is for a trial of that run; leave it out with --weight and --weights")
     storage, study = named_study(weights.run_dir, weights.storage, weights.study_name)
     return replace(weights, storage=storage, study_name=study)
+
+
+def _check_settings(
+    output_dir: Path, settings: Mapping[str, Any], protect: Callable[[], None], *, overwrite: bool
+) -> None:
+    """Check what can be checked without the models."""
+    check_new_folder(output_dir, "--output-dir")
+    protect()
+    check_replaceable(output_dir, None, overwrite=overwrite)  # again with the sources, once they are read
+    template_texts(settings.get("chat_template"))
+    if (repository := settings.get("push_to_hub")) is not None:
+        check_upload(repository)
 
 
 def _check_outputs(output_dir: Path, settings: Mapping[str, Any], precious: Mapping[str, Path]) -> None:

@@ -23,11 +23,12 @@ from transformers import AutoFeatureExtractor, AutoModelForCausalLM
 
 import tvmerge
 from tests.merging.families import random_model, saved_model
-from tvmerge.errors import CheckpointError
+from tvmerge.errors import CheckpointError, ConfigError
 from tvmerge.merging.checkpoints.checkpoint import Checkpoint
 from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.dtypes import code_of
 from tvmerge.merging.export import writer
+from tvmerge.merging.export.folders import check_precious
 from tvmerge.merging.export.writer import write_model
 
 State = dict[str, torch.Tensor]
@@ -190,6 +191,26 @@ def test_the_same_study_replaces_its_model_and_another_does_not(target: Checkpoi
     assert [path.name for path in (tmp_path / "out").glob("*.safetensors*")] == ["model.safetensors"]
     with pytest.raises(CheckpointError, match="written by another run"):
         _merged().write(tmp_path / "out", target, owner="study-2")
+
+
+def test_what_appears_in_a_folder_while_its_model_is_written_stays(
+    target: Checkpoint, tmp_path: Path
+) -> None:
+    out, merged = tmp_path / "out", _merged()
+    (out / "mine").mkdir(parents=True)
+    run = out / "mine" / ".study"
+
+    def stream() -> Iterator[tuple[str, torch.Tensor]]:
+        run.touch()
+        yield from merged.state.items()
+
+    def protect() -> None:
+        check_precious(out, [("a run", run)] if run.exists() else [])
+
+    with pytest.raises(ConfigError, match="out holds a run; choose a separate folder"):
+        write_model(out, stream(), target, **merged.arguments(), overwrite=True, protect=protect)
+    assert list(tmp_path.rglob(".study")) == [run]
+    assert [path.name for path in out.iterdir()] == ["mine"]
 
 
 def test_a_source_is_never_overwritten(target: Checkpoint, tmp_path: Path) -> None:

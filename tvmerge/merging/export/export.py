@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tvmerge.merging.export.folders import experts_folder
+from tvmerge.merging.export.folders import check_replaceable, expert_folder, experts_folder
 from tvmerge.merging.export.merge_folder import write_experts, write_merge
 from tvmerge.records import Recipe
 
 if TYPE_CHECKING:
     from tvmerge.merging.export.card import CardFacts
     from tvmerge.merging.open import Merge
+
+
+def check_export(
+    models: Merge, folder: Path, *, owner: str | None, overwrite: bool, save_experts: bool = False
+) -> None:
+    """Check that `export_merge` may write its folders.
+
+    Raises:
+        CheckpointError: One must not be replaced.
+    """
+    experts = experts_folder(folder)
+    numbers = range(len(models.experts) if save_experts else 0)
+    for place in (folder, *(expert_folder(experts, number) for number in numbers)):
+        check_replaceable(place, owner, overwrite=overwrite, sources=models.folders)
 
 
 def export_merge(
@@ -27,6 +41,7 @@ def export_merge(
     save_experts: bool = False,
     push_to_hub: str | None = None,
     files: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+    protect: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
     """Write the merged model of `recipe`, and yield a line for each output.
 
@@ -41,27 +56,21 @@ def export_merge(
         save_experts: Whether to also write a mixture's experts, next to `folder`.
         push_to_hub: Repository (owner/name) to upload to.
         files: Returns further files of a model by name, given the folder of its other files.
+        protect: Raises if a folder to write holds something that must stay, whatever `overwrite` says.
 
     Raises:
         CheckpointError: A folder may not be replaced, the disk is full, or the upload failed.
     """
-    size = int(shard_size * 10**9)
-    write_merge(
-        models,
-        folder,
-        recipe,
-        facts=facts,
-        owner=owner,
-        overwrite=overwrite,
-        shard_size=size,
-        texts=files(models.donor.folder),
-    )
+    options: Any = {
+        "owner": owner,
+        "overwrite": overwrite,
+        "shard_size": int(shard_size * 10**9),
+        "protect": protect,
+    }
+    write_merge(models, folder, recipe, facts=facts, texts=files(models.donor.folder), **options)
     yield f"model: {folder}"
     if save_experts:
-        experts = experts_folder(folder)
-        written = write_experts(
-            models, experts, recipe, owner=owner, overwrite=overwrite, shard_size=size, files=files
-        )
+        written = write_experts(models, experts_folder(folder), recipe, files=files, **options)
         yield from (f"expert: {path}" for path in written)
     if push_to_hub is not None:
         from tvmerge.merging.export.hub import push_to_hub as push

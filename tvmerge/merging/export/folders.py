@@ -28,6 +28,11 @@ def experts_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-experts")
 
 
+def expert_folder(experts: Path, number: int) -> Path:
+    """Return the folder of one expert in the folder of the experts."""
+    return experts / f"expert-{number}"
+
+
 def check_replaceable(
     folder: Path, owner: str | None, *, overwrite: bool, sources: Iterable[Path] = ()
 ) -> None:

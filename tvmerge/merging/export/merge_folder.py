@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.merging.checkpoints.layout import CARD, CHAT_TEMPLATE
 from tvmerge.merging.export.card import CardFacts, model_card
+from tvmerge.merging.export.folders import expert_folder
 from tvmerge.merging.export.mergekit import mergekit_yaml, not_expressible, output_dtype
 from tvmerge.merging.export.reproduce import SETTINGS, command, settings_toml
 from tvmerge.merging.export.writer import SHARD_SIZE, write_model
@@ -31,6 +32,7 @@ def write_merge(
     overwrite: bool = False,
     shard_size: int = SHARD_SIZE,
     texts: Mapping[str, str] | None = None,
+    protect: Callable[[], None] = lambda: None,
 ) -> None:
     """Write the merged model of `recipe`, its card and its `mergekit.yml`.
 
@@ -43,6 +45,7 @@ def write_merge(
         overwrite: See there.
         shard_size: See there.
         texts: See there; they replace files of the same names.
+        protect: See there.
     """
     write_model(
         folder,
@@ -57,6 +60,7 @@ def write_merge(
         sources=merge.folders,
         texts=merge_texts(merge, recipe, facts or CardFacts(), texts or {}),
         finite=merge.merger.weighted,
+        protect=protect,
     )
 
 
@@ -83,7 +87,7 @@ def write_experts(
     folders = []
     for number, expert in enumerate(merge.experts):
         own = expert.recipe(recipe)
-        folder = parent / f"expert-{number}"
+        folder = expert_folder(parent, number)
         provenance = {**merge.provenance(own), "expert": number}
         write_model(
             folder,

@@ -7,7 +7,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ def write_model(
     sources: Iterable[Path] = (),
     texts: Mapping[str, str] | None = None,
     finite: Collection[str] = (),
+    protect: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a model atomically; the tensors of a `TensorStream` are written directly to the files.
 
@@ -70,6 +71,7 @@ def write_model(
         sources: Folders, besides the target's, that must not be replaced.
         texts: Further files to write, by name (the model card).
         finite: The tensors whose numbers must be finite.
+        protect: Raises if the folder holds something else that must stay; called as long as it may change.
 
     Raises:
         CheckpointError: The folder may not be replaced, the disk is too full, a file cannot be written, the
@@ -79,6 +81,7 @@ def write_model(
 
     def check() -> None:
         check_replaceable(folder, owner, overwrite=overwrite, sources=sources)
+        protect()
 
     check()
     needed = sum(spec.nbytes for spec in specs.values())
@@ -95,9 +98,13 @@ def write_model(
             write_text(temporary / name, text)
         if not target.trust_remote_code:
             drop_untrusted_code(temporary)
-        files = sorted(path.name for path in temporary.iterdir() if not path.name.startswith("."))
-        marker = {"tvmerge": __version__, "owner": owner, "files": files, **provenance}
-        write_json(temporary / MARKER, marker)
+        _mark(temporary, owner, provenance)
+
+
+def _mark(folder: Path, owner: str | None, provenance: Mapping[str, object]) -> None:
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    marker = {"tvmerge": __version__, "owner": owner, "files": files, **provenance}
+    write_json(folder / MARKER, marker)
 
 
 def write_skeleton(
